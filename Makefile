@@ -1,0 +1,40 @@
+# Two commands do all the set-up, each alone and in either order: `make app`, `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: app test train lint clean
+
+# Until the page exists, the job that does: a short training on images it makes itself, resumed when run again.
+app: $(VENV)/.train
+	$(BIN)/python train/demo_data.py runs/demo-data --images 200
+	$(BIN)/accelerate launch --quiet train/train.py smile-compact --data runs/demo-data --labels "disc,square" \
+		--out runs/demo --set width=8 --set blocks=2 --set epochs=2 --set snapshot_every=1
+	@echo "look at runs/demo/samples/epoch-002.png and runs/demo/losses.png"
+
+test: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# torch first and pinned: an unpinned one brings several GB of CUDA packages along on a machine that has no GPU.
+$(VENV)/.torch: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.txt)"
+	touch $@
+
+$(VENV)/.train: $(VENV)/.torch pyproject.toml
+	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable ".[train]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.torch pyproject.toml
+	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable ".[dev]"
+	touch $@ $(VENV)/.train
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,204 @@
+"""The card of a published model: one template for all, one statement for each domain, and what the run itself recorded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import jinja2
+import jinja2.meta
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.folders import epoch_number
+from cyclegan_hub.specs import resolve
+
+TEMPLATES = files("cyclegan_hub.model_cards")
+# The fields of a recipe that say most of what was done, in the order of the table; a method has those that it has.
+_SHOWN = ("image_size", "channels", "generator", "width", "blocks", "upsample", "disc_channels", "adversarial", "cycle",
+          "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay", "ema")  # fmt: skip
+
+
+class CardError(ValueError):
+    """A card that cannot be written: from its template, or from what a run recorded; the message names what and the remedy."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card says of a model that its template and the domain's statement do not."""
+
+    repo_id: str
+    run: dict[str, Any]  # recipe.json: {"recipe": {...}, "labels", "data": {"a", "b"}, "seed", ...}
+    history: Sequence[dict[str, Any]]  # history.jsonl
+    processes: int
+    epochs: Sequence[str]  # published ones, ascending
+    chosen: str
+    metrics: dict[str, Any] | None  # metrics.json
+    dtype: str  # of the weights
+
+
+def read_metrics(path: Path) -> dict[str, Any] | None:
+    """`metrics.json`, None if there is none.
+
+    {"best": "epoch-010", "rule": ..., "extractor": ..., "epochs": {"epoch-005": {"a_to_b": {"kid": ...}, "b_to_a": {...}}}};
+    whatever else stands beside "epochs" is shown as part of the protocol. Raises CardError if it is of another form.
+    """
+    if not path.is_file():
+        return None
+    try:
+        metrics = json.loads(path.read_bytes())
+        directions = [values for epoch in metrics["epochs"].values() for values in epoch.values()]
+        if metrics["best"] in metrics["epochs"] and all(isinstance(values, dict) for values in directions):
+            for name in metrics["epochs"]:
+                epoch_number(name)
+            return metrics
+        reason = f"best={metrics['best']!r} is not among its epochs, or one of these has no metrics by direction"
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    raise CardError(f"{path} is not of the form that evaluation writes ({reason}): evaluate again, or remove it")
+
+
+def render(facts: Facts) -> str:
+    """The card as text: YAML metadata for the Hub, then Markdown. Raises CardError for a template with an unknown field."""
+    recipe, (a, b) = facts.run["recipe"], facts.run["labels"]
+    name = statement_for(recipe["domain"], (a, b))
+    text = (TEMPLATES / "card.md").read_text("utf-8")
+    text = text.replace("{{ statement }}", (TEMPLATES / f"{name}.md").read_text("utf-8").strip())
+    fields = {
+        "title": f"{a} ↔ {b}", "a": a, "b": b, "repo_id": facts.repo_id, "chosen": facts.chosen,
+        "image_size": recipe["image_size"], "dtype": facts.dtype,
+        "why_chosen": "the best by the evaluation below" if facts.metrics else "the last, as none was measured",
+        "epochs_table": _epochs_table(facts), "data_lines": _data_lines(facts.run, name), "cost": _cost(facts),
+        "recipe_table": _recipe_table(recipe), "evaluation": _evaluation(facts),
+    }  # fmt: skip
+    try:
+        wanted = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(text))
+    except jinja2.TemplateError as error:
+        raise CardError(f"the card's template cannot be read ({error}): mend card.md or {name}.md") from None
+    if missing := sorted(wanted - fields.keys() - {"card_data"}):  # jinja2 would leave the place empty
+        raise CardError(f"the card's template names unknown fields {', '.join(missing)}: there are {', '.join(fields)}")
+    return str(ModelCard.from_template(_metadata(facts, name), template_str=text, **fields))
+
+
+def statement_for(domain: str, labels: tuple[str, str]) -> str:
+    """Which statement a model gets: its domain's, or "custom" for labels that are not the domain's own."""
+    return domain if domain in DOMAINS and DOMAINS[domain].labels == labels else "custom"
+
+
+def _metadata(facts: Facts, statement: str) -> ModelCardData:
+    info = CycleGenerator._hub_mixin_info.model_card_data
+    datasets = sorted({_dataset(text) for text in facts.run["data"].values()} - {None})
+    extra: dict[str, Any] = {"datasets": datasets} if datasets else {}
+    if results := list(_results(facts)):
+        extra |= {"model_name": facts.repo_id.split("/")[-1], "eval_results": results}
+    return ModelCardData(
+        library_name=info.library_name, pipeline_tag=info.pipeline_tag, tags=list(info.tags or []),
+        license="other", license_name="not-stated" if statement == "custom" else "research-only", **extra,
+    )  # fmt: skip
+
+
+def _dataset(source: str) -> str | None:
+    """The Hub dataset that a side was read from, if it was one."""
+    found = re.match(r"hf:([\w.-]+/[\w.-]+)\?", source)
+    return found[1] if found else None
+
+
+def _results(facts: Facts) -> Iterable[EvalResult]:
+    """The published epoch's numbers, for the Hub's model-index."""
+    metrics = facts.metrics or {"epochs": {}}
+    protocol = {key: value for key, value in metrics.items() if key not in ("best", "epochs")}
+    for direction, values in metrics["epochs"].get(facts.chosen, {}).items():
+        source = facts.run["data"]["b" if direction == "a_to_b" else "a"]  # a translation is compared with its target's images
+        for metric, value in values.items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and metric != "n":
+                yield EvalResult(
+                    task_type="image-to-image", task_name=_arrow(facts, direction), metric_type=metric,
+                    metric_name=f"{metric} ({direction})", metric_value=value, metric_args=protocol or None,
+                    dataset_type=_dataset(source) or "custom",
+                    dataset_name=source, dataset_config=direction,  # without it the client would merge the directions
+                )  # fmt: skip
+
+
+def _arrow(facts: Facts, direction: str) -> str:
+    a, b = facts.run["labels"]
+    return {"a_to_b": f"{a} → {b}", "b_to_a": f"{b} → {a}"}.get(direction, direction)
+
+
+def _epochs_table(facts: Facts) -> str:
+    rows = []
+    for name in facts.epochs:
+        load = f'`from_pretrained("{facts.repo_id}", revision="{name}")`'
+        rows.append([name, load, "`main`" if name == facts.chosen else ""])
+    return _table(["epoch", "load it", ""], rows)
+
+
+def _data_lines(run: dict[str, Any], statement: str) -> str:
+    """Where the images came from, as the run recorded it."""
+    lines = [f"- {side.upper()}, {label}: `{run['data'][side]}`" for side, label in zip("ab", run["labels"], strict=True)]
+    if statement != "custom":
+        own = [source.describe() for source in resolve(DOMAINS[statement], None, None, None)]
+        if own != list(run["data"].values()):
+            lines += [
+                "",
+                "These are not the datasets the domain is defined on, as the package fetches them: what is said of data and "
+                "licence below holds only where they are copies of those.",
+            ]
+    return "\n".join(lines)
+
+
+def _cost(facts: Facts) -> str:
+    """How long it took, from the history's lines, each of which holds the speed since the one before."""
+    recipe, lines = facts.run["recipe"], [line for line in facts.history if line.get("pairs_per_s")]
+    if not lines:
+        return "What the training cost was not recorded."
+    batch, seconds, before = recipe["batch_size"] * facts.processes, 0.0, 0
+    for line in lines:
+        seconds += (line["step"] - before) * batch / line["pairs_per_s"]
+        before = line["step"]
+    speed = median(line["pairs_per_s"] for line in lines)
+    length = f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{seconds / 60:.1f} minutes"
+    text = (
+        f"{before:,} steps of {batch} pairs ({before * batch:,} pairs, {lines[-1]['epoch']:g} epochs) in about {length} "
+        f"at a median of {speed:.1f} pairs a second; the hardware is not recorded."
+    )
+    alarms = Counter(line["message"] for line in facts.history if line.get("event") == "alarm")
+    warned = "\n".join(f"- {message}{f' ({count} times)' if count > 1 else ''}" for message, count in alarms.items())
+    return f"{text}\n\nWarnings during training:\n\n{warned}" if warned else text
+
+
+def _recipe_table(recipe: dict[str, Any]) -> str:
+    shown = [[name, f"`{json.dumps(recipe[name])}`"] for name in _SHOWN if name in recipe]
+    return _table([f"recipe `{recipe['name']}`", ""], shown)
+
+
+def _evaluation(facts: Facts) -> str:
+    """Protocol and numbers of the last epoch and of the one that is published, in both directions."""
+    if not facts.metrics:
+        return "Not evaluated: no held-out metric was computed for this model. Judge it by its translations."
+    metrics = facts.metrics["epochs"]
+    columns = list(dict.fromkeys([max(metrics, key=epoch_number), facts.chosen]))
+    protocol = [f"- {key}: {value}" for key, value in facts.metrics.items() if key not in ("best", "epochs")]
+    rows = []
+    for direction in dict.fromkeys(d for name in columns for d in metrics.get(name, {})):
+        values = [metrics.get(name, {}).get(direction, {}) for name in columns]
+        for metric in dict.fromkeys(key for value in values for key in value):
+            rows.append([_arrow(facts, direction), metric, *(_number(value.get(metric)) for value in values)])
+    heads = [f"{name}{' (main)' if name == facts.chosen else ' (last)'}" for name in columns]
+    return "\n".join([*protocol, "", _table(["direction", "metric", *heads], rows)])
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

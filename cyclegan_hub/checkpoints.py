@@ -1,0 +1,189 @@
+"""The published epochs of a model, wherever they live: a folder, a repository on the Hub, or its cache when there is no Hub."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.file_download import repo_folder_name
+
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.folders import EPOCH, ModelError, chosen_in, epoch_number, epochs_in, folder_of, listed
+from cyclegan_hub.models.hub import first_line, refs_of, remedy
+from cyclegan_hub.runs import epoch_name
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One published model: of an epoch, or "main" where there are no epochs."""
+
+    name: str  # "epoch-005" or "main"
+    number: int | None  # None for "main"
+    revision: str  # its folder, or its commit on the Hub
+    best: bool  # whether it is the one that loads when none is named
+
+
+@dataclass(frozen=True)
+class _Refs:
+    """Commits of a repository: of `main` (None: not known) and of each epoch, ascending."""
+
+    main: str | None
+    epochs: dict[str, str]
+
+
+# What a repository's tags point to, once asked: a commit never changes, and a load by commit needs no request when it is cached.
+_KNOWN: dict[tuple[str, str | bool | None], _Refs] = {}
+
+
+def list_epochs(
+    source: str | Path,
+    *,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> list[Epoch]:
+    """The epochs of a run or model folder, or of a Hub repository ("user/name"), ascending; never empty.
+
+    A repository's tags are asked for once in a process (`forget` to ask again). When the Hub cannot be reached, or with
+    `local_files_only`, these are the epochs that lie in the cache.
+
+    Raises ModelError when there is no such folder or repository, or it cannot be reached and nothing of it is in the cache.
+    """
+    if os.path.isdir(source):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
+        return _in_folder(Path(source))
+    refs = _refs(str(source), token, cache_dir, local_files_only)
+    if not refs.epochs:
+        return [Epoch("main", None, refs.main or "", best=True)]
+    best = _best(str(source), refs, token, cache_dir, local_files_only)
+    return [Epoch(name, epoch_number(name), commit, name == best) for name, commit in refs.epochs.items()]
+
+
+def load(
+    source: str | Path,
+    epoch: str | int | None = None,
+    *,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> CycleGenerator:
+    """The model of one epoch (5 or "epoch-005"; None or "main": the best), from wherever `list_epochs` finds it.
+
+    What is cached at the commit that the epoch's tag had when it was asked for loads without any request.
+    Raises ModelError as `list_epochs` and `CycleGenerator.from_pretrained` do, and for an epoch that is not there.
+    """
+    name = epoch_name(epoch) if isinstance(epoch, int) else epoch or "main"
+    if os.path.isdir(source):  # noqa: PTH112 (as above)
+        return CycleGenerator.from_pretrained(source, revision=name)
+    repo = str(source)
+    refs = _refs(repo, token, cache_dir, local_files_only)
+    commit = refs.main if name == "main" else refs.epochs.get(name)
+    if commit is None and not (name == "main" and not refs.epochs):
+        raise ModelError(f"{repo}: no epoch {name!r}; {listed(refs.epochs)}")
+    # By name the first time, so that the cache also knows which commit the tag is: offline, that is all there is to go by.
+    cached = commit is not None and _is_cached(repo, commit, cache_dir)
+    return CycleGenerator.from_pretrained(
+        repo, revision=commit if cached else name, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+    )
+
+
+def forget(source: str) -> None:
+    """Has a repository's tags asked for anew: after something was published there."""
+    for key in [key for key in _KNOWN if key[0] == source]:
+        del _KNOWN[key]
+
+
+def _in_folder(folder: Path) -> list[Epoch]:
+    epochs = epochs_in(folder)
+    if epochs:
+        best = chosen_in(folder)
+        return [Epoch(name, epoch_number(name), str(path), name == best) for name, path in epochs.items()]
+    if not (folder_of(folder, None) / constants.CONFIG_NAME).is_file():
+        raise ModelError(f"{folder}: no config.json and no epochs/ there: give a run folder or a model folder")
+    return [Epoch("main", None, str(folder), best=True)]
+
+
+def _refs(repo: str, token: str | bool | None, cache_dir: str | Path | None, local_files_only: bool) -> _Refs:
+    """From memory, the Hub, or the cache, in this order."""
+    if (repo, token) in _KNOWN:
+        return _KNOWN[repo, token]
+    trouble: Exception | None = None
+    if not local_files_only:
+        try:
+            refs = _KNOWN[repo, token] = _Refs(*refs_of(repo, token))
+            return refs
+        except HFValidationError:
+            raise ModelError(f"{repo!r} is neither a folder nor a repository name: give a folder, or 'user/name'") from None
+        except Exception as error:  # OSError and, by version, the errors of one of two HTTP libraries
+            status = error.response.status_code if isinstance(error, HfHubHTTPError) else 503
+            if status < 500 and status != 429:  # the Hub is there and says no
+                raise ModelError(
+                    f"{repo}: its epochs could not be listed ({type(error).__name__}: {first_line(error)}): {_help(error)}"
+                ) from error
+            trouble = error
+    refs = _in_cache(repo, cache_dir)
+    if refs.main is None and not refs.epochs:
+        reason = f"the Hub did not answer ({first_line(trouble)})" if trouble else "the Hub was not to be asked"
+        what = remedy(trouble) if trouble else "load it once with a connection"
+        raise ModelError(f"{repo}: {reason}, and nothing of it is in the cache: {what}") from trouble
+    return refs
+
+
+def _help(error: Exception) -> str:
+    missing = isinstance(error, RepositoryNotFoundError)  # with a token 404, without one 401
+    return "check the name, or log in with `hf auth login` if it is private" if missing else remedy(error)
+
+
+def _in_cache(repo: str, cache_dir: str | Path | None) -> _Refs:
+    """What of a repository is cached whole: the client keeps under `refs/` which commit each name was."""
+    folder = Path(cache_dir or constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model") / "refs"
+    found = {}
+    for path in (path for path in folder.glob("*") if path.is_file()):  # a folder holds pull requests
+        commit = path.read_text("utf-8").strip()
+        if _is_cached(repo, commit, cache_dir):
+            found[path.name] = commit
+    main = found.get("main")
+    epochs = {name: commit for name, commit in found.items() if EPOCH.fullmatch(name)}
+    if main:
+        number = _epoch_of(repo, main, cache_dir)
+        # Of the best epoch only `main` may have been loaded.
+        if number is not None and main not in epochs.values():
+            epochs.setdefault(epoch_name(number), main)
+    return _Refs(main, dict(sorted(epochs.items(), key=lambda item: epoch_number(item[0]))))
+
+
+def _is_cached(repo: str, commit: str, cache_dir: str | Path | None) -> bool:
+    names = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
+    return all(isinstance(try_to_load_from_cache(repo, name, cache_dir, revision=commit), str) for name in names)
+
+
+def _epoch_of(repo: str, commit: str, cache_dir: str | Path | None) -> int | None:
+    """The epoch in a cached config; None if it holds none."""
+    path = try_to_load_from_cache(repo, constants.CONFIG_NAME, cache_dir, revision=commit)
+    try:
+        epoch = json.loads(Path(path).read_bytes()).get("epoch") if isinstance(path, str) else None
+    except (ValueError, AttributeError):  # a load will say that it is damaged
+        return None
+    return epoch if isinstance(epoch, int) else None
+
+
+def _best(repo: str, refs: _Refs, token: str | bool | None, cache_dir: str | Path | None, local_files_only: bool) -> str | None:
+    """Which epoch `main` holds: the one with its commit, else the one its config names (a later commit changed the card only)."""
+    if refs.main is None:
+        return None
+    same = [name for name, commit in refs.epochs.items() if commit == refs.main]
+    if same:
+        return same[-1]
+    try:
+        hf_hub_download(
+            repo, constants.CONFIG_NAME, revision=refs.main, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+    except EntryNotFoundError:  # no model on `main`, or the Hub is gone since: no epoch is known to be the best
+        return None
+    except Exception as error:  # as in _refs
+        raise ModelError(f"{repo}: config.json could not be fetched ({first_line(error)}): {remedy(error)}") from error
+    number = _epoch_of(repo, refs.main, cache_dir)
+    return epoch_name(number) if number is not None and epoch_name(number) in refs.epochs else None

@@ -1,0 +1,106 @@
+"""WHAT is translated: the four domains, where each pile of images lives and under which terms.
+
+A domain of your own needs no entry here: `train.py --data FOLDER --labels "day,night"`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Pile:
+    """One side of a domain: a column of a Hub dataset.
+
+    `split` is trained on; `test_split` is held out (None: `data.py` holds out a tenth, fixed by content hash).
+    `filter` keeps the rows whose columns have these values. `revision` is a branch, tag or commit of the dataset.
+    `redistributable` says whether its images may be shown in a card or a page; where it is False only translations
+    of free images may be published.
+    """
+
+    label: str
+    dataset: str
+    column: str
+    licence: str
+    redistributable: bool = False
+    config: str | None = None
+    split: str = "train"
+    test_split: str | None = "test"
+    filter: dict[str, int] = field(default_factory=dict)
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Two piles, A and B, with the repository name a generator for them is published under by default."""
+
+    name: str
+    a: Pile
+    b: Pile
+    repo_id: str
+    faces: bool = False  # whether inputs of `a_to_b` should be faces
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """(label of A, label of B), e.g. ("photo", "Monet")."""
+        return self.a.label, self.b.label
+
+
+# CelebA: Liu et al. 2015, "Deep Learning Face Attributes in the Wild"; its terms allow non-commercial research only.
+_CELEBA = dict(
+    dataset="flwrlabs/celeba",
+    config="img_align+identity+attr",
+    column="image",
+    licence="CelebA: non-commercial research only, no redistribution",
+)
+_SELFIE2ANIME = dict(dataset="huggan/selfie2anime", licence="selfie2anime (Kim et al. 2020): research use, no licence stated")
+_MONET2PHOTO = dict(dataset="huggan/monet2photo")
+
+DOMAINS: dict[str, Domain] = {
+    d.name: d
+    for d in (
+        Domain(
+            "smile",
+            a=Pile("not smiling", **_CELEBA, filter={"Smiling": 0}),
+            b=Pile("smiling", **_CELEBA, filter={"Smiling": 1}),
+            repo_id="cyclegan-smile",
+            faces=True,
+        ),
+        Domain(
+            "anime",
+            a=Pile("human face", column="imageA", **_SELFIE2ANIME),
+            b=Pile("anime face", column="imageB", **_SELFIE2ANIME),
+            repo_id="cyclegan-anime",
+            faces=True,
+        ),
+        Domain(
+            "cartoon",
+            a=Pile("celebrity photo", **_CELEBA),
+            b=Pile(
+                "cartoon avatar",
+                dataset="cgarciae/cartoonset",
+                column="img_bytes",
+                licence="CC-BY-4.0, Google LLC (Cartoon Set)",
+                redistributable=True,
+                # The dataset's own loading script no longer runs; this branch is the Hub's Parquet conversion of it.
+                revision="refs/convert/parquet",
+                test_split=None,
+            ),
+            repo_id="cyclegan-cartoon",
+            faces=True,
+        ),
+        Domain(
+            "monet",
+            # In this dataset imageA is the painting and imageB the photo; ours translates photo -> Monet.
+            a=Pile("photo", column="imageB", licence="Flickr photographers' copyright: research use", **_MONET2PHOTO),
+            b=Pile(
+                "Monet",
+                column="imageA",  # repeated to match the photos, about 1,072 unique: data.py drops the copies
+                licence="paintings in the public domain (Monet died in 1926)",
+                redistributable=True,
+                **_MONET2PHOTO,
+            ),
+            repo_id="cyclegan-monet",
+        ),
+    )
+}

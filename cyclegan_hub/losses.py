@@ -1,0 +1,76 @@
+"""Adversarial losses as functions of logits, and the image pool."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def adversarial(kind: Literal["lsgan", "bce"], logits: tuple[Tensor, ...], real: bool) -> Tensor:
+    """How far logits (a tuple of (N, 1, h, w), one for each scale) are from "real" or "fake", in fp32; a mean over all of them.
+
+    "lsgan": squared distance to 1 or 0 (Mao et al. 2017, as in CycleGAN, section 4). "bce": binary cross entropy of
+    the sigmoid, computed on the logits (Goodfellow et al. 2014; the generator's non-saturating form is `real=True` on fakes).
+    Raises ValueError for another kind.
+    """
+    match kind:
+        case "lsgan":
+            scales = [(x.float() - float(real)).square().mean() for x in logits]
+        case "bce":
+            # -log sigmoid(x) for real, -log(1 - sigmoid(x)) for fake
+            scales = [F.softplus(-x.float() if real else x.float()).mean() for x in logits]
+        case _:
+            raise ValueError(f"adversarial={kind!r}: must be one of lsgan, bce")
+    return torch.stack(scales).mean()
+
+
+def confidence(kind: Literal["lsgan", "bce"], logits: tuple[Tensor, ...]) -> Tensor:
+    """What the discriminator says on average, on the scale where 1 is real and 0 is fake: D(x) of the papers' plots."""
+    scales = [(torch.sigmoid(x.float()) if kind == "bce" else x.float()).mean() for x in logits]
+    return torch.stack(scales).mean()
+
+
+def correlation(x: Tensor, y: Tensor) -> Tensor:
+    """Mean over the batch of Pearson's correlation between two images (N, C, H, W), over all pixels and channels.
+
+    Below 0, dark has become bright: the colour inversion that CycleGANs fall into early. A constant image counts as 0.
+    """
+    x, y = (v.float().flatten(1) - v.float().flatten(1).mean(1, keepdim=True) for v in (x, y))
+    # `eps` is the least norm: above what rounding leaves of a constant image, below one pixel one level off (2/255).
+    return F.cosine_similarity(x, y, dim=1, eps=1e-3).mean()
+
+
+class ImagePool:
+    """The history of generated images that a discriminator is shown (Shrivastava et al. 2017; CycleGAN, section 4).
+
+    Until `size` images are held, each comes back as it went in; after that each one, with probability 1/2, is swapped
+    for one held at random. With size 0 images pass through. Draws come from torch's global random state on the CPU.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.images: list[Tensor] = []
+
+    def query(self, images: Tensor) -> Tensor:
+        """A batch (N, C, H, W), detached, of which some are older images."""
+        images = images.detach()
+        if not self.size:
+            return images
+        shown = []
+        for image in images:
+            if len(self.images) < self.size:
+                self.images.append(image.clone())
+            elif torch.rand(()).item() < 0.5:
+                i = int(torch.randint(self.size, ()).item())
+                self.images[i], image = image.clone(), self.images[i]
+            shown.append(image)
+        return torch.stack(shown)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"images": torch.stack(self.images)} if self.images else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.images = list(state["images"].unbind()) if state else []

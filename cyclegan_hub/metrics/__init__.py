@@ -1,0 +1,29 @@
+"""How good translations are: pure functions of feature arrays (N, D) and of images (N, C, H, W).
+
+Features may be NumPy arrays or tensors on any device; the arithmetic is float64 on the CPU, the results are plain floats or
+frozen dataclasses of floats. Where features come from is not decided here: a figure means what its extractor means.
+"""
+
+from __future__ import annotations
+
+from cyclegan_hub.metrics.distances import KernelDistance, fid, kid, memorisation_distance, mifid
+from cyclegan_hub.metrics.neighbours import PrecisionRecall, pairwise_diversity, precision_recall
+from cyclegan_hub.metrics.pixels import ColourCorrelation, Similarity, colour_correlation, similarity
+from cyclegan_hub.metrics.supports import AlphaBetaAuthenticity, alpha_beta_authenticity
+
+__all__ = [
+    "AlphaBetaAuthenticity",
+    "ColourCorrelation",
+    "KernelDistance",
+    "PrecisionRecall",
+    "Similarity",
+    "alpha_beta_authenticity",
+    "colour_correlation",
+    "fid",
+    "kid",
+    "memorisation_distance",
+    "mifid",
+    "pairwise_diversity",
+    "precision_recall",
+    "similarity",
+]

@@ -1,0 +1,1 @@
+"""Networks and the published models made of them."""

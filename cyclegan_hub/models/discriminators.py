@@ -1,0 +1,45 @@
+"""Discriminators: images (N, C, H, W) in [-1, 1] -> logits, never a sigmoid."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cyclegan_hub.models.generators import InstanceNorm2d
+
+
+class PatchDiscriminator(nn.Module):
+    """Judges overlapping patches (Isola et al. 2017, section 3.2.2), at one or several scales (Wang et al. 2018).
+
+    4x4 convolutions with stride 2 and as many channels as `widths` lists, the last of them with `last_stride`, then one
+    to a single channel. No norm on the first layer, LeakyReLU 0.2. Returns a tuple of logits (N, 1, h, w), one for each
+    scale; a further scale sees the image at half the size.
+    """
+
+    def __init__(
+        self, channels: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512), last_stride: Literal[1, 2] = 1, scales: int = 1
+    ) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(self._one_scale(channels, widths, last_stride) for _ in range(scales))
+
+    @staticmethod
+    def _one_scale(channels: int, widths: tuple[int, ...], last_stride: int) -> nn.Sequential:
+        layers: list[nn.Module] = []
+        for i, width in enumerate(widths):
+            stride = last_stride if i == len(widths) - 1 else 2
+            layers += [
+                nn.Conv2d(widths[i - 1] if i else channels, width, 4, stride=stride, padding=1, bias=i == 0),
+                *([InstanceNorm2d(width)] if i else []),
+                nn.LeakyReLU(0.2, True),
+            ]
+        return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, padding=1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        logits = []
+        for i, network in enumerate(self.scales):
+            if i:
+                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+            logits.append(network(x))
+        return tuple(logits)

@@ -1,0 +1,185 @@
+"""Generators: images (N, C, H, W) in [-1, 1] -> images of the same shape in [-1, 1]."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPS = 1e-5
+
+
+class InstanceNorm2d(nn.Module):
+    """Affine instance normalisation (Ulyanov et al. 2016), statistics always in fp32.
+
+    Equal to `nn.InstanceNorm2d(channels, affine=True)` with the same parameter names, for maps of any size (of a 1x1
+    map nothing but the bias remains). Written out because nothing in torch is fast both ways: eager, group
+    normalisation with one channel a group is the quickest exact form; compiled, mean and variance fuse with what
+    stands around them.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_compiling() or x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            return self.apply_statistics(x, *self.statistics(x))
+        with torch.autocast(x.device.type, enabled=False):
+            if x.dtype != self.weight.dtype and x.device.type != "cpu":  # only the CPU's kernel takes fp32 weights for bf16 maps
+                return F.group_norm(x.float(), x.shape[1], self.weight, self.bias, EPS).to(x.dtype)
+            return F.group_norm(x, x.shape[1], self.weight, self.bias, EPS)
+
+    @staticmethod
+    def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and (biased) variance of each image and channel, (N, C, 1, 1) in fp32."""
+        variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0, keepdim=True)
+        return mean, variance
+
+    def apply_statistics(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        """`x` normalised with the given statistics, in x's type. Tiles of one image share those of the whole."""
+        scale = self.weight.float().view(1, -1, 1, 1) * torch.rsqrt(variance + EPS)
+        shift = self.bias.float().view(1, -1, 1, 1) - mean * scale
+        return (x.float() * scale + shift).to(x.dtype)
+
+
+class ResidualBlock(nn.Module):
+    """x + F(x), two 3x3 convolutions with instance norm (Johnson et al. 2016, supplementary)."""
+
+    def __init__(self, channels: int, padding: str, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False),
+            InstanceNorm2d(channels),
+            nn.ReLU(True),
+            *([nn.Dropout(dropout)] if dropout else []),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False),
+            InstanceNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+def _up(inputs: int, outputs: int, upsample: str, padding: str) -> list[nn.Module]:
+    if upsample == "transpose":  # as in the papers
+        return [nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1, bias=False)]
+    # Odena et al. 2016: no checkerboard, since every output pixel gets the same number of contributions.
+    return [nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=padding, bias=False)]
+
+
+class ResNetGenerator(nn.Module):
+    """The generator of CycleGAN (Zhu et al. 2017, section 4 and appendix 7.2): c7s1-k, d2k, d4k, R4k x blocks, u2k, uk, c7s1-C.
+
+    Height and width must be multiples of 4. `upsample` "transpose" is the paper's, "resize" resizes first and then
+    convolves. `padding` holds inside (the blocks and the resized convolutions); the 7x7 ends always reflect.
+    """
+
+    multiple = 4
+
+    def __init__(
+        self,
+        channels: int = 3,
+        width: int = 64,
+        blocks: int = 9,
+        upsample: Literal["transpose", "resize"] = "resize",
+        padding: Literal["reflect", "zeros"] = "reflect",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        w = width
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, w, 7, padding=3, padding_mode="reflect", bias=False), InstanceNorm2d(w), nn.ReLU(True),
+            nn.Conv2d(w, 2 * w, 3, stride=2, padding=1, bias=False), InstanceNorm2d(2 * w), nn.ReLU(True),
+            nn.Conv2d(2 * w, 4 * w, 3, stride=2, padding=1, bias=False), InstanceNorm2d(4 * w), nn.ReLU(True),
+        )  # fmt: skip
+        self.body = nn.Sequential(*(ResidualBlock(4 * w, padding, dropout) for _ in range(blocks)))
+        self.decoder = nn.Sequential(
+            *_up(4 * w, 2 * w, upsample, padding), InstanceNorm2d(2 * w), nn.ReLU(True),
+            *_up(2 * w, w, upsample, padding), InstanceNorm2d(w), nn.ReLU(True),
+            nn.Conv2d(w, channels, 7, padding=3, padding_mode="reflect"), nn.Tanh(),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.body(self.encoder(x)))
+
+
+class UNetGenerator(nn.Module):
+    """U-Net of 4x4 stride-2 convolutions with skips (Isola et al. 2017, appendix 6.1.1), for `blocks` halvings.
+
+    Channels double from `width` up to 8 x width; the first layer and the innermost one have no norm (of a 1x1 map
+    instance norm would leave nothing); the three up layers after the innermost one have dropout.
+    Height and width must be multiples of 2**blocks.
+    """
+
+    def __init__(self, channels: int = 3, width: int = 64, blocks: int = 8, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.multiple = 2**blocks
+        widths = [width * min(2**i, 8) for i in range(blocks)]
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for i, w in enumerate(widths):
+            inner = 0 < i < blocks - 1
+            self.down.append(
+                nn.Sequential(
+                    nn.Conv2d(widths[i - 1] if i else channels, w, 4, stride=2, padding=1, bias=not inner),
+                    *([InstanceNorm2d(w)] if inner else []),
+                    nn.LeakyReLU(0.2, True),
+                )
+            )
+        for i in range(blocks - 1, 0, -1):  # from the innermost level outwards
+            w = widths[i - 1]
+            self.up.append(
+                nn.Sequential(
+                    # Beyond the innermost level the input is the level below and its skip, side by side.
+                    nn.ConvTranspose2d(widths[i] * (1 if i == blocks - 1 else 2), w, 4, stride=2, padding=1, bias=False),
+                    InstanceNorm2d(w),
+                    *([nn.Dropout(dropout)] if dropout and i >= blocks - 3 else []),
+                    nn.ReLU(True),
+                )
+            )
+        self.head = nn.Sequential(
+            nn.ConvTranspose2d(width * (2 if blocks > 1 else 1), channels, 4, stride=2, padding=1), nn.Tanh()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = []
+        for layer in self.down:
+            x = layer(x)
+            skips.append(x)
+        skips.pop()
+        for layer in self.up:
+            x = torch.cat([layer(x), skips.pop()], 1)
+        return self.head(x)
+
+
+def build_generator(
+    kind: Literal["resnet", "unet"], *, channels: int, width: int, blocks: int, upsample: str, padding: str, dropout: float
+) -> ResNetGenerator | UNetGenerator:
+    """The generator of that kind. Raises ValueError for a kind, upsampling or padding that does not exist."""
+    for name, value, known in (("upsample", upsample, ("transpose", "resize")), ("padding", padding, ("reflect", "zeros"))):
+        if value not in known:
+            raise ValueError(f"{name}={value!r}: must be one of {', '.join(known)}")
+    match kind:
+        case "resnet":
+            return ResNetGenerator(channels, width, blocks, upsample, padding, dropout)
+        case "unet":
+            return UNetGenerator(channels, width, blocks, dropout)
+    raise ValueError(f"generator={kind!r}: must be one of resnet, unet")
+
+
+@torch.no_grad()
+def init_weights(network: nn.Module, *, std: float, norm_mean: float = 1.0, block_std: float | None = None) -> None:
+    """Fills a network in place as DCGAN does (Radford et al. 2016, section 3): convolutions N(0, std), biases 0,
+    norm scales N(norm_mean, 0.02). `block_std` is for the convolutions of a U-Net's down and up blocks, where given."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            in_block = name.startswith(("down.", "up."))
+            nn.init.normal_(module.weight, 0.0, block_std if block_std is not None and in_block else std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, InstanceNorm2d):
+            nn.init.normal_(module.weight, norm_mean, 0.02)
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,87 @@
+"""A ResNet generator on large images: in tiles that share the normalisation statistics of the whole, so that no seams show."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from cyclegan_hub.images import Span, tiles
+from cyclegan_hub.models.generators import InstanceNorm2d, ResNetGenerator
+
+Statistics = tuple[Tensor, Tensor]
+
+
+def translate_in_tiles(generator: ResNetGenerator, x: Tensor, tile: int = 512) -> Tensor:
+    """What `generator(x)` gives for images (N, C, H, W), sides multiples of 4, but for rounding, in less memory.
+
+    The two ends, whose maps are the largest, run in tiles of at most `tile` pixels, the body in one piece at a quarter
+    of the size. A normalisation needs the statistics of the whole map: each is found by a pass of its own over all
+    tiles, so an end costs a few times what it would untiled.
+    """
+    # Halos: what the kernels of an end reach beyond a tile: 3 + 1 + 2 px of the encoder, under 2 positions of the decoder.
+    features = _run_in_tiles(generator.encoder, x, tile, halo=8, multiple=4)
+    return _run_in_tiles(generator.decoder, generator.body(features), tile // 4, halo=4, multiple=1)
+
+
+def _run_in_tiles(layers: nn.Sequential, x: Tensor, tile: int, halo: int, multiple: int) -> Tensor:
+    """`layers(x)`, tile by tile."""
+    spans = list(itertools.product(*(tiles(size, tile, halo, multiple) for size in x.shape[2:])))
+    fixed: list[Statistics] = []
+    for _ in range(sum(isinstance(layer, InstanceNorm2d) for layer in layers)):
+        fixed.append(_shared_statistics(layers, x, spans, fixed))
+    output: Tensor | None = None
+    for rows, columns in spans:
+        part = _run(layers, x[:, :, rows.start : rows.stop, columns.start : columns.stop], fixed)
+        if output is None:
+            # Each layer of an end scales a map by a whole factor or a whole fraction: sizes stay in proportion.
+            height, width = (
+                full * out // (span.stop - span.start)
+                for full, out, span in zip(x.shape[2:], part.shape[2:], (rows, columns), strict=True)
+            )
+            output = part.new_empty(*part.shape[:2], height, width)
+        top, left = (
+            span.core_start * out // (span.stop - span.start) for span, out in zip((rows, columns), part.shape[2:], strict=True)
+        )
+        core = _core(part, rows, columns)
+        output[:, :, top : top + core.shape[2], left : left + core.shape[3]] = core
+    assert output is not None  # an image has at least one tile
+    return output
+
+
+def _shared_statistics(layers: nn.Sequential, x: Tensor, spans: list[tuple[Span, Span]], fixed: list[Statistics]) -> Statistics:
+    """Mean and variance over the whole map of what reaches the next normalisation, (N, C, 1, 1) in fp32."""
+    total = squares = count = 0
+    for rows, columns in spans:
+        core = _core(_run(layers, x[:, :, rows.start : rows.stop, columns.start : columns.stop], fixed), rows, columns)
+        core = (core.cpu() if core.device.type == "mps" else core).double()  # which has no float64
+        total = total + core.sum((2, 3), keepdim=True)
+        squares = squares + core.square().sum((2, 3), keepdim=True)
+        count += core.shape[2] * core.shape[3]
+    mean = torch.as_tensor(total / count)
+    variance = torch.as_tensor(squares / count - mean.square()).clamp_min(0)
+    return mean.float().to(x.device), variance.float().to(x.device)
+
+
+def _run(layers: nn.Sequential, x: Tensor, fixed: list[Statistics]) -> Tensor:
+    """`x` through the layers with the statistics known so far, up to the first normalisation that has none yet."""
+    statistics = iter(fixed)
+    for layer in layers:
+        if isinstance(layer, InstanceNorm2d):
+            known = next(statistics, None)
+            if known is None:
+                return x
+            x = layer.apply_statistics(x, *known)
+        else:
+            x = layer(x)
+    return x
+
+
+def _core(part: Tensor, rows: Span, columns: Span) -> Tensor:
+    """A tile's map without its halo."""
+    (top, bottom), (left, right) = (
+        ((s.core_start - s.start) * size // (s.stop - s.start), (s.core_stop - s.start) * size // (s.stop - s.start))
+        for s, size in ((rows, part.shape[2]), (columns, part.shape[3]))
+    )
+    return part[:, :, top:bottom, left:right]

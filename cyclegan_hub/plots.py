@@ -1,0 +1,215 @@
+"""Pictures of numbers: loss curves, a look at two piles of images, and the map of a patch discriminator.
+
+Figures are made without pyplot: no display, no global state, and the same input gives the same PNG, byte for byte.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+if TYPE_CHECKING:  # both are slow to import, and neither is needed before a picture is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+# Okabe and Ito's palette: its colours stay apart for colour-blind readers.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SMOOTH_ABOVE = 200  # points of one curve
+SAMPLES = 8  # images of one side
+
+
+def losses(history: list[dict[str, Any]], path: Path, *, panels: dict[str, list[str]]) -> None:
+    """Draws loss curves over the steps into a PNG at `path`, which is replaced in one go.
+
+    `history` holds the lines of history.jsonl, {"step": int, "<key>": float, ...}; a line without a step or without a key
+    adds nothing to that curve, and of two lines of one step the later counts (a resumed run). `panels` maps the title of
+    each panel to the keys drawn in it. A curve of more than 200 points is drawn faint under its moving average. Values
+    that are not finite are left out and counted in the legend. Without any step the picture says "no steps yet".
+    Raises ValueError for empty `panels`, FileNotFoundError where the folder of `path` does not exist.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    if not panels:
+        raise ValueError("panels is empty: give at least one title with the keys to draw")
+    figure = Figure(figsize=(9, 0.6 + 2.6 * len(panels)), dpi=110, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    started = any("step" in line for line in history)
+    for ax, (title, keys) in zip(axes, panels.items(), strict=True):
+        _title(ax, title)
+        _clear(ax)
+        ax.margins(x=0.01)
+        drawn = [_curve(ax, history, key, COLOURS[i % len(COLOURS)]) for i, key in enumerate(keys)]
+        if any(drawn):
+            # Outside of the axes, where it covers no curve.
+            legend = ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
+            for text in legend.get_texts():
+                text.set_parse_math(False)  # a $ in a key is no formula
+        else:
+            ax.set_yticks([])
+            _note(ax, "no values yet" if started else "no steps yet")
+    axes[-1].set_xlabel("step")
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    left, right = axes[-1].get_xlim()
+    if right - left < 2:  # no step or one: steps are whole numbers, so leave no room for parts of them
+        middle = round((left + right) / 2)
+        axes[-1].set_xlim(middle - 1 if middle else 0, middle + 1)
+    _write(figure, path)
+
+
+def _curve(ax: Axes, history: list[dict[str, Any]], key: str, colour: str) -> bool:
+    """Draws the curve of one key; False if the history has no value of it."""
+    points = {line["step"]: line[key] for line in history if "step" in line and line.get(key) is not None}
+    if not points:
+        return False
+    steps = np.array(sorted(points))
+    values = np.array([float(points[step]) for step in steps.tolist()])
+    broken = int((~np.isfinite(values)).sum())
+    values[~np.isfinite(values)] = np.nan
+    label = f"{key} ({broken} not finite)" if broken else key
+    marker = "." if len(values) - broken < 20 else None  # a curve of one point, or between gaps, is no line
+    if len(values) > SMOOTH_ABOVE:
+        ax.plot(steps, values, color=colour, alpha=0.2, linewidth=0.7)
+        values = _smooth(values, len(values) // 40)
+    ax.plot(steps, values, color=colour, linewidth=1.5, marker=marker, label=label)
+    return True
+
+
+def _smooth(values: np.ndarray, radius: int) -> np.ndarray:
+    """The mean of the finite values within `radius` places of each place; NaN where there are none. (N,) -> (N,).
+
+    Towards the ends the radius shrinks to a quarter, before the window loses a side: a wide one-sided mean would bend a
+    steep start, and the bare last value would show as a spike.
+    """
+    finite = np.isfinite(values)
+    known, window, place = np.where(finite, values, 0.0), np.ones(2 * radius + 1), np.arange(len(values))
+    # Not through running sums: one enormous value would take the digits of all that follow it.
+    total = np.convolve(known, window)[radius : radius + len(values)]
+    count = np.convolve(finite.astype(float), window)[radius : radius + len(values)]
+    reach = np.clip(np.minimum(place, place[::-1]), radius // 4, radius)
+    for i in np.flatnonzero(reach < radius):
+        near = slice(max(i - reach[i], 0), i + reach[i] + 1)
+        total[i], count[i] = known[near].sum(), finite[near].sum()
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0.5)
+
+
+def inspection(path: Path, sides: dict[str, list[Image.Image]]) -> None:
+    """Draws, for each side, its first 8 images and its colour histogram into a PNG at `path`, which is replaced in one go.
+
+    `sides` maps the label of a side to its images, of any size and mode. A histogram is the mean over all images given of
+    the share of pixels (in %, logarithmic) in each of 64 ranges of a channel; a side of grey images (mode "L") has one
+    curve. Both axes are common to all sides. A side without images says so. Raises ValueError for empty `sides`,
+    FileNotFoundError where the folder of `path` does not exist.
+    """
+    from matplotlib.figure import Figure
+
+    if not sides:
+        raise ValueError("sides is empty: give at least one label with its images")
+    figure = Figure(figsize=(14, 0.4 + 1.8 * len(sides)), dpi=110, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)  # inches
+    axes = figure.subplots(len(sides), 2, width_ratios=(5, 1.7), squeeze=False)
+    for (strip, histogram), (label, pictures) in zip(axes, sides.items(), strict=True):
+        _title(strip, label)
+        strip.imshow(_strip(pictures[:SAMPLES]), interpolation="antialiased")
+        strip.set_anchor("NW")
+        strip.set_axis_off()
+        _title(histogram, "% of pixels by value")
+        _histogram(histogram, pictures)
+        if not pictures:
+            _note(strip, "no images")
+    _write(figure, path)
+
+
+def _strip(pictures: list[Image.Image]) -> np.ndarray:
+    """Up to 8 images side by side on white, each whole and centred in a cell of its own: uint8 (H, W, 3)."""
+    side, gap = 160, 8
+    strip = Image.new("RGB", (SAMPLES * (side + gap) - gap, side), "white")
+    for i, picture in enumerate(pictures):
+        cell = ImageOps.pad(picture.convert("RGB"), (side, side), Image.Resampling.LANCZOS, color="white")
+        strip.paste(cell, (i * (side + gap), 0))
+    return np.asarray(strip)
+
+
+def _histogram(ax: Axes, pictures: list[Image.Image]) -> None:
+    """One step curve for each channel, in % of the pixels of an image, mean over the images; axes as on every side."""
+    _clear(ax)
+    ax.set_yscale("log")
+    ax.set_ylim(0.01, 100)
+    ax.set_yticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"], fontsize=8)
+    ax.set_xlim(0, 256)
+    ax.set_xticks([0, 64, 128, 192, 255], ["0", "64", "128", "192", "255"], fontsize=8)
+    if not pictures:
+        return
+    grey = all(picture.mode == "L" for picture in pictures)
+    names = {"grey": "0.3"} if grey else {"red": "#D62728", "green": "#2CA02C", "blue": "#1F5FD0"}
+    shares = np.zeros((len(names), 64))
+    for picture in pictures:
+        counts = picture.convert("L" if grey else "RGB").histogram()
+        shares += np.reshape(counts, (len(names), 64, 4)).sum(-1) / (picture.width * picture.height)
+    for (name, colour), share in zip(names.items(), shares / len(pictures), strict=True):
+        ax.stairs(100 * share, np.arange(0, 257, 4), color=colour, label=name, linewidth=1.2, baseline=None)
+    ax.legend(loc="upper center", ncols=len(names), frameon=False, fontsize=8)
+
+
+def heat(x: Tensor) -> Image.Image:
+    """The map of a patch discriminator, logits (H, W) of any range, as a small RGB picture of square patches.
+
+    Blue is negative, white is 0, red is positive; the strongest colour is the largest absolute value of this map. With
+    the logistic loss blue is taken for generated and red for real; with least squares the border is 0.5, not 0.
+    What is not finite is grey. A patch is drawn as large as 128 px allow for the longer side.
+    Raises ValueError for another number of dimensions or an empty map.
+    """
+    from matplotlib import colormaps
+
+    if x.ndim != 2 or x.numel() == 0:
+        raise ValueError(f"x has shape {tuple(x.shape)}: give one map (H, W) of logits")
+    values = x.detach().float().cpu().numpy().astype(np.float64)  # bfloat16 has no NumPy type
+    finite = np.isfinite(values)
+    limit = float(np.abs(values[finite]).max()) if finite.any() else 0.0
+    share = values / limit if limit > 0 else np.where(finite, 0.0, np.nan)
+    colours = colormaps["RdBu_r"](np.where(finite, share, 0.0) / 2 + 0.5, bytes=True)[..., :3].copy()
+    colours[~finite] = 128
+    scale = max(1, 128 // max(values.shape))
+    return Image.fromarray(colours.repeat(scale, axis=0).repeat(scale, axis=1))
+
+
+def _title(ax: Axes, text: str) -> None:
+    """A title that starts at the left, shortened to one line, with a $ that is no formula."""
+    line = " ".join(text.split())
+    ax.set_title(line if len(line) <= 90 else line[:89] + "…", loc="left", fontsize=11, parse_math=False)
+
+
+def _clear(ax: Axes) -> None:
+    """A faint grid behind the curves, and no box."""
+    ax.grid(color="0.9")
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _note(ax: Axes, text: str) -> None:
+    """A sentence in the middle of an empty panel."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=12, color="0.4")
+
+
+def _write(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG so that `path` is always either the old picture or the whole new one."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {str(path.parent)!r} for {path.name!r}: create it first")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+"""Small pictures and piles of them for the tests of data: noise of a seed, so that every seed is another picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def picture(seed: int, size: tuple[int, int] = (20, 20), mode: str = "RGB") -> Image.Image:
+    """Noise of (width, height) px."""
+    shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
+
+
+def encoded(seed: int, size: tuple[int, int] = (20, 20), format: str = "PNG") -> bytes:
+    """The bytes of a file of `picture`."""
+    buffer = io.BytesIO()
+    picture(seed, size).save(buffer, format)
+    return buffer.getvalue()
+
+
+def folder(path: Path, seeds: Iterable[int], size: tuple[int, int] = (20, 20)) -> Path:
+    """A folder of PNG files, one for each seed."""
+    path.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        (path / f"{seed:04d}.png").write_bytes(encoded(seed, size))
+    return path
+
+
+def parquet(path: Path, seeds: Iterable[int], **columns: list) -> Path:
+    """A Parquet file with a column `image` as `datasets` writes it, and further columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = [{"bytes": encoded(seed), "path": f"{seed:04d}.png"} for seed in seeds]
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    pq.write_table(pa.table({"image": pa.array(cells, kind), **columns}), path)
+    return path

@@ -1,0 +1,409 @@
+"""checkpoints.py and from_pretrained: epochs of a folder, of a repository, of the cache; and a Hub that misbehaves.
+
+The checks run in a process of their own against the local Hub (see local_hub.Checks), with the client's timeouts at one second
+and its waits noted instead of slept. Uploads to the real Hub go through Xet, which is not covered.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import CommitOperationAdd, HfApi, constants, file_download
+from huggingface_hub.utils import _http
+from local_hub import Checks, Server, User
+from test_local_hub import control, plant
+
+from cyclegan_hub import CycleGenerator, checkpoints
+from cyclegan_hub.checkpoints import Epoch, forget, list_epochs, load
+from cyclegan_hub.models import hub
+from cyclegan_hub.models.hub import ModelError
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+TOKENS = {"hf_local": User("user"), "hf_read": User("reader", write=False)}
+check, gone = Checks(), Checks()  # with the server, and after it went away
+api = HfApi()
+waits: list[float] = []  # seconds that the client would have slept
+
+
+def model(epoch: int, **changes: Any) -> CycleGenerator:
+    torch.manual_seed(epoch)
+    return CycleGenerator(**{"width": 4, "blocks": 1, "image_size": 16, "epoch": epoch} | changes)
+
+
+def is_model(one: CycleGenerator, epoch: int) -> bool:
+    own = model(epoch).state_dict()
+    return one.config == model(epoch).config and all(torch.equal(x, own[name]) for name, x in one.state_dict().items())
+
+
+def refusal(action: Any, *arguments: Any, **options: Any) -> str:
+    """What a reader is told, in one line."""
+    with pytest.raises(ModelError) as error:
+        action(*arguments, **options)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+# --- folders
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A folder with epochs 5, 10 and 100."""
+    for epoch in (100, 5, 10):
+        model(epoch).save_pretrained(tmp_path / "run" / "epochs" / f"epoch-{epoch:03d}")
+    (tmp_path / "run" / "epochs" / ".epoch-015.tmp").mkdir()  # of a process that was killed
+    return tmp_path / "run"
+
+
+def test_epochs_of_a_folder(run: Path) -> None:
+    names = ["epoch-005", "epoch-010", "epoch-100"]
+    paths = [str(run / "epochs" / name) for name in names]
+    assert list_epochs(run) == [Epoch(n, int(n[-3:]), p, n == "epoch-100") for n, p in zip(names, paths, strict=True)]
+    assert is_model(load(run), 100) and is_model(CycleGenerator.from_pretrained(str(run)), 100)
+    (run / "metrics.json").write_text(json.dumps({"best": "epoch-005", "epochs": {}}))
+    assert [epoch.name for epoch in list_epochs(str(run)) if epoch.best] == ["epoch-005"]
+    for loaded in (load(run), load(run, "main"), CycleGenerator.from_pretrained(run)):
+        assert is_model(loaded, 5)
+    for loaded in (load(run, 10), load(run, "epoch-010"), CycleGenerator.from_pretrained(run, revision="epoch-010")):
+        assert is_model(loaded, 10)
+
+
+def test_an_epoch_that_is_not_there(run: Path) -> None:
+    message = f"{run}: no epoch 'epoch-015'; epochs there: epoch-005, epoch-010, epoch-100"
+    assert refusal(load, run, 15) == refusal(CycleGenerator.from_pretrained, run, revision="epoch-015") == message
+    single = run / "epochs" / "epoch-005"
+    assert refusal(load, single, 10) == f"{single}: no epoch 'epoch-010'; it holds a single model and no epochs/"
+
+
+def test_a_single_model(run: Path, tmp_path: Path) -> None:
+    single = run / "epochs" / "epoch-005"
+    assert list_epochs(single) == [Epoch("main", None, str(single), best=True)]
+    assert is_model(load(single), 5) and is_model(load(single, "main"), 5)
+    assert "no config.json and no epochs/ there" in refusal(list_epochs, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "metrics.json is not one of ours (JSONDecodeError"),
+        ("[]", "metrics.json is not one of ours (TypeError"),
+        ("{}", "metrics.json is not one of ours (KeyError: 'best'): evaluate again, or remove it"),
+        ('{"best": "epoch-011"}', "calls 'epoch-011' the best, which is not in epochs/: epochs there: epoch-005, epoch-010"),
+    ],
+)
+def test_damaged_metrics(run: Path, text: str, message: str) -> None:
+    (run / "metrics.json").write_text(text)
+    for action in (load, list_epochs, CycleGenerator.from_pretrained):
+        assert message in refusal(action, run)
+    assert is_model(load(run, 5), 5)  # named: nothing has to be chosen
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_which_numbers_the_weights_had(tmp_path: Path, dtype: torch.dtype) -> None:
+    for name, data in model(5).files(dtype=dtype).items():
+        (tmp_path / name).write_bytes(data)
+    loaded = load(tmp_path)
+    assert loaded.stored_dtype == dtype and next(loaded.parameters()).dtype == torch.float32
+    assert model(5).stored_dtype is None
+
+
+# --- the cache, in this process (which is offline)
+
+
+@pytest.fixture
+def cache(run: Path, tmp_path: Path) -> Path:
+    """A cache with epochs 5 and 100 of user/x, the latter as `main` only, and half of 10."""
+    repository = tmp_path / "cache" / "models--user--x"
+    (repository / "refs" / "refs" / "pr").mkdir(parents=True)
+    for name, epoch in (("epoch-005", 5), ("main", 100), ("epoch-010", 10)):
+        snapshot = repository / "snapshots" / (str(epoch)[0] + f"{epoch:039d}")
+        shutil.copytree(run / "epochs" / f"epoch-{epoch:03d}", snapshot)
+        (repository / "refs" / name).write_text(snapshot.name)
+    (snapshot / WEIGHTS).unlink()
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("options", [{}, {"local_files_only": True}], ids=str)
+def test_what_is_cached_is_listed_and_loads_offline(cache: Path, options: dict) -> None:
+    found = list_epochs("user/x", cache_dir=cache, **options)
+    assert [(epoch.name, epoch.best) for epoch in found] == [("epoch-005", False), ("epoch-100", True)]
+    assert is_model(load("user/x", 5, cache_dir=cache, **options), 5)
+    assert is_model(load("user/x", cache_dir=cache, **options), 100)
+    assert is_model(load("user/x", 100, cache_dir=cache, **options), 100)
+    message = refusal(load, "user/x", 10, cache_dir=cache, **options)
+    assert message == "user/x: no epoch 'epoch-010'; epochs there: epoch-005, epoch-100"
+
+
+def test_nothing_is_cached(tmp_path: Path) -> None:
+    message = refusal(list_epochs, "user/x", cache_dir=tmp_path)
+    assert message.startswith("user/x: the Hub did not answer (") and "nothing of it is in the cache" in message
+    message = refusal(load, "user/x", cache_dir=tmp_path, local_files_only=True)
+    assert message == ("user/x: the Hub was not to be asked, and nothing of it is in the cache: load it once with a connection")
+    assert refusal(list_epochs, "a/b/c") == "'a/b/c' is neither a folder nor a repository name: give a folder, or 'user/name'"
+
+
+# --- the Hub
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What went wrong in each check, "" if nothing did."""
+    tmp = tmp_path_factory.mktemp("hub")
+    with Server(tmp / "hub", tokens=TOKENS) as server:
+        found = check.run(__file__, server, tmp)
+    shutil.copytree(tmp / "home", tmp / "gone" / "home", symlinks=True)
+    return found | gone.run(__file__, server, tmp / "gone")
+
+
+def impatient() -> None:
+    """Has the client wait a second for an answer, and note its pauses between tries instead of making them."""
+    constants.HF_HUB_ETAG_TIMEOUT = constants.HF_HUB_DOWNLOAD_TIMEOUT = file_download._ETAG_RETRY_TIMEOUT = 1
+    _http.time = SimpleNamespace(sleep=waits.append)
+
+
+def commit(repo: str, one: CycleGenerator, tag: str | None = None) -> str:
+    """Commits a model, and tags it."""
+    add = [CommitOperationAdd(name, data) for name, data in one.files().items()]
+    oid = api.create_commit(repo, add, commit_message="a model").oid
+    if tag:
+        api.create_tag(repo, tag=tag, revision=oid)
+    return oid
+
+
+def repository(name: str, *epochs: int) -> dict[int, str]:
+    """user/NAME with a commit and a tag for each epoch; the commits."""
+    api.create_repo(f"user/{name}")
+    return {epoch: commit(f"user/{name}", model(epoch), f"epoch-{epoch:03d}") for epoch in epochs}
+
+
+def asked() -> list[str]:
+    """Method and path of every request since the last look."""
+    log = [f"{entry['method']} {entry['path']}" for entry in control()["log"]]
+    control("DELETE")
+    return log
+
+
+@contextmanager
+def fault(path: str, **what: Any) -> Iterator[None]:
+    """Something that goes wrong for as long as this lasts."""
+    plant(path, times=1000, **what)
+    try:
+        yield
+    finally:
+        control("DELETE")
+
+
+@check
+def epochs_of_a_repository(tmp: Path) -> None:
+    commits = repository("epochs", 5, 100, 10)
+    api.create_tag("user/epochs", tag="v1")
+    found = list_epochs("user/epochs")
+    assert found == [Epoch(f"epoch-{n:03d}", n, commits[n], n == 10) for n in (5, 10, 100)]
+    assert is_model(load("user/epochs"), 10)
+    for loaded in (load("user/epochs", 5), load("user/epochs", "epoch-005")):
+        assert is_model(loaded, 5)
+    assert is_model(CycleGenerator.from_pretrained("user/epochs", revision="epoch-100"), 100)
+    there = "epochs there: epoch-005, epoch-010, epoch-100"
+    assert refusal(load, "user/epochs", 15) == f"user/epochs: no epoch 'epoch-015'; {there}"
+    message = refusal(CycleGenerator.from_pretrained, "user/epochs", revision="epoch-015")
+    assert message == f"user/epochs@epoch-015: the repository has no such branch, tag or commit; {there}"
+
+
+@check
+def a_repository_without_tags_has_one_entry(tmp: Path) -> None:
+    repository("plain")
+    oid = commit("user/plain", model(7))
+    assert list_epochs("user/plain") == [Epoch("main", None, oid, best=True)]
+    assert is_model(load("user/plain"), 7) and is_model(load("user/plain", "main"), 7)
+    assert refusal(load, "user/plain", 7) == "user/plain: no epoch 'epoch-007'; epochs there: none"
+
+
+@check
+def a_warm_load_costs_no_request(tmp: Path) -> None:
+    repository("warm", 5, 10)
+    cache = tmp / "cache"
+    assert is_model(load("user/warm", 5, cache_dir=cache), 5) and is_model(load("user/warm", cache_dir=cache), 10)
+    control("DELETE")
+    assert is_model(load("user/warm", 5, cache_dir=cache), 5) and is_model(load("user/warm", cache_dir=cache), 10)
+    assert [epoch.best for epoch in list_epochs("user/warm", cache_dir=cache)] == [False, True]
+    assert asked() == []
+    forget("user/warm")  # as in another process
+    assert is_model(load("user/warm", 5, cache_dir=cache), 5) and is_model(load("user/warm", 5, cache_dir=cache), 5)
+    assert asked() == ["GET /api/models/user/warm/refs"]
+
+
+@check
+def a_card_changed_later_leaves_the_best(tmp: Path) -> None:
+    repository("card", 5, 10)
+    commit("user/card", model(5))
+    api.upload_file(path_or_fileobj=b"text", path_in_repo="NOTES.md", repo_id="user/card")
+    assert [(epoch.name, epoch.best) for epoch in list_epochs("user/card")] == [("epoch-005", True), ("epoch-010", False)]
+    assert is_model(load("user/card"), 5)
+
+
+@check
+def a_push_between_the_two_downloads_changes_nothing(tmp: Path) -> None:
+    repository("race", 5)
+    original = hub.hf_hub_download
+
+    def download(repo: str, name: str, **options: Any) -> str:
+        path = original(repo, name, **options)
+        if name == CONFIG:
+            commit("user/race", model(10, width=8))
+        return path
+
+    hub.hf_hub_download = download
+    try:
+        assert is_model(CycleGenerator.from_pretrained("user/race"), 5)
+    finally:
+        hub.hf_hub_download = original
+    assert CycleGenerator.from_pretrained("user/race").epoch == 10
+
+
+@check
+def a_token_that_is_not_accepted(tmp: Path) -> None:
+    repository("token", 5)
+    for action in (CycleGenerator.from_pretrained, load, list_epochs):
+        message = refusal(action, "user/token", token="hf_wrong", cache_dir=tmp)
+        assert "401" in message and "log in again with `hf auth login`" in message
+    assert is_model(load("user/token", cache_dir=tmp), 5)
+
+
+@check
+def a_repository_that_is_closed(tmp: Path) -> None:
+    repository("private", 5)
+    repository("gated", 5)
+    api.update_repo_settings("user/private", private=True)
+    api.update_repo_settings("user/gated", gated="manual")
+    message = refusal(CycleGenerator.from_pretrained, "user/gated", token="hf_read", cache_dir=tmp)
+    assert message.startswith("user/gated@main: access is restricted: ask for it on the repository's page")
+    assert "access is restricted" in refusal(load, "user/gated", token="hf_read", cache_dir=tmp)
+    for repo in ("user/private", "user/nowhere"):
+        for token in ("hf_read", False):
+            message = refusal(CycleGenerator.from_pretrained, repo, token=token, cache_dir=tmp)
+            assert message.startswith(f"{repo}@main: no folder and no repository of that name: check it, or log in")
+            message = refusal(list_epochs, repo, token=token, cache_dir=tmp)
+            assert "check the name, or log in with `hf auth login` if it is private" in message, message
+    assert is_model(load("user/private", cache_dir=tmp), 5)
+    with fault("/api/models/user/epochs/refs", status=403):
+        assert "use a token that may do this" in refusal(list_epochs, "user/epochs", token="hf_read", cache_dir=tmp)
+
+
+@check
+def a_file_that_is_not_there(tmp: Path) -> None:
+    repository("half")
+    api.upload_file(path_or_fileobj=model(5).files()[CONFIG], path_in_repo=CONFIG, repo_id="user/half")
+    for action in (CycleGenerator.from_pretrained, load):
+        assert refusal(action, "user/half").startswith("user/half@main: no model.safetensors there")
+    commit("user/half", model(5))
+    forget("user/half")
+    assert is_model(load("user/half"), 5)
+
+
+BUSY = {  # what goes wrong, what is told of it, how long the client waits at least before it tries again
+    "429": ({"status": 429, "headers": {"Retry-After": "7"}}, "429 Too Many Requests", "try again in 7 seconds", 7),
+    "500": ({"status": 500}, "500 Internal Server Error", "try again later", 1),
+    "503": ({"status": 503}, "503 Service Unavailable", "try again later", 1),
+    "timeout": ({"delay": 1.2}, "timed out", "check the name and the connection", 1),
+}
+
+
+def busy(kind: str, tmp: Path) -> None:
+    """A Hub that is busy or broken: told in one line; what is cached loads meanwhile; and afterwards all is as it was."""
+    what, told, advice, wait = BUSY[kind]
+    name = f"user/busy-{kind}"
+    repository(name.split("/")[1], 5, 10)
+    load(name, 5, cache_dir=tmp)
+    forget(name)
+    waits.clear()
+    with fault(f"/{name}/resolve/.*", **what):
+        if kind != "timeout":  # which would be tried six times, a second each
+            message = refusal(CycleGenerator.from_pretrained, name, cache_dir=tmp / "empty")
+            assert told in message and message.endswith(advice), message
+            assert len(waits) == 5 and min(waits) >= wait, waits
+        assert is_model(CycleGenerator.from_pretrained(name, revision="epoch-005", cache_dir=tmp), 5)
+    with fault(f"/api/models/{name}/refs", **what):
+        message = refusal(list_epochs, name, cache_dir=tmp / "empty")
+        assert told in message and message.endswith(advice), message
+        assert [epoch.name for epoch in list_epochs(name, cache_dir=tmp)] == ["epoch-005"]
+        assert is_model(load(name, 5, cache_dir=tmp), 5)
+    assert [epoch.name for epoch in list_epochs(name, cache_dir=tmp)] == ["epoch-005", "epoch-010"]
+    assert is_model(load(name, 10, cache_dir=tmp), 10)
+
+
+@check
+def too_many_requests(tmp: Path) -> None:
+    busy("429", tmp)
+
+
+@check
+def an_error_of_the_server(tmp: Path) -> None:
+    busy("500", tmp)
+
+
+@check
+def a_service_that_is_unavailable(tmp: Path) -> None:
+    busy("503", tmp)
+
+
+@check
+def no_answer_in_time(tmp: Path) -> None:
+    busy("timeout", tmp)
+
+
+@check
+def a_connection_cut_in_the_middle_of_a_file(tmp: Path) -> None:
+    repository("cut", 5)
+    plant(f"/resolve/.*{WEIGHTS}", method="GET", cut_after=5000)
+    assert is_model(load("user/cut", cache_dir=tmp / "once"), 5)  # it goes on where it was cut
+    with fault(f"/resolve/.*{WEIGHTS}", method="GET", cut_after=0):
+        message = refusal(load, "user/cut", cache_dir=tmp / "always")
+        assert message.startswith("user/cut@main: model.safetensors could not be fetched from the Hub ("), message
+        assert message.endswith("check the name and the connection")
+    assert is_model(load("user/cut", cache_dir=tmp / "always"), 5)
+
+
+@check
+def a_repository_to_be_remembered(tmp: Path) -> None:
+    """For the checks below: in the cache are epoch 5, and 10 as `main`."""
+    repository("kept", 5, 15, 10)
+    load("user/kept", 5)
+    load("user/kept")
+
+
+@gone
+def a_server_that_is_gone_with_a_cache(tmp: Path) -> None:
+    assert [(epoch.name, epoch.best) for epoch in list_epochs("user/kept")] == [("epoch-005", False), ("epoch-010", True)]
+    assert is_model(load("user/kept", 5), 5) and is_model(load("user/kept"), 10)
+    assert is_model(CycleGenerator.from_pretrained("user/kept", revision="epoch-005"), 5)
+    assert refusal(load, "user/kept", 15) == "user/kept: no epoch 'epoch-015'; epochs there: epoch-005, epoch-010"
+
+
+@gone
+def a_server_that_is_gone_without_a_cache(tmp: Path) -> None:
+    message = refusal(CycleGenerator.from_pretrained, "user/kept", cache_dir=tmp)
+    assert "not in the cache" in message and "refused" in message and message.endswith("check the name and the connection")
+    for action in (load, list_epochs):
+        message = refusal(action, "user/kept", cache_dir=tmp)
+        assert message.startswith("user/kept: the Hub did not answer (") and "refused" in message
+        assert message.endswith("and nothing of it is in the cache: check the name and the connection")
+    assert not checkpoints._KNOWN  # nor is what the cache holds taken for what the Hub has
+
+
+@pytest.mark.parametrize("name", [*check.functions, *gone.functions])
+def test_on_the_hub(results: dict[str, str], name: str) -> None:
+    assert not results[name], results[name]
+
+
+if __name__ == "__main__":
+    impatient()
+    (gone if "gone" in Path(sys.argv[1]).parts else check).report()

@@ -1,0 +1,326 @@
+"""cycle_generator.py: images of every kind and size, one or many, in each direction, as the bare network translates them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from cyclegan_hub import images
+from cyclegan_hub.models import cycle_generator
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.generators import ResNetGenerator, UNetGenerator, init_weights
+
+ODD_SIZES = [(37, 53), (1, 1), (7, 200), (200, 7), (3, 9), (8, 8), (64, 48)]  # (width, height)
+
+
+def tiny(**changes: object) -> CycleGenerator:
+    """A small model whose two directions differ and whose translations have contrast."""
+    torch.manual_seed(0)
+    model = CycleGenerator(**{"width": 4, "blocks": 1, "image_size": 16, "labels": ("day", "night")} | changes)
+    init_weights(model, std=0.2)
+    return model.eval()
+
+
+def picture(width: int, height: int, seed: int = 0, mode: str = "RGB") -> Image.Image:
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    return Image.frombytes(mode, (width, height), np.random.default_rng(seed).bytes(width * height * bands))
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
+
+
+def assert_same_picture(one: Image.Image, other: Image.Image, levels: int = 1) -> None:
+    """Equal within `levels` of 255."""
+    assert (one.mode, one.size) == (other.mode, other.size)
+    assert np.abs(pixels(one) - pixels(other)).max() <= levels
+
+
+def by_hand(network: nn.Module, image: Image.Image) -> Image.Image:
+    """Straight through a network whose multiple the image's sides are."""
+    with torch.no_grad():
+        return images.to_pil(network(images.to_tensor(image)[None])[0])
+
+
+# --- what it is made of
+
+
+def test_every_argument_is_saved_and_loaded(tmp_path: Path) -> None:
+    arguments = {
+        "channels": 1, "width": 6, "blocks": 2, "generator": "resnet", "upsample": "transpose", "padding": "zeros",
+        "dropout": 0.25, "image_size": 48, "domain": "cartoon", "labels": ("photo", "漢字"), "epoch": 40,
+    }  # fmt: skip
+    model = CycleGenerator(**arguments)
+    model.save_pretrained(tmp_path / "model")
+    loaded = CycleGenerator.from_pretrained(tmp_path / "model")
+    assert "漢字" in (tmp_path / "model" / "config.json").read_text("utf-8")  # for people to read
+    expected = {"model": "CycleGenerator", "format": 1, **arguments, "labels": ["photo", "漢字"]}
+    assert loaded.config == model.config == expected
+    for one in (model, loaded):
+        assert (one.channels, one.image_size, one.domain, one.epoch) == (1, 48, "cartoon", 40)
+        assert one.labels == ("photo", "漢字") and isinstance(one.labels, tuple)
+        assert [m.p for m in one.modules() if isinstance(m, nn.Dropout)] == [0.25] * 4
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_two_networks_of_the_kind_asked_for() -> None:
+    for kind, network in (("resnet", ResNetGenerator), ("unet", UNetGenerator)):
+        model = tiny(generator=kind, blocks=2)
+        assert type(model.a_to_b) is type(model.b_to_a) is network
+        x = torch.rand(1, 3, 16, 16)
+        assert torch.equal(model(x), model.a_to_b(x)) and torch.equal(model(x, "b_to_a"), model.b_to_a(x))
+        assert not torch.equal(model(x), model(x, "b_to_a"))
+
+
+@pytest.mark.parametrize("labels", [("A",), ("A", "B", "C"), "AB", ("A", 2), ()])
+def test_labels_are_two_texts(labels: object) -> None:
+    with pytest.raises(ValueError, match="give two, of A and of B"):
+        CycleGenerator(width=4, blocks=1, labels=labels)
+
+
+@pytest.mark.parametrize("name", ["channels", "width", "blocks", "image_size"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "8", True, None])
+def test_numbers_are_whole_and_positive(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}={value!r}: give a whole number of at least 1$"):
+        CycleGenerator(**{"width": 4, "blocks": 1} | {name: value})
+
+
+# --- what may be translated
+
+
+def saved(image: Image.Image, fmt: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, fmt)
+    return buffer.getvalue()
+
+
+SOURCES: dict[str, Callable[[Image.Image, Path], object]] = {
+    "PIL": lambda image, _: image,
+    "bytes": lambda image, _: saved(image),
+    "uint8 array": lambda image, _: np.asarray(image),
+    "float array": lambda image, _: np.asarray(image) / 255,
+    "uint8 tensor": lambda image, _: images.to_uint8_tensor(image),
+    "float tensor": lambda image, _: images.to_tensor(image),
+    "path": lambda image, folder: image.save(folder / "x.png") or folder / "x.png",
+    "text": lambda image, folder: image.save(folder / "x.png") or str(folder / "x.png"),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("direction", ["a_to_b", "b_to_a"])
+def test_every_kind_of_image(kind: str, direction: str, tmp_path: Path) -> None:
+    model, image = tiny(), picture(24, 16)
+    result = model.translate(SOURCES[kind](image, tmp_path), direction)
+    assert_same_picture(result, by_hand(model.get_submodule(direction), image), levels=0)
+
+
+@pytest.mark.parametrize("channels, mode", [(3, "RGB"), (1, "L")])
+@pytest.mark.parametrize("source", ["RGB", "L", "RGBA", "1", "P", "CMYK", "LA"])
+def test_every_mode(channels: int, mode: str, source: str) -> None:
+    """Grey pictures for a colour model, colour for a grey one, transparency on white."""
+    model = tiny(channels=channels)
+    image = picture(24, 16).convert(source) if source in ("1", "P") else picture(24, 16, mode=source)
+    result = model.translate(image)
+    assert (result.mode, result.size) == (mode, (24, 16))
+    assert_same_picture(result, by_hand(model.a_to_b, images.decode(image, channels)), levels=0)
+
+
+def test_a_list_keeps_its_order_and_its_sizes(tmp_path: Path) -> None:
+    model = tiny()
+    sizes = [(24, 16), (16, 16), (24, 16), (16, 40), (16, 16), (24, 16), (16, 16)]
+    pictures = [picture(*size, seed=i) for i, size in enumerate(sizes)]
+    sources = [
+        SOURCES[kind](image, tmp_path) for kind, image in zip(["PIL", "bytes", "uint8 array", "PIL"], pictures, strict=False)
+    ]
+    sources += pictures[4:]
+    one_by_one = [model.translate(image) for image in pictures]
+    for batch_size in (1, 2, 8):
+        results = model.translate(sources, batch_size=batch_size)
+        assert [result.size for result in results] == sizes
+        for result, alone in zip(results, one_by_one, strict=True):
+            assert_same_picture(result, alone)
+    assert isinstance(model.translate(tuple(pictures[:1])), list)
+    assert model.translate([]) == []
+
+
+def test_only_images_of_one_size_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batches = tiny(), []
+    monkeypatch.setattr(model.a_to_b, "forward", lambda x: (batches.append(tuple(x.shape)), x)[1])
+    pictures = [picture(16, 16), picture(24, 16), picture(16, 16), picture(16, 16), picture(24, 16)]
+    for image, result in zip(pictures, model.translate(pictures, batch_size=2), strict=True):
+        assert_same_picture(result, image, levels=0)
+    assert batches == [(2, 3, 16, 16), (2, 3, 16, 24), (1, 3, 16, 16)]
+
+
+# --- sizes
+
+
+@pytest.mark.parametrize("size", ODD_SIZES, ids=str)
+@pytest.mark.parametrize("channels", [3, 1])
+@pytest.mark.parametrize("generator", ["resnet", "unet"])
+def test_sizes(size: tuple[int, int], channels: int, generator: str) -> None:
+    model = tiny(channels=channels, generator=generator, blocks=3)
+    image = picture(*size)
+    assert model.translate(image, resolution="original").size == size
+    for resolution, side in ((None, 16), (10, 10), (5, 5)):
+        result = model.translate(image, resolution=resolution)
+        assert result.size == images.resize_short(image, side).size
+        assert min(result.size) == side and result.mode == ("RGB" if channels == 3 else "L")
+
+
+def test_the_original_size_is_not_resampled() -> None:
+    """Sides that fit go through as they are; others are padded, which reaches no further than the network's kernels."""
+    model = tiny()
+    image = picture(24, 16)
+    assert_same_picture(model.translate(image, resolution="original"), by_hand(model.a_to_b, image), levels=0)
+    padded = images.to_pil(images.pad_to_multiple(images.to_tensor(picture(37, 53))[None], 4)[0])
+    expected = by_hand(model.a_to_b, padded).crop((0, 0, 37, 53))
+    assert_same_picture(model.translate(picture(37, 53), resolution="original"), expected, levels=0)
+
+
+def test_resolution_is_the_shorter_side() -> None:
+    model, image = tiny(image_size=20), picture(40, 80)
+    for resolution, size in ((None, (20, 40)), (32, (32, 64)), (80, (80, 160))):
+        result = model.translate(image, resolution=resolution)
+        expected = by_hand(model.a_to_b, images.resize_short(image, size[0]))
+        assert_same_picture(result, expected, levels=0)
+        assert result.size == size
+
+
+@pytest.mark.parametrize("threshold", [16, 40, 63])
+@pytest.mark.parametrize("size", [(64, 48), (37, 101), (7, 200)], ids=str)
+def test_large_images_are_tiled_without_a_trace(monkeypatch: pytest.MonkeyPatch, threshold: int, size: tuple[int, int]) -> None:
+    model, image, calls = tiny(), picture(*size), []
+    whole = model.translate(image, resolution="original")
+    tiled = cycle_generator.translate_in_tiles
+
+    def small_tiles(network: ResNetGenerator, x: Tensor) -> Tensor:
+        calls.append(tuple(x.shape))
+        return tiled(network, x, tile=32)
+
+    monkeypatch.setattr(cycle_generator, "TILE_ABOVE", threshold)
+    monkeypatch.setattr(cycle_generator, "translate_in_tiles", small_tiles)
+    first, second = model.translate([image, image], resolution="original")
+    assert [shape[0] for shape in calls] == [1, 1]  # one at a time: it is for pictures that fill the memory
+    assert_same_picture(first, whole, levels=2)
+    assert_same_picture(second, whole, levels=2)
+
+
+def test_a_unet_is_never_tiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, image = tiny(generator="unet", blocks=3), picture(40, 48)
+    whole = model.translate(image, resolution="original")
+    monkeypatch.setattr(cycle_generator, "TILE_ABOVE", 8)
+    assert_same_picture(model.translate(image, resolution="original"), whole, levels=0)
+
+
+# --- there and back
+
+
+@pytest.mark.parametrize("direction, back", [("a_to_b", "b_to_a"), ("b_to_a", "a_to_b")])
+def test_cycle_is_two_translations(direction: str, back: str) -> None:
+    model, image = tiny(), picture(45, 33)
+    there = model.translate(image, direction, resolution=20)
+    result = model.cycle(image, direction, resolution=20)
+    assert_same_picture(result, model.translate(there, back, resolution="original"), levels=0)
+    assert result.size == there.size
+    several = model.cycle([image, picture(16, 16)], direction, resolution=20, batch_size=1)
+    assert [one.size for one in several] == [result.size, (20, 20)]
+    assert_same_picture(several[0], result)
+
+
+# --- the model is left as it was
+
+
+def test_dropout_is_off_and_every_mode_comes_back() -> None:
+    model = tiny(dropout=0.5)
+    expected = model.translate(picture(16, 16))
+    model.train()
+    model.b_to_a.eval()
+    model.a_to_b.body.eval()
+    modes = [module.training for module in model.modules()]
+    for direction in ("a_to_b", "b_to_a"):
+        model.translate(picture(16, 16), direction)
+        assert [module.training for module in model.modules()] == modes
+    assert_same_picture(model.train().translate(picture(16, 16)), expected, levels=0)
+
+
+def test_the_mode_comes_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny().train()
+
+    def fails(_: Tensor) -> Tensor:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(model.a_to_b, "forward", fails)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        model.translate(picture(16, 16))
+    assert all(module.training for module in model.modules())
+
+
+def test_nothing_is_recorded_for_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, seen = tiny(), []
+    forward = model.a_to_b.forward
+    monkeypatch.setattr(model.a_to_b, "forward", lambda x: (seen.append(forward(x)), seen[-1])[1])
+    model.translate(picture(16, 16))
+    assert not seen[0].requires_grad and torch.is_grad_enabled()
+    assert forward(torch.rand(1, 3, 16, 16)).requires_grad  # the network could have
+
+
+@pytest.mark.parametrize("dtype, mean_levels", [(torch.bfloat16, 12), (torch.float16, 2), (torch.float64, 0.1)])
+@pytest.mark.parametrize("generator", ["resnet", "unet"])
+def test_other_precisions(dtype: torch.dtype, mean_levels: float, generator: str) -> None:
+    model, image = tiny(generator=generator, blocks=2), picture(37, 53)
+    exact = model.translate(image, resolution="original")
+    result = model.to(dtype).translate(image, resolution="original")
+    assert next(model.parameters()).dtype == dtype
+    assert (result.mode, result.size) == (exact.mode, exact.size)
+    assert np.abs(pixels(result) - pixels(exact)).mean() <= mean_levels
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize("direction", ["A_to_B", "photo", "", None, "forward"])
+def test_an_unknown_direction(direction: object) -> None:
+    message = rf"^direction={direction!r}: must be a_to_b \(day -> night\) or b_to_a$"
+    for call in (tiny().translate, tiny().cycle):
+        with pytest.raises(ValueError, match=message):
+            call(picture(16, 16), direction)
+    with pytest.raises(ValueError, match=message):
+        tiny()(torch.zeros(1, 3, 16, 16), direction)
+
+
+@pytest.mark.parametrize("resolution", [0, -5, 64.0, "64", "Original", True, (64, 64)])
+def test_an_unknown_resolution(resolution: object) -> None:
+    with pytest.raises(ValueError) as error:
+        tiny().translate(picture(16, 16), resolution=resolution)
+    assert str(error.value) == f"resolution={resolution!r}: give None, 'original' or the pixels of the shorter side"
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, None])
+def test_an_unknown_batch_size(batch_size: object) -> None:
+    with pytest.raises(ValueError, match=rf"^batch_size={batch_size!r}: give how many images"):
+        tiny().translate(picture(16, 16), batch_size=batch_size)
+
+
+@pytest.mark.parametrize("source", [b"not an image", "missing.png", 5, None, torch.zeros(2, 3, 8, 8), np.full((4, 4), np.nan)])
+def test_what_is_not_an_image(source: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(images.ImageError):
+        tiny().translate(source)
+    with pytest.raises(images.ImageError):
+        tiny().translate([picture(16, 16), source])
+
+
+def test_a_broken_network_is_not_shown_as_a_picture() -> None:
+    model = tiny()
+    nn.init.constant_(model.a_to_b.encoder[0].weight, float("nan"))
+    with pytest.raises(images.ImageError, match="NaN"):
+        model.translate(picture(16, 16))

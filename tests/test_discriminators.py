@@ -1,0 +1,101 @@
+"""discriminators.py: sizes of the patch maps, the layers, and the 70 pixels that a patch is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cyclegan_hub.models.discriminators import PatchDiscriminator
+from cyclegan_hub.models.generators import InstanceNorm2d
+
+
+def batch(*shape: int, seed: int = 0) -> Tensor:
+    """Images (N, C, H, W) in [-1, 1]."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def map_side(side: int, widths: tuple[int, ...], last_stride: int) -> int:
+    """Side of the patch map: (side + 2 - 4) // stride + 1 for each 4x4 convolution, the last one to the logits at stride 1."""
+    for stride in (*[2] * (len(widths) - 1), last_stride, 1):
+        side = (side + 2 - 4) // stride + 1
+    return side
+
+
+@pytest.mark.parametrize(
+    "widths, last_stride, side, expected",
+    [
+        ((64, 128, 256, 512), 1, 256, 30),  # Isola et al. 2017: 30 x 30 patches of 70 x 70 px
+        ((64, 128, 256), 2, 64, 7),
+        ((32, 64, 128), 2, 64, 7),
+        ((64, 128, 256), 1, 64, 14),
+        ((64, 128, 256, 512), 1, 128, 14),
+    ],
+)
+def test_side_of_the_patch_map(widths: tuple[int, ...], last_stride: int, side: int, expected: int) -> None:
+    narrow = tuple(width // 32 for width in widths)  # the sizes do not depend on the widths
+    (logits,) = PatchDiscriminator(widths=narrow, last_stride=last_stride)(batch(2, 3, side, side))
+    assert logits.shape == (2, 1, expected, expected)
+    assert map_side(side, widths, last_stride) == expected
+    (logits,) = PatchDiscriminator(1, narrow, last_stride)(batch(1, 1, side, 2 * side))
+    assert logits.shape == (1, 1, expected, map_side(2 * side, widths, last_stride))
+
+
+@pytest.mark.parametrize("widths, last_stride", [((64, 128, 256, 512), 1), ((64, 128, 256), 2), ((16,), 1)])
+def test_layers_are_the_papers(widths: tuple[int, ...], last_stride: int) -> None:
+    found: list[tuple] = []
+    for layer in PatchDiscriminator(3, widths, last_stride).scales[0]:
+        match layer:
+            case nn.Conv2d():
+                found.append((layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.bias is not None))
+            case InstanceNorm2d():
+                found.append(("norm", layer.weight.numel()))
+            case nn.LeakyReLU():
+                found.append(("leaky", layer.negative_slope))
+            case _:
+                found.append((type(layer).__name__,))
+    expected: list[tuple] = []
+    for i, width in enumerate(widths):
+        stride = last_stride if i == len(widths) - 1 else 2
+        expected += [((3, *widths)[i], width, (4, 4), (stride, stride), i == 0)]
+        expected += [("norm", width)] if i else []  # "we do not use InstanceNorm for the first layer" (Zhu et al. 2017, 7.2)
+        expected += [("leaky", 0.2)]
+    assert found == [*expected, (widths[-1], 1, (4, 4), (1, 1), True)]
+
+
+def test_each_logit_judges_70_pixels() -> None:
+    """Zhu et al. 2017, section 4. Without the norms, whose statistics reach over the whole image."""
+    layers = PatchDiscriminator(widths=(2, 2, 2, 2)).scales[0]
+    patches = nn.Sequential(*(layer for layer in layers if not isinstance(layer, InstanceNorm2d)))
+    x = batch(1, 3, 128, 128).requires_grad_()
+    logits = patches(x)
+    (gradient,) = torch.autograd.grad(logits[0, 0, 7, 7], x)
+    rows, columns = gradient.abs().sum((0, 1)).nonzero().unbind(1)
+    assert (rows.max() - rows.min() + 1, columns.max() - columns.min() + 1) == (70, 70)
+
+
+def test_a_further_scale_sees_the_image_at_half_the_size() -> None:
+    torch.manual_seed(0)
+    network = PatchDiscriminator(widths=(4, 8), scales=2)
+    x = batch(2, 3, 32, 48)
+    one, two = network(x)
+    assert one.shape == (2, 1, 14, 22) and two.shape == (2, 1, 6, 10)
+    torch.testing.assert_close(one, network.scales[0](x))
+    # A 3x3 mean, of which a pixel beyond the border is no part.
+    window = torch.ones(3, 1, 3, 3)
+    total, count = (F.conv2d(v, window, stride=2, padding=1, groups=3) for v in (x, torch.ones_like(x)))
+    torch.testing.assert_close(two, network.scales[1](total / count), rtol=1e-4, atol=1e-5)
+    assert not torch.equal(network.scales[0][0].weight, network.scales[1][0].weight)
+    assert len(PatchDiscriminator(widths=(4, 8), scales=3)(x)) == 3
+
+
+def test_logits_are_unbounded_and_of_each_image_alone() -> None:
+    torch.manual_seed(0)
+    network = PatchDiscriminator(widths=(4, 8, 8))
+    nn.init.normal_(network.scales[0][-1].weight, 0.0, 1.0)
+    x = batch(2, 3, 32, 32)
+    with torch.no_grad():
+        (logits,) = network(x)
+        torch.testing.assert_close(logits, torch.cat([network(one)[0] for one in x.split(1)]), rtol=1e-4, atol=1e-4)
+    assert logits.min() < -1 and logits.max() > 1  # no sigmoid, no tanh

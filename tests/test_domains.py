@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from cyclegan_hub.domains import DOMAINS
+
+
+def test_the_four_domains() -> None:
+    assert {name: domain.labels for name, domain in DOMAINS.items()} == {
+        "smile": ("not smiling", "smiling"),
+        "anime": ("human face", "anime face"),
+        "cartoon": ("celebrity photo", "cartoon avatar"),
+        "monet": ("photo", "Monet"),
+    }
+
+
+@pytest.mark.parametrize("domain", DOMAINS.values(), ids=list(DOMAINS))
+def test_every_pile_says_where_it_is_and_under_which_terms(domain) -> None:
+    for pile in (domain.a, domain.b):
+        assert pile.dataset.count("/") == 1
+        assert pile.column
+        assert pile.licence
+    assert domain.a != domain.b
+    assert domain.a.label not in ("", domain.b.label)
+
+
+def test_sides_of_one_dataset_differ() -> None:
+    smile, monet = DOMAINS["smile"], DOMAINS["monet"]
+    assert smile.a.filter == {"Smiling": 0} and smile.b.filter == {"Smiling": 1}
+    assert (monet.a.column, monet.b.column) == ("imageB", "imageA")  # the dataset's A is the painting
+    assert DOMAINS["cartoon"].b.revision == "refs/convert/parquet"
+
+
+def test_only_free_piles_are_redistributable() -> None:
+    free = {p.label for d in DOMAINS.values() for p in (d.a, d.b) if p.redistributable}
+    assert free == {"cartoon avatar", "Monet"}

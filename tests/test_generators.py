@@ -1,0 +1,376 @@
+"""generators.py: against the papers' layer lists, torch's own norm, and references written with torch.nn.functional."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cyclegan_hub.models.generators import InstanceNorm2d, ResNetGenerator, UNetGenerator, build_generator, init_weights
+
+
+def batch(*shape: int, seed: int = 0) -> Tensor:
+    """Images (N, C, H, W) in [-1, 1]."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def built(kind: str, **changes: object) -> nn.Module:
+    """A small generator with its own weights, in evaluation mode; norm scales differ by channel, so that an order shows."""
+    arguments = {"channels": 3, "width": 4, "blocks": 2, "upsample": "resize", "padding": "reflect", "dropout": 0.0}
+    torch.manual_seed(0)
+    network = build_generator(kind, **arguments | changes)
+    init_weights(network, std=0.2)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(parameter, 0.0, 0.1)
+    return network.eval()
+
+
+def assert_all_close(actual: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
+    """Output and gradients of fp32 networks. A bias before a norm has no gradient: only rounding, which may differ."""
+    torch.testing.assert_close(actual[0], expected[0], rtol=1e-4, atol=1e-5)
+    largest = max(gradient.abs().max().item() for gradient in expected[1:])
+    for one, other in zip(actual[1:], expected[1:], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5 * largest)
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def layers(network: nn.Module) -> list[tuple]:
+    """What the leaves of a network are, in order: convolutions with channels, kernel, stride, whether they have a bias."""
+    found: list[tuple] = []
+    for module in network.modules():
+        match module:
+            case nn.Conv2d() | nn.ConvTranspose2d():
+                kind = "up" if isinstance(module, nn.ConvTranspose2d) else "conv"
+                sides = (module.in_channels, module.out_channels, module.kernel_size[0], module.stride[0])
+                found.append((kind, *sides, "bias" if module.bias is not None else "-"))
+            case InstanceNorm2d():
+                found.append(("norm", module.weight.numel()))
+            case nn.Dropout():
+                found.append(("dropout", module.p))
+            case nn.LeakyReLU():
+                found.append(("leaky", module.negative_slope))
+            case nn.ReLU() | nn.Tanh() | nn.Upsample():
+                found.append((type(module).__name__.lower(),))
+    return found
+
+
+# --- instance norm
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7, 9), (1, 3, 4, 4), (3, 2, 1, 6), (2, 4, 16, 16)])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_norm_is_torchs_forward_and_backward(shape: tuple[int, ...], memory_format: torch.memory_format) -> None:
+    own, torchs = InstanceNorm2d(shape[1]), nn.InstanceNorm2d(shape[1], affine=True)
+    with torch.no_grad():
+        own.weight.copy_(torch.linspace(-1.0, 2.0, shape[1]))
+        own.bias.copy_(torch.linspace(0.5, -0.5, shape[1]))
+    torchs.load_state_dict(own.state_dict(), strict=True)
+    assert torchs.eps == pytest.approx(1e-5)
+    x = (3 * batch(*shape) + 0.7).contiguous(memory_format=memory_format)
+    target, results = batch(*shape, seed=1), []
+    for norm in (own, torchs):
+        leaf = x.clone().requires_grad_()
+        y = norm(leaf)
+        (y * target).sum().backward()
+        results.append((y.detach(), leaf.grad, norm.weight.grad, norm.bias.grad))
+    for mine, reference in zip(*results, strict=True):
+        torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_norm_of_one_pixel_is_the_bias(images: int) -> None:
+    norm = InstanceNorm2d(2)
+    nn.init.constant_(norm.bias, 0.25)
+    torch.testing.assert_close(norm(batch(images, 2, 1, 1)), torch.full((images, 2, 1, 1), 0.25))
+
+
+@pytest.mark.parametrize("path", ["parameters in bfloat16", "autocast", "given statistics"])
+def test_norm_of_bfloat16_has_statistics_in_fp32(path: str) -> None:
+    # A mean of 8.03 with a spread of 0.06: bfloat16, which knows multiples of 1/16 there, could hold neither.
+    x = (8 + batch(2, 3, 32, 32).abs() / 16).bfloat16()
+    norm = InstanceNorm2d(3)
+    reference = F.instance_norm(x.double(), eps=1e-5)
+    mean, variance = norm.statistics(x)
+    assert mean.dtype == variance.dtype == torch.float32 and mean.shape == variance.shape == (2, 3, 1, 1)
+    torch.testing.assert_close(mean.double(), x.double().mean((2, 3), keepdim=True))
+    torch.testing.assert_close(variance.double(), x.double().var((2, 3), correction=0, keepdim=True), rtol=1e-4, atol=1e-9)
+    match path:
+        case "autocast":
+            with torch.autocast("cpu", torch.bfloat16):
+                y = norm(x)
+        case "given statistics":
+            y = norm.apply_statistics(x, mean, variance)
+        case _:
+            y = norm.bfloat16()(x)
+    assert y.dtype == torch.bfloat16
+    assert (y.double() - reference).abs().max() <= reference.abs().max() / 256  # half a unit in bfloat16's last place
+
+
+def test_norm_with_its_own_statistics_given_is_itself() -> None:
+    norm, x = InstanceNorm2d(3), batch(2, 3, 6, 10)
+    init_weights(norm, std=1.0)
+    torch.testing.assert_close(norm.apply_statistics(x, *norm.statistics(x)), norm(x), rtol=1e-5, atol=1e-6)
+    other = norm.apply_statistics(x, *norm.statistics(batch(2, 3, 6, 10, seed=1) * 3))
+    assert (other - norm(x)).abs().max() > 0.1  # it is the given ones that count
+
+
+# --- the ResNet generator
+
+RESNETS = [{}, {"upsample": "transpose"}, {"padding": "zeros"}, {"upsample": "transpose", "padding": "zeros"}]
+
+
+def resnet_reference(network: nn.Module, x: Tensor, *, blocks: int, upsample: str, padding: str) -> Tensor:
+    """Zhu et al. 2017, appendix 7.2, from the parameters in the order of the layers."""
+    weights: Iterator[Tensor] = iter(network.parameters())
+
+    def padded(x: Tensor, by: int, mode: str) -> Tensor:
+        return F.pad(x, (by,) * 4, mode="reflect" if mode == "reflect" else "constant")
+
+    def norm(x: Tensor) -> Tensor:
+        return F.instance_norm(x, weight=next(weights), bias=next(weights))
+
+    x = norm(F.conv2d(padded(x, 3, "reflect"), next(weights))).relu()
+    for _ in range(2):
+        x = norm(F.conv2d(x, next(weights), stride=2, padding=1)).relu()
+    for _ in range(blocks):
+        y = norm(F.conv2d(padded(x, 1, padding), next(weights))).relu()
+        x = x + norm(F.conv2d(padded(y, 1, padding), next(weights)))
+    for _ in range(2):
+        if upsample == "transpose":
+            x = F.conv_transpose2d(x, next(weights), stride=2, padding=1, output_padding=1)
+        else:
+            x = F.conv2d(padded(x.repeat_interleave(2, 2).repeat_interleave(2, 3), 1, padding), next(weights))
+        x = norm(x).relu()
+    return F.conv2d(padded(x, 3, "reflect"), next(weights), next(weights)).tanh()
+
+
+@pytest.mark.parametrize("changes", RESNETS, ids=str)
+def test_resnet_is_the_papers_forward_and_backward(changes: dict[str, str]) -> None:
+    network, x = built("resnet", **changes), batch(2, 3, 16, 24)
+    kwargs = {"blocks": 2, "upsample": "resize", "padding": "reflect"} | changes
+    results = []
+    for forward in (network, lambda x: resnet_reference(network, x, **kwargs)):
+        leaf = x.clone().requires_grad_()
+        y = forward(leaf)
+        gradients = torch.autograd.grad((y * batch(*y.shape, seed=1)).sum(), (leaf, *network.parameters()))
+        results.append((y.detach(), *gradients))
+    assert results[0][0].std() > 0.1  # not a picture of one colour, on which anything would agree
+    assert_all_close(*results)
+
+
+@pytest.mark.parametrize("changes", [{}, {"padding": "zeros"}, {"blocks": 3}, {"upsample": "transpose"}], ids=str)
+def test_resnet_options_change_the_result(changes: dict[str, object]) -> None:
+    x, base = batch(1, 3, 16, 16), built("resnet", upsample="resize", padding="reflect")
+    same = torch.equal(built("resnet", **changes)(x), base(x))
+    assert same == (not changes)
+
+
+@pytest.mark.parametrize("upsample", ["transpose", "resize"])
+@pytest.mark.parametrize("width, blocks, channels", [(64, 9, 3), (24, 6, 3), (32, 3, 1)])
+def test_resnet_has_the_papers_layers(upsample: str, width: int, blocks: int, channels: int) -> None:
+    w = width
+
+    def conv(inputs: int, outputs: int, kernel: int, stride: int) -> list[tuple]:
+        return [("conv", inputs, outputs, kernel, stride, "-"), ("norm", outputs), ("relu",)]
+
+    def up(inputs: int, outputs: int) -> list[tuple]:
+        if upsample == "resize":
+            return [("upsample",), *conv(inputs, outputs, 3, 1)]
+        return [("up", inputs, outputs, 3, 2, "-"), ("norm", outputs), ("relu",)]
+
+    block = [*conv(4 * w, 4 * w, 3, 1), *conv(4 * w, 4 * w, 3, 1)[:-1]]  # no ReLU after the sum (Johnson et al. 2016)
+    expected = [*conv(channels, w, 7, 1), *conv(w, 2 * w, 3, 2), *conv(2 * w, 4 * w, 3, 2), *block * blocks,
+                *up(4 * w, 2 * w), *up(2 * w, w), ("conv", w, channels, 7, 1, "bias"), ("tanh",)]  # fmt: skip
+    with torch.device("meta"):
+        network = ResNetGenerator(channels, width, blocks, upsample)
+    assert layers(network) == expected
+
+
+@pytest.mark.parametrize("upsample", ["transpose", "resize"])
+@pytest.mark.parametrize("width, blocks, whole", [(64, 9, 11_383_427), (24, 6, 1_108_851)])
+def test_resnet_has_as_many_weights_as_the_formula(upsample: str, width: int, blocks: int, whole: int) -> None:
+    w, c = width, 3
+    ends = 49 * c * w + 2 * w + 49 * w * c + c
+    halvings = 9 * w * 2 * w + 2 * 2 * w + 9 * 2 * w * 4 * w + 2 * 4 * w
+    doublings = 9 * 4 * w * 2 * w + 2 * 2 * w + 9 * 2 * w * w + 2 * w
+    body = blocks * 2 * (9 * (4 * w) ** 2 + 2 * 4 * w)
+    with torch.device("meta"):
+        network = ResNetGenerator(c, width, blocks, upsample)
+    assert parameters(network) == ends + halvings + body + doublings == whole
+
+
+def test_resnet_dropout_is_in_every_block() -> None:
+    with torch.device("meta"):
+        network = ResNetGenerator(width=4, blocks=3, dropout=0.4)
+    assert [layer for layer in layers(network) if layer[0] == "dropout"] == [("dropout", 0.4)] * 3
+    assert ("dropout", 0.4) not in layers(network.encoder) + layers(network.decoder)
+
+
+# --- the U-Net generator
+
+
+def test_unet_has_the_papers_layers() -> None:
+    """Isola et al. 2017, appendix 6.1.1; as in the Monet source the innermost level has no norm going down."""
+    down = [64, 128, 256, 512, 512, 512, 512, 512]
+    expected: list[tuple] = [("conv", 3, 64, 4, 2, "bias"), ("leaky", 0.2)]
+    for inputs, outputs in pairwise(down[:-1]):
+        expected += [("conv", inputs, outputs, 4, 2, "-"), ("norm", outputs), ("leaky", 0.2)]
+    expected += [("conv", 512, 512, 4, 2, "bias"), ("leaky", 0.2)]
+    for i, outputs in enumerate([512, 512, 512, 512, 256, 128, 64]):
+        inputs = 512 if i == 0 else 2 * [512, 512, 512, 512, 512, 256, 128][i]  # the level below and its skip
+        drop = [("dropout", 0.5)] if i < 3 else []
+        expected += [("up", inputs, outputs, 4, 2, "-"), ("norm", outputs), *drop, ("relu",)]
+    expected += [("up", 128, 3, 4, 2, "bias"), ("tanh",)]
+    with torch.device("meta"):
+        network = UNetGenerator()
+    assert layers(network) == expected
+    assert network.multiple == 256
+
+
+def unet_reference(network: nn.Module, x: Tensor, blocks: int) -> Tensor:
+    """The same by recursion, level in level, from the parameters in the order of the layers."""
+    weights = list(network.parameters())
+    down, rest = [weights[:2]], weights[2:]
+    for _ in range(blocks - 2):
+        down, rest = [*down, rest[:3]], rest[3:]
+    down, rest = [*down, rest[:2]], rest[2:]
+    up = [rest[3 * i : 3 * i + 3] for i in range(blocks - 1)]
+    head = rest[-2:]
+
+    def level(i: int, x: Tensor) -> Tensor:
+        """Map of level i - 1 -> map of the same size, beside it."""
+        inner = 0 < i < blocks - 1
+        y = F.conv2d(x, down[i][0], None if inner else down[i][1], stride=2, padding=1)
+        if inner:
+            y = F.instance_norm(y, weight=down[i][1], bias=down[i][2])
+        y = F.leaky_relu(y, 0.2)
+        if i < blocks - 1:
+            y = torch.cat([level(i + 1, y), y], 1)
+        if i == 0:
+            return F.conv_transpose2d(y, *head, stride=2, padding=1).tanh()
+        w, scale, shift = up[blocks - 1 - i]
+        return F.instance_norm(F.conv_transpose2d(y, w, stride=2, padding=1), weight=scale, bias=shift).relu()
+
+    return level(0, x)
+
+
+@pytest.mark.parametrize("blocks, size", [(2, (8, 12)), (3, (16, 24)), (8, (256, 256))])
+def test_unet_is_the_papers(blocks: int, size: tuple[int, int]) -> None:
+    network, x = built("unet", blocks=blocks, width=2), batch(2, 3, *size)
+    y = network(x)
+    assert y.std() > 0.05
+    torch.testing.assert_close(y, unet_reference(network, x, blocks), rtol=1e-4, atol=1e-5)
+
+
+def test_unet_of_one_level() -> None:
+    assert built("unet", blocks=1)(batch(1, 3, 4, 6)).shape == (1, 3, 4, 6)
+
+
+# --- what holds for both
+
+SMALL = [("resnet", {}), ("resnet", {"upsample": "transpose", "padding": "zeros", "channels": 1}), ("unet", {"blocks": 3})]
+
+
+@pytest.mark.parametrize("kind, changes", SMALL, ids=str)
+@pytest.mark.parametrize("units", [(1, 1), (2, 3), (5, 1)])
+def test_images_in_images_out(kind: str, changes: dict, units: tuple[int, int]) -> None:
+    network = built(kind, **changes)
+    side = max(8, network.multiple)
+    x = batch(2, changes.get("channels", 3), *(side * unit for unit in units))
+    y = network(x)
+    assert y.shape == x.shape and y.dtype == x.dtype
+    with torch.no_grad():  # an output layer 1,000 times as strong reaches the bounds and does not pass them
+        for p in list(network.parameters())[-2:]:
+            p.mul_(1000.0)
+        y = network(x)
+    assert y.abs().max() <= 1 and y.min() < -0.99 and y.max() > 0.99
+
+
+@pytest.mark.parametrize("kind, changes", SMALL, ids=str)
+def test_each_image_is_translated_by_itself(kind: str, changes: dict) -> None:
+    network = built(kind, **changes)
+    x = batch(2, changes.get("channels", 3), 16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), torch.cat([network(x[:1]), network(x[1:])]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["resnet", "unet"])
+def test_dropout_acts_in_training_only(kind: str) -> None:
+    network, x = built(kind, blocks=3, dropout=0.5), batch(1, 3, 16, 16)
+    assert torch.equal(network(x), network(x))
+    network.train()
+    assert not torch.equal(network(x), network(x))
+
+
+@pytest.mark.parametrize("kind, changes", SMALL, ids=str)
+@pytest.mark.parametrize("dtype, tolerance", [(torch.bfloat16, 0.15), (torch.float16, 0.02)])
+def test_half_precision(kind: str, changes: dict, dtype: torch.dtype, tolerance: float) -> None:
+    network, x = built(kind, **changes), batch(1, changes.get("channels", 3), 16, 16)
+    with torch.no_grad():
+        exact, y = network(x), network.to(dtype)(x.to(dtype))
+    assert y.dtype == dtype
+    assert (y.float() - exact).abs().mean() < tolerance
+
+
+@pytest.mark.parametrize("kind, changes", [SMALL[0], SMALL[2]], ids=str)
+def test_compiled_in_one_graph(kind: str, changes: dict) -> None:
+    network, x = built(kind, **changes), batch(2, 3, 16, 16)
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    results = []
+    for forward in (network, compiled):
+        y = forward(x)
+        results.append((y.detach(), *torch.autograd.grad(y.square().sum(), list(network.parameters()))))
+    assert_all_close(*results)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"kind": "vit"}, "generator='vit': must be one of resnet, unet"),
+        ({"upsample": "bicubic"}, "upsample='bicubic': must be one of transpose, resize"),
+        ({"padding": "circular"}, "padding='circular': must be one of reflect, zeros"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["resnet", "unet"])
+def test_unknown_values_are_named(kind: str, changes: dict[str, str], message: str) -> None:
+    arguments = {"kind": kind, "channels": 3, "width": 4, "blocks": 2, "upsample": "resize", "padding": "zeros", "dropout": 0.0}
+    with pytest.raises(ValueError) as error:
+        build_generator(**arguments | changes)
+    assert str(error.value) == message
+
+
+# --- fresh weights
+
+
+@pytest.mark.parametrize("norm_mean", [0.0, 1.0])
+@pytest.mark.parametrize("kind, block_std", [("resnet", None), ("unet", None), ("unet", 0.04), ("resnet", 0.04)])
+def test_init_weights_draws_from_the_distributions_it_says(kind: str, block_std: float | None, norm_mean: float) -> None:
+    torch.manual_seed(0)
+    network = build_generator(kind, channels=3, width=16, blocks=4, upsample="transpose", padding="zeros", dropout=0.0)
+    for p in network.parameters():
+        nn.init.constant_(p, 9.0)
+    init_weights(network, std=0.02, norm_mean=norm_mean, block_std=block_std)
+    scales = []
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            in_block = kind == "unet" and name.split(".")[0] in ("down", "up")
+            std = block_std if block_std and in_block else 0.02
+            n = module.weight.numel()
+            # The standard deviation of n draws scatters by std / sqrt(2 n), their mean by std / sqrt(n): five of each.
+            assert abs(module.weight.std().item() - std) < 5 * std / (2 * n) ** 0.5, name
+            assert abs(module.weight.mean().item()) < 5 * std / n**0.5, name
+        if isinstance(module, InstanceNorm2d):
+            scales.append(module.weight.detach())
+        if getattr(module, "bias", None) is not None:
+            assert torch.count_nonzero(module.bias) == 0, name
+    scale = torch.cat(scales)
+    assert abs(scale.mean().item() - norm_mean) < 5 * 0.02 / len(scale) ** 0.5
+    assert abs(scale.std().item() - 0.02) < 5 * 0.02 / (2 * len(scale)) ** 0.5

@@ -1,0 +1,85 @@
+"""A run survives its process: killed at random moments, or asked to stop, the same command goes on to the very same end."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from training import command, environment, history, script, train_process, weights
+
+from cyclegan_hub.runs import RunFolder
+
+KILLS = 5
+LONGER = ["--set", "epochs=6"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    script("demo_data").make(folder, images=24, size=40)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory) -> Path:
+    """A run in a process of its own that was never stopped: 6 epochs of 12 steps, a save after every step."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    done = train_process("--data", data, "--out", out, *LONGER)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def wait_for_step(process: subprocess.Popen, folder: Path, step: int) -> None:
+    """Until a state of that step or a later one is there."""
+    deadline = time.monotonic() + 120
+    while (RunFolder(folder).latest_step() or 0) < step:
+        assert process.poll() is None, f"ended by itself: {process.returncode}"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_kill_9_at_random_moments_never_loses_the_last_save(whole: Path, data: Path, tmp_path: Path) -> None:
+    out, draw = tmp_path / "run", random.Random()
+    reached = 0
+    for i in range(KILLS):
+        process = subprocess.Popen(command("--data", data, "--out", out, *LONGER), env=environment(), stderr=subprocess.DEVNULL)
+        try:
+            wait_for_step(process, out, reached + 1)
+            time.sleep(draw.uniform(0, 0.2))  # a step with its save takes less: any moment of either
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        survived = RunFolder(out).latest_step()
+        assert survived is not None and survived >= reached + 1, f"kill {i}: step {reached + 1} was saved, {survived} is left"
+        RunFolder(out).load_state(survived, rank=0, world_size=1)  # whole
+        reached = survived
+    done = train_process("--data", data, "--out", out, *LONGER)
+    assert done.returncode == 0, done.stderr
+    assert weights(out) == weights(whole)
+    assert history(out) == history(whole)
+    assert not list(out.rglob("*.tmp"))  # what the killed processes left half-written is gone
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_polite_signal_saves_and_stops(whole: Path, data: Path, tmp_path: Path, number: signal.Signals) -> None:
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        command("--data", data, "--out", out, *LONGER, "--set", "save_every=1000", "--set", "log_every=1"),
+        env=environment(), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (out / "history.jsonl").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 128 + number, said
+    assert "everything saved" in said and "Traceback" not in said
+    stopped = RunFolder(out).latest_step()
+    assert stopped is not None and stopped < 72
+    assert train_process("--data", data, "--out", out, *LONGER).returncode == 0
+    assert (out / "last/model.safetensors").read_bytes() == (whole / "last/model.safetensors").read_bytes()

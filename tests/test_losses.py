@@ -1,0 +1,212 @@
+"""losses.py: against torch's and NumPy's own functions, closed forms, and the image pool's statistics."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cyclegan_hub.losses import ImagePool, adversarial, confidence, correlation
+from cyclegan_hub.state import pack, unpack
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+# --- adversarial losses
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_least_squares_is_the_mean_squared_error(real: bool) -> None:
+    x = noise(3, 1, 5, 4)
+    torch.testing.assert_close(adversarial("lsgan", (x,), real), F.mse_loss(x, torch.full_like(x, float(real))))
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_bce_is_the_cross_entropy_of_the_sigmoid(real: bool) -> None:
+    x = noise(3, 1, 5, 4)
+    expected = F.binary_cross_entropy(torch.sigmoid(x), torch.full_like(x, float(real)))
+    torch.testing.assert_close(adversarial("bce", (x,), real), expected)
+
+
+@pytest.mark.parametrize(
+    "p, real, expected", [(0.2333, True, 1.455), (0.2333, False, 0.2657), (0.5, True, math.log(2)), (0.9, True, 0.10536)]
+)
+def test_bce_of_a_probability(p: float, real: bool, expected: float) -> None:
+    """-ln p for real, -ln(1 - p) for fake; p = 0.2333 makes 1.455."""
+    logit = torch.full((1, 1, 2, 2), math.log(p / (1 - p)))
+    assert adversarial("bce", (logit,), real).item() == pytest.approx(expected, abs=5e-4)
+
+
+def test_bce_of_a_certain_mistake_is_finite() -> None:
+    logit = torch.tensor([[[[-200.0]]]], requires_grad=True)
+    loss = adversarial("bce", (logit,), True)
+    loss.backward()
+    assert (loss.item(), logit.grad.item()) == (200.0, -1.0)  # a sigmoid would have rounded to 0, and its logarithm be infinite
+
+
+@pytest.mark.parametrize("kind", ["lsgan", "bce"])
+@pytest.mark.parametrize("real", [True, False])
+def test_scales_count_alike_whatever_their_sizes(kind: str, real: bool) -> None:
+    maps = (noise(2, 1, 8, 8), noise(2, 1, 3, 3, seed=1) + 2)
+    each = [adversarial(kind, (x,), real) for x in maps]
+    torch.testing.assert_close(adversarial(kind, maps, real), (each[0] + each[1]) / 2)
+    torch.testing.assert_close(confidence(kind, maps), (confidence(kind, maps[:1]) + confidence(kind, maps[1:])) / 2)
+
+
+@pytest.mark.parametrize("kind", ["lsgan", "bce"])
+def test_losses_of_half_precision_are_fp32(kind: str) -> None:
+    x = noise(2, 1, 30, 30).bfloat16()
+    loss = adversarial(kind, (x,), True)
+    assert loss.dtype == confidence(kind, (x,)).dtype == torch.float32 and loss.shape == ()
+    torch.testing.assert_close(loss, adversarial(kind, (x.float(),), True))
+
+
+@pytest.mark.parametrize("kind", ["lsgan", "bce"])
+def test_losses_pull_logits_the_right_way(kind: str) -> None:
+    for real in (True, False):
+        x = torch.full((1, 1, 2, 2), 0.4, requires_grad=True)
+        (gradient,) = torch.autograd.grad(adversarial(kind, (x,), real), x)
+        assert (gradient < 0).all() if real else (gradient > 0).all()  # a step against it goes up for real, down for fake
+
+
+def test_an_unknown_kind_is_named() -> None:
+    with pytest.raises(ValueError, match="adversarial='hinge': must be one of lsgan, bce"):
+        adversarial("hinge", (noise(1, 1, 2, 2),), True)
+
+
+def test_confidence() -> None:
+    x = noise(2, 1, 4, 4)
+    torch.testing.assert_close(confidence("lsgan", (x,)), x.mean())
+    torch.testing.assert_close(confidence("bce", (x,)), torch.sigmoid(x).mean())
+
+
+# --- correlation
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_correlation_is_numpys(channels: int) -> None:
+    x = noise(3, channels, 6, 7)
+    y = 0.6 * x + noise(3, channels, 6, 7, seed=1)
+    expected = np.mean([np.corrcoef(a.flatten(), b.flatten())[0, 1] for a, b in zip(x.numpy(), y.numpy(), strict=True)])
+    assert 0.2 < expected < 0.9
+    assert correlation(x, y).item() == pytest.approx(expected, abs=1e-6)
+    assert correlation(x.bfloat16(), y.bfloat16()).item() == pytest.approx(expected, abs=0.01)
+
+
+def test_correlation_of_an_image_with_itself_and_its_negative() -> None:
+    x = noise(2, 3, 8, 8).clamp(-1, 1)
+    for y, expected in ((x, 1.0), (-x, -1.0), (0.1 * x + 0.5, 1.0), (0.3 - 2 * x, -1.0)):
+        assert correlation(x, y).item() == pytest.approx(expected, abs=1e-5)
+    assert correlation(x, torch.cat([x[:1], -x[1:]])).item() == pytest.approx(0.0, abs=1e-5)  # a mean over the batch
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -0.7, 1.0])
+@pytest.mark.parametrize("side", [8, 100])
+def test_correlation_with_a_constant_image_is_0(value: float, side: int) -> None:
+    """Also of two of them, of which rounding may leave something that points the same way everywhere."""
+    constant = torch.full((1, 3, side, side), value)
+    for other in (noise(1, 3, side, side), constant, 0.3 * constant):
+        assert correlation(constant, other).item() == pytest.approx(0.0, abs=1e-3)
+
+
+def test_correlation_of_the_faintest_picture_counts() -> None:
+    """One pixel that is one of 255 levels brighter."""
+    x = torch.zeros(1, 3, 64, 64)
+    x[0, 0, 3, 5] = 2 / 255
+    assert correlation(x, -x).item() == pytest.approx(-1.0, abs=1e-3)
+
+
+# --- the image pool
+
+
+def numbered(*numbers: int) -> Tensor:
+    """A batch (N, 1, 2, 2) of images that say their number."""
+    return torch.tensor(numbers, dtype=torch.float32).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).clone()
+
+
+def numbers(images: Tensor) -> list[int]:
+    assert (images == images[:, :, :1, :1]).all()
+    return [int(n) for n in images[:, 0, 0, 0]]
+
+
+def test_pool_of_size_0_passes_images_through() -> None:
+    pool = ImagePool(0)
+    for i in range(5):
+        x = numbered(i).requires_grad_()
+        y = pool.query(x)
+        assert numbers(y) == [i] and not y.requires_grad
+    assert pool.state_dict() == {}
+
+
+def test_pool_fills_first() -> None:
+    torch.manual_seed(0)
+    pool = ImagePool(6)
+    assert [numbers(pool.query(numbered(i, i + 1))) for i in (0, 2, 4)] == [[0, 1], [2, 3], [4, 5]]
+    assert numbers(pool.state_dict()["images"]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_pool_swaps_half_of_the_images_for_any_it_holds() -> None:
+    torch.manual_seed(0)
+    pool, size, queries = ImagePool(8), 8, 4000
+    pool.query(numbered(*range(size)))
+    seen, places = set(range(size)), [0] * size
+    swaps = 0
+    for i in range(size, size + queries):
+        held = numbers(pool.state_dict()["images"])
+        (shown,) = numbers(pool.query(numbered(i)))
+        seen.add(i)
+        assert shown in seen
+        if shown != i:
+            swaps += 1
+            place = held.index(shown)  # what was held goes out, and the new image takes its place
+            places[place] += 1
+            assert numbers(pool.state_dict()["images"]) == [*held[:place], i, *held[place + 1 :]]
+        else:
+            assert numbers(pool.state_dict()["images"]) == held
+    assert abs(swaps / queries - 0.5) < 5 * 0.5 / queries**0.5
+    expected = swaps / size
+    assert max(abs(count - expected) for count in places) < 5 * expected**0.5
+
+
+def test_pool_is_untouched_by_what_happens_to_its_images() -> None:
+    torch.manual_seed(0)
+    pool, given = ImagePool(2), set()
+    for i in range(1, 40, 2):  # first it fills, then it swaps
+        x = numbered(i, i + 1).requires_grad_()
+        given |= {i, i + 1}
+        shown = pool.query(x)
+        assert not shown.requires_grad and set(numbers(shown)) <= given
+        shown.fill_(-9.0)  # what a caller does to a batch afterwards
+        x.detach().fill_(-8.0)
+        assert set(numbers(pool.state_dict()["images"])) <= given
+    assert numbers(pool.state_dict()["images"]) != [1, 2]
+
+
+def test_resumed_pool_goes_on_as_the_other_would(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    pool, other = ImagePool(4), ImagePool(4)
+    for i in range(10):
+        pool.query(numbered(i))
+    (tmp_path / "pool").write_bytes(pack(pool.state_dict()))
+    other.load_state_dict(unpack(tmp_path / "pool"))
+    drawn = []
+    for one in (pool, other):
+        torch.manual_seed(2)
+        drawn.append([numbers(one.query(numbered(i, i + 1))) for i in range(10, 40, 2)])
+    assert drawn[0] == drawn[1] and drawn[0] != [[i, i + 1] for i in range(10, 40, 2)]
+    assert torch.equal(pool.state_dict()["images"], other.state_dict()["images"])
+
+
+def test_empty_pool_resumes_empty(tmp_path: Path) -> None:
+    pool = ImagePool(3)
+    pool.query(numbered(7))
+    (tmp_path / "pool").write_bytes(pack(ImagePool(3).state_dict()))
+    pool.load_state_dict(unpack(tmp_path / "pool"))
+    assert pool.state_dict() == {} and numbers(pool.query(numbered(1, 2))) == [1, 2]

@@ -1,0 +1,273 @@
+"""metrics/distances.py: FID, KID and MiFID against closed forms, direct loops, hand-computed cases and torchmetrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.mifid import MemorizationInformedFrechetInceptionDistance
+
+from cyclegan_hub.metrics import arrays, fid, kid, memorisation_distance, mifid
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def with_moments(n: int, mean: Tensor, covariance: Tensor, seed: int = 0) -> Tensor:
+    """n rows whose sample mean and unbiased covariance are exactly these."""
+    q = torch.linalg.qr(noise(n, len(mean), seed=seed) - noise(n, len(mean), seed=seed).mean(0)).Q
+    return mean + math.sqrt(n - 1) * q @ torch.linalg.cholesky(covariance).T
+
+
+class Flatten(torch.nn.Module):
+    """Features that are the images themselves: torchmetrics' stand-in for Inception."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+
+def torchmetrics_score(metric: type, generated: Tensor, real: Tensor) -> float:
+    score = metric(feature=Flatten(generated.shape[1])).set_dtype(torch.float64)
+    for x, is_real in ((real, True), (generated, False)):
+        score.update(x.reshape(len(x), -1, 1, 1), real=is_real)
+    return score.compute().item()
+
+
+# --- FID
+
+
+def test_fid_of_gaussians_along_the_axes() -> None:
+    """(difference of the means)² + (difference of the deviations)², summed over the axes."""
+    mean, deviation = torch.tensor([1.0, -2.0, 0.5]).double(), torch.tensor([0.5, 3.0, 1.0]).double()
+    other, spread = torch.tensor([0.0, 2.0, 0.5]).double(), torch.tensor([2.0, 1.0, 1.0]).double()
+    x, y = with_moments(40, mean, deviation.square().diag()), with_moments(25, other, spread.square().diag(), seed=1)
+    assert fid(x, y) == pytest.approx(1 + 16 + 2.25 + 4, rel=1e-12)
+
+
+def test_fid_of_gaussians_that_do_not_commute() -> None:
+    """In two dimensions trace (S T)^(1/2) is sqrt(trace(S T) + 2 sqrt(det(S T)))."""
+    s, t = torch.tensor([[4.0, 1.5], [1.5, 1.0]]).double(), torch.tensor([[1.0, -0.6], [-0.6, 2.0]]).double()
+    root = math.sqrt((s @ t).trace() + 2 * math.sqrt(torch.linalg.det(s @ t)))
+    expected = 25 + s.trace().item() + t.trace().item() - 2 * root
+    mean = torch.tensor([3.0, 4.0]).double()
+    assert fid(with_moments(30, mean, s), with_moments(50, 0 * mean, t, seed=1)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_fid_agrees_with_torchmetrics() -> None:
+    x, y = noise(60, 8) * 2 + 1, noise(80, 8, seed=1) @ noise(8, 8, seed=2)
+    assert fid(x, y) == pytest.approx(torchmetrics_score(FrechetInceptionDistance, x, y), rel=1e-9)
+
+
+def test_fid_with_more_features_than_rows() -> None:
+    """Sets in two planes at right angles in 500 dimensions: singular covariances whose product is 0."""
+    x, y = torch.zeros(12, 500), torch.zeros(9, 500)
+    x[:, :2], y[:, 2:4] = noise(12, 2), noise(9, 2, seed=1)
+    expected = sum((v.mean(0).square().sum() + v.var(0).sum()).item() for v in (x.double(), y.double()))
+    assert fid(x, y) == pytest.approx(expected, rel=1e-12)
+
+
+def test_fid_does_not_see_a_rotation_into_more_dimensions() -> None:
+    x, y = noise(20, 6), noise(15, 6, seed=1) * 1.7 + 0.3
+    isometry = torch.linalg.qr(noise(300, 6, seed=2)).Q.T
+    assert fid(x @ isometry, y @ isometry) == pytest.approx(fid(x, y), rel=1e-12)
+
+
+def test_fid_of_a_scaled_copy_in_more_dimensions_than_rows() -> None:
+    """y = 3 x has T = 9 S, so the traces leave (1 - 3)² trace S; a matrix root of the singular product would lose digits."""
+    x = noise(15, 400)
+    expected = 4 * (x.var(0).sum() + x.mean(0).square().sum()).item()
+    assert fid(x, 3 * x) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(50, 5), (2, 5), (10, 200)])
+def test_fid_of_identical_sets_is_0(shape: tuple[int, int]) -> None:
+    x = noise(*shape)
+    assert 0 <= fid(x, x.flip(0)) < 1e-11
+
+
+@pytest.mark.parametrize(
+    "convert", [np.asarray, lambda x: x.float(), lambda x: x.numpy().astype(np.float16), Tensor.requires_grad_]
+)
+def test_numpy_and_torch_of_any_precision_give_a_plain_float(convert: Callable[[Tensor], arrays.Features]) -> None:
+    x, y = (noise(20, 3, seed=s).half().double() for s in (0, 1))  # values that every one of these types holds exactly
+    value = fid(convert(x.clone()), convert(y.clone()))
+    assert type(value) is float
+    assert value == fid(x, y)
+
+
+# --- KID
+
+
+def direct_kid(x: Tensor, y: Tensor) -> float:
+    def k(a: Tensor, b: Tensor) -> float:
+        return (sum(float(s) * float(t) for s, t in zip(a, b, strict=True)) / len(a) + 1) ** 3
+
+    n, m = len(x), len(y)
+    own = sum(k(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+    others = sum(k(y[i], y[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
+    return own + others - 2 * sum(k(a, b) for a in x for b in y) / (n * m)
+
+
+@pytest.mark.parametrize("shape", [(12, 4), (2, 3), (7, 30)])
+def test_kid_is_the_double_loop(shape: tuple[int, int]) -> None:
+    x, y = noise(*shape), noise(*shape, seed=1) + 0.5
+    assert kid(x, y, subsets=1, subset_size=len(x)).mean == pytest.approx(direct_kid(x, y), rel=1e-10)
+
+
+def test_kid_over_subsets_is_their_mean_and_spread() -> None:
+    x, y = noise(9, 3), noise(14, 3, seed=1) + 1
+    random, values = torch.Generator().manual_seed(5), []
+    for _ in range(4):
+        a = x[torch.randperm(9, generator=random)[:6]]
+        values.append(direct_kid(a, y[torch.randperm(14, generator=random)[:6]]))
+    result = kid(x, y, subsets=4, subset_size=6, seed=5)
+    assert (result.mean, result.spread) == (pytest.approx(np.mean(values)), pytest.approx(np.std(values)))
+    assert result == kid(x, y, subsets=4, subset_size=6, seed=5)
+    assert result != kid(x, y, subsets=4, subset_size=6, seed=6)
+
+
+def test_kid_of_everything_has_no_spread() -> None:
+    x, y = noise(9, 3), noise(9, 3, seed=1)
+    result = kid(x, y, subsets=50, subset_size=9)
+    assert (result.mean, result.spread) == (pytest.approx(direct_kid(x, y)), 0)
+
+
+def test_kid_does_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = noise(30, 4), noise(30, 4, seed=1) + 1
+    whole = kid(x, y, subsets=1, subset_size=30)
+    monkeypatch.setattr(arrays, "BLOCK", 70)
+    assert kid(x, y, subsets=1, subset_size=30).mean == pytest.approx(whole.mean, rel=1e-12)
+
+
+def test_kid_is_unbiased_and_grows_with_the_difference() -> None:
+    """Equal distributions: 0 within four standard errors, on both sides of 0; shifted ones: far above."""
+    values = np.array(
+        [kid(noise(20, 3, seed=s), noise(20, 3, seed=1000 + s), subsets=1, subset_size=20).mean for s in range(200)]
+    )
+    assert abs(values.mean()) < 4 * values.std() / math.sqrt(200)
+    assert values.min() < 0 < values.max()
+    assert kid(noise(20, 3), noise(20, 3, seed=1) + 2, subsets=1, subset_size=20).mean > values.max()
+
+
+# --- MiFID
+
+
+# Directions in the plane at these angles: cosine distances are 1 - |cos(difference)|.
+def at_angles(*degrees: float) -> Tensor:
+    angles = torch.tensor(degrees, dtype=torch.float64).deg2rad()
+    return torch.stack([angles.cos(), angles.sin()], 1) * (1 + torch.arange(len(degrees)).unsqueeze(1))  # lengths do not count
+
+
+def test_mifid_below_the_threshold_divides_by_the_distance_over_generated_rows() -> None:
+    """Generated at 10°, 80° and 200° lie 10°, 10° and 20° from training at 0° and 90° (200° is the direction of 20°)."""
+    generated, training = at_angles(10, 80, 200), at_angles(0, 90)
+    d = 1 - (2 * math.cos(math.radians(10)) + math.cos(math.radians(20))) / 3
+    assert d < 0.1
+    assert memorisation_distance(generated, training) == pytest.approx(d, rel=1e-12)
+    assert mifid(generated, training) == pytest.approx(fid(generated, training) / d, rel=1e-12)
+
+
+def test_mifid_above_the_threshold_is_fid() -> None:
+    """Generated at 45° and 20°: (1 - cos 45° + 1 - cos 20°) / 2 = 0.177."""
+    generated, training = at_angles(45, 20), at_angles(0, 90)
+    d = 1 - (math.sqrt(0.5) + math.cos(math.radians(20))) / 2
+    assert memorisation_distance(generated, training) == pytest.approx(d, rel=1e-12)
+    assert mifid(generated, training) == fid(generated, training)
+    assert mifid(generated, training, threshold=0.2) == pytest.approx(fid(generated, training) / d, rel=1e-12)
+
+
+def test_mifid_differs_from_torchmetrics_which_averages_over_real_rows() -> None:
+    """One training image at 90° that no generated one is near: Kaggle's mean does not see it, the mean over real rows does."""
+    generated, training = at_angles(5, 10), at_angles(0, 90)
+    cos = [math.cos(math.radians(a)) for a in (5, 10, 80)]
+    ours, theirs = 1 - (cos[0] + cos[1]) / 2, 1 - (cos[0] + cos[2]) / 2
+    assert ours < 0.1 < theirs
+    distance = fid(generated, training)
+    assert mifid(generated, training) == pytest.approx(distance / ours, rel=1e-9)
+    score = torchmetrics_score(MemorizationInformedFrechetInceptionDistance, generated, training)
+    assert score == pytest.approx(distance, rel=1e-6)  # its own FID loses half the digits where covariances are singular
+
+
+def test_mifid_agrees_with_torchmetrics_with_the_sets_exchanged() -> None:
+    """Then its mean over "real" rows is ours over generated ones, and FID is symmetric."""
+    generated, training = noise(30, 6).abs() + 2, noise(40, 6, seed=1).abs() + 2
+    assert memorisation_distance(generated, training) < 0.1
+    theirs = torchmetrics_score(MemorizationInformedFrechetInceptionDistance, training, generated)
+    assert mifid(generated, training) == pytest.approx(theirs, rel=1e-8)
+
+
+def test_mifid_does_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    generated, training = noise(30, 6), noise(40, 6, seed=1)
+    whole = memorisation_distance(generated, training)
+    monkeypatch.setattr(arrays, "BLOCK", 100)
+    assert memorisation_distance(generated, training) == pytest.approx(whole, rel=1e-12)
+
+
+def test_mifid_of_copies_is_an_error_and_its_distance_0() -> None:
+    training = noise(20, 6)
+    assert memorisation_distance(training[:5] * 3, training) == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ValueError, match="every generated row is a copy of a training row"):
+        mifid(training[:5], training)
+
+
+def test_a_row_of_zeros_has_no_direction() -> None:
+    x = noise(5, 3)
+    x[2] = 0
+    with pytest.raises(ValueError, match="generated: row 2 is all zeros"):
+        memorisation_distance(x, noise(5, 3, seed=1))
+    with pytest.raises(ValueError, match="training: row 2 is all zeros"):
+        mifid(noise(5, 3, seed=1), x)
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize("metric", [fid, mifid, lambda x, y: kid(x, y, subset_size=2)])
+@pytest.mark.parametrize(
+    ("generated", "real", "complaint"),
+    [
+        (noise(1, 3), noise(5, 3), "generated has 1 row: .* needs at least 2"),
+        (noise(5, 3), noise(1, 3), "(real|training) has 1 row: .* needs at least 2"),
+        (noise(5, 3), noise(5, 4), "generated has 3 features a row and (real|training) 4: take both from one extractor"),
+        (noise(5), noise(5, 3), r"generated has shape \(5,\): give features \(N, D\)"),
+        (noise(5, 0), noise(5, 0), r"generated has shape \(5, 0\)"),
+        (noise(5, 3).log(), noise(5, 3), r"generated: row 0 and \d more holds NaN or infinity"),
+        (
+            noise(5, 3),
+            torch.eye(5).masked_fill(torch.eye(5) == 1, torch.inf)[:, 1:4],
+            "(real|training): row 1 and 2 more holds NaN",
+        ),
+        (np.array([["a", "b"]] * 5), noise(5, 2), "generated holds values of type <U1: give real features"),
+        (noise(5, 3) * 1j, noise(5, 3), "generated holds complex numbers"),
+    ],
+)
+def test_bad_features_are_one_clear_error(
+    metric: Callable[[arrays.Features, arrays.Features], object],
+    generated: arrays.Features,
+    real: arrays.Features,
+    complaint: str,
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        metric(generated, real)
+
+
+def test_kid_says_which_sizes_are_impossible() -> None:
+    x = noise(300, 3)
+    with pytest.raises(
+        ValueError, match=r"generated has 300 rows: KID with subset_size=1000 \(pass a smaller one\) needs at least"
+    ):
+        kid(x, x)
+    with pytest.raises(ValueError, match="subsets=0, subset_size=2: give at least 1 subset"):
+        kid(x, x, subsets=0, subset_size=2)
+    with pytest.raises(ValueError, match="at least 2 rows"):
+        kid(x, x, subset_size=1)

@@ -1,0 +1,183 @@
+"""metrics/arrays.py and metrics/neighbours.py: against differences taken one by one, points counted by hand, and loops."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cyclegan_hub.metrics import PrecisionRecall, arrays, pairwise_diversity, precision_recall
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def on_a_line(*positions: float) -> Tensor:
+    return torch.tensor([[x, 0.0] for x in positions])
+
+
+# --- distances
+
+
+def exact(x: Tensor, y: Tensor) -> Tensor:
+    return (x.unsqueeze(1) - y).square().sum(2).sqrt()
+
+
+def whole(x: Tensor, y: Tensor, **options: bool) -> Tensor:
+    return torch.cat([d for _, d in arrays.distances(x, y, **options)])
+
+
+@pytest.mark.parametrize("block", [1, 100, 2**23])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("spread", [1.0, 1e-6])
+def test_distances_are_right_to_within_the_tie(monkeypatch: pytest.MonkeyPatch, block: int, offset: float, spread: float) -> None:
+    """Far from 0, in two tight heaps, with copies: where a matrix product alone loses all digits."""
+    monkeypatch.setattr(arrays, "BLOCK", block)
+    y = noise(30, 16) * spread + offset
+    y[15:] += 1
+    x = torch.cat([noise(20, 16, seed=1) * spread + offset, y[10:13]])
+    found = whole(x, y)
+    torch.testing.assert_close(found, exact(x, y), rtol=arrays.TIE / 2, atol=0 if offset == 0 else 1e-10)
+    assert [found[20 + i, 10 + i].item() for i in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("block", [1, 70, 2**23])
+def test_distance_to_itself_is_infinite_and_only_that(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(arrays, "BLOCK", block)
+    x = noise(25, 4)
+    x[7] = x[3]
+    found = whole(x, x, same=True)
+    assert found.isinf().equal(torch.eye(25).bool())
+    assert found[3, 7] == found[7, 3] == 0
+    torch.testing.assert_close(found.fill_diagonal_(0), exact(x, x), rtol=1e-9, atol=0)
+
+
+def test_no_block_holds_more_than_its_limit() -> None:
+    x, y = noise(3000, 2), noise(4000, 2, seed=1)
+    sizes = [d.numel() for _, d in arrays.distances(x, y)]
+    assert len(sizes) == 2
+    assert max(sizes) <= arrays.BLOCK
+    assert sum(sizes) == 3000 * 4000
+
+
+@pytest.mark.parametrize("k", [1, 3, 24])
+def test_nearest_leaves_the_row_itself_out(k: int) -> None:
+    x = noise(25, 4)
+    torch.testing.assert_close(arrays.nearest(x, k), exact(x, x).sort(1).values[:, k], rtol=1e-9, atol=0)
+
+
+# --- precision, recall, density, coverage
+
+
+REAL, GENERATED = on_a_line(0, 1, 3, 7), on_a_line(0.5, 2, 11.5, 13)
+
+
+def test_precision_recall_counted_by_hand() -> None:
+    """Real balls (k = 1): [-1, 1], [0, 2], [1, 5], [3, 11]; generated: [-1, 2], [0.5, 3.5], [10, 13], [11.5, 14.5].
+
+    0.5 lies in two real balls and 2 in two, once on the border; 11.5 and 13 in none. All real balls but the last hold one.
+    0, 1 and 3 lie in generated balls, 7 does not.
+    """
+    assert precision_recall(GENERATED, REAL, k=1) == PrecisionRecall(precision=2 / 4, recall=3 / 4, density=4 / 4, coverage=3 / 4)
+
+
+def test_precision_and_recall_change_places_with_the_sets() -> None:
+    """Now the generated balls are the real ones: 0 lies in one, 1 and 3 in two and one, 7 in none; the last two are empty."""
+    assert precision_recall(REAL, GENERATED, k=1) == PrecisionRecall(precision=3 / 4, recall=2 / 4, density=4 / 4, coverage=2 / 4)
+
+
+def looped(generated: list[list[float]], real: list[list[float]], k: int) -> PrecisionRecall:
+    def radius(points: list[list[float]], i: int) -> float:
+        return sorted(math.dist(points[i], p) for j, p in enumerate(points) if j != i)[k - 1]
+
+    n, m = range(len(generated)), range(len(real))
+    in_real = [[math.dist(generated[j], real[i]) <= radius(real, i) for i in m] for j in n]
+    in_generated = [[math.dist(generated[j], real[i]) <= radius(generated, j) for i in m] for j in n]
+    return PrecisionRecall(
+        precision=sum(map(any, in_real)) / len(n),
+        recall=sum(any(row[i] for row in in_generated) for i in m) / len(m),
+        density=sum(map(sum, in_real)) / (k * len(n)),
+        coverage=sum(any(row[i] for row in in_real) for i in m) / len(m),
+    )
+
+
+@pytest.mark.parametrize("block", [1, 64, 2**23])
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("dimensions", [2, 50])
+def test_precision_recall_is_the_loop_over_all_pairs(
+    monkeypatch: pytest.MonkeyPatch, block: int, k: int, dimensions: int
+) -> None:
+    monkeypatch.setattr(arrays, "BLOCK", block)
+    generated, real = noise(18, dimensions) * 1.1 + 0.2, noise(23, dimensions, seed=1)
+    assert precision_recall(generated, real, k) == looped(generated.tolist(), real.tolist(), k)
+
+
+def test_precision_recall_of_identical_sets() -> None:
+    """Each row lies in its own ball and on the border of those it is the k-th neighbour of: k + 1 rows in each of N balls."""
+    x = noise(40, 100).numpy()
+    assert precision_recall(x, x[::-1], k=3) == PrecisionRecall(precision=1.0, recall=1.0, density=4 / 3, coverage=1.0)
+
+
+def test_precision_recall_of_disjoint_sets() -> None:
+    x = noise(20, 5)
+    assert precision_recall(x + 100, x) == PrecisionRecall(precision=0.0, recall=0.0, density=0.0, coverage=0.0)
+
+
+def test_copies_of_one_repeated_image_are_inside_its_ball_of_radius_0() -> None:
+    result = precision_recall(torch.full((5, 3), 0.1), torch.full((6, 3), 0.1))
+    assert (result.precision, result.recall, result.coverage) == (1, 1, 1)
+
+
+def test_density_expects_1_of_one_distribution() -> None:
+    assert precision_recall(noise(400, 4), noise(400, 4, seed=1)).density == pytest.approx(1, abs=0.1)
+
+
+# --- diversity
+
+
+def test_diversity_is_the_mean_over_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "BLOCK", 40)
+    x = noise(17, 30)
+    assert pairwise_diversity(x) == pytest.approx(np.mean([math.dist(a, b) for a, b in itertools.combinations(x, 2)]), rel=1e-9)
+
+
+def test_diversity_of_a_triangle_and_of_a_collapsed_generator() -> None:
+    assert pairwise_diversity([[0, 0], [3, 0], [0, 4]]) == pytest.approx((3 + 4 + 5) / 3)  # type: ignore[arg-type]
+    assert pairwise_diversity(torch.full((9, 2048), 0.1)) == 0
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("generated", "real", "k", "complaint"),
+    [
+        (noise(3, 2), noise(9, 2), 3, "generated has 3 rows: the k=3 nearest of the others needs at least 4"),
+        (noise(9, 2), noise(1, 2), 1, "real has 1 row: the k=1 nearest of the others needs at least 2"),
+        (noise(9, 2), noise(9, 2), 0, "k=0: give at least 1"),
+        (noise(9, 2), noise(9, 3), 3, "generated has 2 features a row and real 3"),
+        (noise(9, 2), noise(9, 2).sqrt(), 3, r"real: row \d and \d more holds NaN"),
+    ],
+)
+def test_bad_input_is_one_clear_error(generated: Tensor, real: Tensor, k: int, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        precision_recall(generated, real, k)
+
+
+def test_one_image_has_no_diversity() -> None:
+    with pytest.raises(ValueError, match="features has 1 row: a pair needs at least 2"):
+        pairwise_diversity(noise(1, 4))
+
+
+def test_the_caller_s_arrays_are_left_as_they_were() -> None:
+    x, y = noise(10, 3), noise(12, 3, seed=1)
+    before = x.clone(), y.clone()
+    precision_recall(x, y)
+    pairwise_diversity(x)
+    assert x.equal(before[0])
+    assert y.equal(before[1])

@@ -1,0 +1,213 @@
+"""metrics/supports.py: alpha-precision, beta-recall and authenticity, each against its own hand-counted points in the plane."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cyclegan_hub.metrics import AlphaBetaAuthenticity, alpha_beta_authenticity, arrays
+
+# Ten points around (0, 0), which is their mean, at 1, 1, 1, 1, 2, 2, 3.6, 3.6, 4 and 8 from it: the radii of the supports at
+# 0.1, 0.2, ..., 1. The last is the outlier that the support at 0.9 leaves out.
+TEN = torch.tensor([[1, 0], [-1, 0], [0, 1], [0, -1], [2, 0], [-2, 0], [3, -2], [-3, -2], [0, -4], [0, 8]]).double()
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.fixture(params=[1, 2**23], ids=["row by row", "at once"])
+def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "BLOCK", request.param)
+
+
+# --- alpha-precision
+
+
+@pytest.mark.parametrize(
+    ("alpha", "inside"),
+    [
+        (0.4, 0),  # radius 1
+        (0.41, 1),  # radius 2: the smallest ball with at least 41 % holds 5 of 10, at 2, as does the next
+        (0.6, 1),
+        (0.8, 1),  # radius 3.6
+        (0.9, 2),  # radius 4, its border included
+        (0.91, 4),  # radius 8
+        (1.0, 4),
+    ],
+)
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (10.0, -7.0)])
+def test_alpha_precision_counted_by_hand(alpha: float, inside: int, shift: tuple[float, float]) -> None:
+    """Generated at 1.4, 4, 5, 8 and 9 from the real centre."""
+    generated = torch.tensor([[1, 1], [4, 0], [0, 5], [0, -8], [0, 9]]).double()
+    move = torch.tensor(shift).double()
+    assert alpha_beta_authenticity(generated + move, TEN + move, alpha=alpha).alpha_precision == inside / 5
+
+
+def test_rounding_does_not_decide_what_lies_on_the_border() -> None:
+    """(2.4, 3.2) is at 4 from the centre like (0, -4), however both are turned."""
+    for angle in torch.arange(0, 6, 0.1).tolist():
+        cos, sin = math.cos(angle), math.sin(angle)
+        turn = torch.tensor([[cos, sin], [-sin, cos]], dtype=torch.float64)
+        point = torch.tensor([[2.4, 3.2]], dtype=torch.float64)
+        assert alpha_beta_authenticity(point @ turn, TEN @ turn, alpha=0.9).alpha_precision == 1
+
+
+def test_integrated_alpha_precision_of_the_same_points() -> None:
+    """The curve is 0 up to 0.4, 0.2 up to 0.8, 0.4 up to 0.9 and 0.8 up to 1: an area of 0.08 + 0.16 + 0.045 + 0.015 = 0.3."""
+    generated = torch.tensor([[1, 1], [4, 0], [0, 5], [0, -8], [0, 9]])
+    assert alpha_beta_authenticity(generated, TEN).integrated_alpha_precision == pytest.approx(1 - 2 * 0.3, rel=1e-12)
+
+
+# --- beta-recall
+
+# Balls of radius 1 around the first four, of 4.3 around the last. The first holds the outlier (0, 8) only, the second nothing,
+# the third and fourth (0, -4), the latter on its border, the last several that are at 1 from the centre.
+FIVE = torch.tensor([[0, 8.5], [0, 9.5], [0, -4], [0, -5], [1.5, 0]]).double()
+
+
+@pytest.mark.parametrize(("beta", "recalled"), [(0.1, 1), (0.8, 1), (0.9, 3), (0.91, 4), (1.0, 4)])
+def test_beta_recall_counted_by_hand(block: None, beta: float, recalled: int) -> None:
+    assert alpha_beta_authenticity(TEN + 3, FIVE + 3, beta=beta).beta_recall == recalled / 5
+
+
+def test_integrated_beta_recall_of_the_same_points() -> None:
+    """The curve is 0.2 up to 0.8, 0.6 up to 0.9 and 0.8 up to 1: an area of 0.02 + 0.18 + 0.025 + 0.015 = 0.24."""
+    assert alpha_beta_authenticity(TEN, FIVE).integrated_beta_recall == pytest.approx(1 - 2 * 0.24, rel=1e-12)
+
+
+def test_beta_recall_asks_for_the_nearest_row_of_the_support() -> None:
+    """Both real rows have the outlier (0, 8) nearest, and balls of 13; the first also holds rows of the support, the second none.
+
+    The published code takes the nearest of all generated rows: it would count both or neither.
+    """
+    real = torch.tensor([[0.0, 7.0], [0.0, 20.0]])
+    assert [alpha_beta_authenticity(TEN, real, beta=beta).beta_recall for beta in (0.1, 0.9, 1.0)] == [0.5, 0.5, 1.0]
+
+
+def test_a_larger_k_has_larger_balls(block: None) -> None:
+    """With k = 2 the ball of (0, 9.5) reaches (1.5, 0), and (0, 8) is in it: every real row is recalled."""
+    assert alpha_beta_authenticity(TEN, FIVE, beta=1.0, k=2).beta_recall == 1.0
+
+
+# --- authenticity
+
+REAL = torch.tensor([[0, 0], [1, 0], [10, 0]]).double()  # at 1, 1 and 9 from the nearest other one
+
+
+@pytest.mark.parametrize(
+    ("point", "authentic"),
+    [
+        ((0.0, 0.0), 0),  # a copy
+        ((0.0, 0.5), 0),
+        ((0.0, 1.0), 0),  # as far, not farther
+        ((0.0, 1.5), 1),
+        ((0.5, 0.0), 0),  # two equally near
+        ((10.0, 8.0), 0),  # farther than any of the above, but its nearest real row is a lonely one
+        ((10.0, 9.5), 1),
+    ],
+)
+def test_authenticity_of_one_point(point: tuple[float, float], authentic: int) -> None:
+    assert alpha_beta_authenticity(torch.tensor([point]), REAL).authenticity == authentic
+
+
+def test_authenticity_counted_by_hand(block: None) -> None:
+    generated = torch.tensor([[0, 0], [0, 0.5], [0, 1], [0, 1.5], [0.5, 0], [10, 8], [10, 9.5]])
+    assert alpha_beta_authenticity(generated, REAL).authenticity == 2 / 7
+
+
+def test_authenticity_asks_for_the_nearest_other_real_row_whatever_k_is() -> None:
+    """(0, 1.5) is farther from (0, 0) than (1, 0) is, but not than (10, 0), the second nearest."""
+    assert alpha_beta_authenticity(torch.tensor([[0, 1.5]]), REAL, k=2).authenticity == 1
+
+
+def test_authenticity_differs_from_the_published_code() -> None:
+    """Which, for each real row, looked up the distance between real rows with the index of the nearest GENERATED row."""
+    generated = torch.tensor([[0, 1.5], [10, 8], [10, 9.5]]).double()
+    to_generated = torch.cdist(REAL, generated).min(1)
+    slip = (torch.tensor([1, 1, 9])[to_generated.indices] < to_generated.values).double().mean().item()
+    assert (alpha_beta_authenticity(generated, REAL).authenticity, slip) == (2 / 3, 1.0)
+
+
+def test_a_copy_of_a_repeated_real_image_is_not_authentic() -> None:
+    real = torch.cat([noise(10, 300), noise(10, 300)]) + 5  # every nearest other real row is at 0
+    assert alpha_beta_authenticity(real[3:8], real).authenticity == 0
+
+
+# --- sets
+
+
+@pytest.mark.parametrize("shape", [(40, 3), (12, 500)])
+def test_identical_sets(shape: tuple[int, int]) -> None:
+    """The support at i/n holds i of n rows; each row is in its own ball; nothing is authentic."""
+    x = noise(*shape).numpy()
+    result = alpha_beta_authenticity(x, x[::-1], alpha=0.5, beta=1.0)
+    assert (result.alpha_precision, result.beta_recall, result.authenticity) == (0.5, 1, 0)
+    assert result.integrated_alpha_precision == pytest.approx(1 - 1 / shape[0], rel=1e-12)
+
+
+def test_disjoint_sets() -> None:
+    x = noise(20, 5)
+    result = alpha_beta_authenticity(x + 100, x)
+    assert result == AlphaBetaAuthenticity(0.0, 0.0, 1.0, pytest.approx(0), pytest.approx(0))
+
+
+def test_two_samples_of_one_distribution() -> None:
+    """Precision follows the diagonal; recall and authenticity are near 1/2, as the docstring warns."""
+    result = alpha_beta_authenticity(noise(500, 3), noise(500, 3, seed=1), beta=1.0)
+    assert result.alpha_precision == pytest.approx(0.9, abs=0.05)
+    assert result.integrated_alpha_precision > 0.9
+    assert result.beta_recall == pytest.approx(0.5, abs=0.06)
+    assert result.authenticity == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_collapsed_generator_has_precision_without_recall() -> None:
+    real = noise(100, 3)
+    result = alpha_beta_authenticity(real.mean(0) + 0.01 * noise(100, 3, seed=1), real)
+    assert result.alpha_precision == 1
+    assert result.beta_recall < 0.1
+
+
+def test_integrals_are_those_of_the_curves() -> None:
+    generated, real = noise(37, 3) * 1.3 + 0.3, noise(41, 3, seed=1)
+    levels = (np.arange(400) + 0.5) / 400
+    values = [alpha_beta_authenticity(generated, real, alpha=level, beta=level) for level in levels]
+    for curve, integrated in (
+        ([v.alpha_precision for v in values], values[0].integrated_alpha_precision),
+        ([v.beta_recall for v in values], values[0].integrated_beta_recall),
+    ):
+        assert integrated == pytest.approx(1 - 2 * np.abs(np.array(curve) - levels).mean(), abs=3e-3)
+
+
+@pytest.mark.parametrize("n", [7, 100])
+def test_a_level_of_i_in_n_is_the_ith_row(n: int) -> None:
+    """Although 0.07 * 100 is 7.000000000000001 in floating point."""
+    real = torch.cat([torch.arange(1.0, n + 1), -torch.arange(1.0, n + 1)]).unsqueeze(1)  # mean 0, in pairs
+    for i in range(1, n + 1):
+        generated = torch.tensor([[i - 0.5], [i + 0.5]])
+        assert alpha_beta_authenticity(generated, real, alpha=i / n).alpha_precision == 0.5
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("generated", "real", "options", "complaint"),
+    [
+        (noise(5, 2), noise(1, 2), {}, "real has 1 row: a distance between real images with k=1 needs at least 2"),
+        (noise(5, 2), noise(3, 2), {"k": 3}, "real has 3 rows: .*k=3 needs at least 4"),
+        (noise(0, 2), noise(5, 2), {}, "generated has 0 rows: .* needs at least 1"),
+        (noise(5, 2), noise(5, 3), {}, "generated has 2 features a row and real 3"),
+        (torch.full((5, 2), math.nan), noise(5, 2), {}, "generated: row 0 and 4 more holds NaN"),
+        (noise(5, 2), noise(5, 2), {"alpha": 0.0}, r"alpha=0.0: give a level in \(0, 1\]"),
+        (noise(5, 2), noise(5, 2), {"beta": 90}, r"beta=90: give a level in \(0, 1\]"),
+        (noise(5, 2), noise(5, 2), {"k": 0}, "k=0: give at least 1"),
+    ],
+)
+def test_bad_input_is_one_clear_error(generated: Tensor, real: Tensor, options: dict[str, float], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        alpha_beta_authenticity(generated, real, **options)  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""Two CPU processes: the same file, replicas that stay identical, exact resume, and errors that end both."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from training import TINY, TRAIN, environment, history, script, weights
+
+from cyclegan_hub.runs import RunFolder
+
+# train.py's main, with every weight of every network, and the EMA, compared across the processes after each epoch.
+COMPARE = """
+import sys, torch, torch.distributed as dist
+sys.path.insert(0, sys.argv.pop(1))
+import loop, train
+
+class Compared(loop.Loop):
+    def _train_epoch(self):
+        super()._train_epoch()
+        weights = [p.detach() for n in self.trainer.networks.values() for p in n.parameters()]
+        flat = torch.cat([p.flatten() for p in (*weights, *self.trainer.ema.shadow_params)])
+        pool = torch.stack(self.trainer.pools["a"].images).sum()
+        replicas, pools = ([torch.empty_like(x) for _ in range(2)] for x in (flat, pool))
+        dist.all_gather(replicas, flat)
+        dist.all_gather(pools, pool)
+        self.accelerator.print(f"replicas equal: {torch.equal(*replicas)}, pools differ: {not torch.equal(*pools)}")
+
+loop.Loop = Compared
+sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    script("demo_data").make(folder, images=16, size=40)
+    return folder
+
+
+def two_processes(program: list[str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    return subprocess.run(
+        [*launch, *program, *TINY, "--set", "epochs=2", *map(str, arguments)],
+        capture_output=True, text=True, env=environment(ACCELERATE_USE_CPU="true"), timeout=240,
+    )  # fmt: skip
+
+
+def test_replicas_stay_identical_and_resume_is_exact(data: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    (tmp_path / "compare.py").write_text(COMPARE)
+    done = two_processes([str(tmp_path / "compare.py"), str(TRAIN)], "--data", data, "--out", whole)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("replicas equal: True, pools differ: True") == 2, done.stdout  # at the end of each epoch
+    # 16 images of the larger side, 2 processes of batch 2: an epoch is 4 steps and sees each once (tests/test_data.py).
+    assert "step 8 of 8: 32 pairs" in done.stdout
+    assert len(list((whole / "state/step-000000008").glob("rank-*.safetensors"))) == 2
+    for stop in (3, 8):
+        assert two_processes([str(TRAIN / "train.py")], "--data", data, "--out", parts, "--max-steps", stop).returncode == 0
+    assert weights(parts) == weights(whole)
+    assert history(parts) == history(whole)
+
+    alone = subprocess.run(
+        [sys.executable, str(TRAIN / "train.py"), *TINY, "--set", "epochs=2", "--data", str(data), "--out", str(whole)],
+        capture_output=True, text=True, env=environment(), timeout=240,
+    )  # fmt: skip
+    assert alone.returncode == 2
+    assert "was saved by 2 processes, now there are 1" in alone.stderr
+    assert RunFolder(whole).latest_step() == 8
+
+
+def test_an_error_ends_both_and_is_said_once(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    done = two_processes([str(TRAIN / "train.py")], "--data", data, "--out", tmp_path)
+    assert done.returncode != 0
+    assert len(re.findall(r"^error: .*holds 'thesis.tex' but no run", done.stderr, re.MULTILINE)) == 1

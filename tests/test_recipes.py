@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+
+import pytest
+
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.recipes import RECIPES, RESUMABLE_FIELDS, CycleGANRecipe, RecipeError, find, override
+
+SOURCES = ["smile-baseline", "smile-lsgan-64", "smile-lsgan-128", "anime-128", "anime-256", "cartoon-64", "monet-unet"]
+
+
+def test_registry_has_ours_and_the_sources() -> None:
+    ours = [f"{d}{suffix}" for suffix in ("", "-compact", "-compact-128") for d in DOMAINS]
+    assert sorted(RECIPES) == sorted(ours + SOURCES)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
+def test_every_recipe_names_a_domain_and_survives_text(recipe: CycleGANRecipe) -> None:
+    assert recipe.domain in DOMAINS
+    texts = {
+        name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        for name, value in asdict(recipe).items()
+        if name not in ("name", "domain")
+    }
+    assert override(recipe, texts) == recipe
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_ours_follow_the_evidence(domain: str) -> None:
+    for suffix in ("", "-compact", "-compact-128"):
+        r = RECIPES[domain + suffix]
+        assert (r.upsample, r.adversarial, r.pool_size, r.ema) == ("resize", "lsgan", 50, 0.999)
+        assert r.decay >= 0.5
+        assert bool(r.diffaugment) == (domain == "monet")
+        assert set(r.diffaugment) <= {"translation", "cutout"}
+        assert r.identity_warmup > 0 and r.identity_start is not None
+    compact, larger = RECIPES[f"{domain}-compact"], RECIPES[f"{domain}-compact-128"]
+    assert (compact.image_size, larger.image_size) == (64, 128)
+    for r in (compact, larger):
+        assert (r.width, r.blocks, r.padding) == (24, 6, "zeros")
+
+
+# The sources' table, written out a second time: (size, load, channels, generator, width, blocks, discriminator, last stride,
+# loss, cycle, identity, batch, epochs, snapshot, norm scale's mean)
+TABLE = {
+    "smile-baseline": (64, None, 1, "resnet", 32, 3, (32, 64, 128), 2, "bce", 10, 2.5, 32, 20, 5, 1),
+    "smile-lsgan-64": (64, None, 3, "resnet", 64, 6, (64, 128, 256), 2, "lsgan", 10, 5, 64, 20, 5, 0),
+    "smile-lsgan-128": (128, None, 3, "resnet", 64, 9, (64, 128, 256, 512), 1, "lsgan", 10, 5, 8, 40, 5, 0),
+    "anime-128": (128, 158, 3, "resnet", 64, 9, (64, 128, 256, 512), 1, "lsgan", 10, 5, 1, 180, 1, 0),
+    "anime-256": (256, 286, 3, "resnet", 64, 9, (64, 128, 256, 512), 1, "lsgan", 10, 5, 1, 60, 1, 0),
+    "cartoon-64": (64, None, 3, "resnet", 64, 9, (64, 128, 256, 512), 1, "bce", 10, 5, 1, 15, 5, 1),
+    "monet-unet": (256, 286, 3, "unet", 64, 8, (64, 128, 256, 512), 1, "bce", 20, 10, 4, 30, 5, 1),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_sources_are_as_they_say(name: str) -> None:
+    r = RECIPES[name]
+    assert TABLE[name] == (
+        r.image_size, r.load_size, r.channels, r.generator, r.width, r.blocks, r.disc_channels, r.disc_last_stride,
+        r.adversarial, r.cycle, r.identity_a, r.batch_size, r.epochs, r.snapshot_every, r.norm_init_mean,
+    )  # fmt: skip
+    assert r.identity_a == r.identity_b
+    assert (r.lr, r.disc_lr_factor, r.init_std, r.upsample, r.padding) == (2e-4, 1.0, 0.02, "transpose", "reflect")
+    assert (r.decay, r.ema, r.disc_scales, r.diffaugment, r.identity_start) == (0.0, 0.0, 1, (), None)
+    assert r.flip == (r.load_size is not None)
+    assert r.pool_size == (50 if name == "cartoon-64" else 0)
+
+
+def test_data_treatment_of_the_sources() -> None:
+    assert RECIPES["smile-baseline"].balance and not RECIPES["smile-baseline"].equal_sides
+    assert RECIPES["smile-lsgan-64"].equal_sides and RECIPES["smile-lsgan-128"].equal_sides
+    assert (RECIPES["anime-128"].max_images, RECIPES["anime-256"].max_images) == (3000, 2000)
+    monet = RECIPES["monet-unet"]
+    assert (monet.steps_per_epoch, monet.block_init_std, monet.dropout) == (1407, 0.04, 0.5)
+
+
+def test_override_parses_every_kind() -> None:
+    r = override(
+        RECIPES["smile"],
+        {"lr": "1e-3", "epochs": " 7 ", "flip": "False", "load_size": "none", "disc_channels": "8, 16", "generator": "resnet",
+         "diffaugment": "cutout,translation", "max_images": "12", "disc_last_stride": "2", "identity_start": "0.5"},
+    )  # fmt: skip
+    assert (r.lr, r.epochs, r.flip, r.load_size, r.disc_channels) == (1e-3, 7, False, None, (8, 16))
+    assert (r.diffaugment, r.max_images, r.disc_last_stride, r.identity_start) == (("cutout", "translation"), 12, 2, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "message"),
+    [
+        ("blocs", "6", "'blocs' is no field of a CycleGANRecipe; fields: image_size, .*blocks.*log_every"),
+        ("name", "x", "'name' is no field"),
+        ("epochs", "1.5", "epochs='1.5': must be a whole number"),
+        ("lr", "fast", "lr='fast': must be a number"),
+        ("lr", "nan", "lr=nan: must be a finite number"),
+        ("identity_start", "nan", "identity_start=nan: must be a finite number"),
+        ("identity_start", "-1", "identity_start=-1.0: must be 0 or more"),
+        ("block_init_std", "-1", "block_init_std=-1.0: must be 0 or more"),
+        ("image_size", "16", "image_size=16: must be larger for this discriminator"),
+        ("cycle", "inf", "cycle=inf: must be a finite number"),
+        ("flip", "yes", "flip='yes': must be true or false"),
+        ("generator", "vit", "generator='vit': must be one of resnet, unet"),
+        ("diffaugment", "blur", "diffaugment='blur': must be one of translation, cutout, color"),
+        ("disc_channels", "64,x", "disc_channels='x': must be a whole number"),
+        ("disc_channels", "", r"disc_channels=\(\): must be"),
+        ("batch_size", "0", "batch_size=0: must be at least 1"),
+        ("channels", "2", "channels=2: must be 1"),
+        ("decay", "1.5", "decay=1.5: must be a share"),
+        ("ema", "1", "ema=1.0: must be from 0"),
+        ("load_size", "100", r"load_size=100: must be none, or image_size \(128\)"),
+        ("image_size", "126", "image_size=126: must be a multiple of 4"),
+        ("streaming", "true", "steps_per_epoch=None: must be given"),
+        ("keep_epochs", "1", "keep_epochs=1: must be at least 2"),
+    ],
+)
+def test_a_wrong_field_or_value_is_one_clear_line(field: str, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as caught:
+        override(RECIPES["smile-compact-128"] if field == "load_size" else RECIPES["anime"], {field: text})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("width", "64"), ("flip", 1), ("lr", "x"), ("disc_channels", [64]), ("epochs", True)]
+)
+def test_wrong_types_are_refused_in_python_too(field: str, value: object) -> None:
+    with pytest.raises(RecipeError, match=f"{field}="):
+        CycleGANRecipe(**{"name": "x", "domain": "smile", field: value})
+
+
+def test_streaming_excludes_what_needs_the_whole_pile() -> None:
+    with pytest.raises(RecipeError, match="balance=True: must be none or false with streaming"):
+        override(RECIPES["smile-baseline"], {"streaming": "true", "steps_per_epoch": "10"})
+
+
+def test_find_lists_the_names() -> None:
+    assert find("smile") is RECIPES["smile"]
+    with pytest.raises(RecipeError, match="no recipe 'smyle'; recipes: smile, anime"):
+        find("smyle")
+
+
+def test_resumable_fields_exist() -> None:
+    assert {f.name for f in fields(CycleGANRecipe)} >= RESUMABLE_FIELDS

@@ -1,0 +1,92 @@
+"""The run folder's own rules; test_train.py and test_kill.py show them in real runs."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from cyclegan_hub.runs import RunError, RunFolder, crowded, epoch_name
+
+IDENTITY = {"recipe": {"name": "x", "lr": 2e-4, "snapshot_every": 5}, "labels": ["a", "b"], "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "keep", "dropped"),
+    [
+        ([1, 2, 3], 3, []),
+        ([1, 2, 3, 4], 3, [2]),  # 2 and 3 are missed alike: the earlier goes
+        ([5, 10, 15, 20, 25], 4, [10]),
+        ([1, 10, 11, 20], 3, [10]),
+        ([1, 2, 3, 4, 5], 2, [2, 3, 4]),
+    ],
+)
+def test_crowded_keeps_the_first_and_the_last(epochs: list[int], keep: int, dropped: list[int]) -> None:
+    assert sorted(crowded(epochs, keep)) == dropped
+
+
+def test_kept_epochs_stay_spread_as_a_run_goes_on() -> None:
+    kept: list[int] = []
+    for epoch in range(1, 201):
+        kept.append(epoch)
+        for old in crowded(kept, 20):
+            kept.remove(old)
+    gaps = [b - a for a, b in pairwise(kept)]
+    assert len(kept) == 20 and kept[0] == 1 and kept[-1] == 200
+    assert max(gaps) <= 32 and sorted(gaps)[len(gaps) // 2] >= 4
+
+
+def test_names_sort_and_grow() -> None:
+    assert [epoch_name(n) for n in (5, 25, 1000)] == ["epoch-005", "epoch-025", "epoch-1000"]
+
+
+def test_identity_is_compared_by_what_is_given(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.check(IDENTITY)  # nothing there yet, and nothing is made
+    assert not folder.path.exists()
+    folder.open(IDENTITY | {"fingerprints": {"a": "1"}})
+    folder.close()
+    folder.check(IDENTITY)  # before the images are read, their fingerprint is not known
+    folder.check(IDENTITY | {"recipe": IDENTITY["recipe"] | {"snapshot_every": 1}})
+    with pytest.raises(RunError, match=r"images of side A have changed .*fingerprint 1 then, 2 now"):
+        folder.check(IDENTITY | {"fingerprints": {"a": "2"}})
+    with pytest.raises(RunError, match=r"recipe\.new is None there and 3 now"):
+        folder.check(IDENTITY | {"recipe": IDENTITY["recipe"] | {"new": 3}})
+    for damaged in ("{", "[]"):
+        (folder.path / "recipe.json").write_text(damaged)
+        with pytest.raises(RunError, match=r"recipe\.json is damaged"):
+            folder.check(IDENTITY)
+
+
+def test_state_appears_whole_and_the_older_one_goes(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.open(IDENTITY)
+    for step in (1, 2):
+        folder.stage_state(step)
+        folder.write_rank(step, 0, {"rank": 0})
+        assert folder.latest_step() == (None if step == 1 else 1)
+        folder.commit_state(step, {"step": step})
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["step-000000002"]
+    assert folder.load_state(2, rank=0, world_size=1) == ({"step": 2}, {"rank": 0})
+    with pytest.raises(RunError, match="saved by 1 processes, now there are 2"):
+        folder.load_state(2, rank=0, world_size=2)
+    folder.stage_state(2)  # the same step again: what is there stays
+    folder.write_rank(2, 0, {"rank": "other"})
+    folder.commit_state(2, {"step": "other"})
+    assert folder.load_state(2, rank=0, world_size=1) == ({"step": 2}, {"rank": 0})
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["step-000000002"]
+    folder.close()
+
+
+def test_history_grows_is_trimmed_and_names_a_damaged_line(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.history() == []
+    folder.append_history([{"step": 1}, {"step": 2}])
+    folder.append_history([{"step": 3}])
+    folder.trim_history(2)
+    assert folder.history() == [{"step": 1}, {"step": 2}]
+    (tmp_path / "history.jsonl").write_text(json.dumps({"step": 1}) + '\n{"st\n' + json.dumps({"step": 3}) + "\n")
+    with pytest.raises(RunError, match="line 2 is damaged"):
+        folder.history()

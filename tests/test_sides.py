@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pictures import encoded, folder, picture
+
+from cyclegan_hub import images, sides
+from cyclegan_hub.sides import LazyImages, Side, load_sides
+from cyclegan_hub.specs import DataError, resolve
+
+
+def load(path: Path, **options) -> tuple[Side, Side]:
+    """Both sides of a folder at 20 px, the size of the pictures, unless told otherwise."""
+    return load_sides(*resolve(None, str(path), None, None), **({"image_size": 20} | options))
+
+
+def pixels(seed: int, size: int = 20, channels: int = 3) -> torch.Tensor:
+    image = picture(seed).convert("RGB" if channels == 3 else "L")
+    return images.to_uint8_tensor(images.square(image, size))
+
+
+def digest(seed: int) -> str:
+    return images.content_hash(picture(seed))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """30 and 12 training images; held out: 3 and 2."""
+    folder(tmp_path / "trainA", range(30))
+    folder(tmp_path / "trainB", range(100, 112))
+    folder(tmp_path / "testA", range(200, 203))
+    folder(tmp_path / "testB", range(300, 302))
+    return tmp_path
+
+
+def test_images_come_squared_in_file_order(data: Path) -> None:
+    a, b = load(data, load_size=24, image_size=16)
+    assert torch.equal(a.train, torch.stack([pixels(seed, 24) for seed in range(30)])) and a.train.dtype == torch.uint8
+    assert torch.equal(b.held_out, torch.stack([pixels(seed, 16) for seed in (300, 301)]))
+    assert a.counts == dict(found=30, unreadable=0, tiny=0, duplicates=0, also_held_out=0, not_chosen=0, kept=30, held_out=3)
+    assert a.notes == []
+
+
+def test_grey_sides_have_one_channel(data: Path) -> None:
+    a, _ = load(data, channels=1)
+    assert torch.equal(a.train[7], pixels(7, channels=1)) and a.held_out.shape == (3, 1, 20, 20)
+
+
+def test_equal_pixels_are_one_image_whatever_the_file(data: Path) -> None:
+    (data / "trainA/copy.bmp").write_bytes(encoded(3, format="BMP"))
+    (data / "trainA/held.bmp").write_bytes(encoded(201, format="BMP"))
+    (data / "testA/copy.bmp").write_bytes(encoded(200, format="BMP"))
+    a, _ = load(data)
+    assert torch.equal(a.train, torch.stack([pixels(seed) for seed in range(30)]))
+    assert (a.counts["found"], a.counts["duplicates"], a.counts["also_held_out"], a.counts["held_out"]) == (32, 1, 1, 3)
+
+
+def test_unreadable_and_tiny_images_are_skipped_counted_and_named(data: Path) -> None:
+    (data / "trainA/broken.png").write_bytes(encoded(1)[:-40])
+    (data / "trainA/tiny.png").write_bytes(encoded(1, (15, 40)))
+    a, _ = load(data)
+    assert (a.counts["unreadable"], a.counts["tiny"], a.counts["kept"]) == (1, 1, 30)
+    assert "broken.png" in a.notes[0] and "tiny.png" in a.notes[1] and "below 16 px" in a.notes[1]
+
+
+def test_only_the_first_ten_are_named(data: Path) -> None:
+    folder(data / "trainA", range(1000, 1015), (15, 15))
+    note = load(data)[0].notes[0]
+    assert "skipped 15 images" in note and "1009.png and 5 more" in note and "1010.png" not in note
+
+
+def test_upscaling_is_said_once_for_a_side(data: Path) -> None:
+    a, b = load(data, image_size=32)
+    assert a.notes == ["A: 30 of 30 images are smaller than 32 px and will be upscaled"]
+    assert a.held_out.shape[-1] == 32 and b.train.shape[-1] == 32
+
+
+def test_more_than_five_percent_unreadable_stops(data: Path) -> None:
+    for i in range(2):
+        (data / f"trainA/broken{i}.png").write_text("<html>")
+    with pytest.raises(DataError, match=r"2 of 32 images cannot be read.*broken0\.png"):
+        load(data)
+
+
+def test_an_empty_side_stops(data: Path, tmp_path: Path) -> None:
+    for path in (data / "testB").iterdir():
+        path.write_bytes(encoded(1, (15, 15)))
+    with pytest.raises(DataError, match="side B: no image of the held-out split can be used"):
+        load(data)
+    np.savez(tmp_path / "none.npz", images=np.zeros((0, 20, 20, 3), np.uint8))
+    with pytest.raises(DataError, match=r"side A is empty: no image in npz .*none\.npz"):
+        load_sides(*resolve(None, str(data), str(tmp_path / "none.npz"), None), image_size=20)
+
+
+def test_two_piles_of_the_same_images_stop(data: Path) -> None:
+    folder(data / "copyA", reversed(range(30)))
+    with pytest.raises(DataError, match="both sides hold the same 30 images"):
+        load_sides(*resolve(None, str(data), None, str(data / "copyA")), image_size=20)
+
+
+def test_images_on_both_sides_are_noted(data: Path) -> None:
+    folder(data / "trainB", [4, 5])
+    assert "A and B: 2 images are in both sides" in load(data)[0].notes
+
+
+def without_test(data: Path) -> Path:
+    for name in ("testA", "testB"):
+        (data / name).rename(data / f"unused{name}")
+    return data
+
+
+def test_a_tenth_is_held_out_by_content_hash(data: Path) -> None:
+    a, b = load(without_test(data))
+    for side, seeds in ((a, range(30)), (b, range(100, 112))):
+        held = [seed for seed in seeds if in_the_tenth(seed)] or [min(seeds, key=digest)]
+        assert torch.equal(side.held_out, torch.stack([pixels(seed) for seed in held]))
+        assert torch.equal(side.train, torch.stack([pixels(seed) for seed in seeds if seed not in held]))
+        assert side.counts["kept"] + side.counts["held_out"] == side.counts["found"] == len(seeds)
+        assert any(f"{len(held)} of {len(seeds)} images are held out" in note for note in side.notes)
+
+
+def test_more_or_renamed_files_move_no_image_between_training_and_held_out(data: Path) -> None:
+    def parts(side: Side) -> tuple[set[bytes], set[bytes]]:
+        return {x.numpy().tobytes() for x in side.train}, {x.numpy().tobytes() for x in side.held_out}
+
+    train, held = parts(load(without_test(data))[0])
+    for path in list((data / "trainA").iterdir()):
+        path.rename(path.with_name(f"{int(path.stem) * 7 % 31:02d}.png"))
+    folder(data / "trainA", range(400, 440))
+    more_train, more_held = parts(load(data)[0])
+    assert train < more_train and held < more_held
+
+
+def in_the_tenth(seed: int) -> bool:
+    return int(digest(seed)[:8], 16) % 10 == 0
+
+
+def test_of_a_tiny_pile_the_smallest_hash_is_held_out(tmp_path: Path) -> None:
+    seeds = [seed for seed in range(99) if not in_the_tenth(seed)][:3]
+    folder(tmp_path / "trainA", seeds)
+    folder(tmp_path / "trainB", [5001, 5002])
+    a, _ = load(tmp_path)
+    assert torch.equal(a.held_out, pixels(min(seeds, key=digest))[None]) and a.counts["kept"] == 2
+
+
+def test_copies_of_one_image_are_no_pile(tmp_path: Path) -> None:
+    folder(tmp_path / "trainA", [1])
+    (tmp_path / "trainA/copy.bmp").write_bytes(encoded(1, format="BMP"))
+    folder(tmp_path / "trainB", [5001, 5002])
+    with pytest.raises(DataError, match="side A has 1 different usable images: at least 2 are needed"):
+        load(tmp_path)
+
+
+def test_not_all_are_held_out_even_if_the_hashes_say_so(tmp_path: Path) -> None:
+    tenth = [seed for seed in range(99) if in_the_tenth(seed)][:3]
+    folder(tmp_path / "trainA", tenth)
+    folder(tmp_path / "trainB", [5001, 5002])
+    a, _ = load(tmp_path)
+    assert (a.counts["kept"], a.counts["held_out"]) == (1, 2)
+
+
+def test_nothing_left_to_train_on_stops(data: Path) -> None:
+    folder(data / "testB", range(100, 112))
+    with pytest.raises(DataError, match="no training image is left"):
+        load(data)
+
+
+def test_at_most_so_many_held_out_are_read(data: Path) -> None:
+    a, _ = load(data, max_held_out=2)
+    assert torch.equal(a.held_out, torch.stack([pixels(200), pixels(201)]))
+
+
+def chosen(side: Side) -> set[bytes]:
+    return {x.numpy().tobytes() for x in side.train}
+
+
+def test_max_images_is_a_seeded_choice_that_file_names_do_not_change(data: Path) -> None:
+    first, b = load(data, max_images=12, seed=1)
+    assert first.counts["kept"] == 12 and first.counts["not_chosen"] == 18 and b.counts["kept"] == 12
+    assert chosen(load(data, max_images=6, seed=1)[0]) < chosen(first)
+    assert chosen(load(data, max_images=12, seed=2)[0]) != chosen(first)
+    for path in list((data / "trainA").iterdir()):
+        path.rename(path.with_name(f"{int(path.stem) * 7 % 31:02d}.png"))
+    assert chosen(load(data, max_images=12, seed=1)[0]) == chosen(first)
+    with pytest.raises(DataError, match="max_images is 0"):
+        load(data, max_images=0)
+
+
+def test_equal_sides_cuts_the_larger_one(data: Path) -> None:
+    a, b = load(data, equal_sides=True)
+    assert a.counts["kept"] == b.counts["kept"] == 12 and chosen(a) == chosen(load(data, max_images=12)[0])
+
+
+@pytest.mark.parametrize("limit", [None, 10])
+def test_a_pile_that_does_not_fit_is_decoded_later(data: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
+    cached, _ = load(data, max_images=limit)
+    monkeypatch.setattr(sides, "CACHE_BYTES", 15 * 3 * 20 * 20)  # 15 images: neither all 42 nor 10 of each side
+    a, _ = load(data, max_images=limit)
+    assert isinstance(a.train, LazyImages)
+    assert torch.equal(torch.stack([a.train[i] for i in range(len(a.train))]), cached.train)
+    assert a.fingerprint == cached.fingerprint
+    monkeypatch.setattr(sides, "CACHE_BYTES", 20 * 3 * 20 * 20)  # not all, but 10 of each
+    again, _ = load(data, max_images=limit)
+    assert isinstance(again.train, LazyImages if limit is None else torch.Tensor)
+    assert torch.equal(torch.stack([again.train[i] for i in range(len(again.train))]), cached.train)
+
+
+def test_a_file_that_vanishes_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sides, "CACHE_BYTES", 0)
+    a, _ = load(data)
+    (data / "trainA/0004.png").unlink()
+    with pytest.raises(DataError, match=r"0004\.png was readable at the start"):
+        a.train[4]
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        (lambda data: (data / "trainA/0003.png").rename(data / "trainA/0003-b.png"), False),
+        (lambda data: (data / "trainA/0003.png").write_bytes(encoded(3, format="BMP")), False),
+        (lambda data: (data / "trainA/0003.png").rename(data / "trainA/9999.png"), True),  # another order
+        (lambda data: (data / "trainA/0003.png").write_bytes(encoded(777)), True),
+        (lambda data: (data / "testA/0201.png").unlink(), True),
+    ],
+)
+def test_the_fingerprint_is_of_the_images_and_their_order(data: Path, change: Callable, differs: bool) -> None:
+    before = load(data)[0].fingerprint
+    change(data)
+    assert (load(data)[0].fingerprint != before) is differs

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pictures import folder, parquet
+
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.specs import DataError, Files, HubSplit, resolve
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_a_domain_alone_means_its_own_hub_datasets(name: str) -> None:
+    domain = DOMAINS[name]
+    for source, pile in zip(resolve(domain, None, None, None), (domain.a, domain.b), strict=True):
+        assert isinstance(source.train, HubSplit)
+        assert (source.train.dataset, source.train.split, source.train.column) == (pile.dataset, pile.split, pile.column)
+        assert dict(source.train.filter) == {key: str(value) for key, value in pile.filter.items()}
+        assert (source.held_out is None) == (pile.test_split is None)
+        assert source.held_out is None or source.held_out.split == pile.test_split
+
+
+def test_a_folder_of_both_sides_may_mix_folders_and_parquet(tmp_path: Path) -> None:
+    folder(tmp_path / "trainA", [1, 2])
+    shards = [parquet(tmp_path / f"data/trainB-0000{i}-of-00002.parquet", [3 + i]) for i in range(2)]
+    parquet(tmp_path / "testB.parquet", [9])
+    a, b = resolve(None, str(tmp_path), None, None)
+    assert a.train == Files("folder", (tmp_path / "trainA",)) and a.held_out is None
+    assert b.train == Files("Parquet", tuple(shards)) and b.held_out == Files("Parquet", (tmp_path / "testB.parquet",))
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".npz"])
+def test_a_folder_of_both_sides_may_hold_zips_and_arrays(tmp_path: Path, suffix: str) -> None:
+    folder(tmp_path / "trainB", [1, 2])
+    for name in ("trainA", "testB"):
+        (tmp_path / f"{name}{suffix}").touch()
+    a, b = resolve(None, str(tmp_path), None, None)
+    assert a.train == Files(suffix[1:], (tmp_path / f"trainA{suffix}",)) and a.held_out is None
+    assert b.train.kind == "folder" and b.held_out == Files(suffix[1:], (tmp_path / f"testB{suffix}",))
+
+
+def test_one_side_replaces_that_side_of_data_or_domain(tmp_path: Path) -> None:
+    folder(tmp_path / "both/trainA", [1])
+    folder(tmp_path / "both/trainB", [2])
+    own = folder(tmp_path / "own", [3])
+    a, b = resolve(None, str(tmp_path / "both"), str(own), None)
+    assert a.train.paths == (own,) and b.train.paths == (tmp_path / "both/trainB",)
+    a, b = resolve(DOMAINS["monet"], None, None, str(own))
+    assert isinstance(a.train, HubSplit) and b.train.paths == (own,)
+
+
+def test_a_hub_id_stands_for_its_four_splits() -> None:
+    a, b = resolve(None, "user/name", None, None)
+    assert (a.train.split, a.held_out.split, b.train.split, b.held_out.split) == ("trainA", "testA", "trainB", "testB")
+    assert a.held_out.optional and not a.train.optional
+
+
+def test_an_hf_spec_is_parsed_and_plus_is_plus() -> None:
+    spec = "hf:user/faces?config=img+attr&split=valid&test_split=test&column=photo&revision=refs%2Fpr"
+    spec += "&filter=Smiling=0&filter=Male=1"
+    source, _ = resolve(DOMAINS["smile"], None, spec, None)
+    rows = (("Male", "1"), ("Smiling", "0"))
+    assert source.train == HubSplit("user/faces", "valid", "img+attr", "photo", rows, "refs/pr")
+    assert source.held_out == HubSplit("user/faces", "test", "img+attr", "photo", rows, "refs/pr")
+
+
+def test_describe_is_stable_and_names_no_directory_above_the_data(tmp_path: Path) -> None:
+    data = tmp_path / "secret/cats"
+    folder(data / "trainA", [1])
+    parquet(data / "trainB.parquet", [2])
+    a, b = resolve(None, str(data), None, None)
+    assert a.describe() == "folder cats/trainA, held out: a tenth by content hash"
+    assert b.describe() == "Parquet cats/trainB.parquet, held out: a tenth by content hash"
+    a, b = resolve(None, str(data), "hf:u/d?column=x&filter=k=1", f"hf:{data}?split=trainB")
+    assert a.describe() == "hf:u/d?split=train&column=x&filter=k=1, held out: a tenth by content hash"
+    assert b.describe().startswith("hf:cats?split=trainB,")
+
+
+@pytest.mark.parametrize(
+    ("data", "a", "b", "words"),
+    [
+        (None, None, None, ["side A", "--data FOLDER", "--data-a"]),
+        (None, "{tmp}/own", None, ["side B", "--data-b"]),
+        ("{tmp}/missing", None, None, ["missing", "no such folder"]),
+        ("{tmp}/half", None, None, ["side B", "trainB/", "data/trainB-*.parquet", "trainA"]),
+        ("{tmp}/own/0001.png", None, None, ["0001.png", "--data-a"]),
+        ("{tmp}/both", "{tmp}/gone.zip", None, ["gone.zip", "no such file"]),
+        ("{tmp}/both", "{tmp}/own/0001.png", None, [".parquet", ".zip", ".npz", "not a .png file"]),
+        ("{tmp}/both", "{tmp}/empty", None, ["empty", "no image", ".webp"]),
+        ("{tmp}/both", "{tmp}/own", "{tmp}/other/../own", ["both sides", "two different"]),
+        ("{tmp}/both", "hf:u/d?filter=x=1", "hf:u/d?filter=x=1", ["both sides", "hf:u/d"]),
+        ("{tmp}/both", "hf:", None, ["names no dataset"]),
+        ("{tmp}/both", "hf:{tmp}/missing", None, ["no such folder"]),
+        ("{tmp}/both", "hf:u/d?splt=train", None, ["'splt'", "config, split, test_split, column, filter, revision"]),
+        ("{tmp}/both", "hf:u/d?split=", None, ["'split='", "no value"]),
+        ("{tmp}/both", "hf:u/d?filter=Smiling", None, ["filter=NAME=VALUE"]),
+        ("{tmp}/both", "hf:u/d?split=a&split=b", None, ["'split'", "twice"]),
+        ("{tmp}/both", "hf:u/d?split=a&test_split=a", None, ["the same"]),
+    ],
+)
+def test_errors_name_the_value_and_the_remedy(
+    tmp_path: Path, data: str | None, a: str | None, b: str | None, words: list[str]
+) -> None:
+    folder(tmp_path / "own", [1])
+    folder(tmp_path / "half/trainA", [1])
+    folder(tmp_path / "both/trainA", [1])
+    folder(tmp_path / "both/trainB", [2])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    given = [value and value.replace("{tmp}", str(tmp_path)) for value in (data, a, b)]
+    with pytest.raises(DataError) as error:
+        resolve(None, *given)
+    for word in words:
+        assert word in str(error.value)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from pictures import encoded, folder, parquet, picture
+
+from cyclegan_hub import images, streaming
+from cyclegan_hub.data import StreamingBatches, resolve
+from cyclegan_hub.specs import DataError
+
+
+def open_stream(path: Path, a: str | None = None, **options) -> StreamingBatches:
+    given = dict(image_size=20, batch_size=4, seed=0, steps_per_epoch=5) | options
+    return StreamingBatches(*resolve(None, str(path), a, None), **given)
+
+
+def keys(batches: torch.Tensor) -> list[bytes]:
+    return [x.numpy().tobytes() for x in batches]
+
+
+def known(seeds: range) -> Counter:
+    """The pictures of these seeds, each once."""
+    return Counter(images.to_uint8_tensor(picture(seed)).numpy().tobytes() for seed in seeds)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """40 and 20 training images, in Parquet and as files; held out: 3 and 2."""
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # else 5 s after every pass over Parquet
+    parquet(tmp_path / "trainA.parquet", range(40))
+    parquet(tmp_path / "testA.parquet", range(200, 203))
+    folder(tmp_path / "trainB", range(100, 120))
+    folder(tmp_path / "testB", range(300, 302))
+    return tmp_path
+
+
+def test_a_pass_shows_every_image_once_in_a_new_order(data: Path) -> None:
+    drawn = open_stream(data, steps_per_epoch=10)
+    epochs = [list(drawn.epoch(epoch)) for epoch in range(2)]
+    shown = [[key for batch in epoch for key in keys(batch["a"])] for epoch in epochs]
+    assert Counter(shown[0]) == Counter(shown[1]) == known(range(40)) and shown[0] != shown[1]
+    b = [key for epoch in epochs for batch in epoch for key in keys(batch["b"])]  # 80 images: 4 passes over 20
+    assert all(Counter(b[i : i + 20]) == known(range(100, 120)) for i in range(0, 80, 20))
+    assert drawn.counts["a"] == dict(found=80, unreadable=0, tiny=0, kept=80, held_out=3)
+    assert drawn.steps_per_epoch == 10 and len(list(drawn.epoch(2, start=7))) == 3
+
+
+def test_shapes_and_held_out(data: Path) -> None:
+    drawn = open_stream(data, image_size=16, load_size=18, channels=1)
+    batch = next(drawn.epoch(0))
+    assert batch["a"].shape == batch["b"].shape == (4, 1, 18, 18) and batch["a"].dtype == torch.uint8
+    assert drawn.held_out[0].shape == (3, 1, 16, 16) and drawn.held_out[1].shape == (2, 1, 16, 16)
+
+
+def test_the_seed_decides_and_sides_of_equal_length_are_not_paired(data: Path) -> None:
+    for letter, start in (("A", 600), ("B", 700)):
+        parquet(data / f"equal/train{letter}.parquet", range(start, start + 40))
+        parquet(data / f"equal/test{letter}.parquet", range(start + 50, start + 52))
+
+    def order(letter: str, start: int, seed: int) -> list[int]:
+        first = {key: i for i, key in enumerate(known(range(start, start + 40)))}
+        drawn = open_stream(data / "equal", steps_per_epoch=10, seed=seed)
+        return [first[key] for batch in drawn.epoch(0) for key in keys(batch[letter])]
+
+    assert order("a", 600, 1) == order("a", 600, 1) != order("a", 600, 2)
+    assert order("a", 600, 1) != order("b", 700, 1)
+
+
+def test_processes_read_disjoint_parts(data: Path) -> None:
+    parts = [open_stream(data, rank=rank, world_size=2) for rank in range(2)]
+    shown = [[key for batch in part.epoch(0) for key in keys(batch["a"])] for part in parts]
+    assert len(shown[0]) == len(shown[1]) == 20 and Counter(shown[0] + shown[1]) == known(range(40))
+
+
+def test_without_a_held_out_split_the_head_is_held_out(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "HELD_OUT_ROWS", 8)
+    (data / "testA.parquet").unlink()
+    drawn = open_stream(data, steps_per_epoch=16)
+    assert Counter(keys(drawn.held_out[0])) == known(range(8))
+    shown = Counter(key for batch in drawn.epoch(0) for key in keys(batch["a"]))
+    assert set(shown) == set(known(range(8, 40))) and set(shown.values()) == {2}
+
+
+def test_a_saved_position_goes_on_with_the_rows_that_were_not_read(
+    data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(streaming, "SHUFFLE_BUFFER", 2)
+    drawn = open_stream(data)
+    before = {key for batch in drawn.epoch(0) for key in keys(batch["a"])}
+    state = json.loads(json.dumps(drawn.state_dict()))
+    again = open_stream(data)
+    again.load_state_dict(state)
+    assert "refilled shuffle buffer" in caplog.text
+    assert json.loads(json.dumps(again.state_dict())) == state
+    assert again.counts["a"]["found"] == 20
+    rest = [key for batch in again.epoch(0) for key in keys(batch["a"])]
+    # What is left of the pass: the 20 rows not shown, less at most the 2 that waited in the buffer; then the next pass.
+    assert set(rest[:18]).isdisjoint(before) and len(set(rest[:18])) == 18
+    assert again.counts["a"]["found"] == 40 and again.state_dict()["a"]["passes"] == 1
+
+
+def test_a_position_at_the_very_end_of_a_pass_goes_on_with_the_next(data: Path) -> None:
+    drawn = open_stream(data, steps_per_epoch=10)
+    assert len(list(drawn.epoch(0))) == 10
+    state = drawn.state_dict()
+    again = open_stream(data, steps_per_epoch=10)
+    again.load_state_dict(state)
+    assert Counter(key for batch in again.epoch(1) for key in keys(batch["a"])) == known(range(40))
+
+
+def test_the_state_of_other_data_is_refused(data: Path) -> None:
+    state = open_stream(data).state_dict()
+    (data / "testB/0300.png").write_bytes(encoded(999))
+    with pytest.raises(DataError, match="side B is not the one"):
+        open_stream(data).load_state_dict(state)
+    with pytest.raises(DataError, match="resume without streaming"):
+        open_stream(data).load_state_dict({})
+
+
+def test_unreadable_and_tiny_images_are_skipped_and_counted(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (data / "trainB/broken.png").write_text("<html>")
+    (data / "trainB/tiny.png").write_bytes(encoded(1, (15, 15)))
+    drawn = open_stream(data)
+    shown = [key for batch in drawn.epoch(0) for key in keys(batch["b"])]
+    list(drawn.epoch(1))
+    assert Counter(shown) == known(range(100, 120))
+    assert drawn.counts["b"]["unreadable"] >= 1 and drawn.counts["b"]["tiny"] >= 1
+    assert "broken.png" in caplog.text and "tiny.png" in caplog.text
+
+
+def test_more_than_five_percent_unreadable_stops_after_a_hundred(data: Path) -> None:
+    for i in range(2):
+        (data / f"trainB/broken{i}.png").write_text("<html>")
+    drawn = open_stream(data, steps_per_epoch=20)  # 2 of 22 in every pass
+    with pytest.raises(DataError, match=r"side B: \d+ of 1\d\d images cannot be read.*broken"):
+        list(drawn.epoch(0)) + list(drawn.epoch(1))
+    assert drawn.counts["b"]["found"] >= 100
+
+
+def test_upscaling_is_said_once(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    list(open_stream(data, image_size=24).epoch(0))
+    assert sorted(record.message for record in caplog.records if "upscaled" in record.message) == [
+        "A: images smaller than 24 px are upscaled",
+        "B: images smaller than 24 px are upscaled",
+    ]
+
+
+def test_what_cannot_be_streamed_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="steps_per_epoch None"):
+        open_stream(data, steps_per_epoch=None)
+    np.savez(tmp_path / "x.npz", images=np.zeros((3, 20, 20), np.uint8))
+    with pytest.raises(DataError, match=r"x\.npz cannot be streamed: streaming reads Hub datasets, Parquet and folders"):
+        open_stream(data, a=str(tmp_path / "x.npz"))
+    parquet(data / "testA.parquet", range(300, 302))
+    with pytest.raises(DataError, match="same held-out images"):
+        open_stream(data)
+
+
+def test_a_dataset_is_streamed_with_its_filter(data: Path) -> None:
+    parquet(data / "faces/train.parquet", range(400, 410), Smiling=[i % 2 == 0 for i in range(10)])
+    parquet(data / "faces/test.parquet", range(500, 504), Smiling=[True, False, True, True])
+    drawn = open_stream(data, a=f"hf:{data / 'faces'}?split=train&test_split=test&filter=Smiling=1")
+    assert Counter(key for batch in drawn.epoch(0) for key in keys(batch["a"])) == Counter(
+        {key: 4 for key in known(range(400, 410, 2))}
+    )
+    assert len(drawn.held_out[0]) == 3
+    with pytest.raises(DataError, match="no column 'Male'"):
+        open_stream(data, a=f"hf:{data / 'faces'}?filter=Male=1")
+
+
+def test_a_stream_with_nothing_to_train_on_stops(data: Path) -> None:
+    (data / "testA.parquet").unlink()
+    parquet(data / "trainA.parquet", range(40))  # all of them within the head that is held out
+    with pytest.raises(DataError, match="no image to train on"):
+        next(open_stream(data).epoch(0))

@@ -1,0 +1,452 @@
+"""train.py as a user runs it: a run folder, exact resume, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from training import TRAIN, environment, history, script, train, train_process, weights
+
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.runs import RunFolder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    script("demo_data").make(folder, images=10, size=40)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory) -> Path:
+    """A run that was never stopped: 4 epochs of 5 steps."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert train("--data", data, "--out", out) == 0
+    return out
+
+
+def one_line(capsys) -> str:
+    """What the user reads of an error: one line, no traceback."""
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+# ------------------------------------------------------------------------------------------------ the run folder
+def test_run_folder_holds_what_the_readme_says(whole: Path) -> None:
+    assert {p.name for p in whole.iterdir()} == {
+        "recipe.json", "state", "epochs", "last", "samples", "history.jsonl", "losses.png", ".lock",
+    }  # fmt: skip
+    assert [p.name for p in (whole / "state").iterdir()] == ["step-000000020"]
+    assert sorted(p.name for p in (whole / "epochs").iterdir()) == [f"epoch-00{i}" for i in (1, 2, 3, 4)]
+    assert sorted(p.name for p in (whole / "samples").iterdir()) == [f"epoch-00{i}.png" for i in (1, 2, 3, 4)]
+    recipe = json.loads((whole / "recipe.json").read_text())
+    assert recipe["recipe"]["name"] == "smile-compact" and recipe["recipe"]["width"] == 4
+    assert recipe["labels"] == ["not smiling", "smiling"]
+    assert [line["step"] for line in history(whole)] == list(range(2, 21, 2))
+    assert {"g_a_to_b", "cycle_a", "identity_b", "d_a_real", "corr_a_to_b"} <= history(whole)[0].keys()
+
+
+def test_epochs_and_last_load_as_published_models(whole: Path) -> None:
+    for folder, epoch in ((whole / "epochs" / "epoch-002", 2), (whole / "last", 4)):
+        model = CycleGenerator.from_pretrained(folder)
+        assert (model.epoch, model.domain, model.labels, model.image_size) == (epoch, "smile", ("not smiling", "smiling"), 32)
+    assert (whole / "last" / "model.safetensors").read_bytes() == (whole / "epochs/epoch-004/model.safetensors").read_bytes()
+
+
+def test_run_stopped_and_continued_equals_one_that_was_not(whole: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    for stop in (3, 5, 11):  # inside an epoch, at its end, inside another
+        assert train("--data", data, "--out", out, "--max-steps", stop) == 0
+        assert RunFolder(out).latest_step() == stop
+        assert CycleGenerator.from_pretrained(out / "last").epoch == stop // 5
+    assert train("--data", data, "--out", out) == 0
+    assert weights(out) == weights(whole)
+    assert history(out) == history(whole)
+    for name in ("shared.safetensors", "rank-0.safetensors"):
+        ours, theirs = (tree_tensors(folder / "state/step-000000020" / name) for folder in (out, whole))
+        assert ours == theirs
+
+
+def tree_tensors(path: Path) -> object:
+    from cyclegan_hub.state import unpack
+
+    def plain(node: object) -> object:
+        if isinstance(node, torch.Tensor):
+            return node.tolist()
+        if isinstance(node, dict):
+            return {key: plain(value) for key, value in node.items()}
+        return [plain(value) for value in node] if isinstance(node, list | tuple) else node
+
+    return plain(unpack(path))
+
+
+def test_a_finished_run_is_left_alone(whole: Path, data: Path, capsys) -> None:
+    before = weights(whole)
+    assert train("--data", data, "--out", whole) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert weights(whole) == before
+
+
+def test_max_steps_is_a_total_and_leaves_the_schedule(data: Path, tmp_path: Path) -> None:
+    assert train("--data", data, "--out", tmp_path / "run", "--max-steps", 4) == 0
+    assert train("--data", data, "--out", tmp_path / "run", "--max-steps", 4) == 0
+    assert RunFolder(tmp_path / "run").latest_step() == 4
+    schedulers = tree_tensors(tmp_path / "run/state/step-000000004/shared.safetensors")["trainer"]["schedulers"]
+    assert schedulers["generators"]["_last_lr"] == [2e-4]  # the decay begins at step 10 of 20
+
+
+@pytest.mark.parametrize("change", ["snapshot_every=2", "keep_epochs=3", "save_every=3", "log_every=1", "workers=1"])
+def test_some_fields_may_change_between_runs(data: Path, tmp_path: Path, change: str) -> None:
+    out = tmp_path / "run"
+    assert train("--data", data, "--out", out, "--max-steps", 1) == 0
+    assert train("--data", data, "--out", out, "--max-steps", 2, "--set", change) == 0
+    name, value = change.split("=")
+    assert json.loads((out / "recipe.json").read_text())["recipe"][name] == int(value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (["--set", "lr=0.001"], "recipe.lr is 0.0002 there and 0.001 now"),
+        (["--set", "width=8"], "recipe.width is 4 there and 8 now"),
+        (["--seed", "5"], "seed is 0 there and 5 now"),
+        (["--labels", "day,night"], "labels is"),
+        (["--init", "user/x"], "init is None there and 'user/x' now"),
+    ],
+)
+def test_another_recipe_in_the_folder_is_an_error_that_names_the_field(whole, data, changes, named, capsys) -> None:
+    before = weights(whole), (whole / "recipe.json").read_bytes()
+    assert train("--data", data, "--out", whole, *changes) == 2
+    message = one_line(capsys)
+    assert named in message and "another folder with --out" in message
+    assert (weights(whole), (whole / "recipe.json").read_bytes()) == before
+
+
+def test_changed_images_are_noticed_on_resume(data: Path, tmp_path: Path, capsys) -> None:
+    copy = tmp_path / data.name
+    script("demo_data").make(copy, images=10, size=40)
+    assert train("--data", copy, "--out", tmp_path / "run", "--max-steps", 1) == 0
+    next((copy / "trainA").iterdir()).unlink()
+    assert train("--data", copy, "--out", tmp_path / "run", "--max-steps", 2) == 2
+    assert "the images of side A have changed since this run began" in one_line(capsys)
+
+
+def test_equal_runs_give_equal_files_and_another_seed_does_not(whole: Path, data: Path, tmp_path: Path) -> None:
+    for name, seed in (("same", 0), ("other", 1)):
+        assert train("--data", data, "--out", tmp_path / name, "--seed", seed, "--max-steps", 5) == 0
+    first = "epochs/epoch-001/model.safetensors"
+    assert (tmp_path / "same" / first).read_bytes() == (whole / first).read_bytes()
+    assert (tmp_path / "other" / first).read_bytes() != (whole / first).read_bytes()
+
+
+def test_how_often_is_saved_changes_nothing(whole: Path, data: Path, tmp_path: Path) -> None:
+    for n in (3, 99):
+        out = tmp_path / str(n)
+        assert train("--data", data, "--out", out, "--set", f"save_every={n}", "--set", "snapshot_every=3") == 0
+        assert (out / "last/model.safetensors").read_bytes() == (whole / "last/model.safetensors").read_bytes()
+        assert RunFolder(out).epochs() == [3, 4]  # every third, and the last
+
+
+def test_keep_epochs_keeps_a_spread(data: Path, tmp_path: Path) -> None:
+    assert (
+        train("--data", data, "--out", tmp_path / "run", "--set", "keep_epochs=3", "--set", "epochs=5", "--set", "save_every=99")
+        == 0
+    )
+    assert RunFolder(tmp_path / "run").epochs() == [1, 3, 5]
+
+
+def test_init_starts_from_published_weights(whole: Path, data: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    start = whole / "epochs" / "epoch-004"
+    assert train("--data", data, "--out", out, "--init", start, "--max-steps", 1, "--set", "lr=1e-12", "--set", "ema=0") == 0
+    assert json.loads((out / "recipe.json").read_text())["init"] == str(start)
+    ours, theirs = CycleGenerator.from_pretrained(out / "last"), CycleGenerator.from_pretrained(start)
+    for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-8)
+    assert train("--data", data, "--out", tmp_path / "other", "--init", start, "--set", "width=8") == 2
+    moved = start.rename(tmp_path / "moved")  # a resumed run has its weights and needs the source no more
+    resume = ["--data", data, "--out", out, "--init", start, "--set", "lr=1e-12", "--set", "ema=0"]
+    assert train(*resume, "--max-steps", 2) == 0
+    moved.rename(start)
+    capsys.readouterr()
+    assert train("--data", data, "--out", tmp_path / "other", "--init", start, "--set", "width=8") == 2
+    assert "another architecture" in one_line(capsys)
+
+
+def test_tensorboard_gets_the_losses(data: Path, tmp_path: Path) -> None:
+    assert train("--data", data, "--out", tmp_path / "run", "--max-steps", 4, "--log-with", "tensorboard") == 0
+    assert list((tmp_path / "run" / "logs").rglob("events.out.tfevents*"))
+
+
+def test_dry_run_prints_and_writes_nothing(data: Path, tmp_path: Path, capsys) -> None:
+    assert train("--data", data, "--out", tmp_path / "run", "--dry-run") == 0
+    out = capsys.readouterr().out
+    model = CycleGenerator(width=4, blocks=1, padding="zeros")
+    weights_a = sum(p.numel() for p in model.a_to_b.parameters())
+    assert f"trainable weights of a_to_b: {weights_a}\n" in out
+    assert "steps per epoch: 5; steps in all: 20" in out
+    assert re.search(r"side A: 10 of 10 images to train on; 2 held out \(folder .*\)\nside B: 8 of 8 images", out)
+    assert "disk needed: about" in out and '"image_size": 32' in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_streaming_trains_and_resumes_at_its_position(data: Path, tmp_path: Path, capfd, caplog) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for split in ("trainA", "trainB", "testA", "testB"):
+        pictures = [{"bytes": p.read_bytes(), "path": p.name} for p in sorted((data / split).iterdir())]
+        pq.write_table(pa.table({"image": pictures}), tmp_path / f"{split}.parquet")
+    stream = ["--data", tmp_path, "--out", tmp_path / "run", "--set", "streaming=true", "--set", "steps_per_epoch=2"]
+    assert train(*stream, "--max-steps", 3) == 0
+    assert "side A: streamed; 2 held out" in capfd.readouterr().out
+    assert train(*stream, "--max-steps", 4) == 0
+    assert "resumed after 6 images, with a refilled shuffle buffer" in caplog.text
+    capfd.readouterr()
+    assert RunFolder(tmp_path / "run").latest_step() == 4
+    assert train("--data", tmp_path, "--out", tmp_path / "other", "--set", "streaming=true") == 2
+    assert "steps_per_epoch" in one_line(capfd)
+
+
+# ------------------------------------------------------------------------------------------------ what goes wrong
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--data", "no/such/folder"], "no/such/folder"),
+        (["--set", "blocs=3"], "'blocs' is no field of a CycleGANRecipe; fields: image_size"),
+        (["--set", "width=wide"], "width='wide': must be a whole number"),
+        (["--set", "width"], "width='': must be a whole number"),
+        (["--labels", "day"], "give two different names"),
+        (["--labels", "day,day"], "give two different names"),
+        (["--max-steps", "0"], "--max-steps 0: must be at least 1"),
+        (["--seed", "-1"], "--seed -1"),
+        (["--seed", "5000000000"], "--seed 5000000000: must be from 0"),
+        (["--set", "image_size=16", "--set", "disc_channels=4,4,4,4"], "image_size=16: must be larger for this discriminator"),
+        (["--log-with", "punchcards"], "--log-with 'punchcards': must be one of"),
+        (["--init", "no/such/model/folder"], "no/such/model/folder"),
+        (["--push", "smile"], "'smile' names no owner: give 'user/name'"),
+        (["--push", "user/smile"], "no token to publish with: log in with `hf auth login`"),
+    ],
+)
+def test_bad_arguments_are_one_clear_line(data, tmp_path, capsys, arguments, named) -> None:
+    given = [] if "--data" in arguments else ["--data", data]
+    assert train(*given, "--out", tmp_path / "run", *arguments) == 2
+    assert named in one_line(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_network_says_what_to_do(tmp_path: Path, capsys) -> None:
+    """`accelerate launch train/train.py` alone is the smile recipe on its Hub datasets; here the Hub is out of reach."""
+    assert script("train").main(["--out", str(tmp_path / "run")]) == 2
+    message = one_line(capsys)
+    assert "flwrlabs/celeba" in message and "--data" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_column_lists_the_columns(data: Path, tmp_path: Path, capsys) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pictures = [{"bytes": p.read_bytes(), "path": p.name} for p in sorted((data / "trainA").iterdir())]
+    pq.write_table(pa.table({"image": pictures}), tmp_path / "train.parquet")
+    side = f"hf:{tmp_path}?split=train&column=picture"
+    assert train("--data-a", side, "--data-b", data / "trainB", "--out", tmp_path / "run") == 2
+    message = one_line(capsys)
+    assert "picture" in message and "image" in message
+
+
+def test_an_empty_side_and_the_same_pile_twice_are_refused(data: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "empty").mkdir()
+    for a, b, named in ((tmp_path / "empty", data / "trainB", "empty"), (data / "trainA", data / "trainA", "both sides are")):
+        assert train("--data-a", a, "--data-b", b, "--out", tmp_path / "run") == 2
+        assert named in one_line(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_recipe_lists_the_recipes(capsys) -> None:
+    assert script("train").main(["smyle"]) == 2
+    assert "no recipe 'smyle'; recipes: smile, anime, cartoon, monet" in one_line(capsys)
+
+
+def test_a_folder_of_something_else_is_not_touched(data: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    assert train("--data", data, "--out", tmp_path) == 2
+    assert "holds 'thesis.tex' but no run" in one_line(capsys)
+    assert train("--data", data, "--out", tmp_path / "thesis.tex") == 2
+    assert "is a file" in one_line(capsys)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_two_processes_cannot_train_in_one_folder(data: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert train("--data", data, "--out", out, "--max-steps", 1) == 0
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('ok', flush=True); sys.stdin.read()", str(out / ".lock")],  # noqa: E501
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert holder.stdout.readline() == "ok\n"
+        assert train("--data", data, "--out", out, "--max-steps", 2) == 2
+        assert "another process is training" in one_line(capsys)
+    finally:
+        holder.communicate("")
+    assert train("--data", data, "--out", out, "--max-steps", 2) == 0
+
+
+def test_damaged_state_is_named_and_not_overwritten(data: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert train("--data", data, "--out", out, "--max-steps", 2) == 0
+    path = out / "state" / "step-000000002" / "shared.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    assert train("--data", data, "--out", out) == 2
+    assert "cannot resume from" in one_line(capsys)
+    assert path.stat().st_size == 5000
+
+
+def test_torn_last_line_of_the_history_is_passed_over(whole: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert train("--data", data, "--out", out, "--max-steps", 7) == 0
+    with (out / "history.jsonl").open("a") as file:
+        file.write('{"step": 8, "epo')
+    assert train("--data", data, "--out", out) == 0
+    assert history(out) == history(whole)
+
+
+def test_non_finite_loss_stops_and_names_step_losses_and_state(data: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert train("--data", data, "--out", out, "--set", "lr=1e30") == 2
+    message = one_line(capsys)
+    assert re.search(r"step \d+: .*(d_a|g_a_to_b|cycle_a|weights).* (became|are) (nan|inf|not finite)", message)
+    assert "state" in message
+
+
+def test_non_finite_weights_are_never_kept_as_an_epoch(data: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert train("--data", data, "--out", out, "--set", "lr=1e39", "--set", "steps_per_epoch=1") == 2
+    message = one_line(capsys)
+    assert "step 1" in message and "not finite" in message and "no state was saved yet" in message
+    assert RunFolder(out).epochs() == [] and not (out / "last").exists()
+
+
+def test_a_kill_before_the_first_step_leaves_a_folder_that_goes_on(whole: Path, data: Path, tmp_path: Path, monkeypatch) -> None:
+    import cyclegan_hub.runs as runs
+
+    out = tmp_path / "run"
+    for write, times in (("write_atomic", 0), ("remove_temporary", 0), ("remove_temporary", 3)):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(runs, write, killed_after(times, getattr(runs, write)))
+            train("--data", data, "--out", out)
+    assert train("--data", data, "--out", out) == 0
+    assert weights(out) == weights(whole)
+
+
+def test_a_kill_between_the_state_and_what_follows_it_is_mended(whole: Path, data: Path, tmp_path: Path, monkeypatch) -> None:
+    out = tmp_path / "run"
+    # After a state in the middle, and after the very last one: on resuming and at the end of each epoch there is one before it.
+    for stop, before in ((3, 0), (20, 4)):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(RunFolder, "write_last", killed_after(before, RunFolder.write_last))
+            train("--data", data, "--out", out, "--max-steps", stop, "--set", "save_every=99")
+        assert RunFolder(out).latest_step() == stop
+        assert train("--data", data, "--out", out, "--max-steps", stop) == 0
+    assert weights(out) == weights(whole)
+    assert (out / "losses.png").exists()
+
+
+class Killed(BaseException):
+    """What no handler of ours catches."""
+
+
+def killed_after(calls: int, original: Callable[..., None] | None = None) -> Callable[..., None]:
+    """`original`, whose process "dies" when it is called once more than `calls` times."""
+    left = iter(range(calls))
+
+    def call(*arguments: object) -> None:
+        if next(left, None) is None:
+            raise Killed
+        assert original is not None
+        original(*arguments)
+
+    return call
+
+
+def test_another_precision_is_named_on_resume(data: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    out = tmp_path / "run"
+    done = train_process("--data", data, "--out", out, "--max-steps", 1, variables={"ACCELERATE_MIXED_PRECISION": "bf16"})
+    assert done.returncode == 0, done.stderr
+    assert train("--data", data, "--out", out, "--max-steps", 2) == 2
+    assert "mixed_precision is 'bf16' there and 'no' now" in one_line(capsys)
+
+
+def test_gradient_accumulation_is_refused(data: Path, tmp_path: Path) -> None:
+    done = train_process("--data", data, "--out", tmp_path, variables={"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"})
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: gradient_accumulation_steps=4: ")
+
+
+def test_full_disk_while_the_history_is_written_is_one_line(data: Path, tmp_path: Path) -> None:
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_500, 2_500))  # recipe.json fits, the history soon does not
+
+    often = ["--set", "log_every=1", "--set", "save_every=99"]
+    done = train_process("--data", data, "--out", tmp_path / "run", *often, preexec_fn=small_disk)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr and "error: cannot write to" in done.stderr
+
+
+def test_colour_inversion_warns_and_is_recorded(data: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    """The loop rings the trainer's alarms: here one on a measure that is certainly below its bound."""
+    from cyclegan_hub.trainers import Alarm
+    from cyclegan_hub.trainers.cyclegan import CycleGANTrainer
+
+    monkeypatch.setattr(CycleGANTrainer, "alarms", (Alarm("corr_a_to_b", below=2.0, steps=3, message="inverted"),))
+    assert train("--data", data, "--out", tmp_path / "run", "--max-steps", 5) == 0
+    assert "warning: inverted" in capsys.readouterr().err
+    assert [line for line in history(tmp_path / "run") if "event" in line] == [
+        {"step": 3, "event": "alarm", "message": "inverted"}
+    ]
+
+
+def test_full_disk_while_saving_is_one_line_and_loses_nothing(whole: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert train("--data", data, "--out", out, "--max-steps", 3) == 0
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # any file: the state is larger
+
+    done = train_process("--data", data, "--out", out, preexec_fn=small_disk)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "cannot write to" in line and "the state of step 3 is safe" in line
+    assert train("--data", data, "--out", out) == 0
+    assert weights(out) == weights(whole)
+
+
+def test_python_train_py_exits_2_without_a_traceback(tmp_path: Path) -> None:
+    done = train_process("--data", tmp_path / "missing", "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_accelerate_launch_starts_it(data: Path, tmp_path: Path) -> None:
+    from training import TINY
+
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--cpu", "--num_processes", "1", "--num_machines", "1",
+         "--dynamo_backend", "no", "--mixed_precision", "bf16", str(TRAIN / "train.py"), *TINY, "--data", str(data),
+         "--out", str(tmp_path / "run"), "--max-steps", "2"],
+        capture_output=True, text=True, env=environment(), timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert RunFolder(tmp_path / "run").latest_step() == 2

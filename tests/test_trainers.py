@@ -1,0 +1,278 @@
+"""One step of every recipe, and the CycleGAN step against the paper's, written out without any batching."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cyclegan_hub.losses import adversarial
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.generators import InstanceNorm2d
+from cyclegan_hub.models.hub import ModelError
+from cyclegan_hub.recipes import RECIPES, CycleGANRecipe
+from cyclegan_hub.state import pack, unpack
+from cyclegan_hub.trainers import Alarm, AlarmWatch, build_trainer
+from cyclegan_hub.trainers.cyclegan import CycleGANTrainer
+
+LABELS = ("day", "night")
+
+
+def tiny(name: str, **changes) -> CycleGANRecipe:
+    """A recipe of the registry at a size that a test can afford; the structure stays."""
+    recipe = RECIPES[name]
+    size = 64 if recipe.generator == "unet" or recipe.disc_scales > 1 else 32
+    small = {"image_size": size, "load_size": None, "width": 4, "batch_size": 2}
+    small |= {"blocks": min(recipe.blocks, 4 if recipe.generator == "unet" else 1)}
+    small |= {"disc_channels": tuple(4 for _ in recipe.disc_channels), "max_images": None}
+    return dataclasses.replace(recipe, **small | changes)
+
+
+def make(recipe: CycleGANRecipe, total_steps: int = 100, seed: int = 0) -> CycleGANTrainer:
+    torch.manual_seed(seed)
+    trainer = build_trainer(recipe, total_steps=total_steps, labels=LABELS)
+    trainer.prepare(lambda x: x)
+    return trainer
+
+
+def batch(recipe: CycleGANRecipe, seed: int = 1) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (recipe.batch_size, recipe.channels, recipe.image_size, recipe.image_size)
+    return {side: torch.rand(shape, generator=generator) * 2 - 1 for side in ("a", "b")}
+
+
+def backward(loss: torch.Tensor) -> None:
+    loss.backward()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_step_moves_every_network_and_the_state_round_trips(name: str, tmp_path) -> None:
+    recipe = tiny(name)
+    trainer = make(recipe)
+    before = {n: [p.clone() for p in network.parameters()] for n, network in trainer.networks.items()}
+    losses = trainer.step(batch(recipe), backward)
+    assert all(value.ndim == 0 and math.isfinite(value) for value in losses.values())
+    assert {key for keys in trainer.panels.values() for key in keys} == set(losses)
+    for n, network in trainer.networks.items():
+        moved = [not torch.equal(old, new) for old, new in zip(before[n], network.parameters(), strict=True)]
+        assert all(moved), f"{n}: {moved.count(False)} weights did not move"
+
+    # A second trainer, other weights, takes up the state and goes on alike.
+    (tmp_path / "state").write_bytes(pack([trainer.state_dict(), trainer.own_state_dict(), torch.get_rng_state()]))
+    first = trainer.step(batch(recipe, 2), backward)
+    other = make(recipe, seed=9)
+    shared, own, random = unpack(tmp_path / "state")
+    other.load_state_dict(shared)
+    other.load_own_state_dict(own)
+    torch.set_rng_state(random)
+    second = other.step(batch(recipe, 2), backward)
+    assert {k: v.item() for k, v in first.items()} == {k: v.item() for k, v in second.items()}
+    for n, network in trainer.networks.items():
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, other.networks[n].state_dict()[key])
+    for one, two in zip(trainer.published(1).parameters(), other.published(1).parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("name", ["smile-baseline", "smile-compact", "monet", "cartoon-64"])
+def test_batched_step_equals_the_papers_own(name: str) -> None:
+    """Gradients of one step, each term by a pass of its own, against those of the batched step. DiffAugment off: it draws."""
+    recipe = tiny(name, diffaugment=())
+    trainer = make(recipe)
+    reference = make(recipe)
+    g, f, d_a, d_b = reference.networks.values()
+    data = batch(recipe)
+    a, b = data["a"], data["b"]
+    weight_a, weight_b = reference._identity_weights()
+
+    fake_b, fake_a = g(a), f(b)
+    loss_g = adversarial(recipe.adversarial, d_b(fake_b), True) + adversarial(recipe.adversarial, d_a(fake_a), True)
+    loss_g = loss_g + recipe.cycle * (F.l1_loss(f(fake_b), a) + F.l1_loss(g(fake_a), b))
+    loss_g = loss_g + weight_a * F.l1_loss(f(a), a) + weight_b * F.l1_loss(g(b), b)
+    expected = dict(zip("gf", (torch.autograd.grad(loss_g, [*n.parameters()], retain_graph=True) for n in (g, f)), strict=True))
+
+    seen: list[torch.Tensor] = []
+
+    def record(loss: torch.Tensor) -> None:
+        seen.append(loss.detach())
+        loss.backward()
+        if len(seen) == 1:
+            for network, key in ((trainer.networks["a_to_b"], "g"), (trainer.networks["b_to_a"], "f")):
+                for p, want in zip(network.parameters(), expected[key], strict=True):
+                    torch.testing.assert_close(p.grad, want, rtol=1e-3, atol=1e-5)
+            for p in trainer.networks["d_a"].parameters():
+                assert p.grad is None  # frozen in the generators' half
+
+    trainer.step(data, record)
+    torch.testing.assert_close(seen[0], loss_g.detach(), rtol=1e-5, atol=1e-5)
+    loss_d = sum(
+        0.5 * (adversarial(recipe.adversarial, d(real), True) + adversarial(recipe.adversarial, d(fake.detach()), False))
+        for d, real, fake in ((d_a, a, fake_a), (d_b, b, fake_b))
+    )
+    torch.testing.assert_close(seen[1], loss_d.detach(), rtol=1e-5, atol=1e-5)
+    for name_d, d in (("d_a", d_a), ("d_b", d_b)):
+        for p, want in zip(
+            trainer.networks[name_d].parameters(), torch.autograd.grad(loss_d, [*d.parameters()], retain_graph=True), strict=True
+        ):
+            torch.testing.assert_close(p.grad, want, rtol=1e-3, atol=1e-5)
+
+
+def test_without_identity_no_pass_is_spent_on_it() -> None:
+    recipe = tiny("smile-compact", identity_a=0.0, identity_b=0.0, identity_start=None)
+    losses = make(recipe).step(batch(recipe), backward)
+    assert "identity_a" not in losses and "identity_b" not in losses
+
+
+def test_identity_weights_move_from_start_to_their_own() -> None:
+    recipe = tiny("smile-compact", identity_a=1.0, identity_b=2.0, identity_start=5.0, identity_warmup=0.1)
+    trainer = make(recipe, total_steps=100)
+    course = []
+    for trainer.steps_done in (0, 5, 10, 99):
+        course.append(trainer._identity_weights())
+    assert course == [(5.0, 5.0), (3.0, 3.5), (1.0, 2.0), (1.0, 2.0)]
+
+
+@pytest.mark.parametrize(("decay", "expected"), [(0.0, [1, 1, 1, 1]), (0.5, [1, 1, 0.5, 0]), (1.0, [1, 0.5, 0.25, 0])])
+def test_learning_rate_falls_linearly_at_the_end(decay: float, expected: list[float]) -> None:
+    trainer = make(tiny("smile-compact", decay=decay), total_steps=100)
+    assert [trainer._rate(step) for step in (0, 50, 75, 100)] == pytest.approx(expected)
+
+
+def test_learning_rates_of_both_optimizers_follow_the_schedule() -> None:
+    recipe = tiny("smile-compact", decay=1.0, lr=1e-3, disc_lr_factor=0.5)
+    trainer = make(recipe, total_steps=4)
+    rates = []
+    for i in range(4):
+        rates.append([o.param_groups[0]["lr"] for o in trainer.optimizers.values()])
+        trainer.step(batch(recipe, i), backward)
+    assert rates == [pytest.approx([1e-3 * f, 5e-4 * f]) for f in (1, 0.75, 0.5, 0.25)]
+    assert trainer.optimizers["generators"].param_groups[0]["betas"] == (0.5, 0.999)
+
+
+def test_published_weights_are_the_moving_average() -> None:
+    recipe = tiny("smile-compact", ema=0.999)
+    trainer = make(recipe)
+    own = [trainer.networks["a_to_b"].state_dict()["decoder.8.bias"].clone()]
+    for i in range(3):
+        trainer.step(batch(recipe, i), backward)
+        own.append(trainer.networks["a_to_b"].state_dict()["decoder.8.bias"].clone())
+    # Warm-up (diffusers, after k-diffusion): decay of step t is 1 - t ** (-2/3), and 0 in the first step.
+    average = own[1]
+    for t, value in ((2, own[2]), (3, own[3])):
+        decay = 1 - t ** (-2 / 3)
+        average = decay * average + (1 - decay) * value
+    published = trainer.published(7)
+    torch.testing.assert_close(published.a_to_b.state_dict()["decoder.8.bias"], average)
+    assert (published.epoch, published.labels, published.training) == (7, LABELS, False)
+    assert published.domain == "custom"  # other labels than the domain's own: tests/test_train.py has those
+    assert torch.equal(make(tiny("smile-compact", ema=0.0)).published(1).a_to_b.encoder[0].weight,
+                       make(tiny("smile-compact", ema=0.0)).networks["a_to_b"].encoder[0].weight)  # fmt: skip
+
+
+def test_publishing_and_sampling_draw_no_random_numbers() -> None:
+    recipe = tiny("monet-unet")
+    trainer, data = make(recipe), batch(recipe)
+    before = torch.get_rng_state()
+    trainer.published(1)
+    trainer.samples(data["a"], data["b"])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_samples_show_both_directions() -> None:
+    recipe = tiny("smile-baseline")
+    data = batch(recipe)
+    there, back = make(recipe).samples(data["a"], data["b"])
+    assert there.columns == ("day", "to night", "and back", "identity", "patch map")
+    assert back.columns[:2] == ("night", "to day")
+    for grid in (there, back):
+        assert [len(row) for row in grid.rows] == [5, 5]
+        assert [picture.size for picture in grid.rows[0][:4]] == [(32, 32)] * 4
+
+
+def test_start_from_takes_published_weights_and_refuses_others(tmp_path) -> None:
+    recipe = tiny("smile-compact")
+    trainer = make(recipe, seed=1)
+    trainer.published(3).save_pretrained(tmp_path / "model")
+    other = build_trainer(recipe, total_steps=10, labels=LABELS)
+    other.start_from(str(tmp_path / "model"))
+    assert torch.equal(other.networks["b_to_a"].encoder[0].weight, trainer.networks["b_to_a"].encoder[0].weight)
+    for name, given in (("wide", {"width": 8, "padding": "zeros"}), ("reflect", {"width": 4, "padding": "reflect"})):
+        CycleGenerator(blocks=1, **given).save_pretrained(tmp_path / name)  # the second's weights would fit
+        with pytest.raises(ModelError, match=r"another architecture \(channels=3, generator=resnet, width=") as caught:
+            other.start_from(str(tmp_path / name))
+        assert "\n" not in str(caught.value)
+
+
+def test_norms_compute_in_fp32_under_bf16() -> None:
+    """Gradients of a norm's weights, from a bf16 map, are as exact as fp32 is: in bf16 they would be off by 1e-3."""
+    torch.manual_seed(0)
+    norm, x = InstanceNorm2d(8), torch.randn(4, 8, 16, 16).bfloat16()
+    upstream = torch.randn_like(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = norm(x)
+    y.backward(upstream)
+    assert y.dtype == torch.bfloat16
+    reference = torch.nn.InstanceNorm2d(8, affine=True).double()
+    reference(x.double()).backward(upstream.double())
+    for own, exact in ((norm.weight.grad, reference.weight.grad), (norm.bias.grad, reference.bias.grad)):
+        assert own.dtype == torch.float32
+        torch.testing.assert_close(own.double(), exact, rtol=1e-5, atol=1e-4)
+
+
+def test_losses_are_fp32_under_bf16() -> None:
+    recipe = tiny("smile-compact")
+    trainer = make(recipe)
+
+    def autocast(network: torch.nn.Module) -> torch.nn.Module:
+        forward = network.forward
+
+        def wrapped(x: torch.Tensor):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return forward(x)
+
+        network.forward = wrapped
+        return network
+
+    trainer.prepare(lambda x: autocast(x) if isinstance(x, torch.nn.Module) else x)
+    assert trainer.a_to_b(batch(recipe)["a"]).dtype == torch.bfloat16
+    losses = trainer.step(batch(recipe), backward)
+    assert {value.dtype for value in losses.values()} == {torch.float32}
+
+
+def test_alarm_rings_once_after_a_sustained_time_and_again_after_recovery() -> None:
+    watch = AlarmWatch(Alarm("x", below=0.0, steps=10, message=""))
+    assert not any(watch.update(-1.0) for _ in range(9))
+    assert watch.update(-1.0)
+    assert not any(watch.update(-1.0) for _ in range(50))
+    assert not any(watch.update(1.0) for _ in range(50))
+    assert sum(watch.update(-1.0) for _ in range(50)) == 1
+
+
+def test_alarm_state_round_trips() -> None:
+    first, second = (AlarmWatch(Alarm("x", 0.0, 10, "")) for _ in range(2))
+    for _ in range(6):
+        first.update(-1.0)
+    second.load_state_dict(first.state_dict())
+    assert [second.update(-1.0) for _ in range(5)] == [False, False, False, True, False]
+
+
+def test_colour_inversion_is_measured() -> None:
+    """A generator that negates its input has correlation -1; the trainer's alarms watch that very key."""
+    recipe = tiny("smile-compact")
+    trainer = make(recipe)
+    trainer.a_to_b = _Negative(trainer.networks["a_to_b"])
+    losses = trainer.step(batch(recipe), backward)
+    assert losses["corr_a_to_b"].item() == pytest.approx(-1, abs=1e-5)
+    assert {alarm.key for alarm in trainer.alarms} == {"corr_a_to_b", "corr_b_to_a"}
+
+
+class _Negative(torch.nn.Module):
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return -x + 0 * self.network(x)  # keeps every weight in the graph

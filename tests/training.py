@@ -1,0 +1,69 @@
+"""How the tests start a training: real command lines at a tiny size, in this process or in one of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+TRAIN = ROOT / "train"
+TINY = ["smile-compact", *(part for setting in (
+    "image_size=32", "load_size=36", "width=4", "blocks=1", "disc_channels=4,8", "pool_size=4", "epochs=4",
+    "snapshot_every=1", "save_every=1", "log_every=2", "max_images=none",
+) for part in ("--set", setting))]  # fmt: skip
+
+
+def script(name: str) -> ModuleType:
+    """A file of train/ as a module, as `python train/NAME.py` would see it."""
+    if str(TRAIN) not in sys.path:
+        sys.path.insert(0, str(TRAIN))  # train.py imports loop.py beside it
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, TRAIN / f"{name}.py")
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+def train(*arguments: object) -> int:
+    """Runs train.py's main in this process and returns the exit code."""
+    try:
+        return script("train").main([*TINY, *map(str, arguments)])
+    except SystemExit as stop:  # argparse
+        return int(stop.code or 0)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, str(TRAIN / "train.py"), *TINY, *map(str, arguments)]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    # One thread, which is enough for networks of this size, and leaves the other cores to the other process of a test.
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | changes
+
+
+def train_process(
+    *arguments: object, variables: dict[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """train.py in a process of its own, with some environment variables set."""
+    talk = environment(**variables or {})
+    return subprocess.run(command(*arguments), capture_output=True, text=True, env=talk, timeout=240, **options)
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's history without what a clock says."""
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "pairs_per_s"} for line in lines]
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    """Every published file of a run, by its place."""
+    found = sorted([*folder.glob("epochs/*/*"), *folder.glob("last/*"), *folder.glob("samples/*")])
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}

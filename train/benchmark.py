@@ -1,0 +1,149 @@
+"""Times one training step of a recipe against a plain one, alternately in one process.
+
+accelerate launch --quiet --mixed_precision bf16 --dynamo_backend inductor train/benchmark.py smile-lsgan-128 --set batch_size=4
+
+The plain step is what a first implementation does: fp32, eager, torch's own instance norm, one pass for each image batch
+and loss. Ours runs as `accelerate launch` says. Shared machines drift by a factor of two within minutes: only the ratio of
+alternating runs means anything, and CPU seconds say more than wall seconds.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train.py
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from accelerate.utils import set_seed
+from devices import make_accelerator
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cyclegan_hub.losses import ImagePool, adversarial
+from cyclegan_hub.models.generators import InstanceNorm2d
+from cyclegan_hub.recipes import CycleGANRecipe, RecipeError, find, override
+from cyclegan_hub.trainers import build_trainer
+from cyclegan_hub.trainers.cyclegan import CycleGANTrainer
+
+
+def plain_networks(trainer: CycleGANTrainer) -> dict[str, nn.Module]:
+    """The recipe's networks with `nn.InstanceNorm2d` for our norm."""
+
+    def replace(module: nn.Module) -> None:
+        for name, child in module.named_children():
+            if isinstance(child, InstanceNorm2d):
+                setattr(module, name, nn.InstanceNorm2d(len(child.weight), affine=True))
+            else:
+                replace(child)
+
+    for network in trainer.networks.values():
+        replace(network)
+    return trainer.networks
+
+
+def plain_step(recipe: CycleGANRecipe, networks: dict[str, nn.Module]) -> Callable[[Tensor, Tensor], None]:
+    """The textbook step: six generator passes, six discriminator passes, an Adam for the generators and one for each judge."""
+    g, f, d_a, d_b = networks.values()
+    adam = [torch.optim.Adam(p, recipe.lr, betas=(0.5, 0.999)) for p in
+            ([*g.parameters(), *f.parameters()], d_a.parameters(), d_b.parameters())]  # fmt: skip
+    pools = ImagePool(recipe.pool_size), ImagePool(recipe.pool_size)
+
+    def step(a: Tensor, b: Tensor) -> None:
+        for p in (*d_a.parameters(), *d_b.parameters()):
+            p.requires_grad_(False)
+        adam[0].zero_grad()
+        fake_b, fake_a = g(a), f(b)
+        loss = adversarial(recipe.adversarial, d_b(fake_b), True) + adversarial(recipe.adversarial, d_a(fake_a), True)
+        loss = loss + recipe.cycle * (F.l1_loss(f(fake_b), a) + F.l1_loss(g(fake_a), b))
+        if recipe.identity_a or recipe.identity_b:
+            loss = loss + recipe.identity_a * F.l1_loss(f(a), a) + recipe.identity_b * F.l1_loss(g(b), b)
+        loss.backward()
+        adam[0].step()
+        for p in (*d_a.parameters(), *d_b.parameters()):
+            p.requires_grad_(True)
+        for d, optimizer, pool, real, fake in ((d_a, adam[1], pools[0], a, fake_a), (d_b, adam[2], pools[1], b, fake_b)):
+            optimizer.zero_grad()
+            loss = adversarial(recipe.adversarial, d(real), True) + adversarial(recipe.adversarial, d(pool.query(fake)), False)
+            (0.5 * loss).backward()
+            optimizer.step()
+
+    return step
+
+
+def timed(action: Callable[[], None]) -> tuple[float, float]:
+    """(wall seconds, CPU seconds of this process) of one call."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    wall, cpu = time.perf_counter(), time.process_time()
+    action()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype, n: int = 2048) -> float:
+    """Floating-point operations a second of an n x n matrix product, best of ten."""
+    x, y = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
+    return 2 * n**3 / min(timed(lambda: torch.mm(x, y))[0] for _ in range(10))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe")
+    parser.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[])
+    parser.add_argument("--repeats", type=int, default=8)
+    args = parser.parse_args()
+    try:
+        recipe = override(find(args.recipe), dict(item.split("=", 1) if "=" in item else (item, "") for item in args.set))
+    except RecipeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    accelerator = make_accelerator()
+    size, batch = recipe.image_size, recipe.batch_size
+    set_seed(0)
+    a, b = (torch.rand(batch, recipe.channels, size, size, device=accelerator.device) * 2 - 1 for _ in range(2))
+
+    plain = build_trainer(recipe, total_steps=1000, labels=("a", "b"))
+    networks = {name: network.to(accelerator.device) for name, network in plain_networks(plain).items()}
+    theirs = plain_step(recipe, networks)
+    with FlopCounterMode(display=False) as counter:
+        theirs(a, b)
+    trainer = build_trainer(recipe, total_steps=1000, labels=("a", "b"))
+    trainer.prepare(accelerator.prepare)
+    for _ in range(3):  # compiles, fills the pools' first places
+        warm, _ = timed(lambda: trainer.step({"a": a, "b": b}, accelerator.backward))
+        print(f"warming up: {warm:.1f} s", flush=True)
+
+    ours_times, plain_times = [], []
+    for _ in range(args.repeats):
+        plain_times.append(timed(lambda: theirs(a, b)))
+        ours_times.append(timed(lambda: trainer.step({"a": a, "b": b}, accelerator.backward)))
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(accelerator.mixed_precision, torch.float32)
+    rate = matmul_rate(accelerator.device, dtype)
+    work = counter.get_total_flops()
+    print(f"{recipe.name}, {size} px, batch {batch}, {accelerator.device.type}, {torch.get_num_threads()} threads, "
+          f"precision {accelerator.mixed_precision}, compiled: {accelerator.state.dynamo_plugin.backend.value}")  # fmt: skip
+    for name, times in (("plain", plain_times), ("ours", ours_times)):
+        wall, cpu = min(t[0] for t in times), min(t[1] for t in times)
+        print(f"{name:6} best of {len(times)}: {wall:.3f} s wall, {cpu:.3f} s CPU, {batch / wall:.2f} pairs/s")
+    wall, cpu = (min(t[i] for t in ours_times) / min(t[i] for t in plain_times) for i in (0, 1))
+    best = min(t[0] for t in ours_times)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if torch.cuda.is_available():
+        peak = torch.cuda.max_memory_allocated() / 2**30
+    print(f"ours takes {wall:.3f} of the plain step's wall time ({1 / wall:.2f}x), {cpu:.3f} of its CPU time ({1 / cpu:.2f}x)")
+    print(f"peak memory of the process {peak:.2f} GiB; {work / 1e9:.1f} GFLOP a plain step; ours runs at "
+          f"{work / best / rate:.1%} of the measured {dtype} matmul rate ({rate / 1e9:.0f} GFLOP/s)")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
