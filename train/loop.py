@@ -75,6 +75,7 @@ class Loop:
         while self.step < self.end and not self._stopping():
             self._train_epoch()
         self.bar.close()
+        self.accelerator.wait_for_everyone()  # a process that closes its connections early may abort one that still reads
         self.accelerator.end_training()
         self._summary()
         return 128 + self.stop_signal if self.step < self.end and self.stop_signal else 0
