@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,11 +16,12 @@ import jinja2.meta
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.folders import epoch_number
 from cyclegan_hub.specs import resolve
 
-TEMPLATES = files("cyclegan_hub.model_cards")
+TEMPLATES = MODEL_CARDS
 # The fields of a recipe that say most of what was done, in the order of the table; a method has those that it has.
 _SHOWN = ("image_size", "channels", "generator", "width", "blocks", "upsample", "disc_channels", "adversarial", "cycle",
           "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay", "ema")  # fmt: skip

@@ -7,6 +7,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+_PACKAGE = Path(__file__).parent
+# Inside the package where it is installed; beside it in a clone that is not, as on a Space.
+MODEL_CARDS = _PACKAGE / "model_cards" if (_PACKAGE / "model_cards").is_dir() else _PACKAGE.parent / "model_cards"
+
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Writes `data` to `path` by way of a temporary name in the same folder: written, synced to disk, renamed.

@@ -61,6 +61,23 @@ print(sorted(p.name for p in importlib.resources.files("cyclegan_hub.model_cards
     assert cards == str(sorted(p.name for p in (ROOT / "model_cards").glob("*.md")))
 
 
+def test_a_clone_that_is_not_installed_works(installed: Path, tmp_path: Path) -> None:
+    """As on a Space, which installs requirements.txt and starts app.py from the repository."""
+    for name in ("cyclegan_hub", "model_cards"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import cyclegan_hub
+from cyclegan_hub import CycleGenerator, cards
+print(cyclegan_hub.__file__)
+print((cards.TEMPLATES / "card.md").is_file(), CycleGenerator(width=4, blocks=1)._hub_mixin_info.model_card_template[:3])
+"""
+    where, *answers = run(installed, "-c", code).splitlines()
+    assert Path(where).is_relative_to(tmp_path)
+    assert answers == ["True ---"]
+
+
 def test_console_script_knows_its_version(installed: Path) -> None:
     assert (
         run(installed, str(installed.parent / "cyclegan-hub"), "--version").strip() == f"cyclegan-hub {cyclegan_hub.__version__}"

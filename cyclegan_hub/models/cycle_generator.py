@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub import images
+from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.models.generators import ResNetGenerator, build_generator
 from cyclegan_hub.models.hub import StrictHubMixin
 from cyclegan_hub.models.tiling import translate_in_tiles
@@ -30,7 +30,7 @@ class CycleGenerator(
     pipeline_tag="image-to-image",
     license="mit",
     paper_url="https://arxiv.org/abs/1703.10593",
-    model_card_template=(files("cyclegan_hub.model_cards") / "bare.md").read_text("utf-8"),
+    model_card_template=(MODEL_CARDS / "bare.md").read_text("utf-8"),
 ):
     """Both directions of a CycleGAN (Zhu et al. 2017): `a_to_b` and `b_to_a`, each images in [-1, 1] -> images in [-1, 1].
 
