@@ -1,0 +1,95 @@
+"""The README's picture and table: made from model folders alone, the same each time, and wrong folders named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from training import script
+
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.files import write_folder
+
+gallery = script("gallery")
+
+
+def model_folder(path: Path, *, labels: tuple[str, str], epochs: tuple[int, ...], distance: str = "fid[encoder]") -> None:
+    """As publish.build leaves one, with the metrics of an evaluation."""
+    for epoch in epochs:
+        model = CycleGenerator(width=4, blocks=1, image_size=16, domain=path.name, labels=labels, epoch=epoch)
+        write_folder(path / f"epochs/epoch-{epoch:03d}", model.files())
+    record = {"recipe": {"name": f"{path.name}-compact", "batch_size": 2}, "labels": list(labels)}
+    (path / "recipe.json").write_text(json.dumps(record))
+    (path / "history.jsonl").write_text('{"step": 10}\n{"step": 400}\n')
+    names = [f"epoch-{epoch:03d}" for epoch in epochs]
+    values = {name: {"a_to_b": {distance: 41.04, "success": 0.5}, "b_to_a": {distance: None}} for name in names}
+    metrics = {
+        "best": names[0], "rule": "by hand", "epochs": values,
+        "baselines": {"untranslated": {"a_to_b": {distance: 80.0}}, "floor": {"a_to_b": {distance: 3.26}}},
+    }  # fmt: skip
+    (path / "metrics.json").write_text(json.dumps(metrics))
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    model_folder(tmp_path / "models/monet", labels=("photo", "Monet"), epochs=(1, 3))
+    model_folder(tmp_path / "models/smile", labels=("not smiling", "smiling"), epochs=(1, 2, 9))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def readme(tmp_path: Path) -> Path:
+    path = tmp_path / "README.md"
+    path.write_text(f"# before\n{gallery.BEGIN}\nold\n{gallery.END}\nafter\n")
+    return path
+
+
+def run(models: Path, readme: Path | str) -> int:
+    return gallery.main(["--models", str(models), "--readme", str(readme)])
+
+
+def test_table_and_picture_come_from_the_files(models: Path, readme: Path) -> None:
+    assert run(models, readme) == 0
+    before, *table, end, after = readme.read_text().splitlines()[1:]
+    assert (before, end, after) == (gallery.BEGIN, gallery.END, "after")
+    assert [line.split(" | ")[:2] for line in table[2:]] == [  # in the order of domains.py
+        ["| `smile`", "not smiling → smiling"], ["| `smile`", "smiling → not smiling"],
+        ["| `monet`", "photo → Monet"], ["| `monet`", "Monet → photo"],
+    ]  # fmt: skip
+    assert "| fid[encoder] | untranslated | real against real |" in table[0]
+    assert table[2].endswith("| `smile-compact`, 800 pairs | epoch-001 | 50% | 41.0 | 80.0 | 3.3 |")
+    assert table[3].endswith("| epoch-001 | not measured | not measured | not measured | not measured |")
+    with Image.open(models / "gallery.png") as picture:
+        assert picture.height > 2 * gallery._CELL and picture.width > 4 * gallery._CELL
+
+    first = readme.read_bytes(), (models / "gallery.png").read_bytes()
+    assert run(models, readme) == 0
+    assert (readme.read_bytes(), (models / "gallery.png").read_bytes()) == first
+
+
+def test_a_row_is_the_photograph_and_each_epoch(models: Path) -> None:
+    folder = models / "smile"
+    row = gallery.picture_row(folder, gallery.list_epochs(folder))
+    assert len(row) == 4 and {image.size for image in row} == {(16, 16)}
+    assert row[2].tobytes() == CycleGenerator.from_pretrained(folder, revision="epoch-002").translate(row[0]).tobytes()
+
+
+def test_what_is_missing_is_named(models: Path, readme: Path, tmp_path: Path, capsys) -> None:
+    def error() -> str:
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        return lines[0]
+
+    before = readme.read_bytes()
+    assert run(tmp_path / "nowhere", readme) == 2 and "no model folder there" in error()
+    model_folder(models / "anime", labels=("human face", "anime face"), epochs=(1,), distance="fid")
+    assert run(models, readme) == 2 and "fid, fid[encoder]: figures of several extractors" in error()
+    (models / "anime/metrics.json").unlink()
+    assert run(models, readme) == 2 and "run train/evaluate.py on it first" in error()
+    assert readme.read_bytes() == before
+    readme.write_text("no marks")
+    model_folder(models / "anime", labels=("human face", "anime face"), epochs=(1,))
+    assert run(models, readme) == 2 and "must stand there once each" in error()
+    assert readme.read_text() == "no marks"

@@ -1,0 +1,157 @@
+"""The README's picture and table of the bundled generators, from their files alone.
+
+python train/gallery.py                                        # pretrained/ -> pretrained/gallery.png and README.md
+python train/gallery.py --models runs/published --readme none --out gallery.png
+
+A row of the picture for each domain: a free photograph, and its translation at each bundled epoch.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: as in train.py
+
+import argparse
+import json
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from cyclegan_hub import cards, images
+from cyclegan_hub.checkpoints import Epoch, list_epochs, load
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.files import write_atomic
+from cyclegan_hub.models.folders import ModelError
+
+ROOT = Path(__file__).parent.parent
+BEGIN, END = "<!-- begin: python train/gallery.py -->", "<!-- end: python train/gallery.py -->"
+_CELL = 160  # px
+_FACE, _SCENE = "astronaut_face.jpg", "coffee.jpg"  # see cyclegan_hub/free_images/ATTRIBUTION.md
+
+
+class GalleryError(ValueError):
+    """A picture or table that cannot be made; the message names what is missing."""
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Arguments. A wrong one exits 2 with the valid ones."""
+    parser = argparse.ArgumentParser(description="Draw the bundled generators' picture and write their table into the README.")
+    add = parser.add_argument
+    add("--models", type=Path, default=ROOT / "pretrained", metavar="DIR", help="a model folder in it for each domain")
+    add("--out", type=Path, metavar="PNG", help="the picture (default: gallery.png beside the models)")
+    add("--readme", default=str(ROOT / "README.md"), metavar="FILE|none", help="whose table is replaced (default: README.md)")
+    return parser.parse_args(argv)
+
+
+def model_folders(models: Path) -> list[Path]:
+    """The folders of domains, in the order of `domains.py`, others after them by name. Raises GalleryError without any."""
+    found = [path.parent for path in models.glob("*/recipe.json") if (path.parent / "epochs").is_dir()]
+    if not found:
+        raise GalleryError(f"{models}: no model folder there (DOMAIN/recipe.json and DOMAIN/epochs/)")
+    names = list(DOMAINS)
+    return sorted(found, key=lambda path: (names.index(path.name) if path.name in names else len(names), path.name))
+
+
+def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
+    """A free photograph, then its A -> B translation at each epoch."""
+    domain = DOMAINS.get(folder.name)
+    name = _FACE if domain is None or domain.faces else _SCENE
+    row: list[Image.Image] = []
+    for epoch in epochs:
+        model = load(folder, epoch.name)
+        if not row:
+            data = (files("cyclegan_hub") / "free_images" / name).read_bytes()
+            row.append(images.square(images.decode(data, model.channels, name=name), model.image_size))
+        row.append(model.translate(row[0]))
+    return row
+
+
+def picture(folders: list[Path]) -> Image.Image:
+    """One row for each domain; above every translation stands its epoch."""
+    rows = []
+    for folder in folders:
+        epochs = list_epochs(folder)
+        label = " to\n".join(load(folder, epochs[-1].name).labels)
+        heads = ["input", *(f"epoch {e.number}{' (best)' if e.best else ''}" for e in epochs)]
+        rows.append(images.grid([picture_row(folder, epochs)], row_labels=[label], column_labels=heads, cell=_CELL))
+    width = max(row.width for row in rows)
+    canvas = Image.new("RGB", (width, sum(row.height for row in rows)), "white")
+    y = 0
+    for row in rows:
+        canvas.paste(row, (width - row.width, y))  # labels differ in width: the pictures stand below each other
+        y += row.height
+    return canvas
+
+
+def table(folders: list[Path]) -> str:
+    """Markdown: what each model is and what was measured of its best epoch, direction by direction."""
+    lines, distances = [], set()
+    for folder in folders:
+        record = json.loads((folder / "recipe.json").read_text("utf-8"))
+        metrics = cards.read_metrics(folder / "metrics.json")
+        if metrics is None:
+            raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
+        recipe, best = record["recipe"], metrics["best"]
+        pairs = _pairs(folder, recipe)
+        a, b = record["labels"]
+        for direction, arrow in (("a_to_b", f"{a} → {b}"), ("b_to_a", f"{b} → {a}")):
+            values = metrics["epochs"][best].get(direction, {})
+            baselines = [metrics.get("baselines", {}).get(name, {}).get(direction, {}) for name in ("untranslated", "floor")]
+            success = values.get("success")
+            cells = [
+                f"`{folder.name}`", arrow, f"`{recipe['name']}`, {pairs}", best,
+                "not measured" if success is None else f"{success:.0%}",
+            ]  # fmt: skip
+            distance = next((name for name in values if name.startswith("fid")), "fid")
+            distances.add(distance)
+            for some in (values, *baselines):
+                cells.append("not measured" if some.get(distance) is None else f"{some[distance]:.1f}")
+            lines.append(f"| {' | '.join(cells)} |")
+    if len(distances) > 1:
+        raise GalleryError(f"{', '.join(sorted(distances))}: figures of several extractors do not go into one column")
+    head = ["domain", "direction", "trained", "best epoch", "success", distances.pop(), "untranslated", "real against real"]
+    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines])
+
+
+def _pairs(folder: Path, recipe: dict[str, Any]) -> str:
+    """How many pairs the last bundled epoch has seen, from its weights' own record."""
+    history = folder / "history.jsonl"
+    lines = [json.loads(line) for line in history.read_text("utf-8").splitlines()] if history.is_file() else []
+    steps = max((line["step"] for line in lines), default=None)
+    return "pairs not recorded" if steps is None else f"{steps * recipe['batch_size']:,} pairs"
+
+
+def write_table(readme: Path, text: str) -> None:
+    """Replaces what stands between the two marks. Raises GalleryError where they are missing."""
+    old = readme.read_text("utf-8")
+    if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
+        raise GalleryError(f"{readme}: the lines {BEGIN!r} and {END!r} must stand there once each, in this order")
+    before, rest = old.split(BEGIN)
+    write_atomic(readme, f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}".encode())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code: 0 done, 2 a mistake that one line explains."""
+    args = parse(argv)
+    try:
+        folders = model_folders(args.models)
+        out = args.out or args.models / "gallery.png"
+        rows = table(folders)
+        write_atomic(out, images.png_bytes(picture(folders)))
+        print(out)
+        if args.readme == "none":
+            print(rows)
+        else:
+            write_table(Path(args.readme), rows)
+    except (GalleryError, ModelError, cards.CardError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
