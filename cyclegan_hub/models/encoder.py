@@ -1,0 +1,115 @@
+"""The domain encoder: a small CNN that tells the sides of all domains apart, for features and for judging translations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cyclegan_hub import images
+from cyclegan_hub.models.hub import StrictHubMixin
+
+
+class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=["image-classification", "cyclegan"]):
+    """Sorts images into the sides of `domains`, e.g. {"smile": ["not smiling", "smiling"], "monet": ["photo", "Monet"]}.
+
+    `widths` are the channels of its stages, each of which halves the image; batch norm and ReLU after every convolution, a
+    second convolution in the stages between the first and the last. The head sees the last stage's mean over the pixels.
+    Sides are ordered by the domain's name, A before B: S = 2 x domains. `image_size` is the side it sees.
+    """
+
+    def __init__(
+        self,
+        domains: Mapping[str, Sequence[str]],
+        widths: Sequence[int] = (32, 64, 128, 256),
+        image_size: int = 64,
+    ) -> None:
+        super().__init__()
+        if not isinstance(domains, Mapping) or not domains:
+            raise ValueError(f"domains={domains!r}: give the labels of A and B of at least one domain, by its name")
+        for name, labels in domains.items():
+            if isinstance(labels, str) or len(labels) != 2 or not all(isinstance(label, str) and label for label in labels):
+                raise ValueError(f"labels {labels!r} of domain {name!r}: give two, of A and of B")
+        if len(widths) < 2 or any(type(n) is not int or n < 1 for n in (*widths, image_size)) or image_size < 2 ** len(widths):
+            raise ValueError(
+                f"widths={widths!r}, image_size={image_size!r}: give at least two widths of at least 1, and an image that "
+                f"can be halved as often"
+            )
+        # By name, since config.json is written with sorted keys.
+        self.domains = {name: (domains[name][0], domains[name][1]) for name in sorted(domains)}
+        self.image_size = image_size
+        inputs = (3, *widths[:-1])
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                *_convolution(below, width, 5 if i == 0 else 3, stride=2),
+                *(_convolution(width, width, 3) if 0 < i < len(widths) - 1 else ()),
+            )
+            for i, (below, width) in enumerate(zip(inputs, widths, strict=True))
+        )
+        self.head = nn.Linear(widths[-1], 2 * len(self.domains))
+        self.register_buffer("spread", torch.ones(sum(widths)))
+
+    @property
+    def sides(self) -> list[tuple[str, str]]:
+        """(domain, label) of each column of `logits`."""
+        return [(name, label) for name, labels in self.domains.items() for label in labels]
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """uint8 (N, C, H, W), C 1 or 3 -> float32 (N, 3, S, S) in [-1, 1], S the image size, resized by torch's antialiased
+        bicubic filter (Pillow's, without its rounding); grey is repeated, what is not square is squashed."""
+        y = images.from_uint8(x)
+        if y.shape[-2:] != (self.image_size, self.image_size):
+            size = (self.image_size, self.image_size)
+            y = F.interpolate(y, size, mode="bicubic", align_corners=False, antialias=True).clamp(-1, 1)
+        return y.expand(-1, 3, -1, -1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 3, S, S) in [-1, 1] -> (N, D): the mean over the pixels of every stage, D = sum of the widths, each divided by its
+        spread over the training images (`fit_spread`).
+
+        All stages, since training makes the last one blind to what tells no sides apart. The bundled encoder, paintings under
+        a checkerboard of +-2, 4, 8, 16 grey levels: the last stage alone puts their Fréchet distance to held-out paintings at
+        0.93, 1.00, 1.41 and 2.76 times that of the untouched ones, all stages at 1.01, 1.21, 2.15 and 6.02. Blur weighs less
+        for it (radius 2: 18 times rather than 32), but rises as steadily.
+        """
+        return self._pooled(x) / self.spread
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(N, 3, S, S) in [-1, 1] -> (N, sides of all domains)."""
+        return self.head(self._pooled(x)[:, -self.head.in_features :])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits(x)
+
+    def side_logits(self, x: Tensor, domain: str) -> Tensor:
+        """(N, 3, S, S) in [-1, 1] -> (N, 2): A and B of one domain. Raises ValueError for a domain it was not trained on."""
+        return self.logits(x)[:, self.columns(domain)]
+
+    def columns(self, domain: str) -> slice:
+        """Where `logits` holds a domain's two sides. Raises ValueError for a domain it was not trained on."""
+        if domain not in self.domains:
+            raise ValueError(f"the encoder does not know domain {domain!r}; it knows {', '.join(self.domains)}")
+        start = 2 * list(self.domains).index(domain)
+        return slice(start, start + 2)
+
+    def fit_spread(self, pooled: Tensor) -> None:
+        """Sets `spread` to the standard deviation of the columns of `pooled` (N, D), features of training images.
+
+        A column that is the same everywhere keeps 1: it says nothing either way.
+        """
+        spread = pooled.std(0)
+        self.spread.copy_(torch.where(spread > 1e-4, spread, 1.0))
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        means = []
+        for stage in self.stages:
+            x = stage(x)
+            means.append(x.float().mean((2, 3)))
+        return torch.cat(means, 1)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return convolution, nn.BatchNorm2d(outputs), nn.ReLU(True)

@@ -1,0 +1,109 @@
+"""The domain encoder: what its columns mean, what it makes of images of any size, and that it comes back as it was saved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cyclegan_hub import images
+from cyclegan_hub.models.encoder import SideEncoder
+from cyclegan_hub.models.folders import ModelError
+
+DOMAINS = {"smile": ["not smiling", "smiling"], "monet": ["photo", "Monet"]}
+
+
+def tiny(**changes: object) -> SideEncoder:
+    torch.manual_seed(0)
+    return SideEncoder(**({"domains": DOMAINS, "widths": (4, 6, 8), "image_size": 16} | changes)).eval()
+
+
+def photo(size: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, size, size), dtype=np.uint8))
+
+
+def test_columns_follow_the_domains_names() -> None:
+    encoder, x = tiny(), tiny().prepare(photo(16))
+    assert encoder.sides == [("monet", "photo"), ("monet", "Monet"), ("smile", "not smiling"), ("smile", "smiling")]
+    logits = encoder(x)
+    assert logits.shape == (2, 4)
+    assert torch.equal(encoder.side_logits(x, "monet"), logits[:, :2])
+    assert torch.equal(encoder.side_logits(x, "smile"), logits[:, 2:])
+    with pytest.raises(ValueError, match="does not know domain 'anime'; it knows monet, smile"):
+        encoder.side_logits(x, "anime")
+
+
+def test_features_are_the_means_of_every_stage_over_their_spread() -> None:
+    encoder, x = tiny(), tiny().prepare(photo(16))
+    before = encoder.features(x)
+    assert before.shape == (2, 4 + 6 + 8)
+    first = encoder.stages[0](x)
+    assert first.shape == (2, 4, 8, 8)
+    assert torch.allclose(before[:, :4], first.mean((2, 3)))
+    encoder.spread.fill_(2.0)
+    assert torch.allclose(encoder.features(x), before / 2)
+    assert torch.allclose(encoder(x), encoder.head(before[:, -8:]))  # logits do not see the spread
+
+
+def test_spread_of_a_constant_column_stays_one() -> None:
+    encoder = tiny()
+    pooled = torch.randn(50, 18) * 3
+    pooled[:, 5] = 7.0
+    encoder.fit_spread(pooled)
+    assert encoder.spread[5] == 1
+    assert torch.allclose(encoder.spread[:5], pooled[:, :5].std(0))
+
+
+def test_prepare_resizes_as_pillow_does() -> None:
+    """An antialiased reduction: Pillow's bicubic filter, which rounds to 8 bits between its two passes."""
+    x = photo(96)
+    ours = tiny(image_size=32).prepare(x)
+    theirs = images.to_tensor(images.decode(x[0]).resize((32, 32), Image.Resampling.BICUBIC))
+    assert ours.shape == (2, 3, 32, 32)
+    assert (ours[0] - theirs).abs().max() < 2 / 127.5
+
+
+def test_prepare_leaves_its_own_size_alone_and_repeats_grey() -> None:
+    x = photo(16)
+    assert torch.equal(tiny().prepare(x), images.from_uint8(x))
+    grey = tiny().prepare(x[:, :1])
+    assert torch.equal(grey[:, 0], grey[:, 2])
+
+
+def test_what_is_saved_comes_back(tmp_path) -> None:
+    encoder = tiny()
+    with torch.no_grad():
+        encoder.half().float()
+    for name, data in encoder.files(dtype=torch.float16).items():
+        (tmp_path / name).write_bytes(data)
+    loaded = SideEncoder.from_pretrained(tmp_path)
+    x = loaded.prepare(photo(40))
+    assert loaded.stored_dtype == torch.float16
+    assert loaded.sides == encoder.sides
+    assert torch.equal(loaded.features(x), encoder.features(x))
+    assert torch.equal(loaded(x), encoder(x))
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path) -> None:
+    files = tiny().files() | {"model.safetensors": tiny(widths=(4, 6, 10)).files()["model.safetensors"]}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(ModelError, match="weights do not fit the config"):
+        SideEncoder.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"domains": {}}, "give the labels of A and B of at least one domain"),
+        ({"domains": {"smile": ["smiling"]}}, "labels .* of domain 'smile'"),
+        ({"domains": {"smile": "ab"}}, "labels 'ab' of domain 'smile'"),
+        ({"widths": (4,)}, "at least two widths"),
+        ({"widths": (4, 0)}, "at least two widths"),
+        ({"image_size": 4}, "halved as often"),
+    ],
+)
+def test_wrong_arguments_are_refused(changes: dict, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        tiny(**changes)

@@ -1,0 +1,156 @@
+"""train/encoder.py: real command lines on drawn pictures; what it learns, writes, repeats and refuses."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from training import script
+
+from cyclegan_hub import features
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.models.encoder import SideEncoder
+
+STEPS = 12
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_steps():
+    """Six images a side; before `trained`, which is of the module too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script("encoder"), "SIDE_BATCH", 6)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Discs and squares: trainA, trainB, testA, testB."""
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    script("demo_data").make(folder, images=60, size=64)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "encoder"
+    assert run("--data", data, "--domain", "shapes", "--labels", "disc,square", "--out", out, "--about", "- drawn here") == 0
+    return out
+
+
+def run(*arguments: object, steps: int = STEPS) -> int:
+    module = script("encoder")
+    return module.main(["--steps", str(steps), *map(str, arguments)])
+
+
+def test_two_sides_of_an_own_domain_are_learnt_and_measured(data, trained) -> None:
+    classify = features.side_classifier("shapes", trained)
+    assert classify.labels == ("disc", "square")
+    assert classify.accuracy["n"] == 12
+    held_out = [features_of_pictures(data / f"test{side}") for side in "AB"]
+    shares = [float((classify(x) > 0.5).float().mean()) for x in held_out]
+    assert [1 - shares[0], shares[1]] == pytest.approx([classify.accuracy["a"], classify.accuracy["b"]])
+    encoder = SideEncoder.from_pretrained(trained)
+    assert encoder.stored_dtype == torch.float16
+    assert encoder.spread.min() > 0 and encoder.spread.unique().numel() > 100
+
+
+def test_its_loss_falls_until_it_knows_the_sides(data, tmp_path, capsys) -> None:
+    assert run("--data", data, "--domain", "shapes", "--labels", "disc,square", "--out", tmp_path / "e", steps=60) == 0
+    scores = json.loads((tmp_path / "e" / "metrics.json").read_text())["accuracy"]["shapes"]
+    assert scores["a"] + scores["b"] > 1.7
+    assert "step 60/60: loss" in capsys.readouterr().out
+
+
+def features_of_pictures(folder: Path) -> torch.Tensor:
+    from cyclegan_hub import images
+
+    return torch.stack([images.to_uint8_tensor(images.decode(path)) for path in sorted(folder.iterdir())])
+
+
+def test_card_and_metrics_say_what_was_done_and_where_nothing_lies(data, trained) -> None:
+    card = (trained / "README.md").read_text()
+    metrics = json.loads((trained / "metrics.json").read_text())
+    for text in (
+        "| shapes | A: disc | 60 |",
+        "| shapes | B: square | 45 |",
+        "- drawn here",
+        "--data shapes=shapes",
+        "Licence: research",
+    ):
+        assert text in card
+    assert metrics["training"]["images"] == {"shapes": [60, 45]}
+    assert metrics["sha256"][:12] in card
+    for path in trained.iterdir():
+        assert str(data.parent).encode() not in path.read_bytes()
+
+
+def test_same_command_and_seed_give_the_same_weights(data, trained, tmp_path) -> None:
+    command = ("--data", data, "--domain", "shapes", "--labels", "disc,square", "--out")
+    assert run(*command, tmp_path / "again") == 0
+    assert run(*command, tmp_path / "other", "--seed", 1) == 0
+    again, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("again", "other"))
+    assert again == (trained / "model.safetensors").read_bytes()
+    assert other != again
+
+
+def test_several_domains_share_one_encoder(data, tmp_path) -> None:
+    script("demo_data").make(tmp_path / "more", images=20, size=64, seed=5)
+    two = ("--data", f"smile={data}", "--data", f"own={tmp_path / 'more'}", "--labels", "own=disc,square")
+    assert run(*two, "--out", tmp_path / "two", steps=2) == 0
+    encoder = SideEncoder.from_pretrained(tmp_path / "two")
+    assert encoder.domains == {"own": ("disc", "square"), "smile": DOMAINS["smile"].labels}
+
+
+def test_loss_counts_all_sides_and_the_two_of_the_own_domain() -> None:
+    logits = torch.tensor([[3.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 5.0]])
+    targets = torch.tensor([0, 3])
+
+    def smoothed(row: list[float], target: int) -> float:
+        p, k = torch.tensor(row).log_softmax(0), len(row)
+        return float(-(0.9 * p[target] + 0.1 / k * p.sum()))
+
+    rows = [(logits[0].tolist(), 0), (logits[1].tolist(), 3)]
+    own = [([3.0, 1.0], 0), ([2.0, 5.0], 1)]
+    expected = sum(smoothed(*row) for row in rows) / 2 + sum(smoothed(*row) for row in own) / 2
+    assert float(script("encoder").loss_of(logits, targets)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_jitter_stays_in_range_and_differs_between_images() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 8, 8).repeat(4, 1, 1, 1) * 2 - 1
+    y = script("encoder").jitter(x)
+    assert y.min() >= -1 and y.max() <= 1
+    assert all(not torch.equal(y[0], y[i]) for i in range(1, 4))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--data", "own=DATA"], "domain 'own' has no labels"),
+        (["--data", "DATA"], "give NAME=FOLDER, or the folder alone with --domain NAME"),
+        (["--data", "own=DATA", "--labels", "day,day"], "give two different names"),
+        (["--data", "own=DATA", "--labels", "mine=day,night"], "give two different names"),
+        (["--data", "smile=DATA", "--data", "smile=DATA"], "a domain is named twice"),
+        (["--data", "smile=DATA/nowhere"], "there is no such folder"),
+    ],
+)
+def test_wrong_commands_are_one_line(arguments: list[str], complaint: str, data, tmp_path, capsys) -> None:
+    assert run(*(text.replace("DATA", str(data)) for text in arguments), "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and complaint in error and "\n" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_known_domain_alone_means_its_hub_datasets() -> None:
+    args = argparse.Namespace(data=["monet"], domain=None, labels=[])
+    (domain,) = script("encoder").domains_of(args)
+    assert domain.labels == DOMAINS["monet"].labels
+    assert domain.sources[0].train.dataset == DOMAINS["monet"].a.dataset
+
+
+def test_steps_must_be_positive(tmp_path, capsys) -> None:
+    assert run("--data", "smile", "--out", tmp_path / "out", steps=0) == 2
+    assert "--steps 0: must be at least 1" in capsys.readouterr().err
