@@ -1,51 +1,43 @@
 """`cyclegan-hub`: what one wants to do from a terminal without writing Python.
 
-A command is a sub-parser in `_parser` and a function that takes the parsed arguments and imports what is heavy.
+A command is a sub-parser here and a function that takes the parsed arguments and imports the module with the work.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from cyclegan_hub import __version__
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from cyclegan_hub.items import Items
-    from cyclegan_hub.specs import Files, HubSplit, SideSource
-
 _SIDE = "folder of images, .parquet, .zip, .npz or hf:ID?config=..&split=..&column=..&filter=NAME=VALUE"
-_TITLE = "cyclegan-hub inspect"  # in the picture's metadata: only a picture with it is ever replaced
-_HISTOGRAM_IMAGES = 200  # enough for a steady histogram, and quick
-_GREY_MODES = {"1", "L", "LA", "F", "I", "I;16", "I;16B", "I;16L"}
+_TRANSLATE = """Translate every image of IN, at any depth, into OUT. The same command again goes on where the last one stopped: an
+image whose result is there is passed over. An image that cannot be read is named and skipped. Pictures of one size go through the
+network together; memory does not grow with their number."""
+_TRANSLATE_NOTES = """A result is called as its image, with the ending of --format; where two images would so share a name (a.png
+and a.jpg), both keep their own ending in front of it (a.png.png, a.jpg.png). Under a launcher (torchrun --nproc_per_node 2 -m
+cyclegan_hub.cli translate ..., accelerate launch -m cyclegan_hub.cli translate ...) the processes share the images by RANK and
+WORLD_SIZE, and the last to finish makes the zip. Exit status: 0 if all images were translated, 1 if some were skipped, 2 for a
+mistake, 130 after Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, or 2 after one line `error: ...` on stderr.
+    """Run the command line and return its exit status: 0, 1 if `translate` skipped images, or 2 after one line `error: ...`.
 
     Wrong arguments, `--help` and `--version` leave through SystemExit, as argparse does.
     """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        return arguments.run(arguments)
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is not installed: pip install 'cyclegan_hub[train]'", file=sys.stderr)
         return 2
-    except (ValueError, OSError) as error:  # DataError and ImageError are ValueErrors
+    except (ValueError, OSError) as error:  # DataError, ImageError and ModelError are ValueErrors
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,175 +51,69 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--data-b", metavar="SOURCE", help="side B alone, in the same ways")
     inspect.add_argument("--out", metavar="PNG", type=Path, default=Path("inspect.png"), help="the picture (%(default)s)")
     inspect.set_defaults(run=_inspect)
+    _add_translate(commands)
     return parser
 
 
-def _inspect(arguments: argparse.Namespace) -> None:
-    from cyclegan_hub.specs import resolve
-
-    _check_out(arguments.out)
-    sides = resolve(None, arguments.data, arguments.data_a, arguments.data_b)
-    pictures: dict[str, list[Image.Image]] = {}
-    hashes: list[set[str]] = []
-    for label, source in zip("AB", sides, strict=True):
-        lines, samples, own = _side_report(label, source)
-        print("\n".join(lines), end="\n\n")
-        pictures[f"{label}: {source.train.describe()}"] = samples
-        hashes.append(own)
-    if shared := len(hashes[0] & hashes[1]):
-        print(f"{shared:,} training images are on both sides\n")
-    _draw(arguments.out, pictures)
-    print(f"samples and histograms: {arguments.out}")
-
-
-def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.Image], set[str]]:
-    """The lines printed for one side, its samples, and the content hashes of its training images."""
-    from cyclegan_hub.specs import DataError
-
-    opened = _look(source.train, label)
-    if opened is None:
-        raise DataError(f"side {label} is empty: no image in {source.train.describe()}")
-    items, train = opened
-    held_out = _look(source.held_out, f"{label} held out") if source.held_out else None
-    lines = [f"{label}: {source.train.describe()}", *_lines(train)]
-    own = {image.hash for image in train.readable}
-    if source.held_out is None or held_out is None:
-        lines.append("  held out    no split of its own: training would set a tenth aside, chosen by content hash")
-    else:
-        both = len(own & {image.hash for image in held_out[1].readable})
-        lines += [f"  held out    {source.held_out.describe()}; {both:,} of its images are among the training images too"]
-        lines += [f"  {line}" for line in _lines(held_out[1])]
-    return lines, _samples(items, train), own
+def _add_translate(commands: argparse._SubParsersAction) -> None:
+    what = "translate a folder or a zip of images with a published model"
+    translate = commands.add_parser("translate", help=what, description=_TRANSLATE, epilog=_TRANSLATE_NOTES)
+    translate.add_argument("source", metavar="SOURCE", help="the model: Hub repository (user/name), run folder or model folder")
+    translate.add_argument("pictures", metavar="IN", type=Path, help="folder of images, .zip of images, or one image")
+    translate.add_argument("out", metavar="OUT", type=Path, help="folder of the results; with --zip the .zip of them")
+    translate.add_argument("--direction", choices=("a_to_b", "b_to_a"), default="a_to_b", help="%(default)s if not given")
+    translate.add_argument("--epoch", metavar="N", type=int, help="a published epoch (the best one if not given)")
+    translate.add_argument("--batch-size", metavar="N", type=int, default=8, help="images at a time, if small (%(default)s)")
+    size = "shorter side in pixels, or 'original' (the size that the model was trained at if not given)"
+    translate.add_argument("--resolution", metavar="N", type=_resolution, help=size)
+    translate.add_argument("--square", action="store_true", help="cut each image to its centred square first")
+    translate.add_argument("--format", choices=("png", "jpg"), help="png if not given; jpg is of quality 95")
+    translate.add_argument("--zip", action="store_true", help="write one .zip, which appears when it is complete")
+    preset = "the upload for Kaggle's Monet competition: --zip --format jpg --resolution 256 --square, and a warning if the zip "
+    translate.add_argument("--submission", action="store_true", help=f"{preset}does not hold 7,000 to 10,000 images")
+    translate.set_defaults(run=_translate)
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What one readable image is: `low`, `high` and `mean` over its 8-bit values."""
-
-    row: int
-    hash: str
-    mode: str  # PIL's, before conversion
-    size: tuple[int, int]  # (width, height) in px, upright
-    low: int
-    high: int
-    mean: float
+def _resolution(text: str) -> int | Literal["original"]:
+    if text == "original":
+        return "original"
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of pixels nor 'original'")
+    return int(text)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """Every image of one pile."""
+def _inspect(arguments: argparse.Namespace) -> int:
+    from cyclegan_hub.inspection import inspect
 
-    found: int
-    readable: list[_Seen]
-    unreadable: list[str]
+    inspect(arguments.data, arguments.data_a, arguments.data_b, arguments.out)
+    return 0
 
 
-def _look(source: Files | HubSplit, label: str) -> tuple[Items, _Look] | None:
-    """Decode every image of a source; None if the source is an optional split that does not exist, or empty."""
-    import numpy as np
-    from PIL import Image
-    from tqdm import tqdm
+def _translate(arguments: argparse.Namespace) -> int:
+    if arguments.submission:
+        if arguments.format == "png" or arguments.resolution not in (None, 256):
+            raise ValueError("--submission means 256 x 256 JPEGs: leave out --format and --resolution")
+        arguments.zip, arguments.format, arguments.resolution, arguments.square = True, "jpg", 256, True
+    from cyclegan_hub.translation import translate
 
-    from cyclegan_hub import images
-    from cyclegan_hub.sources import open_items
-
-    items = open_items(source)
-    if not items:
-        return None
-
-    def look(row: int) -> _Seen | str:
-        try:
-            raw = items.read(row)
-            image = images.decode(raw, name=items.name(row))
-            if isinstance(raw, np.ndarray):
-                mode = {1: "L", 3: "RGB", 4: "RGBA"}[raw.shape[2] if raw.ndim == 3 else 1]
-            else:  # the header only, of a file that has just been decoded
-                with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw) as header:
-                    mode = header.mode
-        except (images.ImageError, OSError) as error:
-            return str(error) if isinstance(error, images.ImageError) else f"{items.name(row)}: {error.strerror}"
-        pixels = np.asarray(image)
-        values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
-        return _Seen(row, images.content_hash(image), mode, image.size, *values)
-
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        rows = range(len(items))
-        seen = list(tqdm(pool.map(look, rows), total=len(rows), desc=f"reading {label}", unit=" images", disable=None))
-    readable = [image for image in seen if isinstance(image, _Seen)]
-    return items, _Look(len(items), readable, [why for why in seen if isinstance(why, str)])
-
-
-def _lines(look: _Look) -> list[str]:
-    """Counts, sizes, modes and values of one pile."""
-    from cyclegan_hub.sides import MIN_SIDE
-
-    tiny = sum(min(image.size) < MIN_SIDE for image in look.readable)
-    copies = len(look.readable) - len({image.hash for image in look.readable})
-    counts = f"{look.found:,} found, {len(look.unreadable):,} unreadable, {copies:,} duplicates, {tiny:,} below {MIN_SIDE} px"
-    lines = [f"  images      {counts}", *(f"    unreadable: {why}" for why in look.unreadable[:10])]
-    if not look.readable:
-        return lines
-    ranges = []
-    for axis, name in enumerate(("width", "height")):
-        sides = [image.size[axis] for image in look.readable]
-        ranges.append(f"{name} {min(sides)} / {median(sides):g} / {max(sides)} px")
-    common = Counter(image.size for image in look.readable).most_common(3)
-    modes = Counter(image.mode for image in look.readable).most_common()
-    low, high = min(image.low for image in look.readable), max(image.high for image in look.readable)
-    mean = sum(image.mean for image in look.readable) / len(look.readable)
-    return [
-        *lines,
-        f"  sizes       {', '.join(ranges)} (min / median / max)",
-        f"  commonest   {', '.join(f'{width} x {height} ({count:,})' for (width, height), count in common)}",
-        f"  modes       {', '.join(f'{mode} ({count:,})' for mode, count in modes)}",
-        f"  values      {low} to {high} (of 0 to 255), mean {mean:.1f}",
-    ]
-
-
-def _samples(items: Items, look: _Look) -> list[Image.Image]:
-    """Up to 200 images, drawn at random in a fixed way; grey ones in mode "L" so that their histogram is one curve."""
-    import numpy as np
-
-    from cyclegan_hub import images
-
-    order = np.random.default_rng(0).permutation(len(look.readable))[:_HISTOGRAM_IMAGES]
-    chosen = [look.readable[i] for i in order]
-    channels = 1 if all(image.mode in _GREY_MODES for image in chosen) else 3
-    return [images.decode(items.read(image.row), channels, name=items.name(image.row)) for image in chosen]
-
-
-def _check_out(path: Path) -> None:
-    """Raise unless `path` is free or holds a picture that `inspect` drew."""
-    from PIL import Image, UnidentifiedImageError
-
-    if not path.resolve().parent.is_dir():
-        raise FileNotFoundError(f"--out {path}: there is no folder {path.parent}")
-    if not path.exists():
-        return
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            if picture.info.get("Title") == _TITLE:
-                return
-    except (UnidentifiedImageError, OSError):
-        pass  # not a picture of ours either
-    raise FileExistsError(f"--out {path} exists and was not drawn by inspect: give another name")
+        return translate(
+            arguments.source,
+            arguments.pictures,
+            arguments.out,
+            direction=arguments.direction,
+            epoch=arguments.epoch,
+            batch_size=arguments.batch_size,
+            resolution=arguments.resolution,
+            square=arguments.square,
+            format=arguments.format or "png",
+            zipped=arguments.zip,
+            submission=arguments.submission,
+        )
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        return 130
 
 
-def _draw(path: Path, pictures: dict[str, list[Image.Image]]) -> None:
-    """Write the picture of both sides with our title in its metadata, in one go."""
-    from tempfile import TemporaryDirectory
-
-    from PIL import Image, PngImagePlugin
-
-    from cyclegan_hub import plots
-    from cyclegan_hub.files import write_atomic
-
-    title = PngImagePlugin.PngInfo()
-    title.add_text("Title", _TITLE)
-    buffer = io.BytesIO()
-    with TemporaryDirectory() as folder:
-        drawn = Path(folder, "inspect.png")
-        plots.inspection(drawn, pictures)
-        with Image.open(drawn) as picture:
-            picture.save(buffer, "PNG", pnginfo=title)
-    write_atomic(path.resolve(), buffer.getvalue())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -78,6 +78,69 @@ def test_a_mistake_is_one_line_and_exit_2(data: Path, capsys: pytest.CaptureFixt
     assert not (data / "out.png").exists() and (data / "trainA/0000.png").read_bytes() == before
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model")
+    cyclegan_hub.CycleGenerator(width=4, blocks=1, image_size=16).save_pretrained(path)
+    return str(path)
+
+
+def test_translate_says_how_it_went_and_exits_so(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pile = folder(tmp_path / "in", range(3))
+    command = ["translate", model, str(pile), str(tmp_path / "out")]
+    assert main([*command, "--direction", "b_to_a", "--format", "jpg", "--resolution", "20", "--batch-size", "2"]) == 0
+    assert "3 images translated: in " in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.*")) == [".translate", "0000.jpg", "0001.jpg", "0002.jpg"]
+    assert main(command) == 2
+    printed = capsys.readouterr()
+    assert "with direction 'b_to_a', and now it is 'a_to_b'" in printed.err and printed.err.count("\n") == 1
+    (pile / "bad.png").write_text("x")
+    assert main([*command[:-1], str(tmp_path / "out.zip"), "--zip", "--resolution", "original"]) == 1
+    assert (tmp_path / "out.zip").exists() and "skipped bad.png: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{model}", "{tmp}/missing", "{tmp}/out"], "no such file or folder"),
+        (["{tmp}/no/model", "{tmp}/in", "{tmp}/out"], "neither a folder nor a repository name"),
+        (["{model}", "{tmp}/in", "{tmp}/out", "--epoch", "3"], "epoch-003"),
+        (["{model}", "{tmp}/in", "{tmp}/out", "--batch-size", "0"], "batch_size=0"),
+        (["{model}", "{tmp}/in", "{tmp}/out.zip", "--submission", "--format", "png"], "leave out --format"),
+        (["{model}", "{tmp}/in", "{tmp}/out.zip", "--submission", "--resolution", "64"], "leave out --format"),
+        (["{model}", "{tmp}/in", "{tmp}/out", "--submission"], "ends in .zip"),
+    ],
+)
+def test_a_mistake_in_translate_is_one_line_and_exit_2(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture, arguments: list[str], words: str
+) -> None:
+    folder(tmp_path / "in", [1])
+    assert main(["translate", *(word.format(model=model, tmp=tmp_path) for word in arguments)]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ") and words in printed.err and printed.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("resolution", ["0", "-1", "large", "1.5"])
+def test_a_resolution_is_pixels_or_original(capsys: pytest.CaptureFixture, resolution: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["translate", "user/x", "in", "out", f"--resolution={resolution}"])
+    assert left.value.code == 2 and "neither a number of pixels nor 'original'" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_no_traceback_and_exit_130(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cyclegan_hub import translation
+
+    def stop(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(translation, "encode", stop)
+    assert main(["translate", model, str(folder(tmp_path / "in", [1])), str(tmp_path / "out")]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("arguments", "status"), [(["--version"], 0), (["--help"], 0), ([], 2), (["dance"], 2)])
 def test_the_parser_speaks_for_itself(capsys: pytest.CaptureFixture, arguments: list[str], status: int) -> None:
     with pytest.raises(SystemExit) as left:

@@ -1,0 +1,150 @@
+"""The results of a bulk translation on disk: a folder or a zip, written by processes that may be killed at any moment.
+
+A result appears whole under its own name, a zip only when all of it is there; what is there need not be made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from cyclegan_hub.files import sync_folder, write_atomic
+
+
+@dataclass
+class Results:
+    """Results on disk: a folder, or a zip, whose images wait in a hidden folder beside it until all are there."""
+
+    out: Path
+    zipped: bool
+    record: str = ""  # what the results are made with: of a folder a file, of a zip its comment
+    packed: frozenset[str] = frozenset()  # what the zip holds
+
+    @property
+    def work(self) -> Path:
+        """The hidden folder of what is not a result."""
+        return self.out.with_name(f".{self.out.name}.translate") if self.zipped else self.out / ".translate"
+
+    @property
+    def folder(self) -> Path:
+        """Where the results are written."""
+        return self.work / "images" if self.zipped else self.out
+
+    def claim(self, record: dict[str, Any], results: Sequence[str]) -> None:
+        """Raises ValueError if `out` holds something else than results made with `record`; else says that it is theirs."""
+        self.record = json.dumps(record)
+        self.refresh()
+        # The results first: another process may be claiming at this moment, and writes its record before its first result.
+        taken = next((result for result in results if (self.folder / result).exists()), None)
+        path = self.work / "record.json"
+        if path.is_file():
+            self._agree(path.read_text("utf-8"))
+        elif taken is not None:
+            raise ValueError(f"{self.out} holds a {taken} that this command did not write: give another folder")
+        else:
+            self.work.mkdir(parents=True, exist_ok=True)
+            fresh = self.work / f"{token_hex(4)}.record"  # on another machine a process may have our number, and claim as well
+            write_atomic(fresh, self.record.encode())
+            fresh.replace(path)
+
+    def refresh(self) -> None:
+        """Looks at the zip, which another process or an earlier run may have made."""
+        if not self.zipped or not self.out.exists():
+            return
+        try:
+            with zipfile.ZipFile(self.out) as archive:
+                self._agree(archive.comment.decode(errors="replace"))
+                self.packed = frozenset(archive.namelist())
+        except (zipfile.BadZipFile, IsADirectoryError):
+            raise ValueError(self._foreign()) from None
+
+    def _agree(self, text: str) -> None:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ValueError(self._foreign())
+        for key, value in json.loads(self.record).items():
+            if found.get(key) != value:
+                different = f"{key} {found.get(key)!r}, and now it is {value!r}"
+                raise ValueError(f"{self.out} holds translations with {different}: ask for the same, or give another name")
+
+    def _foreign(self) -> str:
+        return f"{self.out} exists and was not written by translate: give another name"
+
+    def clear(self, rank: int, world: int, own: set[str]) -> None:
+        """Removes what a killed process left of our share, and no other's."""
+        (self.work / _note(rank, world)).unlink(missing_ok=True)
+        own = own | {self.out.name} if rank == 0 else own
+        for path in [*self.folder.rglob(".*.tmp"), *(self.out.parent.glob(".*.tmp") if self.zipped else ())]:
+            match = re.fullmatch(r"\.(.+)\.[0-9a-f]+\.tmp", path.name)  # of write_atomic, and of _pack
+            if match and match[1] in own:
+                path.unlink(missing_ok=True)
+
+    def has(self, result: str) -> bool:
+        return result in self.packed or (self.folder / result).is_file()
+
+    def write(self, result: str, data: bytes) -> None:
+        path = self.folder / result
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data)
+
+    def note(self, rank: int, world: int, skipped: Sequence[str]) -> None:
+        """Leaves for the last process to finish what was skipped here."""
+        if skipped:
+            self.work.mkdir(parents=True, exist_ok=True)
+            write_atomic(self.work / _note(rank, world), json.dumps(skipped).encode())
+
+    def noted(self, world: int) -> set[str]:
+        return {name for path in self.work.glob(_note("*", world)) for name in json.loads(path.read_bytes())}
+
+    def complete(self, results: Sequence[str]) -> None:
+        if not self.zipped:
+            for path in self.work.glob(_note("*", "*")):
+                path.unlink(missing_ok=True)
+            return
+        if results and self.packed != set(results):
+            try:
+                self._pack(sorted(results))
+            except FileNotFoundError:  # another process finished at the same moment, made the zip and cleared up
+                self.refresh()
+                if self.packed != set(results):
+                    raise
+        shutil.rmtree(self.folder, ignore_errors=True)  # before the record, without which they would be nobody's after a kill
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def _pack(self, results: Sequence[str]) -> None:
+        """Writes the zip, one image in memory at a time: of the waiting ones, and of the zip of an earlier run."""
+        temporary = self.out.with_name(f".{self.out.name}.{token_hex(4)}.tmp")
+        try:
+            with ExitStack() as stack:
+                file = stack.enter_context(temporary.open("wb"))
+                old = stack.enter_context(zipfile.ZipFile(self.out)) if self.packed else None
+                with zipfile.ZipFile(file, "w") as new:  # stored: they are compressed already
+                    new.comment = self.record.encode()
+                    for result in results:
+                        member = zipfile.ZipInfo(result)  # dated 1980: equal images make an equal zip
+                        member.external_attr = 0o644 << 16
+                        waiting = old is None or result not in self.packed
+                        new.writestr(member, (self.folder / result).read_bytes() if waiting else old.read(result))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.out)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(self.out.parent)
+
+
+def _note(rank: int | str, world: int | str) -> str:
+    return f"skipped-{rank}-of-{world}.json"
