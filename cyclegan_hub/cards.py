@@ -26,6 +26,11 @@ TEMPLATES = MODEL_CARDS
 _SHOWN = ("image_size", "channels", "generator", "width", "blocks", "upsample", "disc_channels", "adversarial", "cycle",
           "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay", "ema")  # fmt: skip
 
+_BASELINES = (
+    "`untranslated` are the inputs themselves, measured as if they were translations; `floor` are real images measured against "
+    "real ones, which no generator can be expected to surpass. An empty place means that there is no such number."
+)
+
 
 class CardError(ValueError):
     """A card that cannot be written: from its template, or from what a run recorded; the message names what and the remedy."""
@@ -48,22 +53,30 @@ class Facts:
 def read_metrics(path: Path) -> dict[str, Any] | None:
     """`metrics.json`, None if there is none.
 
-    {"best": "epoch-010", "rule": ..., "extractor": ..., "epochs": {"epoch-005": {"a_to_b": {"kid": ...}, "b_to_a": {...}}}};
-    whatever else stands beside "epochs" is shown as part of the protocol. Raises CardError if it is of another form.
+    {"best": "epoch-010", "rule": ..., "extractor": ..., "protocol": {...}, "classifier": {...}, "notes": [...],
+    "baselines": {"untranslated": {"a_to_b": {"kid": ...}, "b_to_a": {...}}, "floor": {...}}, "epochs": {"epoch-005": ...}}, the
+    epochs of the same form as the baselines. A single model without an epoch's number is called "main". What could not be
+    computed is null. Only "best" and "epochs" must be there. Raises CardError if it is of another form.
     """
     if not path.is_file():
         return None
     try:
         metrics = json.loads(path.read_bytes())
-        directions = [values for epoch in metrics["epochs"].values() for values in epoch.values()]
+        measured = [*metrics["epochs"].values(), *metrics.get("baselines", {}).values()]
+        directions = [values for one in measured for values in one.values()]
         if metrics["best"] in metrics["epochs"] and all(isinstance(values, dict) for values in directions):
             for name in metrics["epochs"]:
-                epoch_number(name)
+                _order(name)
             return metrics
         reason = f"best={metrics['best']!r} is not among its epochs, or one of these has no metrics by direction"
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
     raise CardError(f"{path} is not of the form that evaluation writes ({reason}): evaluate again, or remove it")
+
+
+def _order(name: str) -> int:
+    """The place of an epoch among others; ValueError for what is none."""
+    return 0 if name == "main" else epoch_number(name)
 
 
 def render(facts: Facts) -> str:
@@ -114,7 +127,7 @@ def _dataset(source: str) -> str | None:
 def _results(facts: Facts) -> Iterable[EvalResult]:
     """The published epoch's numbers, for the Hub's model-index."""
     metrics = facts.metrics or {"epochs": {}}
-    protocol = {key: value for key, value in metrics.items() if key not in ("best", "epochs")}
+    protocol = _protocol(metrics)
     for direction, values in metrics["epochs"].get(facts.chosen, {}).items():
         source = facts.run["data"]["b" if direction == "a_to_b" else "a"]  # a translation is compared with its target's images
         for metric, value in values.items():
@@ -180,19 +193,34 @@ def _recipe_table(recipe: dict[str, Any]) -> str:
 
 
 def _evaluation(facts: Facts) -> str:
-    """Protocol and numbers of the last epoch and of the one that is published, in both directions."""
+    """Protocol and numbers of the last epoch, of the one that is published and of the baselines, in both directions."""
     if not facts.metrics:
         return "Not evaluated: no held-out metric was computed for this model. Judge it by its translations."
     metrics = facts.metrics["epochs"]
-    columns = list(dict.fromkeys([max(metrics, key=epoch_number), facts.chosen]))
-    protocol = [f"- {key}: {value}" for key, value in facts.metrics.items() if key not in ("best", "epochs")]
+    names = list(dict.fromkeys([max(metrics, key=_order), facts.chosen]))
+    columns = {f"{name}{' (main)' if name == facts.chosen else ' (last)'}": metrics.get(name, {}) for name in names}
+    columns |= facts.metrics.get("baselines", {})
     rows = []
-    for direction in dict.fromkeys(d for name in columns for d in metrics.get(name, {})):
-        values = [metrics.get(name, {}).get(direction, {}) for name in columns]
+    for direction in dict.fromkeys(d for values in columns.values() for d in values):
+        values = [column.get(direction, {}) for column in columns.values()]
         for metric in dict.fromkeys(key for value in values for key in value):
             rows.append([_arrow(facts, direction), metric, *(_number(value.get(metric)) for value in values)])
-    heads = [f"{name}{' (main)' if name == facts.chosen else ' (last)'}" for name in columns]
-    return "\n".join([*protocol, "", _table(["direction", "metric", *heads], rows)])
+    parts = ["\n".join(f"- {key}: {_number(value)}" for key, value in _protocol(facts.metrics).items())]
+    parts += [_table(["direction", "metric", *columns], rows)]
+    if facts.metrics.get("baselines"):
+        parts.append(_BASELINES)
+    return "\n\n".join(parts)
+
+
+def _protocol(metrics: dict[str, Any]) -> dict[str, Any]:
+    """How the numbers were taken, flat: rule, extractor, the protocol's own lines, and what judged the success."""
+    flat: dict[str, Any] = {}
+    for key, value in metrics.items():
+        if isinstance(value, dict) and key not in ("epochs", "baselines"):
+            flat |= {name if key == "protocol" else f"{key} {name}": one for name, one in value.items()}
+        elif key not in ("best", "epochs", "baselines", "notes") and value is not None:
+            flat[key] = value
+    return flat
 
 
 def _number(value: Any) -> str:

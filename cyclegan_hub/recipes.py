@@ -18,7 +18,7 @@ class RecipeError(ValueError):
 
 
 # Fields that may differ between two runs of one folder: none of them changes the trained weights.
-RESUMABLE_FIELDS = frozenset({"snapshot_every", "keep_epochs", "save_every", "log_every", "workers"})
+RESUMABLE_FIELDS = frozenset({"snapshot_every", "keep_epochs", "save_every", "log_every", "evaluate_every", "workers"})
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class CycleGANRecipe:
     keep_epochs: int = 20
     save_every: int = 500  # steps between two saves of the state; every epoch ends with one as well
     log_every: int = 10
+    evaluate_every: int | None = None  # epochs between two light evaluations on held-out images; the best is kept in best/
 
     def __post_init__(self) -> None:
         """Raises RecipeError where two fields contradict each other or a value is out of its range."""
@@ -91,7 +92,7 @@ class CycleGANRecipe:
             _require((getattr(self, name) or 0) >= 0, name, getattr(self, name), "0 or more")
         for name in ("lr", "disc_lr_factor"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "more than 0")
-        for name in ("max_images", "steps_per_epoch"):
+        for name in ("max_images", "steps_per_epoch", "evaluate_every"):
             _require(getattr(self, name) is None or getattr(self, name) >= 1, name, getattr(self, name), "at least 1, or none")
         _require(
             self.load_size is None or self.load_size >= self.image_size,

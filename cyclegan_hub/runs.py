@@ -75,7 +75,7 @@ class RunFolder:
             write_atomic(self.path / "recipe.json", (json.dumps(identity, indent=2, ensure_ascii=False) + "\n").encode())
             for name in ("state", "epochs", "samples"):
                 (self.path / name).mkdir(exist_ok=True)
-            for folder in (self.path, *(self.path / n for n in ("state", "epochs", "samples", "last"))):
+            for folder in (self.path, *(self.path / n for n in ("state", "epochs", "samples", "last", "best"))):
                 remove_temporary(folder)
         except OSError as error:
             raise RunError(
@@ -156,6 +156,10 @@ class RunFolder:
         """`last/`: the model as it is now, of the same form as an epoch."""
         write_folder(self.path / "last", files)
 
+    def write_best(self, files: dict[str, bytes]) -> None:
+        """`best/`: the model that scored best in the light evaluations so far, of the same form as an epoch."""
+        write_folder(self.path / "best", files)
+
     def write_sample(self, epoch: int, png: bytes) -> None:
         """`samples/epoch-NNN.png`."""
         write_atomic(self.path / "samples" / f"{epoch_name(epoch)}.png", png)
@@ -182,6 +186,11 @@ class RunFolder:
                 if i < len(lines) - 1:
                     raise RunError(f"{path}: line {i + 1} is damaged: mend or move the file") from None
         return parsed
+
+    def measured(self) -> list[str]:
+        """Names of the held-out figures in the history, of its lines {"event": "evaluation", "step", "epoch", ...}."""
+        found = dict.fromkeys(key for line in self.history() if line.get("event") == "evaluation" for key in line)
+        return [key for key in found if key not in ("step", "epoch", "event")]
 
     def trim_history(self, step: int) -> None:
         """Drops the lines after `step`: a resumed run writes them again."""

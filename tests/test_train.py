@@ -104,7 +104,9 @@ def test_max_steps_is_a_total_and_leaves_the_schedule(data: Path, tmp_path: Path
     assert schedulers["generators"]["_last_lr"] == [2e-4]  # the decay begins at step 10 of 20
 
 
-@pytest.mark.parametrize("change", ["snapshot_every=2", "keep_epochs=3", "save_every=3", "log_every=1", "workers=1"])
+@pytest.mark.parametrize(
+    "change", ["snapshot_every=2", "keep_epochs=3", "save_every=3", "log_every=1", "evaluate_every=1", "workers=1"]
+)
 def test_some_fields_may_change_between_runs(data: Path, tmp_path: Path, change: str) -> None:
     out = tmp_path / "run"
     assert train("--data", data, "--out", out, "--max-steps", 1) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,3 +44,10 @@ def make_accelerator(log_with: str | None = None, out: Path | None = None) -> Ac
         # many as the machine has cores: more than this process may use would wait for each other by spinning.
         torch.set_num_threads(cores)
     return accelerator
+
+
+def peak_memory() -> float:
+    """GiB: of the GPU where there is one, else of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, set_seed
+from devices import peak_memory
 from tqdm import tqdm
 
 from cyclegan_hub import __version__, images, plots
@@ -20,17 +21,18 @@ from cyclegan_hub.runs import RunError, RunFolder
 from cyclegan_hub.trainers import AlarmWatch, Trainer
 
 _CALMER = "Start anew in another --out with a lower lr, or without mixed precision"
+Judge = Callable[[Any, Any], dict[str, float]]  # (published model, held-out images) -> figures, "score" the smaller the better
 SAMPLES = 6  # held-out images of each side in a sample grid
 
 
 class Loop:
     """Takes a trainer through `recipe.epochs` epochs, resuming where the run folder says."""
 
-    def __init__(self, accelerator: Accelerator, plan: Any, trainer: Trainer, batches: Any, *, seed: int) -> None:
+    def __init__(self, accelerator: Accelerator, plan: Any, trainer: Trainer, batches: Any, judge: Judge | None = None) -> None:
         self.accelerator, self.recipe, self.trainer, self.batches = accelerator, plan.recipe, trainer, batches
         self.folder = RunFolder(plan.out)
         self.identity = plan.identity | {"fingerprints": batches.fingerprints}
-        self.seed, self.log_with = seed, accelerator.log_with
+        self.seed, self.log_with, self.judge = plan.identity["seed"], accelerator.log_with, judge
         r = self.recipe
         self.augment = BatchAugment(image_size=r.image_size, load_size=r.load_size, flip=r.flip)
         self.step = 0
@@ -41,7 +43,6 @@ class Loop:
         self.last_saved: int | None = None
         self.stop_signal: int | None = None
 
-    # ---------------------------------------------------------------------------------------------- the loop
     def run(self, max_steps: int | None) -> int:
         """Trains to the end of the schedule or to `max_steps`; returns the exit code."""
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -97,6 +98,8 @@ class Loop:
         done, part = divmod(self.step, per_epoch)
         if part == 0 and (done % self.recipe.snapshot_every == 0 or self.step == self.total):
             self._on_main(lambda: self._snapshot(done))
+        if part == 0 and self.judge and (done % self.recipe.evaluate_every == 0 or self.step == self.total):
+            self._on_main(lambda: self._evaluate(done))
         self._save()
         self._on_main(self._draw_losses)
 
@@ -114,8 +117,8 @@ class Loop:
             if watch.alarm.key in values and watch.update(values[watch.alarm.key]):
                 events.append({"step": self.step, "event": "alarm", "message": watch.alarm.message})
                 self._say(f"warning: {watch.alarm.message}")
-        self.bar.update(1)
         lines = events
+        self.bar.update(1)
         if self.step % self.recipe.log_every == 0:
             means = {name: total / times for name, (total, times) in self.sums.items()}
             if self.accelerator.num_processes > 1:
@@ -129,13 +132,13 @@ class Loop:
             speed = (self.step - self.clock[1]) * self.pairs / (now - self.clock[0])
             self.clock = (now, self.step)
             line = {"step": self.step, "epoch": round(self.step / self.batches.steps_per_epoch, 4)}
-            line |= {name: float(f"{value:.6g}") for name, value in means.items()}
-            lines = [*events, line | {"pairs_per_s": round(speed, 3)}]
+            rounded = {name: float(f"{value:.6g}") for name, value in means.items()}
+            lines = [*events, line | rounded | {"pairs_per_s": round(speed, 3)}]
             self.accelerator.log(means, step=self.step)
             self.bar.set_postfix_str(f"{speed:.1f} pairs/s " + " ".join(f"{k}={means[k]:.2f}" for k in list(means)[:4]))
             if self.bar.disable and self.accelerator.is_main_process and self.step % (50 * self.recipe.log_every) == 0:
-                left = (self.end - self.step) * self.pairs / speed
-                print(f"step {self.step}/{self.end}  {speed:.1f} pairs/s  {left / 60:.0f} min left", flush=True)
+                left = (self.end - self.step) * self.pairs / speed / 60
+                print(f"step {self.step}/{self.end}  {speed:.1f} pairs/s  {left:.0f} min left", flush=True)
         if lines and self.accelerator.is_main_process:
             self._guarded(lambda: self.folder.append_history(lines))
 
@@ -171,7 +174,9 @@ class Loop:
         self.folder.write_last(self._files(self.step // self.batches.steps_per_epoch))
 
     def _draw_losses(self) -> None:
-        plots.losses(self.folder.history(), self.folder.path / "losses.png", panels=self.trainer.panels)
+        keys = self.folder.measured()
+        panels = self.trainer.panels | ({"held out": keys} if keys else {})
+        plots.losses(self.folder.history(), self.folder.path / "losses.png", panels=panels)
 
     def _check_weights(self) -> None:
         """Finite losses say nothing of the update that followed them. Raises RunError: nothing of this step is written."""
@@ -220,6 +225,16 @@ class Loop:
         grids = [images.grid(grid.rows, column_labels=grid.columns, cell=128) for grid in samples]
         self.folder.write_epoch(epoch, self._files(epoch), self.recipe.keep_epochs)
         self.folder.write_sample(epoch, images.png_bytes(images.grid([grids])))
+
+    def _evaluate(self, epoch: int) -> None:
+        """A light evaluation on held-out images: a line of the history, and `best/` if no earlier one scored as well."""
+        figures = self.judge(self.trainer.published(epoch), self.batches.held_out)
+        earlier = [line["score"] for line in self.folder.history() if line.get("event") == "evaluation" and "score" in line]
+        self.folder.append_history([{"step": self.step, "epoch": float(epoch), "event": "evaluation"} | figures])
+        if "score" in figures and figures["score"] < min(earlier, default=math.inf):
+            self.folder.write_best(self._files(epoch))
+        self.accelerator.log(figures, step=self.step)
+        self._say(f"epoch {epoch}, held out: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
 
     def _files(self, epoch: int) -> dict[str, bytes]:
         metadata = {"epoch": str(epoch), "step": str(self.step), "recipe": self.recipe.name, "ema": str(self.recipe.ema)}
@@ -277,12 +292,9 @@ class Loop:
 
     def _summary(self) -> None:
         seconds, pairs = time.perf_counter() - self.started, (self.step - self.first) * self.pairs
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 2**30
-        if torch.cuda.is_available():
-            peak = torch.cuda.max_memory_allocated() / 2**30
         if self.step < self.end:
             self._say(f"stopped at step {self.step} with everything saved: run the same command to go on")
         self.accelerator.print(
             f"step {self.step} of {self.total}: {pairs} pairs in {seconds:.0f} s ({pairs / seconds:.2f} pairs/s), "
-            f"peak memory {peak:.2f} GiB, {self.folder.path / 'last'}"
+            f"peak memory {peak_memory():.2f} GiB, {self.folder.path / 'last'}"
         )

@@ -24,6 +24,8 @@ from typing import Any, NoReturn
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes import RECIPES, Recipe, RecipeError, find, override
 
+HELD_OUT = 64  # images of each side for the light evaluation
+
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Arguments. A wrong one exits 2 with the valid ones."""
@@ -120,6 +122,15 @@ def describe(plan: Plan, trainer: Any, batches: Any, processes: int) -> str:
     return "\n".join(lines)
 
 
+def make_judge(plan: Plan) -> Any:
+    """The light evaluation of `evaluate_every`: by the domain encoder, and its classifier where it knows the run's two sides."""
+    from cyclegan_hub import evaluation, features
+
+    domain, extractor = plan.recipe.domain, features.domain_encoder()
+    classifier = features.side_classifier(domain) if plan.labels == DOMAINS[domain].labels else None
+    return lambda model, held_out: evaluation.light(model, [x[:HELD_OUT] for x in held_out], extractor, classifier)
+
+
 def run(args: argparse.Namespace) -> int:
     """Builds everything and trains. Returns the exit code."""
     plan = make_plan(args)
@@ -154,7 +165,8 @@ def run(args: argparse.Namespace) -> int:
         from cyclegan_hub import publish
 
         publish.check(args.push)  # before a night of training, not after it
-    code = Loop(accelerator, plan, trainer, batches, seed=args.seed).run(args.max_steps)
+    judge = make_judge(plan) if r.evaluate_every else None
+    code = Loop(accelerator, plan, trainer, batches, judge).run(args.max_steps)
     if args.push and code == 0 and accelerator.is_main_process:
         for name, commit in publish.push(publish.build(plan.out, plan.out / "published", args.push), args.push).items():
             print(f"{args.push}@{name}: {commit}")
@@ -178,7 +190,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 # By name, since importing their modules here would make every command wait for torch.
-_EXPLAINED = {"RecipeError", "DataError", "RunError", "ModelError", "ImageError", "PublishError", "CardError"}
+_EXPLAINED = {"RecipeError", "DataError", "RunError", "ModelError", "ImageError", "PublishError", "CardError", "FeatureError"}
 
 
 def leave(code: int) -> NoReturn:

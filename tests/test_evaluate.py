@@ -1,0 +1,194 @@
+"""train/evaluate.py: real command lines on tiny models, with a tiny encoder, offline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.cards import read_metrics
+from cyclegan_hub.checkpoints import list_epochs
+from cyclegan_hub.data import resolve
+from cyclegan_hub.extractors import weights_digest
+from cyclegan_hub.models.encoder import SideEncoder
+from tests.pictures import folder
+from tests.training import script
+
+LABELS = ("day", "night")
+
+
+def model(epoch: int | None, labels: tuple[str, str] = LABELS, image_size: int = 16) -> CycleGenerator:
+    torch.manual_seed(epoch or 0)
+    return CycleGenerator(width=4, blocks=1, image_size=image_size, domain="smile", labels=labels, epoch=epoch)
+
+
+def run_folder(path: Path, *epochs: int, record: dict[str, Any] | None = None) -> Path:
+    for epoch in epochs:
+        model(epoch).save_pretrained(path / "epochs" / f"epoch-{epoch:03d}")
+    if record is not None:
+        (path / "recipe.json").write_text(json.dumps(record))
+    return path
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    data = {"a": "folder faces/trainA, held out: folder faces/testA", "b": "folder faces/trainB, held out: folder faces/testB"}
+    return {"recipe": {"max_images": None, "equal_sides": False}, "labels": list(LABELS), "data": data, "seed": 0} | changes
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("data") / "faces"
+    for name, seeds in {"trainA": range(12), "trainB": range(20, 33), "testA": range(40, 46), "testB": range(50, 57)}.items():
+        folder(place / name, seeds)
+    return place
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    network = SideEncoder({"mine": LABELS, "x": ("p", "q")}, widths=(4, 8), image_size=16)
+    network.save_pretrained(place)
+    accuracy = {domain: {"a": 0.5, "b": 0.75, "n": 8} for domain in ("mine", "x")}
+    (place / "metrics.json").write_text(json.dumps({"sha256": weights_digest(network.state_dict()), "accuracy": accuracy}))
+    return place
+
+
+def evaluate(*arguments: object) -> int:
+    return script("evaluate").main([str(argument) for argument in arguments])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line that explains an exit code of 2."""
+    assert evaluate(*arguments) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "reading" not in line]
+    assert len(lines) == 1 and lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_folder(tmp_path / "run", 1, 2, 3, record=record(fingerprints={"a": "0", "b": "1"}))
+    options = ("--data", data, "--extractor", f"encoder:{encoder}", "--classifier", f"encoder:{encoder}")
+    assert evaluate(run, *options, "--epochs", "3,1", "--images", 5, "--training", 8) == 0
+    found = read_metrics(run / "metrics.json")
+    assert found is not None and list(found["epochs"]) == ["epoch-001", "epoch-003"]
+    assert next(epoch.name for epoch in list_epochs(run) if epoch.best) == found["best"]
+    assert {"fid[encoder]", "success", "cycle_ssim"} <= found["epochs"]["epoch-001"]["b_to_a"].keys()
+    protocol = {"n_a": 5, "n_b": 5, "n_training_a": 8, "n_training_b": 8, "image_size": 16, "seed": 0, "precision": "fp32"}
+    assert found["protocol"] | protocol == found["protocol"]
+    assert found["protocol"]["data_a"] == record()["data"]["a"]
+    assert found["protocol"]["training_data"] == "side A and B differs from the run's own data"
+    assert found["classifier"]["name"].endswith("held out: 50.0% of day, 75.0% of night (n = 8)")
+    printed = capsys.readouterr().out
+    assert "day → night (n = 5, n = 5; encoder (sha256 " in printed and "peak memory" in printed and "untranslated" in printed
+    assert "report.html" in printed and "epoch-003" in (run / "report.html").read_text("utf-8")
+    assert evaluate(run, *options, "--epochs", "3,1", "--images", 5, "--training", 8, "--out", tmp_path / "again") == 0
+    again = read_metrics(tmp_path / "again" / "metrics.json")
+    assert again is not None and again | {"protocol": 0} == found | {"protocol": 0}
+
+
+def test_the_runs_own_data_are_recognised(data: Path, encoder: Path, tmp_path: Path) -> None:
+    module, sides = script("evaluate"), resolve(None, str(data), None, None)
+    single = tmp_path / "single"
+    model(7).save_pretrained(single)
+    source = module.open_source(str(single), "all", None, "single")
+    assert list(source.epochs) == ["epoch-007"]
+    read = module.read_data(sides, source, 0, 3)
+    own = record(fingerprints={letter: side.fingerprint for letter, side in zip("ab", read, strict=True)})
+    run = run_folder(tmp_path / "run", 1, record=own)
+    assert evaluate(run, "--data", data, "--extractor", f"encoder:{encoder}", "--classifier", "none", "--images", 4) == 0
+    found = read_metrics(run / "metrics.json")
+    assert found is not None and found["protocol"]["training_data"] == "the run's own" and found["classifier"] is None
+
+
+def test_sources_side_by_side(data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = run_folder(tmp_path / "x" / "run", 1), run_folder(tmp_path / "y" / "run", 4)
+    options = ("--data", data, "--extractor", f"encoder:{encoder}", "--out", tmp_path / "out")
+    assert evaluate(first, second, *options) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["comparison.html", "comparison.md", "run", "run-2"]
+    lines = (tmp_path / "out" / "comparison.md").read_text("utf-8").splitlines()
+    assert [line.split(" |")[0] for line in lines if line.startswith("| run")] == ["| run, epoch-001", "| run-2, epoch-004"] * 2
+    notes = read_metrics(tmp_path / "out" / "run" / "metrics.json")["notes"]
+    assert notes[0].startswith("no success: the encoder does not tell day from night")  # the bundled one, or there is none
+    assert "run-2, epoch-004" in capsys.readouterr().out
+
+
+def test_sources_that_cannot_be_compared(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model(1).save_pretrained(tmp_path / "one")
+    model(1, labels=("summer", "winter")).save_pretrained(tmp_path / "two")
+    text = refused(capsys, tmp_path / "one", tmp_path / "two", "--data", data)
+    assert text == ("these cannot be compared (one: day → night, 16 px, 3 channels; two: summer → winter, 16 px, 3 channels): "
+                    "evaluate them apart")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "five"], "--epochs 'five': give all, or numbers such as 5,10,20"),
+        (["--epochs", "1,9"], "no epoch-009; epochs there: epoch-001"),
+        (["--images", "0"], "--images 0: must be at least 1"),
+        (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
+        (["--extractor", "nonsense"], "extractor 'nonsense' is none: give inception"),
+        (["--extractor", "inception:/nowhere/x.pth"], "/nowhere/x.pth"),
+        (["--extractor", "ENCODER", "--classifier", "eyes"], "--classifier 'eyes': give encoder, encoder:FOLDER or none"),
+        (["--extractor", "ENCODER", "--classifier", "encoder:/nowhere"], "/nowhere: there is no such folder"),
+        (["--extractor", "ENCODER", "--data", "/nowhere"], "--data /nowhere: there is no such folder"),
+        (["--extractor", "ENCODER"], "run was trained on folder faces/trainA, held out: folder faces/testA and on folder "),
+    ],
+)
+def test_what_is_refused(
+    arguments: list[str], message: str, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_folder(tmp_path / "run", 1, record=record())
+    assert message in refused(capsys, run, *(a.replace("ENCODER", f"encoder:{encoder}") for a in arguments))
+    assert not (run / "metrics.json").exists()
+
+
+def test_sources_that_are_none(encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "give a run folder or a model folder" in refused(capsys, tmp_path / "empty")
+    model(1).save_pretrained(tmp_path / "single")
+    options = ("--extractor", f"encoder:{encoder}")
+    assert refused(capsys, tmp_path / "single", *options).endswith("does not say what it was trained on: give --data")
+    (run_folder(tmp_path / "run", 1) / "recipe.json").write_text('{"data": 3}')
+    assert "recipe.json is damaged (TypeError" in refused(capsys, tmp_path / "run", *options)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "hf:u/d?split=train&column=image&filter=Smiling=0&test_split=test",
+        "hf:u/d?config=a+b&split=train&revision=refs/convert/parquet",
+        "hf:u/d?split=trainA&test_split=testA",
+    ],
+)
+def test_datasets_of_the_hub_are_found_again(spec: str) -> None:
+    other = "hf:u/other?split=train"
+    side, _ = resolve(None, None, spec, other)
+    again, _ = resolve(None, None, script("evaluate").hub_spec(side.describe()), other)
+    assert again == side
+
+
+def test_a_folder_is_no_dataset_of_the_hub(data: Path) -> None:
+    module = script("evaluate")
+    assert module.hub_spec("hf:faces?split=trainA, held out: hf:faces?split=testA") is None
+    assert module.hub_spec("folder faces/trainA, held out: a tenth by content hash") is None
+
+
+def test_a_part_of_a_pile_is_a_seeded_choice_in_order() -> None:
+    module, pile = script("evaluate"), torch.arange(40, dtype=torch.uint8).view(10, 1, 2, 2)
+    chosen = module.some(pile, 4, 0)
+    assert torch.equal(chosen, module.some(pile, 4, 0)) and not torch.equal(chosen, module.some(pile, 4, 1))
+    assert torch.equal(module.some(list(pile), 4, 0), chosen) and (chosen[1:, 0, 0, 0].int() > chosen[:-1, 0, 0, 0].int()).all()
+    assert torch.equal(module.some(pile, 99, 0), pile)
+
+
+def test_names_of_sources(tmp_path: Path) -> None:
+    (tmp_path / "a" / "run").mkdir(parents=True)
+    (tmp_path / "run").mkdir()
+    names = script("evaluate").names_of([str(tmp_path / "run"), str(tmp_path / "a" / "run"), "user/run"])
+    assert names == ["run", "run-2", "user--run"]

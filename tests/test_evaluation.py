@@ -1,0 +1,282 @@
+"""evaluation.py, figures.py and best.py: the same figures as the metrics give when they are asked one by one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cyclegan_hub import CycleGenerator, evaluation, images, metrics
+from cyclegan_hub.best import choose_best, relate
+from cyclegan_hub.cards import read_metrics
+from cyclegan_hub.evaluation import EvaluationError, evaluate, light, translate
+from cyclegan_hub.features import custom
+from cyclegan_hub.figures import Notes, Reference, others_l1
+
+SIZE = 16
+
+
+def pooled(x: Tensor) -> Tensor:
+    """uint8 (N, 3, H, W) -> (N, 12): mean colours of the quarters."""
+    return torch.nn.functional.adaptive_avg_pool2d(x.float() / 255, 2).flatten(1)
+
+
+class Bright:
+    """Calls what is bright side B."""
+
+    label = "brightness"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (x.float().mean((1, 2, 3)) - 127.5).sigmoid()
+
+
+EXTRACTOR = custom(pooled, "pooled")
+
+
+def pile(n: int, low: int, high: int, seed: int) -> Tensor:
+    """Noise between two values: uint8 (n, 3, S, S)."""
+    return torch.from_numpy(np.random.default_rng(seed).integers(low, high, (n, 3, SIZE, SIZE), dtype=np.uint8))
+
+
+HELD = (pile(10, 0, 140, 1), pile(12, 110, 256, 2))
+TRAIN = (pile(30, 0, 140, 3), pile(31, 110, 256, 4))
+
+
+def model(epoch: int = 1, **changes: Any) -> CycleGenerator:
+    torch.manual_seed(epoch)
+    return CycleGenerator(**{"width": 4, "blocks": 1, "image_size": SIZE, "epoch": epoch} | changes).eval()
+
+
+def broken() -> CycleGenerator:
+    network = model()
+    with torch.no_grad():
+        next(network.b_to_a.parameters()).fill_(torch.nan)
+    return network
+
+
+@pytest.fixture(scope="module")
+def found() -> evaluation.Evaluation:
+    epochs = {"epoch-001": lambda: model(1), "epoch-002": lambda: model(2)}
+    return evaluate(epochs, HELD, TRAIN, EXTRACTOR, Bright(), protocol={"data_a": "noise"}, batch_size=3)
+
+
+def test_figures_are_those_of_the_metrics(found: evaluation.Evaluation) -> None:
+    network, x, real = model(2), HELD[0], pooled(HELD[1])
+    pictures = network.translate(list(x), "a_to_b")
+    outputs = torch.stack([images.to_uint8_tensor(p) for p in pictures])
+    back = torch.stack([images.to_uint8_tensor(p) for p in network.cycle(list(x), "a_to_b")])
+    kept = torch.stack([images.to_uint8_tensor(p) for p in network.translate(list(HELD[1]), "a_to_b")])
+    y, values = pooled(outputs), found.metrics["epochs"]["epoch-002"]["a_to_b"]
+    neighbours, supports = metrics.precision_recall(y, real), metrics.alpha_beta_authenticity(y, real)
+    cycle = metrics.similarity(images.from_uint8(x), images.from_uint8(back))
+    expected = {
+        "fid[pooled]": metrics.fid(y, real),
+        "kid[pooled]": metrics.kid(y, real, subset_size=10).mean,
+        "kid_std[pooled]": metrics.kid(y, real, subset_size=10).spread,
+        "mifid[pooled]": metrics.mifid(y, pooled(TRAIN[1])),
+        "precision[pooled]": neighbours.precision,
+        "recall[pooled]": neighbours.recall,
+        "density[pooled]": neighbours.density,
+        "coverage[pooled]": neighbours.coverage,
+        "alpha_precision[pooled]": supports.alpha_precision,
+        "beta_recall[pooled]": supports.beta_recall,
+        "integrated_alpha_precision[pooled]": supports.integrated_alpha_precision,
+        "integrated_beta_recall[pooled]": supports.integrated_beta_recall,
+        "authenticity[pooled]": metrics.alpha_beta_authenticity(y, pooled(TRAIN[1])).authenticity,
+        "diversity[pooled]": metrics.pairwise_diversity(y),
+        "success": (outputs.float().mean((1, 2, 3)) > 127.5).double().mean().item(),
+        "cycle_l1": cycle.l1,
+        "cycle_psnr": cycle.psnr,
+        "cycle_ssim": cycle.ssim,
+        "input_output_l1": metrics.similarity(images.from_uint8(x), images.from_uint8(outputs)).l1,
+        "input_output_ssim": metrics.similarity(images.from_uint8(x), images.from_uint8(outputs)).ssim,
+        "colour_correlation": metrics.colour_correlation(images.from_uint8(x), images.from_uint8(outputs)).mean,
+        "inverted": metrics.colour_correlation(images.from_uint8(x), images.from_uint8(outputs)).inverted,
+        "identity_l1": metrics.similarity(images.from_uint8(HELD[1]), images.from_uint8(kept)).l1,
+    }
+    relative = values.pop("kid_relative[pooled]")
+    assert values.keys() == expected.keys()
+    assert values == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    kids = [found.metrics["baselines"][name]["a_to_b"]["kid[pooled]"] for name in ("floor", "untranslated")]
+    assert relative == pytest.approx((expected["kid[pooled]"] - kids[0]) / (kids[1] - kids[0]))
+    values["kid_relative[pooled]"] = relative
+
+
+def test_baselines(found: evaluation.Evaluation) -> None:
+    raw, floor = (found.metrics["baselines"][name]["b_to_a"] for name in ("untranslated", "floor"))
+    a, b = map(pooled, HELD)
+    assert raw["fid[pooled]"] == pytest.approx(metrics.fid(b, a))
+    assert raw["success"] == 0 and floor["success"] == 1
+    assert raw["cycle_l1"] == 0 and raw["cycle_psnr"] is None and raw["colour_correlation"] == pytest.approx(1)
+    assert "cycle_l1" not in floor
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
+    drawn, rest = pooled(TRAIN[0])[order[:12]], pooled(TRAIN[0])[order[12:]]  # as many as there are B images to translate
+    assert floor["fid[pooled]"] == pytest.approx(metrics.fid(drawn, a))
+    assert floor["authenticity[pooled]"] == metrics.alpha_beta_authenticity(drawn, rest).authenticity
+    assert floor["fid[pooled]"] < raw["fid[pooled]"] / 10
+    assert any("untranslated, b_to_a: no cycle_psnr" in line for line in found.metrics["notes"])
+
+
+def test_form_protocol_and_repeat(found: evaluation.Evaluation, tmp_path: Path) -> None:
+    path = evaluation.write(found, tmp_path / "new")
+    assert read_metrics(path) == found.metrics and [p.name for p in path.parent.iterdir()] == ["metrics.json"]
+    protocol = found.metrics["protocol"]
+    counts = {"n_a": 10, "n_b": 12, "n_training_a": 30, "n_training_b": 31, "image_size": SIZE, "channels": 3, "data_a": "noise"}
+    assert protocol | counts == protocol and "torch" in protocol["versions"]
+    assert found.metrics["classifier"] == {"name": "brightness", "accuracy_a": 1, "accuracy_b": 1, "n_a": 10, "n_b": 12}
+    assert found.metrics["extractor"] == "pooled (unhashed)"
+    again = evaluate({"epoch-001": lambda: model(1)}, HELD, TRAIN, EXTRACTOR, Bright(), batch_size=7)
+    for direction, values in found.metrics["epochs"]["epoch-001"].items():  # another batch size rounds another way
+        assert again.metrics["epochs"]["epoch-001"][direction] == pytest.approx(values, rel=1e-2, abs=0.11), direction
+    same = evaluate({"epoch-001": lambda: model(1)}, HELD, TRAIN, EXTRACTOR, Bright(), batch_size=3)
+    assert same.metrics["epochs"]["epoch-001"] == found.metrics["epochs"]["epoch-001"]
+
+
+def test_what_is_shown(found: evaluation.Evaluation) -> None:
+    shown = found.shown["epoch-002"]["b_to_a"]
+    outputs = translate(model(2), HELD[1], "b_to_a", 3)
+    assert torch.equal(shown.first, outputs[:8]) and torch.equal(shown.back, translate(model(2), outputs[:9], "a_to_b", 3)[:8])
+    score = 1 - Bright()(outputs)
+    assert shown.best.indices == score.argsort(descending=True, stable=True)[:8].tolist()
+    assert shown.best.scores[0] == score.max() and shown.worst.scores[0] == score.min()
+    assert torch.equal(shown.worst.outputs, outputs[shown.worst.indices])
+    assert found.ranked_by == "probability of the target side"
+    assert shown.colours.shape == (3, 64) and shown.colours.sum(1) == pytest.approx(100)
+
+
+def test_without_a_classifier_the_nearest_real_image_ranks() -> None:
+    found = evaluate({"main": model}, HELD, TRAIN, EXTRACTOR)
+    assert found.metrics["classifier"] is None and found.metrics["best"] == "main"
+    assert "success" not in found.metrics["epochs"]["main"]["a_to_b"] and "distance" in found.ranked_by
+    shown, outputs = found.shown["main"]["a_to_b"], translate(model(), HELD[0], "a_to_b")
+    nearest = torch.cdist(pooled(outputs), pooled(HELD[1])).amin(1)
+    assert shown.best.indices[0] == nearest.argmin() and shown.worst.scores[0] == pytest.approx(nearest.max().item(), rel=1e-4)
+
+
+def test_an_epoch_of_nan_has_no_figures_and_is_not_the_best() -> None:
+    found = evaluate({"epoch-001": model, "epoch-002": broken}, HELD, TRAIN, EXTRACTOR, Bright())
+    assert found.metrics["best"] == "epoch-001" and "epoch-002" not in found.shown
+    assert found.metrics["epochs"]["epoch-002"] == {d: {"kid_relative[pooled]": None} for d in evaluation.DIRECTIONS}
+    assert any(line.startswith("epoch-002: no figures: the image holds NaN") for line in found.metrics["notes"])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_too_few_images_give_nulls_with_reasons(n: int, tmp_path: Path) -> None:
+    few = (HELD[0][:n], HELD[1][:n])
+    found = evaluate({"epoch-001": model}, few, few, EXTRACTOR, Bright())
+    values = found.metrics["epochs"]["epoch-001"]["a_to_b"]
+    assert values["precision[pooled]"] is None and values["cycle_l1"] > 0
+    assert (values["kid[pooled]"] is None) == (n == 1)
+    lines = [line for line in found.metrics["notes"] if line.startswith("epoch-001, a_to_b: no precision[pooled], recall")]
+    assert len(lines) == 1 and "needs at least 4" in lines[0]
+    assert json.loads(evaluation.write(found, tmp_path).read_bytes()) == found.metrics
+    if n == 1:
+        assert "could not be computed for any" in found.metrics["rule"] and others_l1(few[0]) is None
+
+
+def test_copies_of_training_images() -> None:
+    training, notes = pooled(TRAIN[1]), Notes()
+    figures = Reference(EXTRACTOR, pooled(HELD[1]), training, seed=0).figures(training[:9], "here", notes)
+    assert figures["authenticity[pooled]"] == 0 and figures["mifid[pooled]"] is None and figures["fid[pooled]"] is not None
+    assert [line.split(": ")[1] for line in notes.lines] == ["no mifid[pooled]"] and "copy" in notes.lines[0]
+
+
+def test_kid_spread_is_not_zero_where_one_subset_is_everything() -> None:
+    x, y = pooled(HELD[0]), pooled(pile(10, 110, 256, 9))
+    reference = Reference(EXTRACTOR, y, y, seed=3)
+    assert reference.kid_spread(x) == metrics.kid(x, y, subset_size=5, seed=3).spread > 0
+    assert reference.kid(x) == pytest.approx(metrics.kid(x, y, subset_size=10).mean)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "message"),
+    [({}, "no epoch to evaluate"), ({"epoch-001": lambda: model(image_size=32)}, "epoch-001 was trained on 3 x 32 x 32 and"),
+     ({"epoch-001": lambda: model(channels=1)}, "epoch-001 was trained on 1 x 16 x 16 and the held-out images are 3 x 16 x 16")],
+)  # fmt: skip
+def test_what_cannot_be_evaluated(epochs: dict[str, Any], message: str) -> None:
+    with pytest.raises(EvaluationError) as error:
+        evaluate(epochs, HELD, TRAIN, EXTRACTOR)
+    assert str(error.value).startswith(message)
+
+
+def test_results_without_a_place(found: evaluation.Evaluation, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EvaluationError, match=r"cannot write .*metrics\.json: .*--out"):
+        evaluation.write(found, tmp_path / "file")
+
+
+# --- the best epoch
+
+GOOD = {"colour_correlation": 0.5, "cycle_l1": 0.1}
+BASELINES = {"untranslated": {d: {"kid": 1.0, "others_l1": 0.4} for d in evaluation.DIRECTIONS},
+             "floor": {d: {"kid": 0.2} for d in evaluation.DIRECTIONS}}  # fmt: skip
+
+
+def epochs_of(*kids: tuple[float | None, float | None], **changes: Any) -> dict[str, Any]:
+    """epoch-001 and so on with KIDs of both directions; `changes` (e1={...}) alter the first direction of an epoch."""
+    epochs = {}
+    for i, pair in enumerate(kids, 1):
+        both = {d: {"kid": kid, **GOOD} for d, kid in zip(evaluation.DIRECTIONS, pair, strict=True)}
+        both["a_to_b"] |= changes.get(f"e{i}", {})
+        epochs[f"epoch-{i:03d}"] = both
+    return epochs
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best", "words"),
+    [
+        (epochs_of((0.6, 0.5), (0.4, 0.4), (0.9, 0.3)), "epoch-002", "among those"),
+        (epochs_of((0.4, 0.4), (0.4, 0.4)), "epoch-002", "of equals the latest"),
+        (epochs_of((0.6, 0.5), (0.1, 0.1), e2={"colour_correlation": -0.1}), "epoch-001", "among those"),
+        (epochs_of((0.6, 0.5), (0.1, 0.1), e2={"cycle_l1": 0.5}), "epoch-001", "among those"),
+        (epochs_of((0.6, 0.5), (0.1, None)), "epoch-001", "among those"),
+        (epochs_of((0.6, 0.5), e1={"colour_correlation": -1.0}), "epoch-001", "among all, since there are none"),
+        (epochs_of((None, None), (None, None)), "epoch-002", "the last, since kid could not be computed"),
+    ],
+)
+def test_the_best_epoch(epochs: dict[str, Any], best: str, words: str) -> None:
+    assert relate(epochs, BASELINES, "kid", "rel") == []
+    name, rule = choose_best(epochs, BASELINES, "kid", "rel")
+    assert name == best and words in rule
+
+
+def test_a_direction_of_larger_figures_does_not_decide_alone() -> None:
+    baselines = {"untranslated": {"a_to_b": {"kid": 100.0, "others_l1": 1.0}, "b_to_a": {"kid": 1.0, "others_l1": 1.0}},
+                 "floor": {"a_to_b": {"kid": 0.0}, "b_to_a": {"kid": 0.0}}}  # fmt: skip
+    epochs = epochs_of((10.0, 0.1), (5.0, 0.9))
+    assert relate(epochs, baselines, "kid", "rel") == []
+    assert epochs["epoch-001"]["a_to_b"]["rel"] == 0.1 and choose_best(epochs, baselines, "kid", "rel")[0] == "epoch-001"
+
+
+def test_an_extractor_that_does_not_see_the_difference() -> None:
+    flat = {name: {d: {"kid": 0.2, "others_l1": 0.4} for d in evaluation.DIRECTIONS} for name in ("untranslated", "floor")}
+    epochs = epochs_of((0.3, 0.3), (0.2, 0.2), (0.4, 0.1))
+    assert ["no rel: kid does not tell" in line for line in relate(epochs, flat, "kid", "rel")] == [True, True]
+    name, rule = choose_best(epochs, flat, "kid", "rel")
+    assert name == "epoch-002" and "both directions of kid, among those" in rule
+
+
+# --- during training
+
+
+def test_light_figures_are_those_of_the_whole(found: evaluation.Evaluation) -> None:
+    network = model(2).train()
+    values = light(network, HELD, EXTRACTOR, Bright())
+    assert network.training and network.a_to_b.training
+    assert list(values) == ["kid[pooled]_a_to_b", "success_a_to_b", "kid[pooled]_b_to_a", "success_b_to_a", "score"]
+    whole, raw = found.metrics["epochs"]["epoch-002"], found.metrics["baselines"]["untranslated"]
+    for direction in evaluation.DIRECTIONS:
+        assert values[f"kid[pooled]_{direction}"] == pytest.approx(whole[direction]["kid[pooled]"], rel=1e-3)
+        assert values[f"success_{direction}"] == whole[direction]["success"]
+    shares = [whole[d]["kid[pooled]"] / raw[d]["kid[pooled]"] for d in evaluation.DIRECTIONS]
+    assert values["score"] == pytest.approx(sum(shares) / 2, rel=1e-3)
+
+
+def test_light_figures_that_do_not_exist_are_left_out() -> None:
+    assert set(light(broken(), HELD, EXTRACTOR)) == {"kid[pooled]_a_to_b"}
+    assert set(light(model(), (HELD[0][:1], HELD[1][:1]), EXTRACTOR, Bright())) == {"success_a_to_b", "success_b_to_a"}
