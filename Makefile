@@ -3,14 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: app test train lint clean
+.PHONY: app demo load test lint clean
 
-# Until the page exists, the job that does: a short training on images it makes itself, resumed when run again.
-app: $(VENV)/.train
+# The page, from the generators in pretrained/. CYCLEGAN_HUB_MODELS=user (or a folder) takes others; GRADIO_SERVER_PORT another port.
+app: $(VENV)/.app
+	$(BIN)/python app.py
+
+# A short training on images it makes itself, resumed when run again.
+demo: $(VENV)/.train
 	$(BIN)/python train/demo_data.py runs/demo-data --images 200
 	$(BIN)/accelerate launch --quiet train/train.py smile-compact --data runs/demo-data --labels "disc,square" \
 		--out runs/demo --set width=8 --set blocks=2 --set epochs=2 --set snapshot_every=1
 	@echo "look at runs/demo/samples/epoch-002.png and runs/demo/losses.png"
+
+# 30 clients at once, 200 requests: errors, p50 and p95.
+load: $(VENV)/.dev
+	$(BIN)/python tests/load.py --clients 30 --requests 200
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -28,13 +36,17 @@ $(VENV)/.torch: requirements.txt
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.txt)"
 	touch $@
 
+$(VENV)/.app: $(VENV)/.torch pyproject.toml
+	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable ".[space]"
+	touch $@
+
 $(VENV)/.train: $(VENV)/.torch pyproject.toml
 	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable ".[train]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable ".[dev]"
-	touch $@ $(VENV)/.train
+	touch $@ $(VENV)/.app $(VENV)/.train
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -92,8 +92,8 @@ def load(
 
 def forget(source: str) -> None:
     """Has a repository's tags asked for anew: after something was published there."""
-    for key in [key for key in _KNOWN if key[0] == source]:
-        del _KNOWN[key]
+    for key in [key for key in list(_KNOWN) if key[0] == source]:
+        _KNOWN.pop(key, None)
 
 
 def _in_folder(folder: Path) -> list[Epoch]:

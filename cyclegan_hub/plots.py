@@ -158,6 +158,20 @@ def _histogram(ax: Axes, pictures: list[Image.Image]) -> None:
     ax.legend(loc="upper center", ncols=len(names), frameon=False, fontsize=8)
 
 
+def colour_histograms(before: Image.Image, after: Image.Image) -> Image.Image:
+    """The colour histograms of a picture and of its translation, one above the other (RGB), with axes as in `inspection`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4.6), dpi=110, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches
+    for ax, (name, picture) in zip(figure.subplots(2, 1), {"Before": before, "After": after}.items(), strict=True):
+        _title(ax, f"{name}: % of pixels by value")
+        _histogram(ax, [picture])
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return Image.open(buffer).convert("RGB")
+
+
 def heat(x: Tensor) -> Image.Image:
     """The map of a patch discriminator, logits (H, W) of any range, as a small RGB picture of square patches.
 

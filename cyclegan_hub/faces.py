@@ -1,0 +1,63 @@
+"""Where the faces of a picture are, if the optional detector is installed (`pip install dlib-bin`), and a crop around one."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+DETECT_AT = 640  # px of the longer side; the detector finds faces of 80 px and more, an eighth of it
+MOST_ENLARGED = 4  # beyond that there is nothing in a picture to be found
+# Medians over 60 test images each of CelebA (as the smile domain crops it) and selfie2anime: the detector's box is 0.54 of the
+# picture's side, and its centre lies at 0.57 of the height, 0.13 boxes below the picture's.
+SIDE = 1 / 0.54
+LIFT = 0.13
+
+_LOCK = threading.Lock()
+_DETECTOR: list[Any] = []  # the one detector once it is made; it keeps buffers, so one thread at a time
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of a picture, `right` and `bottom` outside; a detected one may reach over the picture's border."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def side(self) -> int:
+        """The longer of its sides."""
+        return max(self.right - self.left, self.bottom - self.top)
+
+
+def find_faces(image: Image.Image) -> list[Box] | None:
+    """The frontal faces in a decoded image (of HOG features, Dalal and Triggs 2005), the largest first; [] if there is none.
+
+    None where there is no detector: not installed, or it does not work here. Never raises.
+    """
+    scale = min(DETECT_AT / max(image.size), MOST_ENLARGED)
+    size = tuple(max(1, round(side * scale)) for side in image.size)
+    small = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    with _LOCK:
+        try:
+            if not _DETECTOR:
+                import dlib
+
+                _DETECTOR.append(dlib.get_frontal_face_detector())
+            found = _DETECTOR[0](np.asarray(small), 0)
+        except Exception:  # ImportError, or whatever a foreign library does: a page without face detection is still a page
+            return None
+    boxes = [Box(*(round(x / scale) for x in (r.left(), r.top(), r.right() + 1, r.bottom() + 1))) for r in found]
+    return sorted(boxes, key=lambda box: box.side, reverse=True)
+
+
+def crop(image: Image.Image, box: Box) -> Image.Image:
+    """The square around a face that shows as much of the head as training images do, moved or shrunk into the picture."""
+    side = max(1, min(round(box.side * SIDE), *image.size))
+    left = (box.left + box.right - side) // 2
+    top = (box.top + box.bottom - side) // 2 - round(box.side * LIFT)
+    left, top = (min(max(0, start), room - side) for start, room in zip((left, top), image.size, strict=True))
+    return image.crop((left, top, left + side, top + side))

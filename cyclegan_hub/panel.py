@@ -1,0 +1,75 @@
+"""What the page says of a model, as Markdown: what it was measured at, trained on and made for. Nothing from a file is markup."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cyclegan_hub.cards import TEMPLATES
+from cyclegan_hub.choices import EpochChoice, Published, plain
+
+
+def render(model: Published, epoch: EpochChoice) -> str:
+    """The panel of one epoch: metrics in both directions beside their baselines, data, then the domain's statement."""
+    choice = model.choice
+    a, b = (escaped(label) for label in choice.labels)
+    epochs = ", ".join(str(e.number) for e in model.epochs if e.number is not None)
+    parts = [
+        f"### {a} ↔ {b}",
+        f"**{escaped(epoch.label)}**" + (f", of the published epochs {epochs}." if epochs else ".") + f" {_link(model, epoch)}",
+        "#### Measured",
+        *_measured(model, epoch),
+    ]
+    data = (model.run or {}).get("data")
+    if isinstance(data, dict) and set(data) == {"a", "b"}:
+        parts += ["#### Trained on", "\n".join(f"- {label}: {escaped(data[side], 300)}" for side, label in (("a", a), ("b", b)))]
+    statement = (TEMPLATES / f"{model.statement}.md").read_text("utf-8").strip()
+    parts.append(re.sub(r"^## ", "#### ", statement.replace("{{ a }}", a).replace("{{ b }}", b), flags=re.MULTILINE))
+    parts.append(f"Terms of the training images: {escaped(choice.licence, 300)}.")
+    return "\n\n".join(parts)
+
+
+def escaped(text: object, most: int = 60) -> str:
+    """A text from a file as Markdown that shows just this text, in one line of at most `most` characters."""
+    return re.sub(r"([\\`*_{}\[\]()#|~!$])", r"\\\1", html.escape(plain(text, most), quote=False))
+
+
+def _link(model: Published, epoch: EpochChoice) -> str:
+    if model.page is None:
+        return f"Source: {escaped(model.choice.source, 200)} ({model.choice.origin})."
+    return f"[The model's card on the Hub]({model.page if epoch.best else f'{model.page}/tree/{epoch.name}'})."
+
+
+def _measured(model: Published, epoch: EpochChoice) -> Iterable[str]:
+    """Rule and extractor, then a table for each direction: this epoch, inputs as they are, real images against real ones."""
+    metrics = model.metrics
+    own = metrics["epochs"].get(epoch.name) if metrics else None
+    if epoch.number is None and metrics:  # a single model, of the epoch that was best
+        own = metrics["epochs"].get(metrics["best"])
+    if not metrics or not own:
+        yield "This epoch was not evaluated: judge it by its translations."
+        return
+    said = [f"- {key}: {escaped(metrics[key], 300)}" for key in ("extractor", "rule") if isinstance(metrics.get(key), str)]
+    if said:
+        yield "\n".join(said)
+    given = metrics.get("baselines")
+    baselines = {name: values for name, values in given.items() if isinstance(values, dict)} if isinstance(given, dict) else {}
+    for direction in (d for d in ("a_to_b", "b_to_a") if d in own):
+        columns = [own[direction], *(values.get(direction) for values in baselines.values())]
+        columns = [column if isinstance(column, dict) else {} for column in columns]
+        rows = [[name, *(_number(column.get(name)) for column in columns)] for name, x in own[direction].items() if _number(x)]
+        if rows:
+            yield f"{escaped(model.choice.arrow(direction), 130)}:"
+            yield _table(["metric", epoch.label, *baselines], rows)
+
+
+def _number(value: Any) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (f"{value:.4g}" if isinstance(value, float) else str(value)) if number else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [[escaped(cell) for cell in head], ["---", *["---:"] * (len(head) - 1)], *([escaped(c) for c in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

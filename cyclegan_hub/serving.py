@@ -1,0 +1,274 @@
+"""What the page does behind its layout: models kept ready, translations, rows of epochs, batches, cards; no gradio in it.
+
+Nothing is kept or logged of a picture but where its faces are, by content hash, in memory; files are written only below the
+folder that a caller names.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from PIL import Image
+
+from cyclegan_hub import catalog, checkpoints, images, panel
+from cyclegan_hub.catalog import Catalog
+from cyclegan_hub.choices import DomainChoice, EpochChoice, Published, ServingError, plain, sentence, told
+from cyclegan_hub.downloads import CELL, base_name, open_zip, row, zip_names
+from cyclegan_hub.inputs import Inputs, Picture
+from cyclegan_hub.models.cycle_generator import CycleGenerator, Direction
+from cyclegan_hub.models.folders import ModelError
+
+__all__ = ["Batch", "DomainChoice", "EpochChoice", "Result", "ServingError", "Studio"]
+
+BUNDLED = Path(__file__).parent.parent / "pretrained"
+LOOK_AGAIN = 60  # seconds after which the source is looked at again, in the background, when somebody uses the page
+MAX_FILES = 200  # of a batch
+GALLERY = 60  # pictures of a batch that are handed back to be shown
+Progress = Callable[[int, int], None]  # done, total
+
+
+@dataclass(frozen=True)
+class Result:
+    """A translation: pictures of one size, RGB."""
+
+    before: Image.Image  # as the model was given it
+    after: Image.Image
+    notes: tuple[str, ...]  # sentences for the reader
+    epoch: EpochChoice
+    back: Image.Image | None = None  # `after` translated back, from `Studio.cycle`
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several translations."""
+
+    pictures: list[tuple[str, Image.Image]]  # name in the zip, thumbnail: of the first GALLERY
+    zip: Path | None  # all results as PNG; None if there is none
+    errors: list[str]  # a line for each file that was left out: which, and why
+    done: int  # results in the zip
+
+
+class Studio:
+    """Everything the page can do, for many threads at once.
+
+    `models`: None for those in `bundled`, a folder (of models by domain, of one model, or a run), "user" of the Hub, or
+    "user/repository". At most `cache_models` models are kept loaded, each epoch of a domain being one.
+    Raises ServingError if `models` is none of these; every method does for whatever it cannot do.
+    """
+
+    def __init__(self, models: str | None = None, bundled: Path = BUNDLED, cache_models: int = 4) -> None:
+        self._models, self._bundled, self._cache_models = models, bundled, cache_models
+        self._lock = threading.Lock()  # of the attributes below
+        self._loaded: OrderedDict[tuple[str, str], Future[CycleGenerator]] = OrderedDict()  # by place and revision
+        self._inputs = Inputs()
+        self._looking: threading.Thread | None = None
+        self._reading = threading.Semaphore(2)  # weights of two models at most are read at a time: they are held twice meanwhile
+        # One forward pass at a time: each uses all cores, and two at once are slower than one after the other.
+        self._forward = threading.Lock()
+        self._look()
+
+    # --------------------------------------------------------------------------------------------- what there is
+    def domains(self) -> list[DomainChoice]:
+        """The models there are; may be empty: then `status` says what to do."""
+        return [model.choice for model in self._catalog().models.values()]
+
+    def epochs(self, domain: str) -> list[EpochChoice]:
+        """The published epochs of a domain, ascending. ServingError lists the domains for an unknown one."""
+        return list(self._published(domain).epochs)
+
+    def status(self) -> str:
+        """Which source serves and what is wrong with it, e.g. "The Hub does not answer; bundled with this page: smile." """
+        return self._catalog().status
+
+    def card(self, domain: str, epoch: int | str | None = None) -> str:
+        """What is known of an epoch, as Markdown: its metrics with baselines, the data, limits, terms, and where the card is."""
+        model = self._published(domain)
+        return panel.render(model, model.epoch(epoch))
+
+    # ---------------------------------------------------------------------------------------------- translations
+    def translate(
+        self,
+        image: Picture,
+        domain: str,
+        direction: str = "a_to_b",
+        epoch: int | str | None = None,
+        resolution: Literal["original"] | None = None,
+        crop_face: bool = False,
+    ) -> Result:
+        """One picture (a path, bytes or PIL) by one epoch (25, "epoch-025"; None or "main": the best).
+
+        `resolution` None brings the shorter side to the size the model was trained at; "original" keeps the size, up to
+        MAX_RESULT pixels, where the domain allows it. `crop_face` takes the square around the largest face.
+        """
+        model = self._published(domain)
+        chosen = model.epoch(epoch)
+        before, notes = self._inputs.prepare(image, model.choice, _checked(direction), resolution, crop_face)
+        network = self._network(model, chosen)
+        if network.channels == 1:
+            before = before.convert("L").convert("RGB")
+            notes = [*notes, "This model sees and makes grey pictures only."]
+        return Result(before, self._translated(network, before, direction), tuple(notes), chosen)
+
+    def cycle(
+        self,
+        image: Picture,
+        domain: str,
+        direction: str = "a_to_b",
+        epoch: int | str | None = None,
+        resolution: Literal["original"] | None = None,
+        crop_face: bool = False,
+    ) -> Result:
+        """As `translate`, and the translation translated back, as `back`."""
+        result = self.translate(image, domain, direction, epoch, resolution, crop_face)
+        network = self._network(self._published(domain), result.epoch)
+        return replace(result, back=self._translated(network, result.after, "b_to_a" if direction == "a_to_b" else "a_to_b"))
+
+    def every_epoch(
+        self, image: Picture, domain: str, direction: str = "a_to_b", crop_face: bool = False, progress: Progress | None = None
+    ) -> list[tuple[EpochChoice, Image.Image]]:
+        """One picture by each epoch of a domain, ascending, at the model's own size."""
+        model = self._published(domain)
+        before, _ = self._inputs.prepare(image, model.choice, _checked(direction), None, crop_face)
+        pictures = []
+        for chosen in model.epochs:
+            pictures.append((chosen, self._translated(self._network(model, chosen), before, direction)))
+            if progress:
+                progress(len(pictures), len(model.epochs))
+        return pictures
+
+    def row(self, pictures: Sequence[tuple[EpochChoice, Image.Image]], before: Image.Image | None = None) -> Image.Image:
+        """The pictures of `every_epoch` side by side, each under its label, after the one they were made of if it is given."""
+        start = [("Before", before)] if before else []
+        return row([*start, *((chosen.label.replace(" · ", "\n"), picture) for chosen, picture in pictures)])
+
+    def row_zip(
+        self, pictures: Sequence[tuple[EpochChoice, Image.Image]], folder: Path, before: Image.Image | None = None
+    ) -> Path:
+        """A new epochs.zip below `folder`: each picture as PNG under its epoch's name, and `row` of them."""
+        named = [("row", self.row(pictures, before)), *([("before", before)] if before else [])]
+        with open_zip(folder, "epochs.zip") as (path, add):
+            for name, picture in [*named, *((chosen.name, picture) for chosen, picture in pictures)]:
+                add(f"{name}.png", picture)
+        return path
+
+    def translate_batch(
+        self,
+        files: Sequence[Path],
+        domain: str,
+        direction: str = "a_to_b",
+        epoch: int | str | None = None,
+        *,
+        folder: Path,
+        progress: Progress | None = None,
+        crop_face: bool = False,
+    ) -> Batch:
+        """Several files, into a new zip below `folder`. One that cannot be translated is an error line, and the rest is done."""
+        if not 1 <= len(files) <= MAX_FILES:
+            raise ServingError(f"{len(files)} files: give between 1 and {MAX_FILES} at a time.")
+        model = self._published(domain)
+        chosen = model.epoch(epoch)
+        self._network(model, chosen)  # what is wrong with the model is no error of the first file
+        names = zip_names(files)
+        pictures: list[tuple[str, Image.Image]] = []
+        errors: list[str] = []
+        done = 0
+        with open_zip(folder, f"{_checked(direction)}.zip") as (path, add):
+            for i, (file, name) in enumerate(zip(files, names, strict=True)):
+                try:
+                    result = self.translate(file, domain, direction, chosen.name, crop_face=crop_face).after
+                except ServingError as error:
+                    errors.append(f"{plain(base_name(file))}: {error}")
+                else:
+                    add(name, result)
+                    done += 1
+                    if len(pictures) < GALLERY:
+                        result.thumbnail((CELL, CELL))
+                        pictures.append((name, result))
+                if progress:
+                    progress(i + 1, len(files))
+        if not done:
+            path.unlink()
+            path.parent.rmdir()
+        return Batch(pictures, path if done else None, errors, done)
+
+    def histogram(self, before: Image.Image, after: Image.Image) -> Image.Image:
+        """The colour histograms of both pictures, one above the other."""
+        from cyclegan_hub.plots import colour_histograms  # matplotlib is slow to import, and few ask for this
+
+        return colour_histograms(before, after)
+
+    # ------------------------------------------------------------------------------------------------ the inside
+    def _catalog(self) -> Catalog:
+        """What there was when last looked; has it looked at again if that is too long ago."""
+        with self._lock:
+            if time.monotonic() - self._looked_at >= LOOK_AGAIN and not (self._looking and self._looking.is_alive()):
+                self._looked_at = time.monotonic()
+                self._looking = threading.Thread(target=self._look, daemon=True)
+                self._looking.start()
+            return self._known
+
+    def _look(self) -> None:
+        found = catalog.look(self._models, self._bundled)
+        with self._lock:
+            self._known, self._looked_at = found, time.monotonic()
+
+    def _published(self, domain: str) -> Published:
+        known = self._catalog()
+        if not isinstance(domain, str) or domain not in known.models:
+            raise ServingError(
+                f"No domain '{plain(domain)}'; there are: {', '.join(known.models)}." if known.models else known.status
+            )
+        return known.models[domain]
+
+    def _network(self, model: Published, chosen: EpochChoice) -> CycleGenerator:
+        """The model of an epoch: loaded once, however many ask for it meanwhile, and kept among the last used."""
+        key = (model.where, model.revisions[chosen.name])
+        with self._lock:
+            future = self._loaded.get(key)
+            mine = future is None
+            if future is None:
+                future = self._loaded[key] = Future()
+            self._loaded.move_to_end(key)
+            while len(self._loaded) > self._cache_models:
+                self._loaded.popitem(last=False)
+        if mine:
+            try:
+                with self._reading:
+                    offline = model.choice.origin == "cache"
+                    # The best as `main`, so that the cache knows which it is when the Hub is gone.
+                    name = None if chosen.best else chosen.name
+                    future.set_result(checkpoints.load(model.where, name, local_files_only=offline))
+            except BaseException as error:
+                with self._lock:  # so that the next one tries again
+                    if self._loaded.get(key) is future:
+                        del self._loaded[key]
+                future.set_exception(error)
+        try:
+            return future.result()
+        except (ModelError, OSError) as error:
+            name = model.choice.name
+            raise ServingError(f"{chosen.label} of {name} cannot be loaded ({told(error, model.where, name)}).") from None
+
+    def _translated(self, network: CycleGenerator, picture: Image.Image, direction: str) -> Image.Image:
+        try:
+            with self._forward:
+                return network.translate(picture, direction, "original").convert("RGB")
+        except images.ImageError as error:
+            raise ServingError(sentence(error)) from None
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            raise ServingError("This picture needs more memory than there is here: give a smaller one.") from None
+
+
+def _checked(direction: str) -> str:
+    if direction not in get_args(Direction):
+        raise ServingError(f"No direction '{plain(direction)}'; there are a_to_b and b_to_a.")
+    return direction

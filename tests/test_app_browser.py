@@ -1,0 +1,277 @@
+"""The page in Debian's chromium: what a person does with mouse, keyboard, camera and phone. Without chromium it is skipped.
+
+One browser and one page server for all of it; every request that the page makes is noted, and none may leave the machine.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from load import App, running_app, tiny_models
+from pictures import encoded
+from PIL import Image
+from training import ROOT
+
+pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: pip install playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="the browser tests need chromium: apt-get install chromium"),
+]
+
+OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+]  # fmt: skip
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+NO_CAMERA = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined})"
+SCROLL = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+NAME = "<img src=x onerror=alert(1)>.png"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    models = tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "monet": 0})
+    with running_app(tmp_path_factory.mktemp("app"), models) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+class Tab:
+    """An open page, with what it asked for and what it complained of."""
+
+    def __init__(self, browser: Any, app: App, viewport: dict[str, int] = WIDE, script: str = "", **options: Any) -> None:
+        self.context = browser.new_context(viewport=viewport, **options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.requests: list[str] = []
+        self.faults: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.faults.append(dialog.message), dialog.dismiss()))
+        if script:
+            self.page.add_init_script(script)
+        self.page.goto(app.url)
+        self.page.wait_for_selector("#slider img >> nth=1")
+        self.settle()
+
+    def __enter__(self) -> Tab:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.context.close()
+        if kind is None:
+            away = [url for url in self.requests if not re.match(r"(http://127\.0\.0\.1:\d+/|data:|blob:)", url)]
+            assert away == [] and self.faults == []
+
+    def sources(self) -> list[str]:
+        """The addresses of the two pictures of the slider; they hold a hash of the picture."""
+        return self.page.eval_on_selector_all("#slider img", "all => all.map((one) => one.src)")
+
+    def settle(self) -> None:
+        """Waits until nothing is being worked on."""
+        self.page.wait_for_timeout(150)  # what was just done reaches the server first
+        self.page.wait_for_function("() => !document.querySelector('.generating, .wrap.translucent:not(.hide), .progress-text')")
+
+    def changed(self, before: list[str]) -> list[str]:
+        """Waits for another translation than that of `before`, and returns the new addresses."""
+        self.page.wait_for_function(
+            "(old) => { const now = document.querySelectorAll('#slider img'); return now.length > 1 && ![...now].some("
+            "(one) => !one.complete) && [...now].map((one) => one.src).join() !== old }",
+            arg=",".join(before),
+        )
+        self.settle()
+        return self.sources()
+
+    def upload(self, path: Path) -> list[str]:
+        before = self.sources()
+        self.page.set_input_files("#photo input[type=file]", str(path))
+        return self.changed(before)
+
+    def view(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name, exact=True).first.click()
+        self.settle()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Any, app: App) -> Iterator[Tab]:
+    with Tab(browser, app, script=NO_CAMERA) as one:
+        yield one
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    path.write_bytes(encoded(1, (48, 40)))
+    return path
+
+
+# --- one tab, in this order
+
+
+def test_the_result_is_in_sight_and_no_camera_is_said(tab: Tab) -> None:
+    assert tab.page.title() == "CycleGAN Hub"
+    for name in ("#slider", "#epoch", "#save"):
+        box = tab.page.locator(name).bounding_box()
+        assert box["y"] + box["height"] <= WIDE["height"], name
+    width, visible = tab.page.evaluate(SCROLL)
+    assert width <= visible
+    assert tab.page.get_by_text("No camera was found").is_visible()
+    assert tab.page.locator("#photo button[aria-label='Capture from camera']").count() == 0
+    assert tab.page.get_by_text("This is an example").is_visible()
+    fonts = tab.page.evaluate("async () => (await document.fonts.ready, [...document.fonts].map((f) => f.family + f.status))")
+    assert any("Source Sans Pro" in font and "loaded" in font for font in fonts)
+
+
+def test_upload(tab: Tab, photo: Path) -> None:
+    before, after = tab.upload(photo)
+    assert before != after and tab.page.get_by_text("This is an example").count() == 0
+    assert tab.page.evaluate("document.querySelector('#slider img').naturalHeight") == 32
+
+
+def test_the_slider_follows_the_mouse(tab: Tab) -> None:
+    page = tab.page
+    clipped = "document.querySelector('#slider img.fixed').style.clipPath"
+    box, start = page.locator("#slider .content").bounding_box(), page.evaluate(clipped)
+    middle, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(middle, y)
+    page.mouse.down()
+    page.mouse.move(middle - 60, y, steps=5)
+    page.mouse.up()
+    assert page.evaluate(clipped) != start
+
+
+def test_epochs_by_keyboard(tab: Tab) -> None:
+    page, before = tab.page, tab.sources()
+    label = page.locator("#epoch label span").first
+    assert label.inner_text().startswith("Epoch 3")
+    page.locator("#epoch input[type=range]").focus()
+    page.keyboard.press("ArrowLeft")
+    second = tab.changed(before)
+    assert label.inner_text() == "Epoch 2" and second[0] == before[0]
+    page.keyboard.press("ArrowLeft")
+    assert tab.changed(second)[1] not in (before[1], second[1])
+    assert label.inner_text() == "Epoch 1"
+
+
+def test_the_other_direction(tab: Tab) -> None:
+    before = tab.sources()
+    tab.page.get_by_label("anime face → human face").check()
+    assert tab.changed(before)[1] != before[1]
+
+
+def test_every_view(tab: Tab, tmp_path: Path) -> None:
+    page = tab.page
+    tab.view("Pair")
+    assert page.get_by_alt_text("The picture before translation").first.is_visible()
+    assert page.get_by_alt_text("The translation").first.is_visible()
+    tab.view("And back")
+    assert page.get_by_alt_text("The way back").is_visible()
+    tab.view("All epochs")
+    page.wait_for_selector("#row img >> nth=2")
+    with page.expect_download() as png:
+        page.get_by_text("Save this row as PNG").click()
+    png.value.save_as(tmp_path / "row.png")
+    assert png.value.suggested_filename == "anime-b_to_a-epochs.png" and Image.open(tmp_path / "row.png").width > 96
+    with page.expect_download() as archive:
+        page.get_by_text("Save all as zip").first.click()
+    archive.value.save_as(tmp_path / "row.zip")
+    assert "epoch-002.png" in zipfile.ZipFile(tmp_path / "row.zip").namelist()
+    tab.view("Colours")
+    page.wait_for_selector("#histogram img")
+    tab.view("About")
+    assert page.locator("#card").get_by_text("Epoch 1").first.is_visible()
+    tab.view("Slider")
+    with page.expect_download() as single:
+        page.get_by_text("Save as PNG").click()
+    assert single.value.suggested_filename == "anime-b_to_a-epoch-001.png"
+
+
+def test_a_bad_file_is_a_message_without_markup_or_places(tab: Tab, tmp_path: Path, photo: Path) -> None:
+    bad = tmp_path / NAME
+    bad.write_bytes(b"<html><script>alert(1)</script></html>")
+    tab.page.get_by_label("Remove Image").or_(tab.page.get_by_label("Clear")).first.click()
+    tab.settle()
+    tab.page.set_input_files("#photo input[type=file]", str(bad))
+    toast = tab.page.get_by_test_id("toast-body")
+    toast.wait_for()
+    text = toast.inner_text()
+    assert "is not an image that can be read" in text and "/" not in text
+    assert toast.locator("img").count() == 0 and tab.page.locator("img[src$='/x']").count() == 0
+    tab.page.wait_for_function("() => !document.querySelector('#slider img')")  # the result of the one before
+    tab.page.get_by_label("Close").or_(tab.page.get_by_test_id("toast-close")).first.click()
+
+
+def test_one_model_after_another(tab: Tab) -> None:
+    page = tab.page
+    page.get_by_label("Remove Image").or_(page.get_by_label("Clear")).first.click()
+    before = tab.changed([])
+    page.get_by_label("Monet", exact=True).check()
+    tab.changed(before)
+    assert not page.locator("#epoch").is_visible() and page.get_by_label("Keep the original size").is_visible()
+    assert page.get_by_label("photo → Monet").is_checked() and page.get_by_text("the launch of a rocket").is_visible()
+
+
+def test_several_pictures(tab: Tab, tmp_path: Path, photo: Path) -> None:
+    page = tab.page
+    bad = tmp_path / NAME
+    bad.write_bytes(b"<html>")
+    page.get_by_role("tab", name="Several pictures").click()
+    page.set_input_files("#files input[type=file]", [str(photo), str(ROOT / "cyclegan_hub/free_images/coffee.jpg"), str(bad)])
+    page.get_by_text("photo.png").first.wait_for()
+    tab.settle()
+    page.get_by_role("button", name="Translate all").click()
+    page.wait_for_selector("#batch img >> nth=1")
+    notes = page.locator("#batch-notes")
+    notes.get_by_text("2 of 3 translated.").wait_for()
+    assert "is not an image" in notes.inner_text() and notes.locator("img").count() == 0
+    tab.settle()
+    with page.expect_download() as archive:
+        page.locator("#zip").click()
+    archive.value.save_as(tmp_path / "all.zip")
+    assert sorted(zipfile.ZipFile(tmp_path / "all.zip").namelist()) == ["coffee.png", "photo.png"]
+
+
+# --- other visitors
+
+
+def test_a_photo_by_the_camera(browser: Any, app: App) -> None:
+    with Tab(browser, app, permissions=["camera"]) as tab:
+        before = tab.sources()
+        assert tab.page.get_by_text("No camera was found").count() == 0
+        tab.page.get_by_label("Capture from camera").click()
+        tab.page.get_by_title("grant webcam access").click()
+        capture = tab.page.get_by_label("capture photo")
+        capture.wait_for()
+        tab.page.wait_for_function("() => document.querySelector('#photo video')?.videoWidth > 0")
+        capture.click()
+        assert tab.changed(before)[0] != before[0]
+
+
+def test_a_phone_in_the_dark(browser: Any, app: App, photo: Path) -> None:
+    with Tab(browser, app, PHONE, color_scheme="dark", has_touch=True, is_mobile=True) as tab:
+        tab.upload(photo)
+        width, visible = tab.page.evaluate(SCROLL)
+        assert visible == PHONE["width"] and width <= visible
+        assert tab.page.evaluate("document.body.classList.contains('dark')")
+        shade = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+        assert max(tab.page.evaluate(shade)) < 60
+        before = tab.sources()
+        box = tab.page.locator("#epoch input[type=range]").bounding_box()
+        tab.page.locator("#epoch input[type=range]").click(position={"x": box["width"] / 2, "y": box["height"] / 2})
+        assert tab.changed(before)[0] == before[0]
+        assert tab.page.locator("#epoch label span").first.inner_text() == "Epoch 2"

@@ -1,0 +1,259 @@
+"""catalog.py: models of folders, and (in a process of its own, against the local Hub) of users and repositories."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+from local_hub import Checks, Server, User
+from test_checkpoints import commit, fault, impatient
+from tiny_models import folder, measured, model
+
+from cyclegan_hub import serving
+from cyclegan_hub.catalog import kind_of, look
+from cyclegan_hub.choices import ServingError, plain, told
+from cyclegan_hub.serving import Studio
+
+check, gone = Checks(), Checks()  # with the server, and after it went away
+api = HfApi()
+NOWHERE = Path("none")
+
+
+# --- folders
+
+
+def test_a_folder_of_domains(tmp_path: Path) -> None:
+    folder(tmp_path / "zebra", domain="", labels=("horse", "zebra"), image_size=64)
+    folder(tmp_path / "monet", 5, domain="monet", labels=("photo", "Monet"))
+    folder(tmp_path / "smile", 5, 10, 15, metrics=measured(10, 5, 10, 15))
+    (tmp_path / "notes").mkdir()
+    folder(tmp_path / ".half.tmp", 5)
+    found = look(None, tmp_path)
+    assert list(found.models) == ["smile", "monet", "zebra"]
+    assert found.status == "Serving the models that are bundled with this page."
+    smile, monet, zebra = (found.models[name] for name in found.models)
+    assert [(e.name, e.number, e.label, e.best) for e in smile.epochs] == [
+        ("epoch-005", 5, "Epoch 5", False), ("epoch-010", 10, "Epoch 10 · best", True), ("epoch-015", 15, "Epoch 15", False)
+    ]  # fmt: skip
+    assert [epoch.label for epoch in monet.epochs] == ["Epoch 5"] and zebra.epochs[0].label == "The published model"
+    assert (smile.choice.faces, monet.choice.faces, zebra.choice.faces) == (True, False, False)
+    assert (smile.choice.original_size, monet.choice.original_size, zebra.choice.original_size) == (False, True, True)
+    assert smile.choice.arrow("a_to_b") == "not smiling → smiling" and smile.choice.arrow("b_to_a") == "smiling → not smiling"
+    assert zebra.choice.labels == ("horse", "zebra") and zebra.choice.image_size == 64 and zebra.choice.title == "Zebra"
+    assert "non-commercial" in smile.choice.licence and zebra.choice.licence.startswith("not stated")
+    assert smile.choice.origin == "bundled" and look(str(tmp_path), NOWHERE).models["smile"].choice.origin == "folder"
+
+
+def test_a_run_and_a_single_model(tmp_path: Path) -> None:
+    run = folder(tmp_path / "runs" / "first", 5, 10)
+    found = look(str(run), NOWHERE)
+    assert list(found.models) == ["smile"] and [e.label for e in found.models["smile"].epochs] == ["Epoch 5", "Epoch 10 · last"]
+    assert found.status == "Serving the models of the folder first."
+    found = look(str(run / "epochs" / "epoch-005"), NOWHERE)
+    assert [(e.name, e.number, e.label) for e in found.models["smile"].epochs] == [("main", None, "Epoch 5")]
+
+
+@pytest.mark.parametrize(("domain", "name"), [("../../x y", "x-y"), ("<b>", "b"), ("..", "model"), ("", "run")])
+def test_a_name_is_safe_in_a_path(tmp_path: Path, domain: str, name: str) -> None:
+    assert list(look(str(folder(tmp_path / "run", 5, domain=domain)), NOWHERE).models) == [name]
+
+
+@pytest.mark.parametrize("empty", ["none", "notes"])
+def test_no_models(tmp_path: Path, empty: str) -> None:
+    (tmp_path / "notes").mkdir()
+    found = look(None, tmp_path / empty)
+    assert found.models == {} and "set CYCLEGAN_HUB_MODELS to" in found.status
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("metrics.json", '{"best": "epoch-099", "epochs": {}}', "metrics.json calls 'epoch-099' the best"),
+        ("epochs/epoch-005/config.json", "{", "config.json is damaged: publish the model again"),
+        ("epochs/epoch-005/config.json", '{"labels": ["a"], "image_size": 32}', "config.json has no two labels"),
+        ("epochs/epoch-005/config.json", '{"labels": ["a", "b"], "image_size": 10000000}', "no image_size up to 4096"),
+        ("recipe.json", "[]", "recipe.json is damaged"),
+    ],
+)
+def test_a_damaged_model_is_named_and_the_others_serve(tmp_path: Path, file: str, text: str, told: str) -> None:
+    folder(tmp_path / "monet", domain="monet", labels=("photo", "Monet"))
+    (folder(tmp_path / "smile", 5) / file).write_text(text)
+    found = look(None, tmp_path)
+    assert list(found.models) == ["monet"]
+    assert " smile cannot be used (" in found.status
+    assert told in found.status and str(tmp_path) not in found.status
+
+
+def test_a_model_of_another_class_is_none_of_the_page(tmp_path: Path) -> None:
+    folder(tmp_path / "smile")
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text('{"model": "SideEncoder"}')
+    (tmp_path / "encoder" / "metrics.json").write_text('{"accuracy": 1}')
+    found = look(None, tmp_path)
+    assert list(found.models) == ["smile"] and found.status == "Serving the models that are bundled with this page."
+    (tmp_path / "anime").mkdir()
+    (tmp_path / "anime" / "config.json").write_text("{")
+    assert "anime cannot be used (config.json is damaged" in look(None, tmp_path).status
+
+
+def test_a_replaced_model_is_another_revision(tmp_path: Path) -> None:
+    folder(tmp_path / "smile", 5)
+    before = look(None, tmp_path).models["smile"].revisions
+    assert look(None, tmp_path).models["smile"].revisions == before
+    weights = tmp_path / "smile" / "epochs" / "epoch-005" / "model.safetensors"
+    weights.with_suffix(".new").write_bytes(weights.read_bytes())
+    weights.with_suffix(".new").rename(weights)
+    assert look(None, tmp_path).models["smile"].revisions != before
+
+
+def test_what_models_may_be(tmp_path: Path) -> None:
+    (tmp_path / "user").mkdir()
+    assert [kind_of(text) for text in (None, "", str(tmp_path), "user", "user/repo")] == [
+        "bundled", "bundled", "folder", "user", "repository"
+    ]  # fmt: skip
+    for text in ("./nowhere", "/nowhere/at/all", "a/b/c", "user/", "http://x", "x" * 5000):
+        with pytest.raises(ServingError, match="give one, a user of the Hub, or user/repository"):
+            kind_of(text)
+
+
+def test_texts_are_made_safe() -> None:
+    assert plain("<b>\x00a\n\u202e b</b>") == "\u2039b\u203a a b\u2039/b\u203a" and len(plain("x" * 500)) == 60
+    error = OSError("[Errno 13] Permission denied: '/srv/secret/x/config.json' and C:\\Users\\me\\x.json")
+    assert told(error, "/srv/secret/x", "smile") == "[Errno 13] Permission denied: 'smile/config.json' and …"
+    assert told(OSError("no '/home/me/a b'"), "user/x", "user/x") == "no '… b'"
+    assert told(ValueError("user/x@epoch-005: nothing"), "user/x", "x") == "x@epoch-005: nothing"
+
+
+# --- the Hub
+
+
+def repository(name: str, *epochs: int, **changes: object) -> None:
+    api.create_repo(name)
+    for epoch in epochs:
+        commit(name, model(epoch, **changes), f"epoch-{epoch:03d}")
+
+
+def upload(name: str, file: str, data: bytes) -> None:
+    api.upload_file(path_or_fileobj=data, path_in_repo=file, repo_id=name)
+
+
+def again(studio: Studio) -> Studio:
+    """Has it look again, as a minute later."""
+    studio._looked_at -= serving.LOOK_AGAIN
+    studio.domains()
+    assert studio._looking
+    studio._looking.join()
+    return studio
+
+
+@check
+def a_user_and_what_is_bundled(tmp: Path) -> None:
+    folder(tmp / "bundled" / "smile", 1)
+    folder(tmp / "bundled" / "anime", 1)
+    repository("user/cyclegan-smile", 5, 10)
+    repository("user/monet", 5, domain="monet", labels=("photo", "Monet"))
+    studio = Studio("user", tmp / "bundled")
+    assert [(d.name, d.origin, d.source) for d in studio.domains()] == [
+        ("smile", "Hub", "user/cyclegan-smile"), ("anime", "bundled", "anime"), ("monet", "Hub", "user/monet")
+    ]  # fmt: skip
+    assert studio.status() == "Serving smile, monet of user from the Hub; bundled with this page: anime."
+    assert [epoch.label for epoch in studio.epochs("smile")] == ["Epoch 5", "Epoch 10 · last"]
+    assert "[The model's card on the Hub](http://127.0.0.1" in studio.card("smile")
+    assert "/user/cyclegan-smile/tree/epoch-005)" in studio.card("smile", 5)
+    assert {d.origin for d in Studio("org", tmp / "bundled").domains()} == {"bundled"}
+    assert Studio("org", tmp / "bundled").status() == "org has no models on the Hub; bundled with this page: smile, anime."
+
+
+@check
+def a_hub_that_is_down_and_comes_back(tmp: Path) -> None:
+    folder(tmp / "bundled" / "smile", 1)
+    repository("down/cyclegan-monet", 5, 10, domain="monet", labels=("photo", "Monet"))
+    with fault("/api/models/.*/refs", status=503):
+        studio = Studio("down", tmp / "bundled")
+        assert studio.status() == "The Hub does not answer; bundled with this page: smile."
+        assert studio.translate(png(), "smile").after.size == (32, 32)
+        assert [d.name for d in studio.domains()] == ["smile"]  # a minute is not over: not asked again
+    assert [d.name for d in again(studio).domains()] == ["smile", "monet"]
+    studio.translate(png(), "monet", epoch=5)
+    with fault("/(api/models/)?down/.*", status=503):
+        assert [e.number for e in again(studio).epochs("monet")] == [5]
+        assert studio.domains()[1].origin == "cache" and "from its cache; bundled" in studio.status()
+        assert studio.translate(png(), "monet", epoch=5).after.size == (32, 32)
+        assert Studio("down", tmp / "bundled").translate(png(), "monet", epoch=5).after.size == (32, 32)
+    upload("down/cyclegan-monet", "metrics.json", b'{"best": "epoch-010", "epochs": {"epoch-010": {"a_to_b": {"kid": 0.5}}}}')
+    assert [e.label for e in again(studio).epochs("monet")] == ["Epoch 5", "Epoch 10 · best"]
+    assert "| kid | 0.5 |" in studio.card("monet")
+
+
+@check
+def a_repository_of_ones_own(tmp: Path) -> None:
+    folder(tmp / "bundled" / "smile", 1)
+    repository("user/zebras", 5, domain="", labels=("horse", "zebra"))
+    studio = Studio("user/zebras", tmp / "bundled")
+    assert [(d.name, d.labels) for d in studio.domains()] == [("zebras", ("horse", "zebra"))]
+    assert studio.status() == "Serving zebras of user/zebras from the Hub."
+    status = Studio("user/nowhere", tmp / "bundled").status()
+    assert (
+        status
+        == "user/nowhere has no models on the Hub; bundled with this page: smile. user/nowhere is not on the Hub, or private."
+    )
+    api.create_repo("user/empty")
+    assert "user/empty cannot be used (user/empty: no config.json there)." in Studio("user/empty", tmp).status()
+    with fault("/api/models/user/zebras/refs", status=403):
+        assert "user/zebras cannot be used (the Hub says 403)." in Studio("user/zebras", tmp).status()
+
+
+@check
+def an_epoch_that_cannot_be_fetched(tmp: Path) -> None:
+    repository("user/late", 5, 10)
+    studio = Studio("user/late", tmp)
+    with fault("/user/late/resolve/.*", status=503), pytest.raises(ServingError) as caught:
+        studio.translate(png(), "smile", epoch=5)
+    assert str(caught.value).startswith("Epoch 5 of smile cannot be loaded (smile@epoch-005: ") and str(tmp) not in str(
+        caught.value
+    )
+    assert studio.translate(png(), "smile", epoch=5).epoch.number == 5  # as soon as the Hub is well
+
+
+@check
+def something_to_be_remembered(tmp: Path) -> None:
+    repository("user/cyclegan-anime", 5, 10, domain="anime", labels=("human face", "anime face"))
+    Studio("user", tmp).translate(png(), "anime")
+
+
+@gone
+def a_hub_that_is_gone(tmp: Path) -> None:
+    folder(tmp / "bundled" / "smile", 1)
+    studio = Studio("user", tmp / "bundled")
+    assert [(d.name, d.origin) for d in studio.domains() if d.name in ("smile", "anime")][-1] == ("anime", "cache")
+    assert studio.status().startswith("The Hub does not answer: serving ") and studio.translate(png(), "anime").epoch.best
+    assert "nothing of it is in the cache" in Studio("user/none", tmp / "none").status()
+
+
+def png() -> bytes:
+    from pictures import encoded
+
+    return encoded(0, (32, 32))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What went wrong in each check, "" if nothing did."""
+    tmp = tmp_path_factory.mktemp("hub")
+    with Server(tmp / "hub", tokens={"hf_local": User("user", orgs=("org", "down"))}) as server:
+        found = check.run(__file__, server, tmp)
+    shutil.copytree(tmp / "home", tmp / "gone" / "home", symlinks=True)
+    return found | gone.run(__file__, server, tmp / "gone")
+
+
+@pytest.mark.parametrize("name", [*check.functions, *gone.functions])
+def test_on_the_hub(results: dict[str, str], name: str) -> None:
+    assert not results[name], results[name]
+
+
+if __name__ == "__main__":
+    impatient()
+    (gone if "gone" in Path(sys.argv[1]).parts else check).report()

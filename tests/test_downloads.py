@@ -1,0 +1,71 @@
+"""downloads.py: rows, zips that are whole or not there, and names that are safe and unique."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from pictures import picture
+from PIL import Image
+
+from cyclegan_hub import images
+from cyclegan_hub.choices import ServingError
+from cyclegan_hub.downloads import CELL, base_name, open_zip, row, zip_names
+
+
+@pytest.mark.parametrize(("size", "shown"), [((32, 48), (64, 96)), ((200, 100), (200, 100)), ((2000, 1000), (CELL, CELL // 2))])
+def test_a_row_shows_small_and_large_pictures(size: tuple[int, int], shown: tuple[int, int]) -> None:
+    made = row([("Before", Image.new("RGB", size, "red")), ("Epoch 5\nbest", Image.new("RGB", size, "blue"))])
+    red = [x for x in range(made.width) if made.getpixel((x, made.height - 10)) == (255, 0, 0)]
+    high = [y for y in range(made.height) if made.getpixel((made.width - 10, y)) == (0, 0, 255)]
+    assert (len(red), len(high)) == shown
+    with pytest.raises(ServingError, match="translate a picture first"):
+        row([])
+
+
+def test_a_zip_holds_the_pictures_exactly(tmp_path: Path) -> None:
+    paths = []
+    for _ in range(2):
+        with open_zip(tmp_path, "x.zip") as (path, add):
+            for seed in range(3):
+                add(f"{seed}.png", picture(seed))
+            assert not path.exists()
+        paths.append(path)
+    assert paths[0] != paths[1] and paths[0].read_bytes() == paths[1].read_bytes()
+    assert [p.name for p in path.parent.iterdir()] == ["x.zip"]
+    with zipfile.ZipFile(path) as file:
+        assert file.testzip() is None and file.namelist() == ["0.png", "1.png", "2.png"]
+        assert all(images.decode(file.read(f"{seed}.png")) == picture(seed) for seed in range(3))
+
+
+def test_nothing_stays_of_a_zip_that_was_given_up(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), open_zip(tmp_path, "x.zip") as (_, add):
+        add("0.png", picture(0))
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ServingError) as caught, open_zip(tmp_path / "none", "x.zip"):
+        pass
+    assert str(caught.value) == "The results could not be stored here (No such file or directory)."
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(ServingError, match="No space left"), open_zip(tmp_path, "x.zip") as (_, add):
+        add("0.png", picture(0))
+        raise OSError(28, os.strerror(28), str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_in_a_zip() -> None:
+    given = [
+        Path("/tmp/a/photo.jpg"), Path("/tmp/b/photo.jpg"), "photo.JPG", "../../etc/passwd", "C:\\pictures\\photo.png",
+        "<img src=x>.png", "..", "con?.gif", "x" * 300 + ".png", "b\x00\n.png", "",
+    ]  # fmt: skip
+    names = zip_names(given)
+    assert len({name.casefold() for name in names}) == len(given)
+    assert all(name.endswith(".png") and not set(name) & set("/\\<>?\x00\n") and len(name) < 255 for name in names)
+    assert zip_names(["a.jpg", "b.png"]) == ["a.png", "b.png"] and base_name("C:\\x\\y.png") == "y.png"

@@ -1,0 +1,73 @@
+"""panel.py: the metrics of the chosen epoch beside their baselines, and no markup from any file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_models import folder, measured
+
+from cyclegan_hub.catalog import look
+from cyclegan_hub.choices import Published
+from cyclegan_hub.panel import escaped, render
+
+EVIL = "<script>alert(1)</script>[x](javascript:alert(1)) | **b** `c` $d$ &lt;"
+
+
+def one(path: Path) -> Published:
+    (model,) = look(str(path), path / "none").models.values()
+    return model
+
+
+def test_metrics_of_the_chosen_epoch_beside_the_baselines(tmp_path: Path) -> None:
+    floor = {d: {"kid[encoder]": 0.5, "n": 100} for d in ("a_to_b", "b_to_a")}
+    metrics = measured(10, 5, 10, baselines={"untranslated": {"a_to_b": {"kid[encoder]": 0.75}}, "floor": floor})
+    model = one(folder(tmp_path / "smile", 5, 10, metrics=metrics))
+    text = render(model, model.epochs[0])
+    assert "**Epoch 5**, of the published epochs 5, 10. Source: smile (folder)." in text
+    there, back = text.split("smiling → not smiling:")
+    assert "- extractor: SideEncoder\n- rule: lowest KID" in there and "not smiling → smiling:" in there
+    assert "| metric | Epoch 5 | untranslated | floor |" in there
+    assert "| kid\\[encoder\\] | 0.05 | 0.75 | 0.5 |" in there and "| n | 200 |  | 100 |" in there
+    assert "| kid\\[encoder\\] | 0.05 |  | 0.5 |" in back
+    assert "| metric | Epoch 10 · best |" in render(model, model.epochs[1])
+    assert "#### Limits" in text and "CelebA may be used for non-commercial research only" in text
+
+
+@pytest.mark.parametrize("metrics", [None, measured(5, 5)], ids=["none", "of-another-epoch"])
+def test_without_metrics(tmp_path: Path, metrics: dict | None) -> None:
+    model = one(folder(tmp_path / "smile", 5, 10, metrics=metrics))
+    assert "This epoch was not evaluated" in render(model, model.epochs[1])
+
+
+def test_a_single_model_shows_the_best(tmp_path: Path) -> None:
+    model = one(folder(tmp_path / "smile", metrics=measured(10, 5, 10)))
+    assert "| kid\\[encoder\\] | 0.1 |" in render(model, model.epochs[0])
+
+
+def test_what_is_no_number_is_left_out(tmp_path: Path) -> None:
+    metrics = measured(5, 5, baselines={"floor": {"a_to_b": "none"}, "odd": 3})
+    metrics["epochs"]["epoch-005"]["a_to_b"] |= {"mifid": None, "copies": True, "note": "x", "psnr": float("inf")}
+    model = one(folder(tmp_path / "smile", 5, metrics=metrics))
+    text = render(model, model.epochs[0])
+    assert "mifid" not in text and "copies" not in text and "note" not in text and "| psnr | inf |" in text
+
+
+def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
+    metrics = measured(5, 5, rule=EVIL, extractor=EVIL, baselines={EVIL: {"a_to_b": {EVIL: 1}}})
+    metrics["epochs"]["epoch-005"]["a_to_b"][EVIL] = 2
+    path = folder(tmp_path / EVIL.replace("/", "_"), 5, metrics=metrics, labels=(EVIL, "b"), domain=EVIL)
+    (path / "recipe.json").write_text(json.dumps({"data": {"a": EVIL, "b": [EVIL]}}))
+    text = render(one(path), one(path).epochs[0])
+    assert "script" in text and "Whoever trained this model on their own images" in text
+    assert "<" not in text and "](" not in text and "javascript:" in text
+    rows = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
+    assert rows and {row.count("|") for row in rows} <= {4, 3}
+    assert escaped(EVIL) not in (EVIL, "") and "**b**" not in text and "`c`" not in text and "&amp;lt;" in text
+
+
+def test_data_as_the_run_recorded_it(tmp_path: Path) -> None:
+    path = folder(tmp_path / "smile", 5)
+    (path / "recipe.json").write_text(json.dumps({"data": {"a": "Parquet x/trainA.parquet", "b": "hf:u/d?split=b"}}))
+    assert "- not smiling: Parquet x/trainA.parquet\n- smiling: hf:u/d?split=b" in render(one(path), one(path).epochs[0])

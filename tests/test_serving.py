@@ -1,0 +1,327 @@
+"""serving.py: the Studio on tiny models, by itself and with many threads at once."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pictures import encoded, picture
+from PIL import Image
+from test_images import hostile
+from tiny_models import folder, measured, model
+
+from cyclegan_hub import CycleGenerator, checkpoints, images, serving
+from cyclegan_hub.serving import ServingError, Studio
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """monet with epochs 5, 10 (the best) and 100; smile with one model; zebra, in grey."""
+    path = tmp_path_factory.mktemp("models")
+    folder(path / "monet", 5, 10, 100, metrics=measured(10, 5, 10, 100), domain="monet", labels=("photo", "Monet"))
+    folder(path / "smile")
+    folder(path / "zebra", domain="", labels=("horse", "zebra"), channels=1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def studio(models: Path) -> Studio:
+    return Studio(str(models))
+
+
+def refusal(action: Any, *arguments: Any, **options: Any) -> str:
+    """What a reader is told: one sentence, without a directory and HTML."""
+    with pytest.raises(ServingError) as caught:
+        action(*arguments, **options)
+    message = str(caught.value)
+    assert message.endswith(".") and "\n" not in message and "<" not in message and "/tmp" not in message
+    return message
+
+
+# --- one picture
+
+
+@pytest.mark.parametrize(
+    ("epoch", "number"), [(None, 10), ("main", 10), ("", 10), (5, 5), (5.0, 5), ("5", 5), ("epoch-005", 5), (100, 100)]
+)
+def test_translations_are_those_of_the_model(studio: Studio, epoch: Any, number: int) -> None:
+    source, own = picture(0, (40, 50)), model(number, domain="monet", labels=("photo", "Monet"))
+    result = studio.translate(source, "monet", "b_to_a", epoch)
+    assert result.epoch.number == number and result.back is None and result.notes == ()
+    assert result.before == images.resize_short(source, 32) and result.after.size == (32, 40)
+    assert result.after == own.translate(source, "b_to_a") != own.translate(source, "a_to_b")
+
+
+def test_there_and_back(studio: Studio) -> None:
+    source = picture(0, (32, 32))
+    for direction in ("a_to_b", "b_to_a"):
+        result = studio.cycle(encoded(0, (32, 32)), "monet", direction, 5)
+        assert result.back == model(5).cycle(source, direction) and result.after == model(5).translate(source, direction)
+
+
+def test_original_size(studio: Studio, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(encoded(0, (61, 45)))
+    result = studio.translate(str(path), "monet", resolution="original")
+    assert result.before == picture(0, (61, 45)) and result.after == model(10).translate(path, resolution="original")
+    assert refusal(studio.translate, path, "smile", resolution="original").startswith("Smile translates at its own size only")
+
+
+def test_one_pixel(studio: Studio) -> None:
+    for resolution in (None, "original"):
+        result = studio.translate(Image.new("RGB", (1, 1)), "monet", resolution=resolution)
+        assert result.before.size == result.after.size == ((32, 32) if resolution is None else (1, 1))
+
+
+def test_a_grey_model(studio: Studio) -> None:
+    result = studio.translate(picture(0, (32, 32)), "zebra")
+    assert result.notes == ("This model sees and makes grey pictures only.",)
+    assert result.before.mode == result.after.mode == "RGB" and result.before == picture(0, (32, 32)).convert("L").convert("RGB")
+    assert result.after == model(None, channels=1).translate(picture(0, (32, 32))).convert("RGB")
+
+
+def test_what_is_not_there(studio: Studio) -> None:
+    image = picture(0)
+    assert refusal(studio.translate, image, "<b>") == "No domain '\u2039b\u203a'; there are: smile, monet, zebra."
+    assert refusal(studio.epochs, ["monet"]).startswith("No domain '['monet']'")
+    for action in (studio.epochs, studio.card):
+        assert refusal(action, "nowhere") == "No domain 'nowhere'; there are: smile, monet, zebra."
+    assert refusal(studio.translate, image, "monet", "up") == "No direction 'up'; there are a_to_b and b_to_a."
+    for epoch in (15, "epoch-5", True, 5.5, "9" * 5000, [5], "../x"):
+        message = refusal(studio.card, "monet", epoch)
+        assert message.startswith("Monet has no epoch '") and message.endswith("there are: 5, 10, 100.")
+    assert refusal(studio.translate, image, "smile", "a_to_b", 5) == (
+        "Smile has no epoch '5'; it has only one: leave the epoch out."
+    )
+
+
+def test_files_that_are_no_pictures_leave_it_up(studio: Studio, tmp_path: Path) -> None:
+    for name, data in hostile().items():
+        (tmp_path / name).write_bytes(data)
+        assert refusal(studio.translate, tmp_path / name, "monet").startswith(f"'{name}' ")
+    assert refusal(studio.translate, None, "monet") == "There is no picture yet: give one first."
+    assert studio.translate(picture(0), "monet").after.size == (32, 32)
+
+
+def test_a_model_whose_numbers_are_broken(tmp_path: Path) -> None:
+    broken = model(5)
+    with torch.no_grad():
+        next(broken.a_to_b.parameters()).fill_(torch.nan)
+    broken.save_pretrained(tmp_path / "smile")
+    assert refusal(Studio(None, tmp_path).translate, picture(0), "smile").startswith("The image holds NaN: its generator")
+
+
+def test_a_picture_that_does_not_fit_the_memory(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def translate(*_: Any) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+
+    monkeypatch.setattr(CycleGenerator, "translate", translate)
+    assert refusal(studio.translate, picture(0), "monet") == (
+        "This picture needs more memory than there is here: give a smaller one."
+    )
+
+
+# --- every epoch
+
+
+def test_every_epoch_in_a_row_and_in_a_zip(studio: Studio, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    source = picture(0, (32, 32))
+    pictures = studio.every_epoch(source, "monet", "b_to_a", progress=lambda *x: seen.append(x))
+    assert seen == [(1, 3), (2, 3), (3, 3)] and [epoch.label for epoch, _ in pictures] == [
+        "Epoch 5",
+        "Epoch 10 · best",
+        "Epoch 100",
+    ]
+    assert [image for _, image in pictures] == [model(n).translate(source, "b_to_a") for n in (5, 10, 100)]
+    row = studio.row(pictures, source)
+    assert row.width > studio.row(pictures).width > 3 * 128
+    path = studio.row_zip(pictures, tmp_path, source)
+    with zipfile.ZipFile(path) as file:
+        found = {name: images.decode(file.read(name)) for name in file.namelist()}
+    expected = {"row": row, "before": source} | {epoch.name: image for epoch, image in pictures}
+    assert found == {f"{name}.png": image for name, image in expected.items()}
+    assert path.name == "epochs.zip" and path.is_relative_to(tmp_path)
+
+
+def test_colour_histograms(studio: Studio) -> None:
+    red, blue = Image.new("RGB", (9, 9), (200, 0, 0)), Image.new("RGB", (9, 9), (0, 0, 200))
+    drawn = studio.histogram(red, blue)
+    assert drawn.mode == "RGB" and drawn.tobytes() == studio.histogram(red, blue).tobytes()
+    other = np.asarray(studio.histogram(red, red)) != np.asarray(drawn)
+    assert not other[: drawn.height // 2].any() and other[drawn.height // 2 :].any()
+
+
+# --- several files
+
+
+def test_a_batch_delivers_what_it_can(studio: Studio, tmp_path: Path) -> None:
+    given, out = tmp_path / "in", tmp_path / "out"
+    out.mkdir()
+    for name in ("a/photo.jpg", "b/photo.jpg", "b/<img src=x onerror=alert(1)>.png", "b/page.png", "b/strip.png"):
+        (given / name).parent.mkdir(parents=True, exist_ok=True)
+    (given / "a/photo.jpg").write_bytes(encoded(1, (40, 32)))
+    (given / "b/photo.jpg").write_bytes(encoded(2, (32, 32), "JPEG"))
+    (given / "b/<img src=x onerror=alert(1)>.png").write_bytes(b"<html>")
+    (given / "b/strip.png").write_bytes(encoded(3, (500, 3)))
+    files = [*sorted(given.glob("*/*.*")), given / "gone.png"]
+    seen: list[tuple[int, int]] = []
+    batch = studio.translate_batch(files, "monet", epoch=5, folder=out, progress=lambda *x: seen.append(x))
+    assert seen == [(n, 5) for n in range(1, 6)] and batch.done == 2 and batch.zip and batch.zip.name == "a_to_b.zip"
+    with zipfile.ZipFile(batch.zip) as file:
+        found = {name: images.decode(file.read(name)) for name in file.namelist()}
+    assert found == {"photo.png": model(5).translate(files[0]), "2 photo.png": model(5).translate(given / "b/photo.jpg")}
+    assert [name for name, _ in batch.pictures] == list(found)
+    assert len(batch.errors) == 3 and not any("<" in line or str(tmp_path) in line or "\n" in line for line in batch.errors)
+    assert [line.split(": ")[0] for line in batch.errors] == [
+        "\u2039img src=x onerror=alert(1)\u203a.png",
+        "strip.png",
+        "gone.png",
+    ]
+
+
+def test_a_batch_without_any_result(studio: Studio, tmp_path: Path) -> None:
+    batch = studio.translate_batch([tmp_path / "none.png"], "monet", folder=tmp_path)
+    assert (batch.zip, batch.done, batch.pictures, len(batch.errors)) == (None, 0, [], 1) and list(tmp_path.iterdir()) == []
+
+
+def test_batches_are_bounded(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(encoded(0, (2000, 700)))
+    assert refusal(studio.translate_batch, [], "monet", folder=tmp_path) == "0 files: give between 1 and 200 at a time."
+    assert "201 files" in refusal(studio.translate_batch, [path] * 201, "monet", folder=tmp_path)
+    monkeypatch.setattr(serving, "GALLERY", 2)
+    batch = studio.translate_batch([path] * 3, "zebra", folder=tmp_path)
+    assert batch.done == 3 and [name for name, _ in batch.pictures] == ["x.png", "2 x.png"]
+    assert refusal(studio.translate_batch, [path], "monet", "up", folder=tmp_path).startswith("No direction 'up'")
+    assert refusal(studio.translate_batch, [path], "monet", folder=tmp_path / "none").startswith(
+        "The results could not be stored"
+    )
+
+
+def test_a_batch_that_is_called_off_leaves_nothing(studio: Studio, tmp_path: Path) -> None:
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "x.png").write_bytes(encoded(0))
+    with pytest.raises(KeyboardInterrupt):
+        studio.translate_batch([tmp_path / "x.png"] * 2, "monet", folder=tmp_path, progress=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+# --- many at once
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The name of every model that is loaded, as it is loaded."""
+    original, names = checkpoints.load, []
+
+    def load(source: str, epoch: str | None = None, **options: Any) -> CycleGenerator:
+        names.append(f"{Path(source).name} {epoch}")
+        return original(source, epoch, **options)
+
+    monkeypatch.setattr(serving.checkpoints, "load", load)
+    return names
+
+
+def test_thirty_threads_load_once_and_translate_one_at_a_time(
+    models: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, inside, most = CycleGenerator.translate, threading.Semaphore(1), []
+
+    def translate(*arguments: Any) -> Any:
+        most.append(inside.acquire(blocking=False))
+        try:
+            return original(*arguments)
+        finally:
+            inside.release()
+
+    monkeypatch.setattr(CycleGenerator, "translate", translate)
+    studio = Studio(str(models))
+    start = threading.Barrier(30)
+
+    def ask(i: int) -> Image.Image:
+        start.wait()
+        return studio.translate(picture(i % 3), "monet", epoch=(5, 10)[i % 2]).after
+
+    with ThreadPoolExecutor(30) as pool:
+        results = list(pool.map(ask, range(30)))
+    assert sorted(loads) == ["monet None", "monet epoch-005"] and most == [True] * 30
+    assert all(results[i] == results[i % 6] for i in range(30)) and len({x.tobytes() for x in results}) == 6
+
+
+def test_the_last_used_models_are_kept(models: Path, loads: list[str]) -> None:
+    studio = Studio(str(models), cache_models=2)
+    for epoch in (5, 10, 5, 100, 5, 10):
+        studio.translate(picture(0), "monet", epoch=epoch)
+    assert loads == ["monet epoch-005", "monet None", "monet epoch-100", "monet None"] and len(studio._loaded) == 2
+
+
+def test_a_load_that_failed_is_tried_again(models: Path, tmp_path: Path) -> None:
+    path = tmp_path / "monet"
+    shutil.copytree(models / "monet", path)
+    studio = Studio(str(tmp_path))
+    weights = path / "epochs" / "epoch-005" / "model.safetensors"
+    data = weights.read_bytes()
+    weights.write_bytes(data[:100])
+    message = refusal(studio.translate, picture(0), "monet", epoch=5)
+    assert message.startswith("Epoch 5 of monet cannot be loaded (monet") and "model.safetensors cannot be read" in message
+    weights.write_bytes(data)
+    assert studio.translate(picture(0), "monet", epoch=5).after == model(5).translate(picture(0))
+
+
+def test_new_epochs_appear(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = Studio(str(folder(tmp_path / "smile", 5)))
+    folder(tmp_path / "smile", 10)
+    assert [epoch.number for epoch in studio.epochs("smile")] == [5] and studio._looking is None
+    monkeypatch.setattr(serving, "LOOK_AGAIN", 0)
+    studio.domains()
+    assert studio._looking
+    studio._looking.join()
+    assert [epoch.number for epoch in studio.epochs("smile")] == [5, 10]
+
+
+# --- what is around it
+
+
+def test_no_models(tmp_path: Path) -> None:
+    studio = Studio(None, tmp_path)
+    assert studio.domains() == [] and refusal(studio.translate, picture(0), "smile") == studio.status()
+    assert studio.status().startswith("There are no models yet. Train one")
+
+
+def test_models_that_are_nothing() -> None:
+    with pytest.raises(ServingError, match="no such folder"):
+        Studio("./nowhere")
+
+
+def test_cards(studio: Studio) -> None:
+    assert "| metric | Epoch 10 · best |" in studio.card("monet") and "| metric | Epoch 5 |" in studio.card("monet", 5)
+
+
+def test_bundled_models_need_no_network_and_little_import(models: Path) -> None:
+    """In a process where every connection is an error: what is bundled serves, without the libraries of training."""
+    code = f"""
+import socket, sys
+def refuse(*_): raise AssertionError("a connection was opened")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+from pathlib import Path
+from PIL import Image
+from cyclegan_hub.serving import Studio
+studio = Studio(None, Path({str(models)!r}))
+studio.cycle(Image.new("RGB", (9, 9)), "monet"), studio.card("monet"), studio.status(), studio.epochs("smile")
+unwanted = "gradio accelerate datasets diffusers kornia matplotlib pyarrow scipy torchmetrics".split()
+print([name for name in unwanted if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
