@@ -24,7 +24,7 @@ import gradio as gr
 
 from cyclegan_hub import images
 from cyclegan_hub.page.api import Endpoints
-from cyclegan_hub.page.parts import Files, Photo, answered, head, private_folder, said, saved, steps, text, theme
+from cyclegan_hub.page.parts import HAS_CAMERA, Files, Photo, answered, head, private_folder, said, saved, steps, text, theme
 from cyclegan_hub.serving import DomainChoice, ServingError, Studio
 
 FREE = Path(__file__).parent / "cyclegan_hub" / "free_images"
@@ -38,14 +38,6 @@ EXAMPLES = {  # what each shows; where it comes from is in free_images/ATTRIBUTI
 KEPT = 40 * 60, 10 * 60  # seconds: uploads and results older than the first are deleted, looked for as often as the second
 WAITING = 64  # requests in the queue; the next one is told that it is full
 PRIVATE = {"api_visibility": "private"}  # an event of the page that is no endpoint
-HAS_CAMERA = """async () => {
-    const devices = await (navigator.mediaDevices?.enumerateDevices() ?? []).catch?.(() => []) ?? [];
-    return [devices.some((device) => device.kind === 'videoinput')];
-}"""
-
-
-def example_for(choice: DomainChoice) -> str:
-    return "astronaut_face.jpg" if choice.faces else "rocket.jpg"
 
 
 class Page:
@@ -213,7 +205,7 @@ class Page:
         if not 1 <= index <= len(epochs):
             raise ServingError("There are other epochs of this model now: reload the page.")
         name = epochs[index - 1].name
-        picture = Path(photo) if photo else FREE / example_for(choice)
+        picture = Path(photo) if photo else FREE / ("astronaut_face.jpg" if choice.faces else "rocket.jpg")
         options = {"resolution": "original" if original else None, "crop_face": crop}
         translate = self.studio.cycle if view == "back" else self.studio.translate
         result = translate(picture, domain, direction, name, **options)

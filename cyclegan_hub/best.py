@@ -39,9 +39,8 @@ def relate(epochs: Mapping[str, Mapping[str, Figures]], baselines: Mapping[str, 
         before, floor = raw.get(kid), baselines["floor"][direction].get(kid)
         apart = before is not None and floor is not None and before > floor
         if not apart:
-            notes.append(
-                f"{direction}: no {relative}: {kid} does not tell untranslated images ({before}) from real ones ({floor})"
-            )
+            values = ", ".join("none" if value is None else f"{value:.4g}" for value in (before, floor))
+            notes.append(f"{direction}: no {relative}: {kid} does not tell untranslated images from real ones ({values})")
         for both in epochs.values():
             value = both[direction].get(kid)
             both[direction][relative] = (value - floor) / (before - floor) if apart and value is not None else None

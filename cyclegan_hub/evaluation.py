@@ -283,6 +283,7 @@ def _protocol(held_out: Pair, train: Pair, seed: int, device: str | torch.device
         "kid": f"mean over subsets of min({SUBSET}, n), kid_std over these or, where one is everything, over subsets of half",
         "floor": "as many training images of the target side as translations, against its held-out and its other training "
                  "images; success: its held-out images",
+        "mifid": "Kaggle's threshold of 0.1, which was chosen for Inception-v3 features",
         "l1": "on the scale of [-1, 1]",
         "seed": seed, "precision": "fp32", "device": torch.device(device).type,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

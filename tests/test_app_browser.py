@@ -130,9 +130,9 @@ def test_the_result_is_in_sight_and_no_camera_is_said(tab: Tab) -> None:
         assert box["y"] + box["height"] <= WIDE["height"], name
     width, visible = tab.page.evaluate(SCROLL)
     assert width <= visible
-    assert tab.page.get_by_text("No camera was found").is_visible()
+    tab.page.get_by_text("No camera was found").wait_for()
     assert tab.page.locator("#photo button[aria-label='Capture from camera']").count() == 0
-    assert tab.page.get_by_text("This is an example").is_visible()
+    tab.page.get_by_text("This is an example").wait_for()
     fonts = tab.page.evaluate("async () => (await document.fonts.ready, [...document.fonts].map((f) => f.family + f.status))")
     assert any("Source Sans Pro" in font and "loaded" in font for font in fonts)
 
@@ -162,10 +162,11 @@ def test_epochs_by_keyboard(tab: Tab) -> None:
     page.locator("#epoch input[type=range]").focus()
     page.keyboard.press("ArrowLeft")
     second = tab.changed(before)
-    assert label.inner_text() == "Epoch 2" and second[0] == before[0]
+    playwright.expect(label).to_have_text("Epoch 2")
+    assert second[0] == before[0]
     page.keyboard.press("ArrowLeft")
     assert tab.changed(second)[1] not in (before[1], second[1])
-    assert label.inner_text() == "Epoch 1"
+    playwright.expect(label).to_have_text("Epoch 1")
 
 
 def test_the_other_direction(tab: Tab) -> None:
@@ -177,10 +178,10 @@ def test_the_other_direction(tab: Tab) -> None:
 def test_every_view(tab: Tab, tmp_path: Path) -> None:
     page = tab.page
     tab.view("Pair")
-    assert page.get_by_alt_text("The picture before translation").first.is_visible()
-    assert page.get_by_alt_text("The translation").first.is_visible()
+    page.get_by_alt_text("The picture before translation").first.wait_for()
+    page.get_by_alt_text("The translation").first.wait_for()
     tab.view("And back")
-    assert page.get_by_alt_text("The way back").is_visible()
+    page.get_by_alt_text("The way back").wait_for()
     tab.view("All epochs")
     page.wait_for_selector("#row img >> nth=2")
     with page.expect_download() as png:
@@ -194,7 +195,7 @@ def test_every_view(tab: Tab, tmp_path: Path) -> None:
     tab.view("Colours")
     page.wait_for_selector("#histogram img")
     tab.view("About")
-    assert page.locator("#card").get_by_text("Epoch 1").first.is_visible()
+    page.locator("#card").get_by_text("Epoch 1").first.wait_for()
     tab.view("Slider")
     with page.expect_download() as single:
         page.get_by_text("Save as PNG").click()
@@ -222,8 +223,9 @@ def test_one_model_after_another(tab: Tab) -> None:
     before = tab.changed([])
     page.get_by_label("Monet", exact=True).check()
     tab.changed(before)
-    assert not page.locator("#epoch").is_visible() and page.get_by_label("Keep the original size").is_visible()
-    assert page.get_by_label("photo → Monet").is_checked() and page.get_by_text("the launch of a rocket").is_visible()
+    page.get_by_text("the launch of a rocket").wait_for()
+    page.get_by_label("Keep the original size").wait_for()
+    assert not page.locator("#epoch").is_visible() and page.get_by_label("photo → Monet").is_checked()
 
 
 def test_several_pictures(tab: Tab, tmp_path: Path, photo: Path) -> None:
@@ -274,4 +276,4 @@ def test_a_phone_in_the_dark(browser: Any, app: App, photo: Path) -> None:
         box = tab.page.locator("#epoch input[type=range]").bounding_box()
         tab.page.locator("#epoch input[type=range]").click(position={"x": box["width"] / 2, "y": box["height"] / 2})
         assert tab.changed(before)[0] == before[0]
-        assert tab.page.locator("#epoch label span").first.inner_text() == "Epoch 2"
+        playwright.expect(tab.page.locator("#epoch label span").first).to_have_text("Epoch 2")

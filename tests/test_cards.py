@@ -125,6 +125,35 @@ def test_the_evaluation_as_a_table_and_as_model_index() -> None:
     assert ModelCard(card).data.eval_results is not None
 
 
+def test_the_evaluation_beside_its_baselines() -> None:
+    directions = ("a_to_b", "b_to_a")
+    more = {
+        "protocol": {"n_a": 200, "resize": "Lanczos"},
+        "classifier": {"name": "encoder (sha256 1)", "accuracy_a": 0.875},
+        "baselines": {"untranslated": {d: {"kid": 9.5, "cycle_psnr": None} for d in directions},
+                      "floor": {d: {"kid": -0.25} for d in directions}},
+        "notes": ["no cycle_psnr"],
+    }  # fmt: skip
+    card = render(facts(metrics=METRICS | more, chosen="epoch-010"))
+    for line in ("- n_a: 200", "- resize: Lanczos", "- classifier name: encoder (sha256 1)", "- classifier accuracy_a: 0.875",
+                 "| direction | metric | epoch-020 (last) | epoch-010 (main) | untranslated | floor |",
+                 "| not smiling → smiling | kid | 0.25 | 0.01235 | 9.5 | -0.25 |",
+                 "| smiling → not smiling | cycle_psnr |  |  |  |  |"):  # fmt: skip
+        assert line in card.splitlines(), line
+    assert "`untranslated` are the inputs themselves" in card and "None" not in card and "no cycle_psnr" not in card
+    (entry,) = [metadata(card)["model-index"]]
+    (first, second) = entry[0]["results"]
+    assert [m["value"] for result in (first, second) for m in result["metrics"]] == [0.0123456, 0.0246912]
+    assert first["metrics"][0]["args"]["n_a"] == 200 and "baselines" not in first["metrics"][0]["args"]
+
+
+def test_what_could_not_be_measured_is_left_empty() -> None:
+    values = {"a_to_b": {"kid": None}, "b_to_a": {"kid": 0.5}}
+    card = render(facts(metrics={"best": "main", "classifier": None, "epochs": {"main": values}}, chosen="main"))
+    assert "| not smiling → smiling | kid |  |" in card and "- classifier" not in card
+    assert [m["value"] for r in metadata(card)["model-index"][0]["results"] for m in r["metrics"]] == [0.5]
+
+
 def test_one_column_where_the_last_is_the_best() -> None:
     metrics = METRICS | {"epochs": {"epoch-010": METRICS["epochs"]["epoch-010"]}}
     assert "| direction | metric | epoch-010 (main) |" in render(facts(metrics=metrics, chosen="epoch-010"))
@@ -133,7 +162,9 @@ def test_one_column_where_the_last_is_the_best() -> None:
 @pytest.mark.parametrize(
     "text",
     ["{", "[]", "{}", '{"best": "epoch-001"}', '{"best": "epoch-001", "epochs": {}}', '{"best": "x", "epochs": {"x": {}}}',
-     '{"best": "epoch-001", "epochs": {"epoch-001": {"a_to_b": 3}}}', '{"best": [], "epochs": {}}'],
+     '{"best": "epoch-001", "epochs": {"epoch-001": {"a_to_b": 3}}}', '{"best": [], "epochs": {}}',
+     '{"best": "main", "epochs": {"main": {}}, "baselines": {"floor": {"a_to_b": 3}}}',
+     '{"best": "main", "epochs": {"main": {}}, "baselines": 3}'],
 )  # fmt: skip
 def test_metrics_of_another_form(tmp_path: Path, text: str) -> None:
     (tmp_path / "metrics.json").write_text(text)

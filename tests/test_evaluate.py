@@ -81,7 +81,8 @@ def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Pa
     protocol = {"n_a": 5, "n_b": 5, "n_training_a": 8, "n_training_b": 8, "image_size": 16, "seed": 0, "precision": "fp32"}
     assert found["protocol"] | protocol == found["protocol"]
     assert found["protocol"]["data_a"] == record()["data"]["a"]
-    assert found["protocol"]["training_data"] == "side A and B differs from the run's own data"
+    assert found["protocol"]["training_data"].startswith("side A and side B: not the images")
+    assert found["protocol"]["training_data"] in found["notes"]
     assert found["classifier"]["name"].endswith("held out: 50.0% of day, 75.0% of night (n = 8)")
     printed = capsys.readouterr().out
     assert "day → night (n = 5, n = 5; encoder (sha256 " in printed and "peak memory" in printed and "untranslated" in printed
@@ -133,7 +134,6 @@ def test_sources_that_cannot_be_compared(data: Path, tmp_path: Path, capsys: pyt
         (["--images", "0"], "--images 0: must be at least 1"),
         (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
         (["--extractor", "nonsense"], "extractor 'nonsense' is none: give inception"),
-        (["--extractor", "inception:/nowhere/x.pth"], "/nowhere/x.pth"),
         (["--extractor", "ENCODER", "--classifier", "eyes"], "--classifier 'eyes': give encoder, encoder:FOLDER or none"),
         (["--extractor", "ENCODER", "--classifier", "encoder:/nowhere"], "/nowhere: there is no such folder"),
         (["--extractor", "ENCODER", "--data", "/nowhere"], "--data /nowhere: there is no such folder"),

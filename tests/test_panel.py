@@ -47,7 +47,7 @@ def test_a_single_model_shows_the_best(tmp_path: Path) -> None:
 
 
 def test_what_is_no_number_is_left_out(tmp_path: Path) -> None:
-    metrics = measured(5, 5, baselines={"floor": {"a_to_b": "none"}, "odd": 3})
+    metrics = measured(5, 5)
     metrics["epochs"]["epoch-005"]["a_to_b"] |= {"mifid": None, "copies": True, "note": "x", "psnr": float("inf")}
     model = one(folder(tmp_path / "smile", 5, metrics=metrics))
     text = render(model, model.epochs[0])

@@ -101,7 +101,6 @@ def test_the_report_is_whole_and_alone(tmp_path: Path, channels: int) -> None:
                   "n_b = 4, n_a = 9", "untranslated: no <cycle_psnr>", "brightness", "0.01235", "floor"):  # fmt: skip
         assert words in page.text, words
     assert any(alt.startswith("Worst translations of epoch-010, by probability of the target side") for alt in page.alt)
-    assert text == report.write_report(evaluated(channels), LABELS, "<run>", tmp_path).read_text("utf-8")
 
 
 def test_a_report_without_classifier_curves_or_pictures(tmp_path: Path) -> None:
@@ -164,12 +163,13 @@ def test_grids_hold_the_images() -> None:
     y = torch.full((2, 3, 64, 64), 200, dtype=torch.uint8)
     picture = Image.open(io.BytesIO(report_plots.ranking(x, Ranked([1, 0], [0.5, 0.25], y))))
     counts = dict((colour, n) for n, colour in picture.getcolors(1 << 24))
-    assert counts[10, 10, 10] == counts[200, 200, 200] == 2 * 128 * 128
+    # A few more in the letters' soft edges.
+    assert all(0 <= counts[v, v, v] - 2 * 128 * 128 < 100 for v in (10, 200))
     large = Image.open(io.BytesIO(report_plots.ranking(x.repeat(1, 1, 4, 4), Ranked([0], [0.5], y[:1].repeat(1, 1, 4, 4)))))
-    assert dict((colour, n) for n, colour in large.getcolors(1 << 24))[10, 10, 10] == 128 * 128
+    assert 0 <= dict((colour, n) for n, colour in large.getcolors(1 << 24))[10, 10, 10] - 128 * 128 < 100
 
 
 def test_a_report_without_a_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EvaluationError, match=r"cannot write .*report\.html: .*--out"):
-        report.write_report(evaluated(), LABELS, "run", tmp_path / "file")
+        report.write_report(Evaluation(metrics(), {}, (pile(2, 0), pile(2, 1)), ""), LABELS, "run", tmp_path / "file")

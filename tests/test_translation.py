@@ -58,7 +58,7 @@ def content(out: Path) -> dict[str, np.ndarray]:
     if out.suffix == ".zip":
         with zipfile.ZipFile(out) as archive:
             return {name: np.asarray(images.decode(archive.read(name))).astype(int) for name in archive.namelist()}
-    return {name: np.asarray(images.decode(out / name)).astype(int) for name in found(out)}
+    return {name: np.asarray(images.decode(out / name)).astype(int) for name in found(out) if not name.endswith(".tmp")}
 
 
 def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:

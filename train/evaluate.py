@@ -38,6 +38,7 @@ from cyclegan_hub.runs import epoch_name
 from cyclegan_hub.sides import Side, load_sides
 from cyclegan_hub.specs import SideSource
 
+_OTHERS = "not the images the run was trained with, so held-out ones may be among those it was trained on"
 MOST = 1000  # held-out images of a side that a training sets apart at most
 
 
@@ -201,8 +202,8 @@ def same_data(source: Source, sides: tuple[Side, Side]) -> str:
     then = (source.record or {}).get("fingerprints")
     if not then:
         return "not recorded"
-    differ = [letter for letter, side in zip("ab", sides, strict=True) if then.get(letter) != side.fingerprint]
-    return f"side {' and '.join(differ).upper()} differs from the run's own data" if differ else "the run's own"
+    differ = [f"side {side.upper()}" for side, read in zip("ab", sides, strict=True) if then.get(side) != read.fingerprint]
+    return f"{' and '.join(differ)}: {_OTHERS}" if differ else "the run's own"
 
 
 def run(args: argparse.Namespace) -> None:
@@ -234,7 +235,7 @@ def run(args: argparse.Namespace) -> None:
     lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=True)}
     results = {}
     for source in opened:
-        clock = [time.perf_counter()]
+        clock, own = [time.perf_counter()], same_data(source, sides)
 
         def say(name: str, source: Source = source, clock: list[float] = clock) -> None:
             clock.append(time.perf_counter())
@@ -242,10 +243,9 @@ def run(args: argparse.Namespace) -> None:
 
         found = evaluation.evaluate(
             source.epochs, tuple(held_out), tuple(train), extractor, classifier, batch_size=args.batch_size, seed=seed,
-            device=device, protocol=lines | {"training_data": same_data(source, sides)}, say=say,
+            device=device, protocol=lines | {"training_data": own}, say=say,
         )  # fmt: skip
-        if unjudged:
-            found.metrics["notes"].insert(0, unjudged)
+        found.metrics["notes"][:0] = [unjudged] * bool(unjudged) + [own] * (_OTHERS in own)
         folder = source.out or Path(source.text)
         written = [evaluation.write(found, folder), report.write_report(found, source.model.labels, source.name, folder)]
         print(f"\n{report.screen(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")

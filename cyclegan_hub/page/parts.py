@@ -7,11 +7,13 @@ import html
 import sys
 import tempfile
 import traceback
+from abc import ABCMeta
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.component_meta import ComponentMeta
 from gradio.themes.utils.fonts import LocalFont
 from PIL import Image
 
@@ -19,12 +21,23 @@ from cyclegan_hub import images
 from cyclegan_hub.serving import ServingError
 
 HERE = Path(__file__).parent
+HAS_CAMERA = """async () => {
+    try {
+        const devices = await navigator.mediaDevices.enumerateDevices();
+        return [devices.some((device) => device.kind === 'videoinput')];
+    } catch { return [false]; }  // no such API, as on a page without https, or not allowed
+}"""
+
+
+class _Quiet(ComponentMeta):
+    """Makes a component's class without gradio's own step, which writes a .pyi file beside this one."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> _Quiet:
+        return ABCMeta.__new__(cls, name, bases, attributes)
 
 
 class _Local:
     """A file input that takes what was uploaded, and fetches nothing: a download would know no limit, and tell of its users."""
-
-    is_template = True  # drawn as its base is
 
     async def async_move_resource_to_block_cache(self, path: str | Path | None) -> str | None:
         _refuse_address(path)
@@ -40,7 +53,7 @@ def _refuse_address(path: str | Path | None) -> None:
         raise gr.Error("Upload the picture: this page fetches nothing from other places.", print_exception=False)
 
 
-class Photo(_Local, gr.Image):
+class Photo(_Local, gr.Image, metaclass=_Quiet):
     """An image input that hands over the file's path: `images.decode` opens it, under its limits, and not gradio."""
 
     def get_block_name(self) -> str:
@@ -50,7 +63,7 @@ class Photo(_Local, gr.Image):
         return payload.path if payload else None
 
 
-class Files(_Local, gr.File):
+class Files(_Local, gr.File, metaclass=_Quiet):
     """An input of several files."""
 
     def get_block_name(self) -> str:
