@@ -23,6 +23,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="the browser test
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.flaky(reruns=2),  # on a machine busy with other tests a click can come before the page is ready for it
     pytest.mark.skipif(CHROMIUM is None, reason="the browser tests need chromium: apt-get install chromium"),
 ]
 
