@@ -16,7 +16,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, Repositor
 from cyclegan_hub import checkpoints
 from cyclegan_hub.cards import CardError, read_metrics, statement_for
 from cyclegan_hub.choices import DomainChoice, EpochChoice, Origin, Published, ServingError, plain, told
-from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.domains import DOMAINS, place
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.folders import ModelError, epochs_in, folder_of
 from cyclegan_hub.models.hub import refs_of
@@ -56,9 +56,7 @@ def look(models: str | None, bundled: Path) -> Catalog:
         found, down = _on_hub(str(models), kind, problems)
         if kind == "user" or not found:
             found = _in_folder(bundled, "bundled", problems) | found
-    order = list(DOMAINS)
-    names = sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))
-    found = {name: found[name] for name in names}
+    found = {name: found[name] for name in sorted(found, key=place)}
     return Catalog(found, " ".join([_status(kind, models, down, found), *problems]), down)
 
 

@@ -104,3 +104,9 @@ DOMAINS: dict[str, Domain] = {
         ),
     )
 }
+
+
+def place(name: str) -> tuple[int, str]:
+    """A sort key: domains in the order of `DOMAINS`, others after them by name."""
+    names = list(DOMAINS)
+    return names.index(name) if name in DOMAINS else len(names), name

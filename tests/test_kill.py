@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from training import command, environment, history, script, train_process, weights
+from training import command, demo_data, environment, history, train_process, weights
 
 from cyclegan_hub.runs import RunFolder
 
@@ -19,9 +19,7 @@ LONGER = ["--set", "epochs=6"]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    script("demo_data").make(folder, images=24, size=40)
-    return folder
+    return demo_data(tmp_path_factory, 24)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from training import TINY, TRAIN, environment, history, script, weights
+from training import TINY, TRAIN, demo_data, environment, history, weights
 
 from cyclegan_hub.runs import RunFolder
 
@@ -36,9 +36,7 @@ train.leave(train.main(sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    script("demo_data").make(folder, images=16, size=40)
-    return folder
+    return demo_data(tmp_path_factory, 16)
 
 
 def two_processes(program: list[str], *arguments: object) -> subprocess.CompletedProcess[str]:

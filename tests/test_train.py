@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training import TRAIN, environment, history, script, train, train_process, weights
+from training import TRAIN, demo_data, environment, history, script, train, train_process, weights
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.runs import RunFolder
@@ -20,9 +20,7 @@ from cyclegan_hub.runs import RunFolder
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    script("demo_data").make(folder, images=10, size=40)
-    return folder
+    return demo_data(tmp_path_factory, 10)
 
 
 @pytest.fixture(scope="module")

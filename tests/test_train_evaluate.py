@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from training import history, script, train, weights
+from training import demo_data, history, train, weights
 
 from cyclegan_hub import CycleGenerator, features
 from cyclegan_hub.runs import RunFolder
@@ -15,9 +15,7 @@ EVERY_2 = ["--set", "evaluate_every=2"]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    script("demo_data").make(folder, images=10, size=40)
-    return folder
+    return demo_data(tmp_path_factory, 10)
 
 
 @pytest.fixture(scope="module")

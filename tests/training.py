@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 TRAIN = ROOT / "train"
 TINY = ["smile-compact", *(part for setting in (
@@ -30,6 +32,13 @@ def script(name: str) -> ModuleType:
         sys.modules[name] = module
         spec.loader.exec_module(module)
     return sys.modules[name]
+
+
+def demo_data(tmp_path_factory: pytest.TempPathFactory, images: int) -> Path:
+    """A new folder of two sides that train.py reads, `images` of each, 40 px."""
+    folder = tmp_path_factory.mktemp("data")
+    script("demo_data").make(folder, images=images, size=40)
+    return folder
 
 
 def train(*arguments: object) -> int:

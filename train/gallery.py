@@ -21,11 +21,12 @@ from typing import Any
 
 from PIL import Image
 
-from cyclegan_hub import cards, images
+from cyclegan_hub import cards, images, report
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
-from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.domains import DOMAINS, place
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.models.folders import ModelError
+from cyclegan_hub.runs import RunError, RunFolder
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- begin: python train/gallery.py -->", "<!-- end: python train/gallery.py -->"
@@ -52,8 +53,7 @@ def model_folders(models: Path) -> list[Path]:
     found = [path.parent for path in models.glob("*/recipe.json") if (path.parent / "epochs").is_dir()]
     if not found:
         raise GalleryError(f"{models}: no model folder there (DOMAIN/recipe.json and DOMAIN/epochs/)")
-    names = list(DOMAINS)
-    return sorted(found, key=lambda path: (names.index(path.name) if path.name in names else len(names), path.name))
+    return sorted(found, key=lambda path: place(path.name))
 
 
 def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
@@ -75,7 +75,7 @@ def picture(folders: list[Path]) -> Image.Image:
     rows = []
     for folder in folders:
         epochs = list_epochs(folder)
-        label = " to\n".join(load(folder, epochs[-1].name).labels)
+        label = " to\n".join(_record(folder)["labels"])
         heads = ["input", *(f"epoch {e.number}{' (best)' if e.best else ''}" for e in epochs)]
         rows.append(images.grid([picture_row(folder, epochs)], row_labels=[label], column_labels=heads, cell=_CELL))
     width = max(row.width for row in rows)
@@ -91,14 +91,13 @@ def table(folders: list[Path]) -> str:
     """Markdown: what each model is and what was measured of its best epoch, direction by direction."""
     lines, distances = [], set()
     for folder in folders:
-        record = json.loads((folder / "recipe.json").read_text("utf-8"))
+        record = _record(folder)
         metrics = cards.read_metrics(folder / "metrics.json")
         if metrics is None:
             raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
         recipe, best = record["recipe"], metrics["best"]
         pairs = _pairs(folder, recipe)
-        a, b = record["labels"]
-        for direction, arrow in (("a_to_b", f"{a} → {b}"), ("b_to_a", f"{b} → {a}")):
+        for direction, arrow in report.arrows(record["labels"]).items():
             values = metrics["epochs"][best].get(direction, {})
             baselines = [metrics.get("baselines", {}).get(name, {}).get(direction, {}) for name in ("untranslated", "floor")]
             success = values.get("success")
@@ -117,11 +116,13 @@ def table(folders: list[Path]) -> str:
     return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines])
 
 
+def _record(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "recipe.json").read_text("utf-8"))
+
+
 def _pairs(folder: Path, recipe: dict[str, Any]) -> str:
-    """How many pairs the last bundled epoch has seen, from its weights' own record."""
-    history = folder / "history.jsonl"
-    lines = [json.loads(line) for line in history.read_text("utf-8").splitlines()] if history.is_file() else []
-    steps = max((line["step"] for line in lines), default=None)
+    """How many pairs the training saw, from its history."""
+    steps = max((line["step"] for line in RunFolder(folder).history()), default=None)
     return "pairs not recorded" if steps is None else f"{steps * recipe['batch_size']:,} pairs"
 
 
@@ -147,7 +148,7 @@ def main(argv: list[str] | None = None) -> int:
             print(rows)
         else:
             write_table(Path(args.readme), rows)
-    except (GalleryError, ModelError, cards.CardError, OSError) as error:
+    except (GalleryError, ModelError, cards.CardError, RunError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
