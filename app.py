@@ -1,4 +1,4 @@
-"""The Space: translations side by side, a slider over the epochs, batches, an API. Layout and events only.
+"""The Space: translations side by side, drawn pictures, a slider over the epochs, batches, an API. Layout and events only.
 
 What stands behind it is `cyclegan_hub/serving.py`, without gradio. CYCLEGAN_HUB_MODELS chooses the models (a folder, "user" or
 "user/repository" of the Hub; without it those in `pretrained/`), GRADIO_SERVER_NAME and GRADIO_SERVER_PORT where it listens.
@@ -23,8 +23,10 @@ from typing import Any
 import gradio as gr
 
 from cyclegan_hub import images
+from cyclegan_hub.page import parts
 from cyclegan_hub.page.api import Endpoints
-from cyclegan_hub.page.parts import HAS_CAMERA, Files, Photo, answered, head, private_folder, said, saved, steps, text, theme
+from cyclegan_hub.page.drawing import PRIVATE, Drawing
+from cyclegan_hub.page.parts import HAS_CAMERA, Files, Photo, answered, private_folder, said, saved, steps, text
 from cyclegan_hub.serving import DomainChoice, ServingError, Studio
 
 FREE = Path(__file__).parent / "cyclegan_hub" / "free_images"
@@ -37,7 +39,6 @@ EXAMPLES = {  # what each shows; where it comes from is in free_images/ATTRIBUTI
 }
 KEPT = 40 * 60, 10 * 60  # seconds: uploads and results older than the first are deleted, looked for as often as the second
 WAITING = 64  # requests in the queue; the next one is told that it is full
-PRIVATE = {"api_visibility": "private"}  # an event of the page that is no endpoint
 
 
 class Page:
@@ -52,13 +53,15 @@ class Page:
                 with gr.Row(elem_id="choices"):
                     self.domain = gr.Radio(label="Model", elem_id="domain")
                     self.direction = gr.Radio(label="Direction", elem_id="direction")
-                with gr.Tab("One picture"), gr.Row():
-                    with gr.Column(scale=4, min_width=300):
-                        self.give()
-                    with gr.Column(scale=7, min_width=320):
-                        self.results()
-                with gr.Tab("Several pictures"):
-                    self.several()
+                with gr.Column() as self.translating:
+                    with gr.Tab("One picture"), gr.Row():
+                        with gr.Column(scale=4, min_width=300):
+                            self.give()
+                        with gr.Column(scale=7, min_width=320):
+                            self.results()
+                    with gr.Tab("Several pictures"):
+                        self.several()
+                self.drawing = Drawing(studio)
             self.status = text("status")
             text("foot", "footer.html")
             self.events()
@@ -83,8 +86,8 @@ class Page:
         """Right: the views of one result, a tab each, and what holds for all of them."""
         self.view = gr.State("slider")
         self.tabs = {}
-        with gr.Tabs(elem_id="views"):
-            with gr.Tab("Slider") as self.tabs["slider"]:
+        with gr.Tabs(elem_id="views") as self.views:
+            with gr.Tab("Slider", id="slider") as self.tabs["slider"]:
                 self.slider = gr.ImageSlider(
                     format="png", show_label=False, height=356, max_height=356, buttons=["fullscreen"], interactive=False,
                     elem_id="slider",
@@ -107,10 +110,12 @@ class Page:
                     alt_text="Colour histograms of the picture before and after",
                 )  # fmt: skip
             with gr.Tab("About") as self.tabs["card"]:
-                self.card = gr.Markdown(height=356, elem_id="card")
+                self.card = gr.Markdown(height=356, elem_id="card", elem_classes="card")
         self.notes = text("notes")
         with gr.Row(elem_id="bottom"):
-            self.epoch = gr.Slider(1, 2, 1, step=1, precision=0, label="Epoch", buttons=[], scale=3, elem_id="epoch")
+            self.epoch = gr.Slider(
+                1, 2, 1, step=1, precision=0, label="Epoch", buttons=[], scale=3, elem_id="epoch", elem_classes="epoch"
+            )
             self.save = gr.DownloadButton("Save as PNG", variant="primary", scale=1, min_width=140, elem_id="save")
 
     def picture(self, name: str) -> gr.Image:
@@ -142,7 +147,10 @@ class Page:
             self.view, self.slider, *self.pair, *self.cycle, self.gallery, self.row_png, self.row_zip, self.histogram, self.card,
             self.notes, self.epoch, self.save,
         ]  # fmt: skip
-        chosen = [self.direction, self.epoch, self.crop, self.original, self.batch_epoch]
+        chosen = [
+            self.translating, self.direction, self.view, self.views, self.tabs["back"], self.epoch, self.crop, self.original,
+            self.batch_epoch, self.drawing.panel, self.drawing.epoch,
+        ]  # fmt: skip
         pictures = [self.slider, *self.pair, *self.cycle, self.gallery, self.histogram]
         show = {"outputs": shown, "show_progress": "minimal", "show_progress_on": [*pictures, self.card], **PRIVATE}
         camera = gr.Checkbox(visible=False)  # what HAS_CAMERA found
@@ -150,6 +158,7 @@ class Page:
         given = [self.photo.change, self.direction.input, self.epoch.input, self.crop.input, self.original.input]
         first = self.demo.load(self.open, camera, opened, js=HAS_CAMERA, **PRIVATE)
         other = self.domain.input(self.choose, self.domain, chosen, show_progress="hidden", **PRIVATE)
+        self.drawing.events(self.domain, after=(first, other))
         showing = [one.then(self.show, [self.view, *asked], **show) for one in (first, other)]
         showing += [gr.on(given, self.show, [self.view, *asked], trigger_mode="always_last", **show)]
         showing += [tab.select(functools.partial(self.show, name), asked, **show) for name, tab in self.tabs.items()]
@@ -178,20 +187,25 @@ class Page:
 
     @answered
     def choose(self, domain: str) -> dict:
-        """What there is to choose for a domain: directions, epochs, options."""
+        """What there is to choose for a domain: its panel, directions, epochs, options."""
         choice, epochs = self.choice(domain), self.studio.epochs(domain)
-        best = next((i for i, epoch in enumerate(epochs, 1) if epoch.best), len(epochs))
-        directions = [(choice.arrow(direction), direction) for direction in ("a_to_b", "b_to_a")]
-        several = len(epochs) > 1
-        return {
-            self.direction: gr.update(choices=directions, value="a_to_b"),
-            self.epoch: gr.update(maximum=max(2, len(epochs)), value=best, label=epochs[best - 1].label, visible=several),
+        directions = [(choice.arrow(direction), direction) for direction in choice.directions]
+        best = next((epoch for epoch in epochs if epoch.best), epochs[-1])
+        update = {
+            self.translating: gr.update(visible=not choice.draws),
+            self.direction: gr.update(choices=directions, value=directions[0][1], visible=len(directions) > 1),
+            self.tabs["back"]: gr.update(interactive=len(directions) > 1),  # `visible` of a tab takes no update in gradio 6.31
+            self.epoch: parts.epoch_slider(epochs),
             self.crop: gr.update(visible=choice.faces, value=False),
             self.original: gr.update(visible=choice.original_size, value=False),
             self.batch_epoch: gr.update(
-                choices=[(epoch.label, epoch.name) for epoch in epochs], value=epochs[best - 1].name, visible=several
+                choices=[(epoch.label, epoch.name) for epoch in epochs], value=best.name, visible=len(epochs) > 1
             ),
+            **self.drawing.choose(choice, epochs),
         }
+        if len(directions) == 1:  # the way back, if it is what is shown, is not there any more
+            update |= {self.view: "slider", self.views: gr.update(selected="slider")}
+        return update
 
     @answered
     def show(
@@ -199,17 +213,15 @@ class Page:
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
     ) -> dict:  # fmt: skip
         """Everything that the chosen view shows; the others are filled when they are opened."""
-        if not domain:  # no models: there is nothing to show
+        choice = self.choice(domain) if domain else None
+        if choice is None or choice.draws:  # there is nothing to translate
             return {self.view: view}
-        choice, epochs = self.choice(domain), self.studio.epochs(domain)
-        if not 1 <= index <= len(epochs):
-            raise ServingError("There are other epochs of this model now: reload the page.")
-        name = epochs[index - 1].name
+        name = parts.at_place(self.studio.epochs(domain), index).name
         picture = Path(photo) if photo else FREE / ("astronaut_face.jpg" if choice.faces else "rocket.jpg")
         options = {"resolution": "original" if original else None, "crop_face": crop}
         translate = self.studio.cycle if view == "back" else self.studio.translate
         result = translate(picture, domain, direction, name, **options)
-        notes = list(result.notes)
+        notes = [*([f"{choice.arrow(direction)}, one way only."] if len(choice.directions) == 1 else []), *result.notes]
         if not photo:
             notes.insert(0, f"This is an example, {EXAMPLES[picture.name]}: give your own picture, or choose another.")
         update = {
@@ -264,8 +276,8 @@ def launch(page: Page, **options: Any) -> Any:
     """Serves the page; gradio reads GRADIO_SERVER_NAME and GRADIO_SERVER_PORT. Uploads are held to what `images.decode` takes."""
     page.demo.queue(max_size=WAITING, default_concurrency_limit=4)
     return page.demo.launch(
-        theme=theme(), head=head(), max_file_size=images.MAX_BYTES, show_error=False, share=False, ssr_mode=False, quiet=True,
-        footer_links=["api"], run_history=False, enable_monitoring=False, mcp_server=find_spec("mcp") is not None, **options,
+        theme=parts.theme(), head=parts.head(), max_file_size=images.MAX_BYTES, show_error=False, share=False, ssr_mode=False,
+        quiet=True, footer_links=["api"], run_history=False, enable_monitoring=False, mcp_server=find_spec("mcp") is not None, **options,
     )  # fmt: skip
 
 

@@ -14,11 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cyclegan_hub.models.cycle_generator import CycleGenerator
+    from cyclegan_hub.models.face_generator import FaceGenerator
+    from cyclegan_hub.models.paired_generator import PairedGenerator
 
 __version__ = "0.1.0"
-__all__ = ["CycleGenerator", "__version__"]
+__all__ = ["CycleGenerator", "FaceGenerator", "PairedGenerator", "__version__"]
 
-_LAZY = {"CycleGenerator": "cyclegan_hub.models.cycle_generator"}
+_LAZY = {
+    "CycleGenerator": "cyclegan_hub.models.cycle_generator",
+    "FaceGenerator": "cyclegan_hub.models.face_generator",
+    "PairedGenerator": "cyclegan_hub.models.paired_generator",
+}
 
 
 def __getattr__(name: str) -> Any:

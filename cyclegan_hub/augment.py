@@ -29,12 +29,12 @@ class BatchAugment:
         self.flip = flip
 
     def __call__(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """{"a", "b"}: uint8 (B, C, load_size, load_size) -> float32 (B, C, image_size, image_size) in [-1, 1].
+        """{"a", "b"} or {"a"}: uint8 (B, C, load_size, load_size) -> float32 (B, C, image_size, image_size) in [-1, 1].
 
         Samples marked in the optional "a_copy" and "b_copy", bool (B,), also pass `balance_augment`. The masks are not
         handed on. Raises ValueError for images of another size or type than was announced.
         """
-        return {side: self._side(side, batch[side], batch.get(f"{side}_copy")) for side in ("a", "b")}
+        return {side: self._side(side, batch[side], batch.get(f"{side}_copy")) for side in ("a", "b") if side in batch}
 
     def _side(self, side: str, x: Tensor, copies: Tensor | None) -> Tensor:
         size = self.load_size

@@ -11,12 +11,14 @@ from cyclegan_hub.figures import Figures
 def choose_best(
     epochs: Mapping[str, Mapping[str, Figures]], baselines: Mapping[str, Any], kid: str, relative: str
 ) -> tuple[str, str]:
-    """The best epoch, and the rule it was chosen by in words.
+    """The best epoch, and the rule it was chosen by in words. `kid` names the figure that counts, of pairs the L1 to the truth.
 
     KID, since its expectation does not depend on the number of images; relative to the baselines, since the two directions have
     different scales. It alone would also crown a generator that ignores its input, or inverts its colours, if what it makes
     looks like the target: hence the conditions on the colours and on the way back. Epochs that tie: the later.
     """
+    if kid == "truth_l1" or not baselines["untranslated"]:  # pairs; or samples, which have no inputs
+        return _least(epochs, kid)
     sane = [name for name, both in epochs.items() if all(_sane(f, baselines, d) for d, f in both.items())]
     among = "those whose inputs and translations correlate in colour and whose way back is nearer to its input than to another"
     for key, words in ((relative, f"{relative} (0: as real images, 1: as untranslated ones)"), (kid, kid)):
@@ -27,6 +29,14 @@ def choose_best(
                 best = min(reversed(known), key=lambda name: known[name])
                 return best, f"least mean over both directions of {words}, {whose}; of equals the latest"
     return list(epochs)[-1], f"the last, since {kid} could not be computed for any"
+
+
+def _least(epochs: Mapping[str, Mapping[str, Figures]], key: str) -> tuple[str, str]:
+    means = {name: _mean([figures.get(key) for figures in both.values()]) for name, both in epochs.items()}
+    known = {name: mean for name, mean in means.items() if mean is not None}
+    if not known:
+        return list(epochs)[-1], f"the last, since {key} could not be computed for any"
+    return min(reversed(known), key=lambda name: known[name]), f"least {key}; of equals the latest"
 
 
 def relate(epochs: Mapping[str, Mapping[str, Figures]], baselines: Mapping[str, Any], kid: str, relative: str) -> list[str]:
@@ -50,6 +60,8 @@ def relate(epochs: Mapping[str, Mapping[str, Figures]], baselines: Mapping[str, 
 def _sane(figures: Figures, baselines: Mapping[str, Any], direction: str) -> bool:
     correlation, cycle = figures.get("colour_correlation"), figures.get("cycle_l1")
     others = baselines["untranslated"][direction].get("others_l1")
+    if correlation is not None and "input_output_l1" in figures and "cycle_l1" not in figures:  # a model without a way back
+        return correlation > 0
     return correlation is not None and correlation > 0 and cycle is not None and others is not None and cycle < others
 
 

@@ -15,13 +15,16 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, Repositor
 
 from cyclegan_hub import checkpoints
 from cyclegan_hub.cards import CardError, read_metrics, statement_for
-from cyclegan_hub.choices import DomainChoice, EpochChoice, Origin, Published, ServingError, plain, told
-from cyclegan_hub.domains import DOMAINS, place
+from cyclegan_hub.choices import DomainChoice, EpochChoice, Kind, Origin, Published, ServingError, plain, told
+from cyclegan_hub.domains import DOMAINS, Domain, Pile, place
+from cyclegan_hub.labels import MADE
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.folders import ModelError, epochs_in, folder_of
 from cyclegan_hub.models.hub import refs_of
+from cyclegan_hub.models.published import KINDS
 
-Kind = Literal["bundled", "folder", "user", "repository"]
+METHODS: dict[str, Kind] = {"CycleGenerator": "cyclegan", "FaceGenerator": "dcgan", "PairedGenerator": "pix2pix"}
+Place = Literal["bundled", "folder", "user", "repository"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 
 
@@ -34,7 +37,7 @@ class Catalog:
     hub_down: bool = False
 
 
-def kind_of(models: str | None) -> Kind:
+def kind_of(models: str | None) -> Place:
     """What CYCLEGAN_HUB_MODELS means. Raises ServingError if it is neither a folder nor a name on the Hub."""
     if not models:
         return "bundled"
@@ -89,7 +92,7 @@ def _is_model(folder: Path) -> bool:
     if not config.is_file():
         return folder.is_dir() and bool(epochs_in(folder))
     try:
-        return _json(config).get("model", CycleGenerator.__name__) == CycleGenerator.__name__
+        return _json(config).get("model", CycleGenerator.__name__) in list(METHODS)
     except ModelError:
         return True
 
@@ -100,7 +103,7 @@ def _stamp(folder: Path) -> int:
 
 
 # ------------------------------------------------------------------------------------------------------------- the Hub
-def _on_hub(name: str, kind: Kind, problems: list[str]) -> tuple[dict[str, Published], bool]:
+def _on_hub(name: str, kind: Place, problems: list[str]) -> tuple[dict[str, Published], bool]:
     """The models of a user or a repository, and whether the Hub is down: then those that lie in its cache."""
     found: dict[str, Published] = {}
     down = False
@@ -137,7 +140,7 @@ def _on_hub(name: str, kind: Kind, problems: list[str]) -> tuple[dict[str, Publi
     return found, down
 
 
-def _candidates(name: str, kind: Kind) -> Iterator[tuple[str | None, str]]:
+def _candidates(name: str, kind: Place) -> Iterator[tuple[str | None, str]]:
     """(domain, repository) in the order they are looked for; of a user: by the name that publishing gives, then the short one."""
     if kind == "repository":
         yield None, name
@@ -166,19 +169,21 @@ def _published(
 ) -> Published:
     """One entry; `files` are the paths of config.json, metrics.json and recipe.json. ValueError for a config that is none."""
     config, metrics = _json(files[0]), read_metrics(files[1]) if files[1] else None
-    labels, size = config.get("labels"), config.get("image_size")
-    if not (isinstance(labels, list) and len(labels) == 2 and isinstance(size, int) and 0 < size <= 4096):
-        raise ModelError(f"{where}: config.json has no two labels, or no image_size up to 4096: publish the model again")
-    a, b = (plain(label) for label in labels)
-    statement = statement_for(str(config.get("domain")), (a, b))
-    domain = DOMAINS.get(statement)
-    licences = dict.fromkeys((domain.a.licence, domain.b.licence)) if domain else ["not stated: ask who published the model"]
+    model = config.get("model", CycleGenerator.__name__)
+    if model not in list(METHODS):  # a list: from a damaged config it may be anything
+        raise ModelError(f"{where}: config.json describes a {model!r}, none of {', '.join(METHODS)}: publish the model again")
+    method, (labels, size) = METHODS[model], _labels_and_size(where, config)
+    domain = DOMAINS.get(str(config.get("domain")))
+    piles = _piles(domain, method, labels)
+    licences = dict.fromkeys(pile.licence for pile in piles) or ["not stated: ask who published the model"]
+    faces = bool(piles and domain.faces and domain.a.label in labels and method != "dcgan")
     choice = DomainChoice(
-        name=name, title=name.replace("-", " ").replace("_", " ").capitalize(), labels=(a, b),
-        faces=bool(domain and domain.faces), original_size=not (domain and domain.faces), image_size=size,
-        source=plain(source, 200), origin=origin, licence="; ".join(licences),
-        redistributable=bool(domain and domain.a.redistributable and domain.b.redistributable),
+        name=name, title=name.replace("-", " ").replace("_", " ").capitalize(), labels=labels, kind=method,
+        directions=KINDS[model].directions, made=str(config.get("pairs")) if method == "pix2pix" else "",
+        faces=faces, original_size=not faces, image_size=size, source=plain(source, 200), origin=origin,
+        licence="; ".join(licences), redistributable=bool(piles) and all(pile.redistributable for pile in piles),
     )  # fmt: skip
+    statement = statement_for(str(config.get("domain")), labels) if method != "pix2pix" else "custom"
     mark = (" · best" if metrics else " · last") if len(epochs) > 1 else ""
     alone = f"Epoch {config['epoch']}" if isinstance(config.get("epoch"), int) else "The published model"
     choices = tuple(
@@ -188,6 +193,28 @@ def _published(
     run = _json(files[2]) if files[2] and files[2].is_file() else None
     page = f"{constants.ENDPOINT}/{source}" if origin in ("Hub", "cache") else None  # the name was checked by `kind_of`
     return Published(choice, choices, where, revisions, statement, metrics, run, page)
+
+
+def _labels_and_size(where: str, config: dict[str, Any]) -> tuple[tuple[str, ...], int]:
+    """The labels of a config, safe to show, and the side of the images it was trained on."""
+    labels, size, widths = config.get("labels"), config.get("image_size"), config.get("widths")
+    one = config.get("model") == "FaceGenerator"
+    if one:
+        size = 4 * 2 ** len(widths) if isinstance(widths, list) and len(widths) <= 10 else None
+    if not (isinstance(labels, list) and len(labels) == (1 if one else 2) and isinstance(size, int) and 0 < size <= 4096):
+        wanted = "single label, or no widths of images" if one else "two labels, or no image_size"
+        raise ModelError(f"{where}: config.json has no {wanted} up to 4096: publish the model again")
+    return tuple(plain(label) for label in labels), size
+
+
+def _piles(domain: Domain | None, method: Kind, labels: tuple[str, ...]) -> tuple[Pile, ...]:
+    """What a model with these labels was trained on; nothing is known where they are not its domain's own."""
+    if domain is None or (method == "cyclegan" and labels != domain.labels):
+        return ()
+    if method == "cyclegan":
+        return domain.piles
+    own = {*domain.labels, *(words.format(labels[-1]) for words in MADE.values())}
+    return tuple(pile for pile in domain.piles if pile.label == labels[-1] and labels[0] in own)
 
 
 def _slug(name: object) -> str:
@@ -205,7 +232,7 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _status(kind: Kind, models: str | None, down: bool, found: dict[str, Published]) -> str:
+def _status(kind: Place, models: str | None, down: bool, found: dict[str, Published]) -> str:
     if not found:
         why = "The Hub does not answer, and nothing of it is in the cache." if down else "There are no models yet."
         return f"{why} Train one and publish it, or set CYCLEGAN_HUB_MODELS to a user of the Hub, a repository or a folder."

@@ -11,9 +11,9 @@ from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 
-from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.folders import EPOCH, ModelError, chosen_in, epoch_number, epochs_in, folder_of, listed
 from cyclegan_hub.models.hub import first_line, refs_of, remedy
+from cyclegan_hub.models.published import Model, from_pretrained
 from cyclegan_hub.runs import epoch_name
 
 
@@ -69,15 +69,15 @@ def load(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
-) -> CycleGenerator:
+) -> Model:
     """The model of one epoch (5 or "epoch-005"; None or "main": the best), from wherever `list_epochs` finds it.
 
     What is cached at the commit that the epoch's tag had when it was asked for loads without any request.
-    Raises ModelError as `list_epochs` and `CycleGenerator.from_pretrained` do, and for an epoch that is not there.
+    Raises ModelError as `list_epochs` and `from_pretrained` do, and for an epoch that is not there.
     """
     name = epoch_name(epoch) if isinstance(epoch, int) else epoch or "main"
     if os.path.isdir(source):  # noqa: PTH112 (as above)
-        return CycleGenerator.from_pretrained(source, revision=name)
+        return from_pretrained(source, revision=name)
     repo = str(source)
     refs = _refs(repo, token, cache_dir, local_files_only)
     commit = refs.main if name == "main" else refs.epochs.get(name)
@@ -85,7 +85,7 @@ def load(
         raise ModelError(f"{repo}: no epoch {name!r}; {listed(refs.epochs)}")
     # By name the first time, so that the cache also knows which commit the tag is: offline, that is all there is to go by.
     cached = commit is not None and _is_cached(repo, commit, cache_dir)
-    return CycleGenerator.from_pretrained(
+    return from_pretrained(
         repo, revision=commit if cached else name, token=token, cache_dir=cache_dir, local_files_only=local_files_only
     )
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cyclegan_hub.models.hub import first_line
+from cyclegan_hub.pairs import SHRINK
 
 Origin = Literal["bundled", "folder", "Hub", "cache"]
+Kind = Literal["cyclegan", "dcgan", "pix2pix"]
 _NO_BRACKETS = str.maketrans(
     {"<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"}
 )
@@ -34,17 +36,32 @@ class DomainChoice:
 
     name: str  # "smile"
     title: str  # "Smile"
-    labels: tuple[str, str]  # of A and of B; no angle brackets in them
+    labels: tuple[str, ...]  # of A and of B, or of the one thing that is drawn; no angle brackets in them
     faces: bool  # whether what `a_to_b` is given should be faces
     original_size: bool  # whether translating at the picture's own size makes sense
     image_size: int  # shorter side in pixels that it was trained at
     source: str  # what is loaded: a folder's name, or a repository
     origin: Origin
     licence: str  # terms of the training images, in words
-    redistributable: bool  # whether those of both sides may be passed on
+    redistributable: bool  # whether those of all its piles may be passed on
+    kind: Kind = "cyclegan"  # the method it was trained by
+    directions: tuple[str, ...] = ("a_to_b", "b_to_a")  # without a way back ("a_to_b",); of a model that draws ("samples",)
+    made: str = ""  # of pairs that were made from one pile the rule (pairs.RULES)
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws pictures of its own, from seeds, instead of translating what it is given."""
+        return self.directions == ("samples",)
+
+    @property
+    def enlarges(self) -> int:
+        """How many times as large a translation is as the picture that it is made of."""
+        return SHRINK if self.made == "upscale-4x" else 1
 
     def arrow(self, direction: str) -> str:
-        """ "not smiling → smiling" for a_to_b, the other way round for b_to_a."""
+        """ "not smiling → smiling" for a_to_b, the other way round for b_to_a; "noise → face" for samples."""
+        if self.draws:
+            return f"noise → {self.labels[0]}"
         a, b = self.labels
         return f"{a} → {b}" if direction == "a_to_b" else f"{b} → {a}"
 

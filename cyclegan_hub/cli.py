@@ -13,7 +13,11 @@ from typing import Literal
 
 from cyclegan_hub import __version__
 
-_SIDE = "folder of images, .parquet, .zip, .npz or hf:ID?config=..&split=..&column=..&filter=NAME=VALUE"
+_SIDE = "folder of images, .parquet, .tfrec, .zip, .npz or hf:ID?config=..&split=..&column=..&filter=NAME=VALUE"
+_CONVERT = """Write the images of IN, whatever holds them, to OUT. A .npz gets one array `images`, uint8 NHWC, all of one size; a
+.parquet a column `image` as on the Hub; a .zip files. In the last two an image is copied as it is, unless --size or --channels
+ask for other pixels. An image that cannot be read is named and skipped. OUT appears when it is complete."""
+_CONVERT_NOTES = "Exit status: 0 if all images were written, 1 if some were skipped, 2 for a mistake, 130 after Ctrl-C."
 _TRANSLATE = """Translate every image of IN, at any depth, into OUT. The same command again goes on where the last one stopped: an
 image whose result is there is passed over. An image that cannot be read is named and skipped. Pictures of one size go through the
 network together; memory does not grow with their number."""
@@ -25,7 +29,7 @@ mistake, 130 after Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 1 if `translate` skipped images, or 2 after one line `error: ...`.
+    """Run the command line and return its exit status: 0, 1 if images were skipped, or 2 after one line `error: ...`.
 
     Wrong arguments, `--help` and `--version` leave through SystemExit, as argparse does.
     """
@@ -51,8 +55,20 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--data-b", metavar="SOURCE", help="side B alone, in the same ways")
     inspect.add_argument("--out", metavar="PNG", type=Path, default=Path("inspect.png"), help="the picture (%(default)s)")
     inspect.set_defaults(run=_inspect)
+    _add_convert(commands)
     _add_translate(commands)
     return parser
+
+
+def _add_convert(commands: argparse._SubParsersAction) -> None:
+    what = "write a pile of images as one .npz, .parquet or .zip"
+    convert = commands.add_parser("convert", help=what, description=_CONVERT, epilog=_CONVERT_NOTES)
+    convert.add_argument("source", metavar="IN", help=_SIDE)
+    convert.add_argument("out", metavar="OUT", type=Path, help="a name that ends in .npz, .parquet or .zip")
+    convert.add_argument("--size", metavar="N", type=int, help="cut each image to its centred square and make it N x N px")
+    convert.add_argument("--channels", type=int, choices=(1, 3), default=3, help="1 for grey (%(default)s if not given)")
+    convert.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    convert.set_defaults(run=_convert)
 
 
 def _add_translate(commands: argparse._SubParsersAction) -> None:
@@ -87,6 +103,16 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
     inspect(arguments.data, arguments.data_a, arguments.data_b, arguments.out)
     return 0
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from cyclegan_hub.convert import convert
+
+    try:
+        return convert(arguments.source, arguments.out, size=arguments.size, channels=arguments.channels, force=arguments.force)
+    except KeyboardInterrupt:
+        print("stopped: nothing was written", file=sys.stderr)
+        return 130
 
 
 def _translate(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,6 @@
-"""Two unpaired piles of images -> batches: `resolve` names the piles, `load_sides` reads them, `UnpairedBatches` draws from them.
+"""Two unpaired piles of images, or one -> batches.
+
+`resolve` names the piles, `load_sides` reads them, `UnpairedBatches` draws from them.
 
 The order of training is a function of (seed, side, epoch, position) and of nothing else, so a run resumes at any step exactly
 and without any saved state, and the number of DataLoader workers cannot change it. `StreamingBatches` does the same for
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from cyclegan_hub.paired import resolve_pairs, resolve_pile
 from cyclegan_hub.sides import LazyImages, Side, load_sides
 from cyclegan_hub.specs import DataError, SideSource, resolve
 from cyclegan_hub.streaming import StreamingBatches
@@ -32,6 +35,8 @@ __all__ = [
     "load_sides",
     "open_batches",
     "resolve",
+    "resolve_pairs",
+    "resolve_pile",
 ]
 
 
@@ -50,7 +55,7 @@ def _one_pass(seed: int, side: int, epoch: int, number: int, originals: int, len
 
 
 class UnpairedBatches:
-    """Endless seeded batches of two sides that are drawn independently.
+    """Endless seeded batches of two sides that are drawn independently, or of one side, "a".
 
     Without `steps_per_epoch` an epoch is one pass over the larger side: a new permutation of it, the last batch filled up
     from the head of another one, because compiled graphs and process groups need equal shapes. The smaller side is a
@@ -66,9 +71,7 @@ class UnpairedBatches:
 
     def __init__(
         self,
-        a: Side,
-        b: Side,
-        *,
+        *sides: Side,
         batch_size: int,
         seed: int,
         rank: int = 0,
@@ -82,25 +85,26 @@ class UnpairedBatches:
                 f"batch_size {batch_size} and steps_per_epoch {steps_per_epoch} must be at least 1, seed {seed} at least 0, "
                 f"and rank {rank} below world_size {world_size}"
             )
-        self.a, self.b = a, b
-        self.held_out = a.held_out, b.held_out
-        self.fingerprints = {"a": a.fingerprint, "b": b.fingerprint}
-        self.counts = {"a": a.counts, "b": b.counts}
-        self.notes = [*a.notes, *b.notes]
+        self.sides = dict(zip("ab", sides, strict=False))
+        self.held_out = tuple(side.held_out for side in sides)
+        self.fingerprints = {key: side.fingerprint for key, side in self.sides.items()}
+        self.counts = {key: side.counts for key, side in self.sides.items()}
+        self.notes = [note for side in sides for note in side.notes]
         self.batch_size, self.seed, self.rank, self.world_size = batch_size, seed, rank, world_size
         self.balance, self.workers = balance, workers
-        self._larger = max(len(a.train), len(b.train))
+        self._larger = max(len(side.train) for side in sides)
         self._passes_are_epochs = steps_per_epoch is None
         self.steps_per_epoch = steps_per_epoch or math.ceil(self._larger / (world_size * batch_size))
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, Tensor]]:
         """The batches of an epoch (from 0) after its first `start` steps.
 
-        A batch is {"a": uint8 (B, C, S, S), "b": uint8 (B, C, S, S)}, with `balance` also "a_copy" and "b_copy", bool (B,).
+        A batch is {"a": uint8 (B, C, S, S), "b": uint8 (B, C, S, S)}, with `balance` also "a_copy" and "b_copy", bool (B,);
+        of one side there is no "b".
         """
         if epoch < 0 or not 0 <= start <= self.steps_per_epoch:
             raise DataError(f"epoch {epoch}, step {start}: epochs count from 0 and have {self.steps_per_epoch} steps")
-        in_memory = isinstance(self.a.train, Tensor) and isinstance(self.b.train, Tensor)
+        in_memory = all(isinstance(side.train, Tensor) for side in self.sides.values())
         loader = DataLoader(
             _Epoch(self, epoch),
             batch_size=None,
@@ -113,7 +117,7 @@ class UnpairedBatches:
     def batch(self, epoch: int, step: int) -> dict[str, Tensor]:
         """The batch of one step, as in `epoch`."""
         batch: dict[str, Tensor] = {}
-        for number, (key, side) in enumerate((("a", self.a), ("b", self.b))):
+        for number, (key, side) in enumerate(self.sides.items()):
             index, copy = self._entries(number, len(side.train), epoch, step)
             batch[key] = _gather(side.train, index)
             if self.balance:
@@ -172,9 +176,7 @@ def _gather(train: Tensor | LazyImages, index: np.ndarray) -> Tensor:
 
 
 def open_batches(
-    a: SideSource,
-    b: SideSource,
-    *,
+    *sources: SideSource,
     image_size: int,
     batch_size: int,
     seed: int,
@@ -188,31 +190,33 @@ def open_batches(
     rank: int = 0,
     world_size: int = 1,
     workers: int = 0,
+    halves: bool = False,
 ) -> UnpairedBatches | StreamingBatches:
-    """`load_sides` and `UnpairedBatches`, or `StreamingBatches`: both have held_out, fingerprints, counts and notes.
+    """Of two sources or one, `load_sides` and `UnpairedBatches`, or `StreamingBatches`.
+
+    Both have held_out, fingerprints, counts and notes.
 
     `workers` decode images that are neither in memory nor streamed. Raises DataError if streaming is asked for together with
     what needs a look at every image first.
     """
     if not streaming:
         sides = load_sides(
-            a,
-            b,
+            *sources,
             image_size=image_size,
             load_size=load_size,
             channels=channels,
             seed=seed,
             max_images=max_images,
             equal_sides=equal_sides,
+            halves=halves,
         )
         options = dict(rank=rank, world_size=world_size, steps_per_epoch=steps_per_epoch, balance=balance, workers=workers)
         return UnpairedBatches(*sides, batch_size=batch_size, seed=seed, **options)
-    given = {"balance": balance, "equal_sides": equal_sides, "max_images": max_images is not None}
+    given = {"balance": balance, "equal_sides": equal_sides, "max_images": max_images is not None, "pairs": halves}
     if refused := [name for name, is_given in given.items() if is_given]:
         raise DataError(f"streaming reads every image as it comes, so it cannot be combined with {', '.join(refused)}")
     return StreamingBatches(
-        a,
-        b,
+        *sources,
         image_size=image_size,
         batch_size=batch_size,
         seed=seed,

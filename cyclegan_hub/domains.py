@@ -1,4 +1,4 @@
-"""WHAT is translated: the four domains, where each pile of images lives and under which terms.
+"""WHAT is translated or generated: the domains, where each pile of images lives and under which terms.
 
 A domain of your own needs no entry here: `train.py --data FOLDER --labels "day,night"`.
 """
@@ -32,18 +32,29 @@ class Pile:
 
 @dataclass(frozen=True)
 class Domain:
-    """Two piles, A and B, with the repository name a generator for them is published under by default."""
+    """Two piles, A and B, or one alone, with the repository name a model of them is published under by default."""
 
     name: str
     a: Pile
-    b: Pile
+    b: Pile | None  # None: one pile, of which images are generated
     repo_id: str
     faces: bool = False  # whether inputs of `a_to_b` should be faces
 
     @property
-    def labels(self) -> tuple[str, str]:
-        """(label of A, label of B), e.g. ("photo", "Monet")."""
-        return self.a.label, self.b.label
+    def piles(self) -> tuple[Pile, ...]:
+        """A and, if there is one, B."""
+        return (self.a, self.b) if self.b else (self.a,)
+
+    def pile(self, side: str) -> Pile:
+        """The pile of side "a" or "b". Raises ValueError where there is no B."""
+        if side == "b" and self.b is None:
+            raise ValueError(f"{self.name} has one pile, A: side={side!r} is none of it")
+        return self.a if side == "a" else self.b
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """(label of A, label of B), e.g. ("photo", "Monet"), or of A alone."""
+        return tuple(pile.label for pile in self.piles)
 
 
 # CelebA: Liu et al. 2015, "Deep Learning Face Attributes in the Wild"; its terms allow non-commercial research only.
@@ -102,6 +113,7 @@ DOMAINS: dict[str, Domain] = {
             ),
             repo_id="cyclegan-monet",
         ),
+        Domain("faces", a=Pile("face", **_CELEBA), b=None, repo_id="dcgan-faces", faces=True),
     )
 }
 

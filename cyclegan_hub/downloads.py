@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,6 +53,14 @@ def open_zip(folder: Path, name: str) -> Iterator[tuple[Path, Add]]:
             raise
     except OSError as error:
         raise ServingError(f"The results could not be stored here ({error.strerror or type(error).__name__}).") from None
+
+
+def save_zip(named: Iterable[tuple[str, Image.Image]], folder: Path, name: str) -> Path:
+    """A new zip `name` below `folder`, of the pictures as PNG under their names, as `open_zip`."""
+    with open_zip(folder, name) as (path, add):
+        for stem, picture in named:
+            add(f"{stem}.png", picture)
+    return path
 
 
 def base_name(file: Path | str) -> str:

@@ -1,7 +1,8 @@
-"""The protocol: all epochs of a model on the same held-out images, in both directions, beside two baselines.
+"""The protocol: all epochs of a model on the same held-out images, in every direction it has, beside two baselines.
 
-"untranslated" are the inputs themselves, measured as if they were translations. "floor" are as many real training images of
-the target side as there are translations, measured as if they had been generated: no generator can be expected to do better.
+"untranslated" are the inputs themselves, measured as if they were translations (of pairs for upscale-4x: what bicubic
+enlargement alone does). "floor" are as many real training images of the target side as there are outputs, measured as if they
+had been generated: no generator can be expected to do better. What is drawn from noise has no inputs, and only the floor.
 """
 
 from __future__ import annotations
@@ -28,17 +29,22 @@ from cyclegan_hub.figures import (
     Notes,
     Reference,
     distance_to,
+    nearest_to,
+    of_change,
     of_pixels,
+    of_truth,
     others_l1,
     success,
     towards_target,
 )
 from cyclegan_hub.files import write_atomic
-from cyclegan_hub.models.cycle_generator import CycleGenerator, Direction
+from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.published import Model
+from cyclegan_hub.outputs import SAMPLES_SEED, Made, light_pair, make, translate
 
-DIRECTIONS: tuple[Direction, Direction] = ("a_to_b", "b_to_a")
 SHOWN = 8  # images of a row in the report
-Pair = tuple[Tensor, Tensor]
+Piles = tuple[Tensor, ...]  # of A and of B, or of the one pile
 
 
 class EvaluationError(ValueError):
@@ -57,13 +63,15 @@ class Ranked:
 @dataclass(frozen=True)
 class Shown:
     """What a report shows of one epoch and direction: of the first inputs their translations (uint8) and ways back, the best
-    and the worst translations, and the colours of all of them (see `histogram`)."""
+    and the worst outputs, the colours of all of them (see `histogram`), and of samples those nearest to a training image,
+    with that image."""
 
     first: Tensor
-    back: Tensor
+    back: Tensor | None
     best: Ranked
     worst: Ranked
     colours: np.ndarray
+    copies: tuple[Ranked, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,28 +80,33 @@ class Evaluation:
 
     metrics: dict[str, Any]
     shown: dict[str, dict[str, Shown]]
-    held_out: Pair
+    held_out: Piles
     ranked_by: str
+    paired: bool = False
 
 
 @dataclass(frozen=True)
 class _Course:
-    """One direction: uint8 images of both sides, and what its translations are measured against."""
+    """One direction: uint8 images of both sides, and what its outputs are measured against. Samples have no inputs."""
 
-    direction: Direction
-    inputs: Tensor
+    direction: str
+    inputs: Tensor | None
     target: Tensor
-    inputs_features: Tensor
+    inputs_features: Tensor | None
     reference: Reference
+    training: Tensor
+    count: int  # of outputs
+    paired: bool = False
 
 
 def evaluate(
-    epochs: Mapping[str, Callable[[], CycleGenerator]],
-    held_out: Pair,
-    train: Pair,
+    epochs: Mapping[str, Callable[[], Model]],
+    held_out: Piles,
+    train: Piles,
     extractor: Extractor,
     classifier: Classifier | None = None,
     *,
+    paired: bool = False,
     protocol: Mapping[str, Any] | None = None,
     batch_size: int = 16,
     seed: int = 0,
@@ -102,15 +115,16 @@ def evaluate(
 ) -> Evaluation:
     """Measures every epoch. `epochs` maps its name ("epoch-005", or "main") to what loads it; one at a time is in memory.
 
-    `held_out` and `train` are uint8 (N, C, S, S) of A and of B, S the models' image size. Translations count as the 8-bit
-    images that a PNG holds, also on their way back. `protocol` adds lines to the recorded ones; `say` is told of each epoch.
+    `held_out` and `train` are uint8 (N, C, S, S) of A and of B, S the models' image size; of a pile alone, one each. `paired`:
+    A are the inputs that belong to B one by one. Outputs count as the 8-bit images that a PNG holds, also on their way back.
+    `protocol` adds lines to the recorded ones; `say` is told of each epoch.
     Raises EvaluationError for no epoch, and for images that are not of the models' size or channels.
     """
     if not epochs:
         raise EvaluationError("no epoch to evaluate: name at least one")
     notes = Notes()
-    courses = _courses(held_out, train, extractor, seed)
-    untranslated = {c.direction: _untranslated(c, classifier, notes) for c in courses}
+    courses = _courses(next(iter(epochs.values()))(), held_out, train, extractor, seed, paired)
+    untranslated = {c.direction: _untranslated(c, classifier, notes) for c in courses if c.inputs is not None}
     floor = {c.direction: _floor(c, classifier, notes, seed) for c in courses}
     baselines = {"untranslated": untranslated, "floor": floor}
     found: dict[str, dict[str, Figures]] = {}
@@ -128,30 +142,45 @@ def evaluate(
         say(name)
     kid, relative = extractor.metric("kid"), extractor.metric("kid_relative")
     notes.lines += relate(found, baselines, kid, relative)
-    best, rule = choose_best(found, baselines, kid, relative)
+    best, rule = choose_best(found, baselines, "truth_l1" if paired else kid, relative)
     metrics = {
         "best": best,
         "rule": rule,
         "extractor": extractor.label,
-        "protocol": _protocol(held_out, train, seed, device) | dict(protocol or {}),
+        "protocol": _protocol(held_out, train, seed, device) | _sampled(courses) | dict(protocol or {}),
         "classifier": _judged(classifier, floor, held_out),
         "baselines": baselines,
         "epochs": found,
         "notes": notes.lines,
     }
-    return Evaluation(metrics, shown, held_out, "probability of the target side" if classifier else "distance to a real image")
+    ranked_by = (
+        "L1 to the real output" if paired else "probability of the target side" if classifier else "distance to a real image"
+    )
+    return Evaluation(metrics, shown, held_out, ranked_by, paired)
 
 
-def light(model: CycleGenerator, held_out: Pair, extractor: Extractor, classifier: Classifier | None = None) -> dict[str, float]:
+def light(model: Model, held_out: Piles, extractor: Extractor, classifier: Classifier | None = None) -> dict[str, float]:
     """A few figures for a look during training, on uint8 held-out images of A and B (N, C, S, S); some 64 are enough.
 
     For each direction "kid[...]_a_to_b" and, with a classifier, "success_a_to_b"; and "score", the mean over both directions of
     KID over that of the untranslated inputs: 1 is as far from the target as these, 0 is as near as real images; smaller is
     better. A figure that does not exist is left out. The model's mode and place stay as they are.
+    Of samples: "kid[...]", which is the score. Of pairs, or targets to make inputs of: "l1" to the real outputs, the score,
+    "psnr" and "ssim".
     """
+    match model:
+        case FaceGenerator():
+            return _light_samples(model, held_out[-1], extractor)
+        case PairedGenerator():
+            inputs, target = light_pair(model, held_out)
+            outputs = make(model, "a_to_b", inputs, target, len(target), paired=True, batch_size=16).outputs
+            values = of_truth(outputs, target, "", Notes())
+            found = {name.removeprefix("truth_"): value for name, value in values.items() if value is not None}
+            return found | ({"score": found["l1"]} if "l1" in found else {})
+    directions = model.directions
     features = [extractor(x) for x in held_out]
     notes, result, shares = Notes(), {}, []
-    for direction, (i, j) in zip(DIRECTIONS, ((0, 1), (1, 0)), strict=True):
+    for direction, (i, j) in zip(directions, ((0, 1), (1, 0)), strict=True):
         try:
             outputs = translate(model, held_out[i], direction)
         except images.ImageError:  # translations that hold NaN: the training says so itself
@@ -168,10 +197,12 @@ def light(model: CycleGenerator, held_out: Pair, extractor: Extractor, classifie
     return result | ({"score": sum(shares) / 2} if len(shares) == 2 else {})
 
 
-def translate(model: CycleGenerator, x: Tensor, direction: Direction, batch_size: int = 16) -> Tensor:
-    """uint8 (N, C, H, W) -> uint8 (N, C, H, W), as `model.translate` gives them. Raises ImageError if they hold NaN."""
-    pictures = model.translate(list(x), direction, resolution="original", batch_size=batch_size)
-    return torch.stack([images.to_uint8_tensor(picture) for picture in pictures])
+def _light_samples(model: FaceGenerator, target: Tensor, extractor: Extractor) -> dict[str, float]:
+    outputs = make(model, "samples", None, target, len(target), paired=False, batch_size=64).outputs
+    features = extractor(target)
+    reference, name = Reference(extractor, features, features, seed=0), extractor.metric("kid")
+    kid = Notes().attempt("", [name], lambda: [reference.kid(extractor(outputs))])[name]
+    return {} if kid is None else {name: kid, "score": kid}
 
 
 def write(evaluation: Evaluation, folder: Path) -> Path:
@@ -192,96 +223,129 @@ def histogram(x: Tensor) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------------------------------ the parts
-def _courses(held_out: Pair, train: Pair, extractor: Extractor, seed: int) -> list[_Course]:
+def _courses(model: Model, held_out: Piles, train: Piles, extractor: Extractor, seed: int, paired: bool) -> list[_Course]:
+    """The directions of a model on these piles. Raises EvaluationError for a translation without inputs."""
     features = [extractor(x) for x in held_out]
     training = [extractor(x) for x in train]
+    if isinstance(model, FaceGenerator):
+        reference = Reference(extractor, features[-1], training[-1], seed)
+        return [_Course("samples", None, held_out[-1], None, reference, train[-1], len(held_out[0]))]
+    if len(held_out) != 2:
+        raise EvaluationError("a translation is measured on images of both sides: give A and B")
     return [
         _Course(
-            direction, held_out[i], held_out[j], features[i], Reference(extractor, features[j], training[j], seed)
+            direction, held_out[i], held_out[j], features[i], Reference(extractor, features[j], training[j], seed), train[j],
+            len(held_out[i]), paired,
         )
-        for direction, (i, j) in zip(DIRECTIONS, ((0, 1), (1, 0)), strict=True)
+        for direction, (i, j) in zip(model.directions, ((0, 1), (1, 0)), strict=False)
     ]  # fmt: skip
 
 
 def _untranslated(course: _Course, classifier: Classifier | None, notes: Notes) -> Figures:
     where, x = f"untranslated, {course.direction}", course.inputs
     judged = {"success": success(towards_target(classifier, x, course.direction))} if classifier else {}
-    figures = course.reference.figures(course.inputs_features, where, notes)
-    return figures | judged | of_pixels(x, x, x, course.target, course.target, where, notes) | {"others_l1": others_l1(x)}
+    figures = course.reference.figures(course.inputs_features, where, notes) | judged
+    if course.paired:
+        return figures | of_truth(x, course.target, where, notes)
+    return figures | of_pixels(x, x, x, course.target, course.target, where, notes) | {"others_l1": others_l1(x)}
 
 
 def _floor(course: _Course, classifier: Classifier | None, notes: Notes, seed: int) -> Figures:
     """Of a seeded choice of training images, measured against the held-out ones and, for copies, the rest of the training."""
     where, training = f"floor, {course.direction}", course.reference.training
     order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed))
-    drawn, rest = order[: len(course.inputs)], order[len(course.inputs) :]
-    if len(drawn) < len(course.inputs):
-        notes.lines.append(
-            f"{where}: {len(drawn)} training images stand for {len(course.inputs)} translations: there are no more"
-        )
+    drawn, rest = order[: course.count], order[course.count :]
+    if len(drawn) < course.count:
+        notes.lines.append(f"{where}: {len(drawn)} training images stand for {course.count} outputs: there are no more")
     judged = {"success": success(towards_target(classifier, course.target, course.direction))} if classifier else {}
     return course.reference.figures(training[drawn], where, notes, training=training[rest]) | judged
 
 
 def _measure(
-    model: CycleGenerator, name: str, courses: list[_Course], classifier: Classifier | None, notes: Notes, batch_size: int
+    model: Model, name: str, courses: list[_Course], classifier: Classifier | None, notes: Notes, batch_size: int
 ) -> tuple[dict[str, Figures], dict[str, Shown]]:
-    """The figures of one epoch by direction, and what is shown of it; empty ones if its translations hold NaN."""
+    """The figures of one epoch by direction, and what is shown of it; empty ones if its outputs hold NaN."""
     try:
-        made = {c.direction: _made(model, c, batch_size) for c in courses}
+        made = {
+            c.direction: make(model, c.direction, c.inputs, c.target, c.count, paired=c.paired, batch_size=batch_size)
+            for c in courses
+        }
     except images.ImageError as error:
         notes.lines.append(f"{name}: no figures: {error}")
         return {c.direction: {} for c in courses}, {}
     found, shown = {}, {}
     for course in courses:
-        direction, where = course.direction, f"{name}, {course.direction}"
-        outputs, back, kept = made[direction]
-        features = course.reference.extractor(outputs)
-        figures = course.reference.figures(features, where, notes)
+        direction, where, done = course.direction, f"{name}, {course.direction}", made[course.direction]
+        features = course.reference.extractor(done.outputs)
+        found[direction] = course.reference.figures(features, where, notes)
         if classifier is not None:
-            score = towards_target(classifier, outputs, direction)
-            figures["success"] = success(score)
+            score = towards_target(classifier, done.outputs, direction)
+            found[direction]["success"] = success(score)
         else:
             score = -distance_to(features, course.reference.held_out)
-        figures |= of_pixels(course.inputs, outputs, back, course.target, kept, where, notes)
-        found[direction] = figures
+        if course.paired:
+            score = -(done.outputs.float() - course.target.float()).abs().mean((1, 2, 3)) / 127.5
+        found[direction] |= _pixel_figures(course, done, where, notes)
         order = score.argsort(descending=True, stable=True)
-        best, worst = (_ranked(part[:SHOWN], score.abs(), outputs) for part in (order, order.flip(0)))
-        shown[direction] = Shown(outputs[:SHOWN], back[:SHOWN], best, worst, histogram(outputs))
+        best, worst = (_ranked(part[:SHOWN], score.abs(), done.outputs) for part in (order, order.flip(0)))
+        back = None if done.back is None else done.back[:SHOWN]
+        copies = _copies(course, features, done.outputs) if direction == "samples" else None
+        shown[direction] = Shown(done.outputs[:SHOWN], back, best, worst, histogram(done.outputs), copies)
     return found, shown
 
 
-def _made(model: CycleGenerator, course: _Course, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Translations of the inputs, these translated back, and what the same generator makes of its own target side."""
-    direction = course.direction
-    opposite: Direction = "b_to_a" if direction == "a_to_b" else "a_to_b"
-    outputs = translate(model, course.inputs, direction, batch_size)
-    return outputs, translate(model, outputs, opposite, batch_size), translate(model, course.target, direction, batch_size)
+def _pixel_figures(course: _Course, made: Made, where: str, notes: Notes) -> Figures:
+    """Of pairs the distance to the truth; of other translations what has changed and, of a CycleGAN, the ways back."""
+    if course.inputs is None:
+        return {}
+    if course.paired:
+        return of_truth(made.outputs, course.target, where, notes)
+    if made.back is None:
+        return of_change(course.inputs, made.outputs, where, notes)
+    return of_pixels(course.inputs, made.outputs, made.back, course.target, made.kept, where, notes)
+
+
+def _copies(course: _Course, features: Tensor, outputs: Tensor) -> tuple[Ranked, Tensor]:
+    """The samples that are nearest to a training image, nearest first, and that image: what memorisation would look like."""
+    distance, index = nearest_to(features, course.reference.training)
+    order = distance.argsort(stable=True)[:SHOWN]
+    return _ranked(order, distance, outputs), course.training[index[order]]
 
 
 def _ranked(order: Tensor, score: Tensor, outputs: Tensor) -> Ranked:
     return Ranked(order.tolist(), score[order].tolist(), outputs[order])
 
 
-def _judged(classifier: Classifier | None, floor: Mapping[str, Figures], held_out: Pair) -> dict[str, Any] | None:
+def _judged(classifier: Classifier | None, floor: Mapping[str, Figures], held_out: Piles) -> dict[str, Any] | None:
     """The classifier and how often it is right on the very images that are translated: real B is the floor of a_to_b."""
     if classifier is None:
         return None
-    b, a = (floor[direction]["success"] for direction in DIRECTIONS)
-    counts = {"n_a": len(held_out[0]), "n_b": len(held_out[1])}
-    return {"name": classifier.label, "accuracy_a": a, "accuracy_b": b, **counts}
+    accuracy = {
+        f"accuracy_{side}": floor[direction]["success"]
+        for side, direction in (("a", "b_to_a"), ("b", "a_to_b"), ("b", "samples"))
+        if direction in floor
+    }
+    counts = {f"n_{side}": len(pile) for side, pile in zip("ab", held_out, strict=False)}
+    return {"name": classifier.label, **accuracy, **counts}
 
 
-def _protocol(held_out: Pair, train: Pair, seed: int, device: str | torch.device) -> dict[str, Any]:
+def _sampled(courses: list[_Course]) -> dict[str, Any]:
+    """What the protocol says of images that are drawn."""
+    samples = [course for course in courses if course.direction == "samples"]
+    return {"n_samples": samples[0].count, "latents": f"seed {SAMPLES_SEED}, no truncation"} if samples else {}
+
+
+def _protocol(held_out: Piles, train: Piles, seed: int, device: str | torch.device) -> dict[str, Any]:
     """What has to be the same for two evaluations to be compared."""
     return {
-        "n_a": len(held_out[0]), "n_b": len(held_out[1]), "n_training_a": len(train[0]), "n_training_b": len(train[1]),
+        **{f"n_{side}": len(pile) for side, pile in zip("ab", held_out, strict=False)},
+        **{f"n_training_{side}": len(pile) for side, pile in zip("ab", train, strict=False)},
         "image_size": held_out[0].shape[-1], "channels": held_out[0].shape[1],
         "resize": "centred square by Pillow's Lanczos filter, antialiased; none where an image has that size",
         "codec": "8-bit pixels as a PNG holds them, in memory",
         "reference": "held-out images of the target side; for mifid and authenticity its training images",
         "kid": f"mean over subsets of min({SUBSET}, n), kid_std over these or, where one is everything, over subsets of half",
-        "floor": "as many training images of the target side as translations, against its held-out and its other training "
+        "floor": "as many training images of the target side as outputs, against its held-out and its other training "
                  "images; success: its held-out images",
         "mifid": "Kaggle's threshold of 0.1, which was chosen for Inception-v3 features",
         "l1": "on the scale of [-1, 1]",

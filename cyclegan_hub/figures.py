@@ -113,11 +113,25 @@ def of_pixels(inputs: Tensor, outputs: Tensor, back: Tensor, target: Tensor, kep
     `back` are the outputs translated back; `kept` is what the generator into the target side makes of `target`, real images of
     that side. L1 is on the scale of [-1, 1].
     """
-    x, y, z = (images.from_uint8(v) for v in (inputs, outputs, back))
+    x, z = (images.from_uint8(v) for v in (inputs, back))
 
     def cycle() -> Sequence[float]:
         s = metrics.similarity(x, z)
         return s.l1, s.psnr, s.ssim
+
+    def identity() -> Sequence[float]:
+        return [metrics.similarity(images.from_uint8(target), images.from_uint8(kept)).l1]
+
+    return {
+        **notes.attempt(where, ["cycle_l1", "cycle_psnr", "cycle_ssim"], cycle),
+        **of_change(inputs, outputs, where, notes),
+        **notes.attempt(where, ["identity_l1"], identity),
+    }
+
+
+def of_change(inputs: Tensor, outputs: Tensor, where: str, notes: Notes) -> Figures:
+    """Input against output, uint8 (N, C, H, W) both."""
+    x, y = (images.from_uint8(v) for v in (inputs, outputs))
 
     def change() -> Sequence[float]:
         s = metrics.similarity(x, y)
@@ -127,15 +141,20 @@ def of_pixels(inputs: Tensor, outputs: Tensor, back: Tensor, target: Tensor, kep
         c = metrics.colour_correlation(x, y)
         return c.mean, c.inverted
 
-    def identity() -> Sequence[float]:
-        return [metrics.similarity(images.from_uint8(target), images.from_uint8(kept)).l1]
-
     return {
-        **notes.attempt(where, ["cycle_l1", "cycle_psnr", "cycle_ssim"], cycle),
         **notes.attempt(where, ["input_output_l1", "input_output_ssim"], change),
         **notes.attempt(where, ["colour_correlation", "inverted"], colours),
-        **notes.attempt(where, ["identity_l1"], identity),
     }
+
+
+def of_truth(outputs: Tensor, target: Tensor, where: str, notes: Notes) -> Figures:
+    """Outputs against the real ones that belong to them, uint8 (N, C, H, W) both: L1 on the scale of [-1, 1], PSNR, SSIM."""
+
+    def truth() -> Sequence[float]:
+        s = metrics.similarity(images.from_uint8(target), images.from_uint8(outputs))
+        return s.l1, s.psnr, s.ssim
+
+    return notes.attempt(where, ["truth_l1", "truth_psnr", "truth_ssim"], truth)
 
 
 def others_l1(inputs: Tensor) -> float | None:
@@ -149,7 +168,7 @@ def others_l1(inputs: Tensor) -> float | None:
 def towards_target(classifier: Classifier, outputs: Tensor, direction: str) -> Tensor:
     """(N,): how probable the target side is for each uint8 image, 0 to 1."""
     side_b = classifier(outputs)
-    return side_b if direction == "a_to_b" else 1 - side_b
+    return 1 - side_b if direction == "b_to_a" else side_b
 
 
 def success(probability: Tensor) -> float:
@@ -157,6 +176,11 @@ def success(probability: Tensor) -> float:
     return (probability > 0.5).double().mean().item()
 
 
+def nearest_to(generated: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """(N,), (N,): how far each row is from the nearest real one, and which that is."""
+    return torch.cdist(generated.double(), real.double()).min(1)
+
+
 def distance_to(generated: Tensor, real: Tensor) -> Tensor:
     """(N,): from each row to the nearest real one."""
-    return torch.cdist(generated.double(), real.double()).amin(1)
+    return nearest_to(generated, real)[0]

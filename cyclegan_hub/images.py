@@ -70,6 +70,14 @@ def decode(source: ImageSource, channels: int = 3, *, name: str | None = None) -
     return image
 
 
+def halves(image: Image.Image, name: str = "this image") -> tuple[Image.Image, Image.Image]:
+    """The left and the right half of a decoded picture: how pairs are kept in one file. Raises ImageError for an odd width."""
+    if image.width % 2:
+        raise ImageError(f"{name} is {image.width} x {image.height}: a pair is one picture of two halves of the same size")
+    middle = image.width // 2
+    return image.crop((0, 0, middle, image.height)), image.crop((middle, 0, image.width, image.height))
+
+
 def _label(source: object, name: str | None) -> str:
     """What an error calls `source`: the last path component, escaped and shortened."""
     text = name if name is not None else os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""

@@ -46,11 +46,12 @@ class Inputs:
         picture, notes = self._face(picture, direction, crop_face) if choice.faces else (picture, [])
         (width, height), short = picture.size, min(picture.size)
         if max(width, height) > MAX_ASPECT * short:
-            most = f"its longer side may be at most {MAX_ASPECT} times the shorter"
-            raise ServingError(f"This picture is {width} x {height} pixels: {most}, so cut a part out of it.")
-        scale = 1 if resolution else choice.image_size / short
-        if width * height * scale**2 > MAX_RESULT:
-            scale = math.sqrt(MAX_RESULT / (width * height))
+            rule = f"its longer side may be at most {MAX_ASPECT} times the shorter"
+            raise ServingError(f"This picture is {width} x {height} pixels: {rule}, so cut a part out of it.")
+        scale = 1 if resolution else choice.image_size / choice.enlarges / short
+        most = MAX_RESULT / choice.enlarges**2
+        if width * height * scale**2 > most:
+            scale = math.sqrt(most / (width * height))
             small = math.floor(short * scale)
             notes.append(f"Translated with its shorter side at {small} pixels: results have at most {MAX_RESULT:,} pixels.")
         target = short if scale == 1 else max(1, math.floor(short * scale + 1e-6))  # floor: rounding up may pass the bound

@@ -1,17 +1,19 @@
-"""Images that are not decoded yet, in a fixed order: files of a folder, members of a zip, rows of an array or a column."""
+"""Images that are not decoded yet, in a fixed order: files of a folder, members of a zip, rows of an array or a column,
+records of TFRecord files."""
 
 from __future__ import annotations
 
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from cyclegan_hub import images
+from cyclegan_hub import images, tfrecord
 from cyclegan_hub.specs import DataError, is_image_name
 
 if TYPE_CHECKING:
@@ -156,6 +158,53 @@ class ArrowItems:
 
     def read(self, index: int) -> Raw:
         return cell_bytes(self.column[int(self.rows[index])].as_py())
+
+
+@dataclass
+class TFRecordItems:
+    """Records of TFRecord files, read one at a time: 16 bytes of memory each, whatever the size of the images."""
+
+    paths: tuple[Path, ...]
+    positions: np.ndarray  # int64 (N, 2): which of `paths`, and where in it the record starts, in bytes
+
+    @classmethod
+    def open(cls, paths: Sequence[Path]) -> TFRecordItems:
+        """List the records. Raises DataError for a file that is cut short or damaged, and for records without an image."""
+        try:
+            found = [np.fromiter(tfrecord.offsets(path), np.int64) for path in paths]
+            tfrecord.check(paths)
+        except OSError as error:
+            raise DataError(f"{paths[0].name} cannot be read: {error.strerror}") from error
+        shards = np.repeat(np.arange(len(paths)), [len(one) for one in found])
+        return cls(tuple(paths), np.stack([shards, np.concatenate(found)], axis=1))
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def name(self, index: int) -> str:
+        shard, offset = self.positions[index]
+        return f"byte {offset} of {self.paths[shard].name}"
+
+    def read(self, index: int) -> Raw:
+        shard, offset = self.positions[index]
+        try:
+            return tfrecord.image_at(self.paths[shard], int(offset))
+        except DataError as error:
+            raise images.ImageError(str(error)) from error
+
+
+def tfrecord_cells(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The images of TFRecord files as rows of a column `image`, one at a time; of a damaged record there are no bytes.
+
+    Raises DataError where a file is cut short.
+    """
+    for path in map(Path, paths):
+        for offset in tfrecord.offsets(path):
+            try:
+                data = tfrecord.image_at(path, offset)
+            except DataError:
+                data = b""  # decoding counts it as unreadable, by the name of the cell
+            yield {"image": {"bytes": data, "path": f"byte {offset} of {path.name}"}}
 
 
 def cell_name(value: Any, position: str) -> str:

@@ -10,25 +10,47 @@ from typing import Any
 from cyclegan_hub.cards import TEMPLATES
 from cyclegan_hub.choices import EpochChoice, Published, plain
 
+_METHODS = {
+    "cyclegan": "A CycleGAN: translates both ways, learnt from two piles of pictures that were never paired.",
+    "dcgan": "A DCGAN: draws pictures of {size} x {size} pixels from random numbers; a seed stands for the numbers.",
+    "pix2pix": "A pix2pix: translates one way, learnt from pairs of pictures.",
+}
+_UNSTATED = """#### Intended use and limits
+
+What this model is for, and how its pictures fail, is not stated: take no more from them than that it runs. What is over- or
+under-represented in its training images is so in what it makes."""
+
 
 def render(model: Published, epoch: EpochChoice) -> str:
-    """The panel of one epoch: metrics in both directions beside their baselines, data, then the domain's statement."""
+    """The panel of one epoch: metrics in each direction beside their baselines, data, then the domain's statement."""
     choice = model.choice
-    a, b = (escaped(label) for label in choice.labels)
+    labels = [escaped(label) for label in choice.labels]
     epochs = ", ".join(str(e.number) for e in model.epochs if e.number is not None)
     parts = [
-        f"### {a} ↔ {b}",
+        f"### {(' ↔ ' if len(choice.directions) == 2 else ' → ').join(labels)}",
+        _METHODS[choice.kind].format(size=choice.image_size),
         f"**{escaped(epoch.label)}**" + (f", of the published epochs {epochs}." if epochs else ".") + f" {_link(model, epoch)}",
         "#### Measured",
         *_measured(model, epoch),
     ]
     data = (model.run or {}).get("data")
-    if isinstance(data, dict) and set(data) == {"a", "b"}:
-        parts += ["#### Trained on", "\n".join(f"- {label}: {escaped(data[side], 300)}" for side, label in (("a", a), ("b", b)))]
-    statement = (TEMPLATES / f"{model.statement}.md").read_text("utf-8").strip()
-    parts.append(re.sub(r"^## ", "#### ", statement.replace("{{ a }}", a).replace("{{ b }}", b), flags=re.MULTILINE))
+    if isinstance(data, dict) and set(data) in ({"a"}, {"a", "b"}):
+        sides = zip("ab", labels, strict=False) if len(data) == 2 else [("a", labels[-1])]  # one pile: of what is made
+        parts += ["#### Trained on", "\n".join(f"- {label}: {escaped(data[side], 300)}" for side, label in sides)]
+    parts.append(_statement(model, labels))
     parts.append(f"Terms of the training images: {escaped(choice.licence, 300)}.")
     return "\n\n".join(parts)
+
+
+def _statement(model: Published, labels: Sequence[str]) -> str:
+    """The text of model_cards/ for it; there is one of a CycleGAN of any images, and none of the other methods'."""
+    path = TEMPLATES / f"{model.statement}.md"
+    if model.choice.kind != "cyclegan" and (model.statement == "custom" or not path.is_file()):
+        return _UNSTATED
+    statement = path.read_text("utf-8").strip()
+    for name, label in zip("ab", labels, strict=False):
+        statement = statement.replace(f"{{{{ {name} }}}}", label)
+    return re.sub(r"^## ", "#### ", statement, flags=re.MULTILINE)
 
 
 def escaped(text: object, most: int = 60) -> str:
@@ -49,14 +71,14 @@ def _measured(model: Published, epoch: EpochChoice) -> Iterable[str]:
     if epoch.number is None and metrics:  # a single model, of the epoch that was best
         own = metrics["epochs"].get(metrics["best"])
     if not metrics or not own:
-        yield "This epoch was not evaluated: judge it by its translations."
+        yield "This epoch was not evaluated: judge it by its pictures."
         return
     said = [f"- {key}: {escaped(metrics[key], 300)}" for key in ("extractor", "rule") if isinstance(metrics.get(key), str)]
     if said:
         yield "\n".join(said)
     given = metrics.get("baselines")
     baselines = {name: values for name, values in given.items() if isinstance(values, dict)} if isinstance(given, dict) else {}
-    for direction in (d for d in ("a_to_b", "b_to_a") if d in own):
+    for direction in (d for d in model.choice.directions if d in own):
         columns = [own[direction], *(values.get(direction) for values in baselines.values())]
         columns = [column if isinstance(column, dict) else {} for column in columns]
         rows = [[name, *(_number(column.get(name)) for column in columns)] for name, x in own[direction].items() if _number(x)]

@@ -22,14 +22,18 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, co
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from cyclegan_hub import cards, checkpoints, images
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.files import write_atomic, write_folder
 from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.folders import chosen_in, epoch_number, epochs_in, listed
 from cyclegan_hub.models.hub import first_line, refs_of, remedy
+from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.published import Model, from_pretrained
 from cyclegan_hub.runs import RunError, RunFolder
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -38,6 +42,7 @@ MODEL = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
 SHARED = ("recipe.json", "metrics.json", "samples.png", "README.md")  # the same in the commits of all epochs
 _FACE, *_FREE_IMAGES = ("astronaut_face.jpg", "astronaut.jpg", "chelsea.jpg", "coffee.jpg", "rocket.jpg")
 _CELL = 160  # px of a picture in samples.png
+_DRAWN = 6  # rows and columns of images drawn from noise
 
 
 class PublishError(ValueError):
@@ -52,8 +57,10 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
     of `epochs`), `config.json`, `recipe.json`, `metrics.json`, `samples.png` and the card; `out/epochs/` each epoch to be
     published (None: all that the run kept). Equal runs give equal bytes; epochs of an earlier build are removed.
 
-    Raises PublishError for a missing run, an epoch it does not have or a best epoch left out, ModelError for damaged weights,
-    CardError for what a card cannot be made of.
+    Which method it was follows from the class that the epochs' `config.json` names.
+
+    Raises PublishError for a missing run, an epoch it does not have, a best epoch left out or epochs of another run,
+    ModelError for damaged weights, CardError for what a card cannot be made of.
     """
     if dtype not in DTYPES:
         raise PublishError(f"dtype {dtype!r}: must be one of {', '.join(DTYPES)}")
@@ -64,11 +71,12 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
     if chosen not in names:
         raise PublishError(f"{run}: {chosen} is the best by metrics.json but is not to be published: add it to the epochs")
     for name in names:  # all are looked at before anything is written, and none is kept: twenty may be gigabytes
-        CycleGenerator.from_pretrained(run / "epochs" / name)
-    facts = cards.Facts(repo_id, record, history, processes, names, chosen, metrics, dtype)
+        _check_same_run(run, name, record, from_pretrained(run / "epochs" / name))
+    model = from_pretrained(run / "epochs" / chosen)
+    facts = cards.Facts(repo_id, type(model), model.config, record, history, processes, names, chosen, metrics, dtype)
     shared = {
         "recipe.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
-        "samples.png": images.png_bytes(sample_grid(CycleGenerator.from_pretrained(run / "epochs" / chosen))),
+        "samples.png": images.png_bytes(sample_grid(model)),
         "README.md": cards.render(facts).encode(),
     }
     if metrics:
@@ -88,19 +96,46 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
     return out
 
 
-def sample_grid(model: CycleGenerator) -> Any:
-    """Free photographs, translated and back, in both directions: a row for each (PIL, RGB). None is of the training's images."""
-    a, b = (label if label.isascii() else letter for label, letter in zip(model.labels, "AB", strict=True))
+def sample_grid(model: Model) -> Image.Image:
+    """What a model makes, as one picture (PIL, RGB) that shows none of the training's images.
+
+    Of a FaceGenerator the images of seed 0, none left out; else a row for each of some free photographs: translated and back
+    in both directions, or the input that a pix2pix makes of it and the output.
+    """
+    heads: list[str] = []
+    match model:
+        case FaceGenerator():
+            drawn = model.sample(_DRAWN**2, seed=0)
+            rows = [drawn[i : i + _DRAWN] for i in range(0, len(drawn), _DRAWN)]
+            cell = model.image_size * (_CELL // model.image_size) or _CELL  # a whole number of times as large, if it fits
+        case PairedGenerator():
+            photos, cell = _free_photos(model), _CELL
+            x = torch.stack([images.to_tensor(photo) for photo in photos])
+            seen, made = ([images.to_pil(one) for one in y] for y in (model.prepare(x), model.restore(x)))
+            given = model.pairs == "given"
+            rows = list(zip(*([photos, made] if given else [photos, seen, made]), strict=True))
+            heads = [*(["input"] if given else ["original", "input"]), f"to {_ascii(model.labels[1], 'B')}"]
+        case CycleGenerator():
+            columns, cell = [_free_photos(model)], _CELL
+            for direction in model.directions:
+                columns += [model.translate(columns[0], direction), model.cycle(columns[0], direction)]
+            rows, (a, b) = list(zip(*columns, strict=True)), map(_ascii, model.labels, "AB")
+            heads = ["input", f"to {b}", "and back", f"to {a}", "and back"]
+    return images.grid(rows, column_labels=heads, cell=cell)
+
+
+def _free_photos(model: CycleGenerator | PairedGenerator) -> list[Image.Image]:
+    """Free photographs as squares of the model's size and channels; where it is about faces, a face first."""
     folder = package_files("cyclegan_hub") / "free_images"
     faces = model.domain in DOMAINS and DOMAINS[model.domain].faces
     names = [_FACE, *_FREE_IMAGES] if faces else _FREE_IMAGES
     decoded = [images.decode((folder / name).read_bytes(), model.channels, name=name) for name in names]
-    inputs = [images.square(image, model.image_size) for image in decoded]
-    columns = [inputs]
-    for direction in ("a_to_b", "b_to_a"):
-        columns += [model.translate(inputs, direction), model.cycle(inputs, direction)]
-    heads = ("input", f"to {b}", "and back", f"to {a}", "and back")
-    return images.grid(list(zip(*columns, strict=True)), column_labels=heads, cell=_CELL)
+    return [images.square(image, model.image_size) for image in decoded]
+
+
+def _ascii(label: str, letter: str) -> str:
+    """A label, or a letter for one that the picture's font may not know."""
+    return label if label.isascii() else letter
 
 
 def _read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
@@ -111,8 +146,8 @@ def _read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
     try:
         record = json.loads(path.read_bytes())
         needed = {"name", "domain", "image_size", "batch_size"} - record["recipe"].keys()
-        a, b = record["labels"]
-        if needed or record["data"].keys() != {"a", "b"} or not all(isinstance(label, str) for label in (a, b)):
+        labels, sides = record["labels"], record["data"].keys()
+        if needed or sides not in ({"a"}, {"a", "b"}) or not all(isinstance(label, str) for label in labels):
             raise ValueError(f"not a training's record{': no ' + ', '.join(sorted(needed)) if needed else ''}")
         history = RunFolder(run).history()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -120,6 +155,17 @@ def _read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
         raise PublishError(f"{what}: restore it from a copy of the run") from None
     ranks = {state: len(list(state.glob("rank-*.safetensors"))) for state in run.glob("state/step-*")}
     return record, history, max(ranks.values(), default=1)
+
+
+def _check_same_run(run: Path, name: str, record: dict[str, Any], model: Model) -> None:
+    """Raises PublishError for an epoch that the run of this `recipe.json` cannot have written."""
+    own = (list(model.labels), set(cards.METHODS[type(model)].sides))
+    if own != (record["labels"], set(record["data"])):
+        told = f"labels {', '.join(record['labels'])}, data {', '.join(sorted(record['data']))}"
+        raise PublishError(
+            f"{run}: {name} is a {type(model).__name__} of {', '.join(model.labels)}, which the run of recipe.json ({told}) did "
+            "not write: restore the folder from a copy of the run"
+        )
 
 
 def _selected(run: Path, epochs: Sequence[int] | None) -> list[str]:
@@ -141,7 +187,7 @@ def _read(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
 
 def _model_files(folder: Path, dtype: str) -> dict[str, bytes]:
     """`config.json` and the weights of one epoch, loaded strictly and written anew, with what their header said."""
-    model = CycleGenerator.from_pretrained(folder)
+    model = from_pretrained(folder)
     try:
         with safe_open(folder / constants.SAFETENSORS_SINGLE_FILE, framework="pt") as file:
             metadata = dict(file.metadata() or {})

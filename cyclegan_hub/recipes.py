@@ -6,37 +6,74 @@ This module imports no torch: a recipe can be listed, printed and compared anywh
 
 from __future__ import annotations
 
-import math
-import types
-from dataclasses import dataclass, fields, replace
-from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Literal
 
+from cyclegan_hub.recipe_fields import RecipeError, check_all, check_types, override, require
 
-class RecipeError(ValueError):
-    """A recipe, a field or a value that does not exist or does not fit; the message lists what does."""
-
+__all__ = ["METHODS", "RECIPES", "RESUMABLE_FIELDS", "CycleGANRecipe", "DCGANRecipe", "Pix2PixRecipe", "Recipe", "RecipeError",
+           "find", "override"]  # fmt: skip
 
 # Fields that may differ between two runs of one folder: none of them changes the trained weights.
 RESUMABLE_FIELDS = frozenset({"snapshot_every", "keep_epochs", "save_every", "log_every", "evaluate_every", "workers"})
 
 
 @dataclass(frozen=True)
-class CycleGANRecipe:
-    """CycleGAN (Zhu et al. 2017): two generators, two patch discriminators, cycle and identity losses."""
+class _Recipe:
+    """What every method has: where its images come from, and the loop's own numbers."""
 
     name: str
-    domain: str
+    domain: str  # "": none, the images have to be given
     # data
     image_size: int = 128
     load_size: int | None = None  # resize to this, then crop image_size at random (the paper's jitter); None: no jitter
     channels: int = 3
     flip: bool = True
-    balance: bool = False  # bring the smaller side to parity by augmented copies
     max_images: int | None = None  # at most so many of each side
-    equal_sides: bool = False  # cut the larger side to the size of the smaller
     streaming: bool = False
     workers: int = 0  # decoding processes; piles that fit in memory need none
+    # optimisation
+    batch_size: int = 1
+    epochs: int = 100
+    steps_per_epoch: int | None = None  # None: one pass over the larger side
+    lr: float = 2e-4
+    init_std: float = 0.02
+    # what is written, and when
+    snapshot_every: int = 5
+    keep_epochs: int = 20
+    save_every: int = 500  # steps between two saves of the state; every epoch ends with one as well
+    log_every: int = 10
+    evaluate_every: int | None = None  # epochs between two light evaluations on held-out images; the best is kept in best/
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError where two fields contradict each other or a value is out of its range."""
+        check_types(self)
+        counts = ("image_size", "channels", "batch_size", "epochs", "snapshot_every", "save_every", "log_every")
+        check_all(self, counts, lambda n: n >= 1, "at least 1")
+        require(self.keep_epochs >= 2, "keep_epochs", self.keep_epochs, "at least 2: the first and the last stay")
+        require(self.channels in (1, 3), "channels", self.channels, "1 (grey) or 3 (RGB)")
+        check_all(self, ("workers", "init_std"), lambda n: n >= 0, "0 or more")
+        require(self.lr > 0, "lr", self.lr, "more than 0")
+        some = ("max_images", "steps_per_epoch", "evaluate_every")
+        check_all(self, some, lambda n: n is None or n >= 1, "at least 1, or none")
+        require(
+            self.load_size is None or self.load_size >= self.image_size,
+            "load_size", self.load_size, f"none, or image_size ({self.image_size}) and more",
+        )  # fmt: skip
+        require(not (self.streaming and self.steps_per_epoch is None), "steps_per_epoch", None, "given: a stream has no length")
+        require(not (self.streaming and self.max_images), "max_images", self.max_images, _NO_STREAM)
+
+
+_NO_STREAM = "none or false with streaming=True"
+
+
+@dataclass(frozen=True)
+class CycleGANRecipe(_Recipe):
+    """CycleGAN (Zhu et al. 2017): two generators, two patch discriminators, cycle and identity losses."""
+
+    # data
+    balance: bool = False  # bring the smaller side to parity by augmented copies
+    equal_sides: bool = False  # cut the larger side to the size of the smaller
     diffaugment: tuple[Literal["translation", "cutout", "color"], ...] = ()
     # generator
     generator: Literal["resnet", "unet"] = "resnet"
@@ -58,131 +95,94 @@ class CycleGANRecipe:
     identity_warmup: float = 0.0  # share of the schedule
     pool_size: int = 0
     # optimisation
-    batch_size: int = 1
-    epochs: int = 100
-    steps_per_epoch: int | None = None  # None: one pass over the larger side
-    lr: float = 2e-4
     disc_lr_factor: float = 1.0
     decay: float = 0.0  # last share of the schedule in which the learning rate falls linearly to 0
     ema: float = 0.0  # 0: off
-    init_std: float = 0.02
     block_init_std: float | None = None  # of a U-Net's down and up blocks; None: init_std
     norm_init_mean: float = 1.0  # norm scales start at N(mean, 0.02)
-    # what is written, and when
-    snapshot_every: int = 5
-    keep_epochs: int = 20
-    save_every: int = 500  # steps between two saves of the state; every epoch ends with one as well
-    log_every: int = 10
-    evaluate_every: int | None = None  # epochs between two light evaluations on held-out images; the best is kept in best/
 
     def __post_init__(self) -> None:
-        """Raises RecipeError where two fields contradict each other or a value is out of its range."""
-        for field, kind in _hints(type(self)).items():
-            _check_type(field, kind, getattr(self, field))
-        for name in ("image_size", "channels", "width", "blocks", "disc_scales", "batch_size", "epochs", "snapshot_every",
-                     "save_every", "log_every"):  # fmt: skip
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        _require(self.keep_epochs >= 2, "keep_epochs", self.keep_epochs, "at least 2: the first and the last stay")
-        _require(self.channels in (1, 3), "channels", self.channels, "1 (grey) or 3 (RGB)")
-        for name in ("decay", "identity_warmup"):
-            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a share from 0 to 1")
-        for name in ("ema", "dropout"):
-            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "from 0 up to, not including, 1")
-        for name in ("cycle", "identity_a", "identity_b", "identity_start", "pool_size", "workers", "init_std", "block_init_std"):
-            _require((getattr(self, name) or 0) >= 0, name, getattr(self, name), "0 or more")
-        for name in ("lr", "disc_lr_factor"):
-            _require(getattr(self, name) > 0, name, getattr(self, name), "more than 0")
-        for name in ("max_images", "steps_per_epoch", "evaluate_every"):
-            _require(getattr(self, name) is None or getattr(self, name) >= 1, name, getattr(self, name), "at least 1, or none")
-        _require(
-            self.load_size is None or self.load_size >= self.image_size,
-            "load_size", self.load_size, f"none, or image_size ({self.image_size}) and more",
-        )  # fmt: skip
-        _require(
-            len(self.disc_channels) >= 1 and min(self.disc_channels) >= 1, "disc_channels", self.disc_channels, "e.g. 64,128,256"
-        )
-        _require(not (self.streaming and self.steps_per_epoch is None), "steps_per_epoch", None, "given: a stream has no length")
-        for name in ("balance", "equal_sides", "max_images"):
-            _require(not (self.streaming and getattr(self, name)), name, getattr(self, name), "none or false with streaming=True")
-        side = self.image_size // 2 ** (self.disc_scales - 1)
-        for stride in (*(2 for _ in self.disc_channels[1:]), self.disc_last_stride, 1):
-            side = (side - 2) // stride + 1  # 4x4, padding 1
-        _require(side >= 1, "image_size", self.image_size, "larger for this discriminator, or disc_channels shorter")
-        step = 4 if self.generator == "resnet" else 2**self.blocks
-        _require(self.image_size % step == 0, "image_size", self.image_size, f"a multiple of {step} for this generator")
+        super().__post_init__()
+        check_all(self, ("width", "blocks", "disc_scales"), lambda n: n >= 1, "at least 1")
+        check_all(self, ("decay", "identity_warmup"), lambda n: 0 <= n <= 1, "a share from 0 to 1")
+        check_all(self, ("ema", "dropout"), lambda n: 0 <= n < 1, "from 0 up to, not including, 1")
+        weights = ("cycle", "identity_a", "identity_b", "identity_start", "pool_size", "block_init_std")
+        check_all(self, weights, lambda n: (n or 0) >= 0, "0 or more")
+        require(self.disc_lr_factor > 0, "disc_lr_factor", self.disc_lr_factor, "more than 0")
+        if self.streaming:
+            check_all(self, ("balance", "equal_sides"), lambda n: not n, _NO_STREAM)
+        _check_patches(self.image_size, self.disc_channels, self.disc_last_stride, self.disc_scales)
+        _check_fits(self.image_size, self.generator, self.blocks)
 
 
-Recipe = CycleGANRecipe  # a union, once there are sisters
+@dataclass(frozen=True)
+class DCGANRecipe(_Recipe):
+    """DCGAN (Radford et al. 2016): images from noise, of one pile; a generator and a discriminator of 4x4 convolutions."""
+
+    # Of a folder or domain of two sides, which one is the pile.
+    side: Literal["a", "b"] = "a"
+    latent: int = 100
+    gen_channels: tuple[int, ...] = (256, 128, 64, 32)  # after each transposed convolution but the last; the image is 4 * 2**n px
+    disc_channels: tuple[int, ...] = (32, 64, 128, 256)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_all(self, ("latent",), lambda n: n >= 1, "at least 1")
+        channels = ("gen_channels", "disc_channels")
+        check_all(self, channels, lambda n: len(n) >= 1 and min(n) >= 1, "e.g. 256,128,64,32")
+        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: batch norm compares the images of a batch")
+        built = 4 * 2 ** len(self.gen_channels)
+        rule = f"{built}: {len(self.gen_channels)} gen_channels make 4x4 px grow to that; give gen_channels and disc_channels too"
+        require(self.image_size == built, "image_size", self.image_size, rule)
+        rule = f"as many as gen_channels ({len(self.gen_channels)}): together they bring {self.image_size} px back to 4x4"
+        require(len(self.disc_channels) == len(self.gen_channels), "disc_channels", self.disc_channels, rule)
 
 
-def _require(holds: bool, name: str, value: Any, rule: str) -> None:
-    if not holds:
-        raise RecipeError(f"{name}={value!r}: must be {rule}")
+@dataclass(frozen=True)
+class Pix2PixRecipe(_Recipe):
+    """pix2pix (Isola et al. 2017): a generator trained on pairs by L1 and a discriminator that sees input and output."""
+
+    side: Literal["a", "b"] = "a"  # of a folder or domain of two sides, which one pairs are made from
+    # "given", or made from the images of one pile: see pairs.RULES
+    pairs: Literal["given", "colorize", "upscale-4x", "repaint"] = "given"
+    generator: Literal["unet", "cnn"] = "unet"
+    width: int = 64
+    blocks: int = 8  # halvings of the U-Net; layers of the CNN
+    dropout: float = 0.5
+    disc_channels: tuple[int, ...] = (64, 128, 256, 512)
+    adversarial: float = 1.0  # weight of the adversarial loss (binary cross entropy); 0: no discriminator, L1 alone
+    l1: float = 100.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_all(self, ("width", "blocks"), lambda n: n >= 1, "at least 1")
+        require(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to, not including, 1")
+        check_all(self, ("adversarial", "l1"), lambda n: n >= 0, "0 or more")
+        require(self.adversarial + self.l1 > 0, "l1", self.l1, "more than 0 where adversarial is 0: there is no loss otherwise")
+        require(self.pairs != "colorize" or self.channels == 3, "channels", self.channels, "3 to colorize")
+        whole = self.pairs == "given" or self.image_size % 4 == 0
+        require(whole, "image_size", self.image_size, "a multiple of 4 where pairs are made")
+        _check_patches(self.image_size, self.disc_channels, 1, 1)
+        if self.generator == "unet":
+            _check_fits(self.image_size, self.generator, self.blocks)
 
 
-def override(recipe: Recipe, changes: dict[str, str]) -> Recipe:
-    """The recipe with some fields set from text, as `--set field=value` gives them.
-
-    "none" is None, lists are separated by commas ("64,128,256"), switches are true or false.
-    Raises RecipeError for a field that does not exist, listing those that do, and for a text that is not of its type.
-    """
-    hints = _hints(type(recipe))
-    settable = [f.name for f in fields(recipe) if f.name not in ("name", "domain")]
-    values = {}
-    for name, text in changes.items():
-        if name not in settable:
-            raise RecipeError(f"{name!r} is no field of a {type(recipe).__name__}; fields: {', '.join(settable)}")
-        values[name] = _parse(name, hints[name], text.strip())
-    return replace(recipe, **values)
+Recipe = CycleGANRecipe | DCGANRecipe | Pix2PixRecipe
+METHODS = (CycleGANRecipe, DCGANRecipe, Pix2PixRecipe)
 
 
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _check_patches(image_size: int, disc_channels: tuple[int, ...], last_stride: int, scales: int) -> None:
+    """Raises RecipeError where nothing of the image would be left for a patch discriminator to judge."""
+    require(len(disc_channels) >= 1 and min(disc_channels) >= 1, "disc_channels", disc_channels, "e.g. 64,128,256")
+    side = image_size // 2 ** (scales - 1)
+    for stride in (*(2 for _ in disc_channels[1:]), last_stride, 1):
+        side = (side - 2) // stride + 1  # 4x4, padding 1
+    require(side >= 1, "image_size", image_size, "larger for this discriminator, or disc_channels shorter")
 
 
-def _check_type(name: str, kind: Any, value: Any) -> None:
-    """Raises RecipeError unless `value` is what the annotation `kind` says."""
-    origin, args = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        if value is not None:
-            _check_type(name, next(a for a in args if a is not type(None)), value)
-    elif origin is Literal:
-        _require(value in args, name, value, f"one of {', '.join(map(str, args))}")
-    elif origin is tuple:
-        _require(isinstance(value, tuple), name, value, "a tuple")
-        for item in value:
-            _check_type(name, args[0], item)
-    elif kind is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        _require(number and math.isfinite(value), name, value, "a finite number")
-    else:
-        _require(type(value) is kind, name, value, {int: "a whole number", bool: "true or false", str: "a text"}[kind])
-
-
-def _parse(name: str, kind: Any, text: str) -> Any:
-    """`text` as a value of the annotation `kind`."""
-    origin, args = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        if text.lower() == "none":
-            return None
-        return _parse(name, next(a for a in args if a is not type(None)), text)
-    if origin is Literal:
-        for choice in args:
-            if text == str(choice):
-                return choice
-        raise RecipeError(f"{name}={text!r}: must be one of {', '.join(map(str, args))}")
-    if origin is tuple:
-        return tuple(_parse(name, args[0], part.strip()) for part in text.split(",") if part.strip())
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise RecipeError(f"{name}={text!r}: must be true or false")
-        return text.lower() == "true"
-    try:
-        return kind(text)
-    except ValueError:
-        article = {int: "a whole number", float: "a number", str: "a text"}[kind]
-        raise RecipeError(f"{name}={text!r}: must be {article}") from None
+def _check_fits(image_size: int, generator: str, blocks: int) -> None:
+    step = 4 if generator == "resnet" else 2**blocks
+    require(image_size % step == 0, "image_size", image_size, f"a multiple of {step} for this generator")
 
 
 def find(name: str) -> Recipe:
@@ -192,7 +192,7 @@ def find(name: str) -> Recipe:
     return RECIPES[name]
 
 
-_R = CycleGANRecipe
+_R, _DCGAN, _PIX = CycleGANRecipe, DCGANRecipe, Pix2PixRecipe
 _SCALE0 = dict(norm_init_mean=0.0)  # norm scales N(0, 0.02), as in the smile and anime sources
 _LS = dict(upsample="transpose", flip=False, equal_sides=True, epochs=40, **_SCALE0)
 _ANIME = dict(upsample="transpose", batch_size=1, snapshot_every=1, keep_epochs=20, **_SCALE0)
@@ -208,6 +208,8 @@ _SMILE = _OURS | dict(domain="smile", cycle=5.0, identity_a=1.0, identity_b=1.0)
 _ANIM = _OURS | dict(domain="anime", cycle=5.0, identity_a=1.0, identity_b=1.0)
 _CARTOON = _OURS | dict(domain="cartoon", cycle=5.0, identity_a=1.0, identity_b=1.0)
 _MONET = _OURS | dict(domain="monet", cycle=10.0, identity_a=5.0, identity_b=2.5, identity_start=10.0) | _SMALL
+_DC = dict(batch_size=64, epochs=100, snapshot_every=10, max_images=20_000)
+_PX = dict(batch_size=1, max_images=20_000)
 
 # fmt: off
 RECIPES: dict[str, Recipe] = {r.name: r for r in (
@@ -235,5 +237,16 @@ RECIPES: dict[str, Recipe] = {r.name: r for r in (
     _R("cartoon-64", "cartoon", image_size=64, upsample="transpose", flip=False, adversarial="bce", pool_size=50, epochs=15),
     # The source's Kaggle MiFID: 51.30 with init 0.02 and batch 32, 46.00 with 0.04, 42.30 with batch 4, 40.34 with cycle 20.
     _R("monet-unet", "monet", image_size=256, load_size=286, generator="unet", blocks=8, upsample="transpose", dropout=0.5, adversarial="bce", cycle=20.0, identity_a=10.0, identity_b=10.0, batch_size=4, epochs=30, steps_per_epoch=1407, block_init_std=0.04),  # noqa: E501
+    # DCGAN: images from noise; snapshots at 10 and then every 10, as in the source
+    _DCGAN("faces-dcgan-64", "faces", **_DC, image_size=64),
+    _DCGAN("faces-dcgan-256", "faces", **_DC, image_size=256, gen_channels=(1024, 512, 256, 128, 64, 32), disc_channels=(32, 64, 128, 256, 512, 1024)),  # noqa: E501
+    _DCGAN("monet-dcgan-64", "monet", **_DC, image_size=64, side="b"),  # the source's Kaggle MiFID: 210
+    # pix2pix: translation learnt from pairs, given or made from one pile
+    _PIX("pix2pix", "", **_PX, image_size=256, load_size=286),
+    _PIX("colorize", "faces", **_PX, image_size=256, load_size=286, pairs="colorize"),
+    _PIX("upscale-4x", "faces", **_PX, image_size=256, load_size=286, pairs="upscale-4x"),
+    _PIX("upscale-4x-cnn", "faces", **_PX | dict(dropout=0.0), image_size=256, load_size=286, pairs="upscale-4x", generator="cnn", blocks=8, adversarial=0.0, l1=1.0),  # noqa: E501
+    # at 64 px, as monet-dcgan-64 and monet-compact, so that evaluate.py can put the three side by side; the source's MiFID: 53.4
+    _PIX("monet-pix2pix", "monet", **_PX, image_size=64, load_size=72, side="b", pairs="repaint", blocks=6, disc_channels=(64, 128, 256)),  # noqa: E501
 )}
 # fmt: on

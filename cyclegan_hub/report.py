@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_hub import report_plots
-from cyclegan_hub.evaluation import DIRECTIONS, Evaluation, EvaluationError
+from cyclegan_hub.evaluation import Evaluation, EvaluationError
 from cyclegan_hub.files import write_atomic
 
 # Columns of the tables on the screen and of comparisons, by the metric's name without its extractor.
 KEY = ("kid", "kid_std", "kid_relative", "fid", "mifid", "precision", "recall", "coverage", "authenticity", "success", "cycle_l1",
-       "input_output_ssim", "colour_correlation", "identity_l1")  # fmt: skip
+       "input_output_ssim", "colour_correlation", "identity_l1", "alpha_precision", "beta_recall", "diversity", "truth_l1",
+       "truth_psnr", "truth_ssim")  # fmt: skip
 _SHORT = {"kid_relative": "kid rel.", "precision": "prec.", "coverage": "cover.", "authenticity": "authent.",
-          "input_output_ssim": "in/out ssim", "colour_correlation": "colour corr."}  # fmt: skip
+          "input_output_ssim": "in/out ssim", "colour_correlation": "colour corr.", "alpha_precision": "alpha-prec.",
+          "beta_recall": "beta-recall", "truth_l1": "L1", "truth_psnr": "PSNR", "truth_ssim": "SSIM"}  # fmt: skip
 Rows = list[list[str]]
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # not one request
@@ -39,10 +41,19 @@ figure { margin: 1rem 0; } figcaption { font-size: .9rem; }
 """
 
 
-def arrows(labels: tuple[str, str]) -> dict[str, str]:
-    """Each direction in words."""
+def arrows(labels: tuple[str, ...]) -> dict[str, str]:
+    """Each direction in words; of one label what is drawn."""
+    if len(labels) == 1:
+        return {"samples": f"samples: {labels[0]}"}
     a, b = labels
     return {"a_to_b": f"{a} → {b}", "b_to_a": f"{b} → {a}"}
+
+
+def measured(metrics: Mapping[str, Any], labels: tuple[str, ...]) -> dict[str, str]:
+    """The directions that an evaluation has, in words."""
+    there = next(iter(metrics["epochs"].values()))
+    named = arrows(labels[-1:] if "samples" in there else labels)
+    return {direction: arrow for direction, arrow in named.items() if direction in there}
 
 
 def number(value: Any) -> str:
@@ -53,7 +64,7 @@ def number(value: Any) -> str:
 def table(metrics: Mapping[str, Any], direction: str, keys: Sequence[str] | None = KEY) -> Rows:
     """A row for each epoch and each baseline, headings first. `keys` None: every metric there is."""
     lines = {name: values[direction] for name, values in metrics["epochs"].items()}
-    lines |= {name: values[direction] for name, values in metrics["baselines"].items()}
+    lines |= {name: values[direction] for name, values in metrics["baselines"].items() if direction in values}
     there = dict.fromkeys(key for values in lines.values() for key in values)
     shown = list(there) if keys is None else [key for name in keys for key in there if _base(key) == name]
     head = ["epoch", *(key if keys is None else _short(key) for key in shown)]
@@ -73,28 +84,41 @@ def as_markdown(rows: Rows) -> str:
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
 
-def screen(metrics: Mapping[str, Any], labels: tuple[str, str]) -> str:
+def screen(metrics: Mapping[str, Any], labels: tuple[str, ...]) -> str:
     """What an evaluation prints: a table for each direction, the choice, the classifier and how many notes there are."""
     parts = []
-    for direction, arrow in arrows(labels).items():
-        counts = ", ".join(f"n = {metrics['protocol'][key]}" for key in _counted(direction))
+    for direction, arrow in measured(metrics, labels).items():
+        counts = ", ".join(f"n = {metrics['protocol'][key]}" for key in _counted(metrics, direction))
         parts.append(f"{arrow} ({counts}; {metrics['extractor']})\n{as_text(table(metrics, direction))}")
     if judge := metrics["classifier"]:
-        a, b = (number(judge[f"accuracy_{side}"]) for side in "ab")
-        parts.append(f"classifier: {judge['name']}; right on {a} of the held-out {labels[0]}, {b} of the {labels[1]} here")
+        sides = ((f"accuracy_{side}", label) for side, label in (("a", labels[0]), ("b", labels[-1])))
+        right = ", ".join(f"{number(judge[key])} of the {label}" for key, label in sides if key in judge)
+        parts.append(f"classifier: {judge['name']}; right on {right} that are held out here")
     parts.append(f"best: {metrics['best']} ({metrics['rule']})")
     if metrics["notes"]:
         parts.append("\n".join(f"note: {line}" for line in metrics["notes"]))
     return "\n\n".join(parts)
 
 
-def compare(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, str]) -> dict[str, Rows]:
-    """Of each source its best epoch, and the baselines, which are the same for all: a table for each direction, by its arrow."""
-    baselines = next(iter(results.values()))["baselines"]
+def compare(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...]) -> dict[str, Rows]:
+    """Of each source its best epoch, and the baselines, which are the same for all: a table for each direction, by its arrow.
+
+    A source without a direction is missing from its table; samples stand with the translations into what they show.
+    """
     tables = {}
     for direction, arrow in arrows(labels).items():
-        lines = {f"{name}, {m['best']}": m["epochs"][m["best"]][direction] for name, m in results.items()}
-        lines |= {name: values[direction] for name, values in baselines.items()}
+        lines: dict[str, Mapping[str, Any]] = {}
+        baselines: dict[str, Mapping[str, Any]] = {}
+        for name, m in results.items():
+            own = "samples" if direction == "a_to_b" and "samples" in m["epochs"][m["best"]] else direction
+            if own in m["epochs"][m["best"]]:
+                lines[f"{name}, {m['best']}"] = m["epochs"][m["best"]][own]
+                for baseline, values in m["baselines"].items():
+                    if own in values:
+                        baselines.setdefault(baseline, values[own])
+        if not lines:
+            continue
+        lines |= baselines
         there = dict.fromkeys(key for values in lines.values() for key in values)
         shown = [key for name in KEY for key in there if _base(key) == name]
         head = ["source", *map(_short, shown)]
@@ -102,9 +126,9 @@ def compare(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, str]) -
     return tables
 
 
-def write_comparison(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, str], folder: Path) -> list[Path]:
+def write_comparison(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...], folder: Path) -> list[Path]:
     """`comparison.md` and `comparison.html` in `folder`. Raises EvaluationError if they cannot be written."""
-    title, tables = f"{labels[0]} ↔ {labels[1]}: {', '.join(results)}", compare(results, labels)
+    title, tables = f"{' ↔ '.join(labels)}: {', '.join(results)}", compare(results, labels)
     first = next(iter(results.values()))
     facts = _facts(first)
     rules = {name: f"{m['best']}: {m['rule']}" for name, m in results.items()}
@@ -119,17 +143,17 @@ def write_comparison(results: Mapping[str, Mapping[str, Any]], labels: tuple[str
     ]
 
 
-def write_report(evaluation: Evaluation, labels: tuple[str, str], name: str, folder: Path) -> Path:
+def write_report(evaluation: Evaluation, labels: tuple[str, ...], name: str, folder: Path) -> Path:
     """`report.html` in `folder`: one file that asks nothing of the network. Raises EvaluationError if it cannot be written."""
-    m, named = evaluation.metrics, arrows(labels)
-    title = f"{name}: {labels[0]} ↔ {labels[1]}"
+    m, named = evaluation.metrics, measured(evaluation.metrics, labels)
+    title = f"{name}: {' ↔ '.join(labels) if 'b_to_a' in named else ', '.join(named.values())}"
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p>Best epoch: <strong>{escape(m['best'])}</strong> ({escape(m['rule'])}).</p>",
     ]
     if drawn := report_plots.curves(m, named):
         parts += ["<h2>Over the epochs</h2>", _figure(drawn, "Metrics over the epochs, against both baselines")]
-    for direction in DIRECTIONS:
+    for direction in named:
         parts += _direction(evaluation, direction, named[direction])
     parts += ["<h2>Protocol</h2>", _words(_facts(m))]
     if m["notes"]:
@@ -153,19 +177,24 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def _direction(evaluation: Evaluation, direction: str, arrow: str) -> list[str]:
     """Everything of one direction."""
-    m = evaluation.metrics
-    inputs, target = evaluation.held_out if direction == "a_to_b" else reversed(evaluation.held_out)
+    m, piles = evaluation.metrics, evaluation.held_out
+    inputs, target = reversed(piles) if direction == "b_to_a" else (None if direction == "samples" else piles[0], piles[-1])
+    truth = target if evaluation.paired else None
     shown = {name: by_direction[direction] for name, by_direction in evaluation.shown.items()}
-    counts = ", ".join(f"{key} = {m['protocol'][key]}" for key in _counted(direction))
+    counts = ", ".join(f"{key} = {m['protocol'][key]}" for key in _counted(m, direction))
     parts = [f"<h2>{escape(arrow)}</h2>", f"<p>{escape(counts)}. Extractor: {escape(m['extractor'])}.</p>"]
     parts += [_html_table(table(m, direction), chosen=m["best"])]
     if shown:
-        caption = f"{arrow}: the first {len(next(iter(shown.values())).first)} held-out images, at every epoch"
-        parts.append(_figure(report_plots.epochs_grid(inputs, shown, m["best"]), caption))
+        what = "first held-out images" if inputs is not None else "first latents"
+        caption = f"{arrow}: the {len(next(iter(shown.values())).first)} {what}, at every epoch"
+        parts.append(_figure(report_plots.epochs_grid(inputs, shown, m["best"], truth), caption))
     if best := shown.get(m["best"]):
         for words, ranked in (("Best", best.best), ("Worst", best.worst)):
-            caption = f"{words} translations of {m['best']}, by {evaluation.ranked_by}, which stands above each"
-            parts.append(_figure(report_plots.ranking(inputs, ranked), caption))
+            caption = f"{words} outputs of {m['best']}, by {evaluation.ranked_by}, which stands above each"
+            parts.append(_figure(report_plots.ranking(inputs, ranked, truth), caption))
+        if best.copies:
+            caption = f"Memorised? The samples of {m['best']} whose features are nearest to a training image's, and that image"
+            parts.append(_figure(report_plots.copies(*best.copies), caption))
         parts.append(_figure(report_plots.colours(inputs, best, target), f"Colours at {m['best']}"))
     everything = _html_table(_turned(table(m, direction, None)))
     return [*parts, f"<details><summary>All metrics</summary>{everything}</details>"]
@@ -202,8 +231,10 @@ def _turned(rows: Rows) -> Rows:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _counted(direction: str) -> tuple[str, str]:
-    return ("n_a", "n_b") if direction == "a_to_b" else ("n_b", "n_a")
+def _counted(metrics: Mapping[str, Any], direction: str) -> list[str]:
+    """Names of the counts of outputs and of real images of the target side."""
+    names = {"a_to_b": ("n_a", "n_b"), "b_to_a": ("n_b", "n_a"), "samples": ("n_samples", "n_b", "n_a")}[direction]
+    return [name for name in names if name in metrics["protocol"]][:2]
 
 
 def _named(name: str, best: str) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from cyclegan_hub import images
-from cyclegan_hub.evaluation import DIRECTIONS, Ranked, Shown, histogram
+from cyclegan_hub.evaluation import Ranked, Shown, histogram
 from cyclegan_hub.models.folders import EPOCH, epoch_number
 from cyclegan_hub.plots import COLOURS
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # slow to import, and not needed before a curve is drawn
 CURVES = {
     "kid": "smaller is better", "fid": "smaller is better", "success": "larger is better", "precision": "larger is better",
     "recall": "larger is better", "coverage": "larger is better", "diversity": "near the floor is better",
-    "cycle_l1": "smaller is better", "colour_correlation": "below 0: inverted",
+    "cycle_l1": "smaller is better", "colour_correlation": "below 0: inverted", "authenticity": "near the floor is better",
+    "truth_psnr": "larger is better", "truth_ssim": "larger is better",
 }  # fmt: skip
 _CELL = 128  # px; larger images are shown smaller, others as large as whole multiples allow
 _CHANNELS = {1: {"grey": "0.3"}, 3: {"red": "#D62728", "green": "#2CA02C", "blue": "#1F5FD0"}}
@@ -51,10 +52,10 @@ def curves(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> bytes | Non
         ax.spines[["top", "right"]].set_visible(False)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.tick_params(labelsize=8)
-        for direction, colour in zip(DIRECTIONS, COLOURS, strict=False):
+        for direction, colour in zip(labels, COLOURS, strict=False):
             values = [metrics["epochs"][name][direction].get(keys[panel]) for name in names]
             ax.plot(epochs, [np.nan if v is None else v for v in values], color=colour, marker=".", linewidth=1.5)
-        _baselines(ax, metrics["baselines"], keys[panel])
+        _baselines(ax, metrics["baselines"], keys[panel], labels)
         ax.axvline(epoch_number(metrics["best"]), color="0.7", linewidth=0.8, zorder=0)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
@@ -62,16 +63,16 @@ def curves(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> bytes | Non
     return _png(figure)
 
 
-def _baselines(ax: Axes, baselines: Mapping[str, Any], key: str) -> None:
+def _baselines(ax: Axes, baselines: Mapping[str, Any], key: str, directions: Iterable[str]) -> None:
     """Lines; but an untranslated value far above everything else, which would flatten the curves, is written instead."""
-    pairs = list(zip(DIRECTIONS, COLOURS, strict=False))
+    pairs = list(zip(directions, COLOURS, strict=False))
     for direction, colour in pairs:
         value = baselines["floor"][direction].get(key)
         if value is not None:
             ax.axhline(value, color=colour, linestyle="--", linewidth=1)
     top, far = ax.get_ylim()[1], []
     for direction, colour in pairs:
-        value = baselines["untranslated"][direction].get(key)
+        value = baselines["untranslated"].get(direction, {}).get(key)
         if value is not None and value > 2 * top > 0:
             far.append((value, colour))
         elif value is not None:
@@ -85,7 +86,9 @@ def _legend(figure: Figure, labels: Mapping[str, str]) -> None:
     """One for all panels."""
     from matplotlib.lines import Line2D
 
-    lines = [Line2D([], [], color=colour, marker=".", label=labels[d]) for d, colour in zip(DIRECTIONS, COLOURS, strict=False)]
+    lines = [
+        Line2D([], [], color=colour, marker=".", label=label) for label, colour in zip(labels.values(), COLOURS, strict=False)
+    ]
     lines += [
         Line2D([], [], color="0.3", linestyle=":", label="untranslated"),
         Line2D([], [], color="0.3", linestyle="--", label="floor (real against real)"),
@@ -96,14 +99,15 @@ def _legend(figure: Figure, labels: Mapping[str, str]) -> None:
         text.set_parse_math(False)  # a $ in a label is no formula
 
 
-def colours(inputs: Tensor, shown: Shown, target: Tensor) -> bytes:
-    """Histograms of all inputs, of their translations and of the real target images, uint8 (N, C, H, W): three panels."""
+def colours(inputs: Tensor | None, shown: Shown, target: Tensor) -> bytes:
+    """Histograms of all inputs, if there are any, of the outputs and of the real target images, uint8 (N, C, H, W)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 2.6), dpi=110, layout="constrained")
-    piles = {"inputs": histogram(inputs), "translations": shown.colours, "real images of the target side": histogram(target)}
+    piles = {} if inputs is None else {"inputs": histogram(inputs)}
+    piles |= {"outputs": shown.colours, "real images of the target side": histogram(target)}
     top = max(float(shares.max()) for shares in piles.values())
-    for ax, (name, shares) in zip(figure.subplots(1, 3, sharey=True), piles.items(), strict=True):
+    for ax, (name, shares) in zip(figure.subplots(1, len(piles), sharey=True), piles.items(), strict=True):
         ax.set_title(f"{name}: % of pixels by value", loc="left", fontsize=9)
         ax.grid(color="0.9")
         ax.spines[["top", "right"]].set_visible(False)
@@ -117,18 +121,28 @@ def colours(inputs: Tensor, shown: Shown, target: Tensor) -> bytes:
     return _png(figure)
 
 
-def epochs_grid(inputs: Tensor, shown: Mapping[str, Shown], best: str) -> bytes:
-    """The first inputs in a row, below them their translations at every epoch, at last the chosen epoch's way back."""
-    first = inputs[: len(next(iter(shown.values())).first)]
-    rows = {"input": first} | {name: epoch.first for name, epoch in shown.items()}
-    if best in shown:
+def epochs_grid(inputs: Tensor | None, shown: Mapping[str, Shown], best: str, truth: Tensor | None = None) -> bytes:
+    """The first inputs in a row, below them their outputs at every epoch, at last the chosen epoch's way back, or the truth."""
+    count = len(next(iter(shown.values())).first)
+    rows = {} if inputs is None else {"input": inputs[:count]}
+    rows |= {name: epoch.first for name, epoch in shown.items()}
+    if best in shown and shown[best].back is not None:
         rows[f"{best}, back"] = shown[best].back
+    if truth is not None:
+        rows["real"] = truth[:count]
     return _grid(list(rows.values()), list(rows))
 
 
-def ranking(inputs: Tensor, ranked: Ranked) -> bytes:
-    """Inputs above their translations, the extreme one first, under their scores."""
-    return _grid([inputs[ranked.indices], ranked.outputs], ["input", "output"], [f"{score:.3g}" for score in ranked.scores])
+def ranking(inputs: Tensor | None, ranked: Ranked, truth: Tensor | None = None) -> bytes:
+    """Inputs above their outputs, the extreme one first, under their scores; and the truth, where there is one."""
+    rows = {} if inputs is None else {"input": inputs[ranked.indices]}
+    rows |= {"output": ranked.outputs} | ({} if truth is None else {"real": truth[ranked.indices]})
+    return _grid(list(rows.values()), list(rows), [f"{score:.3g}" for score in ranked.scores])
+
+
+def copies(ranked: Ranked, training: Tensor) -> bytes:
+    """Samples above the training image that each is nearest to, under their distances."""
+    return _grid([ranked.outputs, training], ["sample", "training"], [f"{score:.3g}" for score in ranked.scores])
 
 
 def _grid(rows: Sequence[Tensor], row_labels: Sequence[str], column_labels: Sequence[str] = ()) -> bytes:

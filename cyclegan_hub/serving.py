@@ -1,4 +1,4 @@
-"""What the page does behind its layout: models kept ready, translations, rows of epochs, batches, cards; no gradio in it.
+"""What the page does behind its layout: translations, drawn pictures, rows of epochs, batches, cards; no gradio in it.
 
 Nothing is kept or logged of a picture but where its faces are, by content hash, in memory; files are written only below the
 folder that a caller names.
@@ -8,30 +8,31 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar
 
 from PIL import Image
 
-from cyclegan_hub import catalog, checkpoints, images, panel
+from cyclegan_hub import catalog, images, panel, samples
 from cyclegan_hub.catalog import Catalog
-from cyclegan_hub.choices import DomainChoice, EpochChoice, Published, ServingError, plain, sentence, told
-from cyclegan_hub.downloads import CELL, base_name, open_zip, row, zip_names
+from cyclegan_hub.choices import DomainChoice, EpochChoice, Published, ServingError, plain, sentence
+from cyclegan_hub.downloads import CELL, base_name, open_zip, row, save_zip, zip_names
 from cyclegan_hub.inputs import Inputs, Picture
-from cyclegan_hub.models.cycle_generator import CycleGenerator, Direction
-from cyclegan_hub.models.folders import ModelError
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.samples import Drawn
+from cyclegan_hub.shelf import Shelf
 
-__all__ = ["Batch", "DomainChoice", "EpochChoice", "Result", "ServingError", "Studio"]
+__all__ = ["Batch", "DomainChoice", "Drawn", "EpochChoice", "Result", "ServingError", "Studio"]
 
 BUNDLED = Path(__file__).parent.parent / "pretrained"
 LOOK_AGAIN = 60  # seconds after which the source is looked at again, in the background, when somebody uses the page
 MAX_FILES = 200  # of a batch
 GALLERY = 60  # pictures of a batch that are handed back to be shown
 Progress = Callable[[int, int], None]  # done, total
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,11 @@ class Studio:
     """
 
     def __init__(self, models: str | None = None, bundled: Path = BUNDLED, cache_models: int = 4) -> None:
-        self._models, self._bundled, self._cache_models = models, bundled, cache_models
+        self._models, self._bundled = models, bundled
         self._lock = threading.Lock()  # of the attributes below
-        self._loaded: OrderedDict[tuple[str, str], Future[CycleGenerator]] = OrderedDict()  # by place and revision
-        self._inputs = Inputs()
         self._looking: threading.Thread | None = None
-        self._reading = threading.Semaphore(2)  # weights of two models at most are read at a time: they are held twice meanwhile
+        self._shelf = Shelf(cache_models)
+        self._inputs = Inputs()
         # One forward pass at a time: each uses all cores, and two at once are slower than one after the other.
         self._forward = threading.Lock()
         self._look()
@@ -107,14 +107,18 @@ class Studio:
         `resolution` None brings the shorter side to the size the model was trained at; "original" keeps the size, up to
         MAX_RESULT pixels, where the domain allows it. `crop_face` takes the square around the largest face.
         """
-        model = self._published(domain)
+        model = self._translator(domain, direction)
         chosen = model.epoch(epoch)
-        before, notes = self._inputs.prepare(image, model.choice, _checked(direction), resolution, crop_face)
-        network = self._network(model, chosen)
+        before, notes = self._inputs.prepare(image, model.choice, direction, resolution, crop_face)
+        network = self._shelf.network(model, chosen)
         if network.channels == 1:
-            before = before.convert("L").convert("RGB")
             notes = [*notes, "This model sees and makes grey pictures only."]
-        return Result(before, self._translated(network, before, direction), tuple(notes), chosen)
+        elif model.choice.made == "colorize":
+            notes = [*notes, "This model is given the picture in grey: the colours are its own."]
+        if network.channels == 1 or model.choice.made == "colorize":
+            before = before.convert("L").convert("RGB")
+        after = self._translated(network, before, direction)
+        return Result(before if before.size == after.size else before.resize(after.size), after, tuple(notes), chosen)
 
     def cycle(
         self,
@@ -126,19 +130,22 @@ class Studio:
         crop_face: bool = False,
     ) -> Result:
         """As `translate`, and the translation translated back, as `back`."""
+        model = self._translator(domain, direction)
+        if len(model.choice.directions) == 1:
+            raise ServingError(f"{model.choice.title} translates one way only: there is no way back.")
         result = self.translate(image, domain, direction, epoch, resolution, crop_face)
-        network = self._network(self._published(domain), result.epoch)
+        network = self._shelf.network(model, result.epoch)
         return replace(result, back=self._translated(network, result.after, "b_to_a" if direction == "a_to_b" else "a_to_b"))
 
     def every_epoch(
         self, image: Picture, domain: str, direction: str = "a_to_b", crop_face: bool = False, progress: Progress | None = None
     ) -> list[tuple[EpochChoice, Image.Image]]:
         """One picture by each epoch of a domain, ascending, at the model's own size."""
-        model = self._published(domain)
-        before, _ = self._inputs.prepare(image, model.choice, _checked(direction), None, crop_face)
+        model = self._translator(domain, direction)
+        before, _ = self._inputs.prepare(image, model.choice, direction, None, crop_face)
         pictures = []
         for chosen in model.epochs:
-            pictures.append((chosen, self._translated(self._network(model, chosen), before, direction)))
+            pictures.append((chosen, self._translated(self._shelf.network(model, chosen), before, direction)))
             if progress:
                 progress(len(pictures), len(model.epochs))
         return pictures
@@ -153,10 +160,7 @@ class Studio:
     ) -> Path:
         """A new epochs.zip below `folder`: each picture as PNG under its epoch's name, and `row` of them."""
         named = [("row", self.row(pictures, before)), *([("before", before)] if before else [])]
-        with open_zip(folder, "epochs.zip") as (path, add):
-            for name, picture in [*named, *((chosen.name, picture) for chosen, picture in pictures)]:
-                add(f"{name}.png", picture)
-        return path
+        return save_zip([*named, *((chosen.name, picture) for chosen, picture in pictures)], folder, "epochs.zip")
 
     def translate_batch(
         self,
@@ -172,14 +176,14 @@ class Studio:
         """Several files, into a new zip below `folder`. One that cannot be translated is an error line, and the rest is done."""
         if not 1 <= len(files) <= MAX_FILES:
             raise ServingError(f"{len(files)} files: give between 1 and {MAX_FILES} at a time.")
-        model = self._published(domain)
+        model = self._translator(domain, direction)
         chosen = model.epoch(epoch)
-        self._network(model, chosen)  # what is wrong with the model is no error of the first file
+        self._shelf.network(model, chosen)  # what is wrong with the model is no error of the first file
         names = zip_names(files)
         pictures: list[tuple[str, Image.Image]] = []
         errors: list[str] = []
         done = 0
-        with open_zip(folder, f"{_checked(direction)}.zip") as (path, add):
+        with open_zip(folder, f"{direction}.zip") as (path, add):
             for i, (file, name) in enumerate(zip(files, names, strict=True)):
                 try:
                     result = self.translate(file, domain, direction, chosen.name, crop_face=crop_face).after
@@ -204,6 +208,35 @@ class Studio:
 
         return colour_histograms(before, after)
 
+    # ----------------------------------------------------------------------------------------------------- drawing
+    def sample(self, domain: str, n: Any = 16, seed: Any = 0, truncation: Any = None, epoch: int | str | None = None) -> Drawn:
+        """`n` pictures by one epoch, for a seed always the same; see `FaceGenerator.latents` for `truncation`."""
+        model, wanted = self._drawer(domain), samples.checked(n, seed, truncation)
+        chosen = model.epoch(epoch)
+        return Drawn(self._drawn(self._shelf.network(model, chosen).sample, **wanted), chosen)
+
+    def interpolate(
+        self, domain: str, seed_a: Any = 0, seed_b: Any = 1, steps: Any = 8, truncation: Any = None,
+        epoch: int | str | None = None,
+    ) -> Drawn:  # fmt: skip
+        """`steps` pictures from the first one of seed A to the first one of seed B, both included."""
+        model, wanted = self._drawer(domain), samples.checked_way(seed_a, seed_b, steps, truncation)
+        chosen = model.epoch(epoch)
+        return Drawn(self._drawn(self._shelf.network(model, chosen).interpolate, **wanted), chosen)
+
+    def sample_every_epoch(
+        self, domain: str, n: Any = 9, seed: Any = 0, truncation: Any = None, progress: Progress | None = None
+    ) -> list[tuple[EpochChoice, Image.Image]]:
+        """The first `n` pictures of a seed, at most SHEET of them, by each epoch: a sheet for each, ascending."""
+        model, wanted = self._drawer(domain), samples.checked(n, seed, truncation)
+        wanted["n"] = min(wanted["n"], samples.SHEET)
+        sheets = []
+        for chosen in model.epochs:
+            sheets.append((chosen, samples.sheet(self._drawn(self._shelf.network(model, chosen).sample, **wanted))))
+            if progress:
+                progress(len(sheets), len(model.epochs))
+        return sheets
+
     # ------------------------------------------------------------------------------------------------ the inside
     def _catalog(self) -> Catalog:
         """What there was when last looked; has it looked at again if that is too long ago."""
@@ -227,48 +260,45 @@ class Studio:
             )
         return known.models[domain]
 
-    def _network(self, model: Published, chosen: EpochChoice) -> CycleGenerator:
-        """The model of an epoch: loaded once, however many ask for it meanwhile, and kept among the last used."""
-        key = (model.where, model.revisions[chosen.name])
-        with self._lock:
-            future = self._loaded.get(key)
-            mine = future is None
-            if future is None:
-                future = self._loaded[key] = Future()
-            self._loaded.move_to_end(key)
-            while len(self._loaded) > self._cache_models:
-                self._loaded.popitem(last=False)
-        if mine:
-            try:
-                with self._reading:
-                    offline = model.choice.origin == "cache"
-                    # The best as `main`, so that the cache knows which it is when the Hub is gone.
-                    name = None if chosen.best else chosen.name
-                    future.set_result(checkpoints.load(model.where, name, local_files_only=offline))
-            except BaseException as error:
-                with self._lock:  # so that the next one tries again
-                    if self._loaded.get(key) is future:
-                        del self._loaded[key]
-                future.set_exception(error)
-        try:
-            return future.result()
-        except (ModelError, OSError) as error:
-            name = model.choice.name
-            raise ServingError(f"{chosen.label} of {name} cannot be loaded ({told(error, model.where, name)}).") from None
+    def _translator(self, domain: str, direction: str) -> Published:
+        """A model that translates in this direction."""
+        model = self._published(domain)
+        choice = model.choice
+        if choice.draws:
+            raise ServingError(f"{choice.title} draws pictures from seeds and translates none: ask it for samples.")
+        if direction not in choice.directions:
+            raise ServingError(f"No direction '{plain(direction)}'; there {_listed(choice.directions)}.")
+        return model
 
-    def _translated(self, network: CycleGenerator, picture: Image.Image, direction: str) -> Image.Image:
+    def _drawer(self, domain: str) -> Published:
+        """A model that draws."""
+        model = self._published(domain)
+        if not model.choice.draws:
+            raise ServingError(f"{model.choice.title} translates pictures and draws none: ask it for a translation.")
+        return model
+
+    def _translated(self, network: CycleGenerator | PairedGenerator, picture: Image.Image, direction: str) -> Image.Image:
+        ways = () if isinstance(network, PairedGenerator) else (direction,)
+        return self._made(
+            lambda: network.translate(picture, *ways, "original").convert("RGB"), "This picture needs", "a smaller one"
+        )
+
+    def _drawn(self, draw: Callable[..., list[Image.Image]], **wanted: Any) -> list[Image.Image]:
+        drawn = self._made(lambda: draw(**wanted), "So many pictures need", "a smaller number")
+        return [picture.convert("RGB") for picture in drawn]
+
+    def _made(self, make: Callable[[], T], what: str, remedy: str) -> T:
+        """What a network makes, one at a time; `what` and `remedy` are for the sentence about memory."""
         try:
             with self._forward:
-                return network.translate(picture, direction, "original").convert("RGB")
+                return make()
         except images.ImageError as error:
             raise ServingError(sentence(error)) from None
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
-            raise ServingError("This picture needs more memory than there is here: give a smaller one.") from None
+            raise ServingError(f"{what} more memory than there is here: give {remedy}.") from None
 
 
-def _checked(direction: str) -> str:
-    if direction not in get_args(Direction):
-        raise ServingError(f"No direction '{plain(direction)}'; there are a_to_b and b_to_a.")
-    return direction
+def _listed(directions: Sequence[str]) -> str:
+    return f"is only {directions[0]}" if len(directions) == 1 else f"are {' and '.join(directions)}"

@@ -1,4 +1,4 @@
-"""Reads and checks the two sides of a data set: every image is looked at once before the first step of training."""
+"""Reads and checks the sides of a data set, two or one: every image is looked at once before the first step of training."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from cyclegan_hub import images
 from cyclegan_hub.items import Items
-from cyclegan_hub.sources import open_items
+from cyclegan_hub.paired import open_any
 from cyclegan_hub.specs import DataError, SideSource
 
 MIN_SIDE = 16  # px; a smaller picture shows nothing to learn from
@@ -29,6 +30,7 @@ class LazyImages:
     rows: np.ndarray  # positions in `items`
     size: int
     channels: int
+    halves: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -39,7 +41,13 @@ class LazyImages:
             image = images.decode(self.items.read(row), self.channels, name=self.items.name(row))
         except (images.ImageError, OSError) as error:
             raise DataError(f"{self.items.name(row)} was readable at the start and is no more: {error}") from error
-        return images.to_uint8_tensor(images.square(image, self.size))
+        return _pixels(image, self.size, self.halves)
+
+
+def _pixels(image: Image.Image, size: int, halves: bool) -> Tensor:
+    """A decoded image as uint8 (C, size, size); of a pair the left half's channels, then the right one's: (2 C, size, size)."""
+    parts = images.halves(image) if halves else (image,)
+    return torch.cat([images.to_uint8_tensor(images.square(part, size)) for part in parts])
 
 
 @dataclass
@@ -80,9 +88,7 @@ class _Scan:
 
 
 def load_sides(
-    a: SideSource,
-    b: SideSource,
-    *,
+    *sources: SideSource,
     image_size: int,
     load_size: int | None = None,
     channels: int = 3,
@@ -90,71 +96,78 @@ def load_sides(
     max_images: int | None = None,
     equal_sides: bool = False,
     max_held_out: int = 1000,
-) -> tuple[Side, Side]:
-    """Read both sides: decode every image once, drop what cannot be used, set the held-out images apart.
+    halves: bool = False,
+) -> tuple[Side, ...]:
+    """Read two sides, or one: decode every image once, drop what cannot be used, set the held-out images apart.
 
     Images with equal pixels are one image: copies within a side and training images that are also held out are dropped.
     The held-out images are the first `max_held_out` of the source's own split; without one they are the images whose content
     hash says so (a tenth), so adding or renaming files moves no image between training and test. `max_images` cuts each side,
     `equal_sides` the larger one to the other's size, both by a seeded choice that the order of the files does not change.
     Training images are squared to `load_size` (default: `image_size`), held-out ones to `image_size`.
+    `halves`: an image is a pair side by side, and becomes (2 C, S, S).
     Raises DataError if a side is empty, more than 5 % unreadable, or the same as the other.
     """
     if max_images is not None and max_images < 1:
         raise DataError(f"max_images is {max_images}: give at least 1, or leave it out for all")
     size = load_size or image_size
-    bytes_each = channels * size * size
-    opened = [_open(source, letter) for source, letter in ((a, "A"), (b, "B"))]
+    bytes_each = channels * size * size * (2 if halves else 1)
+    letters = "AB"[: len(sources)]
+    opened = [_open(source, letter) for source, letter in zip(sources, letters, strict=True)]
+    look = {"image_size": image_size, "channels": channels, "halves": halves}
     fits = sum(len(items) for items, _ in opened) * bytes_each <= CACHE_BYTES
     scans = [
-        _scan(items, letter, image_size=image_size, channels=channels, keep_size=size if fits else None)
-        for (items, _), letter in zip(opened, "AB", strict=True)
+        _scan(items, letter, keep_size=size if fits else None, **look) for (items, _), letter in zip(opened, letters, strict=True)
     ]
-    _refuse_equal(*scans)
+    if len(scans) == 2:
+        _refuse_equal(*scans)
     held = [
-        _held_out(scan, test, letter, image_size=image_size, channels=channels, limit=max_held_out)
-        for scan, (_, test), letter in zip(scans, opened, "AB", strict=True)
+        _held_out(scan, test, letter, limit=max_held_out, **look)
+        for scan, (_, test), letter in zip(scans, opened, letters, strict=True)
     ]
     rows = [_choose(scan, h.hashes, max_images, seed) for scan, h in zip(scans, held, strict=True)]
     if equal_sides:
         smaller = min(len(r) for r in rows)
         rows = [_choose(scan, h.hashes, smaller, seed) for scan, h in zip(scans, held, strict=True)]
     fits = sum(len(r) for r in rows) * bytes_each <= CACHE_BYTES
-    first, second = (
-        _side(scan, h, r, size=size, channels=channels, cached=fits) for scan, h, r in zip(scans, held, rows, strict=True)
+    return tuple(
+        _side(scan, h, r, size=size, channels=channels, halves=halves, cached=fits)
+        for scan, h, r in zip(scans, held, rows, strict=True)
     )
-    return first, second
 
 
 def _open(source: SideSource, letter: str) -> tuple[Items, Items | None]:
     """The training items of a side and those of its held-out split, if it has one."""
-    train = open_items(source.train)
-    test = open_items(source.held_out) if source.held_out else None
+    train = open_any(source.train)
+    test = open_any(source.held_out) if source.held_out else None
     if not train or (test is not None and not len(test)):
         empty = source.held_out if train and source.held_out else source.train
         raise DataError(f"side {letter} is empty: no image in {empty.describe()}")
     return train, test
 
 
-def _scan(items: Items, label: str, *, image_size: int, channels: int, keep_size: int | None, limit: int | None = None) -> _Scan:
+def _scan(
+    items: Items, label: str, *, image_size: int, channels: int, halves: bool, keep_size: int | None, limit: int | None = None
+) -> _Scan:
     """Decode the first `limit` items (None: all) in threads: hash each, and keep it squared to `keep_size` if that is given."""
     from tqdm import tqdm
 
     count = len(items) if limit is None else min(limit, len(items))
-    pixels = None if keep_size is None else torch.empty(count, channels, keep_size, keep_size, dtype=torch.uint8)
+    shape = (count, channels * (2 if halves else 1), keep_size, keep_size)
+    pixels = None if keep_size is None else torch.empty(*shape, dtype=torch.uint8)
     target = None if pixels is None else pixels.numpy()  # plain copies: torch would start its own threads in each of ours
 
     def look(row: int) -> tuple[str | None, int | str]:
         """(hash or None, shorter side in px or why it cannot be read)."""
         try:
             image = images.decode(items.read(row), channels, name=items.name(row))
+            short = min(images.halves(image, items.name(row))[0].size if halves else image.size)
         except (images.ImageError, OSError) as error:
             return None, str(error) if isinstance(error, images.ImageError) else f"{items.name(row)}: {error.strerror}"
-        short = min(image.size)
         if short < MIN_SIDE:
             return None, short
         if target is not None:
-            np.copyto(target[row], images.to_uint8_tensor(images.square(image, keep_size)).numpy())
+            np.copyto(target[row], _pixels(image, keep_size, halves).numpy())
         return images.content_hash(image), short
 
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
@@ -197,10 +210,13 @@ class _HeldOut:
     own_split: bool
 
 
-def _held_out(scan: _Scan, test: Items | None, label: str, *, image_size: int, channels: int, limit: int) -> _HeldOut:
+def _held_out(
+    scan: _Scan, test: Items | None, label: str, *, image_size: int, channels: int, halves: bool, limit: int
+) -> _HeldOut:
     """The images of the side's held-out split, else a tenth of the training pile chosen by content hash."""
     if test is not None:
-        look = _scan(test, f"{label} held out", image_size=image_size, channels=channels, keep_size=image_size, limit=limit)
+        options = {"image_size": image_size, "channels": channels, "halves": halves}
+        look = _scan(test, f"{label} held out", keep_size=image_size, limit=limit, **options)
         if not look.unique:
             raise DataError(f"side {label}: no image of the held-out split can be used")
         scan.notes += look.notes
@@ -215,7 +231,7 @@ def _held_out(scan: _Scan, test: Items | None, label: str, *, image_size: int, c
         chosen.remove(max(rows))
     read = [digest for digest in rows if digest in chosen][:limit]
     scan.notes.append(f"{label}: {len(chosen)} of {len(rows)} images are held out, chosen by their content hash")
-    lazy = LazyImages(scan.items, np.array([rows[digest] for digest in read]), image_size, channels)
+    lazy = LazyImages(scan.items, np.array([rows[digest] for digest in read]), image_size, channels, halves)
     return _HeldOut(chosen, read, torch.stack([lazy[i] for i in range(len(lazy))]), own_split=False)
 
 
@@ -234,7 +250,7 @@ def _choose(scan: _Scan, held_out: set[str], limit: int | None, seed: int) -> li
 
 def _decoded(lazy: LazyImages) -> Tensor:
     """All of its images, decoded in threads: uint8 (N, C, S, S)."""
-    pixels = torch.empty(len(lazy), lazy.channels, lazy.size, lazy.size, dtype=torch.uint8)
+    pixels = torch.empty(len(lazy), *lazy[0].shape, dtype=torch.uint8)
     target = pixels.numpy()
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         for i, image in enumerate(pool.map(lambda i: lazy[i].numpy(), range(len(lazy)))):
@@ -242,10 +258,10 @@ def _decoded(lazy: LazyImages) -> Tensor:
     return pixels
 
 
-def _side(scan: _Scan, held: _HeldOut, rows: list[int], *, size: int, channels: int, cached: bool) -> Side:
+def _side(scan: _Scan, held: _HeldOut, rows: list[int], *, size: int, channels: int, halves: bool, cached: bool) -> Side:
     if not rows:
         raise DataError("no training image is left: all of them are unusable, or held out too")
-    train: Tensor | LazyImages = LazyImages(scan.items, np.array(rows), size, channels)
+    train: Tensor | LazyImages = LazyImages(scan.items, np.array(rows), size, channels, halves)
     if cached and scan.pixels is not None:
         train = scan.pixels
         for new, old in enumerate(rows):  # in place: rows ascend, and a second copy might not fit

@@ -1,10 +1,11 @@
-"""Opens what a spec names: local files, Parquet, Hub datasets, as a pile of raw images or as a stream of them.
+"""Opens what a spec names: local files, Parquet, TFRecord, Hub datasets, as a pile of raw images or as a stream of them.
 
 The only file that imports `datasets`, inside the functions that need it, because the import costs seconds.
 """
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,8 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 
-from cyclegan_hub.items import ArrayItems, ArrowItems, FolderItems, Items, ZipItems
+from cyclegan_hub import tfrecord
+from cyclegan_hub.items import ArrayItems, ArrowItems, FolderItems, Items, TFRecordItems, ZipItems, tfrecord_cells
 from cyclegan_hub.specs import DataError, Files, HubSplit
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def open_items(source: Files | HubSplit) -> Items | None:
             return ZipItems.open(source.paths[0])
         case "npz":
             return ArrayItems.open(source.paths[0])
+        case "TFRecord":
+            return TFRecordItems.open(source.paths)
         case "Parquet":
             return _open_parquet(source)
 
@@ -150,8 +154,9 @@ def open_stream(source: Files | HubSplit) -> tuple[datasets.IterableDataset, str
     import datasets
 
     where = source.describe()
-    if isinstance(source, Files) and source.kind not in ("folder", "Parquet"):
-        raise DataError(f"{where} cannot be streamed: streaming reads Hub datasets, Parquet and folders of images")
+    if isinstance(source, Files) and source.kind in ("zip", "npz"):
+        raise DataError(f"{where} cannot be streamed: streaming reads Hub datasets, Parquet and folders of images, and TFRecord")
+    files = [str(path) for path in source.paths] if isinstance(source, Files) else []
     with _explained(source.dataset if isinstance(source, HubSplit) else where, where):
         if isinstance(source, HubSplit):
             builder = _builder(source)
@@ -161,21 +166,18 @@ def open_stream(source: Files | HubSplit) -> tuple[datasets.IterableDataset, str
                 builder.config.decode_num_threads = 0  # else remote folders come decoded by `datasets`, without our limits
             stream = builder.as_streaming_dataset(split=source.split)
         elif source.kind == "Parquet":
-            files = [str(path) for path in source.paths]
             stream = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+        elif source.kind == "TFRecord":
+            tfrecord.check(source.paths)
+            columns = datasets.Features(image={"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
+            stream = datasets.IterableDataset.from_generator(tfrecord_cells, columns, gen_kwargs={"paths": files})
         else:
             options = dict(split="train", streaming=True, drop_labels=True, drop_metadata=True)
-            stream = datasets.load_dataset("imagefolder", data_files=_below(source.paths[0]), **options)
+            below = f"{glob.escape(files[0])}/**"  # every file, whatever characters the folder's name has
+            stream = datasets.load_dataset("imagefolder", data_files=below, **options)
         if stream.features is None:
             raise DataError(f"{where} does not say what its columns are: give a dataset in Parquet or as a folder of images")
         return _image_column(stream, source)
-
-
-def _below(folder: Path) -> str:
-    """A glob for every file below `folder`, whatever characters its name has."""
-    import glob
-
-    return f"{glob.escape(str(folder))}/**"
 
 
 def _image_column(stream: datasets.IterableDataset, source: Files | HubSplit) -> tuple[datasets.IterableDataset, str]:

@@ -15,6 +15,7 @@ from cyclegan_hub.domains import Domain, Pile
 
 # What PIL reads safely (images.decode judges by content; the suffix only tells images from notes and thumbnails databases).
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".mpo", ".avif")
+_TFRECORD = re.compile(r"\.tfrec(ords?)?(-\d+-of-\d+)?$", re.ASCII | re.IGNORECASE)
 _HUB_KEYS = ("config", "split", "test_split", "column", "filter", "revision")
 
 
@@ -24,9 +25,9 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Files:
-    """Images on disk: one folder, zip or npz, or one or more Parquet shards (all absolute paths)."""
+    """Images on disk: one folder, zip or npz, or one or more Parquet or TFRecord shards (all absolute paths)."""
 
-    kind: Literal["folder", "Parquet", "zip", "npz"]
+    kind: Literal["folder", "Parquet", "TFRecord", "zip", "npz"]
     paths: tuple[Path, ...]
     column: str | None = None  # of a Parquet file; None: the one column that holds images
 
@@ -78,20 +79,20 @@ class SideSource:
 def resolve(domain: Domain | None, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource, SideSource]:
     """The sources of both sides: `data_a`/`data_b` first, else that side of `data`, else that of the domain.
 
-    `data` is a folder with `trainA`, `trainB` and maybe `testA`, `testB` (folders of images, zip, npz or Parquet), or
-    the id of a Hub dataset with these splits. `data_a` and `data_b` are each a folder of images, a Parquet file, a `.zip` of
-    images, a `.npz` array, or `hf:ID?config=..&split=..&test_split=..&column=..&filter=NAME=VALUE&revision=..` (every key may
-    be left out).
+    `data` is a folder with `trainA`, `trainB` and maybe `testA`, `testB` (folders of images, zip, npz, Parquet or TFRecord), or
+    the id of a Hub dataset with these splits. `data_a` and `data_b` are each a folder of images or of shards, a Parquet or
+    TFRecord file, a `.zip` of images, a `.npz` array, or
+    `hf:ID?config=..&split=..&test_split=..&column=..&filter=NAME=VALUE&revision=..` (every key may be left out).
     Raises DataError for a missing path, an unknown key, a side without a source, or one source given for both sides.
     """
     sides: list[SideSource] = []
     for letter, own in (("A", data_a), ("B", data_b)):
         if own is not None:
-            sides.append(_one_side(own))
+            sides.append(one_side(own))
         elif data is not None:
-            sides.append(_side_of(data, letter))
+            sides.append(side_of(data, letter))
         elif domain is not None:
-            sides.append(_domain_side(domain.a if letter == "A" else domain.b))
+            sides.append(hub_dataset(domain.a if letter == "A" else domain.b))
         else:
             raise DataError(f"side {letter} has no images: give --data FOLDER with train{letter}, or --data-{letter.lower()}")
     a, b = sides
@@ -100,7 +101,7 @@ def resolve(domain: Domain | None, data: str | None, data_a: str | None, data_b:
     return a, b
 
 
-def _domain_side(pile: Pile) -> SideSource:
+def hub_dataset(pile: Pile) -> SideSource:
     def split(name: str) -> HubSplit:
         rows = tuple((column, str(value)) for column, value in pile.filter.items())
         return HubSplit(pile.dataset, name, pile.config, pile.column, rows, pile.revision)
@@ -108,7 +109,7 @@ def _domain_side(pile: Pile) -> SideSource:
     return SideSource(split(pile.split), split(pile.test_split) if pile.test_split else None)
 
 
-def _side_of(data: str, letter: str) -> SideSource:
+def side_of(data: str, letter: str) -> SideSource:
     """Side `letter` of a folder or Hub dataset that holds both."""
     folder = Path(data).expanduser()
     if not folder.exists():
@@ -117,40 +118,55 @@ def _side_of(data: str, letter: str) -> SideSource:
         return SideSource(HubSplit(data, f"train{letter}"), HubSplit(data, f"test{letter}", optional=True))
     if not folder.is_dir():
         raise DataError(f"--data {data} is a file: give the folder of both sides, or --data-a and --data-b")
-    train = _split_in(folder, f"train{letter}")
+    train = split_in(folder, f"train{letter}")
     if train is None:
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
         name = f"train{letter}"
         raise DataError(
-            f"--data {data}: no side {letter}; looked for {name}/, {name}.zip, {name}.npz, {name}.parquet, {name}-*.parquet and "
-            f"data/{name}-*.parquet, found {found}"
+            f"--data {data}: no side {letter}; looked for {name}/, {name}.zip, {name}.npz, {name}.parquet, {name}.tfrec, "
+            f"{name}-*.parquet, {name}-*.tfrec, data/{name}-*.parquet and data/{name}-*.tfrec, found {found}"
         )
-    return SideSource(train, _split_in(folder, f"test{letter}"))
+    return SideSource(train, split_in(folder, f"test{letter}"))
 
 
-def _split_in(folder: Path, name: str) -> Files | None:
+def split_in(folder: Path, name: str) -> Files | None:
     """The images of one split in a folder laid out like a Hub dataset; None if it is not there."""
     if (folder / name).is_dir():
         return _folder(folder / name)
     for suffix in (".zip", ".npz"):
         if (folder / f"{name}{suffix}").is_file():
-            return _one_side(str(folder / f"{name}{suffix}")).train
+            return one_side(str(folder / f"{name}{suffix}")).train
     for pattern in (f"{name}.parquet", f"{name}-*.parquet", f"data/{name}.parquet", f"data/{name}-*.parquet"):
         if shards := sorted(folder.glob(pattern)):
             return Files("Parquet", tuple(path.resolve() for path in shards))
+    for pattern in (f"{name}.tfrec*", f"{name}-*.tfrec*", f"data/{name}.tfrec*", f"data/{name}-*.tfrec*"):
+        if shards := _tfrecords(folder, pattern):
+            return Files("TFRecord", shards)
     return None
 
 
 def _folder(folder: Path) -> Files:
-    """A folder of images, or of Parquet shards if that is all it holds."""
+    """A folder of images, or of Parquet or TFRecord shards if that is all it holds."""
     if any(is_image_name(path.name) and path.is_file() for path in folder.rglob("*")):
         return Files("folder", (folder.resolve(),))
-    if shards := sorted(folder.glob("*.parquet")):
+    shards, records = sorted(folder.glob("*.parquet")), _tfrecords(folder, "*")
+    if shards and records:
+        raise DataError(f"{folder} holds both Parquet and TFRecord shards: keep one kind there, or give one file")
+    if shards:
         return Files("Parquet", tuple(path.resolve() for path in shards))
-    raise DataError(f"{folder} holds no image and no .parquet file; looked for {', '.join(IMAGE_SUFFIXES)} at any depth")
+    if records:
+        return Files("TFRecord", records)
+    raise DataError(
+        f"{folder} holds no image and no .parquet or .tfrec file; looked for {', '.join(IMAGE_SUFFIXES)} at any depth"
+    )
 
 
-def _one_side(spec: str) -> SideSource:
+def _tfrecords(folder: Path, pattern: str) -> tuple[Path, ...]:
+    """The TFRecord files that a glob finds, by name; `x.tfrecord-00000-of-00002`, as TensorFlow Datasets writes them, too."""
+    return tuple(path.resolve() for path in sorted(folder.glob(pattern)) if _TFRECORD.search(path.name) and path.is_file())
+
+
+def one_side(spec: str) -> SideSource:
     """One side given on its own: a path, or `hf:ID?...`."""
     if spec.startswith("hf:"):
         return _hub_side(spec)
@@ -160,6 +176,8 @@ def _one_side(spec: str) -> SideSource:
         raise DataError(f"{spec}: there is no such file or folder{hint}")
     if path.is_dir():
         return SideSource(_folder(path))
+    if _TFRECORD.search(path.name):
+        return SideSource(Files("TFRecord", (path.resolve(),)))
     match path.suffix.lower():
         case ".parquet":
             return SideSource(Files("Parquet", (path.resolve(),)))
@@ -168,7 +186,9 @@ def _one_side(spec: str) -> SideSource:
         case ".npz":
             return SideSource(Files("npz", (path.resolve(),)))
         case suffix:
-            raise DataError(f"{spec}: a side is a folder, .parquet, .zip, .npz or hf:ID, not a {suffix or 'suffixless'} file")
+            raise DataError(
+                f"{spec}: a side is a folder, .parquet, .tfrec, .zip, .npz or hf:ID, not a {suffix or 'suffixless'} file"
+            )
 
 
 def _hub_side(spec: str) -> SideSource:

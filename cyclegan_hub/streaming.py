@@ -1,4 +1,4 @@
-"""Batches of two piles that are too large to look at first: read as streams, shuffled through a buffer, passed over endlessly."""
+"""Batches of piles that are too large to look at first: read as streams, shuffled through a buffer, passed over endlessly."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class _TinyError(images.ImageError):
 
 
 class StreamingBatches:
-    """Endless batches of two streams that are read independently, used as `data.UnpairedBatches` is.
+    """Endless batches of two streams that are read independently, or of one, used as `data.UnpairedBatches` is.
 
     Every process reads its own part of each stream. An epoch is `steps_per_epoch` steps and has nothing to do with the passes
     over a stream. `batch_size` is per process. `state_dict` is the position of this process: each one saves its own.
@@ -164,9 +164,7 @@ class StreamingBatches:
 
     def __init__(
         self,
-        a: SideSource,
-        b: SideSource,
-        *,
+        *sources: SideSource,
         image_size: int,
         batch_size: int,
         seed: int,
@@ -183,16 +181,18 @@ class StreamingBatches:
             )
         options = dict(image_size=image_size, load_size=load_size or image_size, channels=channels)
         options |= dict(rank=rank, world_size=world_size)
-        # Two seeds: with one, two streams of equal length would pair their images up in every pass.
-        self.a = StreamSide(a, "A", seed=2 * seed, **options)
-        self.b = StreamSide(b, "B", seed=2 * seed + 1, **options)
-        if self.a.held_out.shape == self.b.held_out.shape and torch.equal(self.a.held_out, self.b.held_out):
+        # Seeds of their own: with one, two streams of equal length would pair their images up in every pass.
+        self.sides = {
+            key: StreamSide(source, key.upper(), seed=2 * seed + i, **options)
+            for i, (key, source) in enumerate(zip("ab", sources, strict=False))
+        }
+        self.held_out = tuple(side.held_out for side in self.sides.values())
+        if len(self.held_out) == 2 and torch.equal(*self.held_out):
             raise DataError("both sides hold the same held-out images: give two different piles")
         self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
-        self.held_out = self.a.held_out, self.b.held_out
-        self.fingerprints = {"a": self.a.fingerprint, "b": self.b.fingerprint}
-        self.counts = {"a": self.a.counts, "b": self.b.counts}
-        self.notes = [*self.a.notes, *self.b.notes]
+        self.fingerprints = {key: side.fingerprint for key, side in self.sides.items()}
+        self.counts = {key: side.counts for key, side in self.sides.items()}
+        self.notes = [note for side in self.sides.values() for note in side.notes]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, Tensor]]:
         """The next `steps_per_epoch - start` batches: {"a": uint8 (B, C, S, S), "b": uint8 (B, C, S, S)}.
@@ -200,15 +200,15 @@ class StreamingBatches:
         They go on where the last one ended (or the loaded state): a stream cannot be asked for an epoch's own batches.
         """
         for _ in range(start, self.steps_per_epoch):
-            yield {"a": self.a.take(self.batch_size), "b": self.b.take(self.batch_size)}
+            yield {key: side.take(self.batch_size) for key, side in self.sides.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The position of both sides for this process, in plain JSON values."""
-        return {"a": self.a.state_dict(), "b": self.b.state_dict()}
+        """The position of each side for this process, in plain JSON values."""
+        return {key: side.state_dict() for key, side in self.sides.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a position. Raises DataError for the state of a run that did not stream, or of other sources."""
-        if set(state) != {"a", "b"}:
+        if set(state) != set(self.sides):
             raise DataError("the saved position is not one of a streaming run: resume without streaming, or start a new run")
-        self.a.load_state_dict(state["a"])
-        self.b.load_state_dict(state["b"])
+        for key, side in self.sides.items():
+            side.load_state_dict(state[key])

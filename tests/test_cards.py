@@ -1,4 +1,4 @@
-"""cards.py: a card for every domain, with what was measured and nothing that was not."""
+"""cards.py: a card for every domain and every recipe, with what was measured and nothing that was not."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from cyclegan_hub import cards
-from cyclegan_hub.cards import CardError, Facts, read_metrics, render
+from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator, cards
+from cyclegan_hub.cards import CardError, Facts, read_metrics, render, statement_for
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.recipes import RECIPES
-from cyclegan_hub.specs import resolve
+from cyclegan_hub.labels import domain_of, labels_of
+from cyclegan_hub.pairs import RULES
+from cyclegan_hub.recipes import RECIPES, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe
+from cyclegan_hub.specs import hub_dataset
 
 METRICS = {
     "best": "epoch-010",
@@ -36,25 +38,45 @@ HISTORY = [
 ]
 
 
-def facts(domain: str = "smile", labels: tuple[str, str] | None = None, **changes: Any) -> Facts:
-    """Of a run on a domain's own datasets."""
-    recipe = next(recipe for recipe in RECIPES.values() if recipe.domain == domain)
-    sources = resolve(DOMAINS[domain], None, None, None)
+KINDS = {CycleGANRecipe: CycleGenerator, DCGANRecipe: FaceGenerator, Pix2PixRecipe: PairedGenerator}
+BOTH = [domain for domain in DOMAINS if len(DOMAINS[domain].piles) == 2]
+
+
+def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes: Any) -> Facts:
+    """Of a run of a recipe, or of the first of a domain, on the domain's own datasets."""
+    recipe = RECIPES.get(name) or next(recipe for recipe in RECIPES.values() if recipe.domain == name)
+    domain, own = DOMAINS.get(recipe.domain), labels_of(recipe)
+    match recipe:
+        case CycleGANRecipe():
+            piles, config = domain.piles, {}
+        case DCGANRecipe():
+            piles, config = [domain.pile(recipe.side)], {"latent": recipe.latent}
+        case Pix2PixRecipe():
+            piles, config = [domain.pile(recipe.side)] if domain else [], {"pairs": recipe.pairs}
+    sources = [hub_dataset(pile).describe() for pile in piles] or ["folder mine/train, held out: folder mine/test"]
     run = {
         "recipe": json.loads(json.dumps(asdict(recipe))),
-        "labels": list(labels or DOMAINS[domain].labels),
-        "data": dict(zip("ab", (source.describe() for source in sources), strict=True)),
+        "labels": list(labels or own),
+        "data": dict(zip("ab", sources, strict=False)),
         "seed": 0,
     }
+    config |= {"domain": domain_of(recipe, labels or own), "labels": run["labels"]}
     epochs = ["epoch-005", "epoch-010", "epoch-020"]
-    return replace(Facts("user/x", run, HISTORY, 1, epochs, "epoch-020", None, "fp32"), **changes)
+    return replace(Facts("user/x", KINDS[type(recipe)], config, run, HISTORY, 1, epochs, "epoch-020", None, "fp32"), **changes)
+
+
+SECTIONS = ["Use", "Epochs", "Training", "Evaluation", "Intended use", "Limits", "Data and licence", "Citation"]
+
+
+def sections(card: str) -> list[str]:
+    return [line.removeprefix("## ") for line in card.splitlines() if line.startswith("## ")]
 
 
 def metadata(card: str) -> dict[str, Any]:
     return yaml.safe_load(card.split("---\n")[1])
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("domain", BOTH)
 def test_a_card_for_every_domain(domain: str) -> None:
     card = render(facts(domain))
     assert "{{" not in card and "{%" not in card and "None" not in card
@@ -63,9 +85,7 @@ def test_a_card_for_every_domain(domain: str) -> None:
     assert head["license"] == "other" and head["license_name"] == "research-only"
     assert head["datasets"] == sorted({DOMAINS[domain].a.dataset, DOMAINS[domain].b.dataset})
     assert "model-index" not in head
-    sections = [line for line in card.splitlines() if line.startswith("## ")]
-    names = ["Use", "Epochs", "Training", "Evaluation", "Intended use", "Limits", "Data and licence", "Citation"]
-    assert sections == [f"## {name}" for name in names]
+    assert sections(card) == SECTIONS
     for part in ("![", "](samples.png)", 'from_pretrained("user/x")', 'revision="epoch-005"', "Not evaluated", "zhu2017"):
         assert part in card, part
     assert "`main` is `epoch-020`, the last" in card
@@ -78,9 +98,120 @@ def test_a_statement_names_the_data_of_its_domain(domain: str) -> None:
     text = (cards.TEMPLATES / f"{domain}.md").read_text("utf-8")
     sets = {"flwrlabs/celeba": "CelebA", "huggan/selfie2anime": "selfie2anime", "cgarciae/cartoonset": "Cartoon Set",
             "huggan/monet2photo": "monet2photo"}  # fmt: skip
-    for pile in (DOMAINS[domain].a, DOMAINS[domain].b):
+    for pile in DOMAINS[domain].piles:
         assert sets[pile.dataset] in text
     assert all(word in text.lower() for word in ("grey", "dark", "flat", "research"))
+
+
+WORDS = {
+    CycleGenerator: ("arxiv.org/abs/1703.10593", "zhu2017", "image-to-image", "cyclegan"),
+    FaceGenerator: ("arxiv.org/abs/1511.06434", "radford2016", "unconditional-image-generation", "dcgan"),
+    PairedGenerator: ("arxiv.org/abs/1611.07004", "isola2017", "image-to-image", "pix2pix"),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_card_for_every_recipe(name: str) -> None:
+    of = facts(name)
+    card = render(of)
+    assert all(text not in card for text in ("{{", "{%", "{#", "None", "null`", "()"))
+    head, (paper, cited, task, _) = metadata(card), WORDS[of.kind]
+    for part in (paper, cited, f"{of.kind.__name__}.from_pretrained(", f"recipe `{name}`", "| image_size |", "Not evaluated"):
+        assert part in card, part
+    assert sections(card) == SECTIONS and (head["pipeline_tag"], head["library_name"]) == (task, "cyclegan_hub")
+    for other, words in WORDS.items():
+        assert (words[3] in head["tags"]) == (other is of.kind) == (words[0] in card) == (other.__name__ in card)
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if not isinstance(recipe, CycleGANRecipe)])
+def test_the_other_methods_are_not_said_to_go_back(name: str) -> None:
+    """Nor a DCGAN to translate, nor anything to be what it is not."""
+    card, recipe = render(facts(name)), RECIPES[name]
+    assert all(text not in card for text in ("CycleGAN", "a_to_b", "b_to_a", "↔", "way back", "there and back"))
+    if isinstance(recipe, DCGANRecipe):
+        assert "# noise → " in card and "translat" not in card and "of seed 0" in card and "Judge it by its images" in card
+        assert ".sample(16, seed=0)" in card and ".interpolate(" in card and f"from {recipe.latent} random numbers" in plain(card)
+        assert "20 steps of 64 images (1,280 images, 1 epochs)" in card and "images a second" in card and "pairs" not in card
+        return
+    assert (
+        '.translate("photo.jpg")' in card
+        and "\n\n\n" not in card
+        and "pairs a second" in card
+        and f"`{json.dumps(recipe.l1)}`" in card
+    )
+    assert ("discriminator that sees input and output" in card) == bool(recipe.adversarial)
+    if recipe.pairs == "given":
+        assert "pairs were given" in plain(card) and "- pairs of input and output: `folder mine/train" in card
+    else:
+        assert f"the input is {RULES[recipe.pairs].words}" in plain(card)
+    assert f"brought to {64 if recipe.pairs == 'upscale-4x' else recipe.image_size} px" in plain(card)
+
+
+def plain(card: str) -> str:
+    """Without line breaks."""
+    return " ".join(card.split())
+
+
+def test_which_statement_a_model_gets() -> None:
+    found = {name: statement_for(f.config["domain"], tuple(f.run["labels"]), f.kind) for name in RECIPES for f in [facts(name)]}
+    for name, recipe in RECIPES.items():
+        own = isinstance(recipe, CycleGANRecipe) or recipe.domain == "faces"
+        assert found[name] == (recipe.domain if own else "other"), name
+    assert facts("colorize", labels=("sketch", "face")).config["domain"] == "custom"  # labels of the user's own
+    assert "publisher" in render(facts("colorize", labels=("sketch", "face")))
+    assert statement_for("monet", ("photo", "Monet"), PairedGenerator) == "other"  # those of the domain in both directions
+
+
+@pytest.mark.parametrize("name, terms", [("monet-dcgan-64", True), ("monet-pix2pix", True), ("pix2pix", False)])
+def test_terms_of_data_without_a_statement(name: str, terms: bool) -> None:
+    card = render(facts(name))
+    assert metadata(card)["license_name"] == "not-stated" and "ask the publisher" in card
+    assert (f"as the package knows them: {DOMAINS['monet'].b.licence}." in card) == terms
+    assert metadata(render(facts("faces-dcgan-64")))["license_name"] == "research-only"
+    assert metadata(render(facts("colorize")))["datasets"] == ["flwrlabs/celeba"]
+
+
+def test_faces_of_other_files_are_not_taken_for_celeba() -> None:
+    other = facts("faces-dcgan-64")
+    assert "These are not the datasets" not in render(other)
+    other.run["data"] = {"a": "folder mine/faces, held out: a tenth by content hash"}
+    assert "These are not the datasets the domain is defined on" in render(other) and "- face: `folder mine/faces" in render(
+        other
+    )
+
+
+def test_the_evaluation_of_what_is_drawn_from_noise() -> None:
+    metrics = {
+        "best": "epoch-010", "rule": "lowest kid", "protocol": {"n": 200},
+        "epochs": {f"epoch-{n:03d}": {"samples": {"kid[encoder]": n / 100}} for n in (10, 20)},
+        "baselines": {"untranslated": {}, "floor": {"samples": {"kid[encoder]": -0.5}}},
+    }  # fmt: skip
+    card = render(facts("faces-dcgan-64", metrics=metrics, chosen="epoch-010"))
+    for line in ("| of | metric | epoch-020 (last) | epoch-010 (main) | floor |", "| face | kid[encoder] | 0.2 | 0.1 | -0.5 |"):
+        assert line in card.splitlines(), line
+    assert "untranslated" not in card and "`floor` are real images" in card
+    (result,) = metadata(card)["model-index"][0]["results"]
+    assert result["task"] == {"type": "unconditional-image-generation", "name": "face"}
+    assert result["dataset"]["type"] == "flwrlabs/celeba" and result["dataset"]["config"] == "samples"
+    assert result["metrics"][0]["value"] == 0.1
+
+
+def test_the_evaluation_of_pairs() -> None:
+    values = {"a_to_b": {"kid[encoder]": 0.125}}
+    metrics = {"best": "epoch-020", "epochs": {"epoch-020": values}, "baselines": {"untranslated": values}}
+    card = render(facts("colorize", metrics=metrics))
+    assert "| face in grey → face | kid[encoder] | 0.125 | 0.125 |" in card and "`untranslated` are the inputs" in card
+    assert metadata(card)["model-index"][0]["results"][0]["dataset"]["type"] == "flwrlabs/celeba"
+
+
+@pytest.mark.parametrize(
+    "name, kind", [("bare", CycleGenerator), ("bare_dcgan", FaceGenerator), ("bare_pix2pix", PairedGenerator)]
+)
+def test_the_card_of_a_model_without_a_run(name: str, kind: type) -> None:
+    info = kind._hub_mixin_info.model_card_data
+    text = (cards.TEMPLATES / f"{name}.md").read_text("utf-8")
+    card = str(ModelCard.from_template(info, template_str=text, paper_url=f"https://{WORDS[kind][0]}"))
+    assert WORDS[kind][0] in card and f"{kind.__name__}.from_pretrained(" in card and "{{" not in card
 
 
 def test_a_domain_of_ones_own() -> None:
@@ -184,6 +315,7 @@ def test_metrics_are_read(tmp_path: Path) -> None:
         ("card.md", "{{ flavour }}", "the card's template names unknown fields flavour: there are title, a, b, "),
         ("smile.md", "{{ flavour }}", "the card's template names unknown fields flavour"),
         ("card.md", "{{ flavour", "the card's template cannot be read ("),
+        ("record.md", "{{ flavour }}", "the card's template names unknown fields flavour"),
     ],
 )
 def test_a_template_with_an_unknown_field(

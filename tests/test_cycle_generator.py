@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub import images
-from cyclegan_hub.models import cycle_generator
+from cyclegan_hub.models import pictures
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.generators import ResNetGenerator, UNetGenerator, init_weights
 
@@ -200,14 +200,14 @@ def test_resolution_is_the_shorter_side() -> None:
 def test_large_images_are_tiled_without_a_trace(monkeypatch: pytest.MonkeyPatch, threshold: int, size: tuple[int, int]) -> None:
     model, image, calls = tiny(), picture(*size), []
     whole = model.translate(image, resolution="original")
-    tiled = cycle_generator.translate_in_tiles
+    tiled = pictures.translate_in_tiles
 
     def small_tiles(network: ResNetGenerator, x: Tensor) -> Tensor:
         calls.append(tuple(x.shape))
         return tiled(network, x, tile=32)
 
-    monkeypatch.setattr(cycle_generator, "TILE_ABOVE", threshold)
-    monkeypatch.setattr(cycle_generator, "translate_in_tiles", small_tiles)
+    monkeypatch.setattr(pictures, "TILE_ABOVE", threshold)
+    monkeypatch.setattr(pictures, "translate_in_tiles", small_tiles)
     first, second = model.translate([image, image], resolution="original")
     assert [shape[0] for shape in calls] == [1, 1]  # one at a time: it is for pictures that fill the memory
     assert_same_picture(first, whole, levels=2)
@@ -217,7 +217,7 @@ def test_large_images_are_tiled_without_a_trace(monkeypatch: pytest.MonkeyPatch,
 def test_a_unet_is_never_tiled(monkeypatch: pytest.MonkeyPatch) -> None:
     model, image = tiny(generator="unet", blocks=3), picture(40, 48)
     whole = model.translate(image, resolution="original")
-    monkeypatch.setattr(cycle_generator, "TILE_ABOVE", 8)
+    monkeypatch.setattr(pictures, "TILE_ABOVE", 8)
     assert_same_picture(model.translate(image, resolution="original"), whole, levels=0)
 
 

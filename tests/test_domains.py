@@ -5,23 +5,29 @@ import pytest
 from cyclegan_hub.domains import DOMAINS
 
 
-def test_the_four_domains() -> None:
+def test_the_domains() -> None:
     assert {name: domain.labels for name, domain in DOMAINS.items()} == {
         "smile": ("not smiling", "smiling"),
         "anime": ("human face", "anime face"),
         "cartoon": ("celebrity photo", "cartoon avatar"),
         "monet": ("photo", "Monet"),
+        "faces": ("face",),
     }
 
 
 @pytest.mark.parametrize("domain", DOMAINS.values(), ids=list(DOMAINS))
 def test_every_pile_says_where_it_is_and_under_which_terms(domain) -> None:
-    for pile in (domain.a, domain.b):
+    for pile in domain.piles:
         assert pile.dataset.count("/") == 1
         assert pile.column
         assert pile.licence
-    assert domain.a != domain.b
-    assert domain.a.label not in ("", domain.b.label)
+    assert len(set(domain.labels)) == len(domain.piles) and all(domain.labels)
+    assert [domain.pile(side) for side in "ab"[: len(domain.piles)]] == list(domain.piles)
+
+
+def test_a_domain_of_one_pile_has_no_b() -> None:
+    with pytest.raises(ValueError, match="faces has one pile, A: side='b' is none of it"):
+        DOMAINS["faces"].pile("b")
 
 
 def test_sides_of_one_dataset_differ() -> None:
@@ -32,5 +38,5 @@ def test_sides_of_one_dataset_differ() -> None:
 
 
 def test_only_free_piles_are_redistributable() -> None:
-    free = {p.label for d in DOMAINS.values() for p in (d.a, d.b) if p.redistributable}
+    free = {p.label for d in DOMAINS.values() for p in d.piles if p.redistributable}
     assert free == {"cartoon avatar", "Monet"}

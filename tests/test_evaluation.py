@@ -161,7 +161,7 @@ def test_without_a_classifier_the_nearest_real_image_ranks() -> None:
 def test_an_epoch_of_nan_has_no_figures_and_is_not_the_best() -> None:
     found = evaluate({"epoch-001": model, "epoch-002": broken}, HELD, TRAIN, EXTRACTOR, Bright())
     assert found.metrics["best"] == "epoch-001" and "epoch-002" not in found.shown
-    assert found.metrics["epochs"]["epoch-002"] == {d: {"kid_relative[pooled]": None} for d in evaluation.DIRECTIONS}
+    assert found.metrics["epochs"]["epoch-002"] == {d: {"kid_relative[pooled]": None} for d in CycleGenerator.directions}
     assert any(line.startswith("epoch-002: no figures: the image holds NaN") for line in found.metrics["notes"])
 
 
@@ -213,15 +213,15 @@ def test_results_without_a_place(found: evaluation.Evaluation, tmp_path: Path) -
 # --- the best epoch
 
 GOOD = {"colour_correlation": 0.5, "cycle_l1": 0.1}
-BASELINES = {"untranslated": {d: {"kid": 1.0, "others_l1": 0.4} for d in evaluation.DIRECTIONS},
-             "floor": {d: {"kid": 0.2} for d in evaluation.DIRECTIONS}}  # fmt: skip
+BASELINES = {"untranslated": {d: {"kid": 1.0, "others_l1": 0.4} for d in CycleGenerator.directions},
+             "floor": {d: {"kid": 0.2} for d in CycleGenerator.directions}}  # fmt: skip
 
 
 def epochs_of(*kids: tuple[float | None, float | None], **changes: Any) -> dict[str, Any]:
     """epoch-001 and so on with KIDs of both directions; `changes` (e1={...}) alter the first direction of an epoch."""
     epochs = {}
     for i, pair in enumerate(kids, 1):
-        both = {d: {"kid": kid, **GOOD} for d, kid in zip(evaluation.DIRECTIONS, pair, strict=True)}
+        both = {d: {"kid": kid, **GOOD} for d, kid in zip(CycleGenerator.directions, pair, strict=True)}
         both["a_to_b"] |= changes.get(f"e{i}", {})
         epochs[f"epoch-{i:03d}"] = both
     return epochs
@@ -254,7 +254,7 @@ def test_a_direction_of_larger_figures_does_not_decide_alone() -> None:
 
 
 def test_an_extractor_that_does_not_see_the_difference() -> None:
-    flat = {name: {d: {"kid": 0.2, "others_l1": 0.4} for d in evaluation.DIRECTIONS} for name in ("untranslated", "floor")}
+    flat = {name: {d: {"kid": 0.2, "others_l1": 0.4} for d in CycleGenerator.directions} for name in ("untranslated", "floor")}
     epochs = epochs_of((0.3, 0.3), (0.2, 0.2), (0.4, 0.1))
     assert ["no rel: kid does not tell" in line for line in relate(epochs, flat, "kid", "rel")] == [True, True]
     name, rule = choose_best(epochs, flat, "kid", "rel")
@@ -270,10 +270,10 @@ def test_light_figures_are_those_of_the_whole(found: evaluation.Evaluation) -> N
     assert network.training and network.a_to_b.training
     assert list(values) == ["kid[pooled]_a_to_b", "success_a_to_b", "kid[pooled]_b_to_a", "success_b_to_a", "score"]
     whole, raw = found.metrics["epochs"]["epoch-002"], found.metrics["baselines"]["untranslated"]
-    for direction in evaluation.DIRECTIONS:
+    for direction in CycleGenerator.directions:
         assert values[f"kid[pooled]_{direction}"] == pytest.approx(whole[direction]["kid[pooled]"], rel=1e-3)
         assert values[f"success_{direction}"] == whole[direction]["success"]
-    shares = [whole[d]["kid[pooled]"] / raw[d]["kid[pooled]"] for d in evaluation.DIRECTIONS]
+    shares = [whole[d]["kid[pooled]"] / raw[d]["kid[pooled]"] for d in CycleGenerator.directions]
     assert values["score"] == pytest.approx(sum(shares) / 2, rel=1e-3)
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -357,7 +358,7 @@ def half_precision_is_published(tmp: Path) -> None:
 
 @check
 def every_domains_card_is_accepted(tmp: Path) -> None:
-    for domain in DOMAINS:
+    for domain in (name for name in DOMAINS if len(DOMAINS[name].piles) == 2):  # the others: test_publish_methods.py
         control("DELETE")
         push(folder_of(tmp, 5, best=5, domain=domain), f"user/{domain}-card")
         assert "POST /api/validate-yaml" in asked()
@@ -421,6 +422,8 @@ def broken_off(kind: str, tmp: Path) -> None:
             folder = folder_of(tmp, 5, 10, seed=1000 * (1 + list(BUSY).index(kind)))
         with fault(path, **what):
             message = refusal(push, folder, repo)
+        if kind == "timeout":
+            time.sleep(1)  # the commit that was not waited for is made yet: not between the next push's look and its own commit
         assert f"{repo}: {step}" in message and advice in message and "same command then completes" in message, message
         push(folder, repo)
         assert commits(repo)[1:] == ["epoch-005", "epoch-010"], commits(repo)

@@ -5,19 +5,24 @@ from dataclasses import asdict, fields
 import pytest
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.recipes import RECIPES, RESUMABLE_FIELDS, CycleGANRecipe, RecipeError, find, override
+from cyclegan_hub.labels import labels_of
+from cyclegan_hub.recipes import METHODS, RECIPES, RESUMABLE_FIELDS, CycleGANRecipe, Recipe, RecipeError, find, override
 
 SOURCES = ["smile-baseline", "smile-lsgan-64", "smile-lsgan-128", "anime-128", "anime-256", "cartoon-64", "monet-unet"]
+OTHERS = ["faces-dcgan-64", "faces-dcgan-256", "monet-dcgan-64", "pix2pix", "colorize", "upscale-4x", "upscale-4x-cnn",
+          "monet-pix2pix"]  # fmt: skip
+TRANSLATED = [name for name, domain in DOMAINS.items() if domain.b]
 
 
 def test_registry_has_ours_and_the_sources() -> None:
-    ours = [f"{d}{suffix}" for suffix in ("", "-compact", "-compact-128") for d in DOMAINS]
-    assert sorted(RECIPES) == sorted(ours + SOURCES)
+    ours = [f"{d}{suffix}" for suffix in ("", "-compact", "-compact-128") for d in TRANSLATED]
+    assert sorted(RECIPES) == sorted(ours + SOURCES + OTHERS)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
-def test_every_recipe_names_a_domain_and_survives_text(recipe: CycleGANRecipe) -> None:
-    assert recipe.domain in DOMAINS
+def test_every_recipe_names_a_domain_and_survives_text(recipe: Recipe) -> None:
+    assert recipe.domain in DOMAINS or recipe.name == "pix2pix"  # whose pairs have to be given
+    assert all(labels_of(recipe))
     texts = {
         name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         for name, value in asdict(recipe).items()
@@ -26,7 +31,7 @@ def test_every_recipe_names_a_domain_and_survives_text(recipe: CycleGANRecipe) -
     assert override(recipe, texts) == recipe
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("domain", TRANSLATED)
 def test_ours_follow_the_evidence(domain: str) -> None:
     for suffix in ("", "-compact", "-compact-128"):
         r = RECIPES[domain + suffix]
@@ -89,7 +94,7 @@ def test_override_parses_every_kind() -> None:
 @pytest.mark.parametrize(
     ("field", "text", "message"),
     [
-        ("blocs", "6", "'blocs' is no field of a CycleGANRecipe; fields: image_size, .*blocks.*log_every"),
+        ("blocs", "6", "'blocs' is no field of a CycleGANRecipe; fields: image_size, .*log_every.*blocks"),
         ("name", "x", "'name' is no field"),
         ("epochs", "1.5", "epochs='1.5': must be a whole number"),
         ("lr", "fast", "lr='fast': must be a number"),
@@ -140,4 +145,39 @@ def test_find_lists_the_names() -> None:
 
 
 def test_resumable_fields_exist() -> None:
-    assert {f.name for f in fields(CycleGANRecipe)} >= RESUMABLE_FIELDS
+    for method in METHODS:
+        assert {f.name for f in fields(method)} >= RESUMABLE_FIELDS
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "text", "message"),
+    [
+        ("faces-dcgan-64", "image_size", "96", "image_size=96: must be 64: 4 gen_channels make 4x4 px grow to that"),
+        ("faces-dcgan-64", "gen_channels", "32,16,8", "image_size=64: must be 32: 3 gen_channels"),
+        ("faces-dcgan-64", "disc_channels", "8,16", r"disc_channels=\(8, 16\): must be as many as gen_channels \(4\)"),
+        ("faces-dcgan-64", "batch_size", "1", "batch_size=1: must be at least 2: batch norm"),
+        ("faces-dcgan-64", "cycle", "1", "'cycle' is no field of a DCGANRecipe; fields: image_size"),
+        ("faces-dcgan-64", "side", "c", "side='c': must be one of a, b"),
+        ("pix2pix", "image_size", "96", "image_size=96: must be a multiple of 256 for this generator"),
+        ("pix2pix", "pairs", "blur", "pairs='blur': must be one of given, colorize, upscale-4x, repaint"),
+        ("colorize", "channels", "1", "channels=1: must be 3 to colorize"),
+        ("upscale-4x-cnn", "l1", "0", "l1=0.0: must be more than 0 where adversarial is 0"),
+        ("upscale-4x-cnn", "image_size", "66", "image_size=66: must be a multiple of 4 where pairs are made"),
+    ],
+)
+def test_a_wrong_field_of_the_other_methods(name: str, field: str, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        override(RECIPES[name], {field: text})
+
+
+def test_labels_say_what_goes_in_and_what_comes_out() -> None:
+    assert {name: labels_of(RECIPES[name]) for name in OTHERS} == {
+        "faces-dcgan-64": ("face",),
+        "faces-dcgan-256": ("face",),
+        "monet-dcgan-64": ("Monet",),
+        "pix2pix": ("input", "output"),
+        "colorize": ("face in grey", "face"),
+        "upscale-4x": ("small face", "face"),
+        "upscale-4x-cnn": ("small face", "face"),
+        "monet-pix2pix": ("photo", "Monet"),
+    }

@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import report, report_plots
-from cyclegan_hub.evaluation import DIRECTIONS, Evaluation, EvaluationError, Ranked, Shown, histogram
+from cyclegan_hub import CycleGenerator, report, report_plots
+from cyclegan_hub.evaluation import Evaluation, EvaluationError, Ranked, Shown, histogram
 
 LABELS = ("<b>day</b> & $x$", "night|noon")
 EPOCHS = ("epoch-005", "epoch-010")
@@ -33,9 +33,9 @@ def metrics(best: str = "epoch-010", **changes: Any) -> dict[str, Any]:
         "extractor": "encoder (sha256 0123456789ab)",
         "protocol": {"n_a": 9, "n_b": 4, "resize": "<script>alert(1)</script>"},
         "classifier": {"name": "brightness", "accuracy_a": 0.75, "accuracy_b": 1.0, "n_a": 9, "n_b": 4},
-        "baselines": {"untranslated": {d: figures(70.5, cycle_psnr=None) for d in DIRECTIONS},
-                      "floor": {d: {"kid[encoder]": -0.01} for d in DIRECTIONS}},
-        "epochs": {name: {d: figures(kid, cycle_psnr=20.0) for d in DIRECTIONS} for name, kid in values.items()},
+        "baselines": {"untranslated": {d: figures(70.5, cycle_psnr=None) for d in CycleGenerator.directions},
+                      "floor": {d: {"kid[encoder]": -0.01} for d in CycleGenerator.directions}},
+        "epochs": {name: {d: figures(kid, cycle_psnr=20.0) for d in CycleGenerator.directions} for name, kid in values.items()},
         "notes": ["untranslated: no <cycle_psnr>"],
     } | changes  # fmt: skip
 
@@ -52,7 +52,9 @@ def evaluated(channels: int = 3, **changes: Any) -> Evaluation:
         ranked = Ranked([2, 0], [0.75, 0.5], y[[2, 0]])
         return Shown(y[:8], x[:8], ranked, ranked, histogram(y))
 
-    pictures = {name: {d: shown(x, i) for d, x in zip(DIRECTIONS, held_out, strict=True)} for i, name in enumerate(EPOCHS)}
+    pictures = {
+        name: {d: shown(x, i) for d, x in zip(CycleGenerator.directions, held_out, strict=True)} for i, name in enumerate(EPOCHS)
+    }
     return Evaluation(metrics(**changes), pictures, held_out, "probability of the target side")
 
 
@@ -100,11 +102,11 @@ def test_the_report_is_whole_and_alone(tmp_path: Path, channels: int) -> None:
     for words in ("<run>: <b>day</b> & $x$ ↔ night|noon", "least <kid>", "<script>alert(1)</script>", "n_a = 9, n_b = 4",
                   "n_b = 4, n_a = 9", "untranslated: no <cycle_psnr>", "brightness", "0.01235", "floor"):  # fmt: skip
         assert words in page.text, words
-    assert any(alt.startswith("Worst translations of epoch-010, by probability of the target side") for alt in page.alt)
+    assert any(alt.startswith("Worst outputs of epoch-010, by probability of the target side") for alt in page.alt)
 
 
 def test_a_report_without_classifier_curves_or_pictures(tmp_path: Path) -> None:
-    one = {"main": {d: {"kid[encoder]": None} for d in DIRECTIONS}}
+    one = {"main": {d: {"kid[encoder]": None} for d in CycleGenerator.directions}}
     nothing = Evaluation(metrics("main", epochs=one, classifier=None, notes=[]), {}, (pile(2, 0), pile(2, 1)), "")
     page = Page(report.write_report(nothing, ("A", "B"), "run", tmp_path).read_text("utf-8"))
     assert page.images == [] and "Notes" not in page.text and "Over the epochs" not in page.text
@@ -125,7 +127,7 @@ def test_tables() -> None:
 def test_what_the_screen_shows() -> None:
     text = report.screen(metrics(), ("day", "night"))
     for words in ("day → night (n = 9, n = 4; encoder (sha256 0123456789ab))", "night → day (n = 4, n = 9; ",
-                  "classifier: brightness; right on 0.75 of the held-out day, 1 of the night here",
+                  "classifier: brightness; right on 0.75 of the day, 1 of the night that are held out here",
                   "best: epoch-010 (least <kid>)", "note: untranslated: no <cycle_psnr>"):  # fmt: skip
         assert words in text, words
 

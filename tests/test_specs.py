@@ -9,7 +9,7 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.specs import DataError, Files, HubSplit, resolve
 
 
-@pytest.mark.parametrize("name", DOMAINS)
+@pytest.mark.parametrize("name", [name for name in DOMAINS if DOMAINS[name].b])
 def test_a_domain_alone_means_its_own_hub_datasets(name: str) -> None:
     domain = DOMAINS[name]
     for source, pile in zip(resolve(domain, None, None, None), (domain.a, domain.b), strict=True):

@@ -9,21 +9,29 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cyclegan_hub.labels import labels_of
 from cyclegan_hub.losses import adversarial
+from cyclegan_hub.models import published
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.generators import InstanceNorm2d
 from cyclegan_hub.models.hub import ModelError
-from cyclegan_hub.recipes import RECIPES, CycleGANRecipe
+from cyclegan_hub.recipes import RECIPES, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
 from cyclegan_hub.state import pack, unpack
-from cyclegan_hub.trainers import Alarm, AlarmWatch, build_trainer
-from cyclegan_hub.trainers.cyclegan import CycleGANTrainer
+from cyclegan_hub.trainers import Alarm, AlarmWatch, Trainer, build_trainer
 
 LABELS = ("day", "night")
 
 
-def tiny(name: str, **changes) -> CycleGANRecipe:
+def tiny(name: str, **changes) -> Recipe:
     """A recipe of the registry at a size that a test can afford; the structure stays."""
     recipe = RECIPES[name]
+    match recipe:
+        case DCGANRecipe():
+            widths = {key: tuple(4 for _ in getattr(recipe, key)[:3]) for key in ("gen_channels", "disc_channels")}
+            return dataclasses.replace(recipe, **widths | {"image_size": 32, "batch_size": 4, "latent": 8} | changes)
+        case Pix2PixRecipe():
+            small = {"image_size": 32, "load_size": None, "width": 4, "batch_size": 2, "blocks": 3, "disc_channels": (4, 4)}
+            return dataclasses.replace(recipe, **small | changes)
     size = 64 if recipe.generator == "unet" or recipe.disc_scales > 1 else 32
     small = {"image_size": size, "load_size": None, "width": 4, "batch_size": 2}
     small |= {"blocks": min(recipe.blocks, 4 if recipe.generator == "unet" else 1)}
@@ -31,17 +39,20 @@ def tiny(name: str, **changes) -> CycleGANRecipe:
     return dataclasses.replace(recipe, **small | changes)
 
 
-def make(recipe: CycleGANRecipe, total_steps: int = 100, seed: int = 0) -> CycleGANTrainer:
+def make(recipe: Recipe, total_steps: int = 100, seed: int = 0) -> Trainer:
     torch.manual_seed(seed)
-    trainer = build_trainer(recipe, total_steps=total_steps, labels=LABELS)
+    labels = LABELS if isinstance(recipe, CycleGANRecipe) else labels_of(recipe)
+    trainer = build_trainer(recipe, total_steps=total_steps, labels=labels)
     trainer.prepare(lambda x: x)
     return trainer
 
 
-def batch(recipe: CycleGANRecipe, seed: int = 1) -> dict[str, torch.Tensor]:
+def batch(recipe: Recipe, seed: int = 1) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    shape = (recipe.batch_size, recipe.channels, recipe.image_size, recipe.image_size)
-    return {side: torch.rand(shape, generator=generator) * 2 - 1 for side in ("a", "b")}
+    channels = recipe.channels * (2 if getattr(recipe, "pairs", None) == "given" else 1)
+    shape = (recipe.batch_size, channels, recipe.image_size, recipe.image_size)
+    sides = ("a", "b") if isinstance(recipe, CycleGANRecipe) else ("a",)
+    return {side: torch.rand(shape, generator=generator) * 2 - 1 for side in sides}
 
 
 def backward(loss: torch.Tensor) -> None:
@@ -73,8 +84,16 @@ def test_a_step_moves_every_network_and_the_state_round_trips(name: str, tmp_pat
     for n, network in trainer.networks.items():
         for key, value in network.state_dict().items():
             assert torch.equal(value, other.networks[n].state_dict()[key])
-    for one, two in zip(trainer.published(1).parameters(), other.published(1).parameters(), strict=True):
+    model = trainer.published(1)
+    for one, two in zip(model.parameters(), other.published(1).parameters(), strict=True):
         assert torch.equal(one, two)
+
+    # What is published loads strictly, as the class that it says it is, and equal.
+    model.save_pretrained(tmp_path / "model")
+    loaded = published.from_pretrained(tmp_path / "model")
+    assert type(loaded) is type(model) and loaded.config == model.config and loaded.labels == tuple(trainer.labels)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[key])
 
 
 @pytest.mark.parametrize("name", ["smile-baseline", "smile-compact", "monet", "cartoon-64"])
@@ -244,19 +263,29 @@ def test_losses_are_fp32_under_bf16() -> None:
 
 def test_alarm_rings_once_after_a_sustained_time_and_again_after_recovery() -> None:
     watch = AlarmWatch(Alarm("x", below=0.0, steps=10, message=""))
-    assert not any(watch.update(-1.0) for _ in range(9))
-    assert watch.update(-1.0)
-    assert not any(watch.update(-1.0) for _ in range(50))
-    assert not any(watch.update(1.0) for _ in range(50))
-    assert sum(watch.update(-1.0) for _ in range(50)) == 1
+    assert not any(watch.update({"x": -1.0}) for _ in range(9))
+    assert not watch.update({"y": 1.0})  # a step without it
+    assert watch.update({"x": -1.0})
+    assert not any(watch.update({"x": -1.0}) for _ in range(50))
+    assert not any(watch.update({"x": 1.0}) for _ in range(50))
+    assert sum(watch.update({"x": -1.0}) for _ in range(50)) == 1
+
+
+def test_alarm_may_ask_that_another_value_rises() -> None:
+    alarm = Alarm("d", below=0.1, steps=50, message="", rising="g")
+    for slope, rings in ((0.01, 1), (0.0, 0), (-0.01, 0)):
+        watch = AlarmWatch(alarm)
+        assert sum(watch.update({"d": 0.05, "g": 5 + slope * i}) for i in range(500)) == rings
+    watch = AlarmWatch(alarm)
+    assert not any(watch.update({"d": 0.5, "g": 5 + 0.01 * i}) for i in range(500))
 
 
 def test_alarm_state_round_trips() -> None:
     first, second = (AlarmWatch(Alarm("x", 0.0, 10, "")) for _ in range(2))
     for _ in range(6):
-        first.update(-1.0)
+        first.update({"x": -1.0})
     second.load_state_dict(first.state_dict())
-    assert [second.update(-1.0) for _ in range(5)] == [False, False, False, True, False]
+    assert [second.update({"x": -1.0}) for _ in range(5)] == [False, False, False, True, False]
 
 
 def test_colour_inversion_is_measured() -> None:

@@ -26,14 +26,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cyclegan_hub import CycleGenerator, evaluation, features, images, report
+from cyclegan_hub import FaceGenerator, PairedGenerator, evaluation, features, images, report
 from cyclegan_hub.checkpoints import list_epochs, load
-from cyclegan_hub.data import DataError, resolve
+from cyclegan_hub.data import DataError, resolve, resolve_pairs, resolve_pile
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.evaluation import EvaluationError
 from cyclegan_hub.extractors import Extractor, FeatureError
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.models.folders import ModelError
+from cyclegan_hub.models.published import Model
+from cyclegan_hub.outputs import made_inputs
 from cyclegan_hub.runs import epoch_name
 from cyclegan_hub.sides import Side, load_sides
 from cyclegan_hub.specs import SideSource
@@ -68,8 +70,8 @@ class Source:
 
     text: str
     name: str
-    epochs: dict[str, Callable[[], CycleGenerator]]
-    model: CycleGenerator
+    epochs: dict[str, Callable[[], Model]]
+    model: Model
     record: dict[str, Any] | None  # recipe.json
     out: Path | None
 
@@ -100,7 +102,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(path.read_bytes())
-        texts = [record["data"]["a"], record["data"]["b"]]
+        texts = [record["data"]["a"], *record["data"].values()]
         if not all(isinstance(text, str) for text in texts) or not isinstance(record["recipe"], dict):
             raise ValueError("not a training's record")
         return record
@@ -121,28 +123,49 @@ def names_of(texts: Sequence[str]) -> list[str]:
 def check_alike(sources: Sequence[Source]) -> None:
     """Raises EvaluationError, naming all, unless the sources translate the same in the same size."""
     words = {s.name: f"{' → '.join(s.model.labels)}, {s.model.image_size} px, {s.model.channels} channels" for s in sources}
-    if len(set(words.values())) > 1:
+    # Samples and translations into the same are alike: both are measured against that.
+    same = {(s.model.labels[-1], s.model.image_size, s.model.channels) for s in sources}
+    inputs = {s.model.labels[0] for s in sources if not isinstance(s.model, FaceGenerator)}
+    if len(same) > 1 or len(inputs) > 1 or len({is_paired(s.model) for s in sources}) > 1:
         listed = "; ".join(f"{name}: {what}" for name, what in words.items())
         raise EvaluationError(f"these cannot be compared ({listed}): evaluate them apart")
 
 
-def find_data(args: argparse.Namespace, source: Source) -> tuple[SideSource, SideSource]:
-    """The data of the command line, else the run's, else the domain's. Raises DataError, or EvaluationError that asks for it."""
-    domain = DOMAINS.get(source.model.domain)
-    if args.data or args.data_a or args.data_b:
-        return resolve(domain, args.data, args.data_a, args.data_b)
-    own = resolve(domain, None, None, None) if domain and domain.labels == source.model.labels else None
-    if source.record is None:
+def is_paired(model: Model) -> bool:
+    """Whether a model is measured on pairs: not one that is trained on what is made of paintings, and applied to photos."""
+    return isinstance(model, PairedGenerator) and model.pairs != "repaint"
+
+
+def find_data(args: argparse.Namespace, sources: Sequence[Source]) -> tuple[SideSource, ...]:
+    """The data of the command line, else the run's, else the domain's. Raises DataError, or EvaluationError that asks for it.
+
+    Two sides, if any source translates without pairs; else one pile, or pairs.
+    """
+    source = next((s for s in sources if not isinstance(s.model, FaceGenerator)), sources[0])
+    model, domain = source.model, DOMAINS.get(source.model.domain)
+    given = (args.data, args.data_a, args.data_b)
+    side = (source.record or {}).get("recipe", {}).get("side", "a")
+    if is_paired(model) and model.pairs == "given":
+        find, own = resolve_pairs, None
+    elif is_paired(model) or isinstance(model, FaceGenerator):
+        find = partial(resolve_pile, domain, side)
+        own = find(None, None, None) if domain and model.labels[-1] in domain.labels else None
+    else:
+        find = partial(resolve, domain)
+        own = find(None, None, None) if domain and domain.labels == model.labels else None
+    if any(given):
+        return find(*given)
+    if source.record is None or (isinstance(model, PairedGenerator) and not is_paired(model)):
         if own is None:
             raise EvaluationError(f"{source.text} does not say what it was trained on: give --data")
         return own
-    recorded = [source.record["data"][side] for side in "ab"]
-    if own and [side.describe() for side in own] == recorded:
+    recorded = list(source.record["data"].values())
+    if own and [pile.describe() for pile in own] == recorded:
         return own
     specs = [hub_spec(text) for text in recorded]
     if all(specs):
-        found = resolve(None, None, *specs)
-        if [side.describe() for side in found] == recorded:
+        found = find(None, *specs, *[None] * (2 - len(specs)))
+        if [pile.describe() for pile in found] == recorded:
             return found
     raise EvaluationError(
         f"{source.text} was trained on {' and on '.join(recorded)}: give --data where that lies on this machine"
@@ -158,13 +181,22 @@ def hub_spec(text: str) -> str | None:
     return f"{train}&test_split={test[1]}" if test else train
 
 
-def read_data(sides: tuple[SideSource, SideSource], source: Source, seed: int, most: int) -> tuple[Side, Side]:
-    """Both sides as the run read them, at the model's size."""
+def read_data(sides: tuple[SideSource, ...], source: Source, seed: int, most: int) -> tuple[Side, ...]:
+    """The sides, the pile or the pairs as the run read them, at the model's size."""
     recipe = source.record["recipe"] if source.record else {}
     return load_sides(
         *sides, image_size=source.model.image_size, channels=source.model.channels, seed=seed,
         max_images=recipe.get("max_images"), equal_sides=recipe.get("equal_sides", False), max_held_out=max(most, MOST),
+        halves=getattr(source.model, "pairs", None) == "given",
     )  # fmt: skip
+
+
+def in_and_out(model: Model, piles: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Of pairs inputs and targets, uint8 (N, C, S, S) each; other piles as they are."""
+    if not is_paired(model):
+        return tuple(piles)
+    (pile,) = piles
+    return pile.chunk(2, 1) if model.pairs == "given" else (made_inputs(model, pile), pile)
 
 
 def some(pile: Any, most: int, seed: int) -> Tensor:
@@ -178,7 +210,7 @@ def find_extractor(text: str | None, device: str) -> Extractor:
     return features.default(device=device) if text is None else features.from_text(text, device=device)
 
 
-def find_classifier(text: str | None, model: CycleGenerator, device: str) -> features.SideClassifier | None:
+def find_classifier(text: str | None, model: Model, device: str) -> features.SideClassifier | None:
     """Raises FeatureError where the encoder does not know these sides. They are looked up by their labels: a model of one's
     own data carries the name of the domain whose recipe it was trained with."""
     kind, _, rest = (text or "encoder").partition(":")
@@ -197,12 +229,13 @@ def find_classifier(text: str | None, model: CycleGenerator, device: str) -> fea
     return features.side_classifier(domain or model.domain, folder, device=device)
 
 
-def same_data(source: Source, sides: tuple[Side, Side]) -> str:
+def same_data(source: Source, sides: tuple[Side, ...]) -> str:
     """Whether these are the images that the run was trained on: else the held-out ones may be among those."""
     then = (source.record or {}).get("fingerprints")
     if not then:
         return "not recorded"
-    differ = [f"side {side.upper()}" for side, read in zip("ab", sides, strict=True) if then.get(side) != read.fingerprint]
+    own = sides[-len(then) :]  # of two sides, that of a method with one pile is the target
+    differ = [f"side {side.upper()}" for side, read in zip("ab", own, strict=False) if then.get(side) != read.fingerprint]
     return f"{' and '.join(differ)}: {_OTHERS}" if differ else "the run's own"
 
 
@@ -219,20 +252,23 @@ def run(args: argparse.Namespace) -> None:
     places = [args.out / name if args.out and several else args.out for name in names]
     opened = [open_source(text, args.epochs, out, name) for text, name, out in zip(args.sources, names, places, strict=True)]
     check_alike(opened)
-    first, extractor = opened[0], find_extractor(args.extractor, device)
+    first = next((source for source in opened if not isinstance(source.model, FaceGenerator)), opened[0])
+    extractor = find_extractor(args.extractor, device)
     unjudged = ""
     try:
-        classifier = find_classifier(args.classifier, first.model, device)
+        classifier = None
+        if args.classifier is not None or (len(first.model.labels) == 2 and not is_paired(first.model)):
+            classifier = find_classifier(args.classifier, first.model, device)
     except FeatureError as error:
         if args.classifier is not None:
             raise
         classifier, unjudged = None, f"no success: {error}"
     seed = args.seed if args.seed is not None else (first.record or {}).get("seed", 0)
-    piles = find_data(args, first)
+    piles = find_data(args, opened)
     sides = read_data(piles, first, seed, args.images)
-    held_out, train = ([some(pile, n, seed) for pile in of] for of, n in (
+    held_out, train = (in_and_out(first.model, [some(pile, n, seed) for pile in of]) for of, n in (
         ([side.held_out for side in sides], args.images), ([side.train for side in sides], args.training)))  # fmt: skip
-    lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=True)}
+    lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=False)}
     results = {}
     for source in opened:
         clock, own = [time.perf_counter()], same_data(source, sides)
@@ -242,8 +278,8 @@ def run(args: argparse.Namespace) -> None:
             print(f"{source.name} {name}: {clock[-1] - clock[-2]:.1f} s", file=sys.stderr, flush=True)
 
         found = evaluation.evaluate(
-            source.epochs, tuple(held_out), tuple(train), extractor, classifier, batch_size=args.batch_size, seed=seed,
-            device=device, protocol=lines | {"training_data": own}, say=say,
+            source.epochs, held_out, train, extractor, classifier, paired=is_paired(source.model), batch_size=args.batch_size,
+            seed=seed, device=device, protocol=lines | {"training_data": own}, say=say,
         )  # fmt: skip
         found.metrics["notes"][:0] = [unjudged] * bool(unjudged) + [own] * (_OTHERS in own)
         folder = source.out or Path(source.text)

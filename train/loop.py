@@ -114,7 +114,7 @@ class Loop:
             self.sums[name] = total + value, times + 1
         events = []
         for watch in self.watches:
-            if watch.alarm.key in values and watch.update(values[watch.alarm.key]):
+            if watch.update(values):
                 events.append({"step": self.step, "event": "alarm", "message": watch.alarm.message})
                 self._say(f"warning: {watch.alarm.message}")
         lines = events
@@ -237,7 +237,12 @@ class Loop:
         self._say(f"epoch {epoch}, held out: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
 
     def _files(self, epoch: int) -> dict[str, bytes]:
-        metadata = {"epoch": str(epoch), "step": str(self.step), "recipe": self.recipe.name, "ema": str(self.recipe.ema)}
+        metadata = {
+            "epoch": str(epoch),
+            "step": str(self.step),
+            "recipe": self.recipe.name,
+            "ema": str(getattr(self.recipe, "ema", 0.0)),
+        }
         return self.trainer.published(epoch).files(metadata | {"cyclegan_hub": __version__})
 
     # --------------------------------------------------------------------------------------------- processes

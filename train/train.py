@@ -1,8 +1,9 @@
-"""Trains a recipe on two unpaired piles of images; the same command again goes on where the last one stopped.
+"""Trains a recipe on images: two unpaired piles, one pile or pairs. The same command again goes on where the last one stopped.
 
 accelerate launch train/train.py smile
 accelerate launch train/train.py smile-compact --data FOLDER --labels "not smiling,smiling" --out runs/mine
 accelerate launch --mixed_precision bf16 --dynamo_backend inductor train/train.py monet-compact
+accelerate launch train/train.py faces-dcgan-64 --data-a FOLDER
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.recipes import RECIPES, Recipe, RecipeError, find, override
+from cyclegan_hub.labels import labels_of
+from cyclegan_hub.recipes import RECIPES, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe, RecipeError, find, override
 
 HELD_OUT = 64  # images of each side for the light evaluation
 
@@ -30,7 +32,8 @@ HELD_OUT = 64  # images of each side for the light evaluation
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Arguments. A wrong one exits 2 with the valid ones."""
     parser = argparse.ArgumentParser(
-        description="Train a CycleGAN on two unpaired piles of images. The same command again resumes.",
+        description="Train a CycleGAN on two unpaired piles of images, a DCGAN on one, or pix2pix on pairs. The same command "
+        "again resumes.",
         epilog=f"recipes: {', '.join(RECIPES)}. Precision, devices and processes: accelerate launch's own options.",
     )
     add = parser.add_argument
@@ -38,10 +41,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--out", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE)")
     add("--data", metavar="FOLDER_OR_ID", help="folder or Hub dataset with trainA, trainB and, if it has them, testA, testB")
     add(
-        "--data-a", metavar="SPEC", help="side A: a folder, .parquet, .zip, .npz, or hf:ID?config=..&split=..&column=..&filter=.."
+        "--data-a",
+        metavar="SPEC",
+        help="side A, or the one pile: a folder, .parquet, .tfrec, .zip, .npz, or hf:ID?config=..&split=..&column=..&filter=..",
     )
-    add("--data-b", metavar="SPEC", help="side B, likewise")
-    add("--labels", metavar="A,B", help="what the sides show, e.g. 'day,night' (default: the domain's)")
+    add("--data-b", metavar="SPEC", help="side B, likewise; of pairs given as two columns, the outputs")
+    add("--labels", metavar="A,B", help="what the sides show, e.g. 'day,night'; of a DCGAN one name (default: the domain's)")
     add("--set", metavar="FIELD=VALUE", action="append", default=[], help="change a field of the recipe; may be repeated")
     add("--seed", type=int, default=0)
     add("--init", metavar="SOURCE", help="start from the weights of a published model or a folder")
@@ -57,15 +62,14 @@ class Plan:
     """What a command line asks for, checked as far as that is possible without reading an image."""
 
     recipe: Recipe
-    labels: tuple[str, str]
-    sources: tuple[Any, Any]
+    labels: tuple[str, ...]
+    sources: tuple[Any, ...]
     out: Path
     identity: dict[str, Any]  # what must stay the same for a folder to be resumed
 
 
 def make_plan(args: argparse.Namespace) -> Plan:
     """Raises RecipeError, DataError or RunError, before anything slow is imported or anything is written."""
-    from cyclegan_hub.data import resolve
     from cyclegan_hub.runs import RunFolder
 
     recipe = find(args.recipe)
@@ -75,23 +79,46 @@ def make_plan(args: argparse.Namespace) -> Plan:
         raise RecipeError(f"--max-steps {args.max_steps}: must be at least 1")
     if not 0 <= args.seed < 2**31:
         raise RecipeError(f"--seed {args.seed}: must be from 0 up to 2147483647")
-    domain = DOMAINS[recipe.domain]
-    labels = domain.labels
+    labels = labels_of(recipe)
     if args.labels is not None:
-        labels = tuple(part.strip() for part in args.labels.split(","))
-        if len(labels) != 2 or not all(labels) or labels[0] == labels[1]:
-            raise RecipeError(f"--labels {args.labels!r}: give two different names, e.g. --labels 'day,night'")
-    sources = resolve(domain, args.data, args.data_a, args.data_b)
+        count, labels = len(labels), tuple(part.strip() for part in args.labels.split(","))
+        if len(set(labels)) != count or not all(labels):
+            wanted = "two different names, e.g. --labels 'day,night'" if count == 2 else "one name, e.g. --labels 'face'"
+            raise RecipeError(f"--labels {args.labels!r}: give {wanted}")
+    sources = find_data(recipe, args.data, args.data_a, args.data_b)
     identity = {
         "recipe": asdict(recipe),
         "labels": list(labels),
-        "data": {"a": sources[0].describe(), "b": sources[1].describe()},
+        "data": {side: source.describe() for side, source in zip("ab", sources, strict=False)},
         "seed": args.seed,
         "init": args.init,
     }
     out = args.out or Path("runs") / recipe.name
     RunFolder(out).check(identity)
     return Plan(recipe, labels, sources, out, identity)
+
+
+def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str | None) -> tuple[Any, ...]:
+    """What the method reads: two sides, one pile, or pairs. Raises DataError."""
+    from cyclegan_hub.data import resolve, resolve_pairs, resolve_pile
+
+    domain = DOMAINS.get(recipe.domain)
+    match recipe:
+        case Pix2PixRecipe(pairs="given"):
+            return resolve_pairs(data, data_a, data_b)
+        case DCGANRecipe() | Pix2PixRecipe():
+            return resolve_pile(domain, recipe.side, data, data_a, data_b)
+    return resolve(domain, data, data_a, data_b)
+
+
+def reading(recipe: Recipe) -> dict[str, Any]:
+    """How the images of a method are read, beyond what all have."""
+    match recipe:
+        case CycleGANRecipe():
+            return {"equal_sides": recipe.equal_sides, "balance": recipe.balance}
+        case Pix2PixRecipe():
+            return {"halves": recipe.pairs == "given"}
+    return {}
 
 
 def in_words(side: str, counts: dict[str, int]) -> str:
@@ -108,12 +135,12 @@ def describe(plan: Plan, trainer: Any, batches: Any, processes: int) -> str:
     sizes = {name: sum(p.numel() for p in network.parameters() if p.requires_grad) for name, network in trainer.networks.items()}
     published = len(trainer.published(None).files()["model.safetensors"])
     # A state: weights, two Adam moments and the EMA, and each process's two image pools; twice, while one replaces the other.
-    state = sum(4 * 3 * n for n in sizes.values()) + (published if r.ema else 0)
-    state += processes * 2 * r.pool_size * 4 * r.channels * r.image_size**2
+    state = sum(4 * 3 * n for n in sizes.values()) + (published if getattr(r, "ema", 0) else 0)
+    state += processes * 2 * getattr(r, "pool_size", 0) * 4 * r.channels * r.image_size**2
     epochs = min(r.keep_epochs, -(-r.epochs // r.snapshot_every))
     disk = 2 * state + (epochs + 2) * published  # last/, and an epoch more before one is dropped
     lines = [json.dumps(plan.identity["recipe"], indent=2), f"labels: {' -> '.join(plan.labels)}", f"out: {plan.out}"]
-    lines += [f"{in_words(side, batches.counts[side])} ({plan.identity['data'][side]})" for side in ("a", "b")]
+    lines += [f"{in_words(side, batches.counts[side])} ({plan.identity['data'][side]})" for side in batches.counts]
     lines += [f"trainable weights of {name}: {n}" for name, n in sizes.items()]
     lines += [
         f"steps per epoch: {batches.steps_per_epoch}; steps in all: {batches.steps_per_epoch * r.epochs}",
@@ -127,7 +154,8 @@ def make_judge(plan: Plan) -> Any:
     from cyclegan_hub import evaluation, features
 
     domain, extractor = plan.recipe.domain, features.domain_encoder()
-    classifier = features.side_classifier(domain) if plan.labels == DOMAINS[domain].labels else None
+    known = domain in DOMAINS and plan.labels == DOMAINS[domain].labels and len(plan.labels) == 2
+    classifier = features.side_classifier(domain) if known else None
     return lambda model, held_out: evaluation.light(model, [x[:HELD_OUT] for x in held_out], extractor, classifier)
 
 
@@ -146,7 +174,7 @@ def run(args: argparse.Namespace) -> int:
     with accelerator.main_process_first():  # one process fills the datasets cache, the others read it
         batches = open_batches(
             *plan.sources, image_size=r.image_size, load_size=r.load_size, channels=r.channels, seed=args.seed,
-            max_images=r.max_images, equal_sides=r.equal_sides, balance=r.balance, streaming=r.streaming,
+            max_images=r.max_images, streaming=r.streaming, **reading(r),
             batch_size=r.batch_size, rank=accelerator.process_index, world_size=accelerator.num_processes,
             steps_per_epoch=r.steps_per_epoch, workers=r.workers,
         )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch.nn.functional as F
@@ -43,3 +45,25 @@ class PatchDiscriminator(nn.Module):
                 x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
             logits.append(network(x))
         return tuple(logits)
+
+
+class DCGANDiscriminator(nn.Module):
+    """Judges whole images (N, C, S, S): logits (N,) (Radford et al. 2016, section 3). S = 4 * 2 ** len(widths).
+
+    4x4 convolutions without bias that halve the side, the last one without padding on what is 4x4 by then; batch norm from
+    the second to the last but one, LeakyReLU 0.2.
+    """
+
+    def __init__(self, channels: int = 3, widths: Sequence[int] = (32, 64, 128, 256)) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for i, (inputs, outputs) in enumerate(pairwise((channels, *widths))):
+            layers += [
+                nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=False),
+                *([nn.BatchNorm2d(outputs)] if i else []),
+                nn.LeakyReLU(0.2, True),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).flatten()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -155,6 +157,47 @@ class UNetGenerator(nn.Module):
         return self.head(x)
 
 
+class DCGANGenerator(nn.Module):
+    """Latents (N, L, 1, 1) -> images (N, C, S, S) in [-1, 1], S = 4 * 2 ** len(widths) (Radford et al. 2016, section 3).
+
+    4x4 transposed convolutions without bias: the first without stride or padding, the others doubling the side; batch norm
+    and ReLU between them, tanh at the end. `widths` are the channels after each but the last.
+    """
+
+    def __init__(self, channels: int = 3, latent: int = 100, widths: Sequence[int] = (256, 128, 64, 32)) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for i, (inputs, outputs) in enumerate(pairwise((latent, *widths))):
+            stride, padding = (2, 1) if i else (1, 0)
+            layers += [
+                nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(True)
+            ]  # fmt: skip
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=False), nn.Tanh())
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z)
+
+
+class PlainCNN(nn.Module):
+    """Adds a correction to its input: `layers` 3x3 convolutions of `width` channels, ReLU between (VDSR, Kim et al. 2016).
+
+    What a plain network trained on L1 alone reaches, to compare others with. Any size.
+    """
+
+    multiple = 1
+
+    def __init__(self, channels: int = 3, width: int = 64, layers: int = 8) -> None:
+        super().__init__()
+        widths = (channels, *[width] * (layers - 1), channels)
+        convolutions = [nn.Conv2d(inputs, outputs, 3, padding=1) for inputs, outputs in pairwise(widths)]
+        self.layers = nn.Sequential(*(part for one in convolutions for part in (one, nn.ReLU(True))))[:-1]
+        nn.init.normal_(convolutions[-1].weight, std=1e-3)  # it starts near the identity
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x + self.layers(x)
+        return y if self.training else y.clamp(-1, 1)  # a clamp would stop the gradients of what is out of range
+
+
 def build_generator(
     kind: Literal["resnet", "unet"], *, channels: int, width: int, blocks: int, upsample: str, padding: str, dropout: float
 ) -> ResNetGenerator | UNetGenerator:
@@ -180,6 +223,6 @@ def init_weights(network: nn.Module, *, std: float, norm_mean: float = 1.0, bloc
             nn.init.normal_(module.weight, 0.0, block_std if block_std is not None and in_block else std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, InstanceNorm2d):
+        elif isinstance(module, InstanceNorm2d | nn.BatchNorm2d):
             nn.init.normal_(module.weight, norm_mean, 0.02)
             nn.init.zeros_(module.bias)

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +26,7 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, validat
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
+from torch import nn
 
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.models.folders import EPOCH, ModelError, epoch_number, folder_of, listed
@@ -95,28 +98,16 @@ class StrictHubMixin(ModelHubMixin):
         error is the cause), when `config.json` or `model.safetensors` is missing, damaged, of another class or a newer
         format, or when the weights do not fit exactly.
         """
-        folder = Path(source)
-        if os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
-            folder = folder_of(folder, revision)
-            where, paths = str(folder), [folder / name for name in _FILES]
-            for path in paths:
-                if not path.is_file():
-                    raise ModelError(_missing(where, path.name, (p.name for p in folder.iterdir())))
-        elif os.path.isfile(folder):  # noqa: PTH113 (as above)
-            raise ModelError(f"{source} is a file: give the folder it is in")
-        else:
-            where, paths, commit = f"{source}@{revision or 'main'}", [], revision
-            for name in _FILES:
-                try:
-                    path = hf_hub_download(
-                        str(source), name, revision=commit, token=token, cache_dir=cache_dir,
-                        force_download=force_download, local_files_only=local_files_only,
-                    )  # fmt: skip
-                except Exception as error:  # OSError, ValueError and, by version, the errors of one of two HTTP libraries
-                    raise ModelError(_not_fetched(str(source), where, name, error, token)) from error
-                paths.append(Path(path))
-                commit = paths[0].parent.name  # .../snapshots/COMMIT/config.json
-        config, weights = paths[0].read_bytes(), _read_weights(where, paths[1].read_bytes())
+        where, config, path = fetch(
+            source, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
+            local_files_only=local_files_only,
+        )  # fmt: skip
+        return cls.load_from(where, config, path)
+
+    @classmethod
+    def load_from(cls, where: str, config: bytes, path: Path) -> Self:
+        """The model of a config's text and a file of weights; `where` is what errors call it."""
+        weights = _read_weights(where, path.read_bytes())
         with torch.device("meta"):  # only shapes: no number in a config claims memory that its weights do not fill
             cls._build(where, config)._check(where, weights)
         model = cls._build(where, config)
@@ -163,6 +154,66 @@ class StrictHubMixin(ModelHubMixin):
         ]
         if wrong:
             raise ModelError(f"{where}: weights do not fit the config: {_few(wrong)}")
+
+
+def fetch(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+) -> tuple[str, bytes, Path]:
+    """(what errors call it, text of `config.json`, file of the weights) of a folder or repository, both of one commit.
+
+    Arguments and errors as of `StrictHubMixin.from_pretrained`.
+    """
+    folder = Path(source)
+    if os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
+        folder = folder_of(folder, revision)
+        where, paths = str(folder), [folder / name for name in _FILES]
+        for path in paths:
+            if not path.is_file():
+                raise ModelError(_missing(where, path.name, (p.name for p in folder.iterdir())))
+    elif os.path.isfile(folder):  # noqa: PTH113 (as above)
+        raise ModelError(f"{source} is a file: give the folder it is in")
+    else:
+        where, paths, commit = f"{source}@{revision or 'main'}", [], revision
+        for name in _FILES:
+            try:
+                path = hf_hub_download(
+                    str(source), name, revision=commit, token=token, cache_dir=cache_dir,
+                    force_download=force_download, local_files_only=local_files_only,
+                )  # fmt: skip
+            except Exception as error:  # OSError, ValueError and, by version, the errors of one of two HTTP libraries
+                raise ModelError(_not_fetched(str(source), where, name, error, token)) from error
+            paths.append(Path(path))
+            commit = paths[0].parent.name  # .../snapshots/COMMIT/config.json
+    return where, paths[0].read_bytes(), paths[1]
+
+
+def check_positive(**values: object) -> None:
+    """Raises ValueError, with the name, for what is not a whole number of at least 1 (`True` is none)."""
+    for name, value in values.items():
+        if not is_positive(value):
+            raise ValueError(f"{name}={value!r}: give a whole number of at least 1")
+
+
+def is_positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Puts a network into evaluation mode, and afterwards every module back into the mode it was in."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def refs_of(repo: str, token: str | bool | None = None) -> tuple[str | None, dict[str, str]]:

@@ -9,10 +9,22 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from cyclegan_hub.page.parts import Files, Photo, answered, private_folder
+from cyclegan_hub.page.parts import Files, Number, Photo, answered, drawn, private_folder
 from cyclegan_hub.serving import ServingError, Studio
 
-FIELDS = ("name", "title", "labels", "faces", "image_size", "source", "origin", "licence", "redistributable")
+FIELDS = (
+    "name",
+    "title",
+    "kind",
+    "directions",
+    "labels",
+    "faces",
+    "image_size",
+    "source",
+    "origin",
+    "licence",
+    "redistributable",
+)
 
 
 class Endpoints:
@@ -23,11 +35,16 @@ class Endpoints:
         with gr.Group(visible=False):
             image, domain = Photo(label="image", format="png"), gr.Textbox(label="domain")
             direction, epoch = gr.Textbox(label="direction"), gr.Number(label="epoch", precision=0)
+            n, seed, seed_a, seed_b, steps, truncation = (
+                Number(label=label) for label in ("n", "seed", "seed_a", "seed_b", "steps", "truncation")
+            )
             files, zipped = Files(label="files", file_count="multiple", type="filepath"), gr.File(label="zip")
             gallery, answer = gr.Gallery(label="gallery", format="png"), gr.JSON(label="answer")
             for name, function, given, back in (
                 ("translate", self.translate, [image, domain, direction, epoch], image),
                 ("translate_batch", self.translate_batch, [files, domain, direction, epoch], [gallery, zipped]),
+                ("sample", self.sample, [domain, n, seed, truncation, epoch], gallery),
+                ("interpolate", self.interpolate, [domain, seed_a, seed_b, steps, truncation, epoch], gallery),
                 ("epochs", self.epochs, [domain], answer),
                 ("domains", self.domains, [], answer),
             ):
@@ -69,6 +86,43 @@ class Endpoints:
             gr.Warning(html.escape(error, quote=False))
         return [(picture, name) for name, picture in batch.pictures], str(batch.zip)
 
+    @drawn
+    def sample(
+        self, domain: str, n: int | None = 16, seed: int | None = 0, truncation: float | None = None, epoch: int | None = None
+    ) -> list[tuple[Image.Image, str]]:
+        """Draws pictures of a seed, by a model whose directions are ["samples"]; the same seed gives the same pictures.
+
+        Args:
+            domain: a name from /domains, such as "faces".
+            n: how many, from 1 to 36.
+            seed: from 0 to 2147483647.
+            truncation: a number above 0, such as 1: the lower, the fewer odd pictures and the less variety; without it none.
+            epoch: a number from /epochs; without it the best one.
+        """
+        seed = 0 if seed is None else seed
+        pictures = self.studio.sample(domain, 16 if n is None else n, seed, truncation, epoch).pictures
+        return [(picture, f"{i} of seed {seed:.0f}") for i, picture in enumerate(pictures, 1)]
+
+    @drawn
+    def interpolate(
+        self, domain: str, seed_a: int | None = 0, seed_b: int | None = 1, steps: int | None = 8,
+        truncation: float | None = None, epoch: int | None = None,
+    ) -> list[tuple[Image.Image, str]]:  # fmt: skip
+        """Draws the first picture of two seeds and what lies between, by a model whose directions are ["samples"].
+
+        Args:
+            domain: a name from /domains, such as "faces".
+            seed_a: the first seed, from 0 to 2147483647.
+            seed_b: the second seed.
+            steps: how many pictures, both ends included, from 2 to 16.
+            truncation: as of /sample.
+            epoch: a number from /epochs; without it the best one.
+        """
+        given = ((seed_a, 0), (seed_b, 1), (steps, 8))
+        ends_and_steps = (default if value is None else value for value, default in given)
+        pictures = self.studio.interpolate(domain, *ends_and_steps, truncation, epoch).pictures
+        return [(picture, f"{i} of {len(pictures)}") for i, picture in enumerate(pictures, 1)]
+
     @answered
     def epochs(self, domain: str) -> list[dict[str, Any]]:
         """The published epochs of a domain, ascending: number, label, and whether it is the best one.
@@ -80,5 +134,8 @@ class Endpoints:
 
     @answered
     def domains(self) -> list[dict[str, Any]]:
-        """What can be translated: name, title, labels of a and b, the size it was trained at, the terms of its data."""
+        """What there is: name, kind of model, what it translates or draws, the size it was trained at, the terms of its data.
+
+        kind: "cyclegan" (directions a_to_b and b_to_a), "pix2pix" (a_to_b) or "dcgan" (samples: it draws).
+        """
         return [{field: getattr(choice, field) for field in FIELDS} for choice in self.studio.domains()]

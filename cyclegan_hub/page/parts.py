@@ -18,7 +18,7 @@ from gradio.themes.utils.fonts import LocalFont
 from PIL import Image
 
 from cyclegan_hub import images
-from cyclegan_hub.serving import ServingError
+from cyclegan_hub.serving import EpochChoice, ServingError
 
 HERE = Path(__file__).parent
 HAS_CAMERA = """async () => {
@@ -70,7 +70,17 @@ class Files(_Local, gr.File, metaclass=_Quiet):
         return "file"
 
 
-def answered(function: Callable) -> Callable:
+class Number(gr.Number, metaclass=_Quiet):
+    """A whole number that is handed over as it was typed: the Studio says in its own words which ones it takes."""
+
+    def get_block_name(self) -> str:
+        return "number"
+
+    def preprocess(self, payload: float | None) -> float | None:
+        return payload
+
+
+def answered(function: Callable, title: str = "Not translated") -> Callable:
     """`function` with what it raises as one readable message; of anything unexpected only its place in the code is logged."""
 
     @functools.wraps(function)
@@ -81,10 +91,26 @@ def answered(function: Callable) -> Callable:
             message = html.escape(str(error), quote=False)  # gradio shows messages as HTML
         except Exception as error:  # its own text could name a file of the user's
             print(*traceback.format_tb(error.__traceback__), type(error).__name__, sep="", file=sys.stderr)
-            message = "Something went wrong here, which is no fault of your picture's. Try again, or another picture."
-        raise gr.Error(message, duration=20, title="Not translated", print_exception=False)
+            message = "Something went wrong here, which is no fault of yours. Try again, or ask for something else."
+        raise gr.Error(message, duration=20, title=title, print_exception=False)
 
     return call
+
+
+drawn = functools.partial(answered, title="Not drawn")
+
+
+def epoch_slider(epochs: Sequence[EpochChoice]) -> dict[str, Any]:
+    """What a slider over places in the list of epochs is updated with: it starts at the best, and is not there for only one."""
+    best = next((i for i, epoch in enumerate(epochs, 1) if epoch.best), len(epochs))
+    return gr.update(maximum=max(2, len(epochs)), value=best, label=epochs[best - 1].label, visible=len(epochs) > 1)
+
+
+def at_place(epochs: Sequence[EpochChoice], index: int) -> EpochChoice:
+    """The epoch at a place of that slider."""
+    if not 1 <= index <= len(epochs):
+        raise ServingError("There are other epochs of this model now: reload the page.")
+    return epochs[index - 1]
 
 
 def private_folder() -> Path:

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from cyclegan_hub import images, plots
 from cyclegan_hub.augment import diff_augment
-from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.labels import domain_of
 from cyclegan_hub.losses import ImagePool, adversarial, confidence, correlation
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.discriminators import PatchDiscriminator
@@ -50,10 +50,10 @@ class CycleGANTrainer:
         r = self.recipe = recipe
         self.labels = labels
         self.total_steps, self.steps_done = total_steps, 0
-        domain = r.domain if labels == DOMAINS[r.domain].labels else "custom"  # with --labels it is the user's own
         model_arguments = {
             "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "upsample": r.upsample,
-            "padding": r.padding, "dropout": r.dropout, "image_size": r.image_size, "domain": domain, "labels": list(labels),
+            "padding": r.padding, "dropout": r.dropout, "image_size": r.image_size, "domain": domain_of(r, labels),
+            "labels": list(labels),
         }  # fmt: skip
         self._publish = lambda epoch: CycleGenerator(**model_arguments, epoch=epoch)
         model = self._publish(None)

@@ -1,0 +1,111 @@
+"""What is published of a pix2pix: one generator, and what is done to a picture before it goes through it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from PIL import Image
+from torch import Tensor, nn
+
+from cyclegan_hub import images
+from cyclegan_hub.files import MODEL_CARDS
+from cyclegan_hub.models.generators import PlainCNN, UNetGenerator
+from cyclegan_hub.models.hub import StrictHubMixin, check_positive
+from cyclegan_hub.models.pictures import Source, fit_to, translate_batch, translate_pictures
+from cyclegan_hub.pairs import RULES, SHRINK, enlarge
+
+
+class PairedGenerator(
+    nn.Module,
+    StrictHubMixin,
+    library_name="cyclegan_hub",
+    tags=["pix2pix", "image-to-image", "gan"],
+    pipeline_tag="image-to-image",
+    license="mit",
+    paper_url="https://arxiv.org/abs/1611.07004",
+    model_card_template=(MODEL_CARDS / "bare.md").read_text("utf-8"),
+):
+    """A generator trained on pairs (pix2pix, Isola et al. 2017): images (N, C, H, W) in [-1, 1] -> the same shape and range.
+
+    `pairs` "given", or the rule by which inputs were made from outputs (`pairs.RULES`). `channels`, `generator`, `width`,
+    `blocks` and `dropout` describe the network; `image_size` is the side it was trained at, `domain`, `labels` (of input and
+    output) and `epoch` say what it is. All of it is in `config.json`. Dropout, which the paper also keeps when it generates,
+    is off: the same picture gives the same result.
+    """
+
+    directions: ClassVar[tuple[str, ...]] = ("a_to_b",)
+
+    def __init__(
+        self,
+        channels: int = 3,
+        width: int = 64,
+        blocks: int = 8,
+        generator: str = "unet",
+        dropout: float = 0.5,
+        pairs: str = "given",
+        image_size: int = 256,
+        domain: str = "",
+        labels: Sequence[str] = ("input", "output"),
+        epoch: int | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(labels, str) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
+            raise ValueError(f"labels={labels!r}: give two, of input and output")
+        check_positive(channels=channels, width=width, blocks=blocks, image_size=image_size)
+        if pairs != "given" and pairs not in RULES:
+            raise ValueError(f"pairs={pairs!r}: must be one of given, {', '.join(RULES)}")
+        match generator:
+            case "unet":
+                self.generator: nn.Module = UNetGenerator(channels, width, blocks, dropout)
+            case "cnn":
+                self.generator = PlainCNN(channels, width, blocks)
+            case _:
+                raise ValueError(f"generator={generator!r}: must be one of unet, cnn")
+        self.channels, self.image_size, self.domain, self.epoch, self.pairs = channels, image_size, domain, epoch, pairs
+        self.labels = (labels[0], labels[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Prepared inputs (see `prepare`) (N, C, H, W) in [-1, 1] -> (N, C, H, W) in [-1, 1]; sides that fit the network."""
+        return self.generator(x)
+
+    def prepare(self, target: Tensor) -> Tensor:
+        """What the generator is given for real outputs (N, C, H, W): the inputs that the rule makes of them; as is if given."""
+        return target if self.pairs == "given" else RULES[self.pairs].make(target)
+
+    def translate(
+        self,
+        image: Source | Sequence[Source],
+        resolution: int | Literal["original"] | None = None,
+        batch_size: int = 8,
+    ) -> Image.Image | list[Image.Image]:
+        """Translates one image, or a list of them, of any size: PIL images, arrays, tensors, paths or bytes.
+
+        "colorize" and "repaint" take a whole picture and make their input of it; "upscale-4x" takes the small one and returns
+        it four times as large. `resolution` None brings the shorter side to `image_size` (of upscale-4x a quarter of that), a
+        number to that many pixels, "original" keeps the size. Returns PIL images, RGB, or L for a model of one channel.
+        Raises `images.ImageError` for what is not an image, ValueError for an unknown resolution or batch size.
+        """
+        if self.pairs == "upscale-4x":
+            fit = fit_to(resolution, self.image_size // SHRINK)
+            return translate_pictures(self.generator, image, self.channels, fit, batch_size, enlarge)
+        fit = fit_to(resolution, self.image_size)
+
+        def whole(picture: Image.Image) -> Image.Image:
+            picture = fit(picture)
+            if self.pairs == "repaint" and min(picture.size) < SHRINK:
+                raise images.ImageError(f"this image is {picture.width} x {picture.height}: give one of {SHRINK} px and more")
+            return picture
+
+        return translate_pictures(self.generator, image, self.channels, whole, batch_size, self._prepared)
+
+    def restore(self, target: Tensor) -> Tensor:
+        """Real outputs (N, C, S, S) in [-1, 1] -> what the generator makes of the inputs made of them: for measuring it."""
+        return translate_batch(self.generator, self.prepare(target))
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        """As `prepare`, of sides that need not be multiples of 4."""
+        if self.pairs != "repaint":
+            return self.prepare(x)
+        height, width = x.shape[2:]
+        return self.prepare(images.pad_to_multiple(x, SHRINK))[:, :, :height, :width]

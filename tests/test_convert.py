@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pictures import encoded, folder, parquet, picture
+from PIL import Image
+from test_tfrecord import shard
+
+from cyclegan_hub import convert as module
+from cyclegan_hub import images
+from cyclegan_hub.cli import main
+from cyclegan_hub.convert import convert
+from cyclegan_hub.items import FolderItems
+from cyclegan_hub.sides import load_sides
+from cyclegan_hub.sources import open_items
+from cyclegan_hub.specs import DataError, one_side
+
+ENDINGS = [".npz", ".parquet", ".zip"]
+
+
+def pixels(spec: Path | str, channels: int = 3) -> list[np.ndarray]:
+    """The images of a source as they are read for training."""
+    items = open_items(one_side(str(spec)).train)
+    return [np.asarray(images.decode(items.read(row), channels)) for row in range(len(items))]
+
+
+def equal(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.fixture(params=["folder", "zip", "npz", "Parquet", "TFRecord", "hf"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A spec of 18 images of 20 x 24 px, more than are read at a time: JPEGs in TFRecord, else PNGs."""
+    match request.param:
+        case "folder":
+            return str(folder(tmp_path / "in", range(18), (20, 24)))
+        case "zip":
+            with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+                for seed in range(18):
+                    archive.writestr(f"d/{seed:02d}.png", encoded(seed, (20, 24)))
+        case "npz":
+            np.savez(tmp_path / "in.npz", images=np.stack([np.asarray(picture(seed, (20, 24))) for seed in range(18)]))
+        case "Parquet":
+            parquet(tmp_path / "in.parquet", range(18))
+        case "TFRecord":
+            return str(shard(tmp_path / "in.tfrec", range(18), (20, 24)))
+        case "hf":
+            parquet(tmp_path / "in/train.parquet", range(20), keep=[seed < 18 for seed in range(20)])
+            return f"hf:{tmp_path / 'in'}?split=train&filter=keep=1"
+    return str(tmp_path / f"in.{request.param.lower()}")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_is_converted_is_read_back_with_the_same_pixels(source: str, tmp_path: Path, ending: str) -> None:
+    assert convert(source, tmp_path / f"out{ending}") == 0
+    before = pixels(source)
+    assert len(before) == 18 and equal(pixels(tmp_path / f"out{ending}"), before)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_size_and_channels_are_those_of_every_image(tmp_path: Path, ending: str) -> None:
+    pile = folder(tmp_path / "in", range(2), (20, 30))
+    folder(pile, [7], (40, 33))
+    assert convert(str(pile), tmp_path / f"out{ending}", size=16, channels=1) == 0
+    wanted = [np.asarray(images.square(images.decode(path, 1), 16)) for path in sorted(pile.iterdir())]
+    assert wanted[0].shape == (16, 16) and equal(pixels(tmp_path / f"out{ending}", 1), wanted)
+
+
+def test_an_npz_is_nhwc_and_of_one_size(tmp_path: Path) -> None:
+    pile = folder(tmp_path / "in", range(3), (20, 24))
+    for channels in (3, 1):
+        convert(str(pile), tmp_path / f"{channels}.npz", channels=channels)
+        with np.load(tmp_path / f"{channels}.npz") as arrays:
+            assert arrays.files == ["images"]
+            assert arrays["images"].shape == (3, 24, 20, channels) and arrays["images"].dtype == np.uint8
+    folder(pile, [7], (24, 20))
+    with pytest.raises(DataError, match=r"0000\.png is 20 x 24 px and 0007\.png 24 x 20 px: .* --size N"):
+        convert(str(pile), tmp_path / "x.npz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.npz", "3.npz", "in"]
+
+
+def test_encoded_images_are_copied_with_their_names(tmp_path: Path) -> None:
+    for name, format in (("a/1.jpg", "JPEG"), ("a/1.png", "PNG"), ("2.webp", "WEBP")):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(encoded(1, format=format))
+    for ending in ENDINGS[1:]:
+        convert(str(tmp_path / "in"), tmp_path / f"out{ending}")
+    rows = pq.read_table(tmp_path / "out.parquet")["image"].to_pylist()
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert [row["path"] for row in rows] == archive.namelist() == ["2.webp", "a/1.jpg", "a/1.png"]
+        for row in rows:
+            assert row["bytes"] == archive.read(row["path"]) == (tmp_path / "in" / row["path"]).read_bytes()
+    convert(str(tmp_path / "in"), tmp_path / "small.zip", size=16)
+    with zipfile.ZipFile(tmp_path / "small.zip") as archive:  # two would be a/1.png
+        assert archive.namelist() == ["2.webp.png", "a/1.jpg.png", "a/1.png.png"]
+        assert {Image.open(io.BytesIO(archive.read(name))).format for name in archive.namelist()} == {"PNG"}
+
+
+def test_images_without_a_name_are_numbered_and_end_in_their_format(tmp_path: Path) -> None:
+    shard(tmp_path / "x.tfrec", [1, 2])
+    convert(str(tmp_path / "x.tfrec"), tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert archive.namelist() == ["000000.jpg", "000001.jpg"] and archive.read("000001.jpg") == encoded(2, format="JPEG")
+
+
+def test_names_that_start_at_the_root_are_not_kept(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        archive.writestr("/x.png", encoded(1))
+    convert(str(tmp_path / "in.zip"), tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert archive.namelist() == ["000000.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_file_name_that_is_no_unicode_is_escaped(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/\xff.png")).write_bytes(encoded(1))
+    for ending in ENDINGS:
+        assert convert(str(tmp_path / "in"), tmp_path / f"out{ending}") == 0
+        assert equal(pixels(tmp_path / f"out{ending}"), [np.asarray(picture(1))])
+
+
+def test_parquet_is_the_hubs_image_feature_in_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pile = folder(tmp_path / "in", range(25))
+    monkeypatch.setattr(module, "_GROUP_ROWS", 10)
+    convert(str(pile), tmp_path / "rows.parquet")
+    monkeypatch.setattr(module, "_GROUP_BYTES", 2 * len(encoded(0)))
+    convert(str(pile), tmp_path / "bytes.parquet")
+    sizes = []
+    for name in ("rows", "bytes"):
+        data = pq.ParquetFile(tmp_path / f"{name}.parquet").metadata
+        sizes.append([data.row_group(i).num_rows for i in range(data.num_row_groups)])
+    assert sizes[0] == [10, 10, 5] and sum(sizes[1]) == 25 and max(sizes[1]) <= 3
+    loaded = datasets.load_dataset("parquet", data_files=str(tmp_path / "rows.parquet"), split="train")
+    assert loaded.features == datasets.Features(image=datasets.Image())
+    assert loaded[24]["image"].tobytes() == picture(24).tobytes()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_unreadable_images_are_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture, ending: str) -> None:
+    pile = folder(tmp_path / "in", range(3))
+    (pile / "0001.png").write_text("<html>")
+    (pile / "gone.png").symlink_to(pile / "0002.png")
+    items = FolderItems.open
+    out = tmp_path / f"out{ending}"
+
+    def then_remove(path: Path) -> FolderItems:
+        found = items(path)
+        (pile / "gone.png").unlink(missing_ok=True)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderItems, "open", then_remove)
+        assert main(["convert", str(pile), str(out)]) == 1
+    printed = capsys.readouterr()
+    assert "skipped 0001.png: this image is not an image that can be read" in printed.err
+    assert "skipped gone.png: No such file" in printed.err and "2 images, 2 skipped" in printed.out
+    assert equal(pixels(out), [np.asarray(picture(seed)) for seed in (0, 2)])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_existing_file_is_replaced_with_force_only_and_in_one_go(tmp_path: Path, ending: str) -> None:
+    pile, out = folder(tmp_path / "in", [1]), tmp_path / f"out{ending}"
+    out.write_text("old")
+    with pytest.raises(DataError, match="exists: give another name, or --force"):
+        convert(str(pile), out)
+    (pile / "0001.png").write_text("<html>")
+    with pytest.raises(DataError, match="none of its 1 images can be read"):
+        convert(str(pile), out, force=True)
+    assert out.read_text() == "old" and sorted(path.name for path in tmp_path.iterdir()) == ["in", out.name]
+    folder(pile, [1, 2])
+    assert main(["convert", str(pile), str(out), "--force"]) == 0
+    assert len(pixels(out)) == 2 and sorted(path.name for path in tmp_path.iterdir()) == ["in", out.name]
+    assert main(["convert", str(out), str(out), "--force", "--size", "16"]) == 0  # from a file to itself
+    assert [array.shape for array in pixels(out)] == [(16, 16, 3)] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{tmp}/gone", "{tmp}/x.npz"], "no such file or folder"),
+        (["{tmp}/in", "{tmp}/x.tar"], "one of .npz, .parquet, .zip"),
+        (["{tmp}/in", "{tmp}/nowhere/x.npz"], "there is no folder"),
+        (["{tmp}/in", "{tmp}/folder.zip", "--force"], "folder.zip exists: give another name"),
+        (["{tmp}/in", "{tmp}/x.npz", "--size", "0"], "size 0: give at least 1 and at most 8,000 px"),
+        (["{tmp}/in", "{tmp}/x.npz", "--size", "8001"], "size 8001"),
+        (["{tmp}/empty.zip", "{tmp}/x.npz"], "holds no image"),
+        (["hf:{tmp}/in?split=a&test_split=b", "{tmp}/x.npz"], "leave out test_split"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture, arguments: list[str], words: str
+) -> None:
+    folder(tmp_path / "in", [1])
+    (tmp_path / "folder.zip").mkdir()
+    zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
+    assert main(["convert", *(word.format(tmp=tmp_path) for word in arguments)]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ") and words in printed.err and printed.err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.zip", "folder.zip", "in"]
+
+
+def test_ctrl_c_leaves_nothing_and_exits_130(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(images, "square", interrupted)
+    for ending in ENDINGS:
+        assert main(["convert", str(folder(tmp_path / "in", [1])), str(tmp_path / f"x{ending}"), "--size", "16"]) == 130
+    assert capsys.readouterr().err.endswith("stopped: nothing was written\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_side_of_shards_and_what_it_was_converted_to_train_alike(tmp_path: Path) -> None:
+    shard(tmp_path / "trainA.tfrec", range(30))
+    shard(tmp_path / "trainB.tfrec", range(100, 112))
+    sides = [one_side(str(tmp_path / f"train{letter}.tfrec")) for letter in "AB"]
+    for ending in ENDINGS:
+        for letter in "AB":
+            convert(str(tmp_path / f"train{letter}.tfrec"), tmp_path / f"train{letter}{ending}")
+        again = [one_side(str(tmp_path / f"train{letter}{ending}")) for letter in "AB"]
+        for before, after in zip(load_sides(*sides, image_size=16), load_sides(*again, image_size=16), strict=True):
+            assert before.fingerprint == after.fingerprint and before.train.equal(after.train)
+
+
+def test_the_command_line_does_not_need_datasets_for_files(tmp_path: Path) -> None:
+    folder(tmp_path / "in", [1])
+    program = (
+        "import sys; from cyclegan_hub.cli import main\n"
+        f"status = main(['convert', {str(tmp_path / 'in')!r}, {str(tmp_path / 'x.npz')!r}])\n"
+        "print(status, {'datasets', 'pyarrow'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 set()"

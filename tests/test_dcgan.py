@@ -1,0 +1,261 @@
+"""DCGAN: the networks of the source, its losses, its alarms, and what is published of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cyclegan_hub import FaceGenerator, images
+from cyclegan_hub.losses import adversarial
+from cyclegan_hub.models.discriminators import DCGANDiscriminator
+from cyclegan_hub.models.generators import DCGANGenerator
+from cyclegan_hub.recipes import RECIPES, DCGANRecipe
+from cyclegan_hub.trainers import AlarmWatch
+from cyclegan_hub.trainers.dcgan import DCGANTrainer
+
+WIDTHS = (1024, 512, 256, 128, 64, 32)
+SMALL = DCGANRecipe("x", "faces", image_size=16, gen_channels=(8, 8), disc_channels=(8, 8), latent=8, batch_size=8)
+
+
+def convolutions(network: nn.Module) -> list[tuple]:
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    return [
+        (m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], m.padding[0], m.bias is None)
+        for m in network.modules()
+        if isinstance(m, kinds)
+    ]
+
+
+def test_the_256_pair_is_the_sources() -> None:
+    recipe = RECIPES["faces-dcgan-256"]
+    with torch.device("meta"):
+        g, d = DCGANGenerator(3, recipe.latent, recipe.gen_channels), DCGANDiscriminator(3, recipe.disc_channels)
+        assert g(torch.empty(2, 100, 1, 1)).shape == (2, 3, 256, 256)
+        assert d(torch.empty(2, 3, 256, 256)).shape == (2,)
+    sizes = [100, *WIDTHS, 3]
+    assert convolutions(g) == [(*pair, 4, 1, 0, True) if i == 0 else (*pair, 4, 2, 1, True)
+                               for i, pair in enumerate(pairwise(sizes))]  # fmt: skip
+    sizes = [3, *WIDTHS[::-1], 1]
+    assert convolutions(d) == [(*pair, 4, 1, 0, True) if i == 6 else (*pair, 4, 2, 1, True)
+                               for i, pair in enumerate(pairwise(sizes))]  # fmt: skip
+    assert [type(m) for m in g.layers] == [nn.ConvTranspose2d, nn.BatchNorm2d, nn.ReLU] * 6 + [nn.ConvTranspose2d, nn.Tanh]
+    inner = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU] * 5
+    assert [type(m) for m in d.layers] == [nn.Conv2d, nn.LeakyReLU, *inner, nn.Conv2d]
+    assert {m.negative_slope for m in d.modules() if isinstance(m, nn.LeakyReLU)} == {0.2}
+
+
+def test_the_64_pair_has_about_a_million_weights() -> None:
+    recipe = RECIPES["faces-dcgan-64"]
+    assert recipe.gen_channels == (256, 128, 64, 32) and recipe.disc_channels == (32, 64, 128, 256)
+    assert sum(p.numel() for p in DCGANGenerator(3, 100, recipe.gen_channels).parameters()) == 1_100_224
+    assert (recipe.batch_size, recipe.lr, recipe.init_std, recipe.epochs, recipe.snapshot_every) == (64, 2e-4, 0.02, 100, 10)
+
+
+def test_weights_start_as_in_the_paper() -> None:
+    torch.manual_seed(0)
+    trainer = DCGANTrainer(dataclasses.replace(SMALL, latent=100, gen_channels=(64, 32), disc_channels=(32, 64)), total_steps=1,
+                           labels=("face",))  # fmt: skip
+    for network in trainer.networks.values():
+        weights = torch.cat([m.weight.flatten() for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)])
+        assert weights.std().item() == pytest.approx(0.02, rel=0.02) and abs(weights.mean().item()) < 1e-3
+        scales = torch.cat([m.weight for m in network.modules() if isinstance(m, nn.BatchNorm2d)])
+        assert scales.mean().item() == pytest.approx(1, abs=0.01) and scales.std().item() == pytest.approx(0.02, rel=0.3)
+    for optimizer in trainer.optimizers.values():
+        assert optimizer.param_groups[0]["lr"] == 2e-4 and optimizer.param_groups[0]["betas"] == (0.5, 0.999)
+
+
+@pytest.mark.parametrize(("probability", "real", "loss"), [(0.2333, True, 1.455), (0.1358, False, 0.146), (0.0008, True, 7.131)])
+def test_losses_on_logits_equal_the_sources_sigmoid_and_bce(probability: float, real: bool, loss: float) -> None:
+    logit = torch.logit(torch.tensor([probability], dtype=torch.float64))
+    ours = adversarial("bce", (logit.float(),), real).item()
+    theirs = F.binary_cross_entropy(torch.sigmoid(logit), torch.full_like(logit, float(real))).item()
+    assert ours == pytest.approx(theirs, abs=1e-5) and ours == pytest.approx(loss, abs=1e-3)
+
+
+def test_the_discriminators_loss_is_the_plain_sum() -> None:
+    """-ln 0.2333 - ln(1 - 0.1358) = 1.601, from a discriminator that says just that of real and generated images."""
+    trainer = make(SMALL)
+
+    class Says(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.calls = nn.Parameter(torch.zeros(())), 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            p = (0.2333, 0.1358, 0.0008)[self.calls]  # real, generated, and generated again for the generator
+            self.calls += 1
+            return torch.logit(torch.full((len(x),), p)) + 0 * self.weight + 0 * x.mean((1, 2, 3))
+
+    trainer.d, trainer.steps_done = Says(), 1  # no look
+    losses = trainer.step({"a": real()}, lambda loss: loss.backward())
+    assert losses["loss_d"].item() == pytest.approx(1.601, abs=1e-3)
+    assert losses["loss_g"].item() == pytest.approx(7.131, abs=1e-3)
+    assert (losses["d_x"].item(), losses["d_gz"].item()) == pytest.approx((0.2333, 0.0008), abs=1e-6)
+
+
+def make(recipe: DCGANRecipe) -> DCGANTrainer:
+    torch.manual_seed(0)
+    trainer = DCGANTrainer(recipe, total_steps=100, labels=("face",))
+    trainer.prepare(lambda x: x)
+    return trainer
+
+
+def real(n: int = 8) -> torch.Tensor:
+    """Images that differ from each other: noise at a quarter of the size, enlarged."""
+    return F.interpolate(torch.rand(n, 3, 4, 4) * 2 - 1, scale_factor=4)
+
+
+def test_the_step_is_the_papers() -> None:
+    """One step against Goodfellow's two halves, written out plainly."""
+    trainer, reference = make(SMALL), make(SMALL)
+    x = real()
+    state = torch.get_rng_state()
+    trainer.steps_done = 1
+    losses = trainer.step({"a": x}, lambda loss: loss.backward())
+    torch.set_rng_state(state)
+    g, d = reference.networks.values()
+    fake = g(torch.randn(8, 8, 1, 1))
+    bce, ones = F.binary_cross_entropy_with_logits, torch.ones(8)
+    loss_d = bce(d(x), ones) + bce(d(fake.detach()), 0 * ones)
+    loss_d.backward()
+    reference.optimizers["discriminator"].step()
+    loss_g = bce(d(fake), ones)
+    loss_g.backward()
+    reference.optimizers["generator"].step()
+    assert losses["loss_d"].item() == pytest.approx(loss_d.item(), rel=1e-5)
+    assert losses["loss_g"].item() == pytest.approx(loss_g.item(), rel=1e-5)
+    for name, network in trainer.networks.items():
+        for one, two in zip(network.parameters(), reference.networks[name].parameters(), strict=True):
+            torch.testing.assert_close(one, two)
+
+
+def test_a_look_changes_nothing() -> None:
+    looked, not_looked = make(SMALL), make(SMALL)
+    not_looked.steps_done = 1
+    x, state = real(), torch.get_rng_state()
+    losses = looked.step({"a": x}, lambda loss: loss.backward())
+    torch.set_rng_state(state)
+    others = not_looked.step({"a": x}, lambda loss: loss.backward())
+    assert set(losses) - set(others) == {"d_gz_after", "diversity"}
+    for name, network in looked.networks.items():
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, not_looked.networks[name].state_dict()[key]), key
+
+
+def rings(trainer: DCGANTrainer, steps: int, x: torch.Tensor | None = None) -> list[str]:
+    """Keys of the alarms that ring in a training."""
+    watches = [AlarmWatch(alarm) for alarm in trainer.alarms]
+    rung = []
+    for _ in range(steps):
+        losses = trainer.step({"a": real() if x is None else x}, lambda loss: loss.backward())
+        values = {name: value.item() for name, value in losses.items()}
+        rung += [watch.alarm.key for watch in watches if watch.update(values)]
+    return rung
+
+
+def test_the_alarm_of_mode_collapse_rings_where_all_latents_give_one_image(monkeypatch) -> None:
+    monkeypatch.setattr("cyclegan_hub.trainers.dcgan.LOOK_EVERY", 1)  # every step is a look
+    trainer = make(dataclasses.replace(SMALL, lr=1e-9))
+    with torch.no_grad():
+        trainer.networks["generator"].layers[0].weight.zero_()  # the latent is not listened to
+    assert rings(trainer, 60) == ["diversity"]
+
+
+def test_the_alarm_of_a_discriminator_that_has_won_rings_where_the_generator_cannot_follow() -> None:
+    trainer = make(dataclasses.replace(SMALL, lr=2e-3))
+    trainer.optimizers["generator"].param_groups[0]["lr"] = 0.0
+    for group in trainer.optimizers["discriminator"].param_groups:
+        group["lr"] = 5e-4
+    assert "loss_d" in rings(trainer, 450, real(8))
+
+
+def test_no_alarm_rings_on_the_course_of_a_training_that_went_well() -> None:
+    """Of faces-dcgan-64: untrained, all images are alike; the discriminator leads early, and the generator catches up."""
+    watches = [AlarmWatch(alarm) for alarm in DCGANTrainer.alarms]
+    for step in range(3000):
+        values = {"loss_d": 0.09 if step < 150 else 0.4, "loss_g": 4 + 4 * math.exp(-(((step - 120) / 80) ** 2))}
+        if step % 25 == 0:
+            values["diversity"] = min(1.0, 0.1 + step / 700)
+        assert not any(watch.update(values) for watch in watches), step
+
+
+def test_sample_grids_show_the_fixed_latents() -> None:
+    trainer = make(SMALL)
+    (grid,) = trainer.samples(torch.zeros(1, 3, 16, 16))
+    expected = trainer.published(None).sample(36, seed=0)
+    assert [len(row) for row in grid.rows] == [6] * 6
+    assert [p.tobytes() for row in grid.rows for p in row] == [p.tobytes() for p in expected]
+
+
+# ---------------------------------------------------------------------------------------------------- what is published
+@pytest.fixture(scope="module")
+def model() -> FaceGenerator:
+    torch.manual_seed(3)
+    network = FaceGenerator(widths=(8, 8), latent=8)
+    network.generator.train()
+    with torch.no_grad():
+        for _ in range(20):  # running statistics of its own
+            network(torch.randn(16, 8))
+    return network.eval()
+
+
+def test_samples_depend_on_the_seed_alone(model: FaceGenerator) -> None:
+    four = model.sample(4, seed=5)
+    assert [p.size for p in four] == [(16, 16)] * 4 and {p.mode for p in four} == {"RGB"}
+    assert [p.tobytes() for p in model.sample(2, seed=5)] == [p.tobytes() for p in four[:2]]
+    assert model.sample(4, seed=6)[0].tobytes() != four[0].tobytes()
+    model.train()
+    assert [p.tobytes() for p in model.sample(4, seed=5)] == [p.tobytes() for p in four]  # batch norm compares no samples
+    assert model.training
+    model.eval()
+
+
+def test_latents_are_normal_and_truncation_cuts_their_tails(model: FaceGenerator) -> None:
+    z = model.latents(5000, seed=1)
+    assert z.shape == (5000, 8) and z.mean().abs() < 0.02 and abs(z.std() - 1) < 0.02
+    cut = model.latents(5000, seed=1, truncation=0.7)
+    assert cut.abs().max() <= 0.7 and torch.equal(cut.sign(), z.sign())
+    share = math.erf(0.35 / math.sqrt(2)) / math.erf(0.7 / math.sqrt(2))  # of a normal distribution cut at 0.7
+    assert (cut.abs() < 0.35).double().mean().item() == pytest.approx(share, abs=0.01)
+
+
+def test_interpolation_goes_from_one_sample_to_the_other(model: FaceGenerator) -> None:
+    row = model.interpolate(1, 2, 5)
+    assert row[0].tobytes() == model.sample(1, seed=1)[0].tobytes() and len(row) == 5
+    assert row[-1].tobytes() == model.sample(1, seed=2)[0].tobytes()
+    assert len({p.tobytes() for p in row}) == 5
+    assert len({p.tobytes() for p in model.interpolate(4, 4, 3)}) == 1
+
+
+def test_latents_may_come_with_or_without_their_empty_sides(model: FaceGenerator) -> None:
+    z = model.latents(3)
+    with torch.no_grad():
+        assert torch.equal(model(z), model(z[:, :, None, None]))
+        assert images.to_pil(model(z)[0]).tobytes() == model.sample(1)[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m(torch.zeros(2, 100)), r"z has shape \(2, 100, 1, 1\): give latents \(N, 8\)"),
+        (lambda m: m(torch.zeros(2, 8, 2, 1)), r"z has shape \(2, 8, 2, 1\): give latents \(N, 8\)"),
+        (lambda m: m(torch.zeros(8)), r"z has shape \(8,\)"),
+        (lambda m: m.sample(0), "n=0: give a whole number of at least 1"),
+        (lambda m: m.sample(seed=-1), "seed=-1: give a whole number from 0 up"),
+        (lambda m: m.sample(truncation=0), "truncation=0: give a number above 0"),
+        (lambda m: m.interpolate(0, 1, 1), "steps=1: give at least 2"),
+        (lambda m: FaceGenerator(labels=("a", "b")), r"labels=\('a', 'b'\): give one"),
+        (lambda m: FaceGenerator(widths=()), r"widths=\(\): give channels"),
+        (lambda m: FaceGenerator(latent=0), "latent=0: give a whole number"),
+    ],
+)
+def test_wrong_values_are_one_clear_line(model: FaceGenerator, call, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        call(model)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,194 @@
+"""DCGAN and pix2pix from the command line to the figures: trained, resumed, measured, and what wrong input gets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from training import demo_data, history, script, weights
+
+from cyclegan_hub import FaceGenerator, PairedGenerator
+from cyclegan_hub.checkpoints import list_epochs, load
+from cyclegan_hub.extractors import weights_digest
+from cyclegan_hub.models.encoder import SideEncoder
+
+SMALL = ["epochs=2", "snapshot_every=1", "save_every=1", "log_every=1", "max_images=none", "steps_per_epoch=2"]
+FACES = ["faces-dcgan-64", *(["image_size=16", "gen_channels=4,4", "disc_channels=4,4", "latent=8", "batch_size=4"])]
+PAIRS = ["image_size=16", "load_size=20", "width=4", "blocks=2", "disc_channels=4,4", "batch_size=2"]
+
+
+def train(recipe: str, fields: list[str], *arguments: object) -> int:
+    settings = [part for field in [*fields, *SMALL] for part in ("--set", field)]
+    return script("train").main([recipe, *settings, *map(str, arguments)])
+
+
+def dcgan(*arguments: object) -> int:
+    return train(FACES[0], FACES[1:], *arguments)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return demo_data(tmp_path_factory, 12)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    network = SideEncoder({"demo": ("disc", "square")}, widths=(4, 6), image_size=16).eval()
+    network.save_pretrained(folder)
+    accuracy = {"demo": {"a": 0.5, "b": 0.75, "n": 8}}
+    (folder / "metrics.json").write_text(json.dumps({"sha256": weights_digest(network.state_dict()), "accuracy": accuracy}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory, data) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "faces"
+    assert dcgan("--data", data, "--out", out) == 0
+    return out
+
+
+def pairs(folder: Path, count: int = 8, width: int = 48) -> Path:
+    """Pictures of two halves: noise, and its negative."""
+    folder.mkdir(parents=True)
+    for i in range(count):
+        left = np.random.default_rng(i).integers(0, 256, (24, -(-width // 2), 3), dtype=np.uint8)
+        Image.fromarray(np.concatenate([left, 255 - left], 1)[:, :width]).save(folder / f"{i}.png")
+    return folder
+
+
+def evaluate(run: Path, encoder: Path, *arguments: object) -> dict:
+    options = ["--extractor", f"encoder:{encoder}", "--classifier", "none", *map(str, arguments)]
+    assert script("evaluate").main([str(run), *options]) == 0
+    return json.loads((run / "metrics.json").read_text())
+
+
+def test_a_dcgan_leaves_what_every_run_leaves(faces: Path) -> None:
+    assert [epoch.name for epoch in list_epochs(faces)] == ["epoch-001", "epoch-002"]
+    model = load(faces, 2)
+    assert isinstance(model, FaceGenerator) and (model.image_size, model.labels, model.epoch) == (16, ("face",), 2)
+    record = json.loads((faces / "recipe.json").read_text())
+    assert list(record["data"]) == ["a"] and record["labels"] == ["face"] and "trainA" in record["data"]["a"]
+    first, *rest = history(faces)
+    assert {"loss_d", "loss_g", "d_x", "d_gz", "d_gz_after", "diversity"} < set(first)
+    assert all("loss_d" in line for line in rest)
+    with Image.open(faces / "samples" / "epoch-001.png") as grid, Image.open(faces / "losses.png") as losses:
+        assert min(*grid.size, *losses.size) > 100
+
+
+def test_a_stopped_dcgan_goes_on_as_if_it_had_not(faces: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert dcgan("--data", data, "--out", out, "--max-steps", 1) == 0
+    assert dcgan("--data", data, "--out", out, "--max-steps", 3) == 0
+    assert dcgan("--data", data, "--out", out) == 0
+    assert weights(out) == weights(faces) and history(out) == history(faces)
+
+
+def test_a_dcgan_is_measured_by_its_samples(faces: Path, data: Path, encoder: Path, capsys) -> None:
+    metrics = evaluate(faces, encoder, "--data", data)
+    assert metrics["baselines"]["untranslated"] == {} and list(metrics["baselines"]["floor"]) == ["samples"]
+    label = next(key for key in metrics["baselines"]["floor"]["samples"] if key.startswith("kid"))
+    for figures in metrics["epochs"].values():
+        assert list(figures) == ["samples"] and label in figures["samples"]
+        keys = {key.split("[")[0] for key in figures["samples"]}
+        assert {"fid", "alpha_precision", "beta_recall", "authenticity", "diversity"} <= keys and "cycle_l1" not in keys
+    assert metrics["rule"] == f"least {label}; of equals the latest"
+    assert metrics["protocol"]["n_samples"] == metrics["protocol"]["n_a"] and "n_b" not in metrics["protocol"]
+    assert metrics["protocol"]["training_data"] == "the run's own"
+    report = (faces / "report.html").read_text()
+    assert "samples: face" in report and "Memorised?" in report
+    assert "samples: face" in capsys.readouterr().out
+    (faces / "metrics.json").unlink()
+
+
+def test_an_evaluation_while_a_dcgan_trains_keeps_the_best(data: Path, tmp_path: Path) -> None:
+    assert dcgan("--data", data, "--out", tmp_path / "run", "--set", "evaluate_every=1") == 0
+    lines = [line for line in history(tmp_path / "run") if line.get("event") == "evaluation"]
+    assert len(lines) == 2 and all("score" in line for line in lines)
+    assert FaceGenerator.from_pretrained(tmp_path / "run" / "best").epoch in (1, 2)
+
+
+@pytest.mark.parametrize("recipe", ["colorize", "upscale-4x", "upscale-4x-cnn", "monet-pix2pix"])
+def test_pairs_that_are_made(recipe: str, data: Path, encoder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert train(recipe, PAIRS, "--data", data, "--out", out, "--labels", "disc,square") == 0
+    model = load(out)
+    assert isinstance(model, PairedGenerator) and model.image_size == 16
+    metrics = evaluate(out, encoder, "--data", data)
+    figures = metrics["epochs"]["epoch-002"]["a_to_b"]
+    if recipe == "monet-pix2pix":  # learnt from one side, applied to the other: there is no truth
+        assert "truth_l1" not in figures and "input_output_l1" in figures and "b_to_a" not in metrics["epochs"]["epoch-002"]
+    else:
+        assert figures["truth_l1"] > 0 and figures["truth_psnr"] > 0
+        assert metrics["baselines"]["untranslated"]["a_to_b"]["truth_l1"] > 0 and metrics["rule"].startswith("least truth_l1")
+
+
+def test_pairs_of_two_halves(encoder: Path, tmp_path: Path) -> None:
+    pairs(tmp_path / "data" / "train")
+    pairs(tmp_path / "data" / "test", 4)
+    fields = ["flip=false", "load_size=none"]
+    assert (
+        train("pix2pix", PAIRS + fields, "--data", tmp_path / "data", "--out", tmp_path / "run", "--set", "evaluate_every=2") == 0
+    )
+    metrics = evaluate(tmp_path / "run", encoder, "--data", tmp_path / "data")
+    assert metrics["protocol"]["n_a"] == metrics["protocol"]["n_b"] == 4
+    assert metrics["baselines"]["untranslated"]["a_to_b"]["truth_l1"] > 0.4  # noise against its negative
+    assert load(tmp_path / "run").labels == ("input", "output")
+
+
+def test_samples_stand_beside_translations_into_the_same(data: Path, encoder: Path, tmp_path: Path) -> None:
+    """The three methods in one table: photos into paintings, and paintings from noise."""
+    cycle = ["image_size=16", "load_size=20", "width=4", "blocks=1", "disc_channels=4,4", "pool_size=0", "diffaugment="]
+    labels = ["--data", data, "--labels"]
+    assert train("monet-compact", cycle, *labels, "disc,square", "--out", tmp_path / "cycle") == 0
+    assert train("monet-dcgan-64", FACES[1:], *labels, "square", "--out", tmp_path / "dcgan") == 0
+    assert train("monet-pix2pix", PAIRS, *labels, "disc,square", "--out", tmp_path / "pix2pix") == 0
+    sources = [str(tmp_path / name) for name in ("cycle", "dcgan", "pix2pix")]
+    options = ["--data", str(data), "--extractor", f"encoder:{encoder}", "--classifier", "none", "--out", str(tmp_path / "all")]
+    assert script("evaluate").main([*sources, *options]) == 0
+    there, back = (tmp_path / "all" / "comparison.md").read_text().split("## ")[1:3]
+    assert [name in there for name in ("cycle", "dcgan", "pix2pix")] == [True] * 3
+    assert [name in back for name in ("| cycle", "| dcgan", "| pix2pix")] == [True, False, False]
+    for name in ("cycle", "dcgan", "pix2pix"):
+        assert "the run's own" in (tmp_path / "all" / name / "metrics.json").read_text(), name
+
+
+@pytest.mark.parametrize(
+    ("recipe", "arguments", "message"),
+    [
+        ("faces-dcgan-64", ["--data-b", "x"], "--data-b x: this method has one pile of images: give it with --data-a"),
+        ("faces-dcgan-64", ["--labels", "a,b"], "--labels 'a,b': give one name"),
+        ("faces-dcgan-64", ["--set", "image_size=96"], "image_size=96: must be 64: 4 gen_channels"),
+        ("pix2pix", [], "there are no pairs: give --data, or --data-a and --data-b; pairs are one folder"),
+        ("pix2pix", ["--data", "{data}"], "are no pairs: "),
+        ("pix2pix", ["--data-a", "{odd}"], "0.png is 47 x 24: a pair is one picture of two halves of the same size"),
+        ("pix2pix", ["--data-a", "{small}", "--data-b", "{large}"], "the two halves of a pair must have one size"),
+        ("pix2pix", ["--data-a", "{small}/0.npz", "--data-b", "{large}/0.npz"], "nothing says which images belong together"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(recipe: str, arguments: list[str], message: str, data, tmp_path, capsys) -> None:
+    places = {"data": data, "odd": pairs(tmp_path / "odd", width=47)}
+    for name, size in (("small", 20), ("large", 30)):
+        places[name] = tmp_path / name
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.new("RGB", (size, size), (i, size, 0)).save(tmp_path / name / f"{i}.png")
+        np.savez(tmp_path / name / "0.npz", images=np.zeros((3, size, size, 3), np.uint8))
+    code = script("train").main([recipe, *(text.format(**places) for text in arguments), "--out", str(tmp_path / "run")])
+    said = capsys.readouterr().err.strip().splitlines()
+    assert code == 2 and message in said[-1], said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_pairs_of_names_is_named(tmp_path: Path, capsys) -> None:
+    for side, names in (("trainA", "abc"), ("trainB", "abd")):
+        (tmp_path / side).mkdir()
+        for i, name in enumerate(names):
+            Image.new("RGB", (20, 20), (i, len(side), 9)).save(tmp_path / side / f"{name}.png")
+    assert script("train").main(["pix2pix", "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
+    assert "2 file names are not in both, such as 'c'" in capsys.readouterr().err

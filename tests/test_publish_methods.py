@@ -1,0 +1,212 @@
+"""publish.py for the methods beside CycleGAN: DCGAN and pix2pix runs as folders, as cards, and on a local Hub by epoch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from huggingface_hub import HfApi, ModelCard
+from local_hub import Checks, Server
+from PIL import Image
+from test_publish import CONFIG, FREE_IMAGES, TOKENS, WEIGHTS, contents, published, refusal
+from test_publish import make_run as cyclegan_run
+from training import ROOT
+
+from cyclegan_hub import FaceGenerator, PairedGenerator, publish
+from cyclegan_hub.checkpoints import list_epochs, load
+from cyclegan_hub.labels import domain_of, labels_of
+from cyclegan_hub.models.published import from_pretrained
+from cyclegan_hub.publish import build, push
+from cyclegan_hub.recipes import RECIPES, DCGANRecipe
+
+check = Checks()
+api = HfApi()
+METHODS = ("faces-dcgan-64", "monet-dcgan-64", "pix2pix", "colorize", "upscale-4x", "upscale-4x-cnn", "monet-pix2pix")
+
+
+def model(name: str, epoch: int, **changes: object) -> FaceGenerator | PairedGenerator:
+    """What a recipe trains, as small as it gets; another one for each epoch, the same each time."""
+    torch.manual_seed(epoch)
+    recipe = RECIPES[name]
+    labels = labels_of(recipe)
+    said = {"domain": domain_of(recipe, labels), "labels": list(labels), "epoch": epoch}
+    if isinstance(recipe, DCGANRecipe):
+        return FaceGenerator(**{"latent": 5, "widths": [4, 4]} | said | changes)
+    network = {"width": 4, "blocks": 2, "generator": recipe.generator, "pairs": recipe.pairs, "image_size": 16}
+    return PairedGenerator(**network | said | changes)
+
+
+def make_run(folder: Path, name: str, *epochs: int, best: int | None = None) -> Path:
+    """A run folder as train.py leaves it."""
+    recipe = RECIPES[name]
+    record = {"recipe": asdict(recipe), "labels": labels_of(recipe), "data": {"a": "folder mine/trainA"}, "seed": 0}
+    folder.mkdir(parents=True)
+    (folder / "recipe.json").write_text(json.dumps(record))
+    (folder / "history.jsonl").write_text('{"step": 10, "epoch": 1.0, "pairs_per_s": 2.0}\n')
+    for epoch in epochs:
+        path = folder / "epochs" / f"epoch-{epoch:03d}"
+        path.mkdir(parents=True)
+        for file, data in model(name, epoch).files({"epoch": str(epoch), "recipe": name}).items():
+            (path / file).write_bytes(data)
+    if best is not None:
+        (direction,) = model(name, 0).directions
+        values = {f"epoch-{epoch:03d}": {direction: {"kid[encoder]": epoch / 7}} for epoch in epochs}
+        baselines = {"untranslated": {}, "floor": {direction: {"kid[encoder]": -0.5}}}
+        told = {"best": f"epoch-{best:03d}", "rule": "least KID", "epochs": values, "baselines": baselines}
+        (folder / "metrics.json").write_text(json.dumps(told))
+    return folder
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_folder_of_a_run(tmp_path: Path, name: str) -> None:
+    run = make_run(tmp_path / "run", name, 2, 10, best=2)
+    out = build(run, tmp_path / "out", "user/x")
+    found, names = contents(out), [f"epochs/epoch-{n:03d}/{file}" for n in (2, 10) for file in (CONFIG, WEIGHTS)]
+    assert sorted(found) == sorted([*names, CONFIG, WEIGHTS, "recipe.json", "metrics.json", "samples.png", "README.md"])
+    kind = type(model(name, 0))
+    for epoch in (2, 10):
+        one = from_pretrained(out, revision=f"epoch-{epoch:03d}")
+        assert type(one) is kind and one.config == model(name, epoch).config and one.epoch == epoch
+        assert all(torch.equal(tensor, model(name, epoch).state_dict()[key]) for key, tensor in one.state_dict().items())
+    assert from_pretrained(out).epoch == 2 and found[WEIGHTS] == found[f"epochs/epoch-002/{WEIGHTS}"]
+    card = found["README.md"].decode()
+    assert f'{kind.__name__}.from_pretrained("user/x")' in card and "| kid[encoder] | 1.429 | 0.2857 | -0.5 |" in card
+    assert yaml.safe_load(card.split("---\n")[1])["pipeline_tag"] == kind._hub_mixin_info.model_card_data.pipeline_tag
+    assert contents(build(run, out, "user/x")) == found  # again, over itself
+    assert contents(build(run, tmp_path / "other", "user/x")) == found
+
+
+@pytest.mark.parametrize("name", ["faces-dcgan-64", "colorize"])
+def test_half_precision_and_chosen_epochs(tmp_path: Path, name: str) -> None:
+    run = make_run(tmp_path / "run", name, 2, 5, 10)
+    out = build(run, tmp_path / "out", "user/x", epochs=[2, 5], dtype="fp16")
+    assert [epoch.name for epoch in list_epochs(out)] == ["epoch-002", "epoch-005"]
+    one = load(out)
+    assert one.epoch == 5 and one.stored_dtype == torch.float16
+    for key, tensor in model(name, 5).state_dict().items():
+        assert torch.equal(one.state_dict()[key], tensor.half().float() if tensor.is_floating_point() else tensor), key
+    assert "stored as fp16" in (out / "README.md").read_text("utf-8")
+
+
+def test_images_from_noise_are_shown_as_they_come() -> None:
+    one = model("faces-dcgan-64", 1)
+    grid, pixels = publish.sample_grid(one), one.image_size * 10  # 16 px as 160
+    assert grid.mode == "RGB" and grid.size == (6 * (pixels + 4) + 4,) * 2
+    for i, image in enumerate(one.sample(36, seed=0)):
+        x, y = 4 + (i % 6) * (pixels + 4), 4 + (i // 6) * (pixels + 4)
+        assert grid.crop((x, y, x + pixels, y + pixels)).tobytes() == image.resize((pixels,) * 2, 0).tobytes()
+    assert publish.sample_grid(model("faces-dcgan-64", 1, widths=[4] * 6)).width == 6 * 164 + 4  # of 256 px
+
+
+@pytest.mark.parametrize("name, columns", [("pix2pix", 2), ("colorize", 3), ("upscale-4x", 3), ("monet-pix2pix", 3)])
+def test_pairs_are_shown_with_the_input_that_the_generator_sees(name: str, columns: int) -> None:
+    one = model(name, 1, labels=["ein", "aus ü"])
+    grid, side = publish.sample_grid(one), publish._CELL + 4
+    rows = 5 if name in ("colorize", "upscale-4x") else 4
+    assert grid.width == columns * side + 4 and rows * side < grid.height < (rows + 1) * side
+    source = FREE_IMAGES / ("astronaut_face.jpg" if rows == 5 else "astronaut.jpg")
+    photo = publish.images.square(publish.images.decode(source, 3), 16)
+    x = publish.images.to_tensor(photo)[None]
+    expected = [photo, publish.images.to_pil(one.prepare(x)[0]), publish.images.to_pil(one.restore(x)[0])]
+    if columns == 2:
+        expected = [photo, expected[2]]
+    top = grid.height - rows * side
+    for i, image in enumerate(expected):
+        shown = grid.crop((4 + i * side, top, 164 + i * side, top + 160))
+        assert shown.tobytes() == image.resize((160, 160), Image.Resampling.NEAREST).tobytes(), i
+    grey = publish.sample_grid(model("upscale-4x", 1, channels=1))
+    assert grey.mode == "RGB"
+
+
+@pytest.mark.parametrize("name", ["faces-dcgan-64", "colorize"])
+def test_epochs_of_another_run(tmp_path: Path, name: str) -> None:
+    run, other = make_run(tmp_path / "run", name, 2), cyclegan_run(tmp_path / "other", 5)
+    (other / "epochs" / "epoch-005").rename(run / "epochs" / "epoch-005")
+    message = refusal(build, run, tmp_path / "out", "user/x")
+    assert "epoch-005 is a CycleGenerator of not smiling, smiling, which the run of recipe.json (labels " in message
+    assert message.endswith(" did not write: restore the folder from a copy of the run") and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"labels": []}, {"labels": "face"}, {"labels": ["a", "b"]}, {"data": {}}, {"data": {"b": ""}}, {"data": ["a"]}]
+)
+def test_a_record_that_is_damaged(tmp_path: Path, change: dict) -> None:
+    run = make_run(tmp_path / "run", "faces-dcgan-64", 2)
+    (run / "recipe.json").write_text(json.dumps(json.loads((run / "recipe.json").read_text()) | change))
+    assert "restore" in refusal(build, run, tmp_path / "out", "user/x")
+
+
+@pytest.mark.parametrize("name", ["monet-dcgan-64", "pix2pix"])
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    run = make_run(tmp_path / "run", name, 2, 4)
+    assert published(run, "user/x", "--dry-run", "--dtype", "fp16", "--epochs", "2") == 0
+    assert capsys.readouterr().out.startswith(f"{run / 'published'}: ")
+    assert load(run / "published").stored_dtype == torch.float16 and load(run / "published").epoch == 2
+
+
+# --- the Hub
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What went wrong in each check, "" if nothing did."""
+    tmp = tmp_path_factory.mktemp("hub")
+    with Server(tmp / "hub", tokens=TOKENS) as server:
+        return check.run(__file__, server, tmp)
+
+
+def comes_back(tmp: Path, name: str) -> None:
+    """Published by epoch, with the best on `main`, loaded by tag; and once more, which changes nothing."""
+    kind, repo = type(model(name, 0)), f"user/{name}"
+    folder = build(make_run(tmp / "run", name, 2, 10, best=10), tmp / "out", repo)
+    pushed = push(folder, repo)
+    assert pushed["main"] == pushed["epoch-010"] != pushed["epoch-002"]
+    for revision, epoch in (("epoch-002", 2), ("epoch-010", 10), ("main", 10), (pushed["epoch-002"], 2)):
+        one = kind.from_pretrained(repo, revision=revision)
+        assert type(one) is kind and one.config == model(name, epoch).config, revision
+        assert all(torch.equal(tensor, model(name, epoch).state_dict()[key]) for key, tensor in one.state_dict().items())
+    assert [(epoch.name, epoch.best) for epoch in list_epochs(repo)] == [("epoch-002", False), ("epoch-010", True)]
+    assert type(load(repo, 2)) is kind
+    info = kind._hub_mixin_info.model_card_data
+    there = api.model_info(repo)
+    assert (there.library_name, there.pipeline_tag) == ("cyclegan_hub", info.pipeline_tag) and set(info.tags) <= set(there.tags)
+    (result,) = ModelCard.load(repo).data.eval_results
+    assert (result.metric_value, result.task_type) == (10 / 7, info.pipeline_tag)
+    assert push(folder, repo) == pushed
+
+
+@check
+def a_dcgan_is_published_and_comes_back(tmp: Path) -> None:
+    comes_back(tmp, "faces-dcgan-64")
+    one = FaceGenerator.from_pretrained("user/faces-dcgan-64", revision="epoch-002")
+    assert one.sample(2, seed=3)[1].tobytes() == model("faces-dcgan-64", 2).eval().sample(2, seed=3)[1].tobytes()
+
+
+@check
+def a_pix2pix_is_published_and_comes_back(tmp: Path) -> None:
+    comes_back(tmp, "colorize")
+    one = PairedGenerator.from_pretrained("user/colorize", revision="epoch-002")
+    assert one.translate(Image.new("RGB", (20, 16))).size == (20, 16)
+
+
+@check
+def cards_without_an_evaluation_are_accepted(tmp: Path) -> None:
+    for name in METHODS:
+        push(build(make_run(tmp / name, name, 2), tmp / f"{name}.out", f"user/{name}-card"), f"user/{name}-card")
+        terms = "research-only" if RECIPES[name].domain == "faces" else "not-stated"
+        assert ModelCard.load(f"user/{name}-card").data.license_name == terms
+
+
+@pytest.mark.parametrize("name", check.functions)
+def test_on_the_hub(results: dict[str, str], name: str) -> None:
+    assert not results[name], results[name]
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    check.report()

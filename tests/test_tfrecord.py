@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import pickle
+import struct
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import encoded, folder, parquet
+
+from cyclegan_hub import images, tfrecord
+from cyclegan_hub.data import StreamingBatches
+from cyclegan_hub.items import TFRecordItems
+from cyclegan_hub.sides import load_sides
+from cyclegan_hub.sources import open_items, open_stream
+from cyclegan_hub.specs import DataError, Files, one_side, resolve
+
+# The writer below is independent of the reader: its CRC is taken bit by bit.
+
+
+def crc32c(data: bytes) -> int:
+    state = 0xFFFFFFFF
+    for byte in data:
+        state ^= byte
+        for _ in range(8):
+            state = state >> 1 ^ (0x82F63B78 if state & 1 else 0)
+    return state ^ 0xFFFFFFFF
+
+
+def masked(data: bytes) -> bytes:
+    crc = crc32c(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17 & 0xFFFFFFFF) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def record(data: bytes) -> bytes:
+    length = struct.pack("<Q", len(data))
+    return length + masked(length) + data + masked(data)
+
+
+def varint(value: int) -> bytes:
+    digits = []
+    while value > 127:
+        digits.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*digits, value])
+
+
+def delimited(number: int, content: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def example(**features: bytes | list[bytes] | int | float) -> bytes:
+    """A serialized `tf.train.Example`; `__` in a name stands for `/`."""
+    entries = b""
+    for name, value in features.items():
+        if isinstance(value, int):
+            kind = delimited(3, delimited(1, varint(value)))  # int64_list, packed
+        elif isinstance(value, float):
+            kind = delimited(2, varint(1 << 3 | 5) + struct.pack("<f", value))  # float_list, not packed
+        else:
+            values = value if isinstance(value, list) else [value]
+            kind = delimited(1, b"".join(delimited(1, one) for one in values))
+        entries += delimited(1, delimited(1, name.replace("__", "/").encode()) + delimited(2, kind))
+    return delimited(1, entries)
+
+
+def monet(seed: int, size: tuple[int, int] = (20, 20)) -> bytes:
+    """A record as in Kaggle's competition "I'm Something of a Painter Myself"."""
+    return record(example(image=encoded(seed, size, "JPEG"), image_name=b"7a2b", target=b"monet"))
+
+
+def shard(path: Path, seeds: range | list[int], size: tuple[int, int] = (20, 20)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(monet(seed, size) for seed in seeds))
+    return path
+
+
+def test_the_crc_is_the_published_one() -> None:
+    # The check value of CRC-32C, and RFC 3720, appendix B.4: 32 bytes of zeros, of ones, ascending.
+    assert tfrecord.crc32c(b"123456789") == crc32c(b"123456789") == 0xE3069283
+    assert [tfrecord.crc32c(data) for data in (bytes(32), b"\xff" * 32, bytes(range(32)))] == [0x8A9136AA, 0x62A8AB43, 0x46DD794E]
+
+
+@pytest.mark.parametrize("length", [0, 1, 255, 256, 257, 511, 512, 5000, 256 * 256 + 3])
+def test_the_crc_of_any_length_is_that_taken_bit_by_bit(length: int) -> None:
+    data = np.random.default_rng(length).bytes(length)
+    assert tfrecord.crc32c(data) == crc32c(data)
+
+
+def test_shards_are_one_pile_of_their_jpegs_byte_for_byte(tmp_path: Path) -> None:
+    paths = [shard(tmp_path / "0.tfrec", [1, 2, 3]), shard(tmp_path / "1.tfrec", []), shard(tmp_path / "2.tfrec", [4])]
+    items = open_items(Files("TFRecord", tuple(paths)))
+    assert [items.read(i) for i in range(len(items))] == [encoded(seed, format="JPEG") for seed in (1, 2, 3, 4)]
+    assert items.name(0) == "byte 0 of 0.tfrec" and items.name(1) == f"byte {len(monet(1))} of 0.tfrec"
+    assert items.name(3) == "byte 0 of 2.tfrec"
+
+
+def test_items_go_to_a_worker_and_list_without_reading_the_images(tmp_path: Path) -> None:
+    big = record(example(image=encoded(1, (1000, 1000), "PNG")))  # 3 MB of noise
+    (tmp_path / "x.tfrec").write_bytes(big * 2)
+    list(tfrecord.offsets(tmp_path / "x.tfrec"))  # the tables of the CRC are made once
+    tracemalloc.start()
+    assert list(tfrecord.offsets(tmp_path / "x.tfrec")) == [0, len(big)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < len(big) / 10
+    items = pickle.loads(pickle.dumps(TFRecordItems.open([tmp_path / "x.tfrec"])))
+    assert items.read(1) == encoded(1, (1000, 1000), "PNG") and len(pickle.dumps(items)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("features", "wanted"),
+    [
+        ({"image": b"webp", "image__encoded": encoded(2), "thumbnail": encoded(3)}, b"webp"),
+        ({"image__encoded": encoded(1), "image_raw": b"raw", "image": 3}, encoded(1)),
+        ({"thumbnail": encoded(2), "image_raw": encoded(1), "image__encoded": [encoded(3), encoded(4)]}, encoded(1)),
+        ({"photo": encoded(1, format="JPEG"), "target": b"photo", "n": 5, "x": 0.5, "other": []}, encoded(1, format="JPEG")),
+    ],
+)
+def test_the_feature_is_image_then_the_other_names_then_the_only_encoded_one(features: dict, wanted: bytes) -> None:
+    assert tfrecord.image_in(example(**features)) == wanted
+    assert tfrecord.image_in(example(**dict(reversed(features.items())))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        ({}, "no feature that is one JPEG or PNG, and none called image, image/encoded, image_raw; its features: none"),
+        ({"target": b"monet", "n": 1, "x": 0.5}, "its features: 'target' (bytes), 'n' (int64), 'x' (float)"),
+        ({"a": encoded(1), "b": encoded(2)}, "2 features that are a JPEG or PNG, and none called image"),
+        ({"image": [encoded(1), encoded(2)]}, "no feature that is one JPEG or PNG"),
+        ({"image": 3}, "its features: 'image' (int64)"),
+    ],
+)
+def test_without_an_image_the_features_are_listed(tmp_path: Path, features: dict, words: str) -> None:
+    (tmp_path / "x.tfrec").write_bytes(record(example(**features)) * 2)
+    with pytest.raises(DataError) as error:
+        TFRecordItems.open([tmp_path / "x.tfrec"])
+    assert str(error.value).startswith("x.tfrec, record at byte 0: ") and words in str(error.value)
+    with pytest.raises(DataError, match=r"x\.tfrec, record at byte 0: "):
+        open_stream(Files("TFRecord", (tmp_path / "x.tfrec",)))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (monet(1)[:5], "x.tfrec is cut short in the record at byte 0"),
+        (monet(1)[:-1], "x.tfrec is cut short: the record at byte 0 has"),
+        (monet(1) + monet(2)[:300], f"x.tfrec is cut short: the record at byte {len(monet(1))} has"),
+        (monet(1) + bytes(3), f"x.tfrec is cut short in the record at byte {len(monet(1))}"),
+        (monet(1) + b"\0" + monet(2), f"x.tfrec: no record starts at byte {len(monet(1))}"),
+        (struct.pack("<Q", 2**63) + masked(struct.pack("<Q", 2**63)) + bytes(50), "has 9,223,372,036,854,775,808 bytes"),
+        (b"\x1f\x8b\x08\0" + bytes(60), "it is compressed: unpack it first"),
+        (b"<html><body>not found</body></html>", "x.tfrec: no record starts at byte 0"),
+    ],
+)
+def test_a_file_that_is_cut_short_or_no_tfrecord_is_one_line_with_name_and_byte(tmp_path: Path, data: bytes, words: str) -> None:
+    (tmp_path / "x.tfrec").write_bytes(data)
+    with pytest.raises(DataError) as error:
+        open_items(Files("TFRecord", (tmp_path / "x.tfrec",)))
+    assert words in str(error.value) and "\n" not in str(error.value) and str(tmp_path) not in str(error.value)
+
+
+def test_a_damaged_record_is_one_unreadable_image(tmp_path: Path) -> None:
+    data = bytearray(monet(1) + monet(2) + monet(3))
+    for start, size in ((0, len(monet(1))), (len(monet(1)), len(monet(2)))):
+        data[start + size // 2] ^= 1
+    (tmp_path / "x.tfrec").write_bytes(data)
+    items = TFRecordItems.open([tmp_path / "x.tfrec"])
+    assert items.read(2) == encoded(3, format="JPEG")
+    with pytest.raises(images.ImageError, match=rf"x\.tfrec, record at byte {len(monet(1))}: its CRC does not fit its data"):
+        items.read(1)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (delimited(1, delimited(1, b"")) * 20_000, "more than 10,000 fields"),
+        (b"\x0a" + varint(2**62), "a field is longer than what is left"),
+        (b"\x0a" + b"\xff" * 20, "a number does not end"),
+        (b"\x0b\x0b", "a field of type 3"),
+        (delimited(1, b"\x0a\x7f\x00"), "a field is longer than what is left"),
+    ],
+)
+def test_a_message_that_lies_is_refused(data: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        tfrecord.image_in(data)
+
+
+def test_a_record_above_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tfrecord.MAX_RECORD_BYTES > images.MAX_BYTES
+    path = shard(tmp_path / "x.tfrec", [1])
+    monkeypatch.setattr(tfrecord, "MAX_RECORD_BYTES", 100)
+    with pytest.raises(DataError, match=r"record at byte 0: it has [\d,]+ bytes, and at most 100 are read"):
+        tfrecord.image_at(path, 0)
+
+
+def test_an_empty_file_is_an_empty_side(tmp_path: Path) -> None:
+    shard(tmp_path / "trainA.tfrec", [])
+    shard(tmp_path / "trainB.tfrec", range(5))
+    with pytest.raises(DataError, match=r"side A is empty: no image in TFRecord .*/trainA\.tfrec"):
+        load_sides(*resolve(None, str(tmp_path), None, None), image_size=16)
+
+
+def test_a_side_is_one_file_or_a_folder_of_shards(tmp_path: Path) -> None:
+    names = ["monet00-60.tfrec", "monet04-60.tfrec"]
+    paths = tuple(shard(tmp_path / "monet_tfrec" / name, [1]) for name in names)
+    (tmp_path / "monet_tfrec/readme.txt").write_text("no shard")
+    assert one_side(str(tmp_path / "monet_tfrec")).train == Files("TFRecord", paths)
+    assert one_side(str(paths[0])).train == Files("TFRecord", paths[:1])
+    assert Files("TFRecord", paths).describe() == "TFRecord monet_tfrec/monet00-60.tfrec and 1 more"
+    for name in ("x.tfrecord", "x.tfrecords", "x.tfrecord-00000-of-00002"):
+        assert one_side(str(shard(tmp_path / name, [1]))).train == Files("TFRecord", (tmp_path / name,))
+    parquet(tmp_path / "monet_tfrec/x.parquet", [1])
+    with pytest.raises(DataError, match="both Parquet and TFRecord shards"):
+        one_side(str(tmp_path / "monet_tfrec"))
+
+
+def test_a_folder_of_both_sides_may_hold_shards(tmp_path: Path) -> None:
+    train_a = shard(tmp_path / "trainA/0.tfrec", [1])
+    train_b = [shard(tmp_path / f"data/trainB-{i}.tfrec", [i]) for i in (0, 1)]
+    test_a = shard(tmp_path / "testA.tfrecord", [2])
+    test_b = [shard(tmp_path / f"testB.tfrecord-0000{i}-of-00002", [i]) for i in (0, 1)]
+    a, b = resolve(None, str(tmp_path), None, None)
+    assert a.train == Files("TFRecord", (train_a,)) and a.held_out == Files("TFRecord", (test_a,))
+    assert b.train == Files("TFRecord", tuple(train_b)) and b.held_out == Files("TFRecord", tuple(test_b))
+    (tmp_path / "half/trainA").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"holds no image and no \.parquet or \.tfrec file"):
+        resolve(None, str(tmp_path / "half"), None, None)
+    folder(tmp_path / "half/trainA", [1])
+    with pytest.raises(DataError, match=r"trainB\.tfrec, .*trainB-\*\.tfrec"):
+        resolve(None, str(tmp_path / "half"), None, None)
+
+
+def test_two_sides_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Path) -> None:
+    for name, seeds in (("photo", range(30)), ("monet", range(100, 112))):
+        shard(tmp_path / f"{name}_tfrec/0.tfrec", seeds[:7])
+        shard(tmp_path / f"{name}_tfrec/1.tfrec", seeds[7:])
+        (tmp_path / name).mkdir()
+        for seed in seeds:
+            (tmp_path / name / f"{seed:03d}.jpg").write_bytes(encoded(seed, format="JPEG"))
+    shards, files = (
+        load_sides(*(one_side(str(tmp_path / f"{name}{end}")) for name in ("photo", "monet")), image_size=16)
+        for end in ("_tfrec", "")
+    )
+    for ours, theirs in zip(shards, files, strict=True):
+        assert ours.fingerprint == theirs.fingerprint and ours.counts == theirs.counts
+        assert ours.train.equal(theirs.train) and ours.held_out.equal(theirs.held_out)
+    assert shards[0].counts["found"] == 30 and shards[0].train.shape[1:] == (3, 16, 16)
+
+
+def test_shards_are_streamed_and_a_damaged_record_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for i in range(2):
+        shard(tmp_path / f"trainA-{i}.tfrec", range(20 * i, 20 * i + 20))
+    shard(tmp_path / "testA.tfrec", [200, 201])
+    folder(tmp_path / "trainB", range(100, 120))
+    folder(tmp_path / "testB", [300])
+    path = tmp_path / "trainA-0.tfrec"
+    bad, data = len(monet(0)), bytearray(path.read_bytes())
+    data[bad + 100] ^= 1
+    path.write_bytes(data)
+    options = dict(image_size=20, batch_size=3, seed=0, steps_per_epoch=13)
+    drawn = StreamingBatches(*resolve(None, str(tmp_path), None, None), **options)
+    first = [x.numpy().tobytes() for batch in drawn.epoch(0) for x in batch["a"]]
+    jpegs = [images.decode(encoded(seed, format="JPEG")) for seed in range(40) if seed != 1]
+    assert Counter(first) == Counter(images.to_uint8_tensor(image).numpy().tobytes() for image in jpegs)
+    state = drawn.state_dict()
+    assert len(drawn.held_out[0]) == 2 and drawn.counts["a"]["unreadable"] == 1 and f"byte {bad}" in caplog.text
+    again = StreamingBatches(*resolve(None, str(tmp_path), None, None), **options)
+    again.load_state_dict(state)
+    assert next(again.epoch(1))["a"].equal(next(drawn.epoch(1))["a"])
+    path.write_bytes(data[:-1])
+    with pytest.raises(DataError, match=r"trainA-0\.tfrec is cut short"):
+        list(StreamingBatches(*resolve(None, str(tmp_path), None, None), **options).epoch(0))
+
+
+def test_processes_share_a_stream_of_shards(tmp_path: Path) -> None:
+    for i in range(2):
+        shard(tmp_path / f"trainA-{i}.tfrec", range(10 * i, 10 * i + 10))
+        shard(tmp_path / f"trainB-{i}.tfrec", range(100 + 10 * i, 110 + 10 * i))
+    shard(tmp_path / "testA.tfrec", [200])
+    shard(tmp_path / "testB.tfrec", [300])
+    shown = []
+    for rank in range(2):
+        options = dict(image_size=20, batch_size=10, seed=0, steps_per_epoch=1, rank=rank, world_size=2)
+        (batch,) = StreamingBatches(*resolve(None, str(tmp_path), None, None), **options).epoch(0)
+        shown += [x.numpy().tobytes() for x in batch["a"]]
+    decoded = [images.decode(encoded(seed, format="JPEG")) for seed in range(20)]
+    assert Counter(shown) == Counter(images.to_uint8_tensor(image).numpy().tobytes() for image in decoded)
