@@ -277,7 +277,8 @@ def launch(page: Page, **options: Any) -> Any:
     page.demo.queue(max_size=WAITING, default_concurrency_limit=4)
     return page.demo.launch(
         theme=parts.theme(), head=parts.head(), max_file_size=images.MAX_BYTES, show_error=False, share=False, ssr_mode=False,
-        quiet=True, footer_links=["api"], run_history=False, enable_monitoring=False, mcp_server=find_spec("mcp") is not None, **options,
+        quiet=True, footer_links=["api"], run_history=False, enable_monitoring=False, mcp_server=find_spec("mcp") is not None,
+        **options,
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def make(
             assert inputs is not None
             if paired:
                 return Made(_through(model, inputs, batch_size))
-            return Made(_pixels(model.translate(list(inputs), "original", batch_size)))
+            return Made(_pixels(model.translate(list(inputs), direction, "original", batch_size)))
     opposite: Direction = "b_to_a" if direction == "a_to_b" else "a_to_b"
     outputs = translate(model, inputs, direction, batch_size)
     return Made(outputs, translate(model, outputs, opposite, batch_size), translate(model, target, direction, batch_size))

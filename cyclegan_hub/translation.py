@@ -21,6 +21,9 @@ from cyclegan_hub.bulk import Done, Format, Skipped, ahead, encode, result_names
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.items import FolderItems, Items, ZipItems
 from cyclegan_hub.models.cycle_generator import CycleGenerator, Direction
+from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.folders import ModelError
+from cyclegan_hub.models.paired_generator import PairedGenerator
 from cyclegan_hub.results import Results
 from cyclegan_hub.specs import IMAGE_SUFFIXES, DataError, Files, is_image_name
 
@@ -59,6 +62,8 @@ def translate(
     results = result_names(names, format)
     result_of = {names[i]: results[i] for i in wanted}
     model = load(source, epoch)
+    if isinstance(model, FaceGenerator):
+        raise ModelError(f"{source} draws {model.labels[0]} images and translates none: give a model that translates")
     model.translate([], direction, resolution, batch_size)  # checks the options before anything is written
     record = _record(model, direction, resolution, square, format, pictures)
     kept.claim(record, [result for result in result_of.values() if result])
@@ -148,7 +153,7 @@ def _open(pictures: Path, without: Sequence[Path]) -> tuple[Items, list[int]]:
 
 
 def _record(
-    model: CycleGenerator,
+    model: CycleGenerator | PairedGenerator,
     direction: Direction,
     resolution: int | Literal["original"] | None,
     square: bool,
@@ -157,7 +162,8 @@ def _record(
 ) -> dict[str, Any]:
     """All that the results depend on, but for the images themselves; no directory above the images' own."""
     weights = hashlib.blake2b(digest_size=8)
-    for name, tensor in model.get_submodule(direction).state_dict().items():
+    network = model.generator if isinstance(model, PairedGenerator) else model.get_submodule(direction)
+    for name, tensor in network.state_dict().items():
         weights.update(name.encode())
         weights.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     is_zip = pictures.suffix.lower() == ".zip" and pictures.is_file()

@@ -28,6 +28,7 @@ from pictures import encoded
 from training import ROOT, environment
 
 LABELS = {"anime": ("human face", "anime face"), "monet": ("photo", "Monet"), "smile": ("not smiling", "smiling")}
+DRAWS = ("faces",)  # what is a FaceGenerator in `tiny_models`
 # A process that may connect to this machine only, and the page in it.
 GUARD = """
 import ipaddress, runpy, socket, sys
@@ -55,13 +56,18 @@ def tiny_models(folder: Path, domains: dict[str, int], **changes: Any) -> Path:
     """A folder of untrained models: of each domain that many epochs, or a single model for 0."""
     import torch
 
-    from cyclegan_hub import CycleGenerator
+    from cyclegan_hub.models.cycle_generator import CycleGenerator
+    from cyclegan_hub.models.face_generator import FaceGenerator
 
+    size = {"width": 4, "blocks": 1, "image_size": 32} | changes
     for domain, epochs in domains.items():
         for epoch in range(1, epochs + 1) or [0]:
             torch.manual_seed(100 + epoch)
-            size = {"width": 4, "blocks": 1, "image_size": 32} | changes
-            model = CycleGenerator(**size, domain=domain, labels=LABELS[domain], epoch=epoch or None)
+            own = {"domain": domain, "epoch": epoch or None}
+            if domain in DRAWS:
+                model = FaceGenerator(widths=(8, 4, 4), **own)
+            else:
+                model = CycleGenerator(**size, labels=LABELS[domain], **own)
             model.save_pretrained(folder / domain / (f"epochs/epoch-{epoch:03d}" if epoch else ""))
     return folder
 
@@ -141,17 +147,22 @@ class Load:
 
 
 def drive(url: str, clients: int, requests: int) -> Load:
-    """`requests` translations by `clients` at once, each uploading a picture of its own and fetching the result."""
+    """`requests` by `clients` at once: translations of a picture of its own each, or samples; and fetching the result."""
     load = Load()
     with httpx.Client(base_url=url, timeout=60) as client:
-        epochs = {one["name"]: [e["epoch"] for e in call(client, "epochs", one["name"])[0]] for one in call(client, "domains")[0]}
+        domains = {one["name"]: one for one in call(client, "domains")[0]}
+        epochs = {name: [e["epoch"] for e in call(client, "epochs", name)[0]] for name in domains}
 
     def one(client: httpx.Client, i: int) -> None:
         domain = list(epochs)[i % len(epochs)]
+        directions, epoch = domains[domain]["directions"], epochs[domain][i % len(epochs[domain])]
         start = time.perf_counter()
-        photo = upload(client, f"{i}.png", encoded(i, (96, 80)))
-        picture = call(client, "translate", photo, domain, ("a_to_b", "b_to_a")[i % 2], epochs[domain][i % len(epochs[domain])])
-        client.get(picture[0]["url"]).raise_for_status()
+        if directions == ["samples"]:
+            picture = call(client, "sample", domain, 16, i, None, epoch)[0][0]["image"]
+        else:
+            photo = upload(client, f"{i}.png", encoded(i, (96, 80)))
+            picture = call(client, "translate", photo, domain, directions[i % len(directions)], epoch)[0]
+        client.get(picture["url"]).raise_for_status()
         load.seconds.append(time.perf_counter() - start)
 
     def many(first: int) -> None:

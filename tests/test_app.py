@@ -172,7 +172,7 @@ def test_gradio_client(app: App, models: Path, tmp_path: Path) -> None:
     broken.write_bytes(b"<html>")
     client = Client(app.url, verbose=False, download_files=str(tmp_path / "answers"))
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(endpoints) == {"/translate", "/translate_batch", "/epochs", "/domains"}
+    assert set(endpoints) == {"/translate", "/translate_batch", "/sample", "/interpolate", "/epochs", "/domains"}
     assert all(one["description"] for one in endpoints.values())
 
     domains = client.predict(api_name="/domains")

@@ -39,7 +39,7 @@ NAME = "<img src=x onerror=alert(1)>.png"
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    models = tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "monet": 0})
+    models = tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "monet": 0, "faces": 3})
     with running_app(tmp_path_factory.mktemp("app"), models) as running:
         yield running
 

@@ -11,7 +11,7 @@ pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requ
 
 
 def test_twenty_requests_by_ten_clients(tmp_path: Path) -> None:
-    models = tiny_models(tmp_path / "models", {"anime": 6, "monet": 0})  # more than the cache keeps
+    models = tiny_models(tmp_path / "models", {"anime": 6, "monet": 0, "faces": 2})  # more than the cache keeps
     with running_app(tmp_path / "app", models) as app:
         load = drive(app.url, clients=10, requests=20)
         assert load.errors == []

@@ -230,7 +230,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(f"{Path(source).name} {epoch}")
         return original(source, epoch, **options)
 
-    monkeypatch.setattr(serving.checkpoints, "load", load)
+    monkeypatch.setattr(checkpoints, "load", load)
     return names
 
 
@@ -264,7 +264,7 @@ def test_the_last_used_models_are_kept(models: Path, loads: list[str]) -> None:
     studio = Studio(str(models), cache_models=2)
     for epoch in (5, 10, 5, 100, 5, 10):
         studio.translate(picture(0), "monet", epoch=epoch)
-    assert loads == ["monet epoch-005", "monet None", "monet epoch-100", "monet None"] and len(studio._loaded) == 2
+    assert loads == ["monet epoch-005", "monet None", "monet epoch-100", "monet None"] and len(studio._shelf.loaded) == 2
 
 
 def test_a_load_that_failed_is_tried_again(models: Path, tmp_path: Path) -> None:

@@ -103,6 +103,8 @@ def main() -> int:
     args = parser.parse_args()
     try:
         recipe = override(find(args.recipe), dict(item.split("=", 1) if "=" in item else (item, "") for item in args.set))
+        if not isinstance(recipe, CycleGANRecipe):
+            raise RecipeError(f"{recipe.name} is a {type(recipe).__name__}: the plain step to compare with is a CycleGAN's")
     except RecipeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

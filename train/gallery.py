@@ -21,7 +21,7 @@ from typing import Any
 
 from PIL import Image
 
-from cyclegan_hub import cards, images, report
+from cyclegan_hub import FaceGenerator, cards, images, report
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
 from cyclegan_hub.domains import DOMAINS, place
 from cyclegan_hub.files import write_atomic
@@ -57,12 +57,16 @@ def model_folders(models: Path) -> list[Path]:
 
 
 def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
-    """A free photograph, then its A -> B translation at each epoch."""
+    """A free photograph, then its A -> B translation at each epoch; of a model that draws, the same latents at each epoch."""
     domain = DOMAINS.get(folder.name)
     name = _FACE if domain is None or domain.faces else _SCENE
     row: list[Image.Image] = []
     for epoch in epochs:
         model = load(folder, epoch.name)
+        if isinstance(model, FaceGenerator):
+            four = model.sample(4, seed=0)
+            row.append(images.grid([four[:2], four[2:]], cell=_CELL // 2))
+            continue
         if not row:
             data = (files("cyclegan_hub") / "free_images" / name).read_bytes()
             row.append(images.square(images.decode(data, model.channels, name=name), model.image_size))
@@ -75,9 +79,10 @@ def picture(folders: list[Path]) -> Image.Image:
     rows = []
     for folder in folders:
         epochs = list_epochs(folder)
-        label = " to\n".join(_record(folder)["labels"])
-        heads = ["input", *(f"epoch {e.number}{' (best)' if e.best else ''}" for e in epochs)]
-        rows.append(images.grid([picture_row(folder, epochs)], row_labels=[label], column_labels=heads, cell=_CELL))
+        labels, pictures = _record(folder)["labels"], picture_row(folder, epochs)
+        heads = [f"epoch {e.number}{' (best)' if e.best else ''}" for e in epochs]
+        heads = ["input"] * (len(pictures) - len(heads)) + heads
+        rows.append(images.grid([pictures], row_labels=[" to\n".join(labels)], column_labels=heads, cell=_CELL))
     width = max(row.width for row in rows)
     canvas = Image.new("RGB", (width, sum(row.height for row in rows)), "white")
     y = 0
@@ -97,18 +102,18 @@ def table(folders: list[Path]) -> str:
             raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
         recipe, best = record["recipe"], metrics["best"]
         pairs = _pairs(folder, recipe)
-        for direction, arrow in report.arrows(record["labels"]).items():
+        for direction, arrow in report.measured(metrics, tuple(record["labels"])).items():
             values = metrics["epochs"][best].get(direction, {})
             baselines = [metrics.get("baselines", {}).get(name, {}).get(direction, {}) for name in ("untranslated", "floor")]
             success = values.get("success")
             cells = [
                 f"`{folder.name}`", arrow, f"`{recipe['name']}`, {pairs}", best,
-                "not measured" if success is None else f"{success:.0%}",
+                "-" if success is None else f"{success:.0%}",
             ]  # fmt: skip
             distance = next((name for name in values if name.startswith("fid")), "fid")
             distances.add(distance)
             for some in (values, *baselines):
-                cells.append("not measured" if some.get(distance) is None else f"{some[distance]:.1f}")
+                cells.append("-" if some.get(distance) is None else f"{some[distance]:.1f}")
             lines.append(f"| {' | '.join(cells)} |")
     if len(distances) > 1:
         raise GalleryError(f"{', '.join(sorted(distances))}: figures of several extractors do not go into one column")
@@ -121,9 +126,10 @@ def _record(folder: Path) -> dict[str, Any]:
 
 
 def _pairs(folder: Path, recipe: dict[str, Any]) -> str:
-    """How many pairs the training saw, from its history."""
+    """How many pairs, or images, the training saw, from its history."""
     steps = max((line["step"] for line in RunFolder(folder).history()), default=None)
-    return "pairs not recorded" if steps is None else f"{steps * recipe['batch_size']:,} pairs"
+    unit = "images" if "latent" in recipe else "pairs"
+    return f"{unit} not recorded" if steps is None else f"{steps * recipe['batch_size']:,} {unit}"
 
 
 def write_table(readme: Path, text: str) -> None:

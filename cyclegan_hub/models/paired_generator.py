@@ -76,6 +76,7 @@ class PairedGenerator(
     def translate(
         self,
         image: Source | Sequence[Source],
+        direction: Literal["a_to_b"] = "a_to_b",
         resolution: int | Literal["original"] | None = None,
         batch_size: int = 8,
     ) -> Image.Image | list[Image.Image]:
@@ -84,8 +85,11 @@ class PairedGenerator(
         "colorize" and "repaint" take a whole picture and make their input of it; "upscale-4x" takes the small one and returns
         it four times as large. `resolution` None brings the shorter side to `image_size` (of upscale-4x a quarter of that), a
         number to that many pixels, "original" keeps the size. Returns PIL images, RGB, or L for a model of one channel.
-        Raises `images.ImageError` for what is not an image, ValueError for an unknown resolution or batch size.
+        Raises `images.ImageError` for what is not an image, ValueError for another direction (the argument is there so that all
+        translators are called alike), an unknown resolution or batch size.
         """
+        if direction != "a_to_b":
+            raise ValueError(f"direction={direction!r}: this model has one, a_to_b ({' -> '.join(self.labels)})")
         if self.pairs == "upscale-4x":
             fit = fit_to(resolution, self.image_size // SHRINK)
             return translate_pictures(self.generator, image, self.channels, fit, batch_size, enlarge)

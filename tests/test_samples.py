@@ -1,0 +1,254 @@
+"""Models that draw, and translators of one direction, behind the page: samples.py, shelf.py, and what the catalog says of them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pictures import picture
+from test_serving import refusal
+from tiny_models import folder
+
+from cyclegan_hub import images
+from cyclegan_hub.catalog import look
+from cyclegan_hub.downloads import save_zip
+from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.pairs import RULES
+from cyclegan_hub.samples import sheet
+from cyclegan_hub.serving import Studio
+
+METRICS = {
+    "best": "epoch-002", "rule": "lowest KID", "extractor": "SideEncoder",
+    "epochs": {f"epoch-{n:03d}": {"samples": {"kid[encoder]": n / 100}} for n in (1, 2, 3)},
+}  # fmt: skip
+DATA = {"data": {"a": "Parquet x/trainA.parquet"}}
+
+
+def face(epoch: int | None, **changes: Any) -> FaceGenerator:
+    torch.manual_seed(epoch or 0)
+    return FaceGenerator(**{"widths": (8, 4), "domain": "faces", "epoch": epoch} | changes)
+
+
+def paired(**changes: Any) -> PairedGenerator:
+    torch.manual_seed(0)
+    options = {
+        "width": 4,
+        "blocks": 2,
+        "image_size": 32,
+        "domain": "faces",
+        "labels": ("face in grey", "face"),
+        "pairs": "colorize",
+    }
+    return PairedGenerator(**options | changes)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """faces with epochs 1, 2 (the best) and 3; grey ones of nothing known; colorize, upscale and edges; and a CycleGAN."""
+    path = tmp_path_factory.mktemp("models")
+    for epoch in (1, 2, 3):
+        face(epoch).save_pretrained(path / "faces" / "epochs" / f"epoch-{epoch:03d}")
+    (path / "faces" / "metrics.json").write_text(json.dumps(METRICS))
+    (path / "faces" / "recipe.json").write_text(json.dumps(DATA))
+    face(None, channels=1, domain="custom", labels=("digit",)).save_pretrained(path / "digits")
+    paired().save_pretrained(path / "colorize")
+    (path / "colorize" / "recipe.json").write_text(json.dumps(DATA))
+    paired(pairs="upscale-4x", generator="cnn", labels=("small face", "face")).save_pretrained(path / "upscale")
+    paired(pairs="given", domain="", labels=("edges", "shoes")).save_pretrained(path / "edges")
+    folder(path / "smile")
+    return path
+
+
+@pytest.fixture(scope="module")
+def studio(models: Path) -> Studio:
+    return Studio(str(models))
+
+
+# --- what there is
+
+
+def test_the_catalog_says_what_each_is(studio: Studio) -> None:
+    found = {choice.name: choice for choice in studio.domains()}
+    assert list(found) == ["smile", "faces", "colorize", "digits", "edges", "upscale"]
+    assert [choice.kind for choice in found.values()] == ["cyclegan", "dcgan", "pix2pix", "dcgan", "pix2pix", "pix2pix"]
+    assert [choice.name for choice in found.values() if choice.draws] == ["faces", "digits"]
+    assert found["faces"].directions == ("samples",) and found["edges"].directions == ("a_to_b",)
+    assert (
+        found["faces"].labels == ("face",)
+        and found["faces"].image_size == 16
+        and found["faces"].arrow("samples") == "noise → face"
+    )
+    assert [choice.name for choice in found.values() if choice.faces] == ["smile", "colorize", "upscale"]
+    assert [choice.name for choice in found.values() if "CelebA" in choice.licence] == ["smile", "faces", "colorize", "upscale"]
+    assert found["digits"].licence.startswith("not stated") and not found["digits"].redistributable
+    assert [epoch.label for epoch in studio.epochs("faces")] == ["Epoch 1", "Epoch 2 · best", "Epoch 3"]
+
+
+def test_a_run_of_a_model_that_draws(models: Path) -> None:
+    found = look(str(models / "faces"), Path("none"))
+    assert list(found.models) == ["faces"] and found.status == "Serving the models of the folder faces."
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"labels": ["a", "b"]}, "has no single label"),
+        ({"widths": 5}, "no widths of images up to 4096"),
+        ({"widths": [1] * 11}, "no widths of images up to 4096"),
+        ({"model": "SideEncoder"}, "describes a 'SideEncoder', none of CycleGenerator, FaceGenerator, PairedGenerator"),
+        ({"model": []}, "describes a []"),
+    ],
+)
+def test_a_damaged_config_is_named(models: Path, tmp_path: Path, changes: dict, told: str) -> None:
+    face(1).save_pretrained(tmp_path / "faces" / "epochs" / "epoch-001")
+    config = tmp_path / "faces" / "epochs" / "epoch-001" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    found = look(None, tmp_path)
+    assert found.models == {} and told in found.status and str(tmp_path) not in found.status
+
+
+def test_epochs_of_two_methods_in_one_place(tmp_path: Path) -> None:
+    folder(tmp_path / "faces", 1)
+    face(2).save_pretrained(tmp_path / "faces" / "epochs" / "epoch-002")
+    studio = Studio(str(tmp_path))
+    assert studio.sample("faces", 1).epoch.number == 2
+    assert "Epoch 1 of faces cannot be loaded (it is a CycleGenerator" in refusal(studio.sample, "faces", 1, epoch=1)
+
+
+def test_cards(studio: Studio) -> None:
+    card = studio.card("faces", 1)
+    assert "### face\n" in card and "16 x 16 pixels" in card and "| kid\\[encoder\\] | 0.01 |" in card and "noise → face:" in card
+    assert "- face: Parquet x/trainA.parquet" in card and "{{" not in card
+    card = studio.card("colorize")
+    assert "### face in grey → face\n" in card and "A pix2pix" in card and "- face: Parquet x/trainA.parquet" in card
+    for name in ("digits", "edges", "upscale"):
+        assert "not stated" in studio.card(name) and "{{" not in studio.card(name) and "A CycleGAN" not in studio.card(name)
+
+
+# --- drawing
+
+
+def test_samples_are_those_of_the_model(studio: Studio) -> None:
+    drawn = studio.sample("faces", 5, 7, 0.5, 1)
+    assert drawn.epoch.number == 1 and drawn.pictures == face(1).sample(5, seed=7, truncation=0.5)
+    assert len(studio.sample("faces").pictures) == 16 and studio.sample("faces").epoch.number == 2
+    assert studio.sample("faces", 2.0, 7).pictures != studio.sample("faces", 2, 8).pictures
+    grey = studio.sample("digits", 1).pictures[0]
+    assert grey.mode == "RGB" and grey == face(None, channels=1).sample()[0].convert("RGB")
+
+
+def test_the_way_between_two_seeds(studio: Studio) -> None:
+    drawn = studio.interpolate("faces", 3, 9, 5, 1.0, 3)
+    assert drawn.pictures == face(3).interpolate(3, 9, 5, truncation=1.0) and drawn.epoch.number == 3
+    assert len(studio.interpolate("faces").pictures) == 8
+
+
+def test_every_epoch_draws_the_same_latents(studio: Studio, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    sheets = studio.sample_every_epoch("faces", 36, 4, progress=lambda *x: seen.append(x))
+    assert seen == [(1, 3), (2, 3), (3, 3)] and [epoch.number for epoch, _ in sheets] == [1, 2, 3]
+    assert [picture for _, picture in sheets] == [sheet(face(n).sample(9, seed=4)) for n in (1, 2, 3)]
+    assert studio.row(sheets).width > 3 * sheets[0][1].width
+    path = save_zip([(epoch.name, picture) for epoch, picture in sheets], tmp_path, "x.zip")
+    with zipfile.ZipFile(path) as file:
+        assert images.decode(file.read("epoch-003.png")) == sheets[2][1]
+
+
+def test_a_sheet_is_about_square_and_its_pixels_are_kept() -> None:
+    assert sheet([picture(i, (64, 64)) for i in range(9)]).size == (3 * 132 + 4,) * 2
+    assert sheet([picture(i, (64, 64)) for i in range(2)]).size == (2 * 132 + 4, 132 + 4)
+    one = sheet([picture(0, (64, 64))])
+    assert one.getpixel((4, 4)) == one.getpixel((5, 5)) == picture(0, (64, 64)).getpixel((0, 0))
+    assert sheet([picture(0, (200, 200))]).size == (208, 208)
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong", "told"),
+    [
+        ("sample", {"n": 0}, "The number of pictures cannot be '0': give a whole number from 1 to 36."),
+        ("sample", {"n": 37}, "The number of pictures cannot be '37': give a whole number from 1 to 36."),
+        ("sample", {"n": 2.5}, "The number of pictures cannot be '2.5': give a whole number from 1 to 36."),
+        ("sample", {"n": True}, "The number of pictures cannot be 'True': give a whole number from 1 to 36."),
+        ("sample", {"seed": -1}, "The seed cannot be '-1': give a whole number from 0 to 2147483647."),
+        ("sample", {"seed": 2**31}, "The seed cannot be '2147483648': give a whole number from 0 to 2147483647."),
+        ("sample", {"seed": None}, "There is no seed: give a whole number from 0 to 2147483647."),
+        ("sample", {"seed": float("nan")}, "The seed cannot be 'nan': give a whole number from 0 to 2147483647."),
+        ("sample", {"seed": "<b>"}, "The seed cannot be '\u2039b\u203a': give a whole number from 0 to 2147483647."),
+        ("sample", {"truncation": 0}, "The truncation cannot be '0': give a number above 0, such as 1, or leave it out."),
+        ("sample", {"truncation": float("inf")}, "The truncation cannot be 'inf': give a number above 0, such as 1, or leave it out."),
+        ("interpolate", {"steps": 1}, "The number of steps cannot be '1': give a whole number from 2 to 16."),
+        ("interpolate", {"steps": 17}, "The number of steps cannot be '17': give a whole number from 2 to 16."),
+        ("interpolate", {"seed_a": -5}, "The first seed cannot be '-5': give a whole number from 0 to 2147483647."),
+        ("interpolate", {"seed_b": 1e300}, "The second seed cannot be '1e+300': give a whole number from 0 to 2147483647."),
+        ("interpolate", {"truncation": -1}, "The truncation cannot be '-1': give a number above 0, such as 1, or leave it out."),
+    ],
+)  # fmt: skip
+def test_limits_are_told(studio: Studio, method: str, wrong: dict, told: str) -> None:
+    assert refusal(getattr(studio, method), "faces", **wrong) == told
+
+
+def test_what_a_model_does_not_do(studio: Studio, tmp_path: Path) -> None:
+    told = "Faces draws pictures from seeds and translates none: ask it for samples."
+    for action in (studio.translate, studio.cycle, studio.every_epoch):
+        assert refusal(action, picture(0), "faces") == told
+    assert refusal(studio.translate_batch, [tmp_path / "x.png"], "faces", folder=tmp_path) == told
+    for action in (studio.sample, studio.interpolate, studio.sample_every_epoch):
+        assert refusal(action, "smile") == "Smile translates pictures and draws none: ask it for a translation."
+    assert refusal(studio.sample, "nowhere").startswith("No domain 'nowhere'")
+    assert refusal(studio.sample, "faces", epoch=9) == "Faces has no epoch '9'; there are: 1, 2, 3."
+
+
+def test_a_model_whose_numbers_are_broken(tmp_path: Path) -> None:
+    broken = face(1)
+    with torch.no_grad():
+        for parameter in broken.parameters():
+            parameter.fill_(torch.nan)
+    broken.save_pretrained(tmp_path / "faces")
+    assert refusal(Studio(None, tmp_path).sample, "faces").startswith("The image holds NaN: its generator")
+
+
+def test_too_little_memory(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sample(*_: Any, **__: Any) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+
+    monkeypatch.setattr(FaceGenerator, "sample", sample)
+    assert refusal(studio.sample, "faces") == "So many pictures need more memory than there is here: give a smaller number."
+
+
+# --- one direction
+
+
+def test_one_direction(studio: Studio, tmp_path: Path) -> None:
+    source, own = picture(0, (40, 50)), paired(pairs="given")
+    result = studio.translate(source, "edges")
+    assert result.after == own.translate(source) and result.before == images.resize_short(source, 32) and result.notes == ()
+    assert refusal(studio.translate, source, "edges", "b_to_a") == "No direction 'b_to_a'; there is only a_to_b."
+    assert refusal(studio.cycle, source, "edges") == "Edges translates one way only: there is no way back."
+    assert [image for _, image in studio.every_epoch(source, "edges")] == [result.after]
+    source.save(tmp_path / "x.png")
+    assert studio.translate_batch([tmp_path / "x.png"], "edges", folder=tmp_path).done == 1
+    assert studio.translate(source, "edges", resolution="original").after == own.translate(source, "original")
+
+
+def test_before_is_what_the_model_is_given(studio: Studio) -> None:
+    source = picture(0, (32, 32))
+    result = studio.translate(source, "colorize")
+    given = images.to_pil(RULES["colorize"].make(images.to_tensor(source)[None])[0])
+    assert result.before == source.convert("L").convert("RGB") and result.after == paired().translate(source)
+    assert max(abs(a - b) for a, b in zip(result.before.tobytes(), given.tobytes(), strict=True)) <= 1
+    assert "This model is given the picture in grey: the colours are its own." in result.notes
+
+
+def test_an_enlarging_model_takes_a_small_picture(studio: Studio) -> None:
+    source = picture(0, (40, 50))
+    own = paired(pairs="upscale-4x", generator="cnn")
+    result = studio.translate(source, "upscale")
+    assert result.after == own.translate(source) and result.before.size == result.after.size == (32, 40)
+    assert result.before == images.resize_short(source, 8).resize((32, 40))
+    row = studio.row(studio.every_epoch(source, "upscale"), result.before)
+    assert row.width > 2 * 96
