@@ -19,8 +19,8 @@ from cyclegan_hub.choices import DomainChoice, EpochChoice, Kind, Origin, Publis
 from cyclegan_hub.domains import DOMAINS, Domain, Pile, place
 from cyclegan_hub.labels import MADE
 from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.fetch import refs_of
 from cyclegan_hub.models.folders import ModelError, epochs_in, folder_of
-from cyclegan_hub.models.hub import refs_of
 from cyclegan_hub.models.published import KINDS
 
 METHODS: dict[str, Kind] = {"CycleGenerator": "cyclegan", "FaceGenerator": "dcgan", "PairedGenerator": "pix2pix"}
@@ -183,7 +183,7 @@ def _published(
         faces=faces, original_size=not faces, image_size=size, source=plain(source, 200), origin=origin,
         licence="; ".join(licences), redistributable=bool(piles) and all(pile.redistributable for pile in piles),
     )  # fmt: skip
-    statement = statement_for(str(config.get("domain")), labels) if method != "pix2pix" else "custom"
+    statement = statement_for(str(config.get("domain")), labels, KINDS[model])
     mark = (" · best" if metrics else " · last") if len(epochs) > 1 else ""
     alone = f"Epoch {config['epoch']}" if isinstance(config.get("epoch"), int) else "The published model"
     choices = tuple(

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cyclegan_hub.models.hub import first_line
+from cyclegan_hub.models.fetch import first_line
 from cyclegan_hub.pairs import SHRINK
 
 Origin = Literal["bundled", "folder", "Hub", "cache"]

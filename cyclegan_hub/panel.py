@@ -15,10 +15,6 @@ _METHODS = {
     "dcgan": "A DCGAN: draws pictures of {size} x {size} pixels from random numbers; a seed stands for the numbers.",
     "pix2pix": "A pix2pix: translates one way, learnt from pairs of pictures.",
 }
-_UNSTATED = """#### Intended use and limits
-
-What this model is for, and how its pictures fail, is not stated: take no more from them than that it runs. What is over- or
-under-represented in its training images is so in what it makes."""
 
 
 def render(model: Published, epoch: EpochChoice) -> str:
@@ -37,20 +33,11 @@ def render(model: Published, epoch: EpochChoice) -> str:
     if isinstance(data, dict) and set(data) in ({"a"}, {"a", "b"}):
         sides = zip("ab", labels, strict=False) if len(data) == 2 else [("a", labels[-1])]  # one pile: of what is made
         parts += ["#### Trained on", "\n".join(f"- {label}: {escaped(data[side], 300)}" for side, label in sides)]
-    parts.append(_statement(model, labels))
+    statement = (TEMPLATES / f"{model.statement}.md").read_text("utf-8").strip()
+    statement = statement.replace("{{ a }}", labels[0]).replace("{{ b }}", labels[-1])
+    parts.append(re.sub(r"^## ", "#### ", statement, flags=re.MULTILINE))
     parts.append(f"Terms of the training images: {escaped(choice.licence, 300)}.")
     return "\n\n".join(parts)
-
-
-def _statement(model: Published, labels: Sequence[str]) -> str:
-    """The text of model_cards/ for it; there is one of a CycleGAN of any images, and none of the other methods'."""
-    path = TEMPLATES / f"{model.statement}.md"
-    if model.choice.kind != "cyclegan" and (model.statement == "custom" or not path.is_file()):
-        return _UNSTATED
-    statement = path.read_text("utf-8").strip()
-    for name, label in zip("ab", labels, strict=False):
-        statement = statement.replace(f"{{{{ {name} }}}}", label)
-    return re.sub(r"^## ", "#### ", statement, flags=re.MULTILINE)
 
 
 def escaped(text: object, most: int = 60) -> str:

@@ -111,14 +111,18 @@ class Studio:
         chosen = model.epoch(epoch)
         before, notes = self._inputs.prepare(image, model.choice, direction, resolution, crop_face)
         network = self._shelf.network(model, chosen)
-        if network.channels == 1:
-            notes = [*notes, "This model sees and makes grey pictures only."]
-        elif model.choice.made == "colorize":
-            notes = [*notes, "This model is given the picture in grey: the colours are its own."]
+        after = self._translated(network, before, direction)
+        if before.size != after.size:
+            before = before.resize(after.size)
         if network.channels == 1 or model.choice.made == "colorize":
             before = before.convert("L").convert("RGB")
-        after = self._translated(network, before, direction)
-        return Result(before if before.size == after.size else before.resize(after.size), after, tuple(notes), chosen)
+            only = (
+                "sees and makes grey pictures only"
+                if network.channels == 1
+                else "sees the picture in grey: the colours are its own"
+            )
+            notes = [*notes, f"This model {only}."]
+        return Result(before, after, tuple(notes), chosen)
 
     def cycle(
         self,
@@ -278,10 +282,8 @@ class Studio:
         return model
 
     def _translated(self, network: CycleGenerator | PairedGenerator, picture: Image.Image, direction: str) -> Image.Image:
-        ways = () if isinstance(network, PairedGenerator) else (direction,)
-        return self._made(
-            lambda: network.translate(picture, *ways, "original").convert("RGB"), "This picture needs", "a smaller one"
-        )
+        made = self._made(lambda: network.translate(picture, direction, "original"), "This picture needs", "a smaller one")
+        return made.convert("RGB")
 
     def _drawn(self, draw: Callable[..., list[Image.Image]], **wanted: Any) -> list[Image.Image]:
         drawn = self._made(lambda: draw(**wanted), "So many pictures need", "a smaller number")

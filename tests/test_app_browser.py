@@ -103,6 +103,17 @@ class Tab:
         self.page.set_input_files("#photo input[type=file]", str(path))
         return self.changed(before)
 
+    def drawn(self, gallery: str, before: list[str], count: int) -> list[str]:
+        """Waits for that many pictures in a gallery, all others than those of `before`, and returns their addresses."""
+        found = f"[...document.querySelectorAll('#{gallery} .thumbnail-lg img')]"
+        self.page.wait_for_function(
+            f"([old, count]) => {{ const now = {found}; return now.length === count && now.every((one) => one.complete) &&"
+            " now.map((one) => one.src).join() !== old }",
+            arg=[",".join(before), count],
+        )
+        self.settle()
+        return self.page.evaluate(f"{found}.map((one) => one.src)")
+
     def view(self, name: str) -> None:
         self.page.get_by_role("tab", name=name, exact=True).first.click()
         self.settle()
@@ -278,3 +289,61 @@ def test_a_phone_in_the_dark(browser: Any, app: App, photo: Path) -> None:
         tab.page.locator("#epoch input[type=range]").click(position={"x": box["width"] / 2, "y": box["height"] / 2})
         assert tab.changed(before)[0] == before[0]
         playwright.expect(tab.page.locator("#epoch label span").first).to_have_text("Epoch 2")
+
+
+def test_a_model_that_draws(browser: Any, app: App, tmp_path: Path) -> None:
+    with Tab(browser, app) as tab:
+        page = tab.page
+        page.on("console", lambda message: tab.faults.append(message.text) if message.type == "error" else None)
+        page.get_by_label("Faces", exact=True).check()
+        first = tab.drawn("samples", [], 16)
+        assert not page.locator("#photo").is_visible() and not page.locator("#direction").is_visible()
+        page.get_by_alt_text("Picture 16 of seed 0").wait_for()
+        assert min(page.eval_on_selector_all("#samples img", "all => all.map((one) => one.clientWidth)")) > 100
+        for name in ("#samples", "#draw-epoch", "#truncation", "#draw-png"):
+            box = page.locator(name).bounding_box()
+            assert box["y"] + box["height"] <= WIDE["height"], name
+
+        page.get_by_label("Seed", exact=True).focus()  # everything by keyboard
+        page.keyboard.press("ArrowUp")
+        second = tab.drawn("samples", first, 16)
+        page.get_by_alt_text("Picture 1 of seed 1").wait_for()
+        page.locator("#truncation input[type=range]").focus()
+        page.keyboard.press("Home")
+        third = tab.drawn("samples", second, 16)
+        playwright.expect(page.locator("#truncation label span").first).to_have_text("Truncation 0.1: much alike, rarely odd")
+        page.locator("#draw-epoch input[type=range]").focus()
+        page.keyboard.press("ArrowLeft")
+        fourth = tab.drawn("samples", third, 16)
+        playwright.expect(page.locator("#draw-epoch label span").first).to_have_text("Epoch 2")
+        page.get_by_role("button", name="Another seed").press("Enter")
+        tab.drawn("samples", fourth, 16)
+
+        page.get_by_role("tab", name="Between two seeds").press("Enter")
+        between = tab.drawn("between", [], 8)
+        page.locator("#seed-b input").fill("5")
+        assert tab.drawn("between", between, 8)[0] == between[0]
+        page.get_by_alt_text("Seed 5").wait_for()
+        with page.expect_download() as archive:
+            page.locator("#draw-zip").click()
+        archive.value.save_as(tmp_path / "all.zip")
+        assert archive.value.suggested_filename == "faces-epoch-002-seeds-0-5.zip"
+        assert len(zipfile.ZipFile(tmp_path / "all.zip").namelist()) == 8
+        tab.view("All epochs")
+        tab.drawn("sheets", [], 3)
+        page.get_by_alt_text("Epoch 3 · last").wait_for()
+        tab.view("About")
+        page.locator("#draw-card").get_by_text("Epoch 2").first.wait_for()
+
+        page.get_by_label("Anime", exact=True).check()  # and back to one that translates
+        page.wait_for_selector("#slider img >> nth=1")
+        assert not page.locator("#drawing").is_visible()
+
+
+def test_drawing_on_a_phone_in_the_dark(browser: Any, app: App) -> None:
+    with Tab(browser, app, PHONE, color_scheme="dark", has_touch=True, is_mobile=True) as tab:
+        tab.page.get_by_label("Faces", exact=True).check()
+        tab.drawn("samples", [], 16)
+        width, visible = tab.page.evaluate(SCROLL)
+        assert visible == PHONE["width"] and width <= visible
+        assert min(tab.page.eval_on_selector_all("#samples img", "all => all.map((one) => one.clientWidth)")) > 96

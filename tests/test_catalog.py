@@ -15,6 +15,7 @@ from tiny_models import folder, measured, model
 from cyclegan_hub import serving
 from cyclegan_hub.catalog import kind_of, look
 from cyclegan_hub.choices import ServingError, plain, told
+from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.serving import Studio
 
 check, gone = Checks(), Checks()  # with the server, and after it went away
@@ -216,6 +217,21 @@ def an_epoch_that_cannot_be_fetched(tmp: Path) -> None:
         caught.value
     )
     assert studio.translate(png(), "smile", epoch=5).epoch.number == 5  # as soon as the Hub is well
+
+
+@check
+def a_user_with_a_model_that_draws(tmp: Path) -> None:
+    api.create_repo("org/dcgan-faces")
+    for epoch in (5, 10):
+        commit("org/dcgan-faces", FaceGenerator(widths=(8, 4), domain="faces", epoch=epoch), f"epoch-{epoch:03d}")
+    upload("org/dcgan-faces", "metrics.json", b'{"best": "epoch-010", "epochs": {"epoch-010": {"samples": {"kid": 0.5}}}}')
+    studio = Studio("org", tmp)
+    assert [(d.name, d.kind, d.origin) for d in studio.domains()] == [("faces", "dcgan", "Hub")]
+    assert studio.status() == "Serving faces of org from the Hub." and "| kid | 0.5 |" in studio.card("faces")
+    drawn = studio.sample("faces", 3)
+    assert drawn.epoch.label == "Epoch 10 · best" and len(drawn.pictures) == 3
+    with fault("/(api/models/)?org/.*", status=503):
+        assert again(studio).domains()[0].origin == "cache" and studio.sample("faces", 3).pictures == drawn.pictures
 
 
 @check

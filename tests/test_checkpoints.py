@@ -24,7 +24,7 @@ from test_local_hub import control, plant
 
 from cyclegan_hub import CycleGenerator, checkpoints
 from cyclegan_hub.checkpoints import Epoch, forget, list_epochs, load
-from cyclegan_hub.models import hub
+from cyclegan_hub.models import fetch
 from cyclegan_hub.models.hub import ModelError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -253,7 +253,7 @@ def a_card_changed_later_leaves_the_best(tmp: Path) -> None:
 @check
 def a_push_between_the_two_downloads_changes_nothing(tmp: Path) -> None:
     repository("race", 5)
-    original = hub.hf_hub_download
+    original = fetch.hf_hub_download
 
     def download(repo: str, name: str, **options: Any) -> str:
         path = original(repo, name, **options)
@@ -261,11 +261,11 @@ def a_push_between_the_two_downloads_changes_nothing(tmp: Path) -> None:
             commit("user/race", model(10, width=8))
         return path
 
-    hub.hf_hub_download = download
+    fetch.hf_hub_download = download
     try:
         assert is_model(CycleGenerator.from_pretrained("user/race"), 5)
     finally:
-        hub.hf_hub_download = original
+        fetch.hf_hub_download = original
     assert CycleGenerator.from_pretrained("user/race").epoch == 10
 
 

@@ -14,9 +14,11 @@ from torch import Tensor
 from cyclegan_hub import CycleGenerator, evaluation, images, metrics
 from cyclegan_hub.best import choose_best, relate
 from cyclegan_hub.cards import read_metrics
-from cyclegan_hub.evaluation import EvaluationError, evaluate, light, translate
+from cyclegan_hub.evaluation import EvaluationError, evaluate
 from cyclegan_hub.features import custom
 from cyclegan_hub.figures import Notes, Reference, others_l1
+from cyclegan_hub.light import light
+from cyclegan_hub.outputs import translate
 
 SIZE = 16
 

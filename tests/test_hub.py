@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 import cyclegan_hub
-from cyclegan_hub.models import hub
+from cyclegan_hub.models import fetch
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.hub import FORMAT, ModelError, StrictHubMixin
 
@@ -414,7 +414,7 @@ def test_what_the_hub_answers_is_told_in_one_line(
     def download(*_: object, **__: object) -> None:
         hf_raise_for_status(answer)
 
-    monkeypatch.setattr(hub, "hf_hub_download", download)
+    monkeypatch.setattr(fetch, "hf_hub_download", download)
     assert refusal("user/x").startswith(message)
     with pytest.raises(ModelError) as error:
         CycleGenerator.from_pretrained("user/x")

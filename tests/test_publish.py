@@ -30,6 +30,7 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.models.folders import ModelError
 from cyclegan_hub.publish import PublishError, build, push
 from cyclegan_hub.recipes import RECIPES
+from cyclegan_hub.sample_grid import _CELL, sample_grid
 
 CONFIG, WEIGHTS = publish.MODEL
 TOKENS = {"hf_local": User("user"), "hf_read": User("user", write=False)}
@@ -127,8 +128,8 @@ def test_the_folder_of_a_real_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize("domain, channels, rows", [("smile", 3, 5), ("monet", 1, 4)])
 def test_the_grid_shows_every_free_image_there_and_back(domain: str, channels: int, rows: int) -> None:
     one = model(1, domain=domain, channels=channels, labels=("夜", "day"))
-    grid = publish.sample_grid(one)
-    side = publish._CELL + 4
+    grid = sample_grid(one)
+    side = _CELL + 4
     assert grid.mode == "RGB" and rows * side < grid.height < (rows + 1) * side and 5 * side < grid.width < 6 * side
     source = Image.open(FREE_IMAGES / ("astronaut_face.jpg" if domain == "smile" else "astronaut.jpg")).convert("RGB")
     expected = publish.images.square(publish.images.decode(source, channels), 16).resize((160, 160), Image.Resampling.NEAREST)

@@ -23,6 +23,7 @@ from cyclegan_hub.labels import domain_of, labels_of
 from cyclegan_hub.models.published import from_pretrained
 from cyclegan_hub.publish import build, push
 from cyclegan_hub.recipes import RECIPES, DCGANRecipe
+from cyclegan_hub.sample_grid import _CELL, sample_grid
 
 check = Checks()
 api = HfApi()
@@ -95,18 +96,18 @@ def test_half_precision_and_chosen_epochs(tmp_path: Path, name: str) -> None:
 
 def test_images_from_noise_are_shown_as_they_come() -> None:
     one = model("faces-dcgan-64", 1)
-    grid, pixels = publish.sample_grid(one), one.image_size * 10  # 16 px as 160
+    grid, pixels = sample_grid(one), one.image_size * 10  # 16 px as 160
     assert grid.mode == "RGB" and grid.size == (6 * (pixels + 4) + 4,) * 2
     for i, image in enumerate(one.sample(36, seed=0)):
         x, y = 4 + (i % 6) * (pixels + 4), 4 + (i // 6) * (pixels + 4)
         assert grid.crop((x, y, x + pixels, y + pixels)).tobytes() == image.resize((pixels,) * 2, 0).tobytes()
-    assert publish.sample_grid(model("faces-dcgan-64", 1, widths=[4] * 6)).width == 6 * 164 + 4  # of 256 px
+    assert sample_grid(model("faces-dcgan-64", 1, widths=[4] * 6)).width == 6 * 164 + 4  # of 256 px
 
 
 @pytest.mark.parametrize("name, columns", [("pix2pix", 2), ("colorize", 3), ("upscale-4x", 3), ("monet-pix2pix", 3)])
 def test_pairs_are_shown_with_the_input_that_the_generator_sees(name: str, columns: int) -> None:
     one = model(name, 1, labels=["ein", "aus ü"])
-    grid, side = publish.sample_grid(one), publish._CELL + 4
+    grid, side = sample_grid(one), _CELL + 4
     rows = 5 if name in ("colorize", "upscale-4x") else 4
     assert grid.width == columns * side + 4 and rows * side < grid.height < (rows + 1) * side
     source = FREE_IMAGES / ("astronaut_face.jpg" if rows == 5 else "astronaut.jpg")
@@ -119,7 +120,7 @@ def test_pairs_are_shown_with_the_input_that_the_generator_sees(name: str, colum
     for i, image in enumerate(expected):
         shown = grid.crop((4 + i * side, top, 164 + i * side, top + 160))
         assert shown.tobytes() == image.resize((160, 160), Image.Resampling.NEAREST).tobytes(), i
-    grey = publish.sample_grid(model("upscale-4x", 1, channels=1))
+    grey = sample_grid(model("upscale-4x", 1, channels=1))
     assert grey.mode == "RGB"
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cyclegan_hub import cards
 from cyclegan_hub.labels import labels_of
 from cyclegan_hub.losses import adversarial
 from cyclegan_hub.models import published
@@ -60,7 +61,7 @@ def backward(loss: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_step_moves_every_network_and_the_state_round_trips(name: str, tmp_path) -> None:
+def test_every_recipe_trains_saves_resumes_loads_and_has_a_card(name: str, tmp_path) -> None:
     recipe = tiny(name)
     trainer = make(recipe)
     before = {n: [p.clone() for p in network.parameters()] for n, network in trainer.networks.items()}
@@ -94,6 +95,12 @@ def test_a_step_moves_every_network_and_the_state_round_trips(name: str, tmp_pat
     assert type(loaded) is type(model) and loaded.config == model.config and loaded.labels == tuple(trainer.labels)
     for key, value in model.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[key])
+
+    sides = "a" if len(trainer.labels) == 1 or not isinstance(recipe, CycleGANRecipe) else "ab"
+    run = {"recipe": dataclasses.asdict(recipe), "labels": list(trainer.labels), "data": {s: f"folder {s}" for s in sides}}
+    facts = cards.Facts("user/x", type(model), model.config, run, [], 1, ["epoch-001"], "epoch-001", None, "fp32")
+    card = cards.render(facts)
+    assert f"import {type(model).__name__}" in card and "{{" not in card
 
 
 @pytest.mark.parametrize("name", ["smile-baseline", "smile-compact", "monet", "cartoon-64"])

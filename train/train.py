@@ -151,12 +151,13 @@ def describe(plan: Plan, trainer: Any, batches: Any, processes: int) -> str:
 
 def make_judge(plan: Plan) -> Any:
     """The light evaluation of `evaluate_every`: by the domain encoder, and its classifier where it knows the run's two sides."""
-    from cyclegan_hub import evaluation, features
+    from cyclegan_hub import features
+    from cyclegan_hub.light import light
 
     domain, extractor = plan.recipe.domain, features.domain_encoder()
     known = domain in DOMAINS and plan.labels == DOMAINS[domain].labels and len(plan.labels) == 2
     classifier = features.side_classifier(domain) if known else None
-    return lambda model, held_out: evaluation.light(model, [x[:HELD_OUT] for x in held_out], extractor, classifier)
+    return lambda model, held_out: light(model, [x[:HELD_OUT] for x in held_out], extractor, classifier)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ class FaceGenerator(
     pipeline_tag="unconditional-image-generation",
     license="mit",
     paper_url="https://arxiv.org/abs/1511.06434",
-    model_card_template=(MODEL_CARDS / "bare.md").read_text("utf-8"),
+    model_card_template=(MODEL_CARDS / "bare_dcgan.md").read_text("utf-8"),
 ):
     """A DCGAN's generator (Radford et al. 2016): latents (N, `latent`) -> images (N, C, S, S) in [-1, 1].
 

@@ -24,7 +24,7 @@ class PairedGenerator(
     pipeline_tag="image-to-image",
     license="mit",
     paper_url="https://arxiv.org/abs/1611.07004",
-    model_card_template=(MODEL_CARDS / "bare.md").read_text("utf-8"),
+    model_card_template=(MODEL_CARDS / "bare_pix2pix.md").read_text("utf-8"),
 ):
     """A generator trained on pairs (pix2pix, Isola et al. 2017): images (N, C, H, W) in [-1, 1] -> the same shape and range.
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.fetch import fetch
 from cyclegan_hub.models.folders import ModelError
-from cyclegan_hub.models.hub import fetch
 from cyclegan_hub.models.paired_generator import PairedGenerator
 
 Model = CycleGenerator | FaceGenerator | PairedGenerator

@@ -13,18 +13,9 @@ from cyclegan_hub.page.parts import Files, Number, Photo, answered, drawn, priva
 from cyclegan_hub.serving import ServingError, Studio
 
 FIELDS = (
-    "name",
-    "title",
-    "kind",
-    "directions",
-    "labels",
-    "faces",
-    "image_size",
-    "source",
-    "origin",
-    "licence",
-    "redistributable",
-)
+    "name", "title", "kind", "directions", "labels", "faces", "image_size", "source", "origin", "licence", "redistributable",
+)  # fmt: skip
+USUAL = {"n": 16, "seed": 0, "seed_a": 0, "seed_b": 1, "steps": 8}
 
 
 class Endpoints:
@@ -35,9 +26,9 @@ class Endpoints:
         with gr.Group(visible=False):
             image, domain = Photo(label="image", format="png"), gr.Textbox(label="domain")
             direction, epoch = gr.Textbox(label="direction"), gr.Number(label="epoch", precision=0)
-            n, seed, seed_a, seed_b, steps, truncation = (
-                Number(label=label) for label in ("n", "seed", "seed_a", "seed_b", "steps", "truncation")
-            )
+            # Their values are the clients' defaults; curl may give null for them.
+            n, seed, seed_a, seed_b, steps = (Number(value, label=label) for label, value in USUAL.items())
+            truncation = Number(label="truncation")
             files, zipped = Files(label="files", file_count="multiple", type="filepath"), gr.File(label="zip")
             gallery, answer = gr.Gallery(label="gallery", format="png"), gr.JSON(label="answer")
             for name, function, given, back in (
@@ -88,39 +79,37 @@ class Endpoints:
 
     @drawn
     def sample(
-        self, domain: str, n: int | None = 16, seed: int | None = 0, truncation: float | None = None, epoch: int | None = None
+        self, domain: str, n: int | None, seed: int | None, truncation: float | None = None, epoch: int | None = None
     ) -> list[tuple[Image.Image, str]]:
         """Draws pictures of a seed, by a model whose directions are ["samples"]; the same seed gives the same pictures.
 
         Args:
             domain: a name from /domains, such as "faces".
-            n: how many, from 1 to 36.
-            seed: from 0 to 2147483647.
+            n: how many, from 1 to 36; usually 16.
+            seed: from 0 to 2147483647; usually 0.
             truncation: a number above 0, such as 1: the lower, the fewer odd pictures and the less variety; without it none.
             epoch: a number from /epochs; without it the best one.
         """
-        seed = 0 if seed is None else seed
-        pictures = self.studio.sample(domain, 16 if n is None else n, seed, truncation, epoch).pictures
-        return [(picture, f"{i} of seed {seed:.0f}") for i, picture in enumerate(pictures, 1)]
+        pictures = self.studio.sample(domain, *usual(n=n, seed=seed), truncation, epoch).pictures
+        return [(picture, f"{i} of {len(pictures)}") for i, picture in enumerate(pictures, 1)]
 
     @drawn
     def interpolate(
-        self, domain: str, seed_a: int | None = 0, seed_b: int | None = 1, steps: int | None = 8,
+        self, domain: str, seed_a: int | None, seed_b: int | None, steps: int | None,
         truncation: float | None = None, epoch: int | None = None,
     ) -> list[tuple[Image.Image, str]]:  # fmt: skip
         """Draws the first picture of two seeds and what lies between, by a model whose directions are ["samples"].
 
         Args:
             domain: a name from /domains, such as "faces".
-            seed_a: the first seed, from 0 to 2147483647.
-            seed_b: the second seed.
-            steps: how many pictures, both ends included, from 2 to 16.
+            seed_a: the first seed, from 0 to 2147483647; usually 0.
+            seed_b: the second seed; usually 1.
+            steps: how many pictures, both ends included, from 2 to 16; usually 8.
             truncation: as of /sample.
             epoch: a number from /epochs; without it the best one.
         """
-        given = ((seed_a, 0), (seed_b, 1), (steps, 8))
-        ends_and_steps = (default if value is None else value for value, default in given)
-        pictures = self.studio.interpolate(domain, *ends_and_steps, truncation, epoch).pictures
+        wanted = usual(seed_a=seed_a, seed_b=seed_b, steps=steps)
+        pictures = self.studio.interpolate(domain, *wanted, truncation, epoch).pictures
         return [(picture, f"{i} of {len(pictures)}") for i, picture in enumerate(pictures, 1)]
 
     @answered
@@ -139,3 +128,8 @@ class Endpoints:
         kind: "cyclegan" (directions a_to_b and b_to_a), "pix2pix" (a_to_b) or "dcgan" (samples: it draws).
         """
         return [{field: getattr(choice, field) for field in FIELDS} for choice in self.studio.domains()]
+
+
+def usual(**given: Any) -> list[Any]:
+    """The values, and for those that are None the usual ones."""
+    return [USUAL[name] if value is None else value for name, value in given.items()]
