@@ -64,7 +64,11 @@ def _measured(model: Published, epoch: EpochChoice) -> Iterable[str]:
     if said:
         yield "\n".join(said)
     given = metrics.get("baselines")
-    baselines = {name: values for name, values in given.items() if isinstance(values, dict)} if isinstance(given, dict) else {}
+    baselines = {  # those that have numbers in some direction: of a model that draws, nothing is untranslated
+        name: values
+        for name, values in (given.items() if isinstance(given, dict) else ())
+        if isinstance(values, dict) and any(values.get(direction) for direction in model.choice.directions)
+    }
     for direction in (d for d in model.choice.directions if d in own):
         columns = [own[direction], *(values.get(direction) for values in baselines.values())]
         columns = [column if isinstance(column, dict) else {} for column in columns]

@@ -59,7 +59,7 @@ def curves(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> bytes | Non
         ax.axvline(epoch_number(metrics["best"]), color="0.7", linewidth=0.8, zorder=0)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
-    _legend(figure, labels)
+    _legend(figure, labels, bool(metrics["baselines"]["untranslated"]))
     return _png(figure)
 
 
@@ -82,7 +82,7 @@ def _baselines(ax: Axes, baselines: Mapping[str, Any], key: str, directions: Ite
         ax.text(0.98, y, words, transform=ax.transAxes, ha="right", va="top", fontsize=8, color=colour)
 
 
-def _legend(figure: Figure, labels: Mapping[str, str]) -> None:
+def _legend(figure: Figure, labels: Mapping[str, str], inputs: bool) -> None:
     """One for all panels."""
     from matplotlib.lines import Line2D
 
@@ -90,7 +90,7 @@ def _legend(figure: Figure, labels: Mapping[str, str]) -> None:
         Line2D([], [], color=colour, marker=".", label=label) for label, colour in zip(labels.values(), COLOURS, strict=False)
     ]
     lines += [
-        Line2D([], [], color="0.3", linestyle=":", label="untranslated"),
+        *([Line2D([], [], color="0.3", linestyle=":", label="untranslated")] if inputs else []),
         Line2D([], [], color="0.3", linestyle="--", label="floor (real against real)"),
         Line2D([], [], color="0.7", linewidth=0.8, label="chosen epoch"),
     ]

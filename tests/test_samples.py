@@ -24,6 +24,7 @@ from cyclegan_hub.serving import Studio
 
 METRICS = {
     "best": "epoch-002", "rule": "lowest KID", "extractor": "SideEncoder",
+    "baselines": {"untranslated": {}, "floor": {"samples": {"kid[encoder]": 0.001}}},
     "epochs": {f"epoch-{n:03d}": {"samples": {"kid[encoder]": n / 100}} for n in (1, 2, 3)},
 }  # fmt: skip
 ABOVE_0 = "give a number above 0, such as 1, or leave it out."
@@ -123,7 +124,13 @@ def test_epochs_of_two_methods_in_one_place(tmp_path: Path) -> None:
 
 def test_cards(studio: Studio) -> None:
     card = studio.card("faces", 1)
-    assert "### face\n" in card and "16 x 16 pixels" in card and "| kid\\[encoder\\] | 0.01 |" in card and "noise → face:" in card
+    assert (
+        "| metric | Epoch 1 | floor |" in card
+        and "### face\n" in card
+        and "16 x 16 pixels" in card
+        and "| kid\\[encoder\\] | 0.01 |" in card
+        and "noise → face:" in card
+    )
     assert "- face: Parquet x/trainA.parquet" in card and "{{" not in card
     card = studio.card("colorize")
     assert "### face in grey → face\n" in card and "A pix2pix" in card and "- face: Parquet x/trainA.parquet" in card
