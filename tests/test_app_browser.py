@@ -304,8 +304,8 @@ def test_a_model_that_draws(browser: Any, app: App, tmp_path: Path) -> None:
             box = page.locator(name).bounding_box()
             assert box["y"] + box["height"] <= WIDE["height"], name
 
-        page.get_by_label("Seed", exact=True).focus()  # everything by keyboard
-        page.keyboard.press("ArrowUp")
+        page.locator("#seed input[type=range]").focus()  # everything by keyboard
+        page.keyboard.press("ArrowRight")
         second = tab.drawn("samples", first, 16)
         page.get_by_alt_text("Picture 1 of seed 1").wait_for()
         page.locator("#truncation input[type=range]").focus()

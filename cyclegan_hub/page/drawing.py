@@ -17,6 +17,7 @@ from cyclegan_hub.samples import MAX_SAMPLES, MAX_SEED, MAX_STEPS, SHEET, sheet
 from cyclegan_hub.serving import DomainChoice, EpochChoice, Studio
 
 FULL = 3.0  # the end of the truncation's slider, where nothing is left out: 0.3 % of normal values lie beyond it
+SLIDER_SEEDS = 999  # the last of the slider; the API takes them up to MAX_SEED
 PRIVATE = {"api_visibility": "private"}
 
 
@@ -31,7 +32,7 @@ class Drawing:
             with gr.Tabs(elem_id="drawn"):
                 with gr.Tab("Samples") as self.tabs["samples"]:
                     with gr.Row(elem_classes="asked"):
-                        self.seed = seed_field("Seed", 0, "seed")
+                        self.seed = gr.Slider(0, SLIDER_SEEDS, 0, step=1, precision=0, label="Seed", buttons=[], elem_id="seed")
                         self.n = gr.Slider(1, MAX_SAMPLES, 16, step=1, precision=0, label="Pictures", buttons=[], elem_id="n")
                         self.another = gr.Button("Another seed", scale=0, min_width=150, elem_id="another")
                     self.samples = gallery("samples")
@@ -62,7 +63,7 @@ class Drawing:
         shown = [self.view, *galleries, self.card, self.notes, self.epoch, self.truncation, self.png, self.zip]
         show = {"outputs": shown, "show_progress": "minimal", "show_progress_on": [*galleries, self.card], **PRIVATE}
         given = [one.input for one in asked[1:]]
-        other = self.another.click(lambda: random.randrange(100_000), None, self.seed, show_progress="hidden", **PRIVATE)
+        other = self.another.click(lambda: random.randrange(SLIDER_SEEDS + 1), None, self.seed, show_progress="hidden", **PRIVATE)
         showing = [one.then(self.show, [self.view, *asked], **show) for one in (*after, other)]
         showing += [gr.on(given, self.show, [self.view, *asked], trigger_mode="always_last", **show)]
         showing += [tab.select(functools.partial(self.show, name), asked, **show) for name, tab in self.tabs.items()]
