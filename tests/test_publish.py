@@ -30,7 +30,7 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.models.folders import ModelError
 from cyclegan_hub.publish import PublishError, build, push
 from cyclegan_hub.recipes import RECIPES
-from cyclegan_hub.sample_grid import _CELL, sample_grid
+from cyclegan_hub.sample_grid import _CELL, _FACE, _FREE_IMAGES, sample_grid
 
 CONFIG, WEIGHTS = publish.MODEL
 TOKENS = {"hf_local": User("user"), "hf_read": User("user", write=False)}
@@ -140,7 +140,7 @@ def test_the_grid_shows_every_free_image_there_and_back(domain: str, channels: i
 def test_free_images_are_small_and_attributed() -> None:
     text = (FREE_IMAGES / "ATTRIBUTION.md").read_text("utf-8")
     found = sorted(FREE_IMAGES.glob("*.jpg"))
-    assert {path.name for path in found} == {publish._FACE, *publish._FREE_IMAGES}
+    assert {path.name for path in found} == {_FACE, *_FREE_IMAGES}
     for path in found:
         assert f"`{path.name}`" in text and path.stat().st_size < 60_000 and max(Image.open(path).size) <= 320
 
