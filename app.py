@@ -113,9 +113,7 @@ class Page:
                 self.card = gr.Markdown(height=356, elem_id="card", elem_classes="card")
         self.notes = text("notes")
         with gr.Row(elem_id="bottom"):
-            self.epoch = gr.Slider(
-                1, 2, 1, step=1, precision=0, label="Epoch", buttons=[], scale=3, elem_id="epoch", elem_classes="epoch"
-            )
+            self.epoch = parts.epoch_field("epoch")
             self.save = gr.DownloadButton("Save as PNG", variant="primary", scale=1, min_width=140, elem_id="save")
 
     def picture(self, name: str) -> gr.Image:

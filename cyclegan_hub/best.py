@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cyclegan_hub.figures import Figures
@@ -11,32 +11,35 @@ from cyclegan_hub.figures import Figures
 def choose_best(
     epochs: Mapping[str, Mapping[str, Figures]], baselines: Mapping[str, Any], kid: str, relative: str
 ) -> tuple[str, str]:
-    """The best epoch, and the rule it was chosen by in words. `kid` names the figure that counts, of pairs the L1 to the truth.
+    """The best epoch, and the rule it was chosen by in words.
 
     KID, since its expectation does not depend on the number of images; relative to the baselines, since the two directions have
     different scales. It alone would also crown a generator that ignores its input, or inverts its colours, if what it makes
     looks like the target: hence the conditions on the colours and on the way back. Epochs that tie: the later.
     """
-    if kid == "truth_l1" or not baselines["untranslated"]:  # pairs; or samples, which have no inputs
-        return _least(epochs, kid)
     sane = [name for name, both in epochs.items() if all(_sane(f, baselines, d) for d, f in both.items())]
     among = "those whose inputs and translations correlate in colour and whose way back is nearer to its input than to another"
     for key, words in ((relative, f"{relative} (0: as real images, 1: as untranslated ones)"), (kid, kid)):
         for names, whose in ((sane, f"among {among}"), (list(epochs), f"among all, since there are none of {among}")):
-            means = {name: _mean([figures.get(key) for figures in epochs[name].values()]) for name in names}
-            known = {name: mean for name, mean in means.items() if mean is not None}
-            if known:
-                best = min(reversed(known), key=lambda name: known[name])
+            best = _least(epochs, names, key)
+            if best is not None:
                 return best, f"least mean over both directions of {words}, {whose}; of equals the latest"
     return list(epochs)[-1], f"the last, since {kid} could not be computed for any"
 
 
-def _least(epochs: Mapping[str, Mapping[str, Figures]], key: str) -> tuple[str, str]:
-    means = {name: _mean([figures.get(key) for figures in both.values()]) for name, both in epochs.items()}
-    known = {name: mean for name, mean in means.items() if mean is not None}
-    if not known:
+def choose_least(epochs: Mapping[str, Mapping[str, Figures]], key: str) -> tuple[str, str]:
+    """The epoch with the least of one figure, and that rule in words: of samples and pairs. Epochs that tie: the later."""
+    best = _least(epochs, epochs, key)
+    if best is None:
         return list(epochs)[-1], f"the last, since {key} could not be computed for any"
-    return min(reversed(known), key=lambda name: known[name]), f"least {key}; of equals the latest"
+    return best, f"least {key}; of equals the latest"
+
+
+def _least(epochs: Mapping[str, Mapping[str, Figures]], names: Iterable[str], key: str) -> str | None:
+    """Of these epochs the one with the least mean of `key` over its directions, the latest of equals; None if none is known."""
+    means = {name: _mean([figures.get(key) for figures in epochs[name].values()]) for name in names}
+    known = {name: mean for name, mean in means.items() if mean is not None}
+    return min(reversed(known), key=lambda name: known[name]) if known else None
 
 
 def relate(epochs: Mapping[str, Mapping[str, Figures]], baselines: Mapping[str, Any], kid: str, relative: str) -> list[str]:

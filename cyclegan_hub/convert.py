@@ -10,7 +10,6 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -18,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from cyclegan_hub import images
-from cyclegan_hub.files import sync_folder
+from cyclegan_hub.files import appearing
 from cyclegan_hub.items import FolderItems, Items, ZipItems
 from cyclegan_hub.sources import open_items
 from cyclegan_hub.specs import DataError, one_side
@@ -52,7 +51,7 @@ def convert(spec: str, out: Path, *, size: int | None = None, channels: int = 3,
     if not items:
         raise DataError(f"{spec} holds no image")
     skipped: list[str] = []
-    with _appearing(out) as temporary:
+    with appearing(out) as temporary:
         count = write(temporary, _pictures(items, size, channels, skipped, encode=write is not _write_npz))
         if not count:
             raise DataError(f"{spec}: none of its {len(items):,} images can be read")
@@ -137,21 +136,6 @@ def _ending(data: bytes) -> str:
     """The ending of an encoded image that has just been decoded."""
     with Image.open(io.BytesIO(data)) as header:
         return _ENDINGS.get(header.format, header.format.lower())
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """A temporary name in the folder of `out`: synced to disk and renamed if all goes well, else removed."""
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(out)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(out.parent)
 
 
 def _write_npz(path: Path, pictures: Pictures) -> int:

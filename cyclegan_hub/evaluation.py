@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub import __version__, images
-from cyclegan_hub.best import choose_best, relate
+from cyclegan_hub.best import choose_best, choose_least, relate
 from cyclegan_hub.extractors import Extractor
 from cyclegan_hub.figures import (
     SUBSET,
@@ -40,10 +40,9 @@ from cyclegan_hub.figures import (
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.published import Model
-from cyclegan_hub.outputs import SAMPLES_SEED, Made, make
+from cyclegan_hub.outputs import SAMPLES_SEED, Made, Piles, make
 
 SHOWN = 8  # images of a row in the report
-Piles = tuple[Tensor, ...]  # of A and of B, or of the one pile
 
 
 class EvaluationError(ValueError):
@@ -141,7 +140,10 @@ def evaluate(
         say(name)
     kid, relative = extractor.metric("kid"), extractor.metric("kid_relative")
     notes.lines += relate(found, baselines, kid, relative)
-    best, rule = choose_best(found, baselines, "truth_l1" if paired else kid, relative)
+    if paired or not untranslated:  # there is a truth to be near to, or no input to be faithful to
+        best, rule = choose_least(found, "truth_l1" if paired else kid)
+    else:
+        best, rule = choose_best(found, baselines, kid, relative)
     metrics = {
         "best": best,
         "rule": rule,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -17,11 +19,17 @@ def write_atomic(path: Path, data: bytes) -> None:
 
     Raises OSError (disk full, no permission); the old file is then still there, whole.
     """
+    with appearing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A temporary name in the folder of `path` to write to: synced to disk and renamed if all goes well, else removed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:

@@ -10,9 +10,7 @@ from cyclegan_hub.figures import Classifier, Notes, Reference, of_truth, success
 from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.paired_generator import PairedGenerator
 from cyclegan_hub.models.published import Model
-from cyclegan_hub.outputs import light_pair, make, translate
-
-Piles = tuple[Tensor, ...]  # of A and of B, or of the one pile
+from cyclegan_hub.outputs import Piles, in_and_out, make, translate
 
 
 def light(model: Model, held_out: Piles, extractor: Extractor, classifier: Classifier | None = None) -> dict[str, float]:
@@ -28,15 +26,14 @@ def light(model: Model, held_out: Piles, extractor: Extractor, classifier: Class
         case FaceGenerator():
             return _light_samples(model, held_out[-1], extractor)
         case PairedGenerator():
-            inputs, target = light_pair(model, held_out)
+            inputs, target = in_and_out(model, held_out[-1])
             outputs = make(model, "a_to_b", inputs, target, len(target), paired=True, batch_size=16).outputs
             values = of_truth(outputs, target, "", Notes())
             found = {name.removeprefix("truth_"): value for name, value in values.items() if value is not None}
             return found | ({"score": found["l1"]} if "l1" in found else {})
-    directions = model.directions
     features = [extractor(x) for x in held_out]
     notes, result, shares = Notes(), {}, []
-    for direction, (i, j) in zip(directions, ((0, 1), (1, 0)), strict=True):
+    for direction, (i, j) in zip(model.directions, ((0, 1), (1, 0)), strict=True):
         try:
             outputs = translate(model, held_out[i], direction)
         except images.ImageError:  # translations that hold NaN: the training says so itself

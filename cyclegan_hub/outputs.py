@@ -15,6 +15,7 @@ from cyclegan_hub.models.paired_generator import PairedGenerator
 from cyclegan_hub.models.pictures import translate_batch
 from cyclegan_hub.models.published import Model
 
+Piles = tuple[Tensor, ...]  # of A and of B, or of the one pile
 SAMPLES_SEED = 1  # of the latents that are measured; sample grids show those of seed 0
 
 
@@ -38,7 +39,7 @@ def make(
     """
     match model:
         case FaceGenerator():
-            return Made(_pixels(model.sample(count, seed=SAMPLES_SEED, batch_size=max(batch_size, 1))))
+            return Made(_pixels(model.sample(count, seed=SAMPLES_SEED, batch_size=batch_size)))
         case PairedGenerator():
             assert inputs is not None
             if paired:
@@ -54,23 +55,18 @@ def translate(model: CycleGenerator, x: Tensor, direction: Direction, batch_size
     return _pixels(model.translate(list(x), direction, resolution="original", batch_size=batch_size))
 
 
-def made_inputs(model: PairedGenerator, targets: Tensor) -> Tensor:
-    """The inputs that a model's rule makes of targets, uint8 (N, C, S, S) both, rounded as a PNG holds them."""
-    return _rounded(model.prepare(images.from_uint8(targets)))
-
-
-def light_pair(model: Any, held_out: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of what a pix2pix training holds out: pairs (N, 2 C, S, S), or targets to make inputs of."""
-    (pile,) = held_out
-    return pile.chunk(2, 1) if model.pairs == "given" else (made_inputs(model, pile), pile)
+def in_and_out(model: PairedGenerator, pile: Tensor) -> tuple[Tensor, Tensor]:
+    """Inputs and targets, uint8 (N, C, S, S) each, of pairs (N, 2 C, S, S) or of targets that inputs are made of."""
+    return pile.chunk(2, 1) if model.pairs == "given" else (_rounded(model.prepare(images.from_uint8(pile))), pile)
 
 
 def _through(model: PairedGenerator, inputs: Tensor, batch_size: int) -> Tensor:
     parts = [translate_batch(model.generator, images.from_uint8(part)) for part in inputs.split(batch_size)]
-    return _pixels([images.to_pil(x) for x in torch.cat(parts)])
+    return _rounded(torch.cat(parts))
 
 
 def _rounded(x: Tensor) -> Tensor:
+    """(N, C, H, W) in [-1, 1] -> uint8, as a PNG holds it. Raises images.ImageError for NaN."""
     return _pixels([images.to_pil(one) for one in x])
 
 

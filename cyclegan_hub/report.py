@@ -185,8 +185,8 @@ def _direction(evaluation: Evaluation, direction: str, arrow: str) -> list[str]:
     parts = [f"<h2>{escape(arrow)}</h2>", f"<p>{escape(counts)}. Extractor: {escape(m['extractor'])}.</p>"]
     parts += [_html_table(table(m, direction), chosen=m["best"])]
     if shown:
-        what = "first held-out images" if inputs is not None else "first latents"
-        caption = f"{arrow}: the {len(next(iter(shown.values())).first)} {what}, at every epoch"
+        what = "held-out images" if inputs is not None else "latents"
+        caption = f"{arrow}: the first {len(next(iter(shown.values())).first)} {what}, at every epoch"
         parts.append(_figure(report_plots.epochs_grid(inputs, shown, m["best"], truth), caption))
     if best := shown.get(m["best"]):
         for words, ranked in (("Best", best.best), ("Worst", best.worst)):

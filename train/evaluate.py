@@ -35,7 +35,7 @@ from cyclegan_hub.extractors import Extractor, FeatureError
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.models.folders import ModelError
 from cyclegan_hub.models.published import Model
-from cyclegan_hub.outputs import made_inputs
+from cyclegan_hub.outputs import in_and_out
 from cyclegan_hub.runs import epoch_name
 from cyclegan_hub.sides import Side, load_sides
 from cyclegan_hub.specs import SideSource
@@ -191,14 +191,6 @@ def read_data(sides: tuple[SideSource, ...], source: Source, seed: int, most: in
     )  # fmt: skip
 
 
-def in_and_out(model: Model, piles: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Of pairs inputs and targets, uint8 (N, C, S, S) each; other piles as they are."""
-    if not is_paired(model):
-        return tuple(piles)
-    (pile,) = piles
-    return pile.chunk(2, 1) if model.pairs == "given" else (made_inputs(model, pile), pile)
-
-
 def some(pile: Any, most: int, seed: int) -> Tensor:
     """At most so many images of a side, a seeded choice in file order: uint8 (n, C, S, S)."""
     chosen = torch.randperm(len(pile), generator=torch.Generator().manual_seed(seed))[:most].sort().values
@@ -266,8 +258,10 @@ def run(args: argparse.Namespace) -> None:
     seed = args.seed if args.seed is not None else (first.record or {}).get("seed", 0)
     piles = find_data(args, opened)
     sides = read_data(piles, first, seed, args.images)
-    held_out, train = (in_and_out(first.model, [some(pile, n, seed) for pile in of]) for of, n in (
+    held_out, train = (tuple(some(pile, n, seed) for pile in of) for of, n in (
         ([side.held_out for side in sides], args.images), ([side.train for side in sides], args.training)))  # fmt: skip
+    if is_paired(first.model):
+        held_out, train = in_and_out(first.model, *held_out), in_and_out(first.model, *train)
     lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=False)}
     results = {}
     for source in opened:

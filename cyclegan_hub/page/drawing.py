@@ -12,7 +12,7 @@ from gradio.events import Dependency
 from PIL import Image
 
 from cyclegan_hub.downloads import row, save_zip
-from cyclegan_hub.page.parts import Number, at_place, drawn, epoch_slider, private_folder, said, saved, steps, text
+from cyclegan_hub.page.parts import Number, at_place, drawn, epoch_field, epoch_slider, private_folder, said, saved, steps, text
 from cyclegan_hub.samples import MAX_SAMPLES, MAX_SEED, MAX_STEPS, SHEET, sheet
 from cyclegan_hub.serving import DomainChoice, EpochChoice, Studio
 
@@ -47,9 +47,7 @@ class Drawing:
                     self.card = gr.Markdown(height=356, elem_id="draw-card", elem_classes="card")
             self.notes = text("draw-notes")
             with gr.Row(elem_id="draw-bottom"):
-                self.epoch = gr.Slider(
-                    1, 2, 1, step=1, precision=0, label="Epoch", buttons=[], scale=3, elem_id="draw-epoch", elem_classes="epoch"
-                )  # fmt: skip
+                self.epoch = epoch_field("draw-epoch")
                 self.truncation = gr.Slider(
                     0.1, FULL, FULL, step=0.1, label=words(FULL), buttons=[], scale=3, elem_id="truncation"
                 )  # fmt: skip

@@ -100,6 +100,11 @@ def answered(function: Callable, title: str = "Not translated") -> Callable:
 drawn = functools.partial(answered, title="Not drawn")
 
 
+def epoch_field(elem_id: str) -> gr.Slider:
+    """The slider over the places in a list of epochs, before `epoch_slider` says which there are."""
+    return gr.Slider(1, 2, 1, step=1, precision=0, label="Epoch", buttons=[], scale=3, elem_id=elem_id, elem_classes="epoch")
+
+
 def epoch_slider(epochs: Sequence[EpochChoice]) -> dict[str, Any]:
     """What a slider over places in the list of epochs is updated with: it starts at the best, and is not there for only one."""
     best = next((i for i, epoch in enumerate(epochs, 1) if epoch.best), len(epochs))

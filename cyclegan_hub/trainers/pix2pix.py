@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,9 @@ class Pix2PixTrainer:
         self.networks: dict[str, nn.Module] = {"generator": model.generator}
         if r.generator == "unet":  # the plain CNN starts as the identity
             init_weights(model.generator, std=r.init_std)
+        self.panels = {"L1": ["l1"]}
         if r.adversarial:
+            self.panels = {"generator": ["g"], "discriminator": ["d"], **self.panels, "D(real), D(fake)": ["d_real", "d_fake"]}
             self.networks["discriminator"] = PatchDiscriminator(2 * r.channels, r.disc_channels)
             init_weights(self.networks["discriminator"], std=r.init_std)
         self.g, self.d = model.generator, self.networks.get("discriminator")  # prepare() wraps these
@@ -50,19 +52,6 @@ class Pix2PixTrainer:
             name: Adam(network.parameters(), lr=r.lr, betas=(0.5, 0.999), fused=True)  # betas as in all three papers
             for name, network in self.networks.items()
         }
-
-    @property
-    def panels(self) -> dict[str, list[str]]:
-        if not self.recipe.adversarial:
-            return {"L1": ["l1"]}
-        return dict(self._panels)
-
-    _panels: ClassVar[dict[str, list[str]]] = {
-        "generator": ["g"],
-        "discriminator": ["d"],
-        "L1": ["l1"],
-        "D(real), D(fake)": ["d_real", "d_fake"],
-    }
 
     def prepare(self, prepare: Callable[[Any], Any]) -> None:
         self.g = prepare(self.networks["generator"])
