@@ -28,8 +28,8 @@ from cyclegan_hub.specs import hub_dataset
 TEMPLATES = MODEL_CARDS
 # The fields of a recipe that say most of what was done, in the order of the table; a method has those that it has.
 _SHOWN = ("image_size", "channels", "side", "pairs", "latent", "gen_channels", "generator", "width", "blocks", "upsample",
-          "disc_channels", "adversarial", "l1", "cycle", "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size",
-          "epochs", "lr", "decay", "ema")  # fmt: skip
+          "disc_channels", "source_negatives", "adversarial", "l1", "cycle", "identity_a", "identity_b", "pool_size",
+          "diffaugment", "batch_size", "epochs", "lr", "decay", "ema")  # fmt: skip
 
 _BASELINES = {
     "untranslated": "`untranslated` are the inputs themselves, measured as if they were translations",
@@ -124,7 +124,7 @@ def render(facts: Facts) -> str:
         "image_size": recipe["image_size"], "dtype": facts.dtype,
         "why_chosen": "the best by the evaluation below" if facts.metrics else "the last, as none was measured",
         "epochs_table": _epochs_table(facts), "data_lines": _data_lines(facts, name), "cost": _cost(facts),
-        "recipe_table": _recipe_table(recipe), "evaluation": _evaluation(facts), **_own_fields(facts),
+        "recipe_table": _recipe_table(facts.run), "evaluation": _evaluation(facts), **_own_fields(facts),
     }  # fmt: skip
     try:
         wanted = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(text))
@@ -250,8 +250,11 @@ def _cost(facts: Facts) -> str:
     return f"{text}\n\nWarnings during training:\n\n{warned}" if warned else text
 
 
-def _recipe_table(recipe: dict[str, Any]) -> str:
+def _recipe_table(run: dict[str, Any]) -> str:
+    recipe = run["recipe"]
     shown = [[name, f"`{json.dumps(recipe[name])}`"] for name in _SHOWN if name in recipe]
+    if run.get("init"):  # the epochs, pairs and hours above are not all that the weights have seen
+        shown.insert(0, ["started from (`--init`)", f"`{run['init']}`"])
     return _table([f"recipe `{recipe['name']}`", ""], shown)
 
 

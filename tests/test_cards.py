@@ -103,6 +103,14 @@ def test_a_statement_names_the_data_of_its_domain(domain: str) -> None:
     assert all(word in text.lower() for word in ("grey", "dark", "flat", "research"))
 
 
+def test_a_card_says_which_weights_the_run_started_from() -> None:
+    of = facts("smile")
+    assert "--init" not in render(of)
+    assert "| started from (`--init`) | `runs/first/epochs/epoch-014` |" in render(
+        replace(of, run=of.run | {"init": "runs/first/epochs/epoch-014"})
+    )
+
+
 WORDS = {
     CycleGenerator: ("arxiv.org/abs/1703.10593", "zhu2017", "image-to-image", "cyclegan"),
     FaceGenerator: ("arxiv.org/abs/1511.06434", "radford2016", "unconditional-image-generation", "dcgan"),

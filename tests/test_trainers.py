@@ -103,10 +103,11 @@ def test_every_recipe_trains_saves_resumes_loads_and_has_a_card(name: str, tmp_p
     assert f"import {type(model).__name__}" in card and "{{" not in card
 
 
+@pytest.mark.parametrize("negatives", [0.0, 0.25])
 @pytest.mark.parametrize("name", ["smile-baseline", "smile-compact", "monet", "cartoon-64"])
-def test_batched_step_equals_the_papers_own(name: str) -> None:
+def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None:
     """Gradients of one step, each term by a pass of its own, against those of the batched step. DiffAugment off: it draws."""
-    recipe = tiny(name, diffaugment=())
+    recipe = tiny(name, diffaugment=(), source_negatives=negatives)
     trainer = make(recipe)
     reference = make(recipe)
     g, f, d_a, d_b = reference.networks.values()
@@ -134,10 +135,11 @@ def test_batched_step_equals_the_papers_own(name: str) -> None:
 
     trainer.step(data, record)
     torch.testing.assert_close(seen[0], loss_g.detach(), rtol=1e-5, atol=1e-5)
-    loss_d = sum(
-        0.5 * (adversarial(recipe.adversarial, d(real), True) + adversarial(recipe.adversarial, d(fake.detach()), False))
-        for d, real, fake in ((d_a, a, fake_a), (d_b, b, fake_b))
-    )
+    loss_d = 0.0
+    for d, real, fake, source in ((d_a, a, fake_a.detach(), b), (d_b, b, fake_b.detach(), a)):
+        loss_d = loss_d + 0.5 * adversarial(recipe.adversarial, d(real), True)
+        loss_d = loss_d + 0.5 * (1 - negatives) * adversarial(recipe.adversarial, d(fake), False)
+        loss_d = loss_d + 0.5 * negatives * adversarial(recipe.adversarial, d(source), False)
     torch.testing.assert_close(seen[1], loss_d.detach(), rtol=1e-5, atol=1e-5)
     for name_d, d in (("d_a", d_a), ("d_b", d_b)):
         for p, want in zip(

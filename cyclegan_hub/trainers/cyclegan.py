@@ -106,9 +106,12 @@ class CycleGANTrainer:
         # Discriminators: real images against older and newer translations, the loss halved (section 4).
         self._train_discriminators(True)
         self.optimizers["discriminators"].zero_grad()
-        for side, network, real, fake in (("a", self.d_a, a, fake_a), ("b", self.d_b, b, fake_b)):
-            on_real, on_fake = self._judge(network, real, self.pools[side].query(fake))
-            losses[f"d_{side}"] = 0.5 * (adversarial(r.adversarial, on_real, True) + adversarial(r.adversarial, on_fake, False))
+        for side, network, real, fake, source in (("a", self.d_a, a, fake_a, b), ("b", self.d_b, b, fake_b, a)):
+            on_real, on_fake, *on_source = self._judge(network, real, self.pools[side].query(fake), source)
+            as_fake = adversarial(r.adversarial, on_fake, False)
+            for logits in on_source:
+                as_fake = torch.lerp(as_fake, adversarial(r.adversarial, logits, False), r.source_negatives)
+            losses[f"d_{side}"] = 0.5 * (adversarial(r.adversarial, on_real, True) + as_fake)
             losses[f"d_{side}_real"] = confidence(r.adversarial, on_real)
             losses[f"d_{side}_fake"] = confidence(r.adversarial, on_fake)
         backward(losses["d_a"] + losses["d_b"])
@@ -196,10 +199,11 @@ class CycleGANTrainer:
             return network(x), None
         return network(torch.cat([x, same])).chunk(2)
 
-    def _judge(self, network: nn.Module, real: Tensor, fake: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Logits of real and fake images from one pass."""
-        logits = network(torch.cat([self._augment(real), self._augment(fake)]))
-        return tuple(x.chunk(2)[0] for x in logits), tuple(x.chunk(2)[1] for x in logits)
+    def _judge(self, network: nn.Module, real: Tensor, fake: Tensor, source: Tensor) -> list[tuple[Tensor, ...]]:
+        """Logits of real and of fake images from one pass; with `source_negatives`, those of the other side's real ones too."""
+        shown = [real, fake, source] if self.recipe.source_negatives else [real, fake]
+        logits = network(torch.cat([self._augment(x) for x in shown]))
+        return list(zip(*(x.chunk(len(shown)) for x in logits), strict=True))
 
     def _augment(self, x: Tensor) -> Tensor:
         return diff_augment(x, self.recipe.diffaugment)
