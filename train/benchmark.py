@@ -69,10 +69,14 @@ def plain_step(recipe: CycleGANRecipe, networks: dict[str, nn.Module]) -> Callab
         adam[0].step()
         for p in (*d_a.parameters(), *d_b.parameters()):
             p.requires_grad_(True)
-        for d, optimizer, pool, real, fake in ((d_a, adam[1], pools[0], a, fake_a), (d_b, adam[2], pools[1], b, fake_b)):
+        for d, optimizer, pool, real, fake, source in (
+            (d_a, adam[1], pools[0], a, fake_a, b), (d_b, adam[2], pools[1], b, fake_b, a),
+        ):  # fmt: skip
             optimizer.zero_grad()
-            loss = adversarial(recipe.adversarial, d(real), True) + adversarial(recipe.adversarial, d(pool.query(fake)), False)
-            (0.5 * loss).backward()
+            as_fake = adversarial(recipe.adversarial, d(pool.query(fake)), False)
+            if recipe.source_negatives:
+                as_fake = torch.lerp(as_fake, adversarial(recipe.adversarial, d(source), False), recipe.source_negatives)
+            (0.5 * (adversarial(recipe.adversarial, d(real), True) + as_fake)).backward()
             optimizer.step()
 
     return step

@@ -3,7 +3,8 @@
 python train/gallery.py                                        # pretrained/ -> pretrained/gallery.png and README.md
 python train/gallery.py --models runs/published --readme none --out gallery.png
 
-A row of the picture for each domain: a free photograph, and its translation at each bundled epoch.
+A row of the picture for each domain: a free photograph, and its translation at each bundled epoch (A -> B; for smile, whose
+photograph smiles already, B -> A).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- begin: python train/gallery.py -->", "<!-- end: python train/gallery.py -->"
 _CELL = 160  # px
 _FACE, _SCENE = "astronaut_face.jpg", "coffee.jpg"  # see cyclegan_hub/free_images/ATTRIBUTION.md
+_BACKWARDS = ("smile",)  # the free photograph is of B: she smiles
 
 
 class GalleryError(ValueError):
@@ -57,7 +59,7 @@ def model_folders(models: Path) -> list[Path]:
 
 
 def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
-    """A free photograph, then its A -> B translation at each epoch; of a model that draws, the same latents at each epoch."""
+    """A free photograph, then its translation at each epoch; of a model that draws, the same latents at each epoch."""
     domain = DOMAINS.get(folder.name)
     name = _FACE if domain is None or domain.faces else _SCENE
     row: list[Image.Image] = []
@@ -70,7 +72,7 @@ def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
         if not row:
             data = (files("cyclegan_hub") / "free_images" / name).read_bytes()
             row.append(images.square(images.decode(data, model.channels, name=name), model.image_size))
-        row.append(model.translate(row[0]))
+        row.append(model.translate(row[0], "b_to_a" if folder.name in _BACKWARDS else "a_to_b"))
     return row
 
 
@@ -80,6 +82,7 @@ def picture(folders: list[Path]) -> Image.Image:
     for folder in folders:
         epochs = list_epochs(folder)
         labels, pictures = _record(folder)["labels"], picture_row(folder, epochs)
+        labels = labels[::-1] if folder.name in _BACKWARDS else labels
         heads = [f"epoch {e.number}{' (best)' if e.best else ''}" for e in epochs]
         heads = ["input"] * (len(pictures) - len(heads)) + heads
         rows.append(images.grid([pictures], row_labels=[" to\n".join(labels)], column_labels=heads, cell=_CELL))
@@ -101,7 +104,7 @@ def table(folders: list[Path]) -> str:
         if metrics is None:
             raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
         recipe, best = record["recipe"], metrics["best"]
-        pairs = _pairs(folder, recipe)
+        pairs = _pairs(folder, recipe) + (" after `--init`" if record.get("init") else "")
         for direction, arrow in report.measured(metrics, tuple(record["labels"])).items():
             values = metrics["epochs"][best].get(direction, {})
             baselines = [metrics.get("baselines", {}).get(name, {}).get(direction, {}) for name in ("untranslated", "floor")]
