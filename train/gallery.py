@@ -104,7 +104,7 @@ def table(folders: list[Path]) -> str:
         if metrics is None:
             raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
         recipe, best = record["recipe"], metrics["best"]
-        pairs = _pairs(folder, recipe) + (" after `--init`" if record.get("init") else "")
+        pairs = _pairs(folder, record)
         for direction, arrow in report.measured(metrics, tuple(record["labels"])).items():
             values = metrics["epochs"][best].get(direction, {})
             baselines = [metrics.get("baselines", {}).get(name, {}).get(direction, {}) for name in ("untranslated", "floor")]
@@ -128,11 +128,13 @@ def _record(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "recipe.json").read_text("utf-8"))
 
 
-def _pairs(folder: Path, recipe: dict[str, Any]) -> str:
-    """How many pairs, or images, the training saw, from its history."""
+def _pairs(folder: Path, record: dict[str, Any]) -> str:
+    """How many pairs, or images, the training saw, from its history; and whether its weights had seen others before."""
+    recipe = record["recipe"]
     steps = max((line["step"] for line in RunFolder(folder).history()), default=None)
     unit = "images" if "latent" in recipe else "pairs"
-    return f"{unit} not recorded" if steps is None else f"{steps * recipe['batch_size']:,} {unit}"
+    seen = f"{unit} not recorded" if steps is None else f"{steps * recipe['batch_size']:,} {unit}"
+    return f"{seen} after `--init`" if record.get("init") else seen
 
 
 def write_table(readme: Path, text: str) -> None:

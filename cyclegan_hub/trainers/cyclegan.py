@@ -109,8 +109,8 @@ class CycleGANTrainer:
         for side, network, real, fake, source in (("a", self.d_a, a, fake_a, b), ("b", self.d_b, b, fake_b, a)):
             on_real, on_fake, *on_source = self._judge(network, real, self.pools[side].query(fake), source)
             as_fake = adversarial(r.adversarial, on_fake, False)
-            for logits in on_source:
-                as_fake = torch.lerp(as_fake, adversarial(r.adversarial, logits, False), r.source_negatives)
+            if on_source:
+                as_fake = torch.lerp(as_fake, adversarial(r.adversarial, *on_source, False), r.source_negatives)
             losses[f"d_{side}"] = 0.5 * (adversarial(r.adversarial, on_real, True) + as_fake)
             losses[f"d_{side}_real"] = confidence(r.adversarial, on_real)
             losses[f"d_{side}_fake"] = confidence(r.adversarial, on_fake)
