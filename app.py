@@ -23,11 +23,15 @@ from typing import Any
 import gradio as gr
 
 from cyclegan_hub import images
-from cyclegan_hub.page import parts
+from cyclegan_hub.page import components as parts
+from cyclegan_hub.page import theme
+from cyclegan_hub.page.answers import answered, private_folder, said, saved, steps
 from cyclegan_hub.page.api import Endpoints
-from cyclegan_hub.page.drawing import PRIVATE, Drawing
-from cyclegan_hub.page.parts import HAS_CAMERA, Files, Photo, answered, private_folder, said, saved, steps, text
-from cyclegan_hub.serving import DomainChoice, ServingError, Studio
+from cyclegan_hub.page.components import HAS_CAMERA, Files, Photo, text
+from cyclegan_hub.page.sampling_panel import PRIVATE, Drawing
+from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.model_info import DomainChoice
+from cyclegan_hub.serving.studio import Studio
 
 FREE = Path(__file__).parent / "cyclegan_hub" / "free_images"
 EXAMPLES = {  # what each shows; where it comes from is in free_images/ATTRIBUTION.md and on the page
@@ -274,7 +278,7 @@ def launch(page: Page, **options: Any) -> Any:
     """Serves the page; gradio reads GRADIO_SERVER_NAME and GRADIO_SERVER_PORT. Uploads are held to what `images.decode` takes."""
     page.demo.queue(max_size=WAITING, default_concurrency_limit=4)
     return page.demo.launch(
-        theme=parts.theme(), head=parts.head(), max_file_size=images.MAX_BYTES, show_error=False, share=False, ssr_mode=False,
+        theme=theme.theme(), head=theme.head(), max_file_size=images.MAX_BYTES, show_error=False, share=False, ssr_mode=False,
         quiet=True, footer_links=["api"], run_history=False, enable_monitoring=False, mcp_server=find_spec("mcp") is not None,
         **options,
     )  # fmt: skip

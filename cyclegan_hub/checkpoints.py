@@ -11,10 +11,10 @@ from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 
-from cyclegan_hub.models.fetch import first_line, refs_of, remedy
-from cyclegan_hub.models.folders import EPOCH, ModelError, chosen_in, epoch_number, epochs_in, folder_of, listed
-from cyclegan_hub.models.published import Model, from_pretrained
-from cyclegan_hub.runs import epoch_name
+from cyclegan_hub.hub.errors import first_line, remedy
+from cyclegan_hub.hub.model_folder import EPOCH, ModelError, chosen_in, epoch_name, epoch_number, epochs_in, folder_of, listed
+from cyclegan_hub.hub.refs import refs_of
+from cyclegan_hub.models.auto import Model, from_pretrained
 
 
 @dataclass(frozen=True)

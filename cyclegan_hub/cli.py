@@ -99,14 +99,14 @@ def _resolution(text: str) -> int | Literal["original"]:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from cyclegan_hub.inspection import inspect
+    from cyclegan_hub.commands.inspect import inspect
 
     inspect(arguments.data, arguments.data_a, arguments.data_b, arguments.out)
     return 0
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    from cyclegan_hub.convert import convert
+    from cyclegan_hub.commands.convert import convert
 
     try:
         return convert(arguments.source, arguments.out, size=arguments.size, channels=arguments.channels, force=arguments.force)
@@ -120,7 +120,7 @@ def _translate(arguments: argparse.Namespace) -> int:
         if arguments.format == "png" or arguments.resolution not in (None, 256):
             raise ValueError("--submission means 256 x 256 JPEGs: leave out --format and --resolution")
         arguments.zip, arguments.format, arguments.resolution, arguments.square = True, "jpg", 256, True
-    from cyclegan_hub.translation import translate
+    from cyclegan_hub.commands.translate import translate
 
     try:
         return translate(

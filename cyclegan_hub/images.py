@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageOps
 from torch import Tensor
+
+from cyclegan_hub.errors import UserError
 
 MAX_BYTES = 64 * 2**20  # largest file that is read
 MAX_PIXELS = 64_000_000  # largest width x height; the header is asked, before any pixel is decoded
@@ -28,7 +27,7 @@ _UPRIGHT = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _
 _UPRIGHT |= {6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90}
 
 
-class ImageError(ValueError):
+class ImageError(UserError):
     """An image that cannot be taken; the message is one sentence, safe to show, without any directory."""
 
 
@@ -220,31 +219,6 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
-class Span(NamedTuple):
-    """A tile along one axis, in pixels: [core_start, core_stop) is kept, [start, stop) is what is computed."""
-
-    core_start: int
-    core_stop: int
-    start: int
-    stop: int
-
-
-def tiles(size: int, tile: int, halo: int, multiple: int) -> list[Span]:
-    """Cuts an axis of `size` pixels into nearly equal cores of at most `tile`, each with at least `halo` around it.
-
-    The cores partition [0, size), the outer ranges end at its borders, and all bounds are multiples of `multiple` (`halo` is
-    rounded up to one). Raises ImageError if `size` is not a multiple, `tile` is below one or `halo` is negative.
-    """
-    if size < 1 or size % multiple or tile < multiple or halo < 0:
-        needed = f"size must be a multiple of {multiple}, tile at least one, halo not negative"
-        raise ImageError(f"size={size}, tile={tile}, halo={halo}: {needed}")
-    halo += -halo % multiple
-    units = size // multiple
-    count = -(-units // (tile // multiple))
-    bounds = [units * i // count * multiple for i in range(count + 1)]
-    return [Span(a, b, max(0, a - halo), min(size, b + halo)) for a, b in pairwise(bounds)]
-
-
 def content_hash(image: Image.Image) -> str:
     """BLAKE2b (32 hex digits) of a decoded image's mode, size and pixels: equal pixels, equal hash, whatever the file."""
     x = to_uint8_tensor(image)
@@ -257,52 +231,3 @@ def png_bytes(image: Image.Image) -> bytes:
     clean.info = {}  # Pillow would write a colour profile found there
     clean.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def grid(
-    rows: Sequence[Sequence[Image.Image]],
-    *,
-    row_labels: Sequence[str] = (),
-    column_labels: Sequence[str] = (),
-    cell: int | tuple[int, int] | None = None,
-    gap: int = 4,
-) -> Image.Image:
-    """Rows of decoded images as one "RGB" picture on white, labels at the left and on top, `gap` pixels between all.
-
-    Each is scaled into `cell` (a side or (width, height) in pixels; aspect kept, enlarged by repeating pixels) and pasted
-    centred; if `cell` is None it is as large as the largest image and nothing is scaled. Cells make room for long labels.
-    The font knows Latin letters only. Raises ImageError if there is no image or not one label for each row or column.
-    """
-    columns = max((len(row) for row in rows), default=0)
-    if not columns or len(row_labels) not in (0, len(rows)) or len(column_labels) not in (0, columns):
-        counts = f"{len(row_labels)} row and {len(column_labels)} column labels for {len(rows)} rows of up to {columns} images"
-        raise ImageError(f"{counts}: give at least one image, and a label for each row or column or for none")
-    cell = (cell, cell) if isinstance(cell, int) else cell
-    rows = [[_scaled(image, cell) for image in row] for row in rows] if cell else rows
-    width, height = cell or (max(i.width for row in rows for i in row), max(i.height for row in rows for i in row))
-
-    font, measure = ImageFont.load_default(size=min(28, max(12, height // 8))), ImageDraw.Draw(Image.new("L", (1, 1)))
-    row_boxes = [measure.textbbox((0, 0), text, font, anchor="lm") for text in row_labels]
-    column_boxes = [measure.textbbox((0, 0), text, font, anchor="ld") for text in column_labels]
-    left = gap + max([0, *(int(box[2]) + 2 + gap for box in row_boxes)])
-    top = gap + max([0, *(int(-box[1]) + 2 + gap for box in column_boxes)])
-    width = max([width, *(int(box[2]) + 2 for box in column_boxes)])
-    height = max([height, *(2 * int(max(-box[1], box[3])) + 2 for box in row_boxes)])
-    canvas = Image.new("RGB", (left + columns * (width + gap), top + len(rows) * (height + gap)), "white")
-    draw = ImageDraw.Draw(canvas)
-    for i, text in enumerate(column_labels):
-        draw.text((left + i * (width + gap) + width / 2, top - gap), text, "black", font, anchor="md", align="center")
-    for j, row in enumerate(rows):
-        y = top + j * (height + gap)
-        if row_labels:
-            draw.text((left - gap, y + height / 2), row_labels[j], "black", font, anchor="rm", align="right")
-        for i, image in enumerate(row):
-            x = left + i * (width + gap)
-            canvas.paste(image, (x + (width - image.width) // 2, y + (height - image.height) // 2))
-    return canvas
-
-
-def _scaled(image: Image.Image, cell: tuple[int, int]) -> Image.Image:
-    scale = min(cell[0] / image.width, cell[1] / image.height)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)

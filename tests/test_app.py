@@ -22,7 +22,8 @@ from PIL import Image
 from training import ROOT, environment
 
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.serving import ServingError, Studio
+from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.studio import Studio
 
 gr = pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
 
@@ -133,14 +134,14 @@ def test_an_epoch_that_has_gone_is_said(page: Any) -> None:
 
 
 def test_files_of_the_page(module: Any) -> None:
-    from cyclegan_hub.page import parts
+    from cyclegan_hub.page import components as parts
 
     assert set(module.EXAMPLES) == {path.name for path in module.FREE.glob("*.jpg")}
     assert {path.suffix for path in parts.HERE.iterdir() if path.is_file()} == {".py", ".html", ".css"}  # gradio writes no .pyi
 
 
 def test_messages_are_escaped_and_the_unexpected_stays_untold(capfd: pytest.CaptureFixture[str]) -> None:
-    from cyclegan_hub.page.parts import answered, said
+    from cyclegan_hub.page.answers import answered, said
 
     secret = f"/tmp/upload/{NAME}"
 

@@ -19,7 +19,7 @@ from test_samples import paired
 from training import ROOT
 
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.serving import Studio
+from cyclegan_hub.serving.studio import Studio
 
 gr = pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_hub import augment, images
-from cyclegan_hub.augment import BatchAugment, balance_augment, diff_augment
+from cyclegan_hub import images
+from cyclegan_hub.training import augment
+from cyclegan_hub.training.augment import BatchAugment, balance_augment, diff_augment
 
 POLICIES = ("color", "translation", "cutout")
 

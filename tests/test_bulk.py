@@ -12,8 +12,10 @@ import torch
 from pictures import encoded, picture
 from PIL import Image
 
-from cyclegan_hub import CycleGenerator, bulk
-from cyclegan_hub.bulk import Done, Skipped, ahead, encode, result_names, translate_files
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.file_names import result_names
+from cyclegan_hub.models import translate_many as bulk
+from cyclegan_hub.models.translate_many import Done, Skipped, ahead, encode, translate_files
 
 SIZES = [(20, 20), (30, 20), (16, 24)]
 

@@ -12,13 +12,16 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator, cards
-from cyclegan_hub.cards import CardError, Facts, read_metrics, render, statement_for
+from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator
+from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.labels import domain_of, labels_of
-from cyclegan_hub.pairs import RULES
-from cyclegan_hub.recipes import RECIPES, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe
-from cyclegan_hub.specs import hub_dataset
+from cyclegan_hub.hub.metrics_file import MetricsFileError, read_metrics
+from cyclegan_hub.models.pair_rules import RULES
+from cyclegan_hub.publishing import card as cards
+from cyclegan_hub.publishing.card import CardError, Facts, render, statement_for
+from cyclegan_hub.recipes.labels import domain_of, labels_of
+from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe
+from cyclegan_hub.recipes.presets import RECIPES
 
 METRICS = {
     "best": "epoch-010",
@@ -307,7 +310,7 @@ def test_one_column_where_the_last_is_the_best() -> None:
 )  # fmt: skip
 def test_metrics_of_another_form(tmp_path: Path, text: str) -> None:
     (tmp_path / "metrics.json").write_text(text)
-    with pytest.raises(CardError, match=r"metrics\.json is not of the form .*: evaluate again, or remove it$"):
+    with pytest.raises(MetricsFileError, match=r"metrics\.json is not of the form .*: evaluate again, or remove it$"):
         read_metrics(tmp_path / "metrics.json")
 
 

@@ -12,11 +12,11 @@ from local_hub import Checks, Server, User
 from test_checkpoints import commit, fault, impatient
 from tiny_models import folder, measured, model
 
-from cyclegan_hub import serving
-from cyclegan_hub.catalog import kind_of, look
-from cyclegan_hub.choices import ServingError, plain, told
 from cyclegan_hub.models.face_generator import FaceGenerator
-from cyclegan_hub.serving import Studio
+from cyclegan_hub.serving import studio as serving
+from cyclegan_hub.serving.catalog import kind_of, look
+from cyclegan_hub.serving.messages import ServingError, plain, told
+from cyclegan_hub.serving.studio import Studio
 
 check, gone = Checks(), Checks()  # with the server, and after it went away
 api = HfApi()

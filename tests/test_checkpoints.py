@@ -24,8 +24,8 @@ from test_local_hub import control, plant
 
 from cyclegan_hub import CycleGenerator, checkpoints
 from cyclegan_hub.checkpoints import Epoch, forget, list_epochs, load
-from cyclegan_hub.models import fetch
-from cyclegan_hub.models.hub import ModelError
+from cyclegan_hub.hub import download as fetch
+from cyclegan_hub.hub.model_folder import ModelError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 TOKENS = {"hf_local": User("user"), "hf_read": User("reader", write=False)}

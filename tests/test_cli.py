@@ -131,7 +131,7 @@ def test_a_resolution_is_pixels_or_original(capsys: pytest.CaptureFixture, resol
 def test_ctrl_c_is_no_traceback_and_exit_130(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cyclegan_hub import translation
+    from cyclegan_hub.commands import translate as translation
 
     def stop(*_: object) -> bytes:
         raise KeyboardInterrupt

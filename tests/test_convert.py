@@ -15,14 +15,14 @@ from pictures import encoded, folder, parquet, picture
 from PIL import Image
 from test_tfrecord import shard
 
-from cyclegan_hub import convert as module
 from cyclegan_hub import images
 from cyclegan_hub.cli import main
-from cyclegan_hub.convert import convert
-from cyclegan_hub.items import FolderItems
-from cyclegan_hub.sides import load_sides
-from cyclegan_hub.sources import open_items
-from cyclegan_hub.specs import DataError, one_side
+from cyclegan_hub.commands import convert as module
+from cyclegan_hub.commands.convert import convert
+from cyclegan_hub.data.load_sides import load_sides
+from cyclegan_hub.data.open_source import open_items
+from cyclegan_hub.data.raw_images import FolderItems
+from cyclegan_hub.data.specs import DataError, one_side
 
 ENDINGS = [".npz", ".parquet", ".zip"]
 

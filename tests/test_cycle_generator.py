@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub import images
-from cyclegan_hub.models import pictures
+from cyclegan_hub.models import tiling
+from cyclegan_hub.models import translate as pictures
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.generators import ResNetGenerator, UNetGenerator, init_weights
 
@@ -200,7 +201,7 @@ def test_resolution_is_the_shorter_side() -> None:
 def test_large_images_are_tiled_without_a_trace(monkeypatch: pytest.MonkeyPatch, threshold: int, size: tuple[int, int]) -> None:
     model, image, calls = tiny(), picture(*size), []
     whole = model.translate(image, resolution="original")
-    tiled = pictures.translate_in_tiles
+    tiled = tiling.translate_in_tiles
 
     def small_tiles(network: ResNetGenerator, x: Tensor) -> Tensor:
         calls.append(tuple(x.shape))

@@ -8,8 +8,12 @@ import torch
 from pictures import folder
 from torch import Tensor
 
-from cyclegan_hub import sides
-from cyclegan_hub.data import DataError, Side, StreamingBatches, UnpairedBatches, load_sides, open_batches, resolve
+from cyclegan_hub.data import load_sides as sides
+from cyclegan_hub.data.batches import UnpairedBatches, open_batches
+from cyclegan_hub.data.load_sides import Side, load_sides
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.data.streaming import StreamingBatches
 
 
 def side(count: int) -> Side:

@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from cyclegan_hub import FaceGenerator, images
-from cyclegan_hub.losses import adversarial
 from cyclegan_hub.models.discriminators import DCGANDiscriminator
 from cyclegan_hub.models.generators import DCGANGenerator
-from cyclegan_hub.recipes import RECIPES, DCGANRecipe
-from cyclegan_hub.trainers import AlarmWatch
-from cyclegan_hub.trainers.dcgan import DCGANTrainer
+from cyclegan_hub.recipes.methods import DCGANRecipe
+from cyclegan_hub.recipes.presets import RECIPES
+from cyclegan_hub.training.alarms import AlarmWatch
+from cyclegan_hub.training.dcgan import DCGANTrainer
+from cyclegan_hub.training.losses import adversarial
 
 WIDTHS = (1024, 512, 256, 128, 64, 32)
 SMALL = DCGANRecipe("x", "faces", image_size=16, gen_channels=(8, 8), disc_channels=(8, 8), latent=8, batch_size=8)
@@ -160,7 +161,7 @@ def rings(trainer: DCGANTrainer, steps: int, x: torch.Tensor | None = None) -> l
 
 
 def test_the_alarm_of_mode_collapse_rings_where_all_latents_give_one_image(monkeypatch) -> None:
-    monkeypatch.setattr("cyclegan_hub.trainers.dcgan.LOOK_EVERY", 1)  # every step is a look
+    monkeypatch.setattr("cyclegan_hub.training.dcgan.LOOK_EVERY", 1)  # every step is a look
     trainer = make(dataclasses.replace(SMALL, lr=1e-9))
     with torch.no_grad():
         trainer.networks["generator"].layers[0].weight.zero_()  # the latent is not listened to

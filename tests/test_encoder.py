@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import images
+from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.encoder import SideEncoder
-from cyclegan_hub.models.folders import ModelError
 
 DOMAINS = {"smile": ["not smiling", "smiling"], "monet": ["photo", "Monet"]}
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.cards import read_metrics
 from cyclegan_hub.checkpoints import list_epochs
-from cyclegan_hub.data import resolve
-from cyclegan_hub.extractors import weights_digest
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.evaluation.extractor import weights_digest
+from cyclegan_hub.hub.metrics_file import read_metrics
 from cyclegan_hub.models.encoder import SideEncoder
 from tests.pictures import folder
 from tests.training import script

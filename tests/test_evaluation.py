@@ -11,14 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_hub import CycleGenerator, evaluation, images, metrics
-from cyclegan_hub.best import choose_best, relate
-from cyclegan_hub.cards import read_metrics
-from cyclegan_hub.evaluation import EvaluationError, evaluate
-from cyclegan_hub.features import custom
-from cyclegan_hub.figures import Notes, Reference, others_l1
-from cyclegan_hub.light import light
-from cyclegan_hub.outputs import translate
+from cyclegan_hub import CycleGenerator, images, metrics
+from cyclegan_hub.evaluation import results
+from cyclegan_hub.evaluation.choose_epoch import choose_best, relate
+from cyclegan_hub.evaluation.extractor_by_name import custom
+from cyclegan_hub.evaluation.generate import translate
+from cyclegan_hub.evaluation.measures import Notes, Reference, others_l1
+from cyclegan_hub.evaluation.protocol import evaluate
+from cyclegan_hub.evaluation.quick import light
+from cyclegan_hub.evaluation.results import EvaluationError
+from cyclegan_hub.hub.metrics_file import read_metrics
 
 SIZE = 16
 
@@ -62,12 +64,12 @@ def broken() -> CycleGenerator:
 
 
 @pytest.fixture(scope="module")
-def found() -> evaluation.Evaluation:
+def found() -> results.Evaluation:
     epochs = {"epoch-001": lambda: model(1), "epoch-002": lambda: model(2)}
     return evaluate(epochs, HELD, TRAIN, EXTRACTOR, Bright(), protocol={"data_a": "noise"}, batch_size=3)
 
 
-def test_figures_are_those_of_the_metrics(found: evaluation.Evaluation) -> None:
+def test_figures_are_those_of_the_metrics(found: results.Evaluation) -> None:
     network, x, real = model(2), HELD[0], pooled(HELD[1])
     pictures = network.translate(list(x), "a_to_b")
     outputs = torch.stack([images.to_uint8_tensor(p) for p in pictures])
@@ -109,7 +111,7 @@ def test_figures_are_those_of_the_metrics(found: evaluation.Evaluation) -> None:
     values["kid_relative[pooled]"] = relative
 
 
-def test_baselines(found: evaluation.Evaluation) -> None:
+def test_baselines(found: results.Evaluation) -> None:
     raw, floor = (found.metrics["baselines"][name]["b_to_a"] for name in ("untranslated", "floor"))
     a, b = map(pooled, HELD)
     assert raw["fid[pooled]"] == pytest.approx(metrics.fid(b, a))
@@ -124,8 +126,8 @@ def test_baselines(found: evaluation.Evaluation) -> None:
     assert any("untranslated, b_to_a: no cycle_psnr" in line for line in found.metrics["notes"])
 
 
-def test_form_protocol_and_repeat(found: evaluation.Evaluation, tmp_path: Path) -> None:
-    path = evaluation.write(found, tmp_path / "new")
+def test_form_protocol_and_repeat(found: results.Evaluation, tmp_path: Path) -> None:
+    path = results.write(found, tmp_path / "new")
     assert read_metrics(path) == found.metrics and [p.name for p in path.parent.iterdir()] == ["metrics.json"]
     protocol = found.metrics["protocol"]
     counts = {"n_a": 10, "n_b": 12, "n_training_a": 30, "n_training_b": 31, "image_size": SIZE, "channels": 3, "data_a": "noise"}
@@ -139,7 +141,7 @@ def test_form_protocol_and_repeat(found: evaluation.Evaluation, tmp_path: Path) 
     assert same.metrics["epochs"]["epoch-001"] == found.metrics["epochs"]["epoch-001"]
 
 
-def test_what_is_shown(found: evaluation.Evaluation) -> None:
+def test_what_is_shown(found: results.Evaluation) -> None:
     shown = found.shown["epoch-002"]["b_to_a"]
     outputs = translate(model(2), HELD[1], "b_to_a", 3)
     assert torch.equal(shown.first, outputs[:8]) and torch.equal(shown.back, translate(model(2), outputs[:9], "a_to_b", 3)[:8])
@@ -176,7 +178,7 @@ def test_too_few_images_give_nulls_with_reasons(n: int, tmp_path: Path) -> None:
     assert (values["kid[pooled]"] is None) == (n == 1)
     lines = [line for line in found.metrics["notes"] if line.startswith("epoch-001, a_to_b: no precision[pooled], recall")]
     assert len(lines) == 1 and "needs at least 4" in lines[0]
-    assert json.loads(evaluation.write(found, tmp_path).read_bytes()) == found.metrics
+    assert json.loads(results.write(found, tmp_path).read_bytes()) == found.metrics
     if n == 1:
         assert "could not be computed for any" in found.metrics["rule"] and others_l1(few[0]) is None
 
@@ -206,10 +208,10 @@ def test_what_cannot_be_evaluated(epochs: dict[str, Any], message: str) -> None:
     assert str(error.value).startswith(message)
 
 
-def test_results_without_a_place(found: evaluation.Evaluation, tmp_path: Path) -> None:
+def test_results_without_a_place(found: results.Evaluation, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EvaluationError, match=r"cannot write .*metrics\.json: .*--out"):
-        evaluation.write(found, tmp_path / "file")
+        results.write(found, tmp_path / "file")
 
 
 # --- the best epoch
@@ -266,7 +268,7 @@ def test_an_extractor_that_does_not_see_the_difference() -> None:
 # --- during training
 
 
-def test_light_figures_are_those_of_the_whole(found: evaluation.Evaluation) -> None:
+def test_light_figures_are_those_of_the_whole(found: results.Evaluation) -> None:
     network = model(2).train()
     values = light(network, HELD, EXTRACTOR, Bright())
     assert network.training and network.a_to_b.training

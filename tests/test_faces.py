@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from cyclegan_hub import faces, images
-from cyclegan_hub.faces import Box, crop, find_faces
+from cyclegan_hub import images
+from cyclegan_hub.serving import faces
+from cyclegan_hub.serving.faces import Box, crop, find_faces
 
 
 def photo(name: str) -> Image.Image:

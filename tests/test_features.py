@@ -12,8 +12,10 @@ import torch
 from PIL import ImageFilter
 from torch import Tensor, nn
 
-from cyclegan_hub import features, images
-from cyclegan_hub.features import FeatureError
+from cyclegan_hub import images
+from cyclegan_hub.evaluation import domain_encoder, extractor
+from cyclegan_hub.evaluation import extractor_by_name as features
+from cyclegan_hub.evaluation.extractor import FeatureError
 from cyclegan_hub.metrics import fid
 from cyclegan_hub.models.encoder import SideEncoder
 
@@ -43,7 +45,7 @@ def encoder_folder(folder: Path, **metrics: object) -> Path:
     for name, data in encoder.files().items():
         (folder / name).write_bytes(data)
     scores = {"a": 0.75, "b": 0.5, "n": 8}
-    written = {"sha256": features.weights_digest(encoder.state_dict()), "accuracy": {"smile": scores, "mine": scores}} | metrics
+    written = {"sha256": extractor.weights_digest(encoder.state_dict()), "accuracy": {"smile": scores, "mine": scores}} | metrics
     (folder / "metrics.json").write_text(json.dumps(written))
     return folder
 
@@ -67,7 +69,7 @@ def test_grey_is_repeated() -> None:
 def test_only_inception_gives_plain_names() -> None:
     extractor = features.custom(Means(), "means")
     assert extractor.metric("fid") == "fid[means]"
-    assert features.Extractor("inception-v3", "0" * 12, Means()).metric("kid") == "kid"
+    assert extractor.Extractor("inception-v3", "0" * 12, Means()).metric("kid") == "kid"
     assert extractor.label == f"means (sha256 {extractor.digest})"
     assert features.custom(lambda x: x, "none").label == "none (unhashed)"
     assert features.custom(nn.Flatten(), "none").digest == "unhashed"  # there is nothing to hash
@@ -76,10 +78,10 @@ def test_only_inception_gives_plain_names() -> None:
 def test_digest_says_what_the_weights_are_and_not_how_they_are_stored() -> None:
     state = {"b": torch.tensor([1.5, -2.0]), "a": torch.ones(2, 1)}
     text = b"a (2, 1)\n" + bytes.fromhex("0000803f0000803f") + b"b (2,)\n" + bytes.fromhex("0000c03f000000c0")
-    assert features.weights_digest(state) == hashlib.sha256(text).hexdigest()
-    assert features.weights_digest({"a": state["a"].half(), "b": state["b"].double()}) == features.weights_digest(state)
+    assert extractor.weights_digest(state) == hashlib.sha256(text).hexdigest()
+    assert extractor.weights_digest({"a": state["a"].half(), "b": state["b"].double()}) == extractor.weights_digest(state)
     for changed in (state | {"a": torch.ones(1, 2)}, state | {"b": torch.tensor([1.5, 2.0])}, {"a": state["a"], "c": state["b"]}):
-        assert features.weights_digest(changed) != features.weights_digest(state)
+        assert extractor.weights_digest(changed) != extractor.weights_digest(state)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_other_images_are_refused(given, complaint: str, tmp_path) -> None:
     with pytest.raises(FeatureError, match=complaint):
         features.custom(Means(), "means")(given)
     with pytest.raises(FeatureError, match=complaint):
-        features.side_classifier("smile", encoder_folder(tmp_path / "e"))(given)
+        domain_encoder.side_classifier("smile", encoder_folder(tmp_path / "e"))(given)
 
 
 @pytest.mark.parametrize("name", ["inception-v3", "encoder", "", "a b", "x[y]", "a" * 81])
@@ -140,9 +142,9 @@ def test_encoder_extractor_and_classifier(tmp_path) -> None:
     encoder = SideEncoder.from_pretrained(folder)
     x = encoder.prepare(IMAGES)
     assert extractor.name == "encoder" and extractor.metric("mifid") == "mifid[encoder]"
-    assert extractor.digest == features.weights_digest(encoder.state_dict())[:12]
+    assert extractor.digest == extractor.weights_digest(encoder.state_dict())[:12]
     assert torch.allclose(extractor(IMAGES), encoder.features(x), atol=1e-6)
-    classify = features.side_classifier("mine", folder)
+    classify = domain_encoder.side_classifier("mine", folder)
     with torch.no_grad():
         assert torch.allclose(classify(IMAGES), encoder.side_logits(x, "mine").softmax(1)[:, 1], atol=1e-6)
     assert classify.labels == ("day", "night")
@@ -152,32 +154,32 @@ def test_encoder_extractor_and_classifier(tmp_path) -> None:
 
 def test_classifier_of_an_unknown_domain_says_how_to_train_one(tmp_path) -> None:
     with pytest.raises(FeatureError, match="does not know domain 'anime', only mine, smile: train one with"):
-        features.side_classifier("anime", encoder_folder(tmp_path / "encoder"))
+        domain_encoder.side_classifier("anime", encoder_folder(tmp_path / "encoder"))
 
 
 def test_damaged_or_missing_encoders_are_one_line(tmp_path, monkeypatch) -> None:
     with pytest.raises(FeatureError, match="there is no such folder"):
-        features.domain_encoder(tmp_path / "nowhere")
+        domain_encoder.domain_encoder(tmp_path / "nowhere")
     with pytest.raises(FeatureError, match="measured on other weights"):
-        features.domain_encoder(encoder_folder(tmp_path / "other", sha256="0" * 64))
+        domain_encoder.domain_encoder(encoder_folder(tmp_path / "other", sha256="0" * 64))
     with pytest.raises(FeatureError, match=r"does not give the held-out accuracy \(KeyError: 'mine'\)"):
-        features.domain_encoder(encoder_folder(tmp_path / "less", accuracy={"smile": {"a": 1, "b": 1, "n": 2}}))
+        domain_encoder.domain_encoder(encoder_folder(tmp_path / "less", accuracy={"smile": {"a": 1, "b": 1, "n": 2}}))
     folder = encoder_folder(tmp_path / "bare")
     (folder / "metrics.json").unlink()
     with pytest.raises(FeatureError, match="FileNotFoundError"):
-        features.domain_encoder(folder)
+        domain_encoder.domain_encoder(folder)
     (folder / "model.safetensors").write_bytes(b"x")
     with pytest.raises(FeatureError, match="cannot be read"):
-        features.domain_encoder(folder)
+        domain_encoder.domain_encoder(folder)
     monkeypatch.setattr(features, "BUNDLED", tmp_path / "nowhere")
     with pytest.raises(FeatureError, match="no bundled encoder; pass encoder:FOLDER"):
         features.from_text("encoder")
 
 
 def test_bundled_encoder_is_small_and_tells_the_four_domains_apart() -> None:
-    assert sum(path.stat().st_size for path in features.BUNDLED.iterdir()) <= 2 * 2**20
+    assert sum(path.stat().st_size for path in domain_encoder.BUNDLED.iterdir()) <= 2 * 2**20
     for domain in ("smile", "anime", "cartoon", "monet"):
-        scores = features.side_classifier(domain).accuracy
+        scores = domain_encoder.side_classifier(domain).accuracy
         assert min(scores["a"], scores["b"]) > 0.85 and scores["n"] >= 200
     found = features.from_text("encoder")(IMAGES)
     assert found.shape == (5, 480) and bool(found.std(0).gt(0).any())

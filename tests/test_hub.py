@@ -25,9 +25,10 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 import cyclegan_hub
-from cyclegan_hub.models import fetch
+from cyclegan_hub.hub import download as fetch
+from cyclegan_hub.hub.mixin import FORMAT, StrictHubMixin
+from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator
-from cyclegan_hub.models.hub import FORMAT, ModelError, StrictHubMixin
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFile, ImageOps
 
-from cyclegan_hub import images
+from cyclegan_hub import image_grid, images
 from cyclegan_hub.images import ImageError
+from cyclegan_hub.models import tiling
 
 
 def picture(width: int = 24, height: int = 16) -> Image.Image:
@@ -502,7 +503,7 @@ def test_padding_beyond_what_can_be_reflected(side: int, expected: str) -> None:
 @pytest.mark.parametrize("tile", [4, 7, 32, 5000])
 @pytest.mark.parametrize("halo", [0, 3, 16])
 def test_tiles(size: int, tile: int, halo: int, multiple: int) -> None:
-    spans = images.tiles(size, tile, halo, multiple)
+    spans = tiling.tiles(size, tile, halo, multiple)
     assert [i for s in spans for i in range(s.core_start, s.core_stop)] == list(range(size))
     for s in spans:
         assert all(bound % multiple == 0 for bound in s)
@@ -516,7 +517,7 @@ def test_tiles(size: int, tile: int, halo: int, multiple: int) -> None:
 @pytest.mark.parametrize("arguments", [(10, 8, 0, 4), (0, 8, 0, 4), (8, 3, 0, 4), (8, 4, -1, 4)])
 def test_tiles_that_are_refused(arguments: tuple[int, int, int, int]) -> None:
     with pytest.raises(ImageError, match=f"size={arguments[0]}, tile={arguments[1]}, halo={arguments[2]}"):
-        images.tiles(*arguments)
+        tiling.tiles(*arguments)
 
 
 def test_tiles_and_padding_give_a_convolution_back() -> None:
@@ -528,8 +529,8 @@ def test_tiles_and_padding_give_a_convolution_back() -> None:
 
     padded = images.pad_to_multiple(x, 4)
     whole, out = blur(padded), torch.zeros_like(padded)
-    for v in images.tiles(padded.shape[2], 16, 2, 4):
-        for h in images.tiles(padded.shape[3], 16, 2, 4):
+    for v in tiling.tiles(padded.shape[2], 16, 2, 4):
+        for h in tiling.tiles(padded.shape[3], 16, 2, 4):
             part = blur(padded[..., v.start : v.stop, h.start : h.stop])
             core = part[..., v.core_start - v.start : v.core_stop - v.start, h.core_start - h.start : h.core_stop - h.start]
             out[..., v.core_start : v.core_stop, h.core_start : h.core_stop] = core
@@ -566,7 +567,7 @@ def ink(canvas: Image.Image) -> tuple[int, int, int, int]:
 
 def test_grid_without_labels() -> None:
     red, blue, grey = Image.new("RGB", (8, 6), "red"), Image.new("RGB", (2, 2), "blue"), Image.new("L", (8, 6), 99)
-    canvas = images.grid([[red, blue], [grey]], gap=3)
+    canvas = image_grid.grid([[red, blue], [grey]], gap=3)
     assert (canvas.mode, canvas.size) == ("RGB", (3 + 2 * 11, 3 + 2 * 9))
     expected = Image.new("RGB", canvas.size, "white")
     for image, corner in ((red, (3, 3)), (blue, (3 + 11 + 3, 3 + 2)), (grey, (3, 3 + 9))):
@@ -578,7 +579,7 @@ def test_grid_without_labels() -> None:
     ("size", "shown"), [((2, 2), (32, 32)), ((64, 32), (32, 16)), ((32, 64), (16, 32)), ((2000, 1), (32, 1)), ((5, 4), (32, 26))]
 )
 def test_grid_scales_into_cells(size: tuple[int, int], shown: tuple[int, int]) -> None:
-    canvas = images.grid([[Image.new("RGB", size, "black")]], cell=32, gap=4)
+    canvas = image_grid.grid([[Image.new("RGB", size, "black")]], cell=32, gap=4)
     assert canvas.size == (40, 40)
     left, top, right, bottom = ink(canvas)
     assert (right - left, bottom - top) == shown
@@ -586,7 +587,7 @@ def test_grid_scales_into_cells(size: tuple[int, int], shown: tuple[int, int]) -
 
 
 def test_grid_enlarges_by_repeating_pixels_and_takes_a_width_and_height() -> None:
-    canvas = images.grid([[Image.fromarray(np.array([[0, 200]], np.uint8))]], cell=(8, 4), gap=0)
+    canvas = image_grid.grid([[Image.fromarray(np.array([[0, 200]], np.uint8))]], cell=(8, 4), gap=0)
     assert canvas.convert("L").getcolors() == [(16, 0), (16, 200)]
 
 
@@ -603,7 +604,7 @@ def test_grid_cuts_no_label(cell: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [[Image.new("RGB", (cell, cell), "white")] * 3] * 2
     row_labels = ["a label far wider than its cell", "two\nlines, gjpqy"]
     column_labels = ["Ågjpqy", "another label far wider than its cell", "three\nlines\nof it"]
-    canvas = images.grid(rows, row_labels=row_labels, column_labels=column_labels)
+    canvas = image_grid.grid(rows, row_labels=row_labels, column_labels=column_labels)
     assert [label for label, _ in drawn] == column_labels + row_labels
     boxes = [box for _, box in drawn]
     for i, (left, top, right, bottom) in enumerate(boxes):
@@ -612,13 +613,15 @@ def test_grid_cuts_no_label(cell: int, monkeypatch: pytest.MonkeyPatch) -> None:
             assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
     left, top, right, bottom = ink(canvas)
     assert left > 0 and top > 0 and right < canvas.width and bottom < canvas.height
-    filled = images.grid([[Image.new("RGB", (cell, cell), "red")] * 3] * 2, row_labels=row_labels, column_labels=column_labels)
+    filled = image_grid.grid(
+        [[Image.new("RGB", (cell, cell), "red")] * 3] * 2, row_labels=row_labels, column_labels=column_labels
+    )
     assert np.sum(np.all(np.asarray(filled) == (255, 0, 0), axis=-1)) == 6 * cell * cell  # and no label covers an image
 
 
 @pytest.mark.parametrize("labels", [{"row_labels": ["one", "two"]}, {"column_labels": ["one"]}])
 def test_grid_refuses_labels_that_do_not_match(labels: dict[str, list[str]]) -> None:
     with pytest.raises(ImageError, match="1 rows of up to 2 images"):
-        images.grid([[picture(), picture()]], **labels)
+        image_grid.grid([[picture(), picture()]], **labels)
     with pytest.raises(ImageError, match="at least one image"):
-        images.grid([[]])
+        image_grid.grid([[]])

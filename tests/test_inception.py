@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from cyclegan_hub import features, inception
-from cyclegan_hub.features import FeatureError
+from cyclegan_hub.evaluation import extractor_by_name as features
+from cyclegan_hub.evaluation import inception
+from cyclegan_hub.evaluation.extractor import FeatureError
 
 IMAGES = torch.randint(0, 256, (2, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -69,7 +70,7 @@ def test_inception_is_torch_fidelitys_network(no_download, monkeypatch) -> None:
     extractor = features.from_text(f"inception:{path}")
     found = extractor(IMAGES)
     assert (extractor.name, extractor.metric("fid"), found.shape) == ("inception-v3", "fid", (2, 2048))
-    assert extractor.digest == features.weights_digest(theirs.state_dict())[:12]
+    assert extractor.digest == extractor.weights_digest(theirs.state_dict())[:12]
     with torch.no_grad():
         assert torch.equal(found, theirs(IMAGES)[0])
     assert not [name for name in sys.modules if name.startswith("torch_fidelity")]

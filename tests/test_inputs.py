@@ -13,9 +13,12 @@ from pictures import encoded, picture
 from PIL import Image
 from test_images import hostile, png, saved
 
-from cyclegan_hub import faces, images, inputs
-from cyclegan_hub.choices import DomainChoice, ServingError
-from cyclegan_hub.inputs import MAX_RESULT, Inputs
+from cyclegan_hub import images
+from cyclegan_hub.serving import faces
+from cyclegan_hub.serving import photos as inputs
+from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.model_info import DomainChoice
+from cyclegan_hub.serving.photos import MAX_RESULT, Inputs
 
 MONET = DomainChoice("monet", "Monet", ("photo", "Monet"), False, True, 32, "monet", "bundled", "free", True)
 SMILE = replace(MONET, name="smile", title="Smile", faces=True, original_size=False)

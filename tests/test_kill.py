@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from training import command, demo_data, environment, history, train_process, weights
 
-from cyclegan_hub.runs import RunFolder
+from cyclegan_hub.training.run_folder import RunFolder
 
 KILLS = 5
 LONGER = ["--set", "epochs=6"]

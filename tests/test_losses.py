@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclegan_hub.losses import ImagePool, adversarial, confidence, correlation
-from cyclegan_hub.state import pack, unpack
+from cyclegan_hub.training.losses import ImagePool, adversarial, confidence, correlation
+from cyclegan_hub.training.state_file import pack, unpack
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

@@ -13,7 +13,7 @@ from training import demo_data, history, script, weights
 
 from cyclegan_hub import FaceGenerator, PairedGenerator
 from cyclegan_hub.checkpoints import list_epochs, load
-from cyclegan_hub.extractors import weights_digest
+from cyclegan_hub.evaluation.extractor import weights_digest
 from cyclegan_hub.models.encoder import SideEncoder
 
 SMALL = ["epochs=2", "snapshot_every=1", "save_every=1", "log_every=1", "max_images=none", "steps_per_epoch=2"]

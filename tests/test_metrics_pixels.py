@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from cyclegan_hub.losses import correlation
 from cyclegan_hub.metrics import colour_correlation, pixels, similarity
+from cyclegan_hub.training.losses import correlation
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:

@@ -16,9 +16,12 @@ from local_hub import Checks, Server
 from pictures import parquet, picture
 
 from cyclegan_hub import CycleGenerator, images
-from cyclegan_hub.data import DataError, load_sides, open_batches, resolve
+from cyclegan_hub.data.batches import open_batches
+from cyclegan_hub.data.load_sides import load_sides
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import Domain, Pile
-from cyclegan_hub.models.hub import ModelError
+from cyclegan_hub.hub.model_folder import ModelError
 
 check = Checks()
 api = HfApi()

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from tiny_models import folder, measured
 
-from cyclegan_hub.catalog import look
-from cyclegan_hub.choices import Published
-from cyclegan_hub.panel import escaped, render
+from cyclegan_hub.serving.about import render
+from cyclegan_hub.serving.catalog import look
+from cyclegan_hub.serving.messages import escaped
+from cyclegan_hub.serving.model_info import Published
 
 EVIL = "<script>alert(1)</script>[x](javascript:alert(1)) | **b** `c` $d$ &lt;"
 

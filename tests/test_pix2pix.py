@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from PIL import Image
 
 from cyclegan_hub import PairedGenerator, images
-from cyclegan_hub.labels import MADE
 from cyclegan_hub.models.generators import PlainCNN
-from cyclegan_hub.pairs import RULES
-from cyclegan_hub.recipes import RECIPES, Pix2PixRecipe
-from cyclegan_hub.trainers.pix2pix import Pix2PixTrainer
+from cyclegan_hub.models.pair_rules import RULES
+from cyclegan_hub.recipes.labels import MADE
+from cyclegan_hub.recipes.methods import Pix2PixRecipe
+from cyclegan_hub.recipes.presets import RECIPES
+from cyclegan_hub.training.pix2pix import Pix2PixTrainer
 
 SMALL = Pix2PixRecipe("x", "faces", image_size=16, pairs="colorize", width=4, blocks=3, disc_channels=(4, 4), batch_size=2)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from training import TINY, TRAIN, demo_data, environment, history, weights
 
-from cyclegan_hub.runs import RunFolder
+from cyclegan_hub.training.run_folder import RunFolder
 
 # train.py's main, with every weight of every network, and the EMA, compared across the processes after each epoch.
 COMPARE = """

@@ -17,13 +17,16 @@ from test_publish import CONFIG, FREE_IMAGES, TOKENS, WEIGHTS, contents, publish
 from test_publish import make_run as cyclegan_run
 from training import ROOT
 
-from cyclegan_hub import FaceGenerator, PairedGenerator, publish
+from cyclegan_hub import FaceGenerator, PairedGenerator
 from cyclegan_hub.checkpoints import list_epochs, load
-from cyclegan_hub.labels import domain_of, labels_of
-from cyclegan_hub.models.published import from_pretrained
-from cyclegan_hub.publish import build, push
-from cyclegan_hub.recipes import RECIPES, DCGANRecipe
-from cyclegan_hub.sample_grid import _CELL, sample_grid
+from cyclegan_hub.models.auto import from_pretrained
+from cyclegan_hub.publishing import build as publish
+from cyclegan_hub.publishing.build import build
+from cyclegan_hub.publishing.push import push
+from cyclegan_hub.publishing.sample_grid import _CELL, sample_grid
+from cyclegan_hub.recipes.labels import domain_of, labels_of
+from cyclegan_hub.recipes.methods import DCGANRecipe
+from cyclegan_hub.recipes.presets import RECIPES
 
 check = Checks()
 api = HfApi()

@@ -5,8 +5,10 @@ from dataclasses import asdict, fields
 import pytest
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.labels import labels_of
-from cyclegan_hub.recipes import METHODS, RECIPES, RESUMABLE_FIELDS, CycleGANRecipe, Recipe, RecipeError, find, override
+from cyclegan_hub.recipes.fields import RecipeError, override
+from cyclegan_hub.recipes.labels import labels_of
+from cyclegan_hub.recipes.methods import METHODS, RESUMABLE_FIELDS, CycleGANRecipe, Recipe
+from cyclegan_hub.recipes.presets import RECIPES, find
 
 SOURCES = ["smile-baseline", "smile-lsgan-64", "smile-lsgan-128", "anime-128", "anime-256", "cartoon-64", "monet-unet"]
 OTHERS = ["faces-dcgan-64", "faces-dcgan-256", "monet-dcgan-64", "pix2pix", "colorize", "upscale-4x", "upscale-4x-cnn",

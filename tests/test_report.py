@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import CycleGenerator, report, report_plots
-from cyclegan_hub.evaluation import Evaluation, EvaluationError, Ranked, Shown, histogram
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.evaluation import report, report_plots, tables
+from cyclegan_hub.evaluation.results import Evaluation, EvaluationError, Ranked, Shown, histogram
 
 LABELS = ("<b>day</b> & $x$", "night|noon")
 EPOCHS = ("epoch-005", "epoch-010")
@@ -114,18 +115,18 @@ def test_a_report_without_classifier_curves_or_pictures(tmp_path: Path) -> None:
 
 
 def test_tables() -> None:
-    rows = report.table(metrics(), "a_to_b")
+    rows = tables.table(metrics(), "a_to_b")
     assert rows[0] == ["epoch", "kid", "success"]
     assert rows[1:] == [["epoch-005", "0.25", "0.5"], ["epoch-010 *", "0.01235", "0.5"], ["untranslated", "70.5", "0.5"],
                         ["floor", "-0.01", ""]]  # fmt: skip
-    whole = report.table(metrics(), "a_to_b", None)
+    whole = tables.table(metrics(), "a_to_b", None)
     assert whole[0] == ["epoch", "kid[encoder]", "success", "cycle_psnr"] and whole[3] == ["untranslated", "70.5", "0.5", "-"]
-    assert report.as_text(rows[:2]).splitlines() == ["epoch       kid  success", "epoch-005  0.25      0.5"]
-    assert report.as_markdown(rows[:2]).splitlines()[1:] == ["| --- | --: | --: |", "| epoch-005 | 0.25 | 0.5 |"]
+    assert tables.as_text(rows[:2]).splitlines() == ["epoch       kid  success", "epoch-005  0.25      0.5"]
+    assert tables.as_markdown(rows[:2]).splitlines()[1:] == ["| --- | --: | --: |", "| epoch-005 | 0.25 | 0.5 |"]
 
 
 def test_what_the_screen_shows() -> None:
-    text = report.screen(metrics(), ("day", "night"))
+    text = tables.screen(metrics(), ("day", "night"))
     for words in ("day → night (n = 9, n = 4; encoder (sha256 0123456789ab))", "night → day (n = 4, n = 9; ",
                   "classifier: brightness; right on 0.75 of the day, 1 of the night that are held out here",
                   "best: epoch-010 (least <kid>)", "note: untranslated: no <cycle_psnr>"):  # fmt: skip
@@ -134,9 +135,9 @@ def test_what_the_screen_shows() -> None:
 
 def test_a_comparison(tmp_path: Path) -> None:
     results = {"one": metrics(), "two|<i>": metrics("epoch-005")}
-    tables = report.compare(results, ("day", "night"))
-    assert tables["day → night"][1:3] == [["one, epoch-010", "0.01235", "0.5"], ["two|<i>, epoch-005", "0.25", "0.5"]]
-    assert [row[0] for row in tables["night → day"][3:]] == ["untranslated", "floor"]
+    found = tables.compare(results, ("day", "night"))
+    assert found["day → night"][1:3] == [["one, epoch-010", "0.01235", "0.5"], ["two|<i>, epoch-005", "0.25", "0.5"]]
+    assert [row[0] for row in found["night → day"][3:]] == ["untranslated", "floor"]
     markdown, html = report.write_comparison(results, LABELS, tmp_path)
     lines = markdown.read_text("utf-8").splitlines()
     assert (
@@ -149,7 +150,7 @@ def test_a_comparison(tmp_path: Path) -> None:
 
 
 def test_curves_show_what_is_there() -> None:
-    labels = report.arrows(("a", "b"))
+    labels = tables.arrows(("a", "b"))
     drawn = report_plots.curves(metrics(), labels)
     assert drawn == report_plots.curves(metrics(), labels) and Image.open(io.BytesIO(drawn)).format == "PNG"
     moved = json.loads(json.dumps(metrics()))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_hub.runs import RunError, RunFolder, crowded, epoch_name
+from cyclegan_hub.hub.model_folder import epoch_name
+from cyclegan_hub.training.run_folder import RunError, RunFolder, crowded
 
 IDENTITY = {"recipe": {"name": "x", "lr": 2e-4, "snapshot_every": 5}, "labels": ["a", "b"], "seed": 0}
 

@@ -14,13 +14,13 @@ from test_serving import refusal
 from tiny_models import folder
 
 from cyclegan_hub import images
-from cyclegan_hub.catalog import look
-from cyclegan_hub.downloads import save_zip
 from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.pair_rules import RULES
 from cyclegan_hub.models.paired_generator import PairedGenerator
-from cyclegan_hub.pairs import RULES
-from cyclegan_hub.samples import sheet
-from cyclegan_hub.serving import Studio
+from cyclegan_hub.serving.catalog import look
+from cyclegan_hub.serving.downloads import save_zip
+from cyclegan_hub.serving.sampling import sheet
+from cyclegan_hub.serving.studio import Studio
 
 METRICS = {
     "best": "epoch-002", "rule": "lowest KID", "extractor": "SideEncoder",

@@ -19,8 +19,10 @@ from PIL import Image
 from test_images import hostile
 from tiny_models import folder, measured, model
 
-from cyclegan_hub import CycleGenerator, checkpoints, images, serving
-from cyclegan_hub.serving import ServingError, Studio
+from cyclegan_hub import CycleGenerator, checkpoints, images
+from cyclegan_hub.serving import studio as serving
+from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.studio import Studio
 
 
 @pytest.fixture(scope="module")

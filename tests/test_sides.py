@@ -8,9 +8,11 @@ import pytest
 import torch
 from pictures import encoded, folder, picture
 
-from cyclegan_hub import images, sides
-from cyclegan_hub.sides import LazyImages, Side, load_sides
-from cyclegan_hub.specs import DataError, resolve
+from cyclegan_hub import images
+from cyclegan_hub.data import load_sides as sides
+from cyclegan_hub.data.load_sides import LazyImages, Side, load_sides
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError
 
 
 def load(path: Path, **options) -> tuple[Side, Side]:

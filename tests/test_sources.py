@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from pictures import encoded, folder, parquet, picture
 
-from cyclegan_hub import images, sources
-from cyclegan_hub.items import ArrayItems, FolderItems, ZipItems, cell_bytes
-from cyclegan_hub.sources import open_items, open_stream
-from cyclegan_hub.specs import DataError, Files, HubSplit
+from cyclegan_hub import images
+from cyclegan_hub.data import open_source as sources
+from cyclegan_hub.data.open_source import open_items, open_stream
+from cyclegan_hub.data.raw_images import ArrayItems, FolderItems, ZipItems, cell_bytes
+from cyclegan_hub.data.specs import DataError, Files, HubSplit
 
 
 def same(items, index: int, seed: int) -> bool:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pictures import folder, parquet
 
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError, Files, HubSplit
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.specs import DataError, Files, HubSplit, resolve
 
 
 @pytest.mark.parametrize("name", [name for name in DOMAINS if DOMAINS[name].b])

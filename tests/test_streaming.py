@@ -10,9 +10,11 @@ import pytest
 import torch
 from pictures import encoded, folder, parquet, picture
 
-from cyclegan_hub import images, streaming
-from cyclegan_hub.data import StreamingBatches, resolve
-from cyclegan_hub.specs import DataError
+from cyclegan_hub import images
+from cyclegan_hub.data import streaming
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.data.streaming import StreamingBatches
 
 
 def open_stream(path: Path, a: str | None = None, **options) -> StreamingBatches:

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from pictures import encoded, folder, parquet
 
-from cyclegan_hub import images, tfrecord
-from cyclegan_hub.data import StreamingBatches
-from cyclegan_hub.items import TFRecordItems
-from cyclegan_hub.sides import load_sides
-from cyclegan_hub.sources import open_items, open_stream
-from cyclegan_hub.specs import DataError, Files, one_side, resolve
+from cyclegan_hub import images
+from cyclegan_hub.data import tfrecord
+from cyclegan_hub.data.load_sides import load_sides
+from cyclegan_hub.data.open_source import open_items, open_stream
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError, Files, one_side
+from cyclegan_hub.data.streaming import StreamingBatches
+from cyclegan_hub.data.tfrecord import TFRecordItems
 
 # The writer below is independent of the reader: its CRC is taken bit by bit.
 

@@ -15,7 +15,7 @@ import torch
 from training import TRAIN, demo_data, environment, history, script, train, train_process, weights
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.runs import RunFolder
+from cyclegan_hub.training.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_run_stopped_and_continued_equals_one_that_was_not(whole: Path, data: Pa
 
 
 def tree_tensors(path: Path) -> object:
-    from cyclegan_hub.state import unpack
+    from cyclegan_hub.training.state_file import unpack
 
     def plain(node: object) -> object:
         if isinstance(node, torch.Tensor):
@@ -338,7 +338,7 @@ def test_non_finite_weights_are_never_kept_as_an_epoch(data: Path, tmp_path: Pat
 
 
 def test_a_kill_before_the_first_step_leaves_a_folder_that_goes_on(whole: Path, data: Path, tmp_path: Path, monkeypatch) -> None:
-    import cyclegan_hub.runs as runs
+    import cyclegan_hub.training.run_folder as runs
 
     out = tmp_path / "run"
     for write, times in (("write_atomic", 0), ("remove_temporary", 0), ("remove_temporary", 3)):
@@ -405,8 +405,8 @@ def test_full_disk_while_the_history_is_written_is_one_line(data: Path, tmp_path
 
 def test_colour_inversion_warns_and_is_recorded(data: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     """The loop rings the trainer's alarms: here one on a measure that is certainly below its bound."""
-    from cyclegan_hub.trainers import Alarm
-    from cyclegan_hub.trainers.cyclegan import CycleGANTrainer
+    from cyclegan_hub.training.alarms import Alarm
+    from cyclegan_hub.training.cyclegan import CycleGANTrainer
 
     monkeypatch.setattr(CycleGANTrainer, "alarms", (Alarm("corr_a_to_b", below=2.0, steps=3, message="inverted"),))
     assert train("--data", data, "--out", tmp_path / "run", "--max-steps", 5) == 0

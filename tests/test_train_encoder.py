@@ -10,8 +10,8 @@ import pytest
 import torch
 from training import script
 
-from cyclegan_hub import features
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.evaluation import domain_encoder
 from cyclegan_hub.models.encoder import SideEncoder
 
 STEPS = 12
@@ -46,7 +46,7 @@ def run(*arguments: object, steps: int = STEPS) -> int:
 
 
 def test_two_sides_of_an_own_domain_are_learnt_and_measured(data, trained) -> None:
-    classify = features.side_classifier("shapes", trained)
+    classify = domain_encoder.side_classifier("shapes", trained)
     assert classify.labels == ("disc", "square")
     assert classify.accuracy["n"] == 12
     held_out = [features_of_pictures(data / f"test{side}") for side in "AB"]

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from training import demo_data, history, train, weights
 
-from cyclegan_hub import CycleGenerator, features
-from cyclegan_hub.runs import RunFolder
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.evaluation import extractor_by_name as features
+from cyclegan_hub.training.run_folder import RunFolder
 
 EVERY_2 = ["--set", "evaluate_every=2"]
 

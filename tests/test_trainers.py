@@ -9,16 +9,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cyclegan_hub import cards
-from cyclegan_hub.labels import labels_of
-from cyclegan_hub.losses import adversarial
-from cyclegan_hub.models import published
+from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.models import auto as published
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.generators import InstanceNorm2d
-from cyclegan_hub.models.hub import ModelError
-from cyclegan_hub.recipes import RECIPES, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
-from cyclegan_hub.state import pack, unpack
-from cyclegan_hub.trainers import Alarm, AlarmWatch, Trainer, build_trainer
+from cyclegan_hub.publishing import card as cards
+from cyclegan_hub.recipes.labels import labels_of
+from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+from cyclegan_hub.recipes.presets import RECIPES
+from cyclegan_hub.training.alarms import Alarm, AlarmWatch
+from cyclegan_hub.training.build import build_trainer
+from cyclegan_hub.training.losses import adversarial
+from cyclegan_hub.training.state_file import pack, unpack
+from cyclegan_hub.training.trainer import Trainer
 
 LABELS = ("day", "night")
 

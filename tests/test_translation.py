@@ -17,9 +17,12 @@ from pictures import encoded, folder
 from PIL import Image
 from training import environment
 
-from cyclegan_hub import CycleGenerator, images, results, translation
+from cyclegan_hub import CycleGenerator, images
 from cyclegan_hub.cli import main
-from cyclegan_hub.translation import translate
+from cyclegan_hub.commands import resumable_results as results
+from cyclegan_hub.commands import translate as translation
+from cyclegan_hub.commands.translate import translate
+from cyclegan_hub.models import translate_many
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 def made_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows by an entry for each image that is translated from now on."""
     made: list[str] = []
-    true = translation.encode
+    true = translate_many.encode
     monkeypatch.setattr(translation, "encode", lambda image, format: made.append(format) or true(image, format))
     return made
 

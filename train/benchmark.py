@@ -23,15 +23,18 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from accelerate.utils import set_seed
-from devices import make_accelerator
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cyclegan_hub.losses import ImagePool, adversarial
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.models.generators import InstanceNorm2d
-from cyclegan_hub.recipes import CycleGANRecipe, RecipeError, find, override
-from cyclegan_hub.trainers import build_trainer
-from cyclegan_hub.trainers.cyclegan import CycleGANTrainer
+from cyclegan_hub.recipes.fields import RecipeError, override
+from cyclegan_hub.recipes.methods import CycleGANRecipe
+from cyclegan_hub.recipes.presets import find
+from cyclegan_hub.training.build import build_trainer
+from cyclegan_hub.training.cyclegan import CycleGANTrainer
+from cyclegan_hub.training.devices import make_accelerator
+from cyclegan_hub.training.losses import ImagePool, adversarial
 
 
 def plain_networks(trainer: CycleGANTrainer) -> dict[str, nn.Module]:
@@ -109,7 +112,7 @@ def main() -> int:
         recipe = override(find(args.recipe), dict(item.split("=", 1) if "=" in item else (item, "") for item in args.set))
         if not isinstance(recipe, CycleGANRecipe):
             raise RecipeError(f"{recipe.name} is a {type(recipe).__name__}: the plain step to compare with is a CycleGAN's")
-    except RecipeError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     accelerator = make_accelerator()

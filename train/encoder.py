@@ -26,18 +26,20 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from devices import make_accelerator
-from encoder_card import Training, files
 from torch import Tensor
 
-from cyclegan_hub.augment import BatchAugment
-from cyclegan_hub.data import Side, load_sides, resolve
+from cyclegan_hub.data.load_sides import Side, load_sides
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError, SideSource
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.extractors import weights_digest
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation.extractor import weights_digest
 from cyclegan_hub.files import write_folder
 from cyclegan_hub.models.encoder import SideEncoder
-from cyclegan_hub.recipes import RecipeError
-from cyclegan_hub.specs import DataError, SideSource
+from cyclegan_hub.publishing.encoder_card import Training, files
+from cyclegan_hub.recipes.fields import RecipeError
+from cyclegan_hub.training.augment import BatchAugment
+from cyclegan_hub.training.devices import make_accelerator
 
 IMAGE_SIZE, LOAD_SIZE = 64, 72  # px; squares of the one are cropped at random out of the other
 SIDE_BATCH = 16  # images of each side in a step: no side is seen more often than another, however large the piles are
@@ -241,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return 130
-    except (RecipeError, DataError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

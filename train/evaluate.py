@@ -26,19 +26,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cyclegan_hub import FaceGenerator, PairedGenerator, evaluation, features, images, report
+from cyclegan_hub import FaceGenerator, PairedGenerator
 from cyclegan_hub.checkpoints import list_epochs, load
-from cyclegan_hub.data import DataError, resolve, resolve_pairs, resolve_pile
+from cyclegan_hub.data.load_sides import Side, load_sides
+from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
+from cyclegan_hub.data.specs import SideSource
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.evaluation import EvaluationError
-from cyclegan_hub.extractors import Extractor, FeatureError
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation import domain_encoder, report, tables
+from cyclegan_hub.evaluation import extractor_by_name as features
+from cyclegan_hub.evaluation import protocol as evaluation
+from cyclegan_hub.evaluation.extractor import Extractor, FeatureError
+from cyclegan_hub.evaluation.generate import in_and_out
+from cyclegan_hub.evaluation.results import EvaluationError
+from cyclegan_hub.hub.model_folder import epoch_name
+from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.encoder import SideEncoder
-from cyclegan_hub.models.folders import ModelError
-from cyclegan_hub.models.published import Model
-from cyclegan_hub.outputs import in_and_out
-from cyclegan_hub.runs import epoch_name
-from cyclegan_hub.sides import Side, load_sides
-from cyclegan_hub.specs import SideSource
 
 _OTHERS = "not the images the run was trained with, so held-out ones may be among those it was trained on"
 MOST = 1000  # held-out images of a side that a training sets apart at most
@@ -202,7 +205,7 @@ def find_extractor(text: str | None, device: str) -> Extractor:
     return features.default(device=device) if text is None else features.from_text(text, device=device)
 
 
-def find_classifier(text: str | None, model: Model, device: str) -> features.SideClassifier | None:
+def find_classifier(text: str | None, model: Model, device: str) -> domain_encoder.SideClassifier | None:
     """Raises FeatureError where the encoder does not know these sides. They are looked up by their labels: a model of one's
     own data carries the name of the domain whose recipe it was trained with."""
     kind, _, rest = (text or "encoder").partition(":")
@@ -211,14 +214,14 @@ def find_classifier(text: str | None, model: Model, device: str) -> features.Sid
     if kind != "encoder":
         raise FeatureError(f"--classifier {text!r}: give encoder, encoder:FOLDER or none")
     folder = Path(rest).expanduser() if rest else None
-    where = folder or features.BUNDLED
+    where = folder or domain_encoder.BUNDLED
     known = SideEncoder.from_pretrained(where).domains if where.is_dir() else {}
     domain = next((name for name, labels in known.items() if labels == model.labels), None)
     if known and domain is None:
         sides = "; ".join(f"{a} and {b}" for a, b in known.values())
         raise FeatureError(f"the encoder does not tell {model.labels[0]} from {model.labels[1]}, only {sides}: train one with "
                            "train/encoder.py and pass --classifier encoder:FOLDER, or pass --classifier none")  # fmt: skip
-    return features.side_classifier(domain or model.domain, folder, device=device)
+    return domain_encoder.side_classifier(domain or model.domain, folder, device=device)
 
 
 def same_data(source: Source, sides: tuple[Side, ...]) -> str:
@@ -277,12 +280,12 @@ def run(args: argparse.Namespace) -> None:
         )  # fmt: skip
         found.metrics["notes"][:0] = [unjudged] * bool(unjudged) + [own] * (_OTHERS in own)
         folder = source.out or Path(source.text)
-        written = [evaluation.write(found, folder), report.write_report(found, source.model.labels, source.name, folder)]
-        print(f"\n{report.screen(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")
+        written = [results.write(found, folder), report.write_report(found, source.model.labels, source.name, folder)]
+        print(f"\n{tables.screen(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")
         results[source.name] = found.metrics
     if several:
-        for arrow, rows in report.compare(results, first.model.labels).items():
-            print(f"\n{arrow}\n{report.as_text(rows)}")
+        for arrow, rows in tables.compare(results, first.model.labels).items():
+            print(f"\n{arrow}\n{tables.as_text(rows)}")
         if args.out:
             print(", ".join(map(str, report.write_comparison(results, first.model.labels, args.out))))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 2**30
@@ -294,7 +297,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     try:
         run(args)
-    except (EvaluationError, FeatureError, DataError, ModelError, images.ImageError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

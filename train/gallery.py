@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 
+from cyclegan_hub.errors import UserError
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: as in train.py
 
 import argparse
@@ -22,12 +24,13 @@ from typing import Any
 
 from PIL import Image
 
-from cyclegan_hub import FaceGenerator, cards, images, report
+from cyclegan_hub import FaceGenerator, image_grid, images
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
 from cyclegan_hub.domains import DOMAINS, place
+from cyclegan_hub.evaluation import tables
 from cyclegan_hub.files import write_atomic
-from cyclegan_hub.models.folders import ModelError
-from cyclegan_hub.runs import RunError, RunFolder
+from cyclegan_hub.hub import metrics_file
+from cyclegan_hub.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- begin: python train/gallery.py -->", "<!-- end: python train/gallery.py -->"
@@ -36,7 +39,7 @@ _FACE, _SCENE = "astronaut_face.jpg", "coffee.jpg"  # see cyclegan_hub/free_imag
 _BACKWARDS = ("smile",)  # the free photograph is of B: she smiles
 
 
-class GalleryError(ValueError):
+class GalleryError(UserError):
     """A picture or table that cannot be made; the message names what is missing."""
 
 
@@ -67,7 +70,7 @@ def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
         model = load(folder, epoch.name)
         if isinstance(model, FaceGenerator):
             four = model.sample(4, seed=0)
-            row.append(images.grid([four[:2], four[2:]], cell=_CELL // 2))
+            row.append(image_grid.grid([four[:2], four[2:]], cell=_CELL // 2))
             continue
         if not row:
             data = (files("cyclegan_hub") / "free_images" / name).read_bytes()
@@ -85,7 +88,7 @@ def picture(folders: list[Path]) -> Image.Image:
         labels = labels[::-1] if folder.name in _BACKWARDS else labels
         heads = [f"epoch {e.number}{' (best)' if e.best else ''}" for e in epochs]
         heads = ["input"] * (len(pictures) - len(heads)) + heads
-        rows.append(images.grid([pictures], row_labels=[" to\n".join(labels)], column_labels=heads, cell=_CELL))
+        rows.append(image_grid.grid([pictures], row_labels=[" to\n".join(labels)], column_labels=heads, cell=_CELL))
     width = max(row.width for row in rows)
     canvas = Image.new("RGB", (width, sum(row.height for row in rows)), "white")
     y = 0
@@ -100,12 +103,12 @@ def table(folders: list[Path]) -> str:
     lines, distances = [], set()
     for folder in folders:
         record = _record(folder)
-        metrics = cards.read_metrics(folder / "metrics.json")
+        metrics = metrics_file.read_metrics(folder / "metrics.json")
         if metrics is None:
             raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
         recipe, best = record["recipe"], metrics["best"]
         pairs = _pairs(folder, record)
-        for direction, arrow in report.measured(metrics, tuple(record["labels"])).items():
+        for direction, arrow in tables.measured(metrics, tuple(record["labels"])).items():
             values = metrics["epochs"][best].get(direction, {})
             baselines = [metrics.get("baselines", {}).get(name, {}).get(direction, {}) for name in ("untranslated", "floor")]
             success = values.get("success")
@@ -159,7 +162,7 @@ def main(argv: list[str] | None = None) -> int:
             print(rows)
         else:
             write_table(Path(args.readme), rows)
-    except (GalleryError, ModelError, cards.CardError, RunError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -16,9 +16,9 @@ import re
 import sys
 from pathlib import Path
 
-from cyclegan_hub.cards import CardError
-from cyclegan_hub.models.folders import ModelError
-from cyclegan_hub.publish import DTYPES, PublishError, build, check, check_name, push
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.publishing.build import DTYPES, PublishError, build
+from cyclegan_hub.publishing.push import check, check_name, push
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     try:
         run(args)
-    except (PublishError, CardError, ModelError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -23,8 +23,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.labels import labels_of
-from cyclegan_hub.recipes import RECIPES, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe, RecipeError, find, override
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation import domain_encoder
+from cyclegan_hub.publishing import push
+from cyclegan_hub.recipes.fields import RecipeError, override
+from cyclegan_hub.recipes.labels import labels_of
+from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+from cyclegan_hub.recipes.presets import RECIPES, find
 
 HELD_OUT = 64  # images of each side for the light evaluation
 
@@ -70,7 +75,7 @@ class Plan:
 
 def make_plan(args: argparse.Namespace) -> Plan:
     """Raises RecipeError, DataError or RunError, before anything slow is imported or anything is written."""
-    from cyclegan_hub.runs import RunFolder
+    from cyclegan_hub.training.run_folder import RunFolder
 
     recipe = find(args.recipe)
     changes = dict(item.split("=", 1) if "=" in item else (item, "") for item in args.set)
@@ -100,7 +105,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
 
 def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str | None) -> tuple[Any, ...]:
     """What the method reads: two sides, one pile, or pairs. Raises DataError."""
-    from cyclegan_hub.data import resolve, resolve_pairs, resolve_pile
+    from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
 
     domain = DOMAINS.get(recipe.domain)
     match recipe:
@@ -151,24 +156,22 @@ def describe(plan: Plan, trainer: Any, batches: Any, processes: int) -> str:
 
 def make_judge(plan: Plan) -> Any:
     """The light evaluation of `evaluate_every`: by the domain encoder, and its classifier where it knows the run's two sides."""
-    from cyclegan_hub import features
-    from cyclegan_hub.light import light
+    from cyclegan_hub.evaluation.quick import light
 
-    domain, extractor = plan.recipe.domain, features.domain_encoder()
+    domain, extractor = plan.recipe.domain, domain_encoder.domain_encoder()
     known = domain in DOMAINS and plan.labels == DOMAINS[domain].labels and len(plan.labels) == 2
-    classifier = features.side_classifier(domain) if known else None
+    classifier = domain_encoder.side_classifier(domain) if known else None
     return lambda model, held_out: light(model, [x[:HELD_OUT] for x in held_out], extractor, classifier)
 
 
 def run(args: argparse.Namespace) -> int:
     """Builds everything and trains. Returns the exit code."""
     plan = make_plan(args)
-    from devices import make_accelerator
-    from loop import Loop
-
-    from cyclegan_hub.data import open_batches
-    from cyclegan_hub.runs import RunFolder
-    from cyclegan_hub.trainers import build_trainer
+    from cyclegan_hub.data.batches import open_batches
+    from cyclegan_hub.training.build import build_trainer
+    from cyclegan_hub.training.devices import make_accelerator
+    from cyclegan_hub.training.loop import Loop
+    from cyclegan_hub.training.run_folder import RunFolder
 
     accelerator = make_accelerator(args.log_with, plan.out)
     r = plan.recipe
@@ -191,13 +194,13 @@ def run(args: argparse.Namespace) -> int:
         accelerator.print(describe(plan, trainer, batches, accelerator.num_processes))
         return 0
     if args.push and accelerator.is_main_process:
-        from cyclegan_hub import publish
+        from cyclegan_hub.publishing import build as publish
 
-        publish.check(args.push)  # before a night of training, not after it
+        push.check(args.push)  # before a night of training, not after it
     judge = make_judge(plan) if r.evaluate_every else None
     code = Loop(accelerator, plan, trainer, batches, judge).run(args.max_steps)
     if args.push and code == 0 and accelerator.is_main_process:
-        for name, commit in publish.push(publish.build(plan.out, plan.out / "published", args.push), args.push).items():
+        for name, commit in push.push(publish.build(plan.out, plan.out / "published", args.push), args.push).items():
             print(f"{args.push}@{name}: {commit}")
     return code
 
@@ -210,16 +213,10 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # while images are read; the loop itself saves and stops
         print("interrupted before the first step: nothing was written", file=sys.stderr)
         return 130
-    except Exception as error:
-        if not any(kind.__name__ in _EXPLAINED for kind in type(error).__mro__):
-            raise
+    except UserError as error:
         rank = os.environ.get("RANK", "0")
         print(f"error{'' if rank == '0' else f' (process {rank})'}: {error}", file=sys.stderr)
         return 2
-
-
-# By name, since importing their modules here would make every command wait for torch.
-_EXPLAINED = {"RecipeError", "DataError", "RunError", "ModelError", "ImageError", "PublishError", "CardError", "FeatureError"}
 
 
 def leave(code: int) -> NoReturn:

@@ -9,9 +9,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub.files import MODEL_CARDS
+from cyclegan_hub.hub.mixin import StrictHubMixin
+from cyclegan_hub.models.checks import check_positive
 from cyclegan_hub.models.generators import build_generator
-from cyclegan_hub.models.hub import StrictHubMixin, check_positive
-from cyclegan_hub.models.pictures import Source, fit_to, translate_pictures
+from cyclegan_hub.models.translate import Source, fit_to, translate_pictures
 
 Direction = Literal["a_to_b", "b_to_a"]
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cyclegan_hub import images
-from cyclegan_hub.models.hub import StrictHubMixin
+from cyclegan_hub.hub.mixin import StrictHubMixin
 
 
 class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=["image-classification", "cyclegan"]):

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from cyclegan_hub import images
 from cyclegan_hub.files import MODEL_CARDS
+from cyclegan_hub.hub.mixin import StrictHubMixin
+from cyclegan_hub.models.checks import check_positive, evaluating
 from cyclegan_hub.models.generators import DCGANGenerator
-from cyclegan_hub.models.hub import StrictHubMixin, check_positive, evaluating
 
 
 class FaceGenerator(

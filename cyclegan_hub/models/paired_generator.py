@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from cyclegan_hub import images
 from cyclegan_hub.files import MODEL_CARDS
+from cyclegan_hub.hub.mixin import StrictHubMixin
+from cyclegan_hub.models.checks import check_positive
 from cyclegan_hub.models.generators import PlainCNN, UNetGenerator
-from cyclegan_hub.models.hub import StrictHubMixin, check_positive
-from cyclegan_hub.models.pictures import Source, fit_to, translate_batch, translate_pictures
-from cyclegan_hub.pairs import RULES, SHRINK, enlarge
+from cyclegan_hub.models.pair_rules import RULES, SHRINK, enlarge
+from cyclegan_hub.models.translate import Source, fit_to, translate_batch, translate_pictures
 
 
 class PairedGenerator(

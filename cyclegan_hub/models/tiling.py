@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from cyclegan_hub.images import Span, tiles
+from cyclegan_hub.images import ImageError
 from cyclegan_hub.models.generators import InstanceNorm2d, ResNetGenerator
 
 Statistics = tuple[Tensor, Tensor]
@@ -85,3 +87,28 @@ def _core(part: Tensor, rows: Span, columns: Span) -> Tensor:
         for s, size in ((rows, part.shape[2]), (columns, part.shape[3]))
     )
     return part[:, :, top:bottom, left:right]
+
+
+class Span(NamedTuple):
+    """A tile along one axis, in pixels: [core_start, core_stop) is kept, [start, stop) is what is computed."""
+
+    core_start: int
+    core_stop: int
+    start: int
+    stop: int
+
+
+def tiles(size: int, tile: int, halo: int, multiple: int) -> list[Span]:
+    """Cuts an axis of `size` pixels into nearly equal cores of at most `tile`, each with at least `halo` around it.
+
+    The cores partition [0, size), the outer ranges end at its borders, and all bounds are multiples of `multiple` (`halo` is
+    rounded up to one). Raises ImageError if `size` is not a multiple, `tile` is below one or `halo` is negative.
+    """
+    if size < 1 or size % multiple or tile < multiple or halo < 0:
+        needed = f"size must be a multiple of {multiple}, tile at least one, halo not negative"
+        raise ImageError(f"size={size}, tile={tile}, halo={halo}: {needed}")
+    halo += -halo % multiple
+    units = size // multiple
+    count = -(-units // (tile // multiple))
+    bounds = [units * i // count * multiple for i in range(count + 1)]
+    return [Span(a, b, max(0, a - halo), min(size, b + halo)) for a, b in pairwise(bounds)]

@@ -9,8 +9,10 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from cyclegan_hub.page.parts import Files, Number, Photo, answered, drawn, private_folder
-from cyclegan_hub.serving import ServingError, Studio
+from cyclegan_hub.page.answers import answered, drawn, private_folder
+from cyclegan_hub.page.components import Files, Number, Photo
+from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.studio import Studio
 
 FIELDS = (
     "name", "title", "kind", "directions", "labels", "faces", "image_size", "source", "origin", "licence", "redistributable",

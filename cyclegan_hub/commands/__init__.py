@@ -1,0 +1,1 @@
+"""What the console command does, one file for each verb."""

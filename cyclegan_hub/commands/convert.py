@@ -1,0 +1,193 @@
+"""`cyclegan-hub convert`: one pile of images from whatever holds it into one file, a `.npz`, a `.parquet` or a `.zip`."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import numpy as np
+from PIL import Image
+
+from cyclegan_hub import images
+from cyclegan_hub.data.open_source import open_items
+from cyclegan_hub.data.raw_images import FolderItems, Items, ZipItems
+from cyclegan_hub.data.specs import DataError, one_side
+from cyclegan_hub.files import appearing
+
+_AT_A_TIME = 16  # images in memory while they are read
+_GROUP_ROWS = 100  # of a Parquet row group, as `datasets` writes images
+_GROUP_BYTES = 64 * 2**20
+_ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # of Pillow's formats; the others end in their own name
+
+Pictures = Iterator[tuple[str, bytes, Image.Image]]  # name, encoded, decoded
+
+
+def convert(spec: str, out: Path, *, size: int | None = None, channels: int = 3, force: bool = False) -> int:
+    """Write the images that `spec` names (one side, as `specs.one_side` takes it) to `out`; the exit status.
+
+    `.npz`: one array `images`, uint8 (N, H, W, C), of one size. It is written in bounded memory, but whoever reads it needs
+    N x H x W x C bytes. `.parquet`: a column `image` as the Hub's Image feature, in row groups of at most 100 rows, so that
+    memory is bounded too. `.zip`: files. In the last two an encoded image is copied as it is, unless `size` (its centred
+    square, at `size` x `size` px) or `channels` 1 (grey) ask for other pixels; then it becomes a PNG, and so does a row of an
+    array. Files keep their names, up to the ending; other images are numbered by their place in the source. An image that
+    cannot be read is named on stderr and left out: the status is then 1, else 0. `out` appears when it is complete.
+    Raises DataError for an `out` with another ending or, without `force`, one that exists, for images of two sizes in a
+    `.npz`, for a source without a readable image, and as `specs.one_side` and `sources.open_items` do. OSError: the disk.
+    """
+    out = out.expanduser().resolve()
+    write = _checked(out, size, channels, force)
+    source = one_side(spec)
+    if source.held_out is not None:
+        raise DataError(f"{spec} names two splits: convert writes one, leave out test_split")
+    items = open_items(source.train)
+    if not items:
+        raise DataError(f"{spec} holds no image")
+    skipped: list[str] = []
+    with appearing(out) as temporary:
+        count = write(temporary, _pictures(items, size, channels, skipped, encode=write is not _write_npz))
+        if not count:
+            raise DataError(f"{spec}: none of its {len(items):,} images can be read")
+    print(f"{count:,} images, {len(skipped):,} skipped: {out} ({out.stat().st_size:,} bytes)")
+    return 1 if skipped else 0
+
+
+def _checked(out: Path, size: int | None, channels: int, force: bool) -> Callable[[Path, Pictures], int]:
+    """The function that writes `out`. Raises DataError for an option that cannot be followed."""
+    writers = {".npz": _write_npz, ".parquet": _write_parquet, ".zip": _write_zip}
+    if out.suffix.lower() not in writers:
+        raise DataError(f"{out.name}: the ending says what is written, one of {', '.join(writers)}")
+    if size is not None and not 1 <= size * size <= images.MAX_PIXELS:
+        raise DataError(f"size {size}: give at least 1 and at most {int(images.MAX_PIXELS**0.5):,} px")
+    if channels not in (1, 3):
+        raise DataError(f"channels {channels}: give 3 for RGB or 1 for grey")
+    if not out.parent.is_dir():
+        raise DataError(f"{out}: there is no folder {out.parent}")
+    if out.is_dir() or (out.exists() and not force):
+        raise DataError(f"{out} exists: give another name{'' if out.is_dir() else ', or --force to replace it'}")
+    return writers[out.suffix.lower()]
+
+
+def _pictures(items: Items, size: int | None, channels: int, skipped: list[str], *, encode: bool) -> Pictures:
+    """The images that can be read, in order, a few at a time in threads; the names of the others are added to `skipped`.
+
+    Without `encode` there are no bytes, and names are those of log lines.
+    """
+    from tqdm import tqdm
+
+    names = _names(items, keep_endings=size is None and channels == 3)
+
+    def prepare(index: int) -> tuple[str, bytes, Image.Image] | str:
+        """A picture, or why there is none."""
+        try:
+            raw = items.read(index)
+            if isinstance(raw, Path):
+                with raw.open("rb") as file:
+                    raw = file.read(images.MAX_BYTES + 1)
+            image = images.decode(raw, channels, name="")
+        except images.ImageError as error:
+            return str(error)
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        if encode and size is None and channels == 3 and isinstance(raw, bytes):
+            return names[index] or f"{index:06d}.{_ending(raw)}", raw, image
+        image = image if size is None else images.square(image, size)
+        if not encode:
+            return items.name(index), b"", image
+        return names[index] or f"{index:06d}.png", images.png_bytes(image), image
+
+    with (
+        ThreadPoolExecutor(min(_AT_A_TIME, os.cpu_count() or 1)) as pool,
+        tqdm(total=len(items), unit=" images", disable=None) as bar,
+    ):
+        for start in range(0, len(items), _AT_A_TIME):
+            rows = range(start, min(start + _AT_A_TIME, len(items)))
+            for row, found in zip(rows, pool.map(prepare, rows), strict=True):
+                bar.update()
+                if isinstance(found, str):
+                    skipped.append(items.name(row))
+                    print(f"skipped {skipped[-1]}: {found}", file=sys.stderr)
+                else:
+                    yield found
+
+
+def _names(items: Items, keep_endings: bool) -> list[str | None]:
+    """The names that files keep, all different; None: the image has none of its own, or some start at the root."""
+    if not isinstance(items, FolderItems | ZipItems):
+        return [None] * len(items)
+    # A file's name need not be valid Unicode, but a zip's and Parquet's must be.
+    names = [items.name(row).encode(errors="backslashreplace").decode() for row in range(len(items))]
+    if any(name.startswith("/") for name in names):
+        return [None] * len(items)
+    if keep_endings:
+        return names
+    stems = [name.rpartition(".")[0] for name in names]
+    return [f"{name}.png" for name in (stems if len(set(stems)) == len(names) else names)]
+
+
+def _ending(data: bytes) -> str:
+    """The ending of an encoded image that has just been decoded."""
+    with Image.open(io.BytesIO(data)) as header:
+        return _ENDINGS.get(header.format, header.format.lower())
+
+
+def _write_npz(path: Path, pictures: Pictures) -> int:
+    """Pixels go to a nameless file first, because an array's header says how many there are."""
+    count, first = 0, ("", (0, 0))
+    with TemporaryFile(dir=path.parent) as pixels, zipfile.ZipFile(path, "w") as archive:
+        for name, _, image in pictures:
+            count, first = count + 1, first if count else (name, image.size)
+            if image.size != first[1]:
+                sizes = [f"{width} x {height} px" for width, height in (first[1], image.size)]
+                raise DataError(f"{first[0]} is {sizes[0]} and {name} {sizes[1]}: an .npz has one size, give --size N")
+            array = np.asarray(image)
+            pixels.write(array.tobytes())
+        if count:
+            pixels.seek(0)
+            shape = (count, *array.shape[:2], array.shape[2] if array.ndim == 3 else 1)
+            with archive.open("images.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": shape})
+                shutil.copyfileobj(pixels, member, 2**20)
+    return count
+
+
+def _write_parquet(path: Path, pictures: Pictures) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    # What `datasets` and the Hub look for, to show the column as images.
+    features = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
+    schema = pa.schema({"image": kind}, metadata={"huggingface": features})
+    count, cells, held = 0, [], 0
+    # Encoded images do not compress, and are not repeated.
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.table({"image": pa.array(cells, kind)}, schema=schema))
+
+        for name, data, _ in pictures:
+            cells.append({"bytes": data, "path": name})
+            count, held = count + 1, held + len(data)
+            if len(cells) == _GROUP_ROWS or held >= _GROUP_BYTES:
+                flush()
+                cells, held = [], 0
+        if cells:
+            flush()
+    return count
+
+
+def _write_zip(path: Path, pictures: Pictures) -> int:
+    count = 0
+    with zipfile.ZipFile(path, "w") as archive:  # stored: encoded images do not compress
+        for name, data, _ in pictures:
+            archive.writestr(name, data)
+            count += 1
+    return count

@@ -1,0 +1,201 @@
+"""`cyclegan-hub translate`: a folder or a zip of pictures through a published model, by one process or several, to the end.
+
+What is done is what lies there: each result appears whole, under its own name, and the same command again makes the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import zipfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from tqdm import tqdm
+
+from cyclegan_hub.checkpoints import load
+from cyclegan_hub.commands.resumable_results import Results
+from cyclegan_hub.data.raw_images import FolderItems, Items, ZipItems
+from cyclegan_hub.data.specs import IMAGE_SUFFIXES, DataError, Files, is_image_name
+from cyclegan_hub.file_names import Format, result_names
+from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.models.cycle_generator import CycleGenerator, Direction
+from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.translate_many import Done, Skipped, ahead, encode, translate_files
+
+SUBMISSION = (7_000, 10_000)  # images that Kaggle's "I'm Something of a Painter Myself" takes
+
+
+def translate(
+    source: str,
+    pictures: Path,
+    out: Path,
+    *,
+    direction: Direction = "a_to_b",
+    epoch: int | None = None,
+    batch_size: int = 8,
+    resolution: int | Literal["original"] | None = None,
+    square: bool = False,
+    format: Format = "png",
+    zipped: bool = False,
+    submission: bool = False,
+) -> int:
+    """Translates every image of `pictures` into the folder `out`, or the zip `out` if `zipped`; 0, or 1 if some were skipped.
+
+    `pictures` is a folder (at any depth), a .zip or one image. Of WORLD_SIZE processes the one with RANK takes every
+    WORLD_SIZE-th image from there; the last to finish makes the zip, speaks for all, and alone may return 1 (a launcher ends
+    the others when one fails). `submission` warns where the number of images is not what the competition takes.
+    Raises ValueError or OSError for a mistake, and where `out` holds something else.
+    """
+    rank, world = _number("RANK", 0), _number("WORLD_SIZE", 1)
+    if rank >= world:
+        raise ValueError(f"RANK={rank} and WORLD_SIZE={world}: ranks count from 0 to {world - 1}")
+    pictures, out = pictures.expanduser().resolve(), out.expanduser().resolve()
+    _check_places(pictures, out, zipped)
+    kept = Results(out, zipped)
+    items, wanted = _open(pictures, (kept.work, out))
+    names = [items.name(i) for i in range(len(items))]
+    results = result_names(names, format)
+    result_of = {names[i]: results[i] for i in wanted}
+    model = load(source, epoch)
+    if isinstance(model, FaceGenerator):
+        raise ModelError(f"{source} draws {model.labels[0]} images and translates none: give a model that translates")
+    model.translate([], direction, resolution, batch_size)  # checks the options before anything is written
+    record = _record(model, direction, resolution, square, format, pictures)
+    kept.claim(record, [result for result in result_of.values() if result])
+    mine = wanted[rank::world]
+    kept.clear(rank, world, {Path(results[i] or "").name for i in mine})
+
+    skipped = {names[i]: "its path leads out of its folder or is too long" for i in mine if results[i] is None}
+    rest = [i for i in mine if results[i] and not kept.has(results[i])]
+    before = len(mine) - len(skipped) - len(rest)
+    sources = ((names[i], partial(items.read, i)) for i in rest)
+    made = translate_files(model.to(_device()), sources, direction, resolution=resolution, square=square, batch_size=batch_size)
+
+    def save(one: Done | Skipped) -> Done | Skipped:
+        if isinstance(one, Done):
+            kept.write(result_of[one.name] or "", encode(one.image, format))
+        return one
+
+    # tqdm shows no bar where stderr is not a terminal; of several processes the first speaks.
+    hidden = None if rank == 0 else True
+    with tqdm(total=len(mine), initial=before + len(skipped), desc="translating", unit=" images", disable=hidden) as bar:
+        for name, reason in skipped.items():
+            tqdm.write(f"skipped {_shown(name)}: {reason}", file=sys.stderr)
+        for one in ahead(save, made):
+            bar.update()
+            if isinstance(one, Skipped):
+                skipped[one.name] = one.reason
+                tqdm.write(f"skipped {_shown(one.name)}: {one.reason}", file=sys.stderr)
+    kept.note(rank, world, list(skipped))
+    return _finish(kept, result_of, world, before, submission)
+
+
+def _finish(kept: Results, result_of: dict[str, str | None], world: int, before: int, submission: bool) -> int:
+    """Completes the results and says how it went, if none of the `world` processes is still at work."""
+    kept.refresh()
+    there = [result for result in result_of.values() if result and kept.has(result)]
+    missing = {name for name, result in result_of.items() if result is None or not kept.has(result)}
+    if not missing <= kept.noted(world):
+        print(f"one of {world} processes has done its images; the last to finish completes {kept.out.name}")
+        return 0
+    kept.complete(there)
+    already = f" ({before:,} of them earlier)" if before and world == 1 else ""
+    left_out = f", {len(missing):,} skipped" if missing else ""
+    where = f"{'in' if there else 'nothing written to'} {_shown(str(kept.out))}"
+    print(f"{len(there):,} images translated{already}{left_out}: {where}")
+    if submission and not SUBMISSION[0] <= len(there) <= SUBMISSION[1]:
+        print(
+            f"warning: the competition takes {SUBMISSION[0]:,} to {SUBMISSION[1]:,} images, these are {len(there):,}",
+            file=sys.stderr,
+        )
+    return 1 if missing else 0
+
+
+def _check_places(pictures: Path, out: Path, zipped: bool) -> None:
+    if not pictures.exists():
+        raise DataError(f"{pictures}: there is no such file or folder")
+    if out == pictures:
+        raise DataError(f"{out} is what is to be translated: give another name for the results")
+    if zipped and (out.suffix.lower() != ".zip" or out.is_dir()):
+        raise DataError(f"{out}: with --zip give a file name that ends in .zip")
+    if not zipped and out.suffix.lower() == ".zip":
+        raise DataError(f"{out}: add --zip, or give a folder")
+    if not zipped and (out.is_file() or (is_image_name(out.name) and not out.exists())):
+        raise DataError(f"{out}: give the folder that the results are to be in")
+
+
+def _open(pictures: Path, without: Sequence[Path]) -> tuple[Items, list[int]]:
+    """The images of a folder but for those below `without` (our own results), or of a zip, and which of them are wanted.
+
+    One image comes with those beside it, so that its result gets the same name as in a translation of them all.
+    """
+    items: Items
+    if pictures.is_dir():
+        items = FolderItems.open(pictures)
+        items.files = [path for path in items.files if not any(path.is_relative_to(place) for place in without)]
+    elif pictures.suffix.lower() == ".zip":
+        items = ZipItems.open(pictures)
+        with zipfile.ZipFile(pictures) as archive:  # `..` makes a name a hidden one: listed here, so that it is reported
+            outside = {name for name in archive.namelist() if ".." in name.split("/") and is_image_name(Path(name).name)}
+        items.members = sorted(outside.union(items.members))
+    else:
+        beside = {path for path in pictures.parent.iterdir() if is_image_name(path.name)}
+        items = FolderItems(pictures.parent, sorted(beside | {pictures}))
+        return items, [items.files.index(pictures)]
+    if not items:
+        raise DataError(f"{pictures} holds no image; looked for {', '.join(IMAGE_SUFFIXES)} at any depth")
+    return items, list(range(len(items)))
+
+
+def _record(
+    model: CycleGenerator | PairedGenerator,
+    direction: Direction,
+    resolution: int | Literal["original"] | None,
+    square: bool,
+    format: Format,
+    pictures: Path,
+) -> dict[str, Any]:
+    """All that the results depend on, but for the images themselves; no directory above the images' own."""
+    weights = hashlib.blake2b(digest_size=8)
+    network = model.generator if isinstance(model, PairedGenerator) else model.get_submodule(direction)
+    for name, tensor in network.state_dict().items():
+        weights.update(name.encode())
+        weights.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    is_zip = pictures.suffix.lower() == ".zip" and pictures.is_file()
+    place = pictures if is_zip or pictures.is_dir() else pictures.parent
+    return {
+        "images of": Files("zip" if is_zip else "folder", (place,)).describe(),
+        "direction": direction,
+        "epoch": model.epoch,
+        "weights": weights.hexdigest(),
+        "resolution": resolution or model.image_size,
+        "square": square,
+        "format": format,
+    }
+
+
+def _number(name: str, default: int) -> int:
+    """What a launcher (torchrun, accelerate) sets for each of its processes."""
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise ValueError(f"{name}={text!r}: a launcher sets a whole number; unset it to work in one process")
+    return int(text)
+
+
+def _device() -> torch.device:
+    """The accelerator of this process, if there is one and `accelerate launch --cpu` does not forbid it."""
+    if not torch.accelerator.is_available() or os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"):
+        return torch.device("cpu")
+    kind = torch.accelerator.current_accelerator()
+    return torch.device(kind.type if kind else "cpu", _number("LOCAL_RANK", 0) % torch.accelerator.device_count())
+
+
+def _shown(name: str) -> str:
+    """A name as a terminal may print it."""
+    return name if name.isprintable() else repr(name)

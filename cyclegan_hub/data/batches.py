@@ -1,0 +1,228 @@
+"""Two unpaired piles of images, or one -> batches.
+
+`resolve` names the piles, `load_sides` reads them, `UnpairedBatches` draws from them.
+
+The order of training is a function of (seed, side, epoch, position) and of nothing else, so a run resumes at any step exactly
+and without any saved state, and the number of DataLoader workers cannot change it. `StreamingBatches` does the same for
+piles that are too large to look at before the first step, with a saved position instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from cyclegan_hub.data.load_sides import LazyImages, Side, load_sides
+from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
+from cyclegan_hub.data.specs import DataError, SideSource
+from cyclegan_hub.data.streaming import StreamingBatches
+
+__all__ = [
+    "DataError",
+    "LazyImages",
+    "Side",
+    "SideSource",
+    "StreamingBatches",
+    "UnpairedBatches",
+    "load_sides",
+    "open_batches",
+    "resolve",
+    "resolve_pairs",
+    "resolve_pile",
+]
+
+
+@lru_cache(maxsize=8)
+def _one_pass(seed: int, side: int, epoch: int, number: int, originals: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """One pass over a side in random order: (index of the image, whether it is a copy), `length` entries each.
+
+    With `length` above `originals` every image comes once as itself, and the rest are copies, drawn evenly: of each image
+    either the floor or the ceiling of (length - originals) / originals.
+    """
+    random = np.random.default_rng([seed, side, epoch, number])
+    every, extra = divmod(length - originals, originals)
+    index = np.concatenate([np.tile(np.arange(originals), 1 + every), random.permutation(originals)[:extra]])
+    order = random.permutation(length)
+    return index[order], (np.arange(length) >= originals)[order]
+
+
+class UnpairedBatches:
+    """Endless seeded batches of two sides that are drawn independently, or of one side, "a".
+
+    Without `steps_per_epoch` an epoch is one pass over the larger side: a new permutation of it, the last batch filled up
+    from the head of another one, because compiled graphs and process groups need equal shapes. The smaller side is a
+    stream of permutations that epochs do not interrupt. With `steps_per_epoch` both sides are such streams.
+
+    `balance`: an epoch's pass over the smaller side has as many entries as the larger side: its images once each and evenly
+    drawn copies, which the batch marks in "a_copy" and "b_copy" (augmenting them is the caller's business).
+
+    `batch_size` is per process: of each global batch of `world_size * batch_size` entries, process `rank` takes its
+    contiguous part. `workers` decode in the background where the images did not fit into memory. Nothing is drawn from
+    torch's global random numbers.
+    """
+
+    def __init__(
+        self,
+        *sides: Side,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        steps_per_epoch: int | None = None,
+        balance: bool = False,
+        workers: int = 0,
+    ) -> None:
+        if batch_size < 1 or seed < 0 or not 0 <= rank < world_size or (steps_per_epoch is not None and steps_per_epoch < 1):
+            raise DataError(
+                f"batch_size {batch_size} and steps_per_epoch {steps_per_epoch} must be at least 1, seed {seed} at least 0, "
+                f"and rank {rank} below world_size {world_size}"
+            )
+        self.sides = dict(zip("ab", sides, strict=False))
+        self.held_out = tuple(side.held_out for side in sides)
+        self.fingerprints = {key: side.fingerprint for key, side in self.sides.items()}
+        self.counts = {key: side.counts for key, side in self.sides.items()}
+        self.notes = [note for side in sides for note in side.notes]
+        self.batch_size, self.seed, self.rank, self.world_size = batch_size, seed, rank, world_size
+        self.balance, self.workers = balance, workers
+        self._larger = max(len(side.train) for side in sides)
+        self._passes_are_epochs = steps_per_epoch is None
+        self.steps_per_epoch = steps_per_epoch or math.ceil(self._larger / (world_size * batch_size))
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, Tensor]]:
+        """The batches of an epoch (from 0) after its first `start` steps.
+
+        A batch is {"a": uint8 (B, C, S, S), "b": uint8 (B, C, S, S)}, with `balance` also "a_copy" and "b_copy", bool (B,);
+        of one side there is no "b".
+        """
+        if epoch < 0 or not 0 <= start <= self.steps_per_epoch:
+            raise DataError(f"epoch {epoch}, step {start}: epochs count from 0 and have {self.steps_per_epoch} steps")
+        in_memory = all(isinstance(side.train, Tensor) for side in self.sides.values())
+        loader = DataLoader(
+            _Epoch(self, epoch),
+            batch_size=None,
+            sampler=range(start, self.steps_per_epoch),
+            num_workers=0 if in_memory else self.workers,
+            generator=torch.Generator(),  # else every epoch draws a seed from the global generator, and resume is not exact
+        )
+        return iter(loader)
+
+    def batch(self, epoch: int, step: int) -> dict[str, Tensor]:
+        """The batch of one step, as in `epoch`."""
+        batch: dict[str, Tensor] = {}
+        for number, (key, side) in enumerate(self.sides.items()):
+            index, copy = self._entries(number, len(side.train), epoch, step)
+            batch[key] = _gather(side.train, index)
+            if self.balance:
+                batch[f"{key}_copy"] = torch.from_numpy(copy)
+        return batch
+
+    def _entries(self, side: int, images: int, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Indices and copy marks of this process's part of a global batch, both (B,)."""
+        length = self._larger if self.balance else images
+        position = (step * self.world_size + self.rank) * self.batch_size
+        if self._passes_are_epochs and length == self._larger:
+            key = epoch
+        else:  # a stream that goes on from epoch to epoch
+            key = 0
+            position += epoch * self.steps_per_epoch * self.world_size * self.batch_size
+        parts = []
+        missing = self.batch_size
+        while missing:
+            number, offset = divmod(position, length)
+            index, copy = _one_pass(self.seed, side, key, number, images, length)
+            parts.append((index[offset : offset + missing], copy[offset : offset + missing]))
+            missing -= len(parts[-1][0])
+            position += len(parts[-1][0])
+        index, copy = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return index, copy
+
+    def state_dict(self) -> dict[str, Any]:
+        """Empty: the order is known from the step alone."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to restore. Raises DataError for the state of a streaming run."""
+        if state:
+            raise DataError("the saved position is one of a streaming run: resume with streaming, or start a new run")
+
+
+@dataclass
+class _Epoch:
+    """One epoch as a map from step to batch, for DataLoader."""
+
+    batches: UnpairedBatches
+    epoch: int
+
+    def __len__(self) -> int:
+        return self.batches.steps_per_epoch
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        return self.batches.batch(self.epoch, step)
+
+
+def _gather(train: Tensor | LazyImages, index: np.ndarray) -> Tensor:
+    """uint8 (B, C, S, S)."""
+    if isinstance(train, Tensor):
+        return torch.from_numpy(train.numpy()[index])  # plain copies: torch would wake its threads for every batch
+    return torch.stack([train[i] for i in index.tolist()])
+
+
+def open_batches(
+    *sources: SideSource,
+    image_size: int,
+    batch_size: int,
+    seed: int,
+    load_size: int | None = None,
+    channels: int = 3,
+    max_images: int | None = None,
+    equal_sides: bool = False,
+    balance: bool = False,
+    streaming: bool = False,
+    steps_per_epoch: int | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    workers: int = 0,
+    halves: bool = False,
+) -> UnpairedBatches | StreamingBatches:
+    """Of two sources or one, `load_sides` and `UnpairedBatches`, or `StreamingBatches`.
+
+    Both have held_out, fingerprints, counts and notes.
+
+    `workers` decode images that are neither in memory nor streamed. Raises DataError if streaming is asked for together with
+    what needs a look at every image first.
+    """
+    if not streaming:
+        sides = load_sides(
+            *sources,
+            image_size=image_size,
+            load_size=load_size,
+            channels=channels,
+            seed=seed,
+            max_images=max_images,
+            equal_sides=equal_sides,
+            halves=halves,
+        )
+        options = dict(rank=rank, world_size=world_size, steps_per_epoch=steps_per_epoch, balance=balance, workers=workers)
+        return UnpairedBatches(*sides, batch_size=batch_size, seed=seed, **options)
+    given = {"balance": balance, "equal_sides": equal_sides, "max_images": max_images is not None, "pairs": halves}
+    if refused := [name for name, is_given in given.items() if is_given]:
+        raise DataError(f"streaming reads every image as it comes, so it cannot be combined with {', '.join(refused)}")
+    return StreamingBatches(
+        *sources,
+        image_size=image_size,
+        batch_size=batch_size,
+        seed=seed,
+        steps_per_epoch=steps_per_epoch,
+        load_size=load_size,
+        channels=channels,
+        rank=rank,
+        world_size=world_size,
+    )

@@ -1,0 +1,214 @@
+"""Batches of piles that are too large to look at first: read as streams, shuffled through a buffer, passed over endlessly."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cyclegan_hub import images
+from cyclegan_hub.data.load_sides import MAX_UNREADABLE, MIN_SIDE
+from cyclegan_hub.data.open_source import open_stream, shuffled_part
+from cyclegan_hub.data.raw_images import cell_bytes, cell_name
+from cyclegan_hub.data.specs import DataError, SideSource
+
+SHUFFLE_BUFFER = 1000  # rows
+HELD_OUT_ROWS = 64  # the head of a stream that has no held-out split of its own
+MAX_HELD_OUT = 1000
+LEAST_READ = 100  # rows before the share of unreadable ones is judged
+
+logger = logging.getLogger(__name__)
+
+
+class StreamSide:
+    """One side as an endless stream of uint8 tensors (C, S, S) with S the load size.
+
+    `held_out` (uint8 (M, C, image size, image size)), `fingerprint`, `counts` and `notes` are as those of `sides.Side`, but
+    counts hold what was read so far: found, unreadable, tiny, kept; and held_out. The fingerprint is that of the source's
+    description and the held-out images. Nothing is de-duplicated.
+    """
+
+    def __init__(
+        self,
+        source: SideSource,
+        label: str,
+        *,
+        image_size: int,
+        load_size: int,
+        channels: int,
+        seed: int,
+        rank: int,
+        world_size: int,
+    ) -> None:
+        self.label, self._image_size, self._load_size, self._channels = label, image_size, load_size, channels
+        train = open_stream(source.train)
+        test = open_stream(source.held_out) if source.held_out else None
+        if train is None:
+            raise DataError(f"side {label}: there is nothing at {source.train.describe()}")
+        stream, self._column = train
+        head, column = (stream.take(HELD_OUT_ROWS), self._column) if test is None else (test[0].take(MAX_HELD_OUT), test[1])
+        self.counts = dict.fromkeys(("found", "unreadable", "tiny", "kept", "held_out"), 0)
+        self.held_out, hashes = self._read_held_out(head, column)
+        self.counts["held_out"] = len(self.held_out)
+        self.fingerprint = hashlib.blake2b("\n".join([source.describe(), *hashes]).encode(), digest_size=16).hexdigest()
+        self.notes = [f"{label}: streaming from {source.describe()}, {len(self.held_out)} images held out"]
+        rest = stream.skip(HELD_OUT_ROWS) if test is None else stream
+        self._stream = shuffled_part(rest, seed=seed, buffer_size=SHUFFLE_BUFFER, rank=rank, world_size=world_size)
+        self._passes = 0
+        self._loaded: dict[str, Any] | None = None  # a position that no row has been read from yet
+        self._images = self._endless()
+        self._warned = False
+
+    def _read_held_out(self, rows: Any, column: str) -> tuple[Tensor, list[str]]:
+        found: list[Tensor] = []
+        hashes: list[str] = []
+        for number, row in enumerate(rows):
+            try:
+                image = self._decode(row[column], number)
+            except (images.ImageError, OSError) as error:
+                logger.warning("%s: skipped a held-out image: %s", self.label, error)
+                continue
+            found.append(images.to_uint8_tensor(images.square(image, self._image_size)))
+            hashes.append(images.content_hash(image))
+        if not found:
+            raise DataError(f"side {self.label}: the held-out part of the stream has no image that can be used")
+        return torch.stack(found), hashes
+
+    def _decode(self, cell: Any, row: int) -> Any:
+        """A PIL image. Raises images.ImageError if it is unreadable; a tiny one is too."""
+        name = cell_name(cell, f"image {row} of the stream")
+        image = images.decode(cell_bytes(cell), self._channels, name=name)
+        if min(image.size) < MIN_SIDE:
+            raise _TinyError(f"{name} has a side below {MIN_SIDE} px")
+        return image
+
+    def _endless(self) -> Iterator[Tensor]:
+        """Pass after pass over the stream, each shuffled anew."""
+        empty_passes = 0
+        while empty_passes < 2:  # one may be the rest of a pass that was saved at its end
+            self._stream.set_epoch(self._passes)
+            kept = self.counts["kept"]
+            for row in self._stream:
+                self._loaded = None
+                if (image := self._use(row[self._column])) is not None:
+                    yield image
+            self._loaded = None
+            empty_passes = empty_passes + 1 if self.counts["kept"] == kept else 0
+            self._passes += 1
+        raise DataError(f"side {self.label}: the stream has no image to train on for this process")
+
+    def _use(self, cell: Any) -> Tensor | None:
+        """A training image, or None if it had to be skipped."""
+        self.counts["found"] += 1
+        try:
+            image = self._decode(cell, self.counts["found"] - 1)
+        except (images.ImageError, OSError) as error:
+            self._skip(error)
+            return None
+        if min(image.size) < self._image_size and not self._warned:
+            logger.warning("%s: images smaller than %d px are upscaled", self.label, self._image_size)
+            self._warned = True
+        self.counts["kept"] += 1
+        return images.to_uint8_tensor(images.square(image, self._load_size))
+
+    def _skip(self, error: Exception) -> None:
+        kind = "tiny" if isinstance(error, _TinyError) else "unreadable"
+        self.counts[kind] += 1
+        if self.counts[kind] <= 10:
+            logger.warning("%s: skipped: %s", self.label, error)
+        broken, read = self.counts["unreadable"], self.counts["found"]
+        if read >= LEAST_READ and broken > MAX_UNREADABLE * read:
+            raise DataError(f"side {self.label}: {broken} of {read} images cannot be read, the last: {error}")
+
+    def take(self, count: int) -> Tensor:
+        """The next `count` images: uint8 (count, C, S, S)."""
+        return torch.stack([next(self._images) for _ in range(count)])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position in the stream, in plain JSON values."""
+        position = self._stream.state_dict() if self._loaded is None else self._loaded
+        return {"fingerprint": self.fingerprint, "passes": self._passes, "counts": dict(self.counts), "position": position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after the last row that was read when `state` was saved: the shuffle buffer is filled anew from there.
+
+        The rows that were waiting in the buffer come back in the next pass. Raises DataError if the side is another one.
+        """
+        if state["fingerprint"] != self.fingerprint:
+            raise DataError(f"side {self.label} is not the one this run was started with: its source or held-out images changed")
+        self.counts.update(state["counts"])  # in place: the batches show this very dict
+        self._passes, self._loaded = state["passes"], state["position"]
+        self._stream.load_state_dict(state["position"])
+        self._images = self._endless()
+        logger.warning("%s: resumed after %d images, with a refilled shuffle buffer", self.label, self.counts["found"])
+
+
+class _TinyError(images.ImageError):
+    """An image below MIN_SIDE: skipped, but the file is whole."""
+
+
+class StreamingBatches:
+    """Endless batches of two streams that are read independently, or of one, used as `data.UnpairedBatches` is.
+
+    Every process reads its own part of each stream. An epoch is `steps_per_epoch` steps and has nothing to do with the passes
+    over a stream. `batch_size` is per process. `state_dict` is the position of this process: each one saves its own.
+    After a pass over Parquet `datasets` waits 5 s for Arrow's threads, which only small piles notice.
+
+    Raises DataError without `steps_per_epoch`, for zip and npz, for an empty stream, for sides whose held-out images are the
+    same, and while iterating when more than 5 % of at least 100 images were unreadable.
+    """
+
+    def __init__(
+        self,
+        *sources: SideSource,
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        steps_per_epoch: int | None,
+        load_size: int | None = None,
+        channels: int = 3,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if steps_per_epoch is None or steps_per_epoch < 1 or batch_size < 1:
+            raise DataError(
+                f"streaming with steps_per_epoch {steps_per_epoch} and batch_size {batch_size}: both must be given, at least 1, "
+                "because the length of a stream is not known"
+            )
+        options = dict(image_size=image_size, load_size=load_size or image_size, channels=channels)
+        options |= dict(rank=rank, world_size=world_size)
+        # Seeds of their own: with one, two streams of equal length would pair their images up in every pass.
+        self.sides = {
+            key: StreamSide(source, key.upper(), seed=2 * seed + i, **options)
+            for i, (key, source) in enumerate(zip("ab", sources, strict=False))
+        }
+        self.held_out = tuple(side.held_out for side in self.sides.values())
+        if len(self.held_out) == 2 and torch.equal(*self.held_out):
+            raise DataError("both sides hold the same held-out images: give two different piles")
+        self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
+        self.fingerprints = {key: side.fingerprint for key, side in self.sides.items()}
+        self.counts = {key: side.counts for key, side in self.sides.items()}
+        self.notes = [note for side in self.sides.values() for note in side.notes]
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, Tensor]]:
+        """The next `steps_per_epoch - start` batches: {"a": uint8 (B, C, S, S), "b": uint8 (B, C, S, S)}.
+
+        They go on where the last one ended (or the loaded state): a stream cannot be asked for an epoch's own batches.
+        """
+        for _ in range(start, self.steps_per_epoch):
+            yield {key: side.take(self.batch_size) for key, side in self.sides.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position of each side for this process, in plain JSON values."""
+        return {key: side.state_dict() for key, side in self.sides.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a position. Raises DataError for the state of a run that did not stream, or of other sources."""
+        if set(state) != set(self.sides):
+            raise DataError("the saved position is not one of a streaming run: resume without streaming, or start a new run")
+        for key, side in self.sides.items():
+            side.load_state_dict(state[key])

@@ -1,0 +1,99 @@
+"""Where features come from: Inception-v3 as FID has it, the domain encoder, or any network of the user's.
+
+A figure carries the extractor it was taken with: only with Inception-v3 is it called plain "fid".
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cyclegan_hub.evaluation.domain_encoder import domain_encoder
+from cyclegan_hub.evaluation.extractor import (
+    ENCODER,
+    INCEPTION,
+    UNHASHED,
+    Extractor,
+    FeatureError,
+    weights_digest,
+)
+from cyclegan_hub.evaluation.inception import inception
+
+_NAME = re.compile(r"[\w.:-]{1,80}")
+_FORMS = "inception, inception:FILE, encoder, encoder:FOLDER or package.module:name"
+
+
+def from_text(text: str, *, device: str | torch.device = "cpu") -> Extractor:
+    """The extractor that a command line names: one of `_FORMS`.
+
+    "inception" downloads its weights where they are not there yet. In "package.module:name" the name is a callable that takes
+    images, a module, or what takes no argument and returns one of these. Raises FeatureError for anything else.
+    """
+    kind, colon, rest = text.partition(":")
+    if not kind or (colon and not rest):
+        raise FeatureError(f"extractor {text!r}: give {_FORMS}")
+    if kind == "inception":
+        return inception(Path(rest).expanduser() if rest else None, download=True, device=device)
+    if kind == "encoder":
+        return domain_encoder(Path(rest).expanduser() if rest else None, device=device)
+    if not colon:
+        raise FeatureError(f"extractor {text!r} is none: give {_FORMS}")
+    return custom(_named(text, kind, rest), text, device=device)
+
+
+def default(*, device: str | torch.device = "cpu") -> Extractor:
+    """Inception-v3 where its weights already are. Raises FeatureError that says what to pass where they are not."""
+    return inception(device=device)
+
+
+def custom(
+    module: Callable[[Tensor], Tensor] | nn.Module, name: str, *, batch_size: int = 64, device: str | torch.device | None = None
+) -> Extractor:
+    """An extractor of the user's: uint8 (N, 3, H, W) -> floats (N, D); a module is put into evaluation mode.
+
+    The digest covers a module's weights and buffers, not its code. Raises FeatureError for what cannot be called, and for a
+    name that is taken or would not fit into a metric's.
+    """
+    if not callable(module):
+        raise FeatureError(f"extractor {name!r} is a {type(module).__name__}: give a module, or a function of images")
+    if not _NAME.fullmatch(name) or name in (INCEPTION, ENCODER):
+        raise FeatureError(f"extractor name {name!r}: give letters, digits and .:_- only, and neither {INCEPTION} nor {ENCODER}")
+    if batch_size < 1:
+        raise FeatureError(f"batch_size={batch_size}: give at least 1")
+    state: Mapping[str, Tensor] = {}
+    if isinstance(module, nn.Module):
+        module = module.eval() if device is None else module.eval().to(device)
+        state = module.state_dict()
+    return Extractor(name, weights_digest(state)[:12] if state else UNHASHED, module, batch_size)
+
+
+def _named(text: str, module: str, name: str) -> Any:
+    """What `module:name` names: a module, a function of images, or what its factory returns."""
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise FeatureError(
+            f"extractor {text!r} cannot be imported ({error}): check the name, and set PYTHONPATH to where it is"
+        ) from error
+    if not callable(found):
+        raise FeatureError(f"extractor {text!r} is a {type(found).__name__}: name a module, or a function of images")
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except ValueError:  # a few built-in functions do not tell
+        return found
+    required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if required or isinstance(found, nn.Module):
+        return found
+    try:
+        return found()
+    except Exception as error:  # whatever the user's own code raises
+        raise FeatureError(f"extractor {text!r} could not be built ({type(error).__name__}: {error})") from error

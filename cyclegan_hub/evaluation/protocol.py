@@ -1,0 +1,250 @@
+"""The protocol: all epochs of a model on the same held-out images, in every direction it has, beside two baselines.
+
+"untranslated" are the inputs themselves, measured as if they were translations (of pairs for upscale-4x: what bicubic
+enlargement alone does). "floor" are as many real training images of the target side as there are outputs, measured as if they
+had been generated: no generator can be expected to do better. What is drawn from noise has no inputs, and only the floor.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import PIL
+import torch
+from torch import Tensor
+
+from cyclegan_hub import __version__, images
+from cyclegan_hub.evaluation.choose_epoch import choose_best, choose_least, relate
+from cyclegan_hub.evaluation.extractor import Extractor
+from cyclegan_hub.evaluation.generate import SAMPLES_SEED, Made, Piles, make
+from cyclegan_hub.evaluation.measures import (
+    SUBSET,
+    Classifier,
+    Figures,
+    Notes,
+    Reference,
+    distance_to,
+    nearest_to,
+    of_change,
+    of_pixels,
+    of_truth,
+    others_l1,
+    success,
+    towards_target,
+)
+from cyclegan_hub.evaluation.results import SHOWN, Evaluation, EvaluationError, Ranked, Shown, histogram
+from cyclegan_hub.models.auto import Model
+from cyclegan_hub.models.face_generator import FaceGenerator
+
+
+@dataclass(frozen=True)
+class _Course:
+    """One direction: uint8 images of both sides, and what its outputs are measured against. Samples have no inputs."""
+
+    direction: str
+    inputs: Tensor | None
+    target: Tensor
+    inputs_features: Tensor | None
+    reference: Reference
+    training: Tensor
+    count: int  # of outputs
+    paired: bool = False
+
+
+def evaluate(
+    epochs: Mapping[str, Callable[[], Model]],
+    held_out: Piles,
+    train: Piles,
+    extractor: Extractor,
+    classifier: Classifier | None = None,
+    *,
+    paired: bool = False,
+    protocol: Mapping[str, Any] | None = None,
+    batch_size: int = 16,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    say: Callable[[str], None] = lambda text: None,
+) -> Evaluation:
+    """Measures every epoch. `epochs` maps its name ("epoch-005", or "main") to what loads it; one at a time is in memory.
+
+    `held_out` and `train` are uint8 (N, C, S, S) of A and of B, S the models' image size; of a pile alone, one each. `paired`:
+    A are the inputs that belong to B one by one. Outputs count as the 8-bit images that a PNG holds, also on their way back.
+    `protocol` adds lines to the recorded ones; `say` is told of each epoch.
+    Raises EvaluationError for no epoch, and for images that are not of the models' size or channels.
+    """
+    if not epochs:
+        raise EvaluationError("no epoch to evaluate: name at least one")
+    notes = Notes()
+    courses = _courses(next(iter(epochs.values()))(), held_out, train, extractor, seed, paired)
+    untranslated = {c.direction: _untranslated(c, classifier, notes) for c in courses if c.inputs is not None}
+    floor = {c.direction: _floor(c, classifier, notes, seed) for c in courses}
+    baselines = {"untranslated": untranslated, "floor": floor}
+    found: dict[str, dict[str, Figures]] = {}
+    shown: dict[str, dict[str, Shown]] = {}
+    for name, load in epochs.items():
+        model = load().to(device)
+        if (model.channels, model.image_size, model.image_size) != tuple(held_out[0].shape[1:]):
+            raise EvaluationError(
+                f"{name} was trained on {model.channels} x {model.image_size} x {model.image_size} and the held-out images are "
+                f"{' x '.join(map(str, held_out[0].shape[1:]))}: evaluate models of one size and number of channels together"
+            )
+        found[name], pictures = _measure(model, name, courses, classifier, notes, batch_size)
+        if pictures:
+            shown[name] = pictures
+        say(name)
+    kid, relative = extractor.metric("kid"), extractor.metric("kid_relative")
+    notes.lines += relate(found, baselines, kid, relative)
+    if paired or not untranslated:  # there is a truth to be near to, or no input to be faithful to
+        best, rule = choose_least(found, "truth_l1" if paired else kid)
+    else:
+        best, rule = choose_best(found, baselines, kid, relative)
+    metrics = {
+        "best": best,
+        "rule": rule,
+        "extractor": extractor.label,
+        "protocol": _protocol(held_out, train, seed, device) | _sampled(courses) | dict(protocol or {}),
+        "classifier": _judged(classifier, floor, held_out),
+        "baselines": baselines,
+        "epochs": found,
+        "notes": notes.lines,
+    }
+    ranked_by = (
+        "L1 to the real output" if paired else "probability of the target side" if classifier else "distance to a real image"
+    )
+    return Evaluation(metrics, shown, held_out, ranked_by, paired)
+
+
+# ------------------------------------------------------------------------------------------------------ the parts
+def _courses(model: Model, held_out: Piles, train: Piles, extractor: Extractor, seed: int, paired: bool) -> list[_Course]:
+    """The directions of a model on these piles. Raises EvaluationError for a translation without inputs."""
+    features = [extractor(x) for x in held_out]
+    training = [extractor(x) for x in train]
+    if isinstance(model, FaceGenerator):
+        reference = Reference(extractor, features[-1], training[-1], seed)
+        return [_Course("samples", None, held_out[-1], None, reference, train[-1], len(held_out[0]))]
+    if len(held_out) != 2:
+        raise EvaluationError("a translation is measured on images of both sides: give A and B")
+    return [
+        _Course(
+            direction, held_out[i], held_out[j], features[i], Reference(extractor, features[j], training[j], seed), train[j],
+            len(held_out[i]), paired,
+        )
+        for direction, (i, j) in zip(model.directions, ((0, 1), (1, 0)), strict=False)
+    ]  # fmt: skip
+
+
+def _untranslated(course: _Course, classifier: Classifier | None, notes: Notes) -> Figures:
+    where, x = f"untranslated, {course.direction}", course.inputs
+    judged = {"success": success(towards_target(classifier, x, course.direction))} if classifier else {}
+    figures = course.reference.figures(course.inputs_features, where, notes) | judged
+    if course.paired:
+        return figures | of_truth(x, course.target, where, notes)
+    return figures | of_pixels(x, x, x, course.target, course.target, where, notes) | {"others_l1": others_l1(x)}
+
+
+def _floor(course: _Course, classifier: Classifier | None, notes: Notes, seed: int) -> Figures:
+    """Of a seeded choice of training images, measured against the held-out ones and, for copies, the rest of the training."""
+    where, training = f"floor, {course.direction}", course.reference.training
+    order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed))
+    drawn, rest = order[: course.count], order[course.count :]
+    if len(drawn) < course.count:
+        notes.lines.append(f"{where}: {len(drawn)} training images stand for {course.count} outputs: there are no more")
+    judged = {"success": success(towards_target(classifier, course.target, course.direction))} if classifier else {}
+    return course.reference.figures(training[drawn], where, notes, training=training[rest]) | judged
+
+
+def _measure(
+    model: Model, name: str, courses: list[_Course], classifier: Classifier | None, notes: Notes, batch_size: int
+) -> tuple[dict[str, Figures], dict[str, Shown]]:
+    """The figures of one epoch by direction, and what is shown of it; empty ones if its outputs hold NaN."""
+    try:
+        made = {
+            c.direction: make(model, c.direction, c.inputs, c.target, c.count, paired=c.paired, batch_size=batch_size)
+            for c in courses
+        }
+    except images.ImageError as error:
+        notes.lines.append(f"{name}: no figures: {error}")
+        return {c.direction: {} for c in courses}, {}
+    found, shown = {}, {}
+    for course in courses:
+        direction, where, done = course.direction, f"{name}, {course.direction}", made[course.direction]
+        features = course.reference.extractor(done.outputs)
+        found[direction] = course.reference.figures(features, where, notes)
+        if classifier is not None:
+            score = towards_target(classifier, done.outputs, direction)
+            found[direction]["success"] = success(score)
+        else:
+            score = -distance_to(features, course.reference.held_out)
+        if course.paired:
+            score = -(done.outputs.float() - course.target.float()).abs().mean((1, 2, 3)) / 127.5
+        found[direction] |= _pixel_figures(course, done, where, notes)
+        order = score.argsort(descending=True, stable=True)
+        best, worst = (_ranked(part[:SHOWN], score.abs(), done.outputs) for part in (order, order.flip(0)))
+        back = None if done.back is None else done.back[:SHOWN]
+        copies = _copies(course, features, done.outputs) if direction == "samples" else None
+        shown[direction] = Shown(done.outputs[:SHOWN], back, best, worst, histogram(done.outputs), copies)
+    return found, shown
+
+
+def _pixel_figures(course: _Course, made: Made, where: str, notes: Notes) -> Figures:
+    """Of pairs the distance to the truth; of other translations what has changed and, of a CycleGAN, the ways back."""
+    if course.inputs is None:
+        return {}
+    if course.paired:
+        return of_truth(made.outputs, course.target, where, notes)
+    if made.back is None:
+        return of_change(course.inputs, made.outputs, where, notes)
+    return of_pixels(course.inputs, made.outputs, made.back, course.target, made.kept, where, notes)
+
+
+def _copies(course: _Course, features: Tensor, outputs: Tensor) -> tuple[Ranked, Tensor]:
+    """The samples that are nearest to a training image, nearest first, and that image: what memorisation would look like."""
+    distance, index = nearest_to(features, course.reference.training)
+    order = distance.argsort(stable=True)[:SHOWN]
+    return _ranked(order, distance, outputs), course.training[index[order]]
+
+
+def _ranked(order: Tensor, score: Tensor, outputs: Tensor) -> Ranked:
+    return Ranked(order.tolist(), score[order].tolist(), outputs[order])
+
+
+def _judged(classifier: Classifier | None, floor: Mapping[str, Figures], held_out: Piles) -> dict[str, Any] | None:
+    """The classifier and how often it is right on the very images that are translated: real B is the floor of a_to_b."""
+    if classifier is None:
+        return None
+    accuracy = {
+        f"accuracy_{side}": floor[direction]["success"]
+        for side, direction in (("a", "b_to_a"), ("b", "a_to_b"), ("b", "samples"))
+        if direction in floor
+    }
+    counts = {f"n_{side}": len(pile) for side, pile in zip("ab", held_out, strict=False)}
+    return {"name": classifier.label, **accuracy, **counts}
+
+
+def _sampled(courses: list[_Course]) -> dict[str, Any]:
+    """What the protocol says of images that are drawn."""
+    samples = [course for course in courses if course.direction == "samples"]
+    return {"n_samples": samples[0].count, "latents": f"seed {SAMPLES_SEED}, no truncation"} if samples else {}
+
+
+def _protocol(held_out: Piles, train: Piles, seed: int, device: str | torch.device) -> dict[str, Any]:
+    """What has to be the same for two evaluations to be compared."""
+    return {
+        **{f"n_{side}": len(pile) for side, pile in zip("ab", held_out, strict=False)},
+        **{f"n_training_{side}": len(pile) for side, pile in zip("ab", train, strict=False)},
+        "image_size": held_out[0].shape[-1], "channels": held_out[0].shape[1],
+        "resize": "centred square by Pillow's Lanczos filter, antialiased; none where an image has that size",
+        "codec": "8-bit pixels as a PNG holds them, in memory",
+        "reference": "held-out images of the target side; for mifid and authenticity its training images",
+        "kid": f"mean over subsets of min({SUBSET}, n), kid_std over these or, where one is everything, over subsets of half",
+        "floor": "as many training images of the target side as outputs, against its held-out and its other training "
+                 "images; success: its held-out images",
+        "mifid": "Kaggle's threshold of 0.1, which was chosen for Inception-v3 features",
+        "l1": "on the scale of [-1, 1]",
+        "seed": seed, "precision": "fp32", "device": torch.device(device).type,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "versions": f"cyclegan_hub {__version__}, torch {torch.__version__}, Pillow {PIL.__version__}",
+    }  # fmt: skip

@@ -1,0 +1,44 @@
+"""The one reader of a model folder's `metrics.json`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.hub.model_folder import epoch_number
+
+
+class MetricsFileError(UserError):
+    """A `metrics.json` that is not of the form that evaluation writes."""
+
+
+def read_metrics(path: Path) -> dict[str, Any] | None:
+    """`metrics.json`, None if there is none.
+
+    {"best": "epoch-010", "rule": ..., "extractor": ..., "protocol": {...}, "classifier": {...}, "notes": [...],
+    "baselines": {"untranslated": {"a_to_b": {"kid": ...}, "b_to_a": {...}}, "floor": {...}}, "epochs": {"epoch-005": ...}}, the
+    epochs of the same form as the baselines. The directions are those of the model's class; a FaceGenerator has the one
+    "samples", and no untranslated. A single model without an epoch's number is called "main". What could not be computed is
+    null. Only "best" and "epochs" must be there. Raises MetricsFileError if it is of another form.
+    """
+    if not path.is_file():
+        return None
+    try:
+        metrics = json.loads(path.read_bytes())
+        measured = [*metrics["epochs"].values(), *metrics.get("baselines", {}).values()]
+        directions = [values for one in measured for values in one.values()]
+        if metrics["best"] in metrics["epochs"] and all(isinstance(values, dict) for values in directions):
+            for name in metrics["epochs"]:
+                _order(name)
+            return metrics
+        reason = f"best={metrics['best']!r} is not among its epochs, or one of these has no metrics by direction"
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    raise MetricsFileError(f"{path} is not of the form that evaluation writes ({reason}): evaluate again, or remove it")
+
+
+def _order(name: str) -> int:
+    """The place of an epoch among others; ValueError for what is none."""
+    return 0 if name == "main" else epoch_number(name)

@@ -1,0 +1,66 @@
+"""Where the models of a folder lie: one alone, or one for each published epoch below `epochs/`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from cyclegan_hub.errors import UserError
+
+EPOCH = re.compile(r"epoch-[0-9]+")  # names of folders in epochs/ and of tags
+
+
+class ModelError(UserError):
+    """A folder, repository or file that is not a model of this class; the message names it and the remedy."""
+
+
+def epochs_in(folder: Path) -> dict[str, Path]:
+    """The models in `epochs/` of a folder, by name ("epoch-005"), ascending; none if it is a single model's."""
+    found = {path.name: path for path in folder.glob("epochs/epoch-*") if EPOCH.fullmatch(path.name) and path.is_dir()}
+    return dict(sorted(found.items(), key=lambda item: epoch_number(item[0])))
+
+
+def chosen_in(folder: Path) -> str:
+    """Which of a folder's epochs stands for the model: the best that `metrics.json` names, without that file the last.
+
+    Raises ModelError if the file is damaged, or names one that is not there.
+    """
+    names, path = list(epochs_in(folder)), folder / "metrics.json"
+    if not path.is_file():
+        return names[-1]
+    try:
+        best = json.loads(path.read_bytes())["best"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is not one of ours ({type(error).__name__}: {error}): evaluate again, or remove it") from None
+    if best not in names:
+        raise ModelError(f"{path} calls {best!r} the best, which is not in epochs/: {listed(names)}")
+    return best
+
+
+def folder_of(folder: Path, revision: str | None) -> Path:
+    """Where a revision's `config.json` and weights lie in a folder, with `epochs/` or of a single model (whose one is "main")."""
+    epochs = epochs_in(folder)
+    if epochs:
+        name = chosen_in(folder) if revision in (None, "main") else revision
+        if name not in epochs:
+            raise ModelError(f"{folder}: no epoch {name!r}; {listed(epochs)}")
+        return epochs[name]
+    if revision not in (None, "main"):
+        raise ModelError(f"{folder}: no epoch {revision!r}; it holds a single model and no epochs/")
+    return folder
+
+
+def epoch_number(name: str) -> int:
+    """5 for "epoch-005"; ValueError for what is no epoch's name."""
+    return int(name.removeprefix("epoch-"))
+
+
+def listed(names: Collection[str]) -> str:
+    """Which epochs there are, for an error about one that is not there."""
+    return f"epochs there: {', '.join(names) or 'none'}"
+
+
+def epoch_name(epoch: int) -> str:
+    return f"epoch-{epoch:03d}"

@@ -1,0 +1,28 @@
+"""Whatever was published: the model of a folder or repository, of the class that its own config names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cyclegan_hub.hub.download import fetch
+from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.paired_generator import PairedGenerator
+
+Model = CycleGenerator | FaceGenerator | PairedGenerator
+KINDS: dict[str, type[Model]] = {kind.__name__: kind for kind in (CycleGenerator, FaceGenerator, PairedGenerator)}
+
+
+def from_pretrained(source: str | Path, **options: Any) -> Model:
+    """As `CycleGenerator.from_pretrained`, for any of the three classes. Raises ModelError for a config of none of them."""
+    where, config, weights = fetch(source, **options)
+    try:
+        kind = json.loads(config)["model"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"{where}: config.json is not one of ours ({type(error).__name__}: {error})") from None
+    if kind not in KINDS:
+        raise ModelError(f"{where}: config.json describes a {kind!r}, none of {', '.join(KINDS)}")
+    return KINDS[kind].load_from(where, config, weights)

@@ -1,0 +1,31 @@
+"""Checks of constructor arguments, and a network in evaluation mode for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+def check_positive(**values: object) -> None:
+    """Raises ValueError, with the name, for what is not a whole number of at least 1 (`True` is none)."""
+    for name, value in values.items():
+        if not is_positive(value):
+            raise ValueError(f"{name}={value!r}: give a whole number of at least 1")
+
+
+def is_positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Puts a network into evaluation mode, and afterwards every module back into the mode it was in."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

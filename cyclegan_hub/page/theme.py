@@ -1,0 +1,23 @@
+"""The page's look: theme and head."""
+
+from __future__ import annotations
+
+import gradio as gr
+from gradio.themes.utils.fonts import LocalFont
+
+from cyclegan_hub.page.components import HERE
+
+
+def theme() -> gr.themes.Base:
+    # The default theme's semi-bold cut renders capitals wrongly: only these two weights, from this machine.
+    fonts = (LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif")
+    return gr.themes.Default(primary_hue="teal", neutral_hue="stone", font=fonts, font_mono=("ui-monospace", "monospace")).set(
+        button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700", button_primary_background_fill_hover_dark="*primary_600",
+        slider_color="*primary_600", checkbox_background_color_selected="*primary_700", color_accent="*primary_700",
+    )  # fmt: skip
+
+
+def head() -> str:
+    """The style sheet as part of the page's head: gradio rewrites the selectors of its own argument `css`."""
+    return f"<style>{(HERE / 'page.css').read_text('utf-8')}</style>"

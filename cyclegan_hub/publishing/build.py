@@ -1,0 +1,143 @@
+"""Run folder -> model folder with its card -> commits and epoch tags of a Hub repository.
+
+    folder = build(Path("runs/smile"), Path("runs/smile/published"), "user/smile")  # works offline
+    push(folder, "user/smile")
+
+Doing it again changes nothing; doing it again after an interruption completes it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import constants
+from safetensors import SafetensorError, safe_open
+
+from cyclegan_hub import images
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.files import write_atomic, write_folder
+from cyclegan_hub.hub import metrics_file
+from cyclegan_hub.hub.errors import first_line
+from cyclegan_hub.hub.model_folder import chosen_in, epoch_number, epochs_in, listed
+from cyclegan_hub.models.auto import Model, from_pretrained
+from cyclegan_hub.publishing import card as cards
+from cyclegan_hub.publishing.sample_grid import sample_grid
+from cyclegan_hub.training.run_folder import RunError, RunFolder
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+MODEL = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
+SHARED = ("recipe.json", "metrics.json", "samples.png", "README.md")  # the same in the commits of all epochs
+
+
+class PublishError(UserError):
+    """Something that cannot be published, or a Hub that refuses it; the message names it and the remedy."""
+
+
+# ------------------------------------------------------------------------------------------------ the model folder
+def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = None, dtype: str = "fp32") -> Path:
+    """Writes the model folder of a run into `out`, as the repository will hold it, and returns `out`; needs no Hub.
+
+    `out` itself holds what `main` will: the weights of the chosen epoch (the best by the run's `metrics.json`, else the last
+    of `epochs`), `config.json`, `recipe.json`, `metrics.json`, `samples.png` and the card; `out/epochs/` each epoch to be
+    published (None: all that the run kept). Equal runs give equal bytes; epochs of an earlier build are removed.
+
+    Which method it was follows from the class that the epochs' `config.json` names.
+
+    Raises PublishError for a missing run, an epoch it does not have, a best epoch left out or epochs of another run,
+    ModelError for damaged weights, UserError for what a card cannot be made of.
+    """
+    if dtype not in DTYPES:
+        raise PublishError(f"dtype {dtype!r}: must be one of {', '.join(DTYPES)}")
+    record, history, processes = _read_run(run)
+    names = _selected(run, epochs)
+    metrics = metrics_file.read_metrics(run / "metrics.json")
+    chosen = chosen_in(run) if metrics else names[-1]
+    if chosen not in names:
+        raise PublishError(f"{run}: {chosen} is the best by metrics.json but is not to be published: add it to the epochs")
+    for name in names:  # all are looked at before anything is written, and none is kept: twenty may be gigabytes
+        _check_same_run(run, name, record, from_pretrained(run / "epochs" / name))
+    model = from_pretrained(run / "epochs" / chosen)
+    facts = cards.Facts(repo_id, type(model), model.config, record, history, processes, names, chosen, metrics, dtype)
+    shared = {
+        "recipe.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+        "samples.png": images.png_bytes(sample_grid(model)),
+        "README.md": cards.render(facts).encode(),
+    }
+    if metrics:
+        shared["metrics.json"] = (run / "metrics.json").read_bytes()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            write_folder(out / "epochs" / name, _model_files(run / "epochs" / name, dtype))
+        for name in epochs_in(out).keys() - set(names):
+            shutil.rmtree(out / "epochs" / name)
+        for name, data in (_read(out / "epochs" / chosen, MODEL) | shared).items():
+            write_atomic(out / name, data)
+        if not metrics:
+            (out / "metrics.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise PublishError(f"cannot write to {out}: {error.strerror or error}. Free space or choose another folder") from error
+    return out
+
+
+def _read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
+    """`recipe.json`, `history.jsonl` and the number of processes of a run."""
+    path = run / "recipe.json"
+    if not path.is_file():
+        raise PublishError(f"{run} holds no run (no recipe.json there): give the folder that train.py wrote")
+    try:
+        record = json.loads(path.read_bytes())
+        needed = {"name", "domain", "image_size", "batch_size"} - record["recipe"].keys()
+        labels, sides = record["labels"], record["data"].keys()
+        if needed or sides not in ({"a"}, {"a", "b"}) or not all(isinstance(label, str) for label in labels):
+            raise ValueError(f"not a training's record{': no ' + ', '.join(sorted(needed)) if needed else ''}")
+        history = RunFolder(run).history()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = error if isinstance(error, RunError) else f"{path} is damaged ({error})"
+        raise PublishError(f"{what}: restore it from a copy of the run") from None
+    ranks = {state: len(list(state.glob("rank-*.safetensors"))) for state in run.glob("state/step-*")}
+    return record, history, max(ranks.values(), default=1)
+
+
+def _check_same_run(run: Path, name: str, record: dict[str, Any], model: Model) -> None:
+    """Raises PublishError for an epoch that the run of this `recipe.json` cannot have written."""
+    own = (list(model.labels), set(cards.METHODS[type(model)].sides))
+    if own != (record["labels"], set(record["data"])):
+        told = f"labels {', '.join(record['labels'])}, data {', '.join(sorted(record['data']))}"
+        raise PublishError(
+            f"{run}: {name} is a {type(model).__name__} of {', '.join(model.labels)}, which the run of recipe.json ({told}) did "
+            "not write: restore the folder from a copy of the run"
+        )
+
+
+def _selected(run: Path, epochs: Sequence[int] | None) -> list[str]:
+    """Names of the epochs to publish, ascending."""
+    there = {epoch_number(name): name for name in epochs_in(run)}
+    if not there:
+        raise PublishError(f"{run} has no epochs yet: train on, until the first one is written")
+    wanted = sorted(there if epochs is None else set(epochs))
+    if unknown := [str(epoch) for epoch in wanted if epoch not in there]:
+        raise PublishError(f"{run}: no epoch {', '.join(unknown)}; {listed(there.values())}")
+    if not wanted:
+        raise PublishError(f"{run}: no epoch is to be published; {listed(there.values())}")
+    return [there[epoch] for epoch in wanted]
+
+
+def _read(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+
+
+def _model_files(folder: Path, dtype: str) -> dict[str, bytes]:
+    """`config.json` and the weights of one epoch, loaded strictly and written anew, with what their header said."""
+    model = from_pretrained(folder)
+    try:
+        with safe_open(folder / constants.SAFETENSORS_SINGLE_FILE, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise PublishError(f"{folder}: the header of its weights cannot be read ({first_line(error)})") from error
+    return model.files(metadata, DTYPES[dtype])

@@ -1,0 +1,184 @@
+"""What a method's recipe holds: one frozen dataclass for each, with flat fields. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cyclegan_hub.recipes.fields import check_all, check_types, require
+
+# Fields that may differ between two runs of one folder: none of them changes the trained weights.
+RESUMABLE_FIELDS = frozenset({"snapshot_every", "keep_epochs", "save_every", "log_every", "evaluate_every", "workers"})
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What every method has: where its images come from, and the loop's own numbers."""
+
+    name: str
+    domain: str  # "": none, the images have to be given
+    # data
+    image_size: int = 128
+    load_size: int | None = None  # resize to this, then crop image_size at random (the paper's jitter); None: no jitter
+    channels: int = 3
+    flip: bool = True
+    max_images: int | None = None  # at most so many of each side
+    streaming: bool = False
+    workers: int = 0  # decoding processes; piles that fit in memory need none
+    # optimisation
+    batch_size: int = 1
+    epochs: int = 100
+    steps_per_epoch: int | None = None  # None: one pass over the larger side
+    lr: float = 2e-4
+    init_std: float = 0.02
+    # what is written, and when
+    snapshot_every: int = 5
+    keep_epochs: int = 20
+    save_every: int = 500  # steps between two saves of the state; every epoch ends with one as well
+    log_every: int = 10
+    evaluate_every: int | None = None  # epochs between two light evaluations on held-out images; the best is kept in best/
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError where two fields contradict each other or a value is out of its range."""
+        check_types(self)
+        counts = ("image_size", "channels", "batch_size", "epochs", "snapshot_every", "save_every", "log_every")
+        check_all(self, counts, lambda n: n >= 1, "at least 1")
+        require(self.keep_epochs >= 2, "keep_epochs", self.keep_epochs, "at least 2: the first and the last stay")
+        require(self.channels in (1, 3), "channels", self.channels, "1 (grey) or 3 (RGB)")
+        check_all(self, ("workers", "init_std"), lambda n: n >= 0, "0 or more")
+        require(self.lr > 0, "lr", self.lr, "more than 0")
+        some = ("max_images", "steps_per_epoch", "evaluate_every")
+        check_all(self, some, lambda n: n is None or n >= 1, "at least 1, or none")
+        require(
+            self.load_size is None or self.load_size >= self.image_size,
+            "load_size", self.load_size, f"none, or image_size ({self.image_size}) and more",
+        )  # fmt: skip
+        require(not (self.streaming and self.steps_per_epoch is None), "steps_per_epoch", None, "given: a stream has no length")
+        require(not (self.streaming and self.max_images), "max_images", self.max_images, _NO_STREAM)
+
+
+_NO_STREAM = "none or false with streaming=True"
+
+
+@dataclass(frozen=True)
+class CycleGANRecipe(_Recipe):
+    """CycleGAN (Zhu et al. 2017): two generators, two patch discriminators, cycle and identity losses."""
+
+    # data
+    balance: bool = False  # bring the smaller side to parity by augmented copies
+    equal_sides: bool = False  # cut the larger side to the size of the smaller
+    diffaugment: tuple[Literal["translation", "cutout", "color"], ...] = ()
+    # generator
+    generator: Literal["resnet", "unet"] = "resnet"
+    width: int = 64
+    blocks: int = 9  # residual blocks; of a U-Net, the number of halvings
+    upsample: Literal["transpose", "resize"] = "resize"
+    padding: Literal["reflect", "zeros"] = "reflect"  # inside the blocks; the 7x7 ends always reflect
+    dropout: float = 0.0
+    # discriminator: 4x4 convolutions, then one to a map of logits
+    disc_channels: tuple[int, ...] = (64, 128, 256, 512)
+    disc_last_stride: Literal[1, 2] = 1
+    disc_scales: int = 1
+    # Share of real images of the other side in what a discriminator learns to call fake, beside the translations (compare the
+    # edge-smoothed images of CartoonGAN, Chen et al. 2018, section 3.2.1, and the mismatched pairs of Reed et al. 2016, section
+    # 4.2). Where the sides are alike it so learns what tells them apart, and not only what is blurred.
+    source_negatives: float = 0.0
+    # losses
+    adversarial: Literal["lsgan", "bce"] = "lsgan"
+    cycle: float = 10.0
+    identity_a: float = 5.0  # weight of |b_to_a(a) - a|
+    identity_b: float = 5.0  # weight of |a_to_b(b) - b|
+    identity_start: float | None = None  # both weights start here and reach their own value at the end of the warm-up
+    identity_warmup: float = 0.0  # share of the schedule
+    pool_size: int = 0
+    # optimisation
+    disc_lr_factor: float = 1.0
+    decay: float = 0.0  # last share of the schedule in which the learning rate falls linearly to 0
+    ema: float = 0.0  # 0: off
+    block_init_std: float | None = None  # of a U-Net's down and up blocks; None: init_std
+    norm_init_mean: float = 1.0  # norm scales start at N(mean, 0.02)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_all(self, ("width", "blocks", "disc_scales"), lambda n: n >= 1, "at least 1")
+        check_all(self, ("decay", "identity_warmup"), lambda n: 0 <= n <= 1, "a share from 0 to 1")
+        check_all(self, ("ema", "dropout", "source_negatives"), lambda n: 0 <= n < 1, "from 0 up to, not including, 1")
+        weights = ("cycle", "identity_a", "identity_b", "identity_start", "pool_size", "block_init_std")
+        check_all(self, weights, lambda n: (n or 0) >= 0, "0 or more")
+        require(self.disc_lr_factor > 0, "disc_lr_factor", self.disc_lr_factor, "more than 0")
+        if self.streaming:
+            check_all(self, ("balance", "equal_sides"), lambda n: not n, _NO_STREAM)
+        _check_patches(self.image_size, self.disc_channels, self.disc_last_stride, self.disc_scales)
+        _check_fits(self.image_size, self.generator, self.blocks)
+
+
+@dataclass(frozen=True)
+class DCGANRecipe(_Recipe):
+    """DCGAN (Radford et al. 2016): images from noise, of one pile; a generator and a discriminator of 4x4 convolutions."""
+
+    # Of a folder or domain of two sides, which one is the pile.
+    side: Literal["a", "b"] = "a"
+    latent: int = 100
+    gen_channels: tuple[int, ...] = (256, 128, 64, 32)  # after each transposed convolution but the last; the image is 4 * 2**n px
+    disc_channels: tuple[int, ...] = (32, 64, 128, 256)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_all(self, ("latent",), lambda n: n >= 1, "at least 1")
+        channels = ("gen_channels", "disc_channels")
+        check_all(self, channels, lambda n: len(n) >= 1 and min(n) >= 1, "e.g. 256,128,64,32")
+        require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: batch norm compares the images of a batch")
+        built = 4 * 2 ** len(self.gen_channels)
+        rule = f"{built}: {len(self.gen_channels)} gen_channels make 4x4 px grow to that; give gen_channels and disc_channels too"
+        require(self.image_size == built, "image_size", self.image_size, rule)
+        rule = f"as many as gen_channels ({len(self.gen_channels)}): together they bring {self.image_size} px back to 4x4"
+        require(len(self.disc_channels) == len(self.gen_channels), "disc_channels", self.disc_channels, rule)
+
+
+@dataclass(frozen=True)
+class Pix2PixRecipe(_Recipe):
+    """pix2pix (Isola et al. 2017): a generator trained on pairs by L1 and a discriminator that sees input and output."""
+
+    side: Literal["a", "b"] = "a"  # of a folder or domain of two sides, which one pairs are made from
+    # "given", or made from the images of one pile: see pairs.RULES
+    pairs: Literal["given", "colorize", "upscale-4x", "repaint"] = "given"
+    generator: Literal["unet", "cnn"] = "unet"
+    width: int = 64
+    blocks: int = 8  # halvings of the U-Net; layers of the CNN
+    dropout: float = 0.5
+    disc_channels: tuple[int, ...] = (64, 128, 256, 512)
+    adversarial: float = 1.0  # weight of the adversarial loss (binary cross entropy); 0: no discriminator, L1 alone
+    l1: float = 100.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_all(self, ("width", "blocks"), lambda n: n >= 1, "at least 1")
+        require(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to, not including, 1")
+        check_all(self, ("adversarial", "l1"), lambda n: n >= 0, "0 or more")
+        require(self.adversarial + self.l1 > 0, "l1", self.l1, "more than 0 where adversarial is 0: there is no loss otherwise")
+        require(self.pairs != "colorize" or self.channels == 3, "channels", self.channels, "3 to colorize")
+        whole = self.pairs == "given" or self.image_size % 4 == 0
+        require(whole, "image_size", self.image_size, "a multiple of 4 where pairs are made")
+        _check_patches(self.image_size, self.disc_channels, 1, 1)
+        if self.generator == "unet":
+            _check_fits(self.image_size, self.generator, self.blocks)
+
+
+Recipe = CycleGANRecipe | DCGANRecipe | Pix2PixRecipe
+
+
+METHODS = (CycleGANRecipe, DCGANRecipe, Pix2PixRecipe)
+
+
+def _check_patches(image_size: int, disc_channels: tuple[int, ...], last_stride: int, scales: int) -> None:
+    """Raises RecipeError where nothing of the image would be left for a patch discriminator to judge."""
+    require(len(disc_channels) >= 1 and min(disc_channels) >= 1, "disc_channels", disc_channels, "e.g. 64,128,256")
+    side = image_size // 2 ** (scales - 1)
+    for stride in (*(2 for _ in disc_channels[1:]), last_stride, 1):
+        side = (side - 2) // stride + 1  # 4x4, padding 1
+    require(side >= 1, "image_size", image_size, "larger for this discriminator, or disc_channels shorter")
+
+
+def _check_fits(image_size: int, generator: str, blocks: int) -> None:
+    step = 4 if generator == "resnet" else 2**blocks
+    require(image_size % step == 0, "image_size", image_size, f"a multiple of {step} for this generator")

@@ -1,0 +1,250 @@
+"""Which models the page has, and how each is called: from a folder, the Hub, its cache, or what is bundled."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError
+
+from cyclegan_hub import checkpoints
+from cyclegan_hub.domains import DOMAINS, Domain, Pile, place
+from cyclegan_hub.hub.metrics_file import read_metrics
+from cyclegan_hub.hub.model_folder import ModelError, epochs_in, folder_of
+from cyclegan_hub.hub.refs import refs_of
+from cyclegan_hub.models.auto import KINDS
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.publishing.card import statement_for
+from cyclegan_hub.recipes.labels import MADE
+from cyclegan_hub.serving.messages import ServingError, plain, told
+from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Kind, Origin, Published
+
+METHODS: dict[str, Kind] = {"CycleGenerator": "cyclegan", "FaceGenerator": "dcgan", "PairedGenerator": "pix2pix"}
+Place = Literal["bundled", "folder", "user", "repository"]
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All of them by name, those of `DOMAINS` first."""
+
+    models: dict[str, Published]
+    status: str  # which source serves, and what is wrong with it
+    hub_down: bool = False
+
+
+def kind_of(models: str | None) -> Place:
+    """What CYCLEGAN_HUB_MODELS means. Raises ServingError if it is neither a folder nor a name on the Hub."""
+    if not models:
+        return "bundled"
+    if os.path.isdir(models):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
+        return "folder"
+    if re.fullmatch(_NAME, models):
+        return "user"
+    if re.fullmatch(f"{_NAME}/{_NAME}", models):
+        return "repository"
+    raise ServingError(f"models {models[:200]!r}: no such folder; give one, a user of the Hub, or user/repository")
+
+
+def look(models: str | None, bundled: Path) -> Catalog:
+    """What there is at this moment. A model that cannot be used is named in `status`; nothing is asked of the Hub but by name."""
+    kind, problems, down = kind_of(models), list[str](), False
+    if kind in ("bundled", "folder"):
+        found = _in_folder(Path(models) if models else bundled, kind, problems)
+    else:
+        found, down = _on_hub(str(models), kind, problems)
+        if kind == "user" or not found:
+            found = _in_folder(bundled, "bundled", problems) | found
+    found = {name: found[name] for name in sorted(found, key=place)}
+    return Catalog(found, " ".join([_status(kind, models, down, found), *problems]), down)
+
+
+# ------------------------------------------------------------------------------------------------------------- folders
+def _in_folder(path: Path, origin: Origin, problems: list[str]) -> dict[str, Published]:
+    """The models of a folder: one for each of its own folders, or a single one if it is a run or a model itself."""
+    found = {}
+    alone = _is_model(path)
+    for folder in [path] if alone else sorted(path.iterdir()) if path.is_dir() else []:
+        if not _is_model(folder) or (folder.name.startswith(".") and not alone):  # the latter: half-written
+            continue
+        folder = folder.resolve()
+        try:
+            epochs = checkpoints.list_epochs(folder)
+            config = folder_of(folder, None) / constants.CONFIG_NAME
+            name = (_json(config).get("domain") if alone else None) or folder.name
+            revisions = {epoch.name: f"{epoch.revision} {_stamp(Path(epoch.revision))}" for epoch in epochs}
+            files = config, folder / "metrics.json", folder / "recipe.json"
+            model = _published(_slug(name), str(folder), folder.name, origin, epochs, revisions, files)
+        except (OSError, ValueError) as error:
+            problems.append(f"{plain(folder.name)} cannot be used ({told(error, str(folder), plain(folder.name))}).")
+        else:
+            found[model.choice.name] = model
+    return found
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether it holds generators; a damaged config counts, so that it is named, and another class of model does not."""
+    config = folder / constants.CONFIG_NAME
+    if not config.is_file():
+        return folder.is_dir() and bool(epochs_in(folder))
+    try:
+        return _json(config).get("model", CycleGenerator.__name__) in list(METHODS)
+    except ModelError:
+        return True
+
+
+def _stamp(folder: Path) -> int:
+    weights = folder / constants.SAFETENSORS_SINGLE_FILE
+    return weights.stat().st_mtime_ns if weights.is_file() else 0  # a load will say what is missing
+
+
+# ------------------------------------------------------------------------------------------------------------- the Hub
+def _on_hub(name: str, kind: Place, problems: list[str]) -> tuple[dict[str, Published], bool]:
+    """The models of a user or a repository, and whether the Hub is down: then those that lie in its cache."""
+    found: dict[str, Published] = {}
+    down = False
+    for domain, repo in _candidates(name, kind):
+        if domain in found:
+            continue
+        main = None
+        try:
+            main = None if down else refs_of(repo)[0]
+        except Exception as error:  # OSError and, by version, the errors of one of two HTTP libraries
+            status = error.response.status_code if isinstance(error, HfHubHTTPError) else 503
+            if isinstance(error, RepositoryNotFoundError) and status != 403:  # 403: there, but not for everybody
+                if kind == "repository":
+                    problems.append(f"{repo} is not on the Hub, or private.")
+                continue
+            if status < 500 and status != 429:
+                problems.append(f"{repo} cannot be used (the Hub says {status}).")
+                continue
+            down = True  # and is not asked again for the others
+        try:
+            checkpoints.forget(repo)
+            epochs = checkpoints.list_epochs(repo, local_files_only=down)
+            best = next((epoch for epoch in epochs if epoch.best), epochs[-1])
+            commits = [main or "main", best.revision]
+            files = [_fetched(repo, file, commits, down) for file in (constants.CONFIG_NAME, "metrics.json", "recipe.json")]
+            if files[0] is None:
+                raise ModelError(f"{repo}: no config.json there")
+            own = domain or _slug(_json(files[0]).get("domain") or repo.split("/")[1])
+            revisions = {epoch.name: epoch.revision for epoch in epochs}
+            found[own] = _published(own, repo, repo, "cache" if down else "Hub", epochs, revisions, files)
+        except Exception as error:  # as above
+            if not down:  # else it is just not in the cache
+                problems.append(f"{repo} cannot be used ({told(error, repo, repo)}).")
+    return found, down
+
+
+def _candidates(name: str, kind: Place) -> Iterator[tuple[str | None, str]]:
+    """(domain, repository) in the order they are looked for; of a user: by the name that publishing gives, then the short one."""
+    if kind == "repository":
+        yield None, name
+        return
+    for domain in DOMAINS.values():
+        yield from ((domain.name, f"{name}/{repo}") for repo in (domain.repo_id, domain.name))
+
+
+def _fetched(repo: str, file: str, commits: list[str], down: bool) -> Path | None:
+    """A small file of a repository at the first of `commits` that has it, from the cache where it is there."""
+    for commit in commits:
+        cached = try_to_load_from_cache(repo, file, revision=commit)
+        if isinstance(cached, str):
+            return Path(cached)
+        if cached is None and not down:
+            try:
+                return Path(hf_hub_download(repo, file, revision=commit))
+            except EntryNotFoundError:
+                continue
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------------------- both
+def _published(
+    name: str, where: str, source: str, origin: Origin, epochs: list[checkpoints.Epoch], revisions: dict[str, str], files: Any
+) -> Published:
+    """One entry; `files` are the paths of config.json, metrics.json and recipe.json. ValueError for a config that is none."""
+    config, metrics = _json(files[0]), read_metrics(files[1]) if files[1] else None
+    model = config.get("model", CycleGenerator.__name__)
+    if model not in list(METHODS):  # a list: from a damaged config it may be anything
+        raise ModelError(f"{where}: config.json describes a {model!r}, none of {', '.join(METHODS)}: publish the model again")
+    method, (labels, size) = METHODS[model], _labels_and_size(where, config)
+    domain = DOMAINS.get(str(config.get("domain")))
+    piles = _piles(domain, method, labels)
+    licences = dict.fromkeys(pile.licence for pile in piles) or ["not stated: ask who published the model"]
+    faces = bool(piles and domain.faces and domain.a.label in labels and method != "dcgan")
+    choice = DomainChoice(
+        name=name, title=name.replace("-", " ").replace("_", " ").capitalize(), labels=labels, kind=method,
+        directions=KINDS[model].directions, made=str(config.get("pairs")) if method == "pix2pix" else "",
+        faces=faces, original_size=not faces, image_size=size, source=plain(source, 200), origin=origin,
+        licence="; ".join(licences), redistributable=bool(piles) and all(pile.redistributable for pile in piles),
+    )  # fmt: skip
+    statement = statement_for(str(config.get("domain")), labels, KINDS[model])
+    mark = (" · best" if metrics else " · last") if len(epochs) > 1 else ""
+    alone = f"Epoch {config['epoch']}" if isinstance(config.get("epoch"), int) else "The published model"
+    choices = tuple(
+        EpochChoice(e.name, e.number, alone if e.number is None else f"Epoch {e.number}{mark if e.best else ''}", e.best)
+        for e in epochs
+    )
+    run = _json(files[2]) if files[2] and files[2].is_file() else None
+    page = f"{constants.ENDPOINT}/{source}" if origin in ("Hub", "cache") else None  # the name was checked by `kind_of`
+    return Published(choice, choices, where, revisions, statement, metrics, run, page)
+
+
+def _labels_and_size(where: str, config: dict[str, Any]) -> tuple[tuple[str, ...], int]:
+    """The labels of a config, safe to show, and the side of the images it was trained on."""
+    labels, size, widths = config.get("labels"), config.get("image_size"), config.get("widths")
+    one = config.get("model") == "FaceGenerator"
+    if one:
+        size = 4 * 2 ** len(widths) if isinstance(widths, list) and len(widths) <= 10 else None
+    if not (isinstance(labels, list) and len(labels) == (1 if one else 2) and isinstance(size, int) and 0 < size <= 4096):
+        wanted = "single label, or no widths of images" if one else "two labels, or no image_size"
+        raise ModelError(f"{where}: config.json has no {wanted} up to 4096: publish the model again")
+    return tuple(plain(label) for label in labels), size
+
+
+def _piles(domain: Domain | None, method: Kind, labels: tuple[str, ...]) -> tuple[Pile, ...]:
+    """What a model with these labels was trained on; nothing is known where they are not its domain's own."""
+    if domain is None or (method == "cyclegan" and labels != domain.labels):
+        return ()
+    if method == "cyclegan":
+        return domain.piles
+    own = {*domain.labels, *(words.format(labels[-1]) for words in MADE.values())}
+    return tuple(pile for pile in domain.piles if pile.label == labels[-1] and labels[0] in own)
+
+
+def _slug(name: object) -> str:
+    """A domain's name for the API and for file names, from a config or a folder."""
+    return re.sub(r"[^\w.-]+", "-", plain(name)).strip("-.") or "model"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path.name} is damaged: publish the model again")
+    return content
+
+
+def _status(kind: Place, models: str | None, down: bool, found: dict[str, Published]) -> str:
+    if not found:
+        why = "The Hub does not answer, and nothing of it is in the cache." if down else "There are no models yet."
+        return f"{why} Train one and publish it, or set CYCLEGAN_HUB_MODELS to a user of the Hub, a repository or a folder."
+    of = {origin: ", ".join(n for n, m in found.items() if m.choice.origin == origin) for origin in ("Hub", "cache", "bundled")}
+    match kind:
+        case "bundled":
+            return "Serving the models that are bundled with this page."
+        case "folder":
+            return f"Serving the models of the folder {plain(Path(str(models)).resolve().name)}."
+    first = f"Serving {of['Hub']} of {models} from the Hub" if of["Hub"] else f"{models} has no models on the Hub"
+    if down:
+        first = "The Hub does not answer" + (f": serving {of['cache']} of {models} from its cache" if of["cache"] else "")
+    return first + (f"; bundled with this page: {of['bundled']}." if of["bundled"] else ".")

@@ -1,0 +1,40 @@
+"""What a visitor is told: one plain sentence, without markup of the visitor's or a file's own."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.hub.errors import first_line
+
+_NO_BRACKETS = str.maketrans(
+    {"<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"}
+)
+
+
+class ServingError(UserError):
+    """What cannot be served; the message is one sentence to show, without a directory of the server and without HTML."""
+
+
+def plain(text: object, most: int = 60) -> str:
+    """A text from a file or a user in one printable line without angle brackets, cut to `most` characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).translate(_NO_BRACKETS).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def sentence(error: Exception) -> str:
+    """An error of ours as a sentence to show."""
+    text = plain(error, 300)
+    return text[:1].upper() + text[1:] + "."
+
+
+def told(error: BaseException, where: str, name: str) -> str:
+    """The first line of an error about the folder or repository `where`, called `name`, without any directory of this machine."""
+    line = first_line(error).replace(where, name)
+    return plain(re.sub(r"(?<![\w.:/])(?:[A-Za-z]:\\|/)[^\s'\":,;()]+", "…", line), 300)
+
+
+def escaped(text: object, most: int = 60) -> str:
+    """A text from a file as Markdown that shows just this text, in one line of at most `most` characters."""
+    return re.sub(r"([\\`*_{}\[\]()#|~!$])", r"\\\1", html.escape(plain(text, most), quote=False))

@@ -1,0 +1,60 @@
+"""Models kept ready for the page: each loaded once, however many ask for it meanwhile, and the last used kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+from cyclegan_hub import checkpoints
+from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.models.auto import Model
+from cyclegan_hub.serving.messages import ServingError, told
+from cyclegan_hub.serving.model_info import EpochChoice, Published
+
+
+class Shelf:
+    """At most `most` loaded models, each epoch of a domain being one; for many threads at once."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.loaded: OrderedDict[tuple[str, str], Future[Model]] = OrderedDict()  # by place and revision
+        self._lock = threading.Lock()
+        self._reading = threading.Semaphore(2)  # weights of two models at most are read at a time: they are held twice meanwhile
+
+    def network(self, model: Published, chosen: EpochChoice) -> Model:
+        """The model of an epoch. Raises ServingError if it cannot be loaded; the next one who asks tries again."""
+        key = (model.where, model.revisions[chosen.name])
+        with self._lock:
+            future = self.loaded.get(key)
+            mine = future is None
+            if future is None:
+                future = self.loaded[key] = Future()
+            self.loaded.move_to_end(key)
+            while len(self.loaded) > self.most:
+                self.loaded.popitem(last=False)
+        if mine:
+            try:
+                with self._reading:
+                    future.set_result(self._load(model, chosen))
+            except BaseException as error:
+                with self._lock:
+                    if self.loaded.get(key) is future:
+                        del self.loaded[key]
+                future.set_exception(error)
+        try:
+            return future.result()
+        except (ModelError, OSError) as error:
+            name = model.choice.name
+            raise ServingError(f"{chosen.label} of {name} cannot be loaded ({told(error, model.where, name)}).") from None
+
+    def _load(self, model: Published, chosen: EpochChoice) -> Model:
+        offline = model.choice.origin == "cache"
+        # The best as `main`, so that the cache knows which it is when the Hub is gone.
+        network = checkpoints.load(model.where, None if chosen.best else chosen.name, local_files_only=offline)
+        if network.directions != model.choice.directions:
+            kind = type(network).__name__
+            raise ModelError(
+                f"it is a {kind}, unlike the other epochs: publish the models of each method in a place of their own"
+            )
+        return network

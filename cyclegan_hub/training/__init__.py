@@ -1,0 +1,1 @@
+"""Training: one trainer for each method, losses, augmentation, the loop and the run folder."""

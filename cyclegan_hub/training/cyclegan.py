@@ -1,0 +1,239 @@
+"""CycleGAN (Zhu et al. 2017): G: A -> B and F: B -> A, judged by D_B and D_A, held together by the cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from cyclegan_hub import images, plots
+from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.discriminators import PatchDiscriminator
+from cyclegan_hub.models.generators import init_weights
+from cyclegan_hub.recipes.labels import domain_of
+from cyclegan_hub.recipes.methods import CycleGANRecipe
+from cyclegan_hub.training.alarms import Alarm
+from cyclegan_hub.training.augment import diff_augment
+from cyclegan_hub.training.losses import ImagePool, adversarial, confidence, correlation
+from cyclegan_hub.training.trainer import Backward, SampleGrid
+
+_INVERTED = (
+    "{key} has been negative for {steps} steps: translations of {side} are inverted in colour. If they stay so, start anew in "
+    "another --out with higher identity_a and identity_b"
+)
+_ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "padding")
+
+
+class CycleGANTrainer:
+    """See `trainers.Trainer`. Field names are the recipe's; names of networks are those of the published model."""
+
+    panels: ClassVar[dict[str, list[str]]] = {
+        "generators": ["g_a_to_b", "g_b_to_a"],
+        "discriminators": ["d_a", "d_b"],
+        "cycle": ["cycle_a", "cycle_b"],
+        "identity": ["identity_a", "identity_b"],
+        "D(real), D(fake)": ["d_a_real", "d_a_fake", "d_b_real", "d_b_fake"],
+        "correlation of input and output": ["corr_a_to_b", "corr_b_to_a"],
+    }
+    alarms = tuple(
+        Alarm(key, below=0.0, steps=200, message=_INVERTED.format(key=key, steps=200, side=side))
+        for key, side in (("corr_a_to_b", "A"), ("corr_b_to_a", "B"))
+    )
+
+    def __init__(self, recipe: CycleGANRecipe, *, total_steps: int, labels: tuple[str, str]) -> None:
+        r = self.recipe = recipe
+        self.labels = labels
+        self.total_steps, self.steps_done = total_steps, 0
+        model_arguments = {
+            "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "upsample": r.upsample,
+            "padding": r.padding, "dropout": r.dropout, "image_size": r.image_size, "domain": domain_of(r, labels),
+            "labels": list(labels),
+        }  # fmt: skip
+        self._publish = lambda epoch: CycleGenerator(**model_arguments, epoch=epoch)
+        model = self._publish(None)
+        init_weights(model.a_to_b, std=r.init_std, norm_mean=r.norm_init_mean, block_std=r.block_init_std)
+        init_weights(model.b_to_a, std=r.init_std, norm_mean=r.norm_init_mean, block_std=r.block_init_std)
+        d_a, d_b = (PatchDiscriminator(r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales) for _ in range(2))
+        for d in (d_a, d_b):
+            init_weights(d, std=r.init_std, norm_mean=r.norm_init_mean)
+        self.networks: dict[str, nn.Module] = {"a_to_b": model.a_to_b, "b_to_a": model.b_to_a, "d_a": d_a, "d_b": d_b}
+        self.a_to_b, self.b_to_a, self.d_a, self.d_b = self.networks.values()  # prepare() wraps these
+        self.pools = {"a": ImagePool(r.pool_size), "b": ImagePool(r.pool_size)}
+        self.ema: EMAModel | None = None
+        self.optimizers: dict[str, Optimizer] = {
+            "generators": _adam(self._parameters("a_to_b", "b_to_a"), r.lr),
+            "discriminators": _adam(self._parameters("d_a", "d_b"), r.lr * r.disc_lr_factor),
+        }
+        self.schedulers = {name: LambdaLR(optimizer, self._rate) for name, optimizer in self.optimizers.items()}
+
+    def prepare(self, prepare: Callable[[Any], Any]) -> None:
+        self.a_to_b, self.b_to_a, self.d_a, self.d_b = (prepare(network) for network in self.networks.values())
+        self.optimizers = {name: prepare(optimizer) for name, optimizer in self.optimizers.items()}
+        if self.recipe.ema:  # after the weights have reached their device, and every process holds the same
+            generators = self._parameters("a_to_b", "b_to_a")
+            self.ema = EMAModel(generators, decay=self.recipe.ema, use_ema_warmup=True, power=2 / 3, foreach=True)
+
+    def step(self, batch: dict[str, Tensor], backward: Backward) -> dict[str, Tensor]:
+        r, a, b = self.recipe, batch["a"], batch["b"]
+        weight_a, weight_b = self._identity_weights()
+
+        # Generators: adversarial + cycle + identity (section 3; identity: section 5.2). Discriminators judge, frozen.
+        self._train_discriminators(False)
+        self.optimizers["generators"].zero_grad()
+        fake_b, identity_b = self._translate(self.a_to_b, a, b if weight_b else None)
+        fake_a, identity_a = self._translate(self.b_to_a, b, a if weight_a else None)
+        cycle_a, cycle_b = self.b_to_a(fake_b), self.a_to_b(fake_a)
+        losses = {
+            "g_a_to_b": adversarial(r.adversarial, self.d_b(self._augment(fake_b)), real=True),
+            "g_b_to_a": adversarial(r.adversarial, self.d_a(self._augment(fake_a)), real=True),
+            "cycle_a": F.l1_loss(cycle_a.float(), a),
+            "cycle_b": F.l1_loss(cycle_b.float(), b),
+        }
+        loss = losses["g_a_to_b"] + losses["g_b_to_a"] + r.cycle * (losses["cycle_a"] + losses["cycle_b"])
+        for key, weight, output, target in (("identity_a", weight_a, identity_a, a), ("identity_b", weight_b, identity_b, b)):
+            if output is not None:
+                losses[key] = F.l1_loss(output.float(), target)
+                loss = loss + weight * losses[key]
+        backward(loss)
+        self.optimizers["generators"].step()
+
+        # Discriminators: real images against older and newer translations, the loss halved (section 4).
+        self._train_discriminators(True)
+        self.optimizers["discriminators"].zero_grad()
+        for side, network, real, fake, source in (("a", self.d_a, a, fake_a, b), ("b", self.d_b, b, fake_b, a)):
+            on_real, on_fake, *on_source = self._judge(network, real, self.pools[side].query(fake), source)
+            as_fake = adversarial(r.adversarial, on_fake, False)
+            if on_source:
+                as_fake = torch.lerp(as_fake, adversarial(r.adversarial, *on_source, False), r.source_negatives)
+            losses[f"d_{side}"] = 0.5 * (adversarial(r.adversarial, on_real, True) + as_fake)
+            losses[f"d_{side}_real"] = confidence(r.adversarial, on_real)
+            losses[f"d_{side}_fake"] = confidence(r.adversarial, on_fake)
+        backward(losses["d_a"] + losses["d_b"])
+        self.optimizers["discriminators"].step()
+
+        for scheduler in self.schedulers.values():
+            scheduler.step()
+        self.steps_done += 1
+        if self.ema:
+            self.ema.step(self._parameters("a_to_b", "b_to_a"))
+        with torch.no_grad():
+            losses["corr_a_to_b"], losses["corr_b_to_a"] = correlation(a, fake_b), correlation(b, fake_a)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def published(self, epoch: int | None) -> CycleGenerator:
+        device = next(self.networks["a_to_b"].parameters()).device
+        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and a save must not change what follows it
+            model = self._publish(epoch).to(device)
+        own = self._parameters("a_to_b", "b_to_a")
+        source = self.ema.shadow_params if self.ema else own
+        with torch.no_grad():
+            for target, weights in zip((*model.a_to_b.parameters(), *model.b_to_a.parameters()), source, strict=True):
+                target.copy_(weights)
+        return model.eval()
+
+    def start_from(self, source: str) -> None:
+        model = CycleGenerator.from_pretrained(source)
+        for name in ("a_to_b", "b_to_a"):
+            own, given = self.networks[name], model.get_submodule(name)
+            if any(model.config[field] != getattr(self.recipe, field) for field in _ARCHITECTURE):
+                raise ModelError(
+                    f"--init {source}: its {name} is another architecture ({_architecture(model.config)}) than the recipe's; "
+                    "give those fields with --set, or another source"
+                )
+            own.load_state_dict(given.state_dict(), strict=True)
+
+    @torch.no_grad()
+    def samples(self, a: Tensor, b: Tensor) -> list[SampleGrid]:
+        """For each direction: input, translation, cycle, identity of the other network, patch map of the translation."""
+        model, grids = self.published(None), []
+        for direction, back, x, labels, judge in (
+            (model.a_to_b, model.b_to_a, a, self.labels, self.networks["d_b"]),
+            (model.b_to_a, model.a_to_b, b, self.labels[::-1], self.networks["d_a"]),
+        ):
+            there = direction(x)
+            columns = (there, back(there), back(x))
+            # The map's colours turn where the discriminator is undecided: at 0 as a logit, at 1/2 with least squares.
+            maps = judge(there)[0][:, 0] - (0.5 if self.recipe.adversarial == "lsgan" else 0.0)
+            rows = [[*map(images.to_pil, row), plots.heat(patches)] for *row, patches in zip(x, *columns, maps, strict=True)]
+            grids.append(SampleGrid((labels[0], f"to {labels[1]}", "and back", "identity", "patch map"), rows))
+        return grids
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "steps_done": self.steps_done,
+            "networks": {name: network.state_dict() for name, network in self.networks.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()},
+            "ema": self.ema.state_dict() if self.ema else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps_done = state["steps_done"]
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name], strict=True)
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        for name, scheduler in self.schedulers.items():
+            scheduler.load_state_dict(state["schedulers"][name])
+        if self.ema:
+            self.ema.load_state_dict(state["ema"])
+            self.ema.to(device=next(self.networks["a_to_b"].parameters()).device)
+
+    def own_state_dict(self) -> dict[str, Any]:
+        return {side: pool.state_dict() for side, pool in self.pools.items()}
+
+    def load_own_state_dict(self, state: dict[str, Any]) -> None:
+        device = next(self.networks["a_to_b"].parameters()).device
+        for side, pool in self.pools.items():
+            pool.load_state_dict({name: x.to(device) for name, x in state[side].items()})
+
+    def _translate(self, network: nn.Module, x: Tensor, same: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Translation of `x` and, in the same pass, identity of `same`: exact, since instance norm sees each image alone."""
+        if same is None:
+            return network(x), None
+        return network(torch.cat([x, same])).chunk(2)
+
+    def _judge(self, network: nn.Module, real: Tensor, fake: Tensor, source: Tensor) -> list[tuple[Tensor, ...]]:
+        """Logits of real and of fake images from one pass; with `source_negatives`, those of the other side's real ones too."""
+        shown = [real, fake, source] if self.recipe.source_negatives else [real, fake]
+        logits = network(torch.cat([self._augment(x) for x in shown]))
+        return list(zip(*(x.chunk(len(shown)) for x in logits), strict=True))
+
+    def _augment(self, x: Tensor) -> Tensor:
+        return diff_augment(x, self.recipe.diffaugment)
+
+    def _identity_weights(self) -> tuple[float, float]:
+        """Weights of the identity losses of A and B now: in the warm-up on their way from `identity_start`."""
+        r = self.recipe
+        warmup = r.identity_warmup * self.total_steps
+        if r.identity_start is None or self.steps_done >= warmup:
+            return r.identity_a, r.identity_b
+        done = self.steps_done / warmup
+        return tuple(r.identity_start + done * (end - r.identity_start) for end in (r.identity_a, r.identity_b))
+
+    def _rate(self, step: int) -> float:
+        """Factor of the learning rate: 1, then in the last `decay` of the schedule falling linearly to 0."""
+        decay = self.recipe.decay * self.total_steps
+        return min(1.0, max(0.0, self.total_steps - step) / decay) if decay else 1.0
+
+    def _parameters(self, *names: str) -> list[nn.Parameter]:
+        return [p for name in names for p in self.networks[name].parameters()]
+
+    def _train_discriminators(self, on: bool) -> None:
+        for parameter in self._parameters("d_a", "d_b"):
+            parameter.requires_grad_(on)
+
+
+def _adam(parameters: Iterable[nn.Parameter], lr: float) -> Adam:
+    return Adam(parameters, lr=lr, betas=(0.5, 0.999), fused=True)  # betas as in all three papers
+
+
+def _architecture(config: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={config[name]}" for name in _ARCHITECTURE)

@@ -1,0 +1,137 @@
+"""pix2pix (Isola et al. 2017): a generator is told the answer, and a discriminator judges input and output together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from cyclegan_hub import images
+from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.models.discriminators import PatchDiscriminator
+from cyclegan_hub.models.generators import init_weights
+from cyclegan_hub.models.pair_rules import RULES
+from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.translate import translate_batch
+from cyclegan_hub.recipes.labels import domain_of
+from cyclegan_hub.recipes.methods import Pix2PixRecipe
+from cyclegan_hub.training.alarms import Alarm
+from cyclegan_hub.training.losses import adversarial, confidence
+from cyclegan_hub.training.trainer import Backward, SampleGrid
+
+_ARCHITECTURE = ("channels", "generator", "width", "blocks", "pairs")
+
+
+class Pix2PixTrainer:
+    """See `trainers.Trainer`. One pile, "a": pairs (N, 2 C, S, S), input first, or targets that the recipe's rule degrades."""
+
+    alarms: tuple[Alarm, ...] = ()
+
+    def __init__(self, recipe: Pix2PixRecipe, *, total_steps: int, labels: tuple[str, ...]) -> None:
+        r = self.recipe = recipe
+        self.labels = labels
+        arguments = {
+            "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "dropout": r.dropout,
+            "pairs": r.pairs, "image_size": r.image_size, "domain": domain_of(r, labels), "labels": list(labels),
+        }  # fmt: skip
+        self._publish = lambda epoch: PairedGenerator(**arguments, epoch=epoch)
+        model = self._publish(None)
+        self.networks: dict[str, nn.Module] = {"generator": model.generator}
+        if r.generator == "unet":  # the plain CNN starts as the identity
+            init_weights(model.generator, std=r.init_std)
+        self.panels = {"L1": ["l1"]}
+        if r.adversarial:
+            self.panels = {"generator": ["g"], "discriminator": ["d"], **self.panels, "D(real), D(fake)": ["d_real", "d_fake"]}
+            self.networks["discriminator"] = PatchDiscriminator(2 * r.channels, r.disc_channels)
+            init_weights(self.networks["discriminator"], std=r.init_std)
+        self.g, self.d = model.generator, self.networks.get("discriminator")  # prepare() wraps these
+        self.optimizers: dict[str, Optimizer] = {
+            name: Adam(network.parameters(), lr=r.lr, betas=(0.5, 0.999), fused=True)  # betas as in all three papers
+            for name, network in self.networks.items()
+        }
+
+    def prepare(self, prepare: Callable[[Any], Any]) -> None:
+        self.g = prepare(self.networks["generator"])
+        if self.d is not None:
+            self.d = prepare(self.networks["discriminator"])
+        self.optimizers = {name: prepare(optimizer) for name, optimizer in self.optimizers.items()}
+
+    def step(self, batch: dict[str, Tensor], backward: Backward) -> dict[str, Tensor]:
+        r = self.recipe
+        x, y = self.split(batch["a"])
+
+        # Generator: adversarial + 100 L1 (section 3.1). The discriminator judges, frozen.
+        self._train_discriminator(False)
+        self.optimizers["generator"].zero_grad()
+        fake = self.g(x).float()
+        losses = {"l1": F.l1_loss(fake, y)}
+        loss = r.l1 * losses["l1"]
+        if self.d is not None:
+            losses["g"] = adversarial("bce", self.d(torch.cat([x, fake], 1)), True)
+            loss = loss + r.adversarial * losses["g"]
+        backward(loss)
+        self.optimizers["generator"].step()
+
+        # Discriminator, the loss halved (section 3.3); instance norm sees each image alone, so one pass serves both.
+        if self.d is not None:
+            self._train_discriminator(True)
+            self.optimizers["discriminator"].zero_grad()
+            logits = self.d(torch.cat([torch.cat([x, y], 1), torch.cat([x, fake.detach()], 1)]))
+            on_real, on_fake = (tuple(scale.chunk(2)[i] for scale in logits) for i in (0, 1))
+            losses["d"] = 0.5 * (adversarial("bce", on_real, True) + adversarial("bce", on_fake, False))
+            losses["d_real"], losses["d_fake"] = confidence("bce", on_real), confidence("bce", on_fake)
+            backward(losses["d"])
+            self.optimizers["discriminator"].step()
+        return {name: value.detach() for name, value in losses.items()}
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Input and output of a batch of pairs, or of targets."""
+        if self.recipe.pairs == "given":
+            return x.chunk(2, 1)
+        return RULES[self.recipe.pairs].make(x), x
+
+    def published(self, epoch: int | None) -> PairedGenerator:
+        device = next(self.networks["generator"].parameters()).device
+        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and a save must not change what follows it
+            model = self._publish(epoch).to(device)
+        model.generator.load_state_dict(self.networks["generator"].state_dict(), strict=True)
+        return model.eval()
+
+    def start_from(self, source: str) -> None:
+        model = PairedGenerator.from_pretrained(source)
+        if wrong := [name for name in _ARCHITECTURE if model.config[name] != getattr(self.recipe, name)]:
+            given = ", ".join(f"{name}={model.config[name]}" for name in wrong)
+            raise ModelError(f"--init {source}: it has {given}, the recipe not: give those fields with --set, or another source")
+        self.networks["generator"].load_state_dict(model.generator.state_dict(), strict=True)
+
+    def samples(self, a: Tensor) -> list[SampleGrid]:
+        """Of held-out pairs or targets: input, output, and what the output should be."""
+        x, y = self.split(a)
+        made = translate_batch(self.networks["generator"], x)
+        rows = [list(map(images.to_pil, row)) for row in zip(x.cpu(), made, y.cpu(), strict=True)]
+        return [SampleGrid((self.labels[0], f"to {self.labels[1]}", "the real one"), rows)]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "networks": {name: network.state_dict() for name, network in self.networks.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name], strict=True)
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+
+    def own_state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_own_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    def _train_discriminator(self, on: bool) -> None:
+        if self.d is not None:
+            self.networks["discriminator"].requires_grad_(on)

@@ -1,0 +1,222 @@
+"""The run folder, which is the truth of a run: what it holds, how it is written, and what may not be mixed in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.files import remove_temporary, sync_folder, write_atomic, write_folder
+from cyclegan_hub.hub.model_folder import epoch_name
+from cyclegan_hub.recipes.methods import RESUMABLE_FIELDS
+from cyclegan_hub.training.state_file import pack, unpack
+
+
+class RunError(UserError):
+    """A run folder that cannot be used or written; the message names it and the remedy."""
+
+
+class RunFolder:
+    """`recipe.json`, `state/step-N/`, `epochs/epoch-N/`, `last/`, `samples/`, `history.jsonl`, `losses.png` of one run.
+
+    Every file is written under a temporary name, synced and renamed: a kill at any instant leaves the last save whole.
+    Only the main process writes, but for its own `rank-R.safetensors` in a state.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: Any = None
+
+    # ------------------------------------------------------------------------------------------- identity
+    def check(self, identity: dict[str, Any]) -> None:
+        """Raises RunError, before anything is written, unless the folder is new, empty, or holds a run of this identity.
+
+        `identity` is what makes the run the same run: {"recipe": {...}, "labels", "data", "seed", "init"}. Recipe fields
+        in RESUMABLE_FIELDS may differ; anything else that does is named. Keys that `identity` lacks are not compared.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file: give another folder with --out")
+        recipe = self.path / "recipe.json"
+        if not recipe.exists():
+            foreign = sorted(p.name for p in self.path.glob("[!.]*")) if self.path.exists() else []
+            if foreign:
+                raise RunError(f"{self.path} holds {foreign[0]!r} but no run: give an empty or a new folder with --out")
+            return
+        try:
+            old = json.loads(recipe.read_text("utf-8"))
+            if not isinstance(old, dict):
+                raise ValueError("not an object")
+        except ValueError as error:
+            raise RunError(f"{recipe} is damaged ({error}): move the folder away, or give another with --out") from None
+        for name, before, now in _differences(old, json.loads(json.dumps(identity))):
+            if name.startswith("fingerprints."):
+                raise RunError(
+                    f"{self.path}: the images of side {name[-1].upper()} have changed since this run began (fingerprint {before} "
+                    f"then, {now} now): restore them, or give another folder with --out"
+                )
+            if name.removeprefix("recipe.") not in RESUMABLE_FIELDS:
+                raise RunError(
+                    f"{self.path} holds another run: {name} is {before!r} there and {now!r} now. "
+                    "Repeat that run's command to go on with it, or give another folder with --out"
+                )
+
+    def open(self, identity: dict[str, Any]) -> None:
+        """Creates the folder, takes its lock, writes `recipe.json`, and clears what a killed process left half-written.
+
+        Raises RunError where another process trains in it.
+        """
+        self.check(identity)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            self.check(identity)  # again: another process may have started a run since
+            # Before the folders: a kill between them leaves what `check` takes for a new run, or for this one.
+            write_atomic(self.path / "recipe.json", (json.dumps(identity, indent=2, ensure_ascii=False) + "\n").encode())
+            for name in ("state", "epochs", "samples"):
+                (self.path / name).mkdir(exist_ok=True)
+            for folder in (self.path, *(self.path / n for n in ("state", "epochs", "samples", "last", "best"))):
+                remove_temporary(folder)
+        except OSError as error:
+            raise RunError(
+                f"cannot write to {self.path}: {error.strerror}. Free space or give another folder with --out"
+            ) from error
+
+    def _take_lock(self) -> None:
+        try:
+            import fcntl
+        except ImportError:  # Windows: no lock, the rest holds
+            return
+        self._lock = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released by the kernel however the process ends
+        except BlockingIOError:
+            raise RunError(
+                f"another process is training in {self.path}: wait for it, or give another folder with --out"
+            ) from None
+
+    def close(self) -> None:
+        """Gives the lock back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # ---------------------------------------------------------------------------------------------- state
+    def latest_step(self) -> int | None:
+        """Step of the newest complete state, None in a new run."""
+        steps = [int(p.name.removeprefix("step-")) for p in (self.path / "state").glob("step-*")]
+        return max(steps, default=None)
+
+    def load_state(self, step: int, rank: int, world_size: int) -> tuple[Any, Any]:
+        """(shared, this process's own) state of a step. Raises RunError if damaged or saved by another number of processes."""
+        folder = self.path / "state" / f"step-{step:09d}"
+        saved = len(list(folder.glob("rank-*.safetensors")))
+        if saved != world_size:
+            raise RunError(f"{folder} was saved by {saved} processes, now there are {world_size}: launch as many as before")
+        try:
+            return unpack(folder / "shared.safetensors"), unpack(folder / f"rank-{rank}.safetensors")
+        except (ValueError, OSError) as error:
+            raise RunError(f"cannot resume from {folder}: {error}") from error
+
+    def stage_state(self, step: int) -> Path:
+        """The temporary folder that the processes write their part of a state into (main process, then a barrier)."""
+        folder = self._staging(step)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def write_rank(self, step: int, rank: int, state: Any) -> None:
+        """This process's own part (every process, then a barrier)."""
+        write_atomic(self._staging(step) / f"rank-{rank}.safetensors", pack(state))
+
+    def commit_state(self, step: int, shared: Any) -> None:
+        """Adds the shared part, makes the state appear under its name, and drops the older ones (main process)."""
+        staging, final = self._staging(step), self.path / "state" / f"step-{step:09d}"
+        write_atomic(staging / "shared.safetensors", pack(shared))
+        if final.exists():  # resumed there and stopped again before a step: it is this very state
+            shutil.rmtree(staging)
+            return
+        staging.rename(final)
+        sync_folder(final.parent)
+        for older in final.parent.glob("step-*"):
+            if older != final:
+                shutil.rmtree(older, ignore_errors=True)
+
+    def _staging(self, step: int) -> Path:
+        return self.path / "state" / f".step-{step:09d}.tmp"
+
+    # ---------------------------------------------------------------------------------- epochs and history
+    def write_epoch(self, epoch: int, files: dict[str, bytes], keep: int) -> None:
+        """`epochs/epoch-NNN/`, and no more than `keep` of them: see `crowded`."""
+        write_folder(self.path / "epochs" / epoch_name(epoch), files)
+        for old in crowded(self.epochs(), keep):
+            shutil.rmtree(self.path / "epochs" / epoch_name(old))
+
+    def write_last(self, files: dict[str, bytes]) -> None:
+        """`last/`: the model as it is now, of the same form as an epoch."""
+        write_folder(self.path / "last", files)
+
+    def write_best(self, files: dict[str, bytes]) -> None:
+        """`best/`: the model that scored best in the light evaluations so far, of the same form as an epoch."""
+        write_folder(self.path / "best", files)
+
+    def write_sample(self, epoch: int, png: bytes) -> None:
+        """`samples/epoch-NNN.png`."""
+        write_atomic(self.path / "samples" / f"{epoch_name(epoch)}.png", png)
+
+    def epochs(self) -> list[int]:
+        """Numbers of the epochs that are kept, ascending."""
+        return sorted(int(p.name.removeprefix("epoch-")) for p in (self.path / "epochs").glob("epoch-*"))
+
+    def append_history(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Adds lines to `history.jsonl` in one write, so that a kill tears at most the last."""
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        with (self.path / "history.jsonl").open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of `history.jsonl`; a torn one at the end, which a kill can leave, is passed over."""
+        path = self.path / "history.jsonl"
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        parsed = []
+        for i, line in enumerate(lines):
+            try:
+                parsed.append(json.loads(line))
+            except ValueError:
+                if i < len(lines) - 1:
+                    raise RunError(f"{path}: line {i + 1} is damaged: mend or move the file") from None
+        return parsed
+
+    def measured(self) -> list[str]:
+        """Names of the held-out figures in the history, of its lines {"event": "evaluation", "step", "epoch", ...}."""
+        found = dict.fromkeys(key for line in self.history() if line.get("event") == "evaluation" for key in line)
+        return [key for key in found if key not in ("step", "epoch", "event")]
+
+    def trim_history(self, step: int) -> None:
+        """Drops the lines after `step`: a resumed run writes them again."""
+        path = self.path / "history.jsonl"
+        if path.exists():
+            kept = [line for line in self.history() if line["step"] <= step]
+            write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+def crowded(epochs: list[int], keep: int) -> list[int]:
+    """Which epochs to drop so that `keep` remain: the first and the last stay, the others spread as evenly as can be."""
+    kept, dropped = sorted(epochs), []
+    while len(kept) > max(2, keep):
+        # The one whose neighbours stand closest together is missed least.
+        i = min(range(1, len(kept) - 1), key=lambda i: kept[i + 1] - kept[i - 1])
+        dropped.append(kept.pop(i))
+    return dropped
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any, Any]]:
+    """(name, old value, new value) of what `new` says otherwise than `old`."""
+    for key, now in new.items():
+        before = old.get(key)
+        if isinstance(before, dict) and isinstance(now, dict):
+            yield from _differences(before, now, f"{prefix}{key}.")
+        elif before != now:
+            yield f"{prefix}{key}", before, now
