@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # Rooms from the ground up: a folder of cyclegan_hub/ is a room, and so is each module that lies in it directly. A room imports
 # from rooms on lower floors only; within a floor, only what ALONGSIDE names. train/ and app.py stand on top.
 FLOORS = (
-    ("domains", "errors", "file_names", "files", "images", "image_grid", "metrics", "plots"),
+    ("decoding", "domains", "errors", "file_names", "files", "images", "image_grid", "metrics", "plots"),
     ("recipes", "hub", "data"),
     ("models",),
     ("checkpoints",),
@@ -29,7 +29,8 @@ FLOORS = (
 ALONGSIDE = {
     ("data", "hub"),  # data sets of the Hub, and what it says when it fails
     ("image_grid", "images"),
-    ("images", "errors"),
+    ("images", "decoding"),
+    ("decoding", "errors"),
 }
 OWNERS = {
     "gradio": {"app", "page"},

@@ -13,7 +13,7 @@ from pictures import encoded, picture
 from PIL import Image
 from test_images import hostile, png, saved
 
-from cyclegan_hub import images
+from cyclegan_hub import decoding, images
 from cyclegan_hub.serving import faces
 from cyclegan_hub.serving import photos as inputs
 from cyclegan_hub.serving.messages import ServingError
@@ -62,7 +62,7 @@ def test_bombs(side: int) -> None:
 
 
 def test_too_many_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_BYTES", 1000)
+    monkeypatch.setattr(decoding, "MAX_BYTES", 1000)
     (tmp_path / "large.png").write_bytes(encoded(0, (64, 64)))
     assert "has more than 1,000 bytes" in refusal(tmp_path / "large.png")
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from pictures import encoded, folder, parquet, picture
 
-from cyclegan_hub import images
+from cyclegan_hub import decoding, images
 from cyclegan_hub.data import open_source as sources
 from cyclegan_hub.data.open_source import open_items, open_stream
 from cyclegan_hub.data.raw_images import ArrayItems, FolderItems, ZipItems, cell_bytes
@@ -54,7 +54,7 @@ def test_a_zip_member_above_the_limit_or_damaged_is_an_image_error(tmp_path: Pat
     data = (tmp_path / "x.zip").read_bytes()
     (tmp_path / "x.zip").write_bytes(data.replace(encoded(1)[-30:], bytes(30)))
     items = ZipItems.open(tmp_path / "x.zip")
-    monkeypatch.setattr(images, "MAX_BYTES", 4999)
+    monkeypatch.setattr(decoding, "MAX_BYTES", 4999)
     with pytest.raises(images.ImageError, match=r"big\.png.*5,000"):
         items.read(0)
     with pytest.raises(images.ImageError, match=r"damaged\.png"):

@@ -17,7 +17,7 @@ from pictures import encoded, folder
 from PIL import Image
 from training import environment
 
-from cyclegan_hub import CycleGenerator, images
+from cyclegan_hub import CycleGenerator, decoding, images
 from cyclegan_hub.cli import main
 from cyclegan_hub.commands import resumable_results as results
 from cyclegan_hub.commands import translate as translation
@@ -171,7 +171,7 @@ def test_a_hostile_zip_stays_in_out_and_costs_its_bad_members_only(
     data = pile.read_bytes()  # the listed size of liar.png made small, to be found out when it is unpacked
     at = data.rindex(b"liar.png") - 46 + 24
     pile.write_bytes(data[:at] + (5).to_bytes(4, "little") + data[at + 4 :])
-    monkeypatch.setattr(images, "MAX_BYTES", 200_000)
+    monkeypatch.setattr(decoding, "MAX_BYTES", 200_000)
     assert translate(source, pile, tmp_path / "deep/out") == 1
     said = capsys.readouterr().err
     for name in ("../../up.png", "/abs.png", "x/../../up.png"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from cyclegan_hub import images
+from cyclegan_hub import decoding
 from cyclegan_hub.data.specs import DataError, is_image_name
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Items(Protocol):
         ...
 
     def read(self, index: int) -> Raw:
-        """Something `images.decode` takes. Raises images.ImageError or OSError if it cannot be read."""
+        """Something `images.decode` takes. Raises decoding.ImageError or OSError if it cannot be read."""
         ...
 
 
@@ -86,15 +86,15 @@ class ZipItems:
     def read(self, index: int) -> Raw:
         archive = self._archive()
         info = archive.getinfo(self.members[index])
-        if info.file_size > images.MAX_BYTES:
-            raise images.ImageError(
-                f"{info.filename!r} unpacks to {info.file_size:,} bytes: at most {images.MAX_BYTES:,} are read"
+        if info.file_size > decoding.MAX_BYTES:
+            raise decoding.ImageError(
+                f"{info.filename!r} unpacks to {info.file_size:,} bytes: at most {decoding.MAX_BYTES:,} are read"
             )
         try:
             with archive.open(info) as member:
-                return member.read(images.MAX_BYTES + 1)  # the listed size may lie: never unpack more than this
+                return member.read(decoding.MAX_BYTES + 1)  # the listed size may lie: never unpack more than this
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
-            raise images.ImageError(f"{info.filename!r} cannot be unpacked: {error}") from error
+            raise decoding.ImageError(f"{info.filename!r} cannot be unpacked: {error}") from error
 
     def _archive(self) -> zipfile.ZipFile:
         # One handle per process: DataLoader workers that shared one would move each other's position in the file.
@@ -168,14 +168,16 @@ def cell_name(value: Any, position: str) -> str:
 def cell_bytes(value: Any) -> bytes:
     """The encoded image in one cell: binary, or a dict with `bytes`, or with a `path` only (local or remote).
 
-    Raises images.ImageError if there is none, OSError if the path cannot be read.
+    Raises decoding.ImageError if there is none, OSError if the path cannot be read.
     """
     if isinstance(value, dict):
         if value.get("bytes") is None and value.get("path"):
             return _read_path(value["path"])
         value = value.get("bytes")
     if not isinstance(value, bytes):
-        raise images.ImageError("the cell is empty" if value is None else f"the cell holds {type(value).__name__}, not an image")
+        raise decoding.ImageError(
+            "the cell is empty" if value is None else f"the cell holds {type(value).__name__}, not an image"
+        )
     return value
 
 
@@ -183,8 +185,8 @@ def _read_path(path: str) -> bytes:
     """A local file, or a remote one as `datasets` writes it (`hf://`, `zip://x::hf://`); at most a byte above the limit."""
     if "://" not in path:
         with Path(path).open("rb") as file:
-            return file.read(images.MAX_BYTES + 1)
+            return file.read(decoding.MAX_BYTES + 1)
     import fsspec
 
     with fsspec.open(path, "rb") as file:
-        return file.read(images.MAX_BYTES + 1)
+        return file.read(decoding.MAX_BYTES + 1)
