@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: app demo load test lint clean
+.PHONY: app demo load test test-fast lint clean
 
 # The page, from the generators in pretrained/. CYCLEGAN_HUB_MODELS=user (or a folder) takes others; GRADIO_SERVER_PORT another port.
 app: $(VENV)/.app
@@ -18,12 +18,17 @@ demo: $(VENV)/.train
 
 # 30 clients at once, 200 requests: errors, p50 and p95.
 load: $(VENV)/.dev
-	$(BIN)/python tests/load.py --clients 30 --requests 200
+	PYTHONPATH=tests $(BIN)/python -m support.page_load --clients 30 --requests 200
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+# What can be looked at between two changes: no trainings in processes of their own, no browser.
+test-fast: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -m "not slow and not browser"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

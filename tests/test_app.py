@@ -14,21 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from load import GUARD, App, call, running_app, tiny_models, upload
-from pictures import encoded, picture
 from PIL import Image
-from training import ROOT, environment
 
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
+from support.page_load import GUARD, LOCAL, App, call, running_app, same, tiny_models, upload
+from support.pictures import encoded, picture
+from support.training import ROOT, environment
 
 gr = pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
 
 NAME = "<img src=x onerror=alert(1)>.png"
-LOCAL = ("/tmp", "/root", "/home", "Traceback", "gradio", ".py")  # what a message must not hold
 
 
 @pytest.fixture(scope="module")
@@ -323,10 +321,6 @@ def test_a_full_queue_says_so_and_what_was_given_is_deleted(
                 time.sleep(0.2)
     finally:
         page.demo.close()
-
-
-def same(a: Image.Image, b: Image.Image) -> bool:
-    return a.size == b.size and np.array_equal(np.asarray(a.convert("RGB")), np.asarray(b.convert("RGB")))
 
 
 def test_same_tells_pictures_apart() -> None:

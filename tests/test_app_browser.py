@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from load import App, running_app, tiny_models
-from pictures import encoded
 from PIL import Image
-from training import ROOT
+
+from support.page_load import App, running_app, tiny_models
+from support.pictures import encoded
+from support.training import ROOT
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: pip install playwright")

@@ -11,15 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
-from load import App, call, running_app, tiny_models, upload
-from pictures import encoded
 from PIL import Image
-from test_app import LOCAL, same
-from test_samples import paired
-from training import ROOT
 
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.serving.studio import Studio
+from support.page_load import LOCAL, App, call, running_app, same, tiny_models, upload
+from support.pictures import encoded
+from support.tiny_models import paired
+from support.training import ROOT
 
 gr = pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from load import Load, drive, running_app, tiny_models
+
+from support.page_load import Load, drive, running_app, tiny_models
+
+pytestmark = pytest.mark.slow
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import encoded, picture
 from PIL import Image
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.file_names import result_names
 from cyclegan_hub.models import translate_many as bulk
 from cyclegan_hub.models.translate_many import Done, Skipped, ahead, encode, translate_files
+from support.pictures import encoded, picture
 
 SIZES = [(20, 20), (30, 20), (16, 24)]
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
-from local_hub import Checks, Server, User
-from test_checkpoints import commit, fault, impatient
-from tiny_models import folder, measured, model
 
 from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.serving import studio as serving
 from cyclegan_hub.serving.catalog import kind_of, look
 from cyclegan_hub.serving.messages import ServingError, plain, told
 from cyclegan_hub.serving.studio import Studio
+from support.hub_checks import commit, fault, impatient
+from support.local_hub import Checks, Server, User
+from support.tiny_models import folder, measured, model
 
 check, gone = Checks(), Checks()  # with the server, and after it went away
 api = HfApi()
@@ -250,7 +250,7 @@ def a_hub_that_is_gone(tmp: Path) -> None:
 
 
 def png() -> bytes:
-    from pictures import encoded
+    from support.pictures import encoded
 
     return encoded(0, (32, 32))
 

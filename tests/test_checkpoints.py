@@ -9,29 +9,22 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from huggingface_hub import CommitOperationAdd, HfApi, constants, file_download
-from huggingface_hub.utils import _http
-from local_hub import Checks, Server, User
-from test_local_hub import control, plant
 
 from cyclegan_hub import CycleGenerator, checkpoints
 from cyclegan_hub.checkpoints import Epoch, forget, list_epochs, load
 from cyclegan_hub.hub import download as fetch
 from cyclegan_hub.hub.model_folder import ModelError
+from support.hub_checks import api, asked, commit, control, fault, impatient, plant, waits
+from support.local_hub import Checks, Server, User
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 TOKENS = {"hf_local": User("user"), "hf_read": User("reader", write=False)}
 check, gone = Checks(), Checks()  # with the server, and after it went away
-api = HfApi()
-waits: list[float] = []  # seconds that the client would have slept
 
 
 def model(epoch: int, **changes: Any) -> CycleGenerator:
@@ -164,42 +157,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return found | gone.run(__file__, server, tmp / "gone")
 
 
-def impatient() -> None:
-    """Has the client wait a second for an answer, and note its pauses between tries instead of making them."""
-    constants.HF_HUB_ETAG_TIMEOUT = constants.HF_HUB_DOWNLOAD_TIMEOUT = file_download._ETAG_RETRY_TIMEOUT = 1
-    _http.time = SimpleNamespace(sleep=waits.append)
-
-
-def commit(repo: str, one: CycleGenerator, tag: str | None = None) -> str:
-    """Commits a model, and tags it."""
-    add = [CommitOperationAdd(name, data) for name, data in one.files().items()]
-    oid = api.create_commit(repo, add, commit_message="a model").oid
-    if tag:
-        api.create_tag(repo, tag=tag, revision=oid)
-    return oid
-
-
 def repository(name: str, *epochs: int) -> dict[int, str]:
     """user/NAME with a commit and a tag for each epoch; the commits."""
     api.create_repo(f"user/{name}")
     return {epoch: commit(f"user/{name}", model(epoch), f"epoch-{epoch:03d}") for epoch in epochs}
-
-
-def asked() -> list[str]:
-    """Method and path of every request since the last look."""
-    log = [f"{entry['method']} {entry['path']}" for entry in control()["log"]]
-    control("DELETE")
-    return log
-
-
-@contextmanager
-def fault(path: str, **what: Any) -> Iterator[None]:
-    """Something that goes wrong for as long as this lasts."""
-    plant(path, times=1000, **what)
-    try:
-        yield
-    finally:
-        control("DELETE")
 
 
 @check

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from pictures import encoded, folder, parquet
 from PIL import Image
 
 import cyclegan_hub
 from cyclegan_hub.cli import main
+from support.pictures import encoded, folder, parquet
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pictures import encoded, folder, parquet, picture
 from PIL import Image
-from test_tfrecord import shard
 
 from cyclegan_hub import images
 from cyclegan_hub.cli import main
@@ -23,6 +21,8 @@ from cyclegan_hub.data.load_sides import load_sides
 from cyclegan_hub.data.open_source import open_items
 from cyclegan_hub.data.raw_images import FolderItems
 from cyclegan_hub.data.specs import DataError, one_side
+from support.pictures import encoded, folder, parquet, picture
+from support.tfrecords import shard
 
 ENDINGS = [".npz", ".parquet", ".zip"]
 

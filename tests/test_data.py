@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pictures import folder
 from torch import Tensor
 
 from cyclegan_hub.data import load_sides as sides
@@ -14,6 +13,7 @@ from cyclegan_hub.data.load_sides import Side, load_sides
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
+from support.pictures import folder
 
 
 def side(count: int) -> Side:

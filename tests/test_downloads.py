@@ -7,12 +7,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pictures import picture
 from PIL import Image
 
 from cyclegan_hub import images
 from cyclegan_hub.serving.downloads import CELL, base_name, open_zip, row, zip_names
 from cyclegan_hub.serving.messages import ServingError
+from support.pictures import picture
 
 
 @pytest.mark.parametrize(("size", "shown"), [((32, 48), (64, 96)), ((200, 100), (200, 100)), ((2000, 1000), (CELL, CELL // 2))])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from training import script
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.files import write_folder
+from support.training import script
 
 gallery = script("gallery")
 

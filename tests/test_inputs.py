@@ -9,9 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from pictures import encoded, picture
 from PIL import Image
-from test_images import hostile, png, saved
 
 from cyclegan_hub import decoding, images
 from cyclegan_hub.serving import faces
@@ -19,6 +17,8 @@ from cyclegan_hub.serving import photos as inputs
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.model_info import DomainChoice
 from cyclegan_hub.serving.photos import MAX_RESULT, Inputs
+from support.hostile_files import hostile, png, saved
+from support.pictures import encoded, picture
 
 MONET = DomainChoice("monet", "Monet", ("photo", "Monet"), False, True, 32, "monet", "bundled", "free", True)
 SMILE = replace(MONET, name="smile", title="Smile", faces=True, original_size=False)

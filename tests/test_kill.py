@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from training import command, demo_data, environment, history, train_process, weights
 
 from cyclegan_hub.training.run_folder import RunFolder
+from support.training import command, demo_data, environment, history, train_process, weights
+
+pytestmark = pytest.mark.slow
 
 KILLS = 5
 LONGER = ["--set", "epochs=6"]

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import Request
 
 import pytest
-from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, ModelCard, constants, errors
-from local_hub import Checks, Fault, Server, User
+from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, ModelCard, errors
+
+from support.hub_checks import control, fetch, plant
+from support.local_hub import Checks, Fault, Server, User
 
 check = Checks()
 LFS_PART = 100_000  # bytes
 TOKENS = {"hf_local": User("user", ("org",)), "hf_read": User("reader", write=False)}
 api = HfApi()
-fetch = build_opener(ProxyHandler({})).open  # by no proxy, whatever the environment says
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +30,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     tmp = tmp_path_factory.mktemp("hub")
     with Server(tmp / "hub", tokens=TOKENS, lfs_threshold=50_000, multipart_chunk=LFS_PART, page=3) as server:
         return check.run(__file__, server, tmp)
-
-
-def control(method: str = "GET", fault: Fault | None = None) -> dict[str, list[dict[str, Any]]]:
-    """The server's faults and log: GET or DELETE them, or POST a fault."""
-    data = json.dumps(asdict(fault)).encode() if fault else None
-    with fetch(Request(f"{constants.ENDPOINT}/_control", data, method=method)) as answer:
-        return json.load(answer)
-
-
-def plant(path: str, **fault: Any) -> None:
-    """Have the server do something wrong once."""
-    control("POST", Fault(path, **fault))
 
 
 def requests(method: str, part_of_path: str) -> list[dict[str, Any]]:

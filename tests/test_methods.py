@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from training import demo_data, history, script, weights
 
 from cyclegan_hub import FaceGenerator, PairedGenerator
 from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.evaluation.extractor import weights_digest
 from cyclegan_hub.models.encoder import SideEncoder
+from support.training import demo_data, history, script, weights
+
+pytestmark = pytest.mark.slow
 
 SMALL = ["epochs=2", "snapshot_every=1", "save_every=1", "log_every=1", "max_images=none", "steps_per_epoch=2"]
 FACES = ["faces-dcgan-64", *(["image_size=16", "gen_channels=4,4", "disc_channels=4,4", "latent=8", "batch_size=4"])]

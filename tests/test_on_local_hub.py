@@ -12,8 +12,6 @@ import datasets
 import pytest
 import torch
 from huggingface_hub import HfApi, ModelCard
-from local_hub import Checks, Server
-from pictures import parquet, picture
 
 from cyclegan_hub import CycleGenerator, images
 from cyclegan_hub.data.batches import open_batches
@@ -22,6 +20,8 @@ from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import Domain, Pile
 from cyclegan_hub.hub.model_folder import ModelError
+from support.local_hub import Checks, Server
+from support.pictures import parquet, picture
 
 check = Checks()
 api = HfApi()

@@ -15,6 +15,8 @@ import pytest
 
 import cyclegan_hub
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 

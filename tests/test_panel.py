@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_models import folder, measured
 
 from cyclegan_hub.serving.about import render
 from cyclegan_hub.serving.catalog import look
 from cyclegan_hub.serving.messages import escaped
 from cyclegan_hub.serving.model_info import Published
+from support.tiny_models import folder, measured
 
 EVIL = "<script>alert(1)</script>[x](javascript:alert(1)) | **b** `c` $d$ &lt;"
 

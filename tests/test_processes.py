@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from training import TINY, TRAIN, demo_data, environment, history, weights
 
 from cyclegan_hub.training.run_folder import RunFolder
+from support.training import TINY, TRAIN, demo_data, environment, history, weights
+
+pytestmark = pytest.mark.slow
 
 # train.py's main, with every weight of every network, and the EMA, compared across the processes after each epoch.
 COMPARE = """

@@ -11,11 +11,7 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import HfApi, ModelCard
-from local_hub import Checks, Server
 from PIL import Image
-from test_publish import CONFIG, FREE_IMAGES, TOKENS, WEIGHTS, contents, published, refusal
-from test_publish import make_run as cyclegan_run
-from training import ROOT
 
 from cyclegan_hub import FaceGenerator, PairedGenerator
 from cyclegan_hub.checkpoints import list_epochs, load
@@ -27,6 +23,10 @@ from cyclegan_hub.publishing.sample_grid import _CELL, sample_grid
 from cyclegan_hub.recipes.labels import domain_of, labels_of
 from cyclegan_hub.recipes.methods import DCGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
+from support.local_hub import Checks, Server
+from support.published_runs import CONFIG, FREE_IMAGES, TOKENS, WEIGHTS, contents, published, refusal
+from support.published_runs import make_run as cyclegan_run
+from support.training import ROOT
 
 check = Checks()
 api = HfApi()

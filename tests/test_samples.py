@@ -9,18 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from pictures import picture
-from test_serving import refusal
-from tiny_models import folder
 
 from cyclegan_hub import images
 from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.pair_rules import RULES
-from cyclegan_hub.models.paired_generator import PairedGenerator
 from cyclegan_hub.serving.catalog import look
 from cyclegan_hub.serving.downloads import save_zip
 from cyclegan_hub.serving.sampling import sheet
 from cyclegan_hub.serving.studio import Studio
+from support.messages import refusal
+from support.pictures import picture
+from support.tiny_models import folder, paired
 
 METRICS = {
     "best": "epoch-002", "rule": "lowest KID", "extractor": "SideEncoder",
@@ -34,19 +33,6 @@ DATA = {"data": {"a": "Parquet x/trainA.parquet"}}
 def face(epoch: int | None, **changes: Any) -> FaceGenerator:
     torch.manual_seed(epoch or 0)
     return FaceGenerator(**{"widths": (8, 4), "domain": "faces", "epoch": epoch} | changes)
-
-
-def paired(**changes: Any) -> PairedGenerator:
-    torch.manual_seed(0)
-    options = {
-        "width": 4,
-        "blocks": 2,
-        "image_size": 32,
-        "domain": "faces",
-        "labels": ("face in grey", "face"),
-        "pairs": "colorize",
-    }
-    return PairedGenerator(**options | changes)
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pictures import encoded, picture
 from PIL import Image
-from test_images import hostile
-from tiny_models import folder, measured, model
 
 from cyclegan_hub import CycleGenerator, checkpoints, images
 from cyclegan_hub.serving import studio as serving
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
+from support.hostile_files import hostile
+from support.messages import refusal
+from support.pictures import encoded, picture
+from support.tiny_models import folder, measured, model
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +39,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def studio(models: Path) -> Studio:
     return Studio(str(models))
-
-
-def refusal(action: Any, *arguments: Any, **options: Any) -> str:
-    """What a reader is told: one sentence, without a directory and HTML."""
-    with pytest.raises(ServingError) as caught:
-        action(*arguments, **options)
-    message = str(caught.value)
-    assert message.endswith(".") and "\n" not in message and "<" not in message and "/tmp" not in message
-    return message
 
 
 # --- one picture

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import encoded, folder, picture
 
 from cyclegan_hub import images
 from cyclegan_hub.data import load_sides as sides
 from cyclegan_hub.data.load_sides import LazyImages, Side, load_sides
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
+from support.pictures import encoded, folder, picture
 
 
 def load(path: Path, **options) -> tuple[Side, Side]:

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pictures import encoded, folder, parquet, picture
 
 from cyclegan_hub import decoding, images
 from cyclegan_hub.data import open_source as sources
 from cyclegan_hub.data.open_source import open_items, open_stream
 from cyclegan_hub.data.raw_images import ArrayItems, FolderItems, ZipItems, cell_bytes
 from cyclegan_hub.data.specs import DataError, Files, HubSplit
+from support.pictures import encoded, folder, parquet, picture
 
 
 def same(items, index: int, seed: int) -> bool:

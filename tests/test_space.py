@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
-from local_hub import Server, client_environment
-from training import ROOT, environment
+
+from support.local_hub import Server, client_environment
+from support.training import ROOT, environment
 
 README = (ROOT / "README.md").read_text("utf-8")
 LIST = """

@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pictures import folder, parquet
 
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError, Files, HubSplit
 from cyclegan_hub.domains import DOMAINS
+from support.pictures import folder, parquet
 
 
 @pytest.mark.parametrize("name", [name for name in DOMAINS if DOMAINS[name].b])

@@ -8,13 +8,13 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from pictures import encoded, folder, parquet, picture
 
 from cyclegan_hub import images
 from cyclegan_hub.data import streaming
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
+from support.pictures import encoded, folder, parquet, picture
 
 
 def open_stream(path: Path, a: str | None = None, **options) -> StreamingBatches:

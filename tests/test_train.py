@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from training import TRAIN, demo_data, environment, history, script, train, train_process, weights
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.training.run_folder import RunFolder
+from support.training import TRAIN, demo_data, environment, history, script, train, train_process, weights
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -440,7 +442,7 @@ def test_python_train_py_exits_2_without_a_traceback(tmp_path: Path) -> None:
 
 
 def test_accelerate_launch_starts_it(data: Path, tmp_path: Path) -> None:
-    from training import TINY
+    from support.training import TINY
 
     done = subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--cpu", "--num_processes", "1", "--num_machines", "1",

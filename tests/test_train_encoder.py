@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from training import script
 
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.evaluation import domain_encoder
 from cyclegan_hub.models.encoder import SideEncoder
+from support.training import script
+
+pytestmark = pytest.mark.slow
 
 STEPS = 12
 

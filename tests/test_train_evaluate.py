@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from training import demo_data, history, train, weights
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.evaluation import extractor_by_name as features
 from cyclegan_hub.training.run_folder import RunFolder
+from support.training import demo_data, history, train, weights
+
+pytestmark = pytest.mark.slow
 
 EVERY_2 = ["--set", "evaluate_every=2"]
 

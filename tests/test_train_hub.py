@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local_hub import Server, client_environment
-from training import command, environment
+import pytest
+
+from support.local_hub import Server, client_environment
+from support.training import command, environment
+
+pytestmark = pytest.mark.slow
 
 UPLOAD = """
 import sys

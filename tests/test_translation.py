@@ -13,9 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import encoded, folder
 from PIL import Image
-from training import environment
 
 from cyclegan_hub import CycleGenerator, decoding, images
 from cyclegan_hub.cli import main
@@ -23,6 +21,8 @@ from cyclegan_hub.commands import resumable_results as results
 from cyclegan_hub.commands import translate as translation
 from cyclegan_hub.commands.translate import translate
 from cyclegan_hub.models import translate_many
+from support.pictures import encoded, folder
+from support.training import environment
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from local_hub_state import LFS_PATTERNS, Call, Entry, Hub, Problem, Repo, Tree, card_metadata, content_oid
 from starlette.responses import JSONResponse, Response
+
+from support.local_hub_state import LFS_PATTERNS, Call, Entry, Hub, Problem, Repo, Tree, card_metadata, content_oid
 
 Answer = Response | dict[str, Any] | list[Any]
 Endpoint = Callable[[Call], Answer]

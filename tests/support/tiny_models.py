@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from cyclegan_hub import CycleGenerator
+from cyclegan_hub.models.paired_generator import PairedGenerator
 
 
 def model(epoch: int | None, **changes: Any) -> CycleGenerator:
@@ -35,3 +36,16 @@ def measured(best: int, *epochs: int, **more: Any) -> dict[str, Any]:
     """metrics.json as evaluation writes it: the KID of each epoch is a hundredth of its number."""
     values = {f"epoch-{n:03d}": {d: {"kid[encoder]": n / 100, "n": 200} for d in ("a_to_b", "b_to_a")} for n in epochs}
     return {"best": f"epoch-{best:03d}", "rule": "lowest KID", "extractor": "SideEncoder", "epochs": values} | more
+
+
+def paired(**changes: Any) -> PairedGenerator:
+    torch.manual_seed(0)
+    options = {
+        "width": 4,
+        "blocks": 2,
+        "image_size": 32,
+        "domain": "faces",
+        "labels": ("face in grey", "face"),
+        "pairs": "colorize",
+    }
+    return PairedGenerator(**options | changes)

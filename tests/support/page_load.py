@@ -1,4 +1,4 @@
-"""Many clients at once against the page: `python tests/load.py --clients 30 --requests 200` prints errors, p50 and p95.
+"""Many clients at once against the page: `make load` prints errors, p50 and p95.
 
 Without `--url` it starts `app.py` itself, over models as large as those of the compact recipes, but untrained: weights take the
 same time whatever they hold. Also what the tests of the page share: small models, and the page in a process of its own.
@@ -24,8 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from pictures import encoded
-from training import ROOT, environment
+import numpy as np
+from PIL import Image
+
+from support.pictures import encoded
+from support.training import ROOT, environment
 
 LABELS = {"anime": ("human face", "anime face"), "monet": ("photo", "Monet"), "smile": ("not smiling", "smiling")}
 DRAWS = ("faces",)  # what is a FaceGenerator in `tiny_models`
@@ -208,3 +211,10 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+LOCAL = ("/tmp", "/root", "/home", "Traceback", "gradio", ".py")  # what a message must not hold
+
+
+def same(a: Image.Image, b: Image.Image) -> bool:
+    return a.size == b.size and np.array_equal(np.asarray(a.convert("RGB")), np.asarray(b.convert("RGB")))

@@ -10,9 +10,10 @@ import hmac
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from local_hub_protocol import Answer, paged, route
-from local_hub_state import Call, Entry, Problem, Tree, content_oid
 from starlette.responses import FileResponse, RedirectResponse, Response
+
+from support.local_hub_protocol import Answer, paged, route
+from support.local_hub_state import Call, Entry, Problem, Tree, content_oid
 
 
 @route("GET", "/api/{kind}/{repo}/tree/{revision}(?:/{path})?")

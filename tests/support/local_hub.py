@@ -6,8 +6,8 @@
         assert [entry.status for entry in server.hub.log] == ...
 
 The client reads its endpoint when it is imported, hence the fresh process; `Checks` runs several functions in one. There, faults
-and log are at `/_control`: POST the fields of a Fault, GET both, DELETE both. `python tests/local_hub.py --root hub` serves a
-folder until it is interrupted. A token of the user "user", of the organisation "org", is "hf_local".
+and log are at `/_control`: POST the fields of a Fault, GET both, DELETE both. In tests/, `python -m support.local_hub --root hub`
+serves a folder until it is interrupted. A token of the user "user", of the organisation "org", is "hf_local".
 
 It covers models, datasets and spaces; commits, tags, branches and their listings; LFS uploads in one and in several parts;
 private and gated repositories and the errors that tell them apart; pagination; a CDN on another host; and faults. It does not
@@ -34,13 +34,14 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
 
-import local_hub_files  # noqa: F401  (registers its endpoints)
 import uvicorn
-from local_hub_protocol import ROUTES
-from local_hub_state import Call, Fault, Hub, LogEntry, Problem, User
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
+
+from support import local_hub_files  # noqa: F401  (registers its endpoints)
+from support.local_hub_protocol import ROUTES
+from support.local_hub_state import Call, Fault, Hub, LogEntry, Problem, User
 
 __all__ = ["Checks", "Fault", "Hub", "LogEntry", "Server", "User", "client_environment"]
 
