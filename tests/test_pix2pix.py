@@ -39,13 +39,13 @@ def batch(channels: int = 3) -> torch.Tensor:
 def test_rules_are_what_they_say() -> None:
     x = images.to_tensor(picture(16, 24))[None]
     luma = images.to_tensor(picture(16, 24).convert("L"))
-    grey = RULES["colorize"].make(x)
+    grey = RULES["colorize"].input_of(x)
     assert grey.shape == x.shape and (grey[0, 0] - luma[0]).abs().max() < 2 / 255 + 1e-6 and torch.equal(grey[:, 0], grey[:, 2])
     small = F.interpolate(F.avg_pool2d(x, 4), size=(24, 16), mode="bicubic").clamp(-1, 1)
-    torch.testing.assert_close(RULES["upscale-4x"].make(x), small)
+    torch.testing.assert_close(RULES["upscale-4x"].input_of(x), small)
     flat = torch.full((1, 3, 8, 8), 0.25)
     for rule in RULES.values():
-        torch.testing.assert_close(rule.make(flat), flat)  # what has neither colour nor detail stays
+        torch.testing.assert_close(rule.input_of(flat), flat)  # what has neither colour nor detail stays
     assert set(RULES) == {"colorize", "upscale-4x", "repaint"} and set(MADE) == set(RULES) - {"repaint"}
 
 
@@ -54,7 +54,7 @@ def test_pairs_of_two_halves_are_input_and_output() -> None:
     x, y = make(dataclasses.replace(SMALL, pairs="given")).split(pair)
     assert torch.equal(x, pair[:, :3]) and torch.equal(y, pair[:, 3:])
     x, y = make(SMALL).split(batch())
-    assert torch.equal(y, batch()) and torch.equal(x, RULES["colorize"].make(batch()))
+    assert torch.equal(y, batch()) and torch.equal(x, RULES["colorize"].input_of(batch()))
 
 
 def test_the_step_is_the_papers() -> None:
@@ -63,7 +63,7 @@ def test_the_step_is_the_papers() -> None:
     trainer, reference = make(recipe), make(recipe)
     g, d = reference.networks.values()
     y = batch()
-    x = RULES["colorize"].make(y)
+    x = RULES["colorize"].input_of(y)
     fake, bce = g(x), F.binary_cross_entropy_with_logits
     on_fake = d(torch.cat([x, fake], 1))[0]
     loss_g = bce(on_fake, torch.ones_like(on_fake)) + 100 * F.l1_loss(fake, y)
@@ -138,7 +138,7 @@ def test_a_translation_is_the_bare_network_on_what_the_rule_makes(pairs: str) ->
         x = images.to_tensor(source)[None]
         prepared = F.interpolate(x, scale_factor=4, mode="bicubic").clamp(-1, 1)
     else:
-        prepared = RULES[pairs].make(x)
+        prepared = RULES[pairs].input_of(x)
     with torch.no_grad():
         expected = images.to_pil(network(prepared)[0])
     assert network.translate(source, resolution="original").tobytes() == expected.tobytes()

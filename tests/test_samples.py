@@ -232,7 +232,7 @@ def test_one_direction(studio: Studio, tmp_path: Path) -> None:
 def test_before_is_what_the_model_is_given(studio: Studio) -> None:
     source = picture(0, (32, 32))
     result = studio.translate(source, "colorize")
-    given = images.to_pil(RULES["colorize"].make(images.to_tensor(source)[None])[0])
+    given = images.to_pil(RULES["colorize"].input_of(images.to_tensor(source)[None])[0])
     assert result.before == source.convert("L").convert("RGB") and result.after == paired().translate(source)
     assert max(abs(a - b) for a, b in zip(result.before.tobytes(), given.tobytes(), strict=True)) <= 1
     assert "This model sees the picture in grey: the colours are its own." in result.notes

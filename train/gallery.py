@@ -24,12 +24,14 @@ from typing import Any
 
 from PIL import Image
 
-from cyclegan_hub import FaceGenerator, image_grid, images
+from cyclegan_hub import image_grid, images
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
 from cyclegan_hub.domains import DOMAINS, place
 from cyclegan_hub.evaluation import tables
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub import metrics_file
+from cyclegan_hub.models.auto import KINDS
+from cyclegan_hub.models.protocols import Sampler
 from cyclegan_hub.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
@@ -68,7 +70,7 @@ def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
     row: list[Image.Image] = []
     for epoch in epochs:
         model = load(folder, epoch.name)
-        if isinstance(model, FaceGenerator):
+        if isinstance(model, Sampler):
             four = model.sample(4, seed=0)
             row.append(image_grid.grid([four[:2], four[2:]], cell=_CELL // 2))
             continue
@@ -135,7 +137,8 @@ def _pairs(folder: Path, record: dict[str, Any]) -> str:
     """How many pairs, or images, the training saw, from its history; and whether its weights had seen others before."""
     recipe = record["recipe"]
     steps = max((line["step"] for line in RunFolder(folder).history()), default=None)
-    unit = "images" if "latent" in recipe else "pairs"
+    config = json.loads(next((folder / "epochs").glob("*/config.json")).read_text("utf-8"))
+    unit = KINDS[config["model"]].batch_unit
     seen = f"{unit} not recorded" if steps is None else f"{steps * recipe['batch_size']:,} {unit}"
     return f"{seen} after `--init`" if record.get("init") else seen
 

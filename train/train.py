@@ -28,7 +28,7 @@ from cyclegan_hub.evaluation import domain_encoder
 from cyclegan_hub.publishing import push
 from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.labels import labels_of
-from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+from cyclegan_hub.recipes.methods import Recipe
 from cyclegan_hub.recipes.presets import RECIPES, find
 
 HELD_OUT = 64  # images of each side for the light evaluation
@@ -108,22 +108,13 @@ def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str 
     from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
 
     domain = DOMAINS.get(recipe.domain)
-    match recipe:
-        case Pix2PixRecipe(pairs="given"):
+    match recipe.layout:
+        case "pairs":
             return resolve_pairs(data, data_a, data_b)
-        case DCGANRecipe() | Pix2PixRecipe():
+        case "pile":
             return resolve_pile(domain, recipe.side, data, data_a, data_b)
-    return resolve(domain, data, data_a, data_b)
-
-
-def reading(recipe: Recipe) -> dict[str, Any]:
-    """How the images of a method are read, beyond what all have."""
-    match recipe:
-        case CycleGANRecipe():
-            return {"equal_sides": recipe.equal_sides, "balance": recipe.balance}
-        case Pix2PixRecipe():
-            return {"halves": recipe.pairs == "given"}
-    return {}
+        case "sides":
+            return resolve(domain, data, data_a, data_b)
 
 
 def in_words(side: str, counts: dict[str, int]) -> str:
@@ -178,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
     with accelerator.main_process_first():  # one process fills the datasets cache, the others read it
         batches = open_batches(
             *plan.sources, image_size=r.image_size, load_size=r.load_size, channels=r.channels, seed=args.seed,
-            max_images=r.max_images, streaming=r.streaming, **reading(r),
+            max_images=r.max_images, streaming=r.streaming, **r.reading(),
             batch_size=r.batch_size, rank=accelerator.process_index, world_size=accelerator.num_processes,
             steps_per_epoch=r.steps_per_epoch, workers=r.workers,
         )  # fmt: skip

@@ -16,7 +16,13 @@ def check_positive(**values: object) -> None:
 
 
 def is_positive(value: object) -> bool:
+    """Whether it is a whole number of at least 1 (`True` is none)."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def whole_number(value: object) -> int | None:
+    """The value of a config that may be damaged, None unless it is a whole number."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 @contextmanager

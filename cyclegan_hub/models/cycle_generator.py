@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, get_args
 
 from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
-from cyclegan_hub.models.checks import check_positive
+from cyclegan_hub.models.checks import check_positive, whole_number
 from cyclegan_hub.models.generators import build_generator
+from cyclegan_hub.models.protocols import Examples, MeasuredBy, heading
 from cyclegan_hub.models.translate import Source, fit_to, translate_pictures
 
 Direction = Literal["a_to_b", "b_to_a"]
@@ -34,7 +35,16 @@ class CycleGenerator(
     they are. All of it is in `config.json`: `CycleGenerator.from_pretrained("user/name")` needs nothing else.
     """
 
+    method: ClassVar[str] = "cyclegan"
+    title: ClassVar[str] = "{a} ↔ {b}"
     directions: ClassVar[tuple[Direction, ...]] = ("a_to_b", "b_to_a")
+    data_sides: ClassVar[tuple[str, ...]] = ("a", "b")
+    label_count: ClassVar[int] = 2
+    batch_unit: ClassVar[str] = "pairs"
+    outputs_called: ClassVar[str] = "translations"
+    takes_pictures: ClassVar[bool] = True
+    card_template: ClassVar[str] = "card.md"
+    measured_by: ClassVar[MeasuredBy] = "sides"
 
     def __init__(
         self,
@@ -62,7 +72,7 @@ class CycleGenerator(
 
     def forward(self, x: Tensor, direction: Direction = "a_to_b") -> Tensor:
         """Images (N, C, H, W) in [-1, 1] -> (N, C, H, W) in [-1, 1]; sides that fit the network (multiples of 4 for a ResNet)."""
-        return self._network(direction)(x)
+        return self.network(direction)(x)
 
     def translate(
         self,
@@ -79,7 +89,7 @@ class CycleGenerator(
         Returns PIL images, RGB, or L for a model of one channel.
         Raises `images.ImageError` for what is not an image, ValueError for an unknown direction, resolution or batch size.
         """
-        network = self._network(direction)
+        network = self.network(direction)
         fit = fit_to(resolution, self.image_size)
         return translate_pictures(network, image, self.channels, fit, batch_size)
 
@@ -91,7 +101,21 @@ class CycleGenerator(
         back: Direction = "b_to_a" if direction == "a_to_b" else "a_to_b"
         return self.translate(there, back, resolution="original")
 
-    def _network(self, direction: str) -> nn.Module:
+    @classmethod
+    def trained_size(cls, config: Mapping[str, Any]) -> int | None:
+        """`image_size` of a `config.json`."""
+        return whole_number(config.get("image_size"))
+
+    def examples(self, photographs: Sequence[Image.Image]) -> Examples:
+        """A row for each photograph: itself, then translated and back in both directions."""
+        columns = [list(photographs)]
+        for direction in self.directions:
+            columns += [self.translate(columns[0], direction), self.cycle(columns[0], direction)]
+        a, b = heading(self.labels[0], "A"), heading(self.labels[1], "B")
+        return Examples(list(zip(*columns, strict=True)), ["input", f"to {b}", "and back", f"to {a}", "and back"])
+
+    def network(self, direction: str) -> nn.Module:
+        """The generator of a direction. Raises ValueError for another."""
         if direction not in get_args(Direction):
             raise ValueError(f"direction={direction!r}: must be a_to_b ({' -> '.join(self.labels)}) or b_to_a")
         return self.get_submodule(direction)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
@@ -14,6 +15,9 @@ from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.models.checks import check_positive, evaluating
 from cyclegan_hub.models.generators import DCGANGenerator
+from cyclegan_hub.models.protocols import Examples, MeasuredBy
+
+_SHOWN = 6  # rows and columns of the examples
 
 
 class FaceGenerator(
@@ -34,7 +38,16 @@ class FaceGenerator(
     statistics of the training, so that an image does not depend on the others that are drawn with it.
     """
 
-    directions = ("samples",)
+    method: ClassVar[str] = "dcgan"
+    title: ClassVar[str] = "noise → {b}"
+    directions: ClassVar[tuple[str, ...]] = ("samples",)
+    data_sides: ClassVar[tuple[str, ...]] = ("a",)
+    label_count: ClassVar[int] = 1
+    batch_unit: ClassVar[str] = "images"
+    outputs_called: ClassVar[str] = "images"
+    takes_pictures: ClassVar[bool] = False
+    card_template: ClassVar[str] = "dcgan.md"
+    measured_by: ClassVar[MeasuredBy] = "samples"
 
     def __init__(
         self,
@@ -100,6 +113,17 @@ class FaceGenerator(
         if angle.sin() < 1e-4:  # one seed twice: they point the same way
             return self.draw(a + t * (b - a))
         return self.draw((torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle))
+
+    @classmethod
+    def trained_size(cls, config: Mapping[str, Any]) -> int | None:
+        """The side that `widths` of a `config.json` make."""
+        widths = config.get("widths")
+        return 4 * 2 ** len(widths) if isinstance(widths, list) and len(widths) <= 10 else None
+
+    def examples(self, photographs: Sequence[Image.Image] = ()) -> Examples:
+        """The images of seed 0, none left out; photographs are not needed."""
+        drawn = self.sample(_SHOWN**2, seed=0)
+        return Examples([drawn[i : i + _SHOWN] for i in range(0, len(drawn), _SHOWN)])
 
     @torch.no_grad()
     def draw(self, z: Tensor, batch_size: int = 64) -> list[Image.Image]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub import images
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
-from cyclegan_hub.models.checks import check_positive
+from cyclegan_hub.models.checks import check_positive, whole_number
 from cyclegan_hub.models.generators import PlainCNN, UNetGenerator
-from cyclegan_hub.models.pair_rules import RULES, SHRINK, enlarge
+from cyclegan_hub.models.protocols import Examples, MeasuredBy, heading
 from cyclegan_hub.models.translate import Source, fit_to, translate_batch, translate_pictures
+from cyclegan_hub.recipes.pair_rules import PAIR_RULES, enlarge
 
 
 class PairedGenerator(
@@ -29,13 +31,21 @@ class PairedGenerator(
 ):
     """A generator trained on pairs (pix2pix, Isola et al. 2017): images (N, C, H, W) in [-1, 1] -> the same shape and range.
 
-    `pairs` "given", or the rule by which inputs were made from outputs (`pairs.RULES`). `channels`, `generator`, `width`,
+    `pairs` names how inputs were derived from outputs, or "given" (`recipes/pair_rules.py`). `channels`, `generator`, `width`,
     `blocks` and `dropout` describe the network; `image_size` is the side it was trained at, `domain`, `labels` (of input and
     output) and `epoch` say what it is. All of it is in `config.json`. Dropout, which the paper also keeps when it generates,
     is off: the same picture gives the same result.
     """
 
+    method: ClassVar[str] = "pix2pix"
+    title: ClassVar[str] = "{a} → {b}"
     directions: ClassVar[tuple[str, ...]] = ("a_to_b",)
+    data_sides: ClassVar[tuple[str, ...]] = ("a",)
+    label_count: ClassVar[int] = 2
+    batch_unit: ClassVar[str] = "pairs"
+    outputs_called: ClassVar[str] = "translations"
+    takes_pictures: ClassVar[bool] = True
+    card_template: ClassVar[str] = "pix2pix.md"
 
     def __init__(
         self,
@@ -54,8 +64,8 @@ class PairedGenerator(
         if isinstance(labels, str) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
             raise ValueError(f"labels={labels!r}: give two, of input and output")
         check_positive(channels=channels, width=width, blocks=blocks, image_size=image_size)
-        if pairs != "given" and pairs not in RULES:
-            raise ValueError(f"pairs={pairs!r}: must be one of given, {', '.join(RULES)}")
+        if pairs not in PAIR_RULES:
+            raise ValueError(f"pairs={pairs!r}: must be one of {', '.join(PAIR_RULES)}")
         match generator:
             case "unet":
                 self.generator: nn.Module = UNetGenerator(channels, width, blocks, dropout)
@@ -65,6 +75,7 @@ class PairedGenerator(
                 raise ValueError(f"generator={generator!r}: must be one of unet, cnn")
         self.channels, self.image_size, self.domain, self.epoch, self.pairs = channels, image_size, domain, epoch, pairs
         self.labels = (labels[0], labels[1])
+        self.rule = PAIR_RULES[pairs]
 
     def forward(self, x: Tensor) -> Tensor:
         """Prepared inputs (see `prepare`) (N, C, H, W) in [-1, 1] -> (N, C, H, W) in [-1, 1]; sides that fit the network."""
@@ -72,7 +83,7 @@ class PairedGenerator(
 
     def prepare(self, target: Tensor) -> Tensor:
         """What the generator is given for real outputs (N, C, H, W): the inputs that the rule makes of them; as is if given."""
-        return target if self.pairs == "given" else RULES[self.pairs].make(target)
+        return self.rule.input_of(target)
 
     def translate(
         self,
@@ -89,28 +100,50 @@ class PairedGenerator(
         Raises `images.ImageError` for what is not an image, ValueError for another direction (the argument is there so that all
         translators are called alike), an unknown resolution or batch size.
         """
-        if direction != "a_to_b":
-            raise ValueError(f"direction={direction!r}: this model has one, a_to_b ({' -> '.join(self.labels)})")
-        if self.pairs == "upscale-4x":
-            fit = fit_to(resolution, self.image_size // SHRINK)
-            return translate_pictures(self.generator, image, self.channels, fit, batch_size, enlarge)
+        network, scale = self.network(direction), self.rule.scale
+        if self.rule.enlarges:
+            fit = fit_to(resolution, self.image_size // scale)
+            return translate_pictures(network, image, self.channels, fit, batch_size, lambda x: enlarge(x, scale))
         fit = fit_to(resolution, self.image_size)
 
-        def whole(picture: Image.Image) -> Image.Image:
+        def fitted(picture: Image.Image) -> Image.Image:
             picture = fit(picture)
-            if self.pairs == "repaint" and min(picture.size) < SHRINK:
-                raise images.ImageError(f"this image is {picture.width} x {picture.height}: give one of {SHRINK} px and more")
+            if min(picture.size) < scale:
+                raise images.ImageError(f"this image is {picture.width} x {picture.height}: give one of {scale} px and more")
             return picture
 
-        return translate_pictures(self.generator, image, self.channels, whole, batch_size, self._prepared)
+        return translate_pictures(network, image, self.channels, fitted, batch_size, self._prepared)
+
+    def network(self, direction: str = "a_to_b") -> nn.Module:
+        """The generator. Raises ValueError for another direction than "a_to_b"."""
+        if direction != "a_to_b":
+            raise ValueError(f"direction={direction!r}: this model has one, a_to_b ({' -> '.join(self.labels)})")
+        return self.generator
+
+    @property
+    def measured_by(self) -> MeasuredBy:
+        """Pairs, but for what was learnt from one side and is applied to the other."""
+        return "pairs" if self.rule.has_truth else "sides"
+
+    @classmethod
+    def trained_size(cls, config: Mapping[str, Any]) -> int | None:
+        """`image_size` of a `config.json`."""
+        return whole_number(config.get("image_size"))
+
+    def examples(self, photographs: Sequence[Image.Image]) -> Examples:
+        """A row for each photograph: itself, the input that the rule makes of it, if any, and the output."""
+        x = torch.stack([images.to_tensor(photograph) for photograph in photographs])
+        inputs, outputs = ([images.to_pil(one) for one in y] for y in (self.prepare(x), self.restore(x)))
+        last = f"to {heading(self.labels[1], 'B')}"
+        if self.rule.derived:
+            return Examples(list(zip(photographs, inputs, outputs, strict=True)), ["original", "input", last])
+        return Examples(list(zip(photographs, outputs, strict=True)), ["input", last])
 
     def restore(self, target: Tensor) -> Tensor:
         """Real outputs (N, C, S, S) in [-1, 1] -> what the generator makes of the inputs made of them: for measuring it."""
         return translate_batch(self.generator, self.prepare(target))
 
     def _prepared(self, x: Tensor) -> Tensor:
-        """As `prepare`, of sides that need not be multiples of 4."""
-        if self.pairs != "repaint":
-            return self.prepare(x)
+        """As `prepare`, of sides that need not be multiples of the rule's scale."""
         height, width = x.shape[2:]
-        return self.prepare(images.pad_to_multiple(x, SHRINK))[:, :, :height, :width]
+        return self.prepare(images.pad_to_multiple(x, self.rule.scale))[:, :, :height, :width]

@@ -57,7 +57,9 @@ def override(recipe: AnyRecipe, changes: dict[str, str]) -> AnyRecipe:
 
 @cache
 def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+    """The annotation of each field, class attributes left out."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _check_type(name: str, kind: Any, value: Any) -> None:

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+from cyclegan_hub.recipes.methods import Recipe
+from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 
-# Inputs of pairs that are made (pairs.RULES), by what they are made from.
-MADE = {"colorize": "{} in grey", "upscale-4x": "small {}"}
+MADE = {name: rule.input_label for name, rule in PAIR_RULES.items() if rule.input_label}  # until serving/ asks the rules
 
 
 def labels_of(recipe: Recipe) -> tuple[str, ...]:
     """The labels of a recipe's own domain: of A and B, or of one pile."""
-    domain = DOMAINS.get(recipe.domain)
-    match recipe:
-        case CycleGANRecipe():
-            return domain.labels
-        case DCGANRecipe():
-            return (domain.pile(recipe.side).label,)
-        case Pix2PixRecipe():
-            if domain is None:
-                return ("input", "output")
-            label = domain.pile(recipe.side).label
-            if recipe.pairs in MADE:
-                return (MADE[recipe.pairs].format(label), label)
-            return domain.labels if recipe.side == "b" else domain.labels[::-1]
-    raise TypeError(f"no method for a {type(recipe).__name__}")
+    return recipe.labels_in(DOMAINS.get(recipe.domain))
 
 
 def domain_of(recipe: Recipe, labels: tuple[str, ...]) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
+from cyclegan_hub.domains import Domain
 from cyclegan_hub.recipes.fields import check_all, check_types, require
+from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
+
+Layout = Literal["sides", "pile", "pairs"]  # two unpaired piles, one pile, or pairs of input and output
 
 # Fields that may differ between two runs of one folder: none of them changes the trained weights.
 RESUMABLE_FIELDS = frozenset({"snapshot_every", "keep_epochs", "save_every", "log_every", "evaluate_every", "workers"})
@@ -64,6 +68,8 @@ _NO_STREAM = "none or false with streaming=True"
 class CycleGANRecipe(_Recipe):
     """CycleGAN (Zhu et al. 2017): two generators, two patch discriminators, cycle and identity losses."""
 
+    method: ClassVar[str] = "cyclegan"  # as on the class of the published model
+    layout: ClassVar[Layout] = "sides"
     # data
     balance: bool = False  # bring the smaller side to parity by augmented copies
     equal_sides: bool = False  # cut the larger side to the size of the smaller
@@ -111,11 +117,21 @@ class CycleGANRecipe(_Recipe):
         _check_patches(self.image_size, self.disc_channels, self.disc_last_stride, self.disc_scales)
         _check_fits(self.image_size, self.generator, self.blocks)
 
+    def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
+        """What A and B show."""
+        return domain.labels if domain else ("A", "B")
+
+    def reading(self) -> dict[str, Any]:
+        """How its images are read, beyond what all methods say: keywords of `data.batches.open_batches`."""
+        return {"equal_sides": self.equal_sides, "balance": self.balance}
+
 
 @dataclass(frozen=True)
 class DCGANRecipe(_Recipe):
     """DCGAN (Radford et al. 2016): images from noise, of one pile; a generator and a discriminator of 4x4 convolutions."""
 
+    method: ClassVar[str] = "dcgan"
+    layout: ClassVar[Layout] = "pile"
     # Of a folder or domain of two sides, which one is the pile.
     side: Literal["a", "b"] = "a"
     latent: int = 100
@@ -134,13 +150,22 @@ class DCGANRecipe(_Recipe):
         rule = f"as many as gen_channels ({len(self.gen_channels)}): together they bring {self.image_size} px back to 4x4"
         require(len(self.disc_channels) == len(self.gen_channels), "disc_channels", self.disc_channels, rule)
 
+    def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
+        """What is drawn."""
+        return (domain.pile(self.side).label,) if domain else ("image",)
+
+    def reading(self) -> dict[str, Any]:
+        """As `CycleGANRecipe.reading`."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Pix2PixRecipe(_Recipe):
     """pix2pix (Isola et al. 2017): a generator trained on pairs by L1 and a discriminator that sees input and output."""
 
+    method: ClassVar[str] = "pix2pix"
     side: Literal["a", "b"] = "a"  # of a folder or domain of two sides, which one pairs are made from
-    # "given", or made from the images of one pile: see pairs.RULES
+    # "given", or derived from the images of one pile: see pair_rules.py
     pairs: Literal["given", "colorize", "upscale-4x", "repaint"] = "given"
     generator: Literal["unet", "cnn"] = "unet"
     width: int = 64
@@ -156,12 +181,36 @@ class Pix2PixRecipe(_Recipe):
         require(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to, not including, 1")
         check_all(self, ("adversarial", "l1"), lambda n: n >= 0, "0 or more")
         require(self.adversarial + self.l1 > 0, "l1", self.l1, "more than 0 where adversarial is 0: there is no loss otherwise")
-        require(self.pairs != "colorize" or self.channels == 3, "channels", self.channels, "3 to colorize")
-        whole = self.pairs == "given" or self.image_size % 4 == 0
-        require(whole, "image_size", self.image_size, "a multiple of 4 where pairs are made")
+        require(self.channels == 3 or not self.rule.needs_colours, "channels", self.channels, f"3 to {self.pairs}")
+        whole = self.image_size % self.rule.scale == 0
+        require(whole, "image_size", self.image_size, f"a multiple of {self.rule.scale} where pairs are made")
         _check_patches(self.image_size, self.disc_channels, 1, 1)
         if self.generator == "unet":
             _check_fits(self.image_size, self.generator, self.blocks)
+
+    @property
+    def rule(self) -> PairRule:
+        """How inputs are derived from targets."""
+        return PAIR_RULES[self.pairs]
+
+    @property
+    def layout(self) -> Layout:
+        """Pairs where they are given, else the pile that they are derived from."""
+        return "pile" if self.rule.derived else "pairs"
+
+    def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
+        """What input and output show."""
+        if domain is None:
+            return ("input", "output")
+        output = domain.pile(self.side).label
+        source = self.rule.label_of_input(output)
+        if source:
+            return (source, output)
+        return domain.labels if self.side == "b" else domain.labels[::-1]
+
+    def reading(self) -> dict[str, Any]:
+        """As `CycleGANRecipe.reading`: given pairs may be pictures of two halves."""
+        return {"halves": not self.rule.derived}
 
 
 Recipe = CycleGANRecipe | DCGANRecipe | Pix2PixRecipe

@@ -14,7 +14,6 @@ from cyclegan_hub import images
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.generators import init_weights
-from cyclegan_hub.models.pair_rules import RULES
 from cyclegan_hub.models.paired_generator import PairedGenerator
 from cyclegan_hub.models.translate import translate_batch
 from cyclegan_hub.recipes.labels import domain_of
@@ -90,9 +89,10 @@ class Pix2PixTrainer:
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Input and output of a batch of pairs, or of targets."""
-        if self.recipe.pairs == "given":
-            return x.chunk(2, 1)
-        return RULES[self.recipe.pairs].make(x), x
+        rule = self.recipe.rule
+        if not rule.derived:
+            return x[:, : self.recipe.channels], x[:, self.recipe.channels :]
+        return rule.input_of(x), x
 
     def published(self, epoch: int | None) -> PairedGenerator:
         device = next(self.networks["generator"].parameters()).device

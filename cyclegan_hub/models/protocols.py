@@ -1,0 +1,107 @@
+"""What every published model says of itself, and the two ways there are to use one: it translates pictures, or draws them.
+
+Code outside of `models/` asks these attributes instead of comparing classes or names of methods, so that a new method
+needs no change there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from PIL import Image
+from torch import Tensor, nn
+
+from cyclegan_hub.models.translate import Source
+
+# What its outputs are compared with: real images of the target side only; held-out images of both sides, unpaired;
+# or, one by one, the real output that belongs to each input.
+MeasuredBy = Literal["samples", "sides", "pairs"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a model makes, as rows of pictures under headings (none for a model that draws)."""
+
+    rows: list[Sequence[Image.Image]]
+    headings: list[str] = field(default_factory=list)
+
+
+class Published(Protocol):
+    """What all have. The class attributes are known before a model is loaded: `KINDS[config["model"]].method`."""
+
+    method: ClassVar[str]  # "cyclegan", "dcgan", "pix2pix": as its recipes are called
+    title: ClassVar[str]  # of {a} and {b}: "{a} ↔ {b}"
+    directions: ClassVar[tuple[str, ...]]  # ("a_to_b", "b_to_a"), ("a_to_b",) or ("samples",)
+    data_sides: ClassVar[tuple[str, ...]]  # keys of a run's data: ("a", "b") for two piles, ("a",) for one, pairs included
+    label_count: ClassVar[int]
+    batch_unit: ClassVar[str]  # what a batch holds: "pairs" or "images"
+    outputs_called: ClassVar[str]  # "translations" or "images"
+    takes_pictures: ClassVar[bool]  # False: it draws from noise
+    card_template: ClassVar[str]  # a file of model_cards/
+
+    channels: int  # 1 or 3
+    image_size: int  # px, the side of the squares it was trained on
+    domain: str
+    labels: tuple[str, ...]  # of A and B, or of the one thing that is drawn
+    epoch: int | None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `config.json` says."""
+
+    @property
+    def measured_by(self) -> MeasuredBy:
+        """What its outputs are compared with in an evaluation."""
+
+    @classmethod
+    def trained_size(cls, config: Mapping[str, Any]) -> int | None:
+        """`image_size` of a `config.json` that may be damaged, without building the model; None if it does not say."""
+
+    def examples(self, photographs: Sequence[Image.Image]) -> Examples:
+        """What it makes of squares of `image_size` px (PIL), or draws: for the picture beside a card."""
+
+
+@runtime_checkable
+class Translator(Published, Protocol):
+    """A model that translates pictures."""
+
+    def translate(
+        self,
+        image: Source | Sequence[Source],
+        direction: Any = "a_to_b",
+        resolution: int | Literal["original"] | None = None,
+        batch_size: int = 8,
+    ) -> Any:
+        """One picture -> a PIL image; a list of them -> a list. See `CycleGenerator.translate`."""
+
+    def network(self, direction: str) -> nn.Module:
+        """The generator of a direction. Raises ValueError, naming those there are, for another."""
+
+
+@runtime_checkable
+class Sampler(Published, Protocol):
+    """A model that draws pictures from noise."""
+
+    latent: int
+
+    def sample(self, n: int = 1, *, seed: int = 0, truncation: float | None = None, batch_size: int = 64) -> list[Image.Image]:
+        """`n` pictures of a seed."""
+
+    def interpolate(self, seed_a: int, seed_b: int, steps: int = 8, *, truncation: float | None = None) -> list[Image.Image]:
+        """`steps` pictures from the one of a seed to that of another."""
+
+    def draw(self, z: Tensor, batch_size: int = 64) -> list[Image.Image]:
+        """The pictures of latents (N, latent)."""
+
+
+def arrow(direction: str, labels: Sequence[str]) -> str:
+    """A direction in words: "photo → Monet" for a_to_b, the other way round for b_to_a, "face" for samples."""
+    a, b = labels[0], labels[-1]
+    return {"a_to_b": f"{a} → {b}", "b_to_a": f"{b} → {a}", "samples": b}.get(direction, direction)
+
+
+def heading(label: str, otherwise: str) -> str:
+    """A label for a picture's heading, or a letter for one that the picture's font may not know."""
+    return label if label.isascii() else otherwise
