@@ -13,9 +13,9 @@ from PIL import ImageFilter
 from torch import Tensor, nn
 
 from cyclegan_hub import images
-from cyclegan_hub.evaluation import domain_encoder, extractor
+from cyclegan_hub.evaluation import domain_encoder
 from cyclegan_hub.evaluation import extractor_by_name as features
-from cyclegan_hub.evaluation.extractor import FeatureError
+from cyclegan_hub.evaluation.extractor import Extractor, FeatureError, weights_digest
 from cyclegan_hub.metrics import fid
 from cyclegan_hub.models.encoder import SideEncoder
 
@@ -45,7 +45,7 @@ def encoder_folder(folder: Path, **metrics: object) -> Path:
     for name, data in encoder.files().items():
         (folder / name).write_bytes(data)
     scores = {"a": 0.75, "b": 0.5, "n": 8}
-    written = {"sha256": extractor.weights_digest(encoder.state_dict()), "accuracy": {"smile": scores, "mine": scores}} | metrics
+    written = {"sha256": weights_digest(encoder.state_dict()), "accuracy": {"smile": scores, "mine": scores}} | metrics
     (folder / "metrics.json").write_text(json.dumps(written))
     return folder
 
@@ -69,7 +69,7 @@ def test_grey_is_repeated() -> None:
 def test_only_inception_gives_plain_names() -> None:
     extractor = features.custom(Means(), "means")
     assert extractor.metric("fid") == "fid[means]"
-    assert extractor.Extractor("inception-v3", "0" * 12, Means()).metric("kid") == "kid"
+    assert Extractor("inception-v3", "0" * 12, Means()).metric("kid") == "kid"
     assert extractor.label == f"means (sha256 {extractor.digest})"
     assert features.custom(lambda x: x, "none").label == "none (unhashed)"
     assert features.custom(nn.Flatten(), "none").digest == "unhashed"  # there is nothing to hash
@@ -78,10 +78,10 @@ def test_only_inception_gives_plain_names() -> None:
 def test_digest_says_what_the_weights_are_and_not_how_they_are_stored() -> None:
     state = {"b": torch.tensor([1.5, -2.0]), "a": torch.ones(2, 1)}
     text = b"a (2, 1)\n" + bytes.fromhex("0000803f0000803f") + b"b (2,)\n" + bytes.fromhex("0000c03f000000c0")
-    assert extractor.weights_digest(state) == hashlib.sha256(text).hexdigest()
-    assert extractor.weights_digest({"a": state["a"].half(), "b": state["b"].double()}) == extractor.weights_digest(state)
+    assert weights_digest(state) == hashlib.sha256(text).hexdigest()
+    assert weights_digest({"a": state["a"].half(), "b": state["b"].double()}) == weights_digest(state)
     for changed in (state | {"a": torch.ones(1, 2)}, state | {"b": torch.tensor([1.5, 2.0])}, {"a": state["a"], "c": state["b"]}):
-        assert extractor.weights_digest(changed) != extractor.weights_digest(state)
+        assert weights_digest(changed) != weights_digest(state)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_encoder_extractor_and_classifier(tmp_path) -> None:
     encoder = SideEncoder.from_pretrained(folder)
     x = encoder.prepare(IMAGES)
     assert extractor.name == "encoder" and extractor.metric("mifid") == "mifid[encoder]"
-    assert extractor.digest == extractor.weights_digest(encoder.state_dict())[:12]
+    assert extractor.digest == weights_digest(encoder.state_dict())[:12]
     assert torch.allclose(extractor(IMAGES), encoder.features(x), atol=1e-6)
     classify = domain_encoder.side_classifier("mine", folder)
     with torch.no_grad():
@@ -171,7 +171,7 @@ def test_damaged_or_missing_encoders_are_one_line(tmp_path, monkeypatch) -> None
     (folder / "model.safetensors").write_bytes(b"x")
     with pytest.raises(FeatureError, match="cannot be read"):
         domain_encoder.domain_encoder(folder)
-    monkeypatch.setattr(features, "BUNDLED", tmp_path / "nowhere")
+    monkeypatch.setattr(domain_encoder, "BUNDLED", tmp_path / "nowhere")
     with pytest.raises(FeatureError, match="no bundled encoder; pass encoder:FOLDER"):
         features.from_text("encoder")
 

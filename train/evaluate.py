@@ -38,7 +38,7 @@ from cyclegan_hub.evaluation import extractor_by_name as features
 from cyclegan_hub.evaluation import protocol as evaluation
 from cyclegan_hub.evaluation.extractor import Extractor, FeatureError
 from cyclegan_hub.evaluation.generate import in_and_out
-from cyclegan_hub.evaluation.results import EvaluationError
+from cyclegan_hub.evaluation.results import EvaluationError, write
 from cyclegan_hub.hub.model_folder import epoch_name
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.encoder import SideEncoder
@@ -266,7 +266,7 @@ def run(args: argparse.Namespace) -> None:
     if is_paired(first.model):
         held_out, train = in_and_out(first.model, *held_out), in_and_out(first.model, *train)
     lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=False)}
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     for source in opened:
         clock, own = [time.perf_counter()], same_data(source, sides)
 
@@ -280,7 +280,7 @@ def run(args: argparse.Namespace) -> None:
         )  # fmt: skip
         found.metrics["notes"][:0] = [unjudged] * bool(unjudged) + [own] * (_OTHERS in own)
         folder = source.out or Path(source.text)
-        written = [results.write(found, folder), report.write_report(found, source.model.labels, source.name, folder)]
+        written = [write(found, folder), report.write_report(found, source.model.labels, source.name, folder)]
         print(f"\n{tables.screen(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")
         results[source.name] = found.metrics
     if several:
