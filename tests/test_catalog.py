@@ -11,8 +11,8 @@ from huggingface_hub import HfApi
 
 from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.serving import studio as serving
-from cyclegan_hub.serving.catalog import kind_of, look
-from cyclegan_hub.serving.messages import ServingError, plain, told
+from cyclegan_hub.serving.catalog import find_models, kind_of
+from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
 from cyclegan_hub.serving.studio import Studio
 from support.hub_checks import commit, fault, impatient
 from support.local_hub import Checks, Server, User
@@ -32,7 +32,7 @@ def test_a_folder_of_domains(tmp_path: Path) -> None:
     folder(tmp_path / "smile", 5, 10, 15, metrics=measured(10, 5, 10, 15))
     (tmp_path / "notes").mkdir()
     folder(tmp_path / ".half.tmp", 5)
-    found = look(None, tmp_path)
+    found = find_models(None, tmp_path)
     assert list(found.models) == ["smile", "monet", "zebra"]
     assert found.status == "Serving the models that are bundled with this page."
     smile, monet, zebra = (found.models[name] for name in found.models)
@@ -45,27 +45,27 @@ def test_a_folder_of_domains(tmp_path: Path) -> None:
     assert smile.choice.arrow("a_to_b") == "not smiling → smiling" and smile.choice.arrow("b_to_a") == "smiling → not smiling"
     assert zebra.choice.labels == ("horse", "zebra") and zebra.choice.image_size == 64 and zebra.choice.title == "Zebra"
     assert "non-commercial" in smile.choice.licence and zebra.choice.licence.startswith("not stated")
-    assert smile.choice.origin == "bundled" and look(str(tmp_path), NOWHERE).models["smile"].choice.origin == "folder"
+    assert smile.choice.origin == "bundled" and find_models(str(tmp_path), NOWHERE).models["smile"].choice.origin == "folder"
 
 
 def test_a_run_and_a_single_model(tmp_path: Path) -> None:
     run = folder(tmp_path / "runs" / "first", 5, 10)
-    found = look(str(run), NOWHERE)
+    found = find_models(str(run), NOWHERE)
     assert list(found.models) == ["smile"] and [e.label for e in found.models["smile"].epochs] == ["Epoch 5", "Epoch 10 · last"]
     assert found.status == "Serving the models of the folder first."
-    found = look(str(run / "epochs" / "epoch-005"), NOWHERE)
+    found = find_models(str(run / "epochs" / "epoch-005"), NOWHERE)
     assert [(e.name, e.number, e.label) for e in found.models["smile"].epochs] == [("main", None, "Epoch 5")]
 
 
 @pytest.mark.parametrize(("domain", "name"), [("../../x y", "x-y"), ("<b>", "b"), ("..", "model"), ("", "run")])
 def test_a_name_is_safe_in_a_path(tmp_path: Path, domain: str, name: str) -> None:
-    assert list(look(str(folder(tmp_path / "run", 5, domain=domain)), NOWHERE).models) == [name]
+    assert list(find_models(str(folder(tmp_path / "run", 5, domain=domain)), NOWHERE).models) == [name]
 
 
 @pytest.mark.parametrize("empty", ["none", "notes"])
 def test_no_models(tmp_path: Path, empty: str) -> None:
     (tmp_path / "notes").mkdir()
-    found = look(None, tmp_path / empty)
+    found = find_models(None, tmp_path / empty)
     assert found.models == {} and "set CYCLEGAN_HUB_MODELS to" in found.status
 
 
@@ -82,7 +82,7 @@ def test_no_models(tmp_path: Path, empty: str) -> None:
 def test_a_damaged_model_is_named_and_the_others_serve(tmp_path: Path, file: str, text: str, told: str) -> None:
     folder(tmp_path / "monet", domain="monet", labels=("photo", "Monet"))
     (folder(tmp_path / "smile", 5) / file).write_text(text)
-    found = look(None, tmp_path)
+    found = find_models(None, tmp_path)
     assert list(found.models) == ["monet"]
     assert " smile cannot be used (" in found.status
     assert told in found.status and str(tmp_path) not in found.status
@@ -93,21 +93,21 @@ def test_a_model_of_another_class_is_none_of_the_page(tmp_path: Path) -> None:
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder" / "config.json").write_text('{"model": "SideEncoder"}')
     (tmp_path / "encoder" / "metrics.json").write_text('{"accuracy": 1}')
-    found = look(None, tmp_path)
+    found = find_models(None, tmp_path)
     assert list(found.models) == ["smile"] and found.status == "Serving the models that are bundled with this page."
     (tmp_path / "anime").mkdir()
     (tmp_path / "anime" / "config.json").write_text("{")
-    assert "anime cannot be used (config.json is damaged" in look(None, tmp_path).status
+    assert "anime cannot be used (config.json is damaged" in find_models(None, tmp_path).status
 
 
 def test_a_replaced_model_is_another_revision(tmp_path: Path) -> None:
     folder(tmp_path / "smile", 5)
-    before = look(None, tmp_path).models["smile"].revisions
-    assert look(None, tmp_path).models["smile"].revisions == before
+    before = find_models(None, tmp_path).models["smile"].revisions
+    assert find_models(None, tmp_path).models["smile"].revisions == before
     weights = tmp_path / "smile" / "epochs" / "epoch-005" / "model.safetensors"
     weights.with_suffix(".new").write_bytes(weights.read_bytes())
     weights.with_suffix(".new").rename(weights)
-    assert look(None, tmp_path).models["smile"].revisions != before
+    assert find_models(None, tmp_path).models["smile"].revisions != before
 
 
 def test_what_models_may_be(tmp_path: Path) -> None:
@@ -121,11 +121,11 @@ def test_what_models_may_be(tmp_path: Path) -> None:
 
 
 def test_texts_are_made_safe() -> None:
-    assert plain("<b>\x00a\n\u202e b</b>") == "\u2039b\u203a a b\u2039/b\u203a" and len(plain("x" * 500)) == 60
+    assert one_line("<b>\x00a\n\u202e b</b>") == "\u2039b\u203a a b\u2039/b\u203a" and len(one_line("x" * 500)) == 60
     error = OSError("[Errno 13] Permission denied: '/srv/secret/x/config.json' and C:\\Users\\me\\x.json")
-    assert told(error, "/srv/secret/x", "smile") == "[Errno 13] Permission denied: 'smile/config.json' and …"
-    assert told(OSError("no '/home/me/a b'"), "user/x", "user/x") == "no '… b'"
-    assert told(ValueError("user/x@epoch-005: nothing"), "user/x", "x") == "x@epoch-005: nothing"
+    assert public_error_text(error, "/srv/secret/x", "smile") == "[Errno 13] Permission denied: 'smile/config.json' and …"
+    assert public_error_text(OSError("no '/home/me/a b'"), "user/x", "user/x") == "no '… b'"
+    assert public_error_text(ValueError("user/x@epoch-005: nothing"), "user/x", "x") == "x@epoch-005: nothing"
 
 
 # --- the Hub

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub.serving.about import render
-from cyclegan_hub.serving.catalog import look
+from cyclegan_hub.serving.catalog import find_models
 from cyclegan_hub.serving.messages import escaped
 from cyclegan_hub.serving.model_info import Published
 from support.tiny_models import folder, measured
@@ -17,7 +17,7 @@ EVIL = "<script>alert(1)</script>[x](javascript:alert(1)) | **b** `c` $d$ &lt;"
 
 
 def one(path: Path) -> Published:
-    (model,) = look(str(path), path / "none").models.values()
+    (model,) = find_models(str(path), path / "none").models.values()
     return model
 
 

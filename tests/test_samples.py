@@ -13,7 +13,7 @@ import torch
 from cyclegan_hub import images
 from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.pair_rules import RULES
-from cyclegan_hub.serving.catalog import look
+from cyclegan_hub.serving.catalog import find_models
 from cyclegan_hub.serving.downloads import save_zip
 from cyclegan_hub.serving.sampling import sheet
 from cyclegan_hub.serving.studio import Studio
@@ -78,7 +78,7 @@ def test_the_catalog_says_what_each_is(studio: Studio) -> None:
 
 
 def test_a_run_of_a_model_that_draws(models: Path) -> None:
-    found = look(str(models / "faces"), Path("none"))
+    found = find_models(str(models / "faces"), Path("none"))
     assert list(found.models) == ["faces"] and found.status == "Serving the models of the folder faces."
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_config_is_named(models: Path, tmp_path: Path, changes: dict, 
     face(1).save_pretrained(tmp_path / "faces" / "epochs" / "epoch-001")
     config = tmp_path / "faces" / "epochs" / "epoch-001" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | changes))
-    found = look(None, tmp_path)
+    found = find_models(None, tmp_path)
     assert found.models == {} and told in found.status and str(tmp_path) not in found.status
 
 

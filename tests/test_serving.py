@@ -258,7 +258,7 @@ def test_the_last_used_models_are_kept(models: Path, loads: list[str]) -> None:
     studio = Studio(str(models), cache_models=2)
     for epoch in (5, 10, 5, 100, 5, 10):
         studio.translate(picture(0), "monet", epoch=epoch)
-    assert loads == ["monet epoch-005", "monet None", "monet epoch-100", "monet None"] and len(studio._shelf.loaded) == 2
+    assert loads == ["monet epoch-005", "monet None", "monet epoch-100", "monet None"] and len(studio._cache.loaded) == 2
 
 
 def test_a_load_that_failed_is_tried_again(models: Path, tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def refuse(*_): raise AssertionError("a connection was opened")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 from pathlib import Path
 from PIL import Image
-from cyclegan_hub.serving import Studio
+from cyclegan_hub.serving.studio import Studio
 studio = Studio(None, Path({str(models)!r}))
 studio.cycle(Image.new("RGB", (9, 9)), "monet"), studio.card("monet"), studio.status(), studio.epochs("smile")
 unwanted = "gradio accelerate datasets diffusers kornia matplotlib pyarrow scipy torchmetrics".split()

@@ -22,7 +22,7 @@ from cyclegan_hub.models.auto import KINDS
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.publishing.card import statement_for
 from cyclegan_hub.recipes.labels import MADE
-from cyclegan_hub.serving.messages import ServingError, plain, told
+from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Kind, Origin, Published
 
 METHODS: dict[str, Kind] = {"CycleGenerator": "cyclegan", "FaceGenerator": "dcgan", "PairedGenerator": "pix2pix"}
@@ -52,7 +52,7 @@ def kind_of(models: str | None) -> Place:
     raise ServingError(f"models {models[:200]!r}: no such folder; give one, a user of the Hub, or user/repository")
 
 
-def look(models: str | None, bundled: Path) -> Catalog:
+def find_models(models: str | None, bundled: Path) -> Catalog:
     """What there is at this moment. A model that cannot be used is named in `status`; nothing is asked of the Hub but by name."""
     kind, problems, down = kind_of(models), list[str](), False
     if kind in ("bundled", "folder"):
@@ -82,7 +82,9 @@ def _in_folder(path: Path, origin: Origin, problems: list[str]) -> dict[str, Pub
             files = config, folder / "metrics.json", folder / "recipe.json"
             model = _published(_slug(name), str(folder), folder.name, origin, epochs, revisions, files)
         except (OSError, ValueError) as error:
-            problems.append(f"{plain(folder.name)} cannot be used ({told(error, str(folder), plain(folder.name))}).")
+            problems.append(
+                f"{one_line(folder.name)} cannot be used ({public_error_text(error, str(folder), one_line(folder.name))})."
+            )
         else:
             found[model.choice.name] = model
     return found
@@ -138,7 +140,7 @@ def _on_hub(name: str, kind: Place, problems: list[str]) -> tuple[dict[str, Publ
             found[own] = _published(own, repo, repo, "cache" if down else "Hub", epochs, revisions, files)
         except Exception as error:  # as above
             if not down:  # else it is just not in the cache
-                problems.append(f"{repo} cannot be used ({told(error, repo, repo)}).")
+                problems.append(f"{repo} cannot be used ({public_error_text(error, repo, repo)}).")
     return found, down
 
 
@@ -182,7 +184,7 @@ def _published(
     choice = DomainChoice(
         name=name, title=name.replace("-", " ").replace("_", " ").capitalize(), labels=labels, kind=method,
         directions=KINDS[model].directions, made=str(config.get("pairs")) if method == "pix2pix" else "",
-        faces=faces, original_size=not faces, image_size=size, source=plain(source, 200), origin=origin,
+        faces=faces, original_size=not faces, image_size=size, source=one_line(source, 200), origin=origin,
         licence="; ".join(licences), redistributable=bool(piles) and all(pile.redistributable for pile in piles),
     )  # fmt: skip
     statement = statement_for(str(config.get("domain")), labels, KINDS[model])
@@ -206,7 +208,7 @@ def _labels_and_size(where: str, config: dict[str, Any]) -> tuple[tuple[str, ...
     if not (isinstance(labels, list) and len(labels) == (1 if one else 2) and isinstance(size, int) and 0 < size <= 4096):
         wanted = "single label, or no widths of images" if one else "two labels, or no image_size"
         raise ModelError(f"{where}: config.json has no {wanted} up to 4096: publish the model again")
-    return tuple(plain(label) for label in labels), size
+    return tuple(one_line(label) for label in labels), size
 
 
 def _piles(domain: Domain | None, method: Kind, labels: tuple[str, ...]) -> tuple[Pile, ...]:
@@ -221,7 +223,7 @@ def _piles(domain: Domain | None, method: Kind, labels: tuple[str, ...]) -> tupl
 
 def _slug(name: object) -> str:
     """A domain's name for the API and for file names, from a config or a folder."""
-    return re.sub(r"[^\w.-]+", "-", plain(name)).strip("-.") or "model"
+    return re.sub(r"[^\w.-]+", "-", one_line(name)).strip("-.") or "model"
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -243,7 +245,7 @@ def _status(kind: Place, models: str | None, down: bool, found: dict[str, Publis
         case "bundled":
             return "Serving the models that are bundled with this page."
         case "folder":
-            return f"Serving the models of the folder {plain(Path(str(models)).resolve().name)}."
+            return f"Serving the models of the folder {one_line(Path(str(models)).resolve().name)}."
     first = f"Serving {of['Hub']} of {models} from the Hub" if of["Hub"] else f"{models} has no models on the Hub"
     if down:
         first = "The Hub does not answer" + (f": serving {of['cache']} of {models} from its cache" if of["cache"] else "")

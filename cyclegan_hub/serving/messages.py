@@ -17,24 +17,24 @@ class ServingError(UserError):
     """What cannot be served; the message is one sentence to show, without a directory of the server and without HTML."""
 
 
-def plain(text: object, most: int = 60) -> str:
+def one_line(text: object, most: int = 60) -> str:
     """A text from a file or a user in one printable line without angle brackets, cut to `most` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).translate(_NO_BRACKETS).split())
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def sentence(error: Exception) -> str:
+def as_sentence(error: Exception) -> str:
     """An error of ours as a sentence to show."""
-    text = plain(error, 300)
+    text = one_line(error, 300)
     return text[:1].upper() + text[1:] + "."
 
 
-def told(error: BaseException, where: str, name: str) -> str:
+def public_error_text(error: BaseException, where: str, name: str) -> str:
     """The first line of an error about the folder or repository `where`, called `name`, without any directory of this machine."""
     line = first_line(error).replace(where, name)
-    return plain(re.sub(r"(?<![\w.:/])(?:[A-Za-z]:\\|/)[^\s'\":,;()]+", "…", line), 300)
+    return one_line(re.sub(r"(?<![\w.:/])(?:[A-Za-z]:\\|/)[^\s'\":,;()]+", "…", line), 300)
 
 
 def escaped(text: object, most: int = 60) -> str:
     """A text from a file as Markdown that shows just this text, in one line of at most `most` characters."""
-    return re.sub(r"([\\`*_{}\[\]()#|~!$])", r"\\\1", html.escape(plain(text, most), quote=False))
+    return re.sub(r"([\\`*_{}\[\]()#|~!$])", r"\\\1", html.escape(one_line(text, most), quote=False))

@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from cyclegan_hub import checkpoints
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.auto import Model
-from cyclegan_hub.serving.messages import ServingError, told
+from cyclegan_hub.serving.messages import ServingError, public_error_text
 from cyclegan_hub.serving.model_info import EpochChoice, Published
 
 
-class Shelf:
+class ModelCache:
     """At most `most` loaded models, each epoch of a domain being one; for many threads at once."""
 
     def __init__(self, most: int) -> None:
@@ -46,7 +46,9 @@ class Shelf:
             return future.result()
         except (ModelError, OSError) as error:
             name = model.choice.name
-            raise ServingError(f"{chosen.label} of {name} cannot be loaded ({told(error, model.where, name)}).") from None
+            raise ServingError(
+                f"{chosen.label} of {name} cannot be loaded ({public_error_text(error, model.where, name)})."
+            ) from None
 
     def _load(self, model: Published, chosen: EpochChoice) -> Model:
         offline = model.choice.origin == "cache"

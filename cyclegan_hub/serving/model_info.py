@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cyclegan_hub.models.pair_rules import SHRINK
-from cyclegan_hub.serving.messages import ServingError, plain
+from cyclegan_hub.serving.messages import ServingError, one_line
 
 Origin = Literal["bundled", "folder", "Hub", "cache"]
 Kind = Literal["cyclegan", "dcgan", "pix2pix"]
@@ -82,4 +82,4 @@ class Published:
                 return epoch
         numbers = [str(epoch.number) for epoch in self.epochs if epoch.number is not None]
         remedy = f"there are: {', '.join(numbers)}." if numbers else "it has only one: leave the epoch out."
-        raise ServingError(f"{self.choice.title} has no epoch '{plain(wanted)}'; {remedy}")
+        raise ServingError(f"{self.choice.title} has no epoch '{one_line(wanted)}'; {remedy}")

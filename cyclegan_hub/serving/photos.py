@@ -11,7 +11,7 @@ from PIL import Image
 
 from cyclegan_hub import images
 from cyclegan_hub.serving import faces
-from cyclegan_hub.serving.messages import ServingError, plain, sentence
+from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
 from cyclegan_hub.serving.model_info import DomainChoice
 
 MAX_RESULT = 4_000_000  # pixels of a translation; with a network of width 64 and 9 blocks that is minutes of one CPU core
@@ -36,7 +36,7 @@ class Inputs:
         Raises ServingError for what is no picture, is too long and narrow, or is asked for at a size the domain does not offer.
         """
         if resolution not in (None, "original"):
-            raise ServingError(f"The resolution '{plain(resolution)}' is not offered: leave it out, or give 'original'.")
+            raise ServingError(f"The resolution '{one_line(resolution)}' is not offered: leave it out, or give 'original'.")
         if resolution and not choice.original_size:
             raise ServingError(f"{choice.title} translates at its own size only: leave the original size out.")
         if image is None:
@@ -44,7 +44,7 @@ class Inputs:
         try:
             picture = images.decode(image)
         except images.ImageError as error:
-            raise ServingError(sentence(error)) from None
+            raise ServingError(as_sentence(error)) from None
         picture, notes = self._face(picture, direction, crop_face) if choice.faces else (picture, [])
         (width, height), short = picture.size, min(picture.size)
         if max(width, height) > MAX_ASPECT * short:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cyclegan_hub import image_grid
 from cyclegan_hub.serving.downloads import READABLE
-from cyclegan_hub.serving.messages import ServingError, plain
+from cyclegan_hub.serving.messages import ServingError, one_line
 from cyclegan_hub.serving.model_info import EpochChoice
 
 MAX_SAMPLES = 36
@@ -28,7 +28,7 @@ class Drawn:
     epoch: EpochChoice
 
 
-def checked(n: Any, seed: Any, truncation: Any) -> dict[str, Any]:
+def sample_arguments(n: Any, seed: Any, truncation: Any) -> dict[str, Any]:
     """The arguments of `FaceGenerator.sample`. Raises ServingError for the first that is out of its limits."""
     return {
         "n": _whole(n, "number of pictures", 1, MAX_SAMPLES),
@@ -37,7 +37,7 @@ def checked(n: Any, seed: Any, truncation: Any) -> dict[str, Any]:
     }
 
 
-def checked_way(seed_a: Any, seed_b: Any, steps: Any, truncation: Any) -> dict[str, Any]:
+def interpolation_arguments(seed_a: Any, seed_b: Any, steps: Any, truncation: Any) -> dict[str, Any]:
     """The arguments of `FaceGenerator.interpolate`, as `checked`."""
     return {
         "seed_a": _whole(seed_a, "first seed", 0, MAX_SEED),
@@ -51,13 +51,13 @@ def _truncation(value: Any) -> float | None:
     if value is None:
         return None
     if not _is_number(value) or not 0 < value < math.inf:
-        raise ServingError(f"The truncation cannot be '{plain(value)}': give a number above 0, such as 1, or leave it out.")
+        raise ServingError(f"The truncation cannot be '{one_line(value)}': give a number above 0, such as 1, or leave it out.")
     return float(value)
 
 
 def _whole(value: Any, what: str, least: int, most: int) -> int:
     if not _is_number(value) or not least <= value <= most or value != int(value):
-        wrong = f"There is no {what}" if value is None else f"The {what} cannot be '{plain(value)}'"
+        wrong = f"There is no {what}" if value is None else f"The {what} cannot be '{one_line(value)}'"
         raise ServingError(f"{wrong}: give a whole number from {least} to {most}.")
     return int(value)
 

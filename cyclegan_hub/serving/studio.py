@@ -23,8 +23,8 @@ from cyclegan_hub.serving import catalog
 from cyclegan_hub.serving import sampling as samples
 from cyclegan_hub.serving.catalog import Catalog
 from cyclegan_hub.serving.downloads import CELL, base_name, open_zip, row, save_zip, zip_names
-from cyclegan_hub.serving.messages import ServingError, plain, sentence
-from cyclegan_hub.serving.model_cache import Shelf
+from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
+from cyclegan_hub.serving.model_cache import ModelCache
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Published
 from cyclegan_hub.serving.photos import Inputs, Picture
 from cyclegan_hub.serving.sampling import Drawn
@@ -72,7 +72,7 @@ class Studio:
         self._models, self._bundled = models, bundled
         self._lock = threading.Lock()  # of the attributes below
         self._looking: threading.Thread | None = None
-        self._shelf = Shelf(cache_models)
+        self._cache = ModelCache(cache_models)
         self._inputs = Inputs()
         # One forward pass at a time: each uses all cores, and two at once are slower than one after the other.
         self._forward = threading.Lock()
@@ -114,7 +114,7 @@ class Studio:
         model = self._translator(domain, direction)
         chosen = model.epoch(epoch)
         before, notes = self._inputs.prepare(image, model.choice, direction, resolution, crop_face)
-        network = self._shelf.network(model, chosen)
+        network = self._cache.network(model, chosen)
         after = self._translated(network, before, direction)
         if before.size != after.size:
             before = before.resize(after.size)
@@ -142,7 +142,7 @@ class Studio:
         if len(model.choice.directions) == 1:
             raise ServingError(f"{model.choice.title} translates one way only: there is no way back.")
         result = self.translate(image, domain, direction, epoch, resolution, crop_face)
-        network = self._shelf.network(model, result.epoch)
+        network = self._cache.network(model, result.epoch)
         return replace(result, back=self._translated(network, result.after, "b_to_a" if direction == "a_to_b" else "a_to_b"))
 
     def every_epoch(
@@ -153,7 +153,7 @@ class Studio:
         before, _ = self._inputs.prepare(image, model.choice, direction, None, crop_face)
         pictures = []
         for chosen in model.epochs:
-            pictures.append((chosen, self._translated(self._shelf.network(model, chosen), before, direction)))
+            pictures.append((chosen, self._translated(self._cache.network(model, chosen), before, direction)))
             if progress:
                 progress(len(pictures), len(model.epochs))
         return pictures
@@ -186,7 +186,7 @@ class Studio:
             raise ServingError(f"{len(files)} files: give between 1 and {MAX_FILES} at a time.")
         model = self._translator(domain, direction)
         chosen = model.epoch(epoch)
-        self._shelf.network(model, chosen)  # what is wrong with the model is no error of the first file
+        self._cache.network(model, chosen)  # what is wrong with the model is no error of the first file
         names = zip_names(files)
         pictures: list[tuple[str, Image.Image]] = []
         errors: list[str] = []
@@ -196,7 +196,7 @@ class Studio:
                 try:
                     result = self.translate(file, domain, direction, chosen.name, crop_face=crop_face).after
                 except ServingError as error:
-                    errors.append(f"{plain(base_name(file))}: {error}")
+                    errors.append(f"{one_line(base_name(file))}: {error}")
                 else:
                     add(name, result)
                     done += 1
@@ -219,28 +219,28 @@ class Studio:
     # ----------------------------------------------------------------------------------------------------- drawing
     def sample(self, domain: str, n: Any = 16, seed: Any = 0, truncation: Any = None, epoch: int | str | None = None) -> Drawn:
         """`n` pictures by one epoch, for a seed always the same; see `FaceGenerator.latents` for `truncation`."""
-        model, wanted = self._drawer(domain), samples.checked(n, seed, truncation)
+        model, wanted = self._drawer(domain), samples.sample_arguments(n, seed, truncation)
         chosen = model.epoch(epoch)
-        return Drawn(self._drawn(self._shelf.network(model, chosen).sample, **wanted), chosen)
+        return Drawn(self._drawn(self._cache.network(model, chosen).sample, **wanted), chosen)
 
     def interpolate(
         self, domain: str, seed_a: Any = 0, seed_b: Any = 1, steps: Any = 8, truncation: Any = None,
         epoch: int | str | None = None,
     ) -> Drawn:  # fmt: skip
         """`steps` pictures from the first one of seed A to the first one of seed B, both included."""
-        model, wanted = self._drawer(domain), samples.checked_way(seed_a, seed_b, steps, truncation)
+        model, wanted = self._drawer(domain), samples.interpolation_arguments(seed_a, seed_b, steps, truncation)
         chosen = model.epoch(epoch)
-        return Drawn(self._drawn(self._shelf.network(model, chosen).interpolate, **wanted), chosen)
+        return Drawn(self._drawn(self._cache.network(model, chosen).interpolate, **wanted), chosen)
 
     def sample_every_epoch(
         self, domain: str, n: Any = 9, seed: Any = 0, truncation: Any = None, progress: Progress | None = None
     ) -> list[tuple[EpochChoice, Image.Image]]:
         """The first `n` pictures of a seed, at most SHEET of them, by each epoch: a sheet for each, ascending."""
-        model, wanted = self._drawer(domain), samples.checked(n, seed, truncation)
+        model, wanted = self._drawer(domain), samples.sample_arguments(n, seed, truncation)
         wanted["n"] = min(wanted["n"], samples.SHEET)
         sheets = []
         for chosen in model.epochs:
-            sheets.append((chosen, samples.sheet(self._drawn(self._shelf.network(model, chosen).sample, **wanted))))
+            sheets.append((chosen, samples.sheet(self._drawn(self._cache.network(model, chosen).sample, **wanted))))
             if progress:
                 progress(len(sheets), len(model.epochs))
         return sheets
@@ -256,7 +256,7 @@ class Studio:
             return self._known
 
     def _look(self) -> None:
-        found = catalog.look(self._models, self._bundled)
+        found = catalog.find_models(self._models, self._bundled)
         with self._lock:
             self._known, self._looked_at = found, time.monotonic()
 
@@ -264,7 +264,7 @@ class Studio:
         known = self._catalog()
         if not isinstance(domain, str) or domain not in known.models:
             raise ServingError(
-                f"No domain '{plain(domain)}'; there are: {', '.join(known.models)}." if known.models else known.status
+                f"No domain '{one_line(domain)}'; there are: {', '.join(known.models)}." if known.models else known.status
             )
         return known.models[domain]
 
@@ -275,7 +275,7 @@ class Studio:
         if choice.draws:
             raise ServingError(f"{choice.title} draws pictures from seeds and translates none: ask it for samples.")
         if direction not in choice.directions:
-            raise ServingError(f"No direction '{plain(direction)}'; there {_listed(choice.directions)}.")
+            raise ServingError(f"No direction '{one_line(direction)}'; there {_listed(choice.directions)}.")
         return model
 
     def _drawer(self, domain: str) -> Published:
@@ -286,20 +286,20 @@ class Studio:
         return model
 
     def _translated(self, network: CycleGenerator | PairedGenerator, picture: Image.Image, direction: str) -> Image.Image:
-        made = self._made(lambda: network.translate(picture, direction, "original"), "This picture needs", "a smaller one")
+        made = self._run(lambda: network.translate(picture, direction, "original"), "This picture needs", "a smaller one")
         return made.convert("RGB")
 
     def _drawn(self, draw: Callable[..., list[Image.Image]], **wanted: Any) -> list[Image.Image]:
-        drawn = self._made(lambda: draw(**wanted), "So many pictures need", "a smaller number")
+        drawn = self._run(lambda: draw(**wanted), "So many pictures need", "a smaller number")
         return [picture.convert("RGB") for picture in drawn]
 
-    def _made(self, make: Callable[[], T], what: str, remedy: str) -> T:
+    def _run(self, make: Callable[[], T], what: str, remedy: str) -> T:
         """What a network makes, one at a time; `what` and `remedy` are for the sentence about memory."""
         try:
             with self._forward:
                 return make()
         except images.ImageError as error:
-            raise ServingError(sentence(error)) from None
+            raise ServingError(as_sentence(error)) from None
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
