@@ -47,7 +47,7 @@ def readme(tmp_path: Path) -> Path:
 
 
 def run(models: Path, readme: Path | str) -> int:
-    return gallery.main(["--models", str(models), "--readme", str(readme)])
+    return gallery.main(["--models", str(models), "--page", str(readme)])
 
 
 def test_table_and_picture_come_from_the_files(models: Path, readme: Path) -> None:

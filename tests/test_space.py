@@ -1,4 +1,4 @@
-"""The repository as a Space: its front matter fits the pins, and the README's command uploads it whole."""
+"""The repository as a Space: its front matter fits the pins, and the command in docs/publishing.md uploads it whole."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from support.local_hub import Server, client_environment
 from support.training import ROOT, environment
 
 README = (ROOT / "README.md").read_text("utf-8")
+PUBLISHING = (ROOT / "docs/publishing.md").read_text("utf-8")
 LIST = """
 from huggingface_hub import HfApi
 print(*HfApi().list_repo_files("user/cyclegan", repo_type="space"), sep="\\n")
@@ -39,9 +40,9 @@ def test_front_matter_is_what_a_space_needs(front_matter: dict[str, Any]) -> Non
     assert {"title", "emoji", "colorFrom", "colorTo", "tags", "models"} <= front_matter.keys()
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git repository: the README's command uploads what is committed")
-def test_readme_command_uploads_the_repository(tmp_path: Path) -> None:
-    command = re.search(r"^(.*hf upload user/cyclegan .*--repo-type space)$", README, re.MULTILINE)[1]
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git repository: the command uploads what is committed")
+def test_the_command_that_is_shown_uploads_the_repository(tmp_path: Path) -> None:
+    command = re.search(r"^(.*hf upload user/cyclegan .*--repo-type space)$", PUBLISHING, re.MULTILINE)[1]
     subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(tmp_path / "clone")], check=True)
     (tmp_path / "clone/.venv").mkdir()
     (tmp_path / "clone/.venv/big.bin").write_bytes(b"no part of a Space")

@@ -1,7 +1,7 @@
-"""The README's picture and table of the bundled generators, from their files alone.
+"""The picture (README) and the table (docs/benchmarks.md) of the bundled generators, from their files alone.
 
-python train/gallery.py                                        # pretrained/ -> pretrained/gallery.png and README.md
-python train/gallery.py --models runs/published --readme none --out gallery.png
+python train/gallery.py                                        # pretrained/ -> pretrained/gallery.png, docs/benchmarks.md
+python train/gallery.py --models runs/published --page none --out gallery.png
 
 A row of the picture for each domain: a free photograph, and its translation at each bundled epoch (A -> B; for smile, whose
 photograph smiles already, B -> A).
@@ -47,11 +47,14 @@ class GalleryError(UserError):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Arguments. A wrong one exits 2 with the valid ones."""
-    parser = argparse.ArgumentParser(description="Draw the bundled generators' picture and write their table into the README.")
+    parser = argparse.ArgumentParser(
+        description="Draw the picture of the bundled generators, and write their table into the docs."
+    )
     add = parser.add_argument
     add("--models", type=Path, default=ROOT / "pretrained", metavar="DIR", help="a model folder in it for each domain")
     add("--out", type=Path, metavar="PNG", help="the picture (default: gallery.png beside the models)")
-    add("--readme", default=str(ROOT / "README.md"), metavar="FILE|none", help="whose table is replaced (default: README.md)")
+    add("--page", default=str(ROOT / "docs" / "benchmarks.md"), metavar="FILE|none", help="whose table is replaced "
+        "(default: docs/benchmarks.md); none: print it")  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -143,13 +146,13 @@ def _pairs(folder: Path, record: dict[str, Any]) -> str:
     return f"{seen} after `--init`" if record.get("init") else seen
 
 
-def write_table(readme: Path, text: str) -> None:
+def write_table(page: Path, text: str) -> None:
     """Replaces what stands between the two marks. Raises GalleryError where they are missing."""
-    old = readme.read_text("utf-8")
+    old = page.read_text("utf-8")
     if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
-        raise GalleryError(f"{readme}: the lines {BEGIN!r} and {END!r} must stand there once each, in this order")
+        raise GalleryError(f"{page}: the lines {BEGIN!r} and {END!r} must stand there once each, in this order")
     before, rest = old.split(BEGIN)
-    write_atomic(readme, f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}".encode())
+    write_atomic(page, f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}".encode())
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -161,10 +164,10 @@ def main(argv: list[str] | None = None) -> int:
         rows = table(folders)
         write_atomic(out, images.png_bytes(picture(folders)))
         print(out)
-        if args.readme == "none":
+        if args.page == "none":
             print(rows)
         else:
-            write_table(Path(args.readme), rows)
+            write_table(Path(args.page), rows)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,0 +1,173 @@
+"""README.md, docs/ and train/runs/: what they say is so. Their commands parse, their Python runs, their links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cyclegan_hub import cli
+from cyclegan_hub.recipes.fields import override
+from cyclegan_hub.recipes.presets import RECIPES, find
+from support.training import ROOT, environment, script
+
+README = (ROOT / "README.md").read_text("utf-8").split("---\n", 2)[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LAUNCHERS = ("accelerate", "python", "torchrun", "taskset", "cyclegan-hub")
+CONSOLE = ("cyclegan-hub", "cyclegan_hub.cli")
+WITH_SCRIPTS = ("train", "evaluate", "publish", "encoder")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """(page, words) of each command in a bash block that starts a program of ours; continued lines are joined."""
+    for page in PAGES:
+        for block in blocks(page.read_text("utf-8"), "bash"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words and words[0] in LAUNCHERS:
+                    yield page.name, words
+
+
+COMMANDS = list(commands())
+
+
+def test_readme_is_short_and_shows_the_two_commands() -> None:
+    assert 600 <= len(README.split()) <= 800
+    assert {"make app", "make test"} <= {line.split("  ")[0] for block in blocks(README, "bash") for line in block.splitlines()}
+
+
+def test_make_has_the_targets_that_are_shown() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for page in PAGES:
+        shown = re.findall(r"(?:^|`)make ([a-z-]+)", "\n".join(_code(page.read_text("utf-8"))), re.MULTILINE)
+        assert set(shown) <= targets, page.name
+
+
+def _code(text: str) -> list[str]:
+    return [*blocks(text, "bash"), *re.findall(r"`[^`\n]+`", text)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("http"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists(), f"{page.name}: {target}"
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads}
+            assert anchor in anchors, f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    for name in re.findall(r"`((?:cyclegan_hub|docs|train|tests|pretrained|model_cards)/[\w./-]*)`", page.read_text("utf-8")):
+        assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+@pytest.mark.parametrize(("page", "words"), COMMANDS, ids=[f"{page}-{i}" for i, (page, _) in enumerate(COMMANDS)])
+def test_commands_parse(page: str, words: list[str], capsys: pytest.CaptureFixture) -> None:
+    """Each command has options that there are, a recipe that there is, and fields that its recipe has."""
+    ours = next(i for i, word in enumerate(words) if word.startswith("train/") or word in CONSOLE)
+    program, arguments = words[ours], [word for word in words[ours + 1 :] if word != "…"]
+    if program in CONSOLE:
+        cli._parser().parse_args(arguments)
+        return
+    path = ROOT / program
+    assert path.is_file(), program
+    if path.stem == "train" and arguments:
+        plan = script("train").parse(arguments)
+        override(find(plan.recipe), dict(item.split("=", 1) for item in plan.set))
+    elif path.stem in WITH_SCRIPTS:
+        script(path.stem).parse(arguments)
+    elif path.stem == "benchmark":
+        assert arguments[0] in RECIPES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_is_python_and_imports_what_there_is(page: Path) -> None:
+    for block in blocks(page.read_text("utf-8"), "python"):
+        tree = ast.parse(block)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("cyclegan_hub"):
+                exec(compile(ast.Module([node], []), page.name, "exec"), {})
+
+
+def test_readme_translates_a_photograph(tmp_path: Path) -> None:
+    """The README's Python as it stands, on the bundled model and a free photograph."""
+    (tmp_path / "pretrained").symlink_to(ROOT / "pretrained")
+    (tmp_path / "selfie.jpg").symlink_to(ROOT / "cyclegan_hub/free_images/astronaut_face.jpg")
+    code = "\n".join(blocks(README, "python"))
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), check=True, capture_output=True)
+    assert (tmp_path / "anime.png").stat().st_size > 1000
+
+
+def test_functions_of_the_evaluation_page_run() -> None:
+    (code,) = blocks((ROOT / "docs/evaluation.md").read_text("utf-8"), "python")
+    exec(compile(code, "evaluation.md", "exec"), {})
+
+
+def test_every_recipe_is_in_the_table_of_training() -> None:
+    text = (ROOT / "docs/training.md").read_text("utf-8")
+    table = "\n".join(re.findall(r"^\| `.*$", text[text.index("## Recipes") : text.index("## What a run leaves")], re.MULTILINE))
+    assert set(re.findall(r"`([a-z0-9-]+)`", table)) == set(RECIPES)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git repository: the tree lists what git tracks")
+def test_the_file_tree_is_true() -> None:
+    """The names in the tree are those of the tracked files; `python docs/file_tree.py` renews it, sentences included."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    modules = {path for path in listed if path.endswith(".py") and path.startswith(("app.py", "cyclegan_hub/", "train/"))}
+    there = {path for path in modules if (ROOT / path).is_file() and not path.endswith("__init__.py")}
+    tree = (ROOT / "docs/architecture.md").read_text("utf-8").split("```")[1]
+    found, folders = set(), []
+    for line in tree.strip().splitlines():
+        name = line.split()[0]
+        folders = folders[: (len(line) - len(line.lstrip())) // 2]
+        if name.endswith("/"):
+            folders.append(name.rstrip("/"))
+        else:
+            found.add("/".join([*folders, name]))
+    assert found == there, "run python docs/file_tree.py"
+
+
+# ---------------------------------------------------------------------------------------------------------- train/runs/
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "train/runs").glob("*.sh")))
+def test_a_run_script_is_how_the_bundled_model_was_trained(name: str, tmp_path: Path) -> None:
+    """The script is run with a launcher that writes its arguments down; its last command gives the recorded recipe."""
+    (tmp_path / "bin").mkdir()
+    launcher = tmp_path / "bin/accelerate"
+    launcher.write_text(
+        f"#!{sys.executable}\nimport sys\nprint(*sys.argv[1:], 'END', sep='\\n', file=open('{tmp_path}/said', 'a'))\n"
+    )
+    launcher.chmod(0o755)
+    (tmp_path / "data").mkdir()
+    talk = os.environ | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    shell = [str(ROOT / f"train/runs/{name}.sh"), "data", "--seed", "0"]  # a relative folder, and an option that is passed on
+    subprocess.run(shell, cwd=tmp_path, env=talk, check=True, capture_output=True)
+    *_, last, _ = (tmp_path / "said").read_text().split("END\n")
+    words = last.splitlines()
+    plan = script("train").parse(words[words.index("train/train.py") + 1 :])
+    recipe = override(find(plan.recipe), dict(item.split("=", 1) for item in plan.set))
+    record = json.loads((ROOT / f"pretrained/{name}/recipe.json").read_text("utf-8"))
+    now = {field: getattr(recipe, field, None) for field in record["recipe"]}
+    assert json.loads(json.dumps(now)) == record["recipe"]
+    assert (plan.init, plan.data) == (record["init"], str(tmp_path / "data"))
+    without = subprocess.run(shell[:1], cwd=tmp_path, env=talk, capture_output=True, text=True)
+    assert without.returncode != 0 and f"train/runs/{name}.sh DATA" in without.stderr
