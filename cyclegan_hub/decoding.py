@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from cyclegan_hub.errors import UserError
 
@@ -16,8 +18,22 @@ MAX_PIXELS = 64_000_000  # largest width x height; the header is asked, before a
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | np.ndarray
 
-# Only these of Pillow's parsers run on foreign bytes: no Ghostscript (EPS), no rarely exercised format.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # JPEG takes MPO along
+# Only these of Pillow's parsers run on foreign bytes (no Ghostscript, which is EPS), with the endings of their files. TGA comes
+# last: its files do not begin with a mark of their own.
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),  # takes MPO along
+    "PNG": (".png", ".apng"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp", ".dib"),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "AVIF": (".avif", ".avifs"),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    "TGA": (".tga", ".icb", ".vda", ".vst"),
+}
+# Names that end so count as images wherever a pile is listed. HEIC is named where it cannot be decoded, not passed over.
+IMAGE_ENDINGS = (*(ending for endings in FORMATS.values() for ending in endings), ".heic", ".heif", ".hif")
 # What brings the values 2 to 8 of tag 0x0112 upright (EXIF 2.32, section 4.6.4).
 _T = Image.Transpose
 _UPRIGHT = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE}
@@ -28,15 +44,19 @@ class ImageError(UserError):
     """An image that cannot be taken; the message is one sentence, safe to show, without any directory."""
 
 
-def decode(source: Source, channels: int = 3, *, name: str | None = None) -> Image.Image:
+def decode(
+    source: Source, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
+) -> Image.Image:
     """The picture a person would see in `source`, as a new PIL image of mode "RGB" (`channels` 3) or "L" (1).
 
     `source` is a file's bytes, a path, a PIL image (of an animation: the frame it stands at), or an array (H, W) or (H, W, C)
     of uint8 or of floats in [0, 1] with C 1 to 4 (2 and 4: the last is alpha). `name` is what errors call it (its last path
     component); default: the file's name. EXIF orientation is applied, transparency composited on white, of an animated file
-    the first frame taken. 16-bit pixels (mode "I;16", and "I", which Pillow's readers fill with 16-bit values) are divided by
-    257; mode "F" must lie in [0, 1]. Colour profiles are not applied, metadata is dropped. Raises ImageError for anything else:
-    another type or format, damaged or truncated data, more than MAX_BYTES or MAX_PIXELS, values out of range or NaN.
+    the first frame taken. Grey 16-bit pixels (mode "I;16", and "I", which Pillow's readers fill with 16-bit values) are divided
+    by 257, or with `value_range` (darkest, brightest), such as (0, 4095), brought from there to 0 to 255, what lies outside
+    clipped; images of 8 bits stay as they are. Mode "F" must lie in [0, 1]. Colours are converted from the file's ICC profile to
+    sRGB; metadata is dropped. Raises ImageError for anything else: another type or format, damaged or truncated data, more than
+    MAX_BYTES or MAX_PIXELS, values out of range or NaN.
     """
     if channels not in (1, 3):
         raise ImageError(f"channels={channels!r}: give 3 for RGB or 1 for grey")
@@ -54,7 +74,7 @@ def decode(source: Source, channels: int = 3, *, name: str | None = None) -> Ima
     check_size(image.width, image.height, label)
     try:
         image.load()
-        image = _flatten(_upright(image), label).convert("L" if channels == 1 else "RGB")
+        image = _flatten(_to_srgb(_upright(image)), label, value_range).convert("L" if channels == 1 else "RGB")
     except ImageError:
         raise
     except Exception:  # on foreign bytes Pillow raises OSError, SyntaxError, struct.error, zlib.error, IndexError, ...
@@ -93,14 +113,26 @@ def _open(data: bytes, label: str) -> Image.Image:
     if len(data) > MAX_BYTES:
         raise ImageError(f"{label} has more than {MAX_BYTES:,} bytes: save it smaller")
     try:
-        return Image.open(io.BytesIO(data), formats=_FORMATS)
+        return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
     # The warning is an exception only where warnings are errors. Filtering it here would change global state under other threads.
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"{label} has more than {MAX_PIXELS:,} pixels: make it smaller") from None
     except Exception:  # as in decode
         raise ImageError(
-            f"{label} is not an image that can be read: give a JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF or PPM"
+            f"{label} is not an image that can be read: give a JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, JPEG 2000, PPM or TGA"
         ) from None
+
+
+def looks_like_image(file: BinaryIO) -> bool:
+    """Whether a file that can be sought in begins as an image that `decode` may read; only its head is read."""
+    try:
+        # Without TGA: almost any bytes could begin one.
+        Image.open(file, formats=[name for name in FORMATS if name != "TGA"])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return True  # an image, which decoding will refuse with its reason
+    except Exception:  # as in decode
+        return False
+    return True
 
 
 def check_size(width: int, height: int, label: str) -> None:
@@ -134,14 +166,44 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if transpose is None else image.transpose(transpose)
 
 
-def _flatten(image: Image.Image, label: str) -> Image.Image:
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """`image` with the colours of its ICC profile converted to sRGB; a profile that is damaged or does not fit says nothing."""
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("L", "P", "RGB", "RGBA", "CMYK"):
+        return image
+    if image.mode == "P" or (image.mode == "RGB" and "transparency" in image.info):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    try:
+        transform = _transform(profile, image.mode)
+        converted = image if transform is None else ImageCms.applyTransform(image, transform)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return converted or image
+
+
+@functools.lru_cache(maxsize=8)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """What brings pictures of a mode from an ICC profile to sRGB; None where the profile is sRGB already."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "sRGB" in ImageCms.getProfileDescription(source):
+        return None
+    wanted = mode if mode == "RGBA" else "RGB"
+    return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, wanted)
+
+
+def _flatten(image: Image.Image, label: str, value_range: tuple[int, int] | None) -> Image.Image:
     """`image` with 8 bits a channel and without transparency, in a mode Pillow converts to "L" and "RGB" by itself."""
     if image.mode == "F":
         return from_array(np.asarray(image), label)
     if image.mode.startswith("I"):
         array = np.asarray(image).astype(np.int32)
+        if value_range is not None:
+            low, high = value_range
+            return Image.fromarray(np.rint((array.clip(low, high) - low) * (255 / (high - low))).astype(np.uint8))
         if array.min() < 0 or array.max() > 65535:
-            raise ImageError(f"{label} holds integers from {array.min()} to {array.max()}: give 8 or 16 bits a channel")
+            raise ImageError(
+                f"{label} holds integers from {array.min()} to {array.max()}: give 8 or 16 bits a channel, or a value range"
+            )
         transparent = array == image.info.get("transparency", -1)  # PNG's one transparent value
         return Image.fromarray(np.where(transparent, 255, (array + 128) // 257).astype(np.uint8))
     if image.has_transparency_data:

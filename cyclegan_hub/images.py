@@ -34,11 +34,13 @@ __all__ = [
 ImageSource = decoding.Source | Tensor
 
 
-def decode(source: ImageSource, channels: int = 3, *, name: str | None = None) -> Image.Image:
+def decode(
+    source: ImageSource, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
+) -> Image.Image:
     """As `decoding.decode`, and of a tensor (C, H, W) of uint8 or of floats in [-1, 1] with C 1 or 3."""
     if isinstance(source, Tensor):
         source = _from_tensor(source, decoding.label_of(source, name))
-    return decoding.decode(source, channels, name=name)
+    return decoding.decode(source, channels, name=name, value_range=value_range)
 
 
 def _from_tensor(x: Tensor, label: str) -> Image.Image:
