@@ -43,6 +43,7 @@ OWNERS = {
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog"},
     "jinja2": {"publishing.card"},
     "dlib": {"serving.faces"},
+    "pi_heif": {"decoding.heif"},
     "torchvision": set(),  # there is no CPU build of it to go with the pinned torch
     "pickle": set(),
 }

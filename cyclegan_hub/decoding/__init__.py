@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
+from cyclegan_hub.decoding import heif, repair
+from cyclegan_hub.decoding.colour import to_srgb
 from cyclegan_hub.errors import UserError
 
 MAX_BYTES = 64 * 2**20  # largest file that is read
@@ -32,12 +33,17 @@ FORMATS = {
     "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
     "TGA": (".tga", ".icb", ".vda", ".vst"),
 }
+# How files of these begin: what begins so and cannot be opened is a damaged picture, not something else.
+_BEGINNINGS = (repair.PNG, repair.JPEG, b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 # Names that end so count as images wherever a pile is listed. HEIC is named where it cannot be decoded, not passed over.
 IMAGE_ENDINGS = (*(ending for endings in FORMATS.values() for ending in endings), ".heic", ".heif", ".hif")
 # What brings the values 2 to 8 of tag 0x0112 upright (EXIF 2.32, section 4.6.4).
 _T = Image.Transpose
 _UPRIGHT = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE}
 _UPRIGHT |= {6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90}
+
+
+_DAMAGED = "is damaged or cut short: save or download it again"
 
 
 class ImageError(UserError):
@@ -55,8 +61,9 @@ def decode(
     the first frame taken. Grey 16-bit pixels (mode "I;16", and "I", which Pillow's readers fill with 16-bit values) are divided
     by 257, or with `value_range` (darkest, brightest), such as (0, 4095), brought from there to 0 to 255, what lies outside
     clipped; images of 8 bits stay as they are. Mode "F" must lie in [0, 1]. Colours are converted from the file's ICC profile to
-    sRGB; metadata is dropped. Raises ImageError for anything else: another type or format, damaged or truncated data, more than
-    MAX_BYTES or MAX_PIXELS, values out of range or NaN.
+    sRGB. Metadata is dropped and does no harm when it is damaged or very large, nor does a JPEG's end marker that is missing.
+    HEIC and HEIF are read where pi-heif is installed. Raises ImageError for anything else: another type or format, damaged or
+    truncated data, more than MAX_BYTES or MAX_PIXELS, values out of range or NaN.
     """
     if channels not in (1, 3):
         raise ImageError(f"channels={channels!r}: give 3 for RGB or 1 for grey")
@@ -68,17 +75,17 @@ def decode(
     elif isinstance(source, np.ndarray):
         image = from_array(source, label)
     elif isinstance(source, bytes | bytearray | memoryview):
-        image = _open(bytes(source), label)
+        image = _from_bytes(bytes(source), label)
     else:
         raise ImageError(f"{label} is of type {type(source).__name__}: give bytes, a path, a PIL image, an array or a tensor")
     check_size(image.width, image.height, label)
     try:
         image.load()
-        image = _flatten(_to_srgb(_upright(image)), label, value_range).convert("L" if channels == 1 else "RGB")
+        image = _flatten(to_srgb(_upright(image)), label, value_range).convert("L" if channels == 1 else "RGB")
     except ImageError:
         raise
     except Exception:  # on foreign bytes Pillow raises OSError, SyntaxError, struct.error, zlib.error, IndexError, ...
-        raise ImageError(f"{label} is damaged or cut short: save or download it again") from None
+        raise ImageError(f"{label} {_DAMAGED}") from None
     image.info = {}  # or a later save or conversion would bring orientation or transparency back
     return image
 
@@ -109,22 +116,52 @@ def _read(path: Path, label: str) -> bytes:
         raise ImageError(f"{label} cannot be read: check that the file exists and that you may read it") from None
 
 
-def _open(data: bytes, label: str) -> Image.Image:
+def _from_bytes(data: bytes, label: str) -> Image.Image:
+    """The picture in a file of any of the formats, loaded; errors call it `label`."""
     if len(data) > MAX_BYTES:
         raise ImageError(f"{label} has more than {MAX_BYTES:,} bytes: save it smaller")
+    profile = None
+    if data.startswith(repair.PNG):
+        data, profile = repair.png_without_metadata(data)
+    image = _open(data, label)
+    check_size(image.width, image.height, label)
     try:
-        return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
+        image.load()
+    except Exception:  # as in decode
+        repaired = repair.jpeg_that_lacks_its_end(data) if data.startswith(repair.JPEG) else None
+        if repaired is None:
+            raise ImageError(f"{label} {_DAMAGED}") from None
+        image = repaired
+    if profile:
+        image.info["icc_profile"] = profile
+    return image
+
+
+def _open(data: bytes, label: str) -> Image.Image:
+    """The picture that a file announces, not decoded yet."""
+    try:
+        if not heif.is_heif(data):
+            return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
+        image = heif.open_heif(data)
     # The warning is an exception only where warnings are errors. Filtering it here would change global state under other threads.
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"{label} has more than {MAX_PIXELS:,} pixels: make it smaller") from None
     except Exception:  # as in decode
-        raise ImageError(
-            f"{label} is not an image that can be read: give a JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, JPEG 2000, PPM or TGA"
-        ) from None
+        if data.startswith(_BEGINNINGS) or heif.is_heif(data):
+            raise ImageError(f"{label} {_DAMAGED}") from None
+        known = "JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF, JPEG 2000, PPM or TGA"
+        raise ImageError(f"{label} is not an image that can be read: give a {known}") from None
+    if image is None:
+        raise ImageError(f"{label} is a HEIC photograph, which needs pi-heif: pip install pi-heif, or save it as a JPEG")
+    return image
 
 
 def looks_like_image(file: BinaryIO) -> bool:
     """Whether a file that can be sought in begins as an image that `decode` may read; only its head is read."""
+    head = file.read(32)
+    file.seek(0)
+    if head.startswith((repair.PNG, repair.JPEG)) or heif.is_heif(head):
+        return True  # whatever is wrong with its metadata
     try:
         # Without TGA: almost any bytes could begin one.
         Image.open(file, formats=[name for name in FORMATS if name != "TGA"])
@@ -164,31 +201,6 @@ def _upright(image: Image.Image) -> Image.Image:
     except Exception:
         return image
     return image if transpose is None else image.transpose(transpose)
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    """`image` with the colours of its ICC profile converted to sRGB; a profile that is damaged or does not fit says nothing."""
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("L", "P", "RGB", "RGBA", "CMYK"):
-        return image
-    if image.mode == "P" or (image.mode == "RGB" and "transparency" in image.info):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    try:
-        transform = _transform(profile, image.mode)
-        converted = image if transform is None else ImageCms.applyTransform(image, transform)
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
-    return converted or image
-
-
-@functools.lru_cache(maxsize=8)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What brings pictures of a mode from an ICC profile to sRGB; None where the profile is sRGB already."""
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if "sRGB" in ImageCms.getProfileDescription(source):
-        return None
-    wanted = mode if mode == "RGBA" else "RGB"
-    return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, wanted)
 
 
 def _flatten(image: Image.Image, label: str, value_range: tuple[int, int] | None) -> Image.Image:
