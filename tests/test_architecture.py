@@ -20,8 +20,8 @@ FLOORS = (
     ("models",),
     ("checkpoints",),
     ("evaluation", "commands"),
-    ("training",),
     ("publishing",),
+    ("training",),
     ("serving", "train"),
     ("page", "cli"),
     ("app",),
@@ -168,6 +168,8 @@ def test_planted_violation_is_caught(name: str, text: str, complaint: str) -> No
         ("import cyclegan_hub", ["torch"]),
         ("from cyclegan_hub import CycleGenerator", ["accelerate", "datasets", "diffusers", "kornia", "matplotlib"]),
         ("import cyclegan_hub.cli", ["torch", "datasets"]),
+        ("import cyclegan_hub.training.command", ["torch", "datasets", "accelerate"]),
+        ("import cyclegan_hub.publishing.command", ["torch", "huggingface_hub"]),
     ],
 )
 def test_import_stays_light(statement: str, absent: list[str]) -> None:

@@ -21,6 +21,7 @@ from cyclegan_hub.checkpoints import load
 from cyclegan_hub.commands.resumable_results import Results
 from cyclegan_hub.data.raw_images import FolderItems, Items, ZipItems
 from cyclegan_hub.data.specs import IMAGE_SUFFIXES, DataError, Files, is_image_name
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.file_names import Format, result_names
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator, Direction
@@ -54,7 +55,7 @@ def translate(
     """
     rank, world = _number("RANK", 0), _number("WORLD_SIZE", 1)
     if rank >= world:
-        raise ValueError(f"RANK={rank} and WORLD_SIZE={world}: ranks count from 0 to {world - 1}")
+        raise UserError(f"RANK={rank} and WORLD_SIZE={world}: ranks count from 0 to {world - 1}")
     pictures, out = pictures.expanduser().resolve(), out.expanduser().resolve()
     _check_places(pictures, out, zipped)
     kept = Results(out, zipped)
@@ -184,7 +185,7 @@ def _number(name: str, default: int) -> int:
     """What a launcher (torchrun, accelerate) sets for each of its processes."""
     text = os.environ.get(name, str(default))
     if not text.isdecimal():
-        raise ValueError(f"{name}={text!r}: a launcher sets a whole number; unset it to work in one process")
+        raise UserError(f"{name}={text!r}: a launcher sets a whole number; unset it to work in one process")
     return int(text)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub import images
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.models.checks import check_positive, whole_number
@@ -62,17 +63,17 @@ class PairedGenerator(
     ) -> None:
         super().__init__()
         if isinstance(labels, str) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
-            raise ValueError(f"labels={labels!r}: give two, of input and output")
+            raise UserError(f"labels={labels!r}: give two, of input and output")
         check_positive(channels=channels, width=width, blocks=blocks, image_size=image_size)
         if pairs not in PAIR_RULES:
-            raise ValueError(f"pairs={pairs!r}: must be one of {', '.join(PAIR_RULES)}")
+            raise UserError(f"pairs={pairs!r}: must be one of {', '.join(PAIR_RULES)}")
         match generator:
             case "unet":
                 self.generator: nn.Module = UNetGenerator(channels, width, blocks, dropout)
             case "cnn":
                 self.generator = PlainCNN(channels, width, blocks)
             case _:
-                raise ValueError(f"generator={generator!r}: must be one of unet, cnn")
+                raise UserError(f"generator={generator!r}: must be one of unet, cnn")
         self.channels, self.image_size, self.domain, self.epoch, self.pairs = channels, image_size, domain, epoch, pairs
         self.labels = (labels[0], labels[1])
         self.rule = PAIR_RULES[pairs]
@@ -117,7 +118,7 @@ class PairedGenerator(
     def network(self, direction: str = "a_to_b") -> nn.Module:
         """The generator. Raises ValueError for another direction than "a_to_b"."""
         if direction != "a_to_b":
-            raise ValueError(f"direction={direction!r}: this model has one, a_to_b ({' -> '.join(self.labels)})")
+            raise UserError(f"direction={direction!r}: this model has one, a_to_b ({' -> '.join(self.labels)})")
         return self.generator
 
     @property

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import images
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.file_names import Format
 from cyclegan_hub.models.cycle_generator import CycleGenerator, Direction
 
@@ -129,7 +130,7 @@ def _batch(model: CycleGenerator, group: list[tuple[str, Image.Image]], directio
         width, height = group[0][1].size
         what = f"{len(group)} of {width} x {height} pixels" if len(group) > 1 else f"a picture of {width} x {height} pixels"
         remedy = "give a smaller batch size" if len(group) > 1 else "give a lower resolution"
-        raise ValueError(f"{what} at a time do not fit the memory of {next(model.parameters()).device}: {remedy}") from None
+        raise UserError(f"{what} at a time do not fit the memory of {next(model.parameters()).device}: {remedy}") from None
     except images.ImageError as error:
         if len(group) == 1:
             yield Skipped(group[0][0], str(error))

@@ -23,11 +23,11 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import write_atomic, write_folder
 from cyclegan_hub.hub import metrics_file
 from cyclegan_hub.hub.errors import first_line
+from cyclegan_hub.hub.history_file import HistoryError, read_history
 from cyclegan_hub.hub.model_folder import chosen_in, epoch_number, epochs_in, listed
 from cyclegan_hub.models.auto import Model, from_pretrained
 from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing.sample_grid import sample_grid
-from cyclegan_hub.training.run_folder import RunError, RunFolder
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 MODEL = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
@@ -96,9 +96,9 @@ def _read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
         labels, sides = record["labels"], record["data"].keys()
         if needed or sides not in ({"a"}, {"a", "b"}) or not all(isinstance(label, str) for label in labels):
             raise ValueError(f"not a training's record{': no ' + ', '.join(sorted(needed)) if needed else ''}")
-        history = RunFolder(run).history()
+        history = read_history(run / "history.jsonl")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        what = error if isinstance(error, RunError) else f"{path} is damaged ({error})"
+        what = error if isinstance(error, HistoryError) else f"{path} is damaged ({error})"
         raise PublishError(f"{what}: restore it from a copy of the run") from None
     ranks = {state: len(list(state.glob("rank-*.safetensors"))) for state in run.glob("state/step-*")}
     return record, history, max(ranks.values(), default=1)

@@ -10,6 +10,7 @@ from typing import Any
 
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import remove_temporary, sync_folder, write_atomic, write_folder
+from cyclegan_hub.hub.history_file import read_history
 from cyclegan_hub.hub.model_folder import epoch_name
 from cyclegan_hub.recipes.methods import RESUMABLE_FIELDS
 from cyclegan_hub.training.state_file import pack, unpack
@@ -178,16 +179,7 @@ class RunFolder:
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of `history.jsonl`; a torn one at the end, which a kill can leave, is passed over."""
-        path = self.path / "history.jsonl"
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        parsed = []
-        for i, line in enumerate(lines):
-            try:
-                parsed.append(json.loads(line))
-            except ValueError:
-                if i < len(lines) - 1:
-                    raise RunError(f"{path}: line {i + 1} is damaged: mend or move the file") from None
-        return parsed
+        return read_history(self.path / "history.jsonl")
 
     def measured(self) -> list[str]:
         """Names of the held-out figures in the history, of its lines {"event": "evaluation", "step", "epoch", ...}."""
