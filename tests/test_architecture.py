@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # Rooms from the ground up: a folder of cyclegan_hub/ is a room, and so is each module that lies in it directly. A room imports
 # from rooms on lower floors only; within a floor, only what ALONGSIDE names. train/ and app.py stand on top.
 FLOORS = (
-    ("decoding", "domains", "errors", "file_names", "files", "images", "image_grid", "metrics", "plots"),
+    ("decoding", "domains", "errors", "file_names", "files", "images", "image_grid", "metrics", "plots", "templates"),
     ("recipes", "hub", "data"),
     ("models",),
     ("checkpoints",),
@@ -31,6 +31,8 @@ ALONGSIDE = {
     ("image_grid", "images"),
     ("images", "decoding"),
     ("decoding", "errors"),
+    ("templates", "errors"),
+    ("templates", "files"),
 }
 OWNERS = {
     "gradio": {"app", "page"},
@@ -41,7 +43,7 @@ OWNERS = {
     "kornia": {"training.augment"},
     "matplotlib": {"plots", "evaluation.report_plots"},
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog"},
-    "jinja2": {"publishing.card"},
+    "jinja2": {"templates", "publishing.card"},
     "dlib": {"serving.faces"},
     "pi_heif": {"decoding.heif"},
     "torchvision": set(),  # there is no CPU build of it to go with the pinned torch
