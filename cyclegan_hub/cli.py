@@ -35,6 +35,7 @@ _ROOMS = {
     "train": ("cyclegan_hub.training.command", "train a recipe on images; the same command again resumes"),
     "evaluate": ("cyclegan_hub.evaluation.command", "measure every epoch of a run on held-out images"),
     "publish": ("cyclegan_hub.publishing.command", "put a run on the Hub: epochs, tags and a card"),
+    "export": ("cyclegan_hub.commands.export_command", "write a model as an ONNX file, with proof that it is the same"),
     "encoder": ("cyclegan_hub.training.encoder", "train the domain encoder that evaluations measure by"),
 }
 
@@ -96,10 +97,12 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
 def _add_translate(commands: argparse._SubParsersAction) -> None:
     what = "translate a folder or a zip of images with a published model"
     translate = commands.add_parser("translate", help=what, description=_TRANSLATE, epilog=_TRANSLATE_NOTES)
-    translate.add_argument("source", metavar="SOURCE", help="the model: Hub repository (user/name), run folder or model folder")
+    translate.add_argument(
+        "source", metavar="SOURCE", help="the model: Hub repository (user/name), run folder, model folder or .onnx file"
+    )
     translate.add_argument("pictures", metavar="IN", type=Path, help="folder of images, .zip of images, or one image")
     translate.add_argument("out", metavar="OUT", type=Path, help="folder of the results; with --zip the .zip of them")
-    translate.add_argument("--direction", choices=("a_to_b", "b_to_a"), default="a_to_b", help="%(default)s if not given")
+    translate.add_argument("--direction", choices=("a_to_b", "b_to_a"), help="a_to_b, or that of an .onnx file, if not given")
     translate.add_argument("--epoch", metavar="N", type=int, help="a published epoch (the best one if not given)")
     translate.add_argument("--batch-size", metavar="N", type=int, default=8, help="images at a time, if small (%(default)s)")
     size = "shorter side in pixels, or 'original' (the size that the model was trained at if not given)"

@@ -46,6 +46,8 @@ OWNERS = {
     "jinja2": {"templates", "publishing.card"},
     "dlib": {"serving.faces"},
     "pi_heif": {"decoding.heif"},
+    "onnx": {"commands.onnx_graph"},
+    "onnxruntime": {"models.onnx", "commands.export"},
     "torchvision": set(),  # there is no CPU build of it to go with the pinned torch
     "pickle": set(),
 }

@@ -102,18 +102,15 @@ class PairedGenerator(
         translators are called alike), an unknown resolution or batch size.
         """
         network, scale = self.network(direction), self.rule.scale
-        if self.rule.enlarges:
-            fit = fit_to(resolution, self.image_size // scale)
-            return translate_pictures(network, image, self.channels, fit, batch_size, lambda x: enlarge(x, scale))
-        fit = fit_to(resolution, self.image_size)
+        fit = fit_to(resolution, self.translate_size)
 
         def fitted(picture: Image.Image) -> Image.Image:
             picture = fit(picture)
-            if min(picture.size) < scale:
+            if not self.rule.enlarges and min(picture.size) < scale:
                 raise images.ImageError(f"this image is {picture.width} x {picture.height}: give one of {scale} px and more")
             return picture
 
-        return translate_pictures(network, image, self.channels, fitted, batch_size, self._prepared)
+        return translate_pictures(network, image, self.channels, fitted, batch_size, self.input_of)
 
     def network(self, direction: str = "a_to_b") -> nn.Module:
         """The generator. Raises ValueError for another direction than "a_to_b"."""
@@ -144,7 +141,14 @@ class PairedGenerator(
         """Real outputs (N, C, S, S) in [-1, 1] -> what the generator makes of the inputs made of them: for measuring it."""
         return translate_batch(self.generator, self.prepare(target))
 
-    def _prepared(self, x: Tensor) -> Tensor:
-        """As `prepare`, of sides that need not be multiples of the rule's scale."""
+    @property
+    def translate_size(self) -> int:
+        """Shorter side in pixels that `translate` brings a picture to if it is not told another."""
+        return self.image_size // self.rule.scale if self.rule.enlarges else self.image_size
+
+    def input_of(self, x: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) of any size, as `translate` takes them -> what the generator is given for them."""
+        if self.rule.enlarges:
+            return enlarge(x, self.rule.scale)
         height, width = x.shape[2:]
         return self.prepare(images.pad_to_multiple(x, self.rule.scale))[:, :, :height, :width]
