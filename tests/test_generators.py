@@ -347,6 +347,40 @@ def test_unknown_values_are_named(kind: str, changes: dict[str, str], message: s
     assert str(error.value) == message
 
 
+def test_a_unet_takes_no_skip() -> None:
+    with pytest.raises(ValueError, match="skip=True: only with generator='resnet'"):
+        build_generator("unet", channels=3, width=4, blocks=2, upsample="resize", padding="zeros", dropout=0.0, skip=True)
+
+
+# --- the global skip
+
+
+def test_skip_adds_to_the_input_and_cuts_to_the_range() -> None:
+    torch.manual_seed(0)
+    plain, skipping = ResNetGenerator(width=4, blocks=1), ResNetGenerator(width=4, blocks=1, skip=True)
+    init_weights(plain, std=0.5)
+    skipping.load_state_dict(plain.state_dict(), strict=True)
+    x = batch(2, 3, 16, 16)
+    expected = (x + plain(x)).clamp(-1, 1)
+    assert (expected.abs() == 1).any()
+    torch.testing.assert_close(skipping.eval()(x), expected, rtol=0, atol=0)
+    torch.testing.assert_close(skipping.train()(x), expected, rtol=0, atol=1e-6)
+
+
+def test_gradients_pass_straight_through_the_cut() -> None:
+    network = ResNetGenerator(width=4, blocks=1, skip=True)
+    x, decoded = torch.full((1, 3, 4, 4), 0.9), torch.full((1, 3, 4, 4), 0.8, requires_grad=True)
+    (gradient,) = torch.autograd.grad(network.output(x, decoded).sum(), decoded)
+    assert torch.equal(gradient, torch.ones_like(decoded))
+
+
+def test_with_a_skip_it_starts_near_a_copy() -> None:
+    torch.manual_seed(0)
+    network, x = ResNetGenerator(width=8, blocks=2, skip=True), batch(2, 3, 32, 32)
+    init_weights(network, std=0.02)
+    assert (network(x) - x).abs().mean() < 0.05
+
+
 # --- fresh weights
 
 

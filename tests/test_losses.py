@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclegan_hub.training.losses import ImagePool, adversarial, confidence, correlation
+from cyclegan_hub.training.losses import ImagePool, adversarial, confidence, correlation, persuading
 from cyclegan_hub.training.state_file import pack, unpack
 
 
@@ -60,7 +60,7 @@ def test_scales_count_alike_whatever_their_sizes(kind: str, real: bool) -> None:
     torch.testing.assert_close(confidence(kind, maps), (confidence(kind, maps[:1]) + confidence(kind, maps[1:])) / 2)
 
 
-@pytest.mark.parametrize("kind", ["lsgan", "bce"])
+@pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
 def test_losses_of_half_precision_are_fp32(kind: str) -> None:
     x = noise(2, 1, 30, 30).bfloat16()
     loss = adversarial(kind, (x,), True)
@@ -68,7 +68,7 @@ def test_losses_of_half_precision_are_fp32(kind: str) -> None:
     torch.testing.assert_close(loss, adversarial(kind, (x.float(),), True))
 
 
-@pytest.mark.parametrize("kind", ["lsgan", "bce"])
+@pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
 def test_losses_pull_logits_the_right_way(kind: str) -> None:
     for real in (True, False):
         x = torch.full((1, 1, 2, 2), 0.4, requires_grad=True)
@@ -77,8 +77,24 @@ def test_losses_pull_logits_the_right_way(kind: str) -> None:
 
 
 def test_an_unknown_kind_is_named() -> None:
-    with pytest.raises(ValueError, match="adversarial='hinge': must be one of lsgan, bce"):
-        adversarial("hinge", (noise(1, 1, 2, 2),), True)
+    with pytest.raises(ValueError, match="adversarial='wgan': must be one of lsgan, bce, hinge"):
+        adversarial("wgan", (noise(1, 1, 2, 2),), True)
+
+
+def test_hinge_by_hand() -> None:
+    """Worked out: max(0, 1 - x) of 3, 0.5, -2 and max(0, 1 + x) of the same; a mean over the scales, not over all numbers."""
+    x, y = torch.tensor([[[[3.0, 0.5, -2.0]]]]), torch.tensor([[[[4.0]]]])
+    assert adversarial("hinge", (x,), True).item() == pytest.approx((0 + 0.5 + 3) / 3)
+    assert adversarial("hinge", (x,), False).item() == pytest.approx((4 + 1.5 + 0) / 3)
+    assert adversarial("hinge", (x, y), False).item() == pytest.approx((5.5 / 3 + 5) / 2)
+    assert persuading("hinge", (x, y)).item() == pytest.approx(-(1.5 / 3 + 4) / 2)
+    assert confidence("hinge", (x,)).item() == pytest.approx((0.5 + 1) / 2)
+
+
+@pytest.mark.parametrize("kind", ["lsgan", "bce"])
+def test_persuading_is_being_called_real(kind: str) -> None:
+    x = noise(2, 1, 4, 4)
+    torch.testing.assert_close(persuading(kind, (x,)), adversarial(kind, (x,), True))
 
 
 def test_confidence() -> None:

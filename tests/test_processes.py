@@ -18,8 +18,7 @@ pytestmark = pytest.mark.slow
 COMPARE = """
 import sys, torch, torch.distributed as dist
 sys.path.insert(0, sys.argv.pop(1))
-import train
-from cyclegan_hub.training import loop
+import loop, train
 
 class Compared(loop.Loop):
     def _train_epoch(self):

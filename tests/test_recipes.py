@@ -7,7 +7,7 @@ import pytest
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.labels import labels_of
-from cyclegan_hub.recipes.methods import METHODS, RESUMABLE_FIELDS, CycleGANRecipe, Recipe
+from cyclegan_hub.recipes.methods import ADDED_FIELDS, METHODS, RESUMABLE_FIELDS, CycleGANRecipe, Recipe
 from cyclegan_hub.recipes.presets import RECIPES, find
 
 SOURCES = ["smile-baseline", "smile-lsgan-64", "smile-lsgan-128", "anime-128", "anime-256", "cartoon-64", "monet-unet"]
@@ -119,6 +119,8 @@ def test_override_parses_every_kind() -> None:
         ("image_size", "126", "image_size=126: must be a multiple of 4"),
         ("streaming", "true", "steps_per_epoch=None: must be given"),
         ("keep_epochs", "1", "keep_epochs=1: must be at least 2"),
+        ("discriminator", "vit", "discriminator='vit': must be one of patch, projected, both"),
+        ("adversarial", "wgan", "adversarial='wgan': must be one of lsgan, bce, hinge"),
     ],
 )
 def test_a_wrong_field_or_value_is_one_clear_line(field: str, text: str, message: str) -> None:
@@ -133,6 +135,21 @@ def test_a_wrong_field_or_value_is_one_clear_line(field: str, text: str, message
 def test_wrong_types_are_refused_in_python_too(field: str, value: object) -> None:
     with pytest.raises(RecipeError, match=f"{field}="):
         CycleGANRecipe(**{"name": "x", "domain": "smile", field: value})
+
+
+def test_skip_and_projected_discriminators_have_conditions() -> None:
+    with pytest.raises(RecipeError, match="skip=True: must be false with generator=unet"):
+        override(RECIPES["monet-unet"], {"skip": "true"})
+    projected = {"load_size": "none", "discriminator": "projected"}
+    with pytest.raises(RecipeError, match="image_size=28: must be at least 32 for projected discriminators"):
+        override(RECIPES["smile-compact"], projected | {"image_size": "28"})
+    assert override(RECIPES["smile-compact"], projected | {"image_size": "32"}).discriminator == "projected"
+
+
+def test_fields_that_came_later_have_the_old_behaviour_as_their_default() -> None:
+    defaults = {f.name: f.default for f in fields(CycleGANRecipe)}
+    assert {name: defaults[name] for name in ADDED_FIELDS} == ADDED_FIELDS
+    assert all(getattr(RECIPES[name], field) == value for name in SOURCES for field, value in ADDED_FIELDS.items())
 
 
 def test_streaming_excludes_what_needs_the_whole_pile() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_hub.hub.history_file import HistoryError
 from cyclegan_hub.hub.model_folder import epoch_name
 from cyclegan_hub.training.run_folder import RunError, RunFolder, crowded
 
@@ -56,6 +55,10 @@ def test_identity_is_compared_by_what_is_given(tmp_path: Path) -> None:
         folder.check(IDENTITY | {"fingerprints": {"a": "2"}})
     with pytest.raises(RunError, match=r"recipe\.new is None there and 3 now"):
         folder.check(IDENTITY | {"recipe": IDENTITY["recipe"] | {"new": 3}})
+    # A field that came later, at the value under which nothing changes, is no other run; at another value it is.
+    folder.check(IDENTITY | {"recipe": IDENTITY["recipe"] | {"skip": False, "discriminator": "patch"}})
+    with pytest.raises(RunError, match=r"recipe\.skip is None there and True now"):
+        folder.check(IDENTITY | {"recipe": IDENTITY["recipe"] | {"skip": True}})
     for damaged in ("{", "[]"):
         (folder.path / "recipe.json").write_text(damaged)
         with pytest.raises(RunError, match=r"recipe\.json is damaged"):
@@ -90,5 +93,5 @@ def test_history_grows_is_trimmed_and_names_a_damaged_line(tmp_path: Path) -> No
     folder.trim_history(2)
     assert folder.history() == [{"step": 1}, {"step": 2}]
     (tmp_path / "history.jsonl").write_text(json.dumps({"step": 1}) + '\n{"st\n' + json.dumps({"step": 3}) + "\n")
-    with pytest.raises(HistoryError, match="line 2 is damaged"):
+    with pytest.raises(RunError, match="line 2 is damaged"):
         folder.history()

@@ -39,6 +39,18 @@ def test_tiles_are_the_whole(upsample: str, padding: str, shape: tuple[int, ...]
     assert difference < 1e-4  # what rounding leaves
 
 
+@torch.no_grad()
+def test_tiles_of_a_generator_with_a_skip() -> None:
+    torch.manual_seed(0)
+    generator = ResNetGenerator(3, 8, 2, skip=True)
+    init_weights(generator, std=0.2)
+    generator.decoder[-2].bias.fill_(0.5)  # many sums leave [-1, 1]
+    x = pictures(1, 3, 132, 196)
+    whole = generator.eval()(x)
+    assert whole.max() == 1 and (whole == 1).float().mean() > 0.02
+    assert (translate_in_tiles(generator, x, tile=64) - whole).abs().max() < 1e-4
+
+
 @pytest.mark.parametrize("tile", [4, 8, 13, 20, 36, 512])
 @torch.no_grad()
 def test_any_size_of_tile(tile: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models import auto as published
 from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.efficientnet_lite import FeatureNetworkError
 from cyclegan_hub.models.generators import InstanceNorm2d
 from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.recipes.labels import labels_of
@@ -63,16 +65,27 @@ def backward(loss: torch.Tensor) -> None:
     loss.backward()
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_trains_saves_resumes_loads_and_has_a_card(name: str, tmp_path) -> None:
-    recipe = tiny(name)
+OTHER_KINDS = {
+    "projected": {"discriminator": "projected", "adversarial": "hinge"},
+    "both-skip": {"discriminator": "both", "adversarial": "hinge", "skip": True, "source_negatives": 0.25},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [*((name, None) for name in RECIPES), *(("anime-compact", kind) for kind in OTHER_KINDS)]
+)
+def test_every_recipe_trains_saves_resumes_loads_and_has_a_card(name: str, kind: str | None, tmp_path) -> None:
+    recipe = tiny(name, **OTHER_KINDS.get(kind, {}))
     trainer = make(recipe)
     before = {n: [p.clone() for p in network.parameters()] for n, network in trainer.networks.items()}
     losses = trainer.step(batch(recipe), backward)
     assert all(value.ndim == 0 and math.isfinite(value) for value in losses.values())
     assert {key for keys in trainer.panels.values() for key in keys} == set(losses)
     for n, network in trainer.networks.items():
+        # Of a hinge within its margins, real and fake images pull the bias of the logits by exactly as much: that one may rest.
+        free = [not (getattr(recipe, "adversarial", "") == "hinge" and p.shape == (1,)) for p in network.parameters()]
         moved = [not torch.equal(old, new) for old, new in zip(before[n], network.parameters(), strict=True)]
+        moved = [moves for moves, judged in zip(moved, free, strict=True) if judged]
         assert all(moved), f"{n}: {moved.count(False)} weights did not move"
 
     # A second trainer, other weights, takes up the state and goes on alike.
@@ -107,19 +120,29 @@ def test_every_recipe_trains_saves_resumes_loads_and_has_a_card(name: str, tmp_p
 
 
 @pytest.mark.parametrize("negatives", [0.0, 0.25])
-@pytest.mark.parametrize("name", ["smile-baseline", "smile-compact", "monet", "cartoon-64"])
+@pytest.mark.parametrize("name", ["smile-baseline", "smile-compact", "monet", "cartoon-64", *OTHER_KINDS])
 def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None:
     """Gradients of one step, each term by a pass of its own, against those of the batched step. DiffAugment off: it draws."""
-    recipe = tiny(name, diffaugment=(), source_negatives=negatives)
+    known = name in RECIPES
+    changes = {} if known else OTHER_KINDS[name] | {"channels": 1}  # of which a projected discriminator makes three
+    recipe = tiny(name if known else "anime-compact", **changes | {"diffaugment": (), "source_negatives": negatives})
     trainer = make(recipe)
     reference = make(recipe)
     g, f, d_a, d_b = reference.networks.values()
     data = batch(recipe)
     a, b = data["a"], data["b"]
+    for key in ("d_a", "d_b"):  # in training, spectral norm goes on by a step with every pass, however many there are
+        trainer.networks[key].eval()
+        reference.networks[key].eval()
+        if recipe.discriminator != "patch":
+            reference.networks[key].calibrate(torch.cat([a, b]))
     weight_a, weight_b = reference._identity_weights()
 
     fake_b, fake_a = g(a), f(b)
-    loss_g = adversarial(recipe.adversarial, d_b(fake_b), True) + adversarial(recipe.adversarial, d_a(fake_a), True)
+    if recipe.adversarial == "hinge":
+        loss_g = -sum(x.mean() for x in d_b(fake_b)) / len(d_b(fake_b)) - sum(x.mean() for x in d_a(fake_a)) / len(d_a(fake_a))
+    else:
+        loss_g = adversarial(recipe.adversarial, d_b(fake_b), True) + adversarial(recipe.adversarial, d_a(fake_a), True)
     loss_g = loss_g + recipe.cycle * (F.l1_loss(f(fake_b), a) + F.l1_loss(g(fake_a), b))
     loss_g = loss_g + weight_a * F.l1_loss(f(a), a) + weight_b * F.l1_loss(g(b), b)
     expected = dict(zip("gf", (torch.autograd.grad(loss_g, [*n.parameters()], retain_graph=True) for n in (g, f)), strict=True))
@@ -210,6 +233,25 @@ def test_publishing_and_sampling_draw_no_random_numbers() -> None:
     trainer.published(1)
     trainer.samples(data["a"], data["b"])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+def test_a_snapshot_changes_no_weight(kind: str) -> None:
+    """Spectral norm would move its vectors in training mode."""
+    recipe = tiny("anime-compact", **OTHER_KINDS[kind])
+    trainer, data = make(recipe), batch(recipe)
+    before = copy.deepcopy(trainer.state_dict()["networks"])
+    grids = trainer.samples(data["a"], data["b"])
+    assert grids[0].rows[0][4].width > 1
+    for name, state in trainer.state_dict()["networks"].items():
+        assert all(torch.equal(value, before[name][key]) for key, value in state.items()), name
+
+
+def test_without_the_wheel_projected_training_is_refused_and_plain_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    make(tiny("anime-compact"))
+    with pytest.raises(FeatureNetworkError, match="pip install"):
+        make(tiny("anime-compact", **OTHER_KINDS["projected"]))
 
 
 def test_samples_show_both_directions() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from huggingface_hub import ModelHubMixin, constants
@@ -19,7 +20,9 @@ from cyclegan_hub.hub.download import fetch
 from cyclegan_hub.hub.errors import first_line
 from cyclegan_hub.hub.model_folder import ModelError
 
-FORMAT = 1  # of config.json; raised when an older package could no longer read what a newer one wrote
+# Of config.json; raised when an older package could no longer read what a newer one wrote. Every file is written in the newest
+# form, so that it always says all constructor arguments and there is one form to read for each number.
+FORMAT = 2
 
 
 class StrictHubMixin(ModelHubMixin):
@@ -30,6 +33,8 @@ class StrictHubMixin(ModelHubMixin):
     missing or extra weight, a config of another class, a pickle.
     """
 
+    # Constructor arguments that came with a format, and the value under which a model of an older format does what it did then.
+    _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {}
     stored_dtype: torch.dtype | None = None  # of the weights in the file this was loaded from; None: not loaded, or mixed
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -113,18 +118,19 @@ class StrictHubMixin(ModelHubMixin):
             raise ModelError(f"{where}: config.json is not one of ours ({type(error).__name__}: {error})") from None
         if kind != cls.__name__:
             raise ModelError(f"{where}: config.json describes a {kind!r}, not a {cls.__name__}")
-        if not isinstance(version, int) or version > FORMAT:
+        if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
             raise ModelError(
                 f"{where}: config format {version!r} is none that this package reads (up to {FORMAT}): upgrade cyclegan_hub"
             )
-        known = set(list(inspect.signature(cls.__init__).parameters)[1:])
+        added = {name: value for since, new in cls._since.items() if since > version for name, value in new.items()}
+        known = set(list(inspect.signature(cls.__init__).parameters)[1:]) - set(added)
         if set(config) != known:
             raise ModelError(
                 f"{where}: config.json does not fit {cls.__name__}: missing {sorted(known - set(config))}, "
                 f"unknown {sorted(set(config) - known)}"
             )
         try:
-            return cls(**config)
+            return cls(**config, **added)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{where}: config.json does not describe a {cls.__name__}: {first_line(error)}") from error
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, get_args
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.models.checks import check_positive, whole_number
@@ -31,13 +30,14 @@ class CycleGenerator(
 ):
     """Both directions of a CycleGAN (Zhu et al. 2017): `a_to_b` and `b_to_a`, each images in [-1, 1] -> images in [-1, 1].
 
-    `channels`, `width`, `blocks`, `generator`, `upsample`, `padding` and `dropout` describe the networks (see
+    `channels`, `width`, `blocks`, `generator`, `upsample`, `padding`, `dropout` and `skip` describe the networks (see
     `models/generators.py`); `image_size` is the side they were trained at, `domain`, `labels` and `epoch` say what
     they are. All of it is in `config.json`: `CycleGenerator.from_pretrained("user/name")` needs nothing else.
     """
 
     method: ClassVar[str] = "cyclegan"
     title: ClassVar[str] = "{a} ↔ {b}"
+    _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {2: {"skip": False}}
     directions: ClassVar[tuple[Direction, ...]] = ("a_to_b", "b_to_a")
     data_sides: ClassVar[tuple[str, ...]] = ("a", "b")
     label_count: ClassVar[int] = 2
@@ -60,12 +60,13 @@ class CycleGenerator(
         domain: str = "",
         labels: Sequence[str] = ("A", "B"),
         epoch: int | None = None,
+        skip: bool = False,
     ) -> None:
         super().__init__()
         if isinstance(labels, str) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
-            raise UserError(f"labels={labels!r}: give two, of A and of B")
+            raise ValueError(f"labels={labels!r}: give two, of A and of B")
         check_positive(channels=channels, width=width, blocks=blocks, image_size=image_size)
-        build = {"channels": channels, "width": width, "blocks": blocks, "upsample": upsample, "padding": padding}
+        build = {"channels": channels, "width": width, "blocks": blocks, "upsample": upsample, "padding": padding, "skip": skip}
         self.a_to_b = build_generator(generator, **build, dropout=dropout)
         self.b_to_a = build_generator(generator, **build, dropout=dropout)
         self.channels, self.image_size, self.domain, self.epoch = channels, image_size, domain, epoch
@@ -118,5 +119,5 @@ class CycleGenerator(
     def network(self, direction: str) -> nn.Module:
         """The generator of a direction. Raises ValueError for another."""
         if direction not in get_args(Direction):
-            raise UserError(f"direction={direction!r}: must be a_to_b ({' -> '.join(self.labels)}) or b_to_a")
+            raise ValueError(f"direction={direction!r}: must be a_to_b ({' -> '.join(self.labels)}) or b_to_a")
         return self.get_submodule(direction)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 EPS = 1e-5
 
@@ -19,24 +20,21 @@ class InstanceNorm2d(nn.Module):
     Equal to `nn.InstanceNorm2d(channels, affine=True)` with the same parameter names, for maps of any size (of a 1x1
     map nothing but the bias remains). Written out because nothing in torch is fast both ways: eager, group
     normalisation with one channel a group is the quickest exact form; compiled, mean and variance fuse with what
-    stands around them; exported, it is ONNX's one operation of that name.
+    stands around them.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.channels = channels
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
-            return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=EPS)
         if torch.compiler.is_compiling() or x.shape[0] * x.shape[2] * x.shape[3] == 1:
             return self.apply_statistics(x, *self.statistics(x))
         with torch.autocast(x.device.type, enabled=False):
             if x.dtype != self.weight.dtype and x.device.type != "cpu":  # only the CPU's kernel takes fp32 weights for bf16 maps
-                return F.group_norm(x.float(), self.channels, self.weight, self.bias, EPS).to(x.dtype)
-            return F.group_norm(x, self.channels, self.weight, self.bias, EPS)
+                return F.group_norm(x.float(), x.shape[1], self.weight, self.bias, EPS).to(x.dtype)
+            return F.group_norm(x, x.shape[1], self.weight, self.bias, EPS)
 
     @staticmethod
     def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,7 +78,8 @@ class ResNetGenerator(nn.Module):
     """The generator of CycleGAN (Zhu et al. 2017, section 4 and appendix 7.2): c7s1-k, d2k, d4k, R4k x blocks, u2k, uk, c7s1-C.
 
     Height and width must be multiples of 4. `upsample` "transpose" is the paper's, "resize" resizes first and then
-    convolves. `padding` holds inside (the blocks and the resized convolutions); the 7x7 ends always reflect.
+    convolves. `padding` holds inside (the blocks and the resized convolutions); the 7x7 ends always reflect. With `skip` the
+    layers say what to add to the input, and the sum is cut to [-1, 1]: for domains whose sides are alike.
     """
 
     multiple = 4
@@ -93,8 +92,10 @@ class ResNetGenerator(nn.Module):
         upsample: Literal["transpose", "resize"] = "resize",
         padding: Literal["reflect", "zeros"] = "reflect",
         dropout: float = 0.0,
+        skip: bool = False,
     ) -> None:
         super().__init__()
+        self.skip = skip
         w = width
         self.encoder = nn.Sequential(
             nn.Conv2d(channels, w, 7, padding=3, padding_mode="reflect", bias=False), InstanceNorm2d(w), nn.ReLU(True),
@@ -109,7 +110,16 @@ class ResNetGenerator(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.decoder(self.body(self.encoder(x)))
+        return self.output(x, self.decoder(self.body(self.encoder(x))))
+
+    def output(self, x: Tensor, decoded: Tensor) -> Tensor:
+        """The image that the decoder's output makes of the input `x`: itself, or with `skip` the sum of both."""
+        if not self.skip:
+            return decoded
+        y = x + decoded
+        if not self.training:
+            return y.clamp(-1, 1)
+        return y + (y.clamp(-1, 1) - y).detach()  # straight through: a clamp would stop the gradients of what is out of range
 
 
 class UNetGenerator(nn.Module):
@@ -202,16 +212,29 @@ class PlainCNN(nn.Module):
 
 
 def build_generator(
-    kind: Literal["resnet", "unet"], *, channels: int, width: int, blocks: int, upsample: str, padding: str, dropout: float
+    kind: Literal["resnet", "unet"],
+    *,
+    channels: int,
+    width: int,
+    blocks: int,
+    upsample: str,
+    padding: str,
+    dropout: float,
+    skip: bool = False,
 ) -> ResNetGenerator | UNetGenerator:
-    """The generator of that kind. Raises ValueError for a kind, upsampling or padding that does not exist."""
+    """The generator of that kind.
+
+    Raises ValueError for a kind, upsampling or padding that does not exist, and for a U-Net with `skip`.
+    """
     for name, value, known in (("upsample", upsample, ("transpose", "resize")), ("padding", padding, ("reflect", "zeros"))):
         if value not in known:
             raise ValueError(f"{name}={value!r}: must be one of {', '.join(known)}")
     match kind:
         case "resnet":
-            return ResNetGenerator(channels, width, blocks, upsample, padding, dropout)
+            return ResNetGenerator(channels, width, blocks, upsample, padding, dropout, skip)
         case "unet":
+            if skip:
+                raise ValueError("skip=True: only with generator='resnet'; a U-Net has skips of its own")
             return UNetGenerator(channels, width, blocks, dropout)
     raise ValueError(f"generator={kind!r}: must be one of resnet, unet")
 
@@ -219,8 +242,14 @@ def build_generator(
 @torch.no_grad()
 def init_weights(network: nn.Module, *, std: float, norm_mean: float = 1.0, block_std: float | None = None) -> None:
     """Fills a network in place as DCGAN does (Radford et al. 2016, section 3): convolutions N(0, std), biases 0,
-    norm scales N(norm_mean, 0.02). `block_std` is for the convolutions of a U-Net's down and up blocks, where given."""
+    norm scales N(norm_mean, 0.02). `block_std` is for the convolutions of a U-Net's down and up blocks, where given.
+
+    A layer whose weight is computed (spectral norm) stays as torch made it: writing to such a weight changes nothing. The last
+    layer of a generator with `skip` starts ten times smaller, so that it begins near a copy of its input.
+    """
     for name, module in network.named_modules():
+        if is_parametrized(module):
+            continue
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             in_block = name.startswith(("down.", "up."))
             nn.init.normal_(module.weight, 0.0, block_std if block_std is not None and in_block else std)
@@ -229,3 +258,5 @@ def init_weights(network: nn.Module, *, std: float, norm_mean: float = 1.0, bloc
         elif isinstance(module, InstanceNorm2d | nn.BatchNorm2d):
             nn.init.normal_(module.weight, norm_mean, 0.02)
             nn.init.zeros_(module.bias)
+    if isinstance(network, ResNetGenerator) and network.skip:
+        network.decoder[-2].weight.mul_(0.1)

@@ -24,7 +24,8 @@ def translate_in_tiles(generator: ResNetGenerator, x: Tensor, tile: int = 512) -
     """
     # Halos: what the kernels of an end reach beyond a tile: 3 + 1 + 2 px of the encoder, under 2 positions of the decoder.
     features = _run_in_tiles(generator.encoder, x, tile, halo=8, multiple=4)
-    return _run_in_tiles(generator.decoder, generator.body(features), tile // 4, halo=4, multiple=1)
+    decoded = _run_in_tiles(generator.decoder, generator.body(features), tile // 4, halo=4, multiple=1)
+    return generator.output(x, decoded)
 
 
 def _run_in_tiles(layers: nn.Sequential, x: Tensor, tile: int, halo: int, multiple: int) -> Tensor:

@@ -14,6 +14,9 @@ Layout = Literal["sides", "pile", "pairs"]  # two unpaired piles, one pile, or p
 # Fields that may differ between two runs of one folder: none of them changes the trained weights.
 RESUMABLE_FIELDS = frozenset({"snapshot_every", "keep_epochs", "save_every", "log_every", "evaluate_every", "workers"})
 
+# Fields that came after run folders were first written, with the value under which a run does what it did before.
+ADDED_FIELDS = {"skip": False, "discriminator": "patch"}
+
 
 @dataclass(frozen=True)
 class _Recipe:
@@ -66,7 +69,7 @@ _NO_STREAM = "none or false with streaming=True"
 
 @dataclass(frozen=True)
 class CycleGANRecipe(_Recipe):
-    """CycleGAN (Zhu et al. 2017): two generators, two patch discriminators, cycle and identity losses."""
+    """CycleGAN (Zhu et al. 2017): two generators, two discriminators, cycle and identity losses."""
 
     method: ClassVar[str] = "cyclegan"  # as on the class of the published model
     layout: ClassVar[Layout] = "sides"
@@ -81,7 +84,10 @@ class CycleGANRecipe(_Recipe):
     upsample: Literal["transpose", "resize"] = "resize"
     padding: Literal["reflect", "zeros"] = "reflect"  # inside the blocks; the 7x7 ends always reflect
     dropout: float = 0.0
-    # discriminator: 4x4 convolutions, then one to a map of logits
+    skip: bool = False  # output = input + what the network adds: for sides that are alike; of a ResNet only
+    # "patch" judges pixels, "projected" what a frozen ImageNet network sees of them (Sauer et al. 2021), "both" does either
+    discriminator: Literal["patch", "projected", "both"] = "patch"
+    # of the patch discriminator: 4x4 convolutions, then one to a map of logits
     disc_channels: tuple[int, ...] = (64, 128, 256, 512)
     disc_last_stride: Literal[1, 2] = 1
     disc_scales: int = 1
@@ -90,7 +96,7 @@ class CycleGANRecipe(_Recipe):
     # 4.2). Where the sides are alike it so learns what tells them apart, and not only what is blurred.
     source_negatives: float = 0.0
     # losses
-    adversarial: Literal["lsgan", "bce"] = "lsgan"
+    adversarial: Literal["lsgan", "bce", "hinge"] = "lsgan"
     cycle: float = 10.0
     identity_a: float = 5.0  # weight of |b_to_a(a) - a|
     identity_b: float = 5.0  # weight of |a_to_b(b) - b|
@@ -114,14 +120,24 @@ class CycleGANRecipe(_Recipe):
         require(self.disc_lr_factor > 0, "disc_lr_factor", self.disc_lr_factor, "more than 0")
         if self.streaming:
             check_all(self, ("balance", "equal_sides"), lambda n: not n, _NO_STREAM)
-        _check_patches(self.image_size, self.disc_channels, self.disc_last_stride, self.disc_scales)
+        if self.discriminator != "projected":
+            _check_patches(self.image_size, self.disc_channels, self.disc_last_stride, self.disc_scales)
+        if self.discriminator != "patch":
+            rule = "at least 32 for projected discriminators, whose coarsest scale is a 32nd of the image"
+            require(self.image_size >= 32, "image_size", self.image_size, rule)
         _check_fits(self.image_size, self.generator, self.blocks)
+        require(
+            not (self.skip and self.generator == "unet"),
+            "skip",
+            self.skip,
+            "false with generator=unet, which has skips of its own",
+        )
 
     def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
         """What A and B show."""
         return domain.labels if domain else ("A", "B")
 
-    def load_options(self) -> dict[str, Any]:
+    def reading(self) -> dict[str, Any]:
         """How its images are read, beyond what all methods say: keywords of `data.batches.open_batches`."""
         return {"equal_sides": self.equal_sides, "balance": self.balance}
 
@@ -154,8 +170,8 @@ class DCGANRecipe(_Recipe):
         """What is drawn."""
         return (domain.pile(self.side).label,) if domain else ("image",)
 
-    def load_options(self) -> dict[str, Any]:
-        """As `CycleGANRecipe.load_options`."""
+    def reading(self) -> dict[str, Any]:
+        """As `CycleGANRecipe.reading`."""
         return {}
 
 
@@ -208,8 +224,8 @@ class Pix2PixRecipe(_Recipe):
             return (source, output)
         return domain.labels if self.side == "b" else domain.labels[::-1]
 
-    def load_options(self) -> dict[str, Any]:
-        """As `CycleGANRecipe.load_options`: given pairs may be pictures of two halves."""
+    def reading(self) -> dict[str, Any]:
+        """As `CycleGANRecipe.reading`: given pairs may be pictures of two halves."""
         return {"halves": not self.rule.derived}
 
 

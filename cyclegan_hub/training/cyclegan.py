@@ -14,21 +14,24 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from cyclegan_hub import images, plots
 from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.models.checks import evaluating
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.discriminators import PatchDiscriminator
+from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.generators import init_weights
+from cyclegan_hub.models.projected_discriminator import JointDiscriminator, ProjectedDiscriminator
 from cyclegan_hub.recipes.labels import domain_of
 from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.training.alarms import Alarm
 from cyclegan_hub.training.augment import diff_augment
-from cyclegan_hub.training.losses import ImagePool, adversarial, confidence, correlation
+from cyclegan_hub.training.losses import ImagePool, adversarial, confidence, correlation, persuading
 from cyclegan_hub.training.trainer import Backward, SampleGrid
 
 _INVERTED = (
     "{key} has been negative for {steps} steps: translations of {side} are inverted in colour. If they stay so, start anew in "
     "another --out with higher identity_a and identity_b"
 )
-_ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "padding")
+_ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "padding", "skip")
 
 
 class CycleGANTrainer:
@@ -51,16 +54,16 @@ class CycleGANTrainer:
         r = self.recipe = recipe
         self.labels = labels
         self.total_steps, self.steps_done = total_steps, 0
-        model_arguments = {
+        model_arguments: dict[str, Any] = {
             "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "upsample": r.upsample,
-            "padding": r.padding, "dropout": r.dropout, "image_size": r.image_size, "domain": domain_of(r, labels),
-            "labels": list(labels),
+            "padding": r.padding, "dropout": r.dropout, "skip": r.skip, "image_size": r.image_size,
+            "domain": domain_of(r, labels), "labels": list(labels),
         }  # fmt: skip
         self._publish = lambda epoch: CycleGenerator(**model_arguments, epoch=epoch)
         model = self._publish(None)
         init_weights(model.a_to_b, std=r.init_std, norm_mean=r.norm_init_mean, block_std=r.block_init_std)
         init_weights(model.b_to_a, std=r.init_std, norm_mean=r.norm_init_mean, block_std=r.block_init_std)
-        d_a, d_b = (PatchDiscriminator(r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales) for _ in range(2))
+        d_a, d_b = _discriminators(r)
         for d in (d_a, d_b):
             init_weights(d, std=r.init_std, norm_mean=r.norm_init_mean)
         self.networks: dict[str, nn.Module] = {"a_to_b": model.a_to_b, "b_to_a": model.b_to_a, "d_a": d_a, "d_b": d_b}
@@ -83,6 +86,10 @@ class CycleGANTrainer:
     def step(self, batch: dict[str, Tensor], backward: Backward) -> dict[str, Tensor]:
         r, a, b = self.recipe, batch["a"], batch["b"]
         weight_a, weight_b = self._identity_weights()
+        if self.steps_done == 0:
+            for network in self.networks.values():
+                if isinstance(network, ProjectedDiscriminator | JointDiscriminator):
+                    network.calibrate(torch.cat([a, b]))
 
         # Generators: adversarial + cycle + identity (section 3; identity: section 5.2). Discriminators judge, frozen.
         self._train_discriminators(False)
@@ -91,8 +98,8 @@ class CycleGANTrainer:
         fake_a, identity_a = self._translate(self.b_to_a, b, a if weight_a else None)
         cycle_a, cycle_b = self.b_to_a(fake_b), self.a_to_b(fake_a)
         losses = {
-            "g_a_to_b": adversarial(r.adversarial, self.d_b(self._augment(fake_b)), real=True),
-            "g_b_to_a": adversarial(r.adversarial, self.d_a(self._augment(fake_a)), real=True),
+            "g_a_to_b": persuading(r.adversarial, self.d_b(self._augment(fake_b))),
+            "g_b_to_a": persuading(r.adversarial, self.d_a(self._augment(fake_a))),
             "cycle_a": F.l1_loss(cycle_a.float(), a),
             "cycle_b": F.l1_loss(cycle_b.float(), b),
         }
@@ -159,8 +166,12 @@ class CycleGANTrainer:
         ):
             there = direction(x)
             columns = (there, back(there), back(x))
-            # The map's colours turn where the discriminator is undecided: at 0 as a logit, at 1/2 with least squares.
-            maps = judge(there)[0][:, 0] - (0.5 if self.recipe.adversarial == "lsgan" else 0.0)
+            with evaluating(judge):  # in training, spectral norm would move its vectors: a snapshot must change nothing
+                logits = judge(there)
+            # Of both kinds, what the plain one says: its map is the finer. The map's colours turn where the discriminator is
+            # undecided: at 0 as a logit, at 1/2 with least squares.
+            shown = logits[-self.recipe.disc_scales] if self.recipe.discriminator == "both" else logits[0]
+            maps = shown[:, 0].float() - (0.5 if self.recipe.adversarial == "lsgan" else 0.0)
             rows = [[*map(images.to_pil, row), plots.heat(patches)] for *row, patches in zip(x, *columns, maps, strict=True)]
             grids.append(SampleGrid((labels[0], f"to {labels[1]}", "and back", "identity", "patch map"), rows))
         return grids
@@ -229,6 +240,18 @@ class CycleGANTrainer:
     def _train_discriminators(self, on: bool) -> None:
         for parameter in self._parameters("d_a", "d_b"):
             parameter.requires_grad_(on)
+
+
+def _discriminators(r: CycleGANRecipe) -> list[nn.Module]:
+    """Those of A and of B. The projected ones share the frozen network, and each has random projections of its own."""
+    if r.discriminator == "patch":
+        return [PatchDiscriminator(r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales) for _ in range(2)]
+    network = EfficientNetLite("lite0")
+    projected = [ProjectedDiscriminator(network, r.channels, seed=seed) for seed in (0, 1)]
+    if r.discriminator == "projected":
+        return list(projected)
+    patches = (PatchDiscriminator(r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales) for _ in range(2))
+    return [JointDiscriminator(*pair) for pair in zip(projected, patches, strict=True)]
 
 
 def _adam(parameters: Iterable[nn.Parameter], lr: float) -> Adam:

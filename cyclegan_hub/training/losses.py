@@ -8,12 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Adversarial = Literal["lsgan", "bce", "hinge"]
 
-def adversarial(kind: Literal["lsgan", "bce"], logits: tuple[Tensor, ...], real: bool) -> Tensor:
+
+def adversarial(kind: Adversarial, logits: tuple[Tensor, ...], real: bool) -> Tensor:
     """How far logits (a tuple of (N, 1, h, w), one for each scale) are from "real" or "fake", in fp32; a mean over all of them.
 
     "lsgan": squared distance to 1 or 0 (Mao et al. 2017, as in CycleGAN, section 4). "bce": binary cross entropy of
-    the sigmoid, computed on the logits (Goodfellow et al. 2014; the generator's non-saturating form is `real=True` on fakes).
+    the sigmoid, computed on the logits (Goodfellow et al. 2014). "hinge": how far a logit falls short of 1 or exceeds -1 (Lim
+    and Ye 2017, "Geometric GAN"). It is the discriminators' loss; for the generators' see `persuading`.
     Raises ValueError for another kind.
     """
     match kind:
@@ -22,14 +25,36 @@ def adversarial(kind: Literal["lsgan", "bce"], logits: tuple[Tensor, ...], real:
         case "bce":
             # -log sigmoid(x) for real, -log(1 - sigmoid(x)) for fake
             scales = [F.softplus(-x.float() if real else x.float()).mean() for x in logits]
+        case "hinge":
+            scales = [F.relu(1 - x.float() if real else 1 + x.float()).mean() for x in logits]
         case _:
-            raise ValueError(f"adversarial={kind!r}: must be one of lsgan, bce")
+            raise ValueError(f"adversarial={kind!r}: must be one of lsgan, bce, hinge")
     return torch.stack(scales).mean()
 
 
-def confidence(kind: Literal["lsgan", "bce"], logits: tuple[Tensor, ...]) -> Tensor:
-    """What the discriminator says on average, on the scale where 1 is real and 0 is fake: D(x) of the papers' plots."""
-    scales = [(torch.sigmoid(x.float()) if kind == "bce" else x.float()).mean() for x in logits]
+def persuading(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
+    """The generators' adversarial loss, of the logits of fake images, in fp32: how far these are from "real".
+
+    With "bce" this is the non-saturating form of Goodfellow et al. 2014. With "hinge" it is -D, which has the same slope
+    everywhere: a discriminator that is sure still teaches.
+    """
+    if kind == "hinge":
+        return torch.stack([-x.float().mean() for x in logits]).mean()
+    return adversarial(kind, logits, real=True)
+
+
+def confidence(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
+    """What the discriminator says on average, on the scale where 1 is real and 0 is fake: D(x) of the papers' plots.
+
+    With "hinge", whose discriminator aims beyond 1 and -1, these two become 1 and 0.
+    """
+    match kind:
+        case "bce":
+            scales = [torch.sigmoid(x.float()).mean() for x in logits]
+        case "hinge":
+            scales = [(x.float().mean() + 1) / 2 for x in logits]
+        case _:
+            scales = [x.float().mean() for x in logits]
     return torch.stack(scales).mean()
 
 
