@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 
-from cyclegan_hub.hub.errors import first_line, remedy
+from cyclegan_hub.hub.errors import FaultKind, fault_of, not_cached, not_fetched, not_listed
 from cyclegan_hub.hub.model_folder import EPOCH, ModelError, chosen_in, epoch_name, epoch_number, epochs_in, folder_of, listed
 from cyclegan_hub.hub.refs import refs_of
 from cyclegan_hub.models.auto import Model, from_pretrained
@@ -115,26 +115,14 @@ def _refs(repo: str, token: str | bool | None, cache_dir: str | Path | None, loc
         try:
             refs = _KNOWN[repo, token] = _Refs(*refs_of(repo, token))
             return refs
-        except HFValidationError:
-            raise ModelError(f"{repo!r} is neither a folder nor a repository name: give a folder, or 'user/name'") from None
         except Exception as error:  # OSError and, by version, the errors of one of two HTTP libraries
-            status = error.response.status_code if isinstance(error, HfHubHTTPError) else 503
-            if status < 500 and status != 429:  # the Hub is there and says no
-                raise ModelError(
-                    f"{repo}: its epochs could not be listed ({type(error).__name__}: {first_line(error)}): {_help(error)}"
-                ) from error
+            if not fault_of(error).is_down:  # the Hub is there and says no
+                raise ModelError(not_listed(error, repo)) from (None if fault_of(error).kind is FaultKind.NAME else error)
             trouble = error
     refs = _in_cache(repo, cache_dir)
     if refs.main is None and not refs.epochs:
-        reason = f"the Hub did not answer ({first_line(trouble)})" if trouble else "the Hub was not to be asked"
-        what = remedy(trouble) if trouble else "load it once with a connection"
-        raise ModelError(f"{repo}: {reason}, and nothing of it is in the cache: {what}") from trouble
+        raise ModelError(not_cached(trouble, repo)) from trouble
     return refs
-
-
-def _help(error: Exception) -> str:
-    missing = isinstance(error, RepositoryNotFoundError)  # with a token 404, without one 401
-    return "check the name, or log in with `hf auth login` if it is private" if missing else remedy(error)
 
 
 def _in_cache(repo: str, cache_dir: str | Path | None) -> _Refs:
@@ -184,6 +172,6 @@ def _best(repo: str, refs: _Refs, token: str | bool | None, cache_dir: str | Pat
     except EntryNotFoundError:  # no model on `main`, or the Hub is gone since: no epoch is known to be the best
         return None
     except Exception as error:  # as in _refs
-        raise ModelError(f"{repo}: config.json could not be fetched ({first_line(error)}): {remedy(error)}") from error
+        raise ModelError(not_fetched(error, repo, f"{repo}@main", constants.CONFIG_NAME)) from error
     number = _epoch_of(repo, refs.main, cache_dir)
     return epoch_name(number) if number is not None and epoch_name(number) in refs.epochs else None

@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 from cyclegan_hub import __version__
+from cyclegan_hub.errors import UserError, calm_threads, exit_code, files_explained
 
 _SIDE = "folder of images, .parquet, .tfrec, .zip, .npz or hf:ID?config=..&split=..&column=..&filter=NAME=VALUE"
 _CONVERT = """Write the images of IN, whatever holds them, to OUT. A .npz gets one array `images`, uint8 NHWC, all of one size; a
@@ -28,20 +30,39 @@ WORLD_SIZE, and the last to finish makes the zip. Exit status: 0 if all images w
 mistake, 130 after Ctrl-C."""
 
 
+# Verbs whose arguments and work are those of another room: its module with `main(argv, prog)`, and the line of the help.
+_ROOMS = {
+    "train": ("cyclegan_hub.training.command", "train a recipe on images; the same command again resumes"),
+    "evaluate": ("cyclegan_hub.evaluation.command", "measure every epoch of a run on held-out images"),
+    "publish": ("cyclegan_hub.publishing.command", "put a run on the Hub: epochs, tags and a card"),
+    "export": ("cyclegan_hub.commands.export_command", "write a model as an ONNX file, with proof that it is the same"),
+    "encoder": ("cyclegan_hub.training.encoder", "train the domain encoder that evaluations measure by"),
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 1 if images were skipped, or 2 after one line `error: ...`.
 
     Wrong arguments, `--help` and `--version` leave through SystemExit, as argparse does.
     """
-    arguments = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
     try:
-        return arguments.run(arguments)
+        if given and given[0] in _ROOMS:
+            calm_threads()
+            room, _ = _ROOMS[given[0]]
+            return int(import_module(room).main(given[1:], prog=f"cyclegan-hub {given[0]}"))
+        arguments = _parser().parse_args(given)
+        return exit_code(lambda: _run(arguments))
     except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("cyclegan_hub"):
+            raise
         print(f"error: {error.name} is not installed: pip install 'cyclegan_hub[train]'", file=sys.stderr)
         return 2
-    except (ValueError, OSError) as error:  # DataError, ImageError and ModelError are ValueErrors
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with files_explained():
+        return int(arguments.run(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     inspect.set_defaults(run=_inspect)
     _add_convert(commands)
     _add_translate(commands)
+    for name, (_, what) in _ROOMS.items():
+        commands.add_parser(name, help=what, add_help=False)  # only listed here: the room's own parser reads its arguments
     return parser
 
 
@@ -74,10 +97,12 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
 def _add_translate(commands: argparse._SubParsersAction) -> None:
     what = "translate a folder or a zip of images with a published model"
     translate = commands.add_parser("translate", help=what, description=_TRANSLATE, epilog=_TRANSLATE_NOTES)
-    translate.add_argument("source", metavar="SOURCE", help="the model: Hub repository (user/name), run folder or model folder")
+    translate.add_argument(
+        "source", metavar="SOURCE", help="the model: Hub repository (user/name), run folder, model folder or .onnx file"
+    )
     translate.add_argument("pictures", metavar="IN", type=Path, help="folder of images, .zip of images, or one image")
     translate.add_argument("out", metavar="OUT", type=Path, help="folder of the results; with --zip the .zip of them")
-    translate.add_argument("--direction", choices=("a_to_b", "b_to_a"), default="a_to_b", help="%(default)s if not given")
+    translate.add_argument("--direction", choices=("a_to_b", "b_to_a"), help="a_to_b, or that of an .onnx file, if not given")
     translate.add_argument("--epoch", metavar="N", type=int, help="a published epoch (the best one if not given)")
     translate.add_argument("--batch-size", metavar="N", type=int, default=8, help="images at a time, if small (%(default)s)")
     size = "shorter side in pixels, or 'original' (the size that the model was trained at if not given)"
@@ -118,7 +143,7 @@ def _convert(arguments: argparse.Namespace) -> int:
 def _translate(arguments: argparse.Namespace) -> int:
     if arguments.submission:
         if arguments.format == "png" or arguments.resolution not in (None, 256):
-            raise ValueError("--submission means 256 x 256 JPEGs: leave out --format and --resolution")
+            raise UserError("--submission means 256 x 256 JPEGs: leave out --format and --resolution")
         arguments.zip, arguments.format, arguments.resolution, arguments.square = True, "jpg", 256, True
     from cyclegan_hub.commands.translate import translate
 

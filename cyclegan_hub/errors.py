@@ -1,6 +1,13 @@
-"""The one base of every error that a single line explains. No torch here: the entry points import it before anything slow."""
+"""The one base of every error that a single line explains, and what all commands share. No torch here, and nothing slow."""
 
 from __future__ import annotations
+
+import codecs
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(ValueError):
@@ -8,3 +15,70 @@ class UserError(ValueError):
 
     Entry points print it after "error: " and exit with code 2. Every other exception is a fault of ours and keeps its traceback.
     """
+
+
+def calm_threads() -> None:
+    """Environment variables that have to be set before torch is imported; what the user set stays.
+
+    Threads that spin for as long as they wait made a step ten times slower on a busy machine; ones that never do, 9 % slower
+    on an idle one (smile-compact, batch 16, two cores). These spin for some tens of microseconds.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+
+
+@contextmanager
+def files_explained() -> Iterator[None]:
+    """Turns a file that cannot be read or written into a UserError that names it."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        raise UserError(f"{where}{error.strerror or error}: check the path, permissions and free space") from error
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Runs a command and returns its exit code: 2 after one line `error: ...` for a UserError, which is printed to stderr.
+
+    A console that cannot show a character (cp1252 has no arrow) gets a plain one instead of a crash.
+    """
+    _make_printable()
+    try:
+        return command()
+    except UserError as error:
+        rank = os.environ.get("RANK", "0")
+        print(f"error{'' if rank == '0' else f' (process {rank})'}: {error}", file=sys.stderr)
+        return 2
+
+
+_PLAIN = {
+    "→": "->",
+    "←": "<-",
+    "↔": "<->",
+    "…": "...",
+    "\u2013": "-",
+    "\u2014": "-",
+    "≥": ">=",
+    "≤": "<=",
+    "\u00d7": "x",
+    "·": "-",
+}
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What stands for characters that an encoding does not have, in the way of `codecs.register_error`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    letters = (_PLAIN.get(c) or unicodedata.normalize("NFKD", c).encode("ascii", "ignore").decode() or "?" for c in text)
+    return "".join(letters), error.end
+
+
+codecs.register_error("cyclegan_hub.plain", _plain)
+
+
+def _make_printable() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # a notebook's streams have none, and take every character
+        if reconfigure is not None and getattr(stream, "errors", None) in ("strict", None):
+            reconfigure(errors="cyclegan_hub.plain")

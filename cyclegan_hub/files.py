@@ -10,8 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
-# Inside the package where it is installed; beside it in a clone that is not, as on a Space.
-MODEL_CARDS = _PACKAGE / "model_cards" if (_PACKAGE / "model_cards").is_dir() else _PACKAGE.parent / "model_cards"
+
+
+def _package_data(installed: str, in_clone: str) -> Path:
+    """A folder inside the package where it is installed; beside it in a clone that is not, as on a Space."""
+    return _PACKAGE / installed if (_PACKAGE / installed).is_dir() else _PACKAGE.parent / in_clone
+
+
+MODEL_CARDS = _package_data("model_cards", "model_cards")
+BUNDLED_ENCODER = _package_data("bundled_encoder", "pretrained/encoder")
 
 
 def write_atomic(path: Path, data: bytes) -> None:

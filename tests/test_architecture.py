@@ -15,13 +15,13 @@ ROOT = Path(__file__).parent.parent
 # Rooms from the ground up: a folder of cyclegan_hub/ is a room, and so is each module that lies in it directly. A room imports
 # from rooms on lower floors only; within a floor, only what ALONGSIDE names. train/ and app.py stand on top.
 FLOORS = (
-    ("decoding", "domains", "errors", "file_names", "files", "images", "image_grid", "metrics", "plots"),
+    ("decoding", "domains", "errors", "file_names", "files", "images", "image_grid", "metrics", "plots", "templates"),
     ("recipes", "hub", "data"),
     ("models",),
     ("checkpoints",),
     ("evaluation", "commands"),
-    ("training",),
     ("publishing",),
+    ("training",),
     ("serving", "train"),
     ("page", "cli"),
     ("app",),
@@ -31,6 +31,8 @@ ALONGSIDE = {
     ("image_grid", "images"),
     ("images", "decoding"),
     ("decoding", "errors"),
+    ("templates", "errors"),
+    ("templates", "files"),
 }
 OWNERS = {
     "gradio": {"app", "page"},
@@ -41,9 +43,11 @@ OWNERS = {
     "kornia": {"training.augment"},
     "matplotlib": {"plots", "evaluation.report_plots"},
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog"},
-    "jinja2": {"publishing.card"},
+    "jinja2": {"templates", "publishing.card"},
     "dlib": {"serving.faces"},
     "pi_heif": {"decoding.heif"},
+    "onnx": {"commands.onnx_graph"},
+    "onnxruntime": {"models.onnx", "commands.export"},
     "torchvision": set(),  # there is no CPU build of it to go with the pinned torch
     "pickle": set(),
 }
@@ -168,6 +172,8 @@ def test_planted_violation_is_caught(name: str, text: str, complaint: str) -> No
         ("import cyclegan_hub", ["torch"]),
         ("from cyclegan_hub import CycleGenerator", ["accelerate", "datasets", "diffusers", "kornia", "matplotlib"]),
         ("import cyclegan_hub.cli", ["torch", "datasets"]),
+        ("import cyclegan_hub.training.command", ["torch", "datasets", "accelerate"]),
+        ("import cyclegan_hub.publishing.command", ["torch", "huggingface_hub"]),
     ],
 )
 def test_import_stays_light(statement: str, absent: list[str]) -> None:

@@ -141,7 +141,8 @@ def test_nothing_is_cached(tmp_path: Path) -> None:
     assert message.startswith("user/x: the Hub did not answer (") and "nothing of it is in the cache" in message
     message = refusal(load, "user/x", cache_dir=tmp_path, local_files_only=True)
     assert message == ("user/x: the Hub was not to be asked, and nothing of it is in the cache: load it once with a connection")
-    assert refusal(list_epochs, "a/b/c") == "'a/b/c' is neither a folder nor a repository name: give a folder, or 'user/name'"
+    message = "'a/b/c' is neither a folder nor a repository name: give a folder that exists, or 'user/name'"
+    assert refusal(list_epochs, "a/b/c") == message
 
 
 # --- the Hub

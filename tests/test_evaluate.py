@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.pictures import folder
-from tests.training import script
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.checkpoints import list_epochs
@@ -17,6 +15,8 @@ from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.evaluation.extractor import weights_digest
 from cyclegan_hub.hub.metrics_file import read_metrics
 from cyclegan_hub.models.encoder import SideEncoder
+from support.pictures import folder
+from support.training import script
 
 LABELS = ("day", "night")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,15 +10,20 @@ import sys
 import sysconfig
 import tomllib
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import cyclegan_hub
+from support.training import TINY, script
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+MAPPED = SETTINGS["tool"]["setuptools"]["package-dir"]  # packages that lie elsewhere in the clone
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +31,7 @@ def installed(tmp_path_factory) -> Path:
     """The python of an empty environment that holds our wheel alone."""
     folder = tmp_path_factory.mktemp("wheel")
     tree = folder / "tree"  # a copy: a build leaves folders behind
-    for name in ("cyclegan_hub", "model_cards"):
+    for name in ("cyclegan_hub", *MAPPED.values()):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree / name)
@@ -40,9 +46,16 @@ def installed(tmp_path_factory) -> Path:
     return python
 
 
+def dependencies() -> str:
+    """Where the test's packages lie: torch's folder, and in an environment on top of another one that of this too."""
+    import torch
+
+    return os.pathsep.join({str(Path(torch.__file__).parents[1]), sysconfig.get_path("purelib")})
+
+
 def run(python: Path, *arguments: str) -> str:
     """Runs in an empty folder, with the dependencies of the test's environment but not its package: PYTHONPATH reads no .pth."""
-    environment = {"PYTHONPATH": sysconfig.get_path("purelib"), "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
+    environment = {"PYTHONPATH": dependencies(), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run([str(python), *arguments], capture_output=True, text=True, env=environment, cwd=python.parent)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -71,9 +84,10 @@ def test_a_clone_that_is_not_installed_works(installed: Path, tmp_path: Path) ->
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
 import cyclegan_hub
-from cyclegan_hub import CycleGenerator, cards
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.files import MODEL_CARDS
 print(cyclegan_hub.__file__)
-print((cards.TEMPLATES / "card.md").is_file(), CycleGenerator(width=4, blocks=1)._hub_mixin_info.model_card_template[:3])
+print((MODEL_CARDS / "card.md").is_file(), CycleGenerator(width=4, blocks=1)._hub_mixin_info.model_card_template[:3])
 """
     where, *answers = run(installed, "-c", code).splitlines()
     assert Path(where).is_relative_to(tmp_path)
@@ -86,6 +100,31 @@ def test_console_script_knows_its_version(installed: Path) -> None:
     )
 
 
+def test_packages_are_the_folders(installed: Path) -> None:
+    """The list by hand names every folder with modules, the mapped ones beside them, and the wheel holds every file of ours."""
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "cyclegan_hub").rglob("__init__.py")}
+    assert set(SETTINGS["tool"]["setuptools"]["packages"]) == found | set(MAPPED)
+    (wheel,) = installed.parents[2].glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    places = {"cyclegan_hub": ROOT / "cyclegan_hub"} | {name.replace(".", "/"): ROOT / path for name, path in MAPPED.items()}
+    for name, folder in places.items():
+        files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        assert [path for path in files if f"{name}/{path.relative_to(folder).as_posix()}" not in packed] == []
+    assert "cyclegan_hub/py.typed" in packed
+
+
+def test_installed_means_trainable(installed: Path, tmp_path: Path) -> None:
+    """Two steps, an evaluation by the bundled encoder and a model folder, with nothing of the clone in reach."""
+    script("demo_data").make(tmp_path / "data", images=6, size=36)
+    out, data = str(tmp_path / "run"), str(tmp_path / "data")
+    tiny = [*TINY, "--set", "epochs=2", "--set", "steps_per_epoch=1", "--data", data, "--out", out]
+    run(installed, "-m", "accelerate.commands.launch", "--quiet", "--cpu", "-m", "cyclegan_hub.training", *tiny)
+    command = str(installed.parent / "cyclegan-hub")
+    assert "already at step 2 of 2" in run(installed, command, "train", *tiny)
+    assert "published" in run(installed, command, "publish", out, "user/name", "--dry-run")
+    assert (tmp_path / "run" / "published" / "README.md").is_file()
+
+
 def test_pins_satisfy_the_ranges() -> None:
     """requirements.txt pins each dependency that pyproject.toml names for the Space, and nothing in a range contradicts it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -94,3 +133,36 @@ def test_pins_satisfy_the_ranges() -> None:
         name, least = re.fullmatch(r"([a-z0-9-]+)>=([\d.]+)", requirement).groups()
         assert [int(n) for n in pins[name].split(".")] >= [int(n) for n in least.split(".")]
     assert next(iter(pins)) == "torch"  # installed first, so that no CUDA build comes along
+
+
+def test_an_exported_generator_needs_no_torch(installed: Path, tmp_path: Path) -> None:
+    """The environment of docs/deploy.md: our wheel without its dependencies, onnxruntime, Pillow and numpy, and nothing else."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
+    pytest.importorskip("onnx", reason="the export needs: pip install 'cyclegan_hub[export]'")
+    from cyclegan_hub.commands.export import export
+    from cyclegan_hub.models.onnx import OnnxGenerator
+    from support import tiny_models
+    from support.pictures import picture
+
+    tiny_models.folder(tmp_path / "model")
+    export(str(tmp_path / "model"), tmp_path / "smile.onnx", opset=17)
+    picture(0, (50, 70)).save(tmp_path / "selfie.jpg")
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    site = Path(onnxruntime.__file__).parent.parent
+    for name in ("onnxruntime", "numpy", "numpy.libs", "PIL", "pillow.libs"):
+        if (site / name).is_dir():
+            (packages / name).symlink_to(site / name)
+    code = """
+import importlib.util, sys
+from cyclegan_hub.models.onnx import OnnxGenerator
+picture = OnnxGenerator("smile.onnx").translate("selfie.jpg")
+picture.save("smiling.png")
+print(picture.size, [name for name in ("torch", "huggingface_hub", "onnx") if importlib.util.find_spec(name)])
+"""
+    done = subprocess.run(
+        [str(installed), "-c", code], capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(packages)}
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "(32, 45) []"), done.stderr
+    here = OnnxGenerator(tmp_path / "smile.onnx").translate(tmp_path / "selfie.jpg")
+    assert (tmp_path / "smiling.png").is_file() and Image.open(tmp_path / "smiling.png").tobytes() == here.tobytes()

@@ -59,7 +59,7 @@ def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
     metrics = measured(5, 5, rule=EVIL, extractor=EVIL, baselines={EVIL: {"a_to_b": {EVIL: 1}}})
     metrics["epochs"]["epoch-005"]["a_to_b"][EVIL] = 2
     path = folder(tmp_path / EVIL.replace("/", "_"), 5, metrics=metrics, labels=(EVIL, "b"), domain=EVIL)
-    (path / "recipe.json").write_text(json.dumps({"data": {"a": EVIL, "b": [EVIL]}}))
+    (path / "recipe.json").write_text(json.dumps({"data": {"a": EVIL, "b": EVIL}}))
     text = render(one(path), one(path).epochs[0])
     assert "script" in text and "Whoever trained this model on their own images" in text
     assert "<" not in text and "](" not in text and "javascript:" in text

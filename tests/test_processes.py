@@ -18,7 +18,8 @@ pytestmark = pytest.mark.slow
 COMPARE = """
 import sys, torch, torch.distributed as dist
 sys.path.insert(0, sys.argv.pop(1))
-import loop, train
+import train
+from cyclegan_hub.training import loop
 
 class Compared(loop.Loop):
     def _train_epoch(self):

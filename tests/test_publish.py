@@ -21,11 +21,11 @@ from PIL import Image
 from safetensors import safe_open
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.checkpoints import list_epochs, load
+from cyclegan_hub.checkpoints import forget, list_epochs, load
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.hub import refs
 from cyclegan_hub.publishing import build as publish
 from cyclegan_hub.publishing import card as cards
+from cyclegan_hub.publishing import push as pushing
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.publishing.push import push
 from cyclegan_hub.publishing.sample_grid import _CELL, _FACE, _FREE_IMAGES, sample_grid
@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["README.md", "epochs", f"epochs/epoch-005/{WEIGHTS}"])
 def test_what_is_no_model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    monkeypatch.setattr(publish, "check", lambda *_: None)  # of the token
+    monkeypatch.setattr(pushing, "check", lambda *_: None)  # of the token
     out = build(make_run(tmp_path / "run", 5, 10), tmp_path / "out", "user/x")
     shutil.rmtree(out / missing) if (out / missing).is_dir() else (out / missing).unlink()
     assert refusal(push, out, "user/x") == f"{out} is no model folder with a card and epochs/: build it from the run first"
@@ -240,7 +240,7 @@ def is_published(repo: str, folder: Path, tmp: Path) -> None:
     files = contents(folder)
     shared = {name: data for name, data in files.items() if name in publish.SHARED}
     assert holds(repo, "main", shared | {name: files[name] for name in publish.MODEL}, tmp)
-    publish.checkpoints.forget(repo)
+    forget(repo)
     found = list_epochs(repo)
     assert [epoch.name for epoch in found] == [epoch.name for epoch in list_epochs(folder)]
     for epoch, own in zip(found, list_epochs(folder), strict=True):
@@ -424,15 +424,15 @@ def an_upload_survives_a_short_fault(tmp: Path) -> None:
 @check
 def of_two_publishers_at_once_one_is_told_to_run_again(tmp: Path) -> None:
     one, other = folder_of(tmp, 5, 10), folder_of(tmp, 15, 20, seed=100)
-    original = refs.refs_of
+    original = pushing.refs_of
 
     def interrupted(*arguments: Any) -> Any:
         found = original(*arguments)
-        refs.refs_of = original
+        pushing.refs_of = original
         push(other, "user/two")
         return found
 
-    refs.refs_of = interrupted
+    pushing.refs_of = interrupted
     message = refusal(push, one, "user/two")
     assert message == (
         "user/two: committing epoch-005: somebody else published there at the same time: run the same command again"
@@ -471,8 +471,6 @@ def test_on_the_hub(results: dict[str, str], name: str) -> None:
 
 if __name__ == "__main__":
     impatient()
-    import cyclegan_hub.publishing.push as pushing
-
     pushing.TIMEOUT = 1
     sys.path.insert(0, str(ROOT))
     check.report()

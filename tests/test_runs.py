@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cyclegan_hub.hub.history_file import HistoryError
 from cyclegan_hub.hub.model_folder import epoch_name
 from cyclegan_hub.training.run_folder import RunError, RunFolder, crowded
 
@@ -93,5 +94,5 @@ def test_history_grows_is_trimmed_and_names_a_damaged_line(tmp_path: Path) -> No
     folder.trim_history(2)
     assert folder.history() == [{"step": 1}, {"step": 2}]
     (tmp_path / "history.jsonl").write_text(json.dumps({"step": 1}) + '\n{"st\n' + json.dumps({"step": 3}) + "\n")
-    with pytest.raises(RunError, match="line 2 is damaged"):
+    with pytest.raises(HistoryError, match="line 2 is damaged"):
         folder.history()

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from huggingface_hub import HfApi
-from pictures import parquet
+from support.pictures import parquet
 folder = Path(sys.argv[2])
 for split, seeds in {"trainA": range(4), "trainB": range(10, 14), "testA": range(20, 22), "testB": range(30, 32)}.items():
     parquet(folder / f"data/{split}-00000-of-00001.parquet", seeds)

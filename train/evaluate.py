@@ -12,7 +12,6 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: as in train.py
 
 import argparse
-import json
 import re
 import resource
 import sys
@@ -40,6 +39,7 @@ from cyclegan_hub.evaluation.extractor import Extractor, FeatureError
 from cyclegan_hub.evaluation.generate import in_and_out
 from cyclegan_hub.evaluation.results import EvaluationError, write
 from cyclegan_hub.hub.model_folder import epoch_name
+from cyclegan_hub.hub.run_record import RunRecord, read_run_record
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.encoder import SideEncoder
 
@@ -75,7 +75,7 @@ class Source:
     name: str
     epochs: dict[str, Callable[[], Model]]
     model: Model
-    record: dict[str, Any] | None  # recipe.json
+    record: RunRecord | None
     out: Path | None
 
 
@@ -96,21 +96,8 @@ def open_source(text: str, wanted: str, out: Path | None, name: str) -> Source:
     epochs = {n: partial(load, text, n) for n in there}
     if list(epochs) == ["main"] and model.epoch is not None:
         epochs = {epoch_name(model.epoch): epochs["main"]}
-    return Source(text, name, epochs, model, read_record(Path(text) / "recipe.json") if local else None, out)
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """What a run recorded of its data; None where there is no record. Raises EvaluationError for a damaged one."""
-    if not path.is_file():
-        return None
-    try:
-        record = json.loads(path.read_bytes())
-        texts = [record["data"]["a"], *record["data"].values()]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(record["recipe"], dict):
-            raise ValueError("not a training's record")
-        return record
-    except (ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{path} is damaged ({type(error).__name__}: {error}): restore it, or move it away") from None
+    record = read_run_record(Path(text) / "recipe.json", needs=("recipe", "data")) if local else None
+    return Source(text, name, epochs, model, record, out)
 
 
 def names_of(texts: Sequence[str]) -> list[str]:

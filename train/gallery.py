@@ -20,7 +20,6 @@ import json
 import sys
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -30,6 +29,7 @@ from cyclegan_hub.domains import DOMAINS, place
 from cyclegan_hub.evaluation import tables
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub import metrics_file
+from cyclegan_hub.hub.run_record import RunRecord, read_run_record
 from cyclegan_hub.models.auto import KINDS
 from cyclegan_hub.models.protocols import Sampler
 from cyclegan_hub.training.run_folder import RunFolder
@@ -132,11 +132,14 @@ def table(folders: list[Path]) -> str:
     return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines])
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "recipe.json").read_text("utf-8"))
+def _record(folder: Path) -> RunRecord:
+    record = read_run_record(folder / "recipe.json", needs=("recipe", "labels"))
+    if record is None:
+        raise GalleryError(f"{folder}: no recipe.json: publish the run again")
+    return record
 
 
-def _pairs(folder: Path, record: dict[str, Any]) -> str:
+def _pairs(folder: Path, record: RunRecord) -> str:
     """How many pairs, or images, the training saw, from its history; and whether its weights had seen others before."""
     recipe = record["recipe"]
     steps = max((line["step"] for line in RunFolder(folder).history()), default=None)

@@ -152,7 +152,7 @@ def _samples(items: Items, look: _Look) -> list[Image.Image]:
 def _check_out(path: Path) -> None:
     """Raise unless `path` is free or holds a picture that `inspect` drew."""
     if not path.resolve().parent.is_dir():
-        raise FileNotFoundError(f"--out {path}: there is no folder {path.parent}")
+        raise DataError(f"--out {path}: there is no folder {path.parent}")
     if not path.exists():
         return
     try:
@@ -161,7 +161,7 @@ def _check_out(path: Path) -> None:
                 return
     except (UnidentifiedImageError, OSError):
         pass  # not a picture of ours either
-    raise FileExistsError(f"--out {path} exists and was not drawn by inspect: give another name")
+    raise DataError(f"--out {path} exists and was not drawn by inspect: give another name")
 
 
 def _draw(path: Path, pictures: dict[str, list[Image.Image]]) -> None:

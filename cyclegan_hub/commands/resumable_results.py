@@ -17,6 +17,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import sync_folder, write_atomic
 
 
@@ -49,7 +50,7 @@ class Results:
         if path.is_file():
             self._agree(path.read_text("utf-8"))
         elif taken is not None:
-            raise ValueError(f"{self.out} holds a {taken} that this command did not write: give another folder")
+            raise UserError(f"{self.out} holds a {taken} that this command did not write: give another folder")
         else:
             self.work.mkdir(parents=True, exist_ok=True)
             fresh = self.work / f"{token_hex(4)}.record"  # on another machine a process may have our number, and claim as well
@@ -65,7 +66,7 @@ class Results:
                 self._agree(archive.comment.decode(errors="replace"))
                 self.packed = frozenset(archive.namelist())
         except (zipfile.BadZipFile, IsADirectoryError):
-            raise ValueError(self._foreign()) from None
+            raise UserError(self._foreign()) from None
 
     def _agree(self, text: str) -> None:
         try:
@@ -73,11 +74,11 @@ class Results:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise ValueError(self._foreign())
+            raise UserError(self._foreign())
         for key, value in json.loads(self.record).items():
             if found.get(key) != value:
                 different = f"{key} {found.get(key)!r}, and now it is {value!r}"
-                raise ValueError(f"{self.out} holds translations with {different}: ask for the same, or give another name")
+                raise UserError(f"{self.out} holds translations with {different}: ask for the same, or give another name")
 
     def _foreign(self) -> str:
         return f"{self.out} exists and was not written by translate: give another name"

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from tqdm import tqdm
@@ -21,10 +23,12 @@ from cyclegan_hub.checkpoints import load
 from cyclegan_hub.commands.resumable_results import Results
 from cyclegan_hub.data.raw_images import FolderItems, Items, ZipItems
 from cyclegan_hub.data.specs import IMAGE_SUFFIXES, DataError, Files, is_image_name
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.file_names import Format, result_names
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator, Direction
 from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.onnx import OnnxGenerator, OnnxSizeWarning
 from cyclegan_hub.models.paired_generator import PairedGenerator
 from cyclegan_hub.models.translate_many import Done, Skipped, ahead, encode, translate_files
 
@@ -36,7 +40,7 @@ def translate(
     pictures: Path,
     out: Path,
     *,
-    direction: Direction = "a_to_b",
+    direction: Direction | None = None,
     epoch: int | None = None,
     batch_size: int = 8,
     resolution: int | Literal["original"] | None = None,
@@ -54,7 +58,7 @@ def translate(
     """
     rank, world = _number("RANK", 0), _number("WORLD_SIZE", 1)
     if rank >= world:
-        raise ValueError(f"RANK={rank} and WORLD_SIZE={world}: ranks count from 0 to {world - 1}")
+        raise UserError(f"RANK={rank} and WORLD_SIZE={world}: ranks count from 0 to {world - 1}")
     pictures, out = pictures.expanduser().resolve(), out.expanduser().resolve()
     _check_places(pictures, out, zipped)
     kept = Results(out, zipped)
@@ -62,9 +66,8 @@ def translate(
     names = [items.name(i) for i in range(len(items))]
     results = result_names(names, format)
     result_of = {names[i]: results[i] for i in wanted}
-    model = load(source, epoch)
-    if isinstance(model, FaceGenerator):
-        raise ModelError(f"{source} draws {model.labels[0]} images and translates none: give a model that translates")
+    model = _load(source, epoch)
+    direction = cast(Direction, direction or model.directions[0])
     model.translate([], direction, resolution, batch_size)  # checks the options before anything is written
     record = _record(model, direction, resolution, square, format, pictures)
     kept.claim(record, [result for result in result_of.values() if result])
@@ -75,7 +78,7 @@ def translate(
     rest = [i for i in mine if results[i] and not kept.has(results[i])]
     before = len(mine) - len(skipped) - len(rest)
     sources = ((names[i], partial(items.read, i)) for i in rest)
-    made = translate_files(model.to(_device()), sources, direction, resolution=resolution, square=square, batch_size=batch_size)
+    made = translate_files(model, sources, direction, resolution=resolution, square=square, batch_size=batch_size)
 
     def save(one: Done | Skipped) -> Done | Skipped:
         if isinstance(one, Done):
@@ -84,7 +87,10 @@ def translate(
 
     # tqdm shows no bar where stderr is not a terminal; of several processes the first speaks.
     hidden = None if rank == 0 else True
-    with tqdm(total=len(mine), initial=before + len(skipped), desc="translating", unit=" images", disable=hidden) as bar:
+    with (
+        _warnings_as_lines(),
+        tqdm(total=len(mine), initial=before + len(skipped), desc="translating", unit=" images", disable=hidden) as bar,
+    ):
         for name, reason in skipped.items():
             tqdm.write(f"skipped {_shown(name)}: {reason}", file=sys.stderr)
         for one in ahead(save, made):
@@ -115,6 +121,23 @@ def _finish(kept: Results, result_of: dict[str, str | None], world: int, before:
             file=sys.stderr,
         )
     return 1 if missing else 0
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """What an OnnxGenerator warns of (a picture made in one piece, or smaller), as one line each, beside the bar."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", OnnxSizeWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *more: Any, **rest: Any) -> None:
+            if issubclass(category, OnnxSizeWarning):
+                tqdm.write(f"note: {message}", file=sys.stderr)
+            else:
+                usual(message, category, *more, **rest)
+
+        warnings.showwarning = show
+        yield
 
 
 def _check_places(pictures: Path, out: Path, zipped: bool) -> None:
@@ -153,8 +176,23 @@ def _open(pictures: Path, without: Sequence[Path]) -> tuple[Items, list[int]]:
     return items, list(range(len(items)))
 
 
+def _load(source: str, epoch: int | None) -> CycleGenerator | PairedGenerator | OnnxGenerator:
+    """The model of a folder or repository on this process's device, or of an ONNX file. Raises ModelError for one that draws."""
+    if source.lower().endswith(".onnx"):
+        if epoch is not None:
+            raise ModelError(f"{source} holds one epoch: leave --epoch out")
+        model: Any = OnnxGenerator(source)
+        draws = model.kind == "FaceGenerator"
+    else:
+        model = load(source, epoch)
+        draws = isinstance(model, FaceGenerator)
+    if draws:
+        raise ModelError(f"{source} draws {model.labels[0]} images and translates none: give a model that translates")
+    return model if isinstance(model, OnnxGenerator) else model.to(_device())
+
+
 def _record(
-    model: CycleGenerator | PairedGenerator,
+    model: CycleGenerator | PairedGenerator | OnnxGenerator,
     direction: Direction,
     resolution: int | Literal["original"] | None,
     square: bool,
@@ -163,10 +201,12 @@ def _record(
 ) -> dict[str, Any]:
     """All that the results depend on, but for the images themselves; no directory above the images' own."""
     weights = hashlib.blake2b(digest_size=8)
-    network = model.generator if isinstance(model, PairedGenerator) else model.get_submodule(direction)
-    for name, tensor in network.state_dict().items():
-        weights.update(name.encode())
-        weights.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    if isinstance(model, OnnxGenerator):
+        weights.update(model.path.read_bytes())
+    else:
+        for name, tensor in model.network(direction).state_dict().items():
+            weights.update(name.encode())
+            weights.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     is_zip = pictures.suffix.lower() == ".zip" and pictures.is_file()
     place = pictures if is_zip or pictures.is_dir() else pictures.parent
     return {
@@ -184,7 +224,7 @@ def _number(name: str, default: int) -> int:
     """What a launcher (torchrun, accelerate) sets for each of its processes."""
     text = os.environ.get(name, str(default))
     if not text.isdecimal():
-        raise ValueError(f"{name}={text!r}: a launcher sets a whole number; unset it to work in one process")
+        raise UserError(f"{name}={text!r}: a launcher sets a whole number; unset it to work in one process")
     return int(text)
 
 

@@ -17,10 +17,11 @@ from cyclegan_hub.evaluation.extractor import (
     device_of,
     weights_digest,
 )
+from cyclegan_hub.files import BUNDLED_ENCODER
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.encoder import SideEncoder
 
-BUNDLED = Path(__file__).parents[2] / "pretrained" / "encoder"  # of a checkout; an installed package has none
+BUNDLED = BUNDLED_ENCODER
 
 
 def domain_encoder(folder: Path | None = None, *, device: str | torch.device = "cpu") -> Extractor:

@@ -1,4 +1,4 @@
-"""A published model's two files, from a folder or the Hub, and its epoch tags; what the Hub's client says, in one line."""
+"""A published model's two files, from a folder or the Hub, both of one commit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 from huggingface_hub import constants, hf_hub_download
 
-from cyclegan_hub.hub.errors import _missing, _not_fetched
-from cyclegan_hub.hub.model_folder import ModelError, folder_of
+from cyclegan_hub.hub.errors import FaultKind, fault_of, not_fetched, not_there
+from cyclegan_hub.hub.model_folder import ModelError, folder_of, listed
+from cyclegan_hub.hub.refs import refs_of
 
 _FILES = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
 
@@ -32,7 +33,7 @@ def fetch(
         where, paths = str(folder), [folder / name for name in _FILES]
         for path in paths:
             if not path.is_file():
-                raise ModelError(_missing(where, path.name, (p.name for p in folder.iterdir())))
+                raise ModelError(not_there(where, path.name, (p.name for p in folder.iterdir())))
     elif os.path.isfile(folder):  # noqa: PTH113 (as above)
         raise ModelError(f"{source} is a file: give the folder it is in")
     else:
@@ -44,7 +45,16 @@ def fetch(
                     force_download=force_download, local_files_only=local_files_only,
                 )  # fmt: skip
             except Exception as error:  # OSError, ValueError and, by version, the errors of one of two HTTP libraries
-                raise ModelError(_not_fetched(str(source), where, name, error, token)) from error
+                there = _epochs_of(str(source), token) if fault_of(error).kind is FaultKind.REVISION else ""
+                raise ModelError(not_fetched(error, str(source), where, name, there)) from error
             paths.append(Path(path))
             commit = paths[0].parent.name  # .../snapshots/COMMIT/config.json
     return where, paths[0].read_bytes(), paths[1]
+
+
+def _epochs_of(repo: str, token: str | bool | None) -> str:
+    """Which epochs a repository has, to follow an error about one that it has not; "" where they cannot be listed."""
+    try:
+        return f"; {listed(refs_of(repo, token)[1])}"
+    except Exception:  # whatever the client raises: the list is only a help
+        return ""

@@ -1,65 +1,163 @@
-"""Every fault of the Hub in one line with its remedy: the client's own texts have several lines."""
+"""Every fault of the Hub in one line with its remedy: the client's own texts have several lines.
+
+`fault_of` is the one place that sorts errors: a new kind of fault is a member of `FaultKind`, a case there and its remedy in
+`_REMEDIES`. The functions below it are the sentences around it: for a file, a list of epochs, a publication and a data set.
+"""
 
 from __future__ import annotations
 
+import errno
 import re
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
 
+from huggingface_hub import constants
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
+    HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
-from cyclegan_hub.hub.model_folder import listed
-from cyclegan_hub.hub.refs import refs_of
+(_TRANSPORT,) = (kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")  # of httpx or httpx2, by version
+# What the client raises: its own errors, those of its HTTP library, files that cannot be written, uploads that failed.
+HUB_ERRORS: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError, RuntimeError, _TRANSPORT)
 
 
-def remedy(error: BaseException) -> str:
-    """What helps against an error of the Hub's client."""
-    answer = getattr(error, "response", None)
-    wait = re.search(r"Retry after (\d+)", str(error))  # the client puts the Hub's own header of limits into words
-    match getattr(answer, "status_code", None):
-        case 401:
-            return "log in again with `hf auth login` (a wrong token is refused even where none is needed)"
-        case 403:
-            return "use a token that may do this (`hf auth login`)"
-        case 429:
-            seconds = wait[1] if wait else answer.headers.get("Retry-After")
-            return f"try again in {seconds} seconds" if seconds else "try again in some minutes"
-        case None:
-            return "check the name and the connection"
-    return "try again later"
+class FaultKind(Enum):
+    """What can go wrong with the Hub."""
+
+    NAME = auto()  # no name of a repository
+    GATED = auto()
+    REPOSITORY = auto()  # not there, or private
+    REVISION = auto()
+    FILE = auto()  # not in the repository
+    TOKEN = auto()
+    FORBIDDEN = auto()
+    CONFLICT = auto()  # another wrote at the same time
+    REFUSED = auto()  # another answer that says no
+    LIMIT = auto()  # too many requests
+    BROKEN = auto()  # the Hub's own fault
+    UNREACHABLE = auto()  # no answer, or none in time
+    OFFLINE = auto()  # the client was told not to ask
+    READ_ONLY = auto()  # the cache cannot be written
+    DISK_FULL = auto()
+    OTHER = auto()  # the client's own words have to do
 
 
-def _not_fetched(source: str, where: str, name: str, error: Exception, token: str | bool | None) -> str:
-    """One line on why the Hub did not give a file, with the remedy; the client's own texts have several lines."""
+_REMEDIES = {
+    FaultKind.NAME: "give a folder that exists, or 'user/name'",
+    FaultKind.GATED: "ask for it on the repository's page, then log in with `hf auth login`",
+    FaultKind.REPOSITORY: "check the name, or log in with `hf auth login` if it is private",
+    FaultKind.REVISION: "check the name and the connection",
+    FaultKind.FILE: "check the name and the connection",
+    FaultKind.TOKEN: "log in again with `hf auth login` (a wrong token is refused even where none is needed)",
+    FaultKind.FORBIDDEN: "use a token that may do this (`hf auth login`)",
+    FaultKind.CONFLICT: "run the same command again",
+    FaultKind.REFUSED: "try again later",
+    FaultKind.LIMIT: "try again in some minutes",
+    FaultKind.BROKEN: "try again later",
+    FaultKind.UNREACHABLE: "check the name and the connection",
+    FaultKind.OFFLINE: "unset HF_HUB_OFFLINE and connect, or check the name and the connection",
+    FaultKind.READ_ONLY: "set HF_HOME to a folder that can be written, or get the right to write to this one",
+    FaultKind.DISK_FULL: "free space, or set HF_HOME to a folder on another disk",
+    FaultKind.OTHER: "check the name and the connection",
+}
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What went wrong: its kind, the client's own words in one line, what helps, the HTTP status (None: no answer)."""
+
+    kind: FaultKind
+    words: str
+    remedy: str
+    status: int | None = None
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the Hub cannot be used at the moment, so that what is cached may serve instead."""
+        return self.kind in (FaultKind.LIMIT, FaultKind.BROKEN, FaultKind.UNREACHABLE, FaultKind.OFFLINE, FaultKind.OTHER)
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Which fault an error of the client is, of `datasets` above it too: the first error of the chain that says so decides."""
+    found = [(one, kind) for one in _causes(error) if (kind := _kind(one))]
+    clear = [pair for pair in found if pair[1] is not FaultKind.UNREACHABLE]  # `datasets` calls much a lost connection
+    for one, kind in [*clear, *found]:
+        words = first_line(one)
+        if kind is FaultKind.READ_ONLY and isinstance(one, OSError):
+            words = f"{one.filename} cannot be written: {one.strerror}"
+        return Fault(kind, words, _remedy(kind, one), _status(one))
+    kind = FaultKind.UNREACHABLE if isinstance(error, LocalEntryNotFoundError) else FaultKind.OTHER
+    said = error.__cause__ if isinstance(error, LocalEntryNotFoundError | RuntimeError) else None
+    return Fault(kind, first_line(said or error), _REMEDIES[kind])
+
+
+def _kind(error: BaseException) -> FaultKind | None:
+    """The kind of one error; None for one that does not say by itself."""
     match error:
         case HFValidationError():
-            return f"{source!r} is neither a folder nor a repository name: give a folder that exists, or 'user/name'"
+            return FaultKind.NAME
         case GatedRepoError():  # one of the next, so it comes first
-            return f"{where}: access is restricted: ask for it on the repository's page, then log in with `hf auth login`"
+            return FaultKind.GATED
         case RepositoryNotFoundError():
-            return f"{where}: no folder and no repository of that name: check it, or log in with `hf auth login` if it is private"
+            return FaultKind.REPOSITORY
         case RevisionNotFoundError():
-            try:
-                there = f"; {listed(refs_of(source, token)[1])}"
-            except Exception:  # as for a download; the list is only a help
-                there = ""
-            return f"{where}: the repository has no such branch, tag or commit{there}"
-        case LocalEntryNotFoundError():  # the Hub did not answer, and the cache does not have it
-            cause = error.__cause__ or error
-            return (
-                f"{where}: no folder of that name, and {name} is not in the cache and could not be fetched from the Hub "
-                f"({first_line(cause)}): {remedy(cause)}"
-            )
+            return FaultKind.REVISION
+        case LocalEntryNotFoundError():  # the Hub did not answer: its cause says why
+            return None
         case EntryNotFoundError():
-            return _missing(where, name, ())
-    fault = f"{type(error).__name__}: {first_line(error)}"
-    return f"{where}: {name} could not be fetched from the Hub ({fault}): {remedy(error)}"
+            return FaultKind.FILE
+        case OfflineModeIsEnabled():
+            return FaultKind.OFFLINE
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return FaultKind.DISK_FULL
+        case OSError(errno=number, filename=name) if number in _READ_ONLY and name:  # without a name it is a socket
+            return FaultKind.READ_ONLY
+    match _status(error):
+        case None:
+            return FaultKind.UNREACHABLE if isinstance(error, ConnectionError | TimeoutError | _TRANSPORT) else None
+        case 401:
+            return FaultKind.TOKEN
+        case 403:
+            return FaultKind.FORBIDDEN
+        case 409 | 412:
+            return FaultKind.CONFLICT
+        case 429:
+            return FaultKind.LIMIT
+        case status if status < 500:
+            return FaultKind.REFUSED
+    return FaultKind.BROKEN
+
+
+def _remedy(kind: FaultKind, error: BaseException) -> str:
+    if kind is FaultKind.LIMIT:
+        wait = re.search(r"Retry after (\d+)", str(error))  # the client puts the Hub's own header of limits into words
+        answer = getattr(error, "response", None)
+        seconds = wait[1] if wait else answer.headers.get("Retry-After") if answer is not None else None
+        if seconds:
+            return f"try again in {seconds} seconds"
+    return _REMEDIES[kind]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was raised from, to the first one."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__
+
+
+def _status(error: BaseException) -> int | None:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 def first_line(error: BaseException) -> str:
@@ -68,7 +166,110 @@ def first_line(error: BaseException) -> str:
     return re.sub(r" for url:? '?https?://[^\s']+'?", "", line)
 
 
-def _missing(where: str, name: str, found: Any) -> str:
-    pickles = sorted(n for n in found if n.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl")))
+# ------------------------------------------------------------------------------------------------- the sentences
+def not_a_name(source: str) -> str:
+    """One line for what is neither a folder nor the name of a repository: an address gets the name that is in it."""
+    if name := name_in_address(source):
+        return f"{source!r} is an address, not a name: give {name!r}"
+    return f"{source!r} is neither a folder nor a repository name: {_REMEDIES[FaultKind.NAME]}"
+
+
+def name_in_address(text: str) -> str | None:
+    """'user/name' of an address such as https://huggingface.co/datasets/user/name/tree/main; None for what is none."""
+    host = re.escape(constants.ENDPOINT.partition("://")[2])
+    found = re.match(
+        rf"(?:(?:https?://|ssh://)?(?:[^@/\s]+@)?(?:www\.)?(?:huggingface\.co|hf\.co|{host})[/:]|hf://)"
+        r"(?:(?:datasets|models|spaces)/)?([\w.-]+/[\w.-]+?)(?:\.git)?/?(?:[/?#@].*)?$",
+        text.strip(),
+    )
+    return found[1] if found else None
+
+
+def not_fetched(error: BaseException, source: str, where: str, file: str, there: str = "") -> str:
+    """One line on why the Hub did not give a file of the repository `source`, which is called `where`.
+
+    `there` says which revisions there are, for one that is not there.
+    """
+    fault = fault_of(error)
+    match fault.kind:
+        case FaultKind.NAME:
+            return not_a_name(source)
+        case FaultKind.GATED:
+            return f"{where}: access is restricted: {fault.remedy}"
+        case FaultKind.REPOSITORY:
+            return f"{where}: no folder and no repository of that name: check it, or log in with `hf auth login` if it is private"
+        case FaultKind.REVISION:
+            return f"{where}: the repository has no such branch, tag or commit{there}"
+        case FaultKind.FILE:
+            return not_there(where, file, ())
+        case FaultKind.READ_ONLY | FaultKind.DISK_FULL:
+            return f"{where}: {file} could not be put into the cache ({fault.words}): {fault.remedy}"
+    if isinstance(error, LocalEntryNotFoundError):
+        return (
+            f"{where}: no folder of that name, and {file} is not in the cache and could not be fetched from the Hub "
+            f"({fault.words}): {fault.remedy}"
+        )
+    return f"{where}: {file} could not be fetched from the Hub ({type(error).__name__}: {fault.words}): {fault.remedy}"
+
+
+def not_there(where: str, file: str, found: Iterable[str]) -> str:
+    """One line for a model's file that is missing among those that were `found`."""
+    pickles = sorted(name for name in found if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl")))
     hint = f"; {', '.join(pickles)} is a pickle, which is never loaded" if pickles else ""
-    return f"{where}: no {name} there{hint}. A model folder holds config.json and model.safetensors"
+    return f"{where}: no {file} there{hint}. A model folder holds config.json and model.safetensors"
+
+
+def not_listed(error: BaseException, where: str) -> str:
+    """One line on why the Hub did not list the epochs of a repository."""
+    fault = fault_of(error)
+    if fault.kind is FaultKind.NAME:
+        return not_a_name(where)
+    return f"{where}: its epochs could not be listed ({type(error).__name__}: {fault.words}): {fault.remedy}"
+
+
+def not_cached(error: BaseException | None, where: str) -> str:
+    """One line for a repository of which nothing is cached while the Hub does not answer; None: it was not to be asked."""
+    if error is None:
+        return f"{where}: the Hub was not to be asked, and nothing of it is in the cache: load it once with a connection"
+    fault = fault_of(error)
+    return f"{where}: the Hub did not answer ({fault.words}), and nothing of it is in the cache: {fault.remedy}"
+
+
+def not_published(error: BaseException, where: str, doing: str) -> str:
+    """One line on why the Hub did not take a part of a publication."""
+    if isinstance(error, ValueError) and not isinstance(error, HUB_ERRORS):  # the client's word on the card's YAML
+        return f"{where}: {doing}: {' '.join(str(error).split())}"
+    fault = fault_of(error)
+    match fault.kind:
+        case FaultKind.CONFLICT:
+            return f"{where}: {doing}: somebody else published there at the same time: {fault.remedy}"
+        case FaultKind.FORBIDDEN:
+            return f"{where}: {doing}: {fault.words}: publish under your own name, or with a token that may write there"
+        case FaultKind.GATED | FaultKind.REPOSITORY | FaultKind.REVISION | FaultKind.FILE | FaultKind.TOKEN:
+            return f"{where}: {doing}: {fault.words}: {fault.remedy}"
+    if fault.status in (400, 413):
+        return f"{where}: {doing}: {fault.words}: {fault.remedy}"
+    return f"{where}: {doing}: {fault.words}: {fault.remedy}; the same command then completes what was begun"
+
+
+def dataset_not_loaded(error: BaseException, dataset: str, where: str, *, cached: bool = False) -> str:
+    """One line on why a data set of the Hub was not loaded. `cached`: a copy of it lies in the cache of `datasets`."""
+    fault = fault_of(error)
+    unnamed, local = f"dataset {dataset} (there is no folder of that name)", "give a local --data FOLDER"
+    match fault.kind:
+        case FaultKind.NAME:
+            return f"{not_a_name(dataset)}, or {local}"
+        case FaultKind.GATED:
+            return f"dataset {dataset}: access is restricted: {fault.remedy}, or {local}"
+        case FaultKind.REPOSITORY:
+            return f"{unnamed} is not on the Hub, or private: check the name, log in with `hf auth login`, or {local}"
+        case FaultKind.REVISION:
+            return f"dataset {dataset}: the repository has no such branch, tag or commit: check the revision, or {local}"
+        case FaultKind.OFFLINE:
+            return f"{unnamed}: HF_HUB_OFFLINE is set; unset it and connect, or {local}"
+        case FaultKind.UNREACHABLE:
+            copy = "set HF_HUB_OFFLINE=1 to use the copy in the cache, " if cached else ""
+            return f"{unnamed}: the Hub ({constants.ENDPOINT}) cannot be reached; {copy}connect, or {local}"
+        case FaultKind.OTHER | FaultKind.FILE:  # no fault of the Hub: what `datasets` itself says of the files
+            return f"{where} cannot be loaded: {first_line(error).rstrip('.')}."
+    return f"{where} cannot be loaded ({fault.words}): {fault.remedy}"

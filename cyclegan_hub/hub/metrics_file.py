@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.hub.model_folder import epoch_number
+from cyclegan_hub.hub.epoch_names import epoch_order
 
 
 class MetricsFileError(UserError):
@@ -23,22 +23,35 @@ def read_metrics(path: Path) -> dict[str, Any] | None:
     "samples", and no untranslated. A single model without an epoch's number is called "main". What could not be computed is
     null. Only "best" and "epochs" must be there. Raises MetricsFileError if it is of another form.
     """
-    if not path.is_file():
-        return None
     try:
-        metrics = json.loads(path.read_bytes())
+        metrics: dict[str, Any] = json.loads(path.read_bytes())
         measured = [*metrics["epochs"].values(), *metrics.get("baselines", {}).values()]
         directions = [values for one in measured for values in one.values()]
         if metrics["best"] in metrics["epochs"] and all(isinstance(values, dict) for values in directions):
             for name in metrics["epochs"]:
-                _order(name)
+                epoch_order(name)
             return metrics
         reason = f"best={metrics['best']!r} is not among its epochs, or one of these has no metrics by direction"
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         reason = f"{type(error).__name__}: {error}"
     raise MetricsFileError(f"{path} is not of the form that evaluation writes ({reason}): evaluate again, or remove it")
 
 
-def _order(name: str) -> int:
-    """The place of an epoch among others; ValueError for what is none."""
-    return 0 if name == "main" else epoch_number(name)
+def read_best(path: Path) -> str | None:
+    """The epoch that `metrics.json` calls the best, whatever else it holds; None if there is no such file.
+
+    Raises MetricsFileError for a file that does not say.
+    """
+    try:
+        best = json.loads(path.read_bytes())["best"]
+        if not isinstance(best, str):
+            raise TypeError(f"best={best!r} is no name")
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+        raise MetricsFileError(
+            f"{path} is not one of ours ({type(error).__name__}: {error}): evaluate again, or remove it"
+        ) from None
+    return best

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Collection
 from pathlib import Path
 
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.hub.epoch_names import EPOCH, epoch_name, epoch_number, listed
+from cyclegan_hub.hub.metrics_file import MetricsFileError, read_best
 
-EPOCH = re.compile(r"epoch-[0-9]+")  # names of folders in epochs/ and of tags
+__all__ = ["EPOCH", "ModelError", "chosen_in", "epoch_name", "epoch_number", "epochs_in", "folder_of", "listed"]
 
 
 class ModelError(UserError):
@@ -28,12 +27,12 @@ def chosen_in(folder: Path) -> str:
     Raises ModelError if the file is damaged, or names one that is not there.
     """
     names, path = list(epochs_in(folder)), folder / "metrics.json"
-    if not path.is_file():
-        return names[-1]
     try:
-        best = json.loads(path.read_bytes())["best"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is not one of ours ({type(error).__name__}: {error}): evaluate again, or remove it") from None
+        best = read_best(path)
+    except MetricsFileError as error:
+        raise ModelError(str(error)) from None
+    if best is None:
+        return names[-1]
     if best not in names:
         raise ModelError(f"{path} calls {best!r} the best, which is not in epochs/: {listed(names)}")
     return best
@@ -43,24 +42,10 @@ def folder_of(folder: Path, revision: str | None) -> Path:
     """Where a revision's `config.json` and weights lie in a folder, with `epochs/` or of a single model (whose one is "main")."""
     epochs = epochs_in(folder)
     if epochs:
-        name = chosen_in(folder) if revision in (None, "main") else revision
+        name = chosen_in(folder) if revision is None or revision == "main" else revision
         if name not in epochs:
             raise ModelError(f"{folder}: no epoch {name!r}; {listed(epochs)}")
         return epochs[name]
     if revision not in (None, "main"):
         raise ModelError(f"{folder}: no epoch {revision!r}; it holds a single model and no epochs/")
     return folder
-
-
-def epoch_number(name: str) -> int:
-    """5 for "epoch-005"; ValueError for what is no epoch's name."""
-    return int(name.removeprefix("epoch-"))
-
-
-def listed(names: Collection[str]) -> str:
-    """Which epochs there are, for an error about one that is not there."""
-    return f"epochs there: {', '.join(names) or 'none'}"
-
-
-def epoch_name(epoch: int) -> str:
-    return f"epoch-{epoch:03d}"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 from PIL import Image
 from torch import Tensor, nn
 
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.models.checks import check_positive, whole_number
@@ -64,7 +65,7 @@ class CycleGenerator(
     ) -> None:
         super().__init__()
         if isinstance(labels, str) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
-            raise ValueError(f"labels={labels!r}: give two, of A and of B")
+            raise UserError(f"labels={labels!r}: give two, of A and of B")
         check_positive(channels=channels, width=width, blocks=blocks, image_size=image_size)
         build = {"channels": channels, "width": width, "blocks": blocks, "upsample": upsample, "padding": padding, "skip": skip}
         self.a_to_b = build_generator(generator, **build, dropout=dropout)
@@ -119,5 +120,5 @@ class CycleGenerator(
     def network(self, direction: str) -> nn.Module:
         """The generator of a direction. Raises ValueError for another."""
         if direction not in get_args(Direction):
-            raise ValueError(f"direction={direction!r}: must be a_to_b ({' -> '.join(self.labels)}) or b_to_a")
+            raise UserError(f"direction={direction!r}: must be a_to_b ({' -> '.join(self.labels)}) or b_to_a")
         return self.get_submodule(direction)

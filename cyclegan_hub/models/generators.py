@@ -20,21 +20,24 @@ class InstanceNorm2d(nn.Module):
     Equal to `nn.InstanceNorm2d(channels, affine=True)` with the same parameter names, for maps of any size (of a 1x1
     map nothing but the bias remains). Written out because nothing in torch is fast both ways: eager, group
     normalisation with one channel a group is the quickest exact form; compiled, mean and variance fuse with what
-    stands around them.
+    stands around them; exported, it is ONNX's one operation of that name.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
+            return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=EPS)
         if torch.compiler.is_compiling() or x.shape[0] * x.shape[2] * x.shape[3] == 1:
             return self.apply_statistics(x, *self.statistics(x))
         with torch.autocast(x.device.type, enabled=False):
             if x.dtype != self.weight.dtype and x.device.type != "cpu":  # only the CPU's kernel takes fp32 weights for bf16 maps
-                return F.group_norm(x.float(), x.shape[1], self.weight, self.bias, EPS).to(x.dtype)
-            return F.group_norm(x, x.shape[1], self.weight, self.bias, EPS)
+                return F.group_norm(x.float(), self.channels, self.weight, self.bias, EPS).to(x.dtype)
+            return F.group_norm(x, self.channels, self.weight, self.bias, EPS)
 
     @staticmethod
     def statistics(x: Tensor) -> tuple[Tensor, Tensor]:

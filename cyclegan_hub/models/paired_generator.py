@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub import images
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.models.checks import check_positive, whole_number
@@ -62,17 +63,17 @@ class PairedGenerator(
     ) -> None:
         super().__init__()
         if isinstance(labels, str) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
-            raise ValueError(f"labels={labels!r}: give two, of input and output")
+            raise UserError(f"labels={labels!r}: give two, of input and output")
         check_positive(channels=channels, width=width, blocks=blocks, image_size=image_size)
         if pairs not in PAIR_RULES:
-            raise ValueError(f"pairs={pairs!r}: must be one of {', '.join(PAIR_RULES)}")
+            raise UserError(f"pairs={pairs!r}: must be one of {', '.join(PAIR_RULES)}")
         match generator:
             case "unet":
                 self.generator: nn.Module = UNetGenerator(channels, width, blocks, dropout)
             case "cnn":
                 self.generator = PlainCNN(channels, width, blocks)
             case _:
-                raise ValueError(f"generator={generator!r}: must be one of unet, cnn")
+                raise UserError(f"generator={generator!r}: must be one of unet, cnn")
         self.channels, self.image_size, self.domain, self.epoch, self.pairs = channels, image_size, domain, epoch, pairs
         self.labels = (labels[0], labels[1])
         self.rule = PAIR_RULES[pairs]
@@ -101,23 +102,20 @@ class PairedGenerator(
         translators are called alike), an unknown resolution or batch size.
         """
         network, scale = self.network(direction), self.rule.scale
-        if self.rule.enlarges:
-            fit = fit_to(resolution, self.image_size // scale)
-            return translate_pictures(network, image, self.channels, fit, batch_size, lambda x: enlarge(x, scale))
-        fit = fit_to(resolution, self.image_size)
+        fit = fit_to(resolution, self.translate_size)
 
         def fitted(picture: Image.Image) -> Image.Image:
             picture = fit(picture)
-            if min(picture.size) < scale:
+            if not self.rule.enlarges and min(picture.size) < scale:
                 raise images.ImageError(f"this image is {picture.width} x {picture.height}: give one of {scale} px and more")
             return picture
 
-        return translate_pictures(network, image, self.channels, fitted, batch_size, self._prepared)
+        return translate_pictures(network, image, self.channels, fitted, batch_size, self.input_of)
 
     def network(self, direction: str = "a_to_b") -> nn.Module:
         """The generator. Raises ValueError for another direction than "a_to_b"."""
         if direction != "a_to_b":
-            raise ValueError(f"direction={direction!r}: this model has one, a_to_b ({' -> '.join(self.labels)})")
+            raise UserError(f"direction={direction!r}: this model has one, a_to_b ({' -> '.join(self.labels)})")
         return self.generator
 
     @property
@@ -143,7 +141,14 @@ class PairedGenerator(
         """Real outputs (N, C, S, S) in [-1, 1] -> what the generator makes of the inputs made of them: for measuring it."""
         return translate_batch(self.generator, self.prepare(target))
 
-    def _prepared(self, x: Tensor) -> Tensor:
-        """As `prepare`, of sides that need not be multiples of the rule's scale."""
+    @property
+    def translate_size(self) -> int:
+        """Shorter side in pixels that `translate` brings a picture to if it is not told another."""
+        return self.image_size // self.rule.scale if self.rule.enlarges else self.image_size
+
+    def input_of(self, x: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) of any size, as `translate` takes them -> what the generator is given for them."""
+        if self.rule.enlarges:
+            return enlarge(x, self.rule.scale)
         height, width = x.shape[2:]
         return self.prepare(images.pad_to_multiple(x, self.rule.scale))[:, :, :height, :width]

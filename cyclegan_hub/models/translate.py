@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub import images
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.models.checks import evaluating, is_positive
 from cyclegan_hub.models.generators import ResNetGenerator
 from cyclegan_hub.models.tiling import translate_in_tiles
@@ -29,7 +30,7 @@ def fit_to(resolution: int | Literal["original"] | None, image_size: int) -> Fit
     if resolution == "original":
         return lambda picture: picture
     if not (resolution is None or is_positive(resolution)):
-        raise ValueError(f"resolution={resolution!r}: give None, 'original' or the pixels of the shorter side")
+        raise UserError(f"resolution={resolution!r}: give None, 'original' or the pixels of the shorter side")
     return lambda picture: images.resize_short(picture, resolution or image_size)
 
 
@@ -47,7 +48,7 @@ def translate_pictures(
     for a batch size below 1.
     """
     if not is_positive(batch_size):
-        raise ValueError(f"batch_size={batch_size!r}: give how many images of one size go through the network at a time")
+        raise UserError(f"batch_size={batch_size!r}: give how many images of one size go through the network at a time")
     many = isinstance(image, list | tuple)
     sources = list(image) if many else [image]
     results: list[Image.Image | None] = [None] * len(sources)

@@ -19,9 +19,13 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import images
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.file_names import Format
-from cyclegan_hub.models.cycle_generator import CycleGenerator, Direction
+from cyclegan_hub.models.cycle_generator import Direction
+from cyclegan_hub.models.onnx import OnnxGenerator
+from cyclegan_hub.models.protocols import Translator
 
+Model = Translator | OnnxGenerator
 Source = Path | bytes | np.ndarray | Image.Image
 BATCH_PIXELS = 2**21  # of a batch: 8 pictures of 512 x 512; larger ones go through the network fewer at a time
 AHEAD = 4  # pictures decoded, or results encoded, while the network works
@@ -47,7 +51,7 @@ class Skipped:
 
 
 def translate_files(
-    model: CycleGenerator,
+    model: Model,
     sources: Iterable[tuple[str, Source | Callable[[], Source]]],
     direction: Direction = "a_to_b",
     *,
@@ -65,6 +69,8 @@ def translate_files(
     """
     model.translate([], direction, resolution, batch_size)  # checks the options
     side = resolution or model.image_size
+    if isinstance(model, OnnxGenerator) and model.size is not None:  # exported for squares of this size alone
+        square, side = True, model.size
 
     def prepare(item: tuple[str, Source | Callable[[], Source]]) -> tuple[str, Image.Image] | Skipped:
         name, source = item
@@ -100,7 +106,10 @@ def ahead(function: Callable[[T], R], items: Iterable[T], count: int = AHEAD) ->
 
 
 def _in_batches(
-    model: CycleGenerator, prepared: Iterable[tuple[str, Image.Image] | Skipped], direction: Direction, batch_size: int
+    model: Model,
+    prepared: Iterable[tuple[str, Image.Image] | Skipped],
+    direction: Direction,
+    batch_size: int,
 ) -> Iterator[Done | Skipped]:
     waiting: dict[tuple[int, int], list[tuple[str, Image.Image]]] = {}  # by size: only equal ones make a batch
     for item in prepared:
@@ -121,7 +130,7 @@ def _in_batches(
         yield from _batch(model, waiting.pop(size), direction)
 
 
-def _batch(model: CycleGenerator, group: list[tuple[str, Image.Image]], direction: Direction) -> Iterator[Done | Skipped]:
+def _batch(model: Model, group: list[tuple[str, Image.Image]], direction: Direction) -> Iterator[Done | Skipped]:
     """Pictures of one size; if one translation cannot be shown, each alone, so that the others are not lost with it."""
     try:
         translated = model.translate([picture for _, picture in group], direction, "original", len(group))
@@ -129,7 +138,8 @@ def _batch(model: CycleGenerator, group: list[tuple[str, Image.Image]], directio
         width, height = group[0][1].size
         what = f"{len(group)} of {width} x {height} pixels" if len(group) > 1 else f"a picture of {width} x {height} pixels"
         remedy = "give a smaller batch size" if len(group) > 1 else "give a lower resolution"
-        raise ValueError(f"{what} at a time do not fit the memory of {next(model.parameters()).device}: {remedy}") from None
+        device = "the device" if isinstance(model, OnnxGenerator) else next(model.network(direction).parameters()).device
+        raise UserError(f"{what} at a time do not fit the memory of {device}: {remedy}") from None
     except images.ImageError as error:
         if len(group) == 1:
             yield Skipped(group[0][0], str(error))

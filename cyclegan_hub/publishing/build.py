@@ -23,11 +23,12 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import write_atomic, write_folder
 from cyclegan_hub.hub import metrics_file
 from cyclegan_hub.hub.errors import first_line
+from cyclegan_hub.hub.history_file import HistoryError, read_history
 from cyclegan_hub.hub.model_folder import chosen_in, epoch_number, epochs_in, listed
+from cyclegan_hub.hub.run_record import RunRecord, read_run_record
 from cyclegan_hub.models.auto import Model, from_pretrained
 from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing.sample_grid import sample_grid
-from cyclegan_hub.training.run_folder import RunError, RunFolder
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 MODEL = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
@@ -85,26 +86,25 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
     return out
 
 
-def _read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
+def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
     """`recipe.json`, `history.jsonl` and the number of processes of a run."""
     path = run / "recipe.json"
-    if not path.is_file():
+    record = read_run_record(path, needs=("recipe", "labels", "data"))
+    if record is None:
         raise PublishError(f"{run} holds no run (no recipe.json there): give the folder that train.py wrote")
+    if missing := {"name", "domain", "image_size", "batch_size"} - record["recipe"].keys():
+        raise PublishError(
+            f"{path} is damaged (not a training's record: no {', '.join(sorted(missing))}): restore it from a copy of the run"
+        )
     try:
-        record = json.loads(path.read_bytes())
-        needed = {"name", "domain", "image_size", "batch_size"} - record["recipe"].keys()
-        labels, sides = record["labels"], record["data"].keys()
-        if needed or sides not in ({"a"}, {"a", "b"}) or not all(isinstance(label, str) for label in labels):
-            raise ValueError(f"not a training's record{': no ' + ', '.join(sorted(needed)) if needed else ''}")
-        history = RunFolder(run).history()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        what = error if isinstance(error, RunError) else f"{path} is damaged ({error})"
-        raise PublishError(f"{what}: restore it from a copy of the run") from None
+        history = read_history(run / "history.jsonl")
+    except HistoryError as error:
+        raise PublishError(f"{error}: restore it from a copy of the run") from None
     ranks = {state: len(list(state.glob("rank-*.safetensors"))) for state in run.glob("state/step-*")}
     return record, history, max(ranks.values(), default=1)
 
 
-def _check_same_run(run: Path, name: str, record: dict[str, Any], model: Model) -> None:
+def _check_same_run(run: Path, name: str, record: RunRecord, model: Model) -> None:
     """Raises PublishError for an epoch that the run of this `recipe.json` cannot have written."""
     own = (list(model.labels), set(cards.METHODS[type(model)].sides))
     if own != (record["labels"], set(record["data"])):

@@ -18,7 +18,7 @@ from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
-from cyclegan_hub.hub.metrics_file import _order
+from cyclegan_hub.hub.epoch_names import epoch_order
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.face_generator import FaceGenerator
@@ -234,7 +234,7 @@ def _evaluation(facts: Facts) -> str:
         makes = METHODS[facts.kind].makes
         return f"Not evaluated: no held-out metric was computed for this model. Judge it by its {makes}."
     metrics = facts.metrics["epochs"]
-    names = list(dict.fromkeys([max(metrics, key=_order), facts.chosen]))
+    names = list(dict.fromkeys([max(metrics, key=epoch_order), facts.chosen]))
     columns = {f"{name}{' (main)' if name == facts.chosen else ' (last)'}": metrics.get(name, {}) for name in names}
     baselines = {name: values for name, values in facts.metrics.get("baselines", {}).items() if values}
     columns |= baselines

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_session, get_token
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
 
 from cyclegan_hub import checkpoints
-from cyclegan_hub.hub.errors import first_line, remedy
+from cyclegan_hub.hub.errors import HUB_ERRORS, first_line, not_published
 from cyclegan_hub.hub.model_folder import chosen_in, epoch_number, epochs_in
 from cyclegan_hub.hub.refs import refs_of
 from cyclegan_hub.publishing.build import MODEL, SHARED, PublishError, _read
@@ -113,9 +113,6 @@ def _equal(entry: RepoFile | None, data: bytes) -> bool:
     return entry.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-_TRANSPORT = tuple(kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")  # of httpx or httpx2, by version
-
-
 @contextmanager
 def _hub(repo_id: str, doing: str) -> Iterator[None]:
     """Gives the client's requests a time limit, and turns its errors into one line."""
@@ -123,21 +120,9 @@ def _hub(repo_id: str, doing: str) -> Iterator[None]:
     before, session.timeout = session.timeout, TIMEOUT
     try:
         yield
-    except (HfHubHTTPError, OSError, *_TRANSPORT, RuntimeError) as error:
-        cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error  # of an upload that failed
-        match getattr(getattr(cause, "response", None), "status_code", None):
-            case 409 | 412:
-                told = "somebody else published there at the same time: run the same command again"
-            case 403:
-                told = f"{first_line(cause)}: publish under your own name, or with a token that may write there"
-            case 400 | 401 | 404 | 413:
-                told = f"{first_line(cause)}: {remedy(cause)}"
-            case _:
-                told = f"{first_line(cause)}: {remedy(cause)}; the same command then completes what was begun"
-        raise PublishError(f"{repo_id}: {doing}: {told}") from error
-    except ValueError as error:
-        if isinstance(error, PublishError):
-            raise
-        raise PublishError(f"{repo_id}: {doing}: {' '.join(str(error).split())}") from error  # the Hub's word on the card's YAML
+    except PublishError:
+        raise
+    except (*HUB_ERRORS, ValueError) as error:  # ValueError: the Hub's word on the card's YAML
+        raise PublishError(not_published(error, repo_id, doing)) from error
     finally:
         session.timeout = before

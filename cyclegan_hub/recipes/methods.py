@@ -137,7 +137,7 @@ class CycleGANRecipe(_Recipe):
         """What A and B show."""
         return domain.labels if domain else ("A", "B")
 
-    def reading(self) -> dict[str, Any]:
+    def load_options(self) -> dict[str, Any]:
         """How its images are read, beyond what all methods say: keywords of `data.batches.open_batches`."""
         return {"equal_sides": self.equal_sides, "balance": self.balance}
 
@@ -170,8 +170,8 @@ class DCGANRecipe(_Recipe):
         """What is drawn."""
         return (domain.pile(self.side).label,) if domain else ("image",)
 
-    def reading(self) -> dict[str, Any]:
-        """As `CycleGANRecipe.reading`."""
+    def load_options(self) -> dict[str, Any]:
+        """As `CycleGANRecipe.load_options`."""
         return {}
 
 
@@ -224,8 +224,8 @@ class Pix2PixRecipe(_Recipe):
             return (source, output)
         return domain.labels if self.side == "b" else domain.labels[::-1]
 
-    def reading(self) -> dict[str, Any]:
-        """As `CycleGANRecipe.reading`: given pairs may be pictures of two halves."""
+    def load_options(self) -> dict[str, Any]:
+        """As `CycleGANRecipe.load_options`: given pairs may be pictures of two halves."""
         return {"halves": not self.rule.derived}
 
 

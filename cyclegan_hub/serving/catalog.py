@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError
 
 from cyclegan_hub import checkpoints
 from cyclegan_hub.domains import DOMAINS, Domain, Pile, place
+from cyclegan_hub.hub.errors import FaultKind, fault_of
 from cyclegan_hub.hub.metrics_file import read_metrics
 from cyclegan_hub.hub.model_folder import ModelError, epochs_in, folder_of
 from cyclegan_hub.hub.refs import refs_of
+from cyclegan_hub.hub.run_record import read_run_record
 from cyclegan_hub.models.auto import KINDS
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.publishing.card import statement_for
@@ -118,13 +120,13 @@ def _on_hub(name: str, kind: Place, problems: list[str]) -> tuple[dict[str, Publ
         try:
             main = None if down else refs_of(repo)[0]
         except Exception as error:  # OSError and, by version, the errors of one of two HTTP libraries
-            status = error.response.status_code if isinstance(error, HfHubHTTPError) else 503
-            if isinstance(error, RepositoryNotFoundError) and status != 403:  # 403: there, but not for everybody
+            fault = fault_of(error)
+            if fault.kind is FaultKind.REPOSITORY:
                 if kind == "repository":
                     problems.append(f"{repo} is not on the Hub, or private.")
                 continue
-            if status < 500 and status != 429:
-                problems.append(f"{repo} cannot be used (the Hub says {status}).")
+            if not fault.is_down:
+                problems.append(f"{repo} cannot be used (the Hub says {fault.status or fault.words}).")
                 continue
             down = True  # and is not asked again for the others
         try:
@@ -194,7 +196,7 @@ def _published(
         EpochChoice(e.name, e.number, alone if e.number is None else f"Epoch {e.number}{mark if e.best else ''}", e.best)
         for e in epochs
     )
-    run = _json(files[2]) if files[2] and files[2].is_file() else None
+    run = read_run_record(files[2]) if files[2] else None
     page = f"{constants.ENDPOINT}/{source}" if origin in ("Hub", "cache") else None  # the name was checked by `kind_of`
     return Published(choice, choices, where, revisions, statement, metrics, run, page)
 

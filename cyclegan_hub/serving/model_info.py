@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cyclegan_hub.hub.run_record import RunRecord
 from cyclegan_hub.models.pair_rules import SHRINK
 from cyclegan_hub.serving.messages import ServingError, one_line
 
@@ -68,7 +69,7 @@ class Published:
     revisions: dict[str, str]  # of each epoch: another one when its weights are replaced
     statement: str  # which text of model_cards/ holds for it
     metrics: dict[str, Any] | None  # metrics.json
-    run: dict[str, Any] | None  # recipe.json
+    run: RunRecord | None  # recipe.json
     page: str | None  # its address on the Hub
 
     def epoch(self, wanted: Any) -> EpochChoice:

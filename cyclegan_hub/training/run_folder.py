@@ -10,7 +10,9 @@ from typing import Any
 
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import remove_temporary, sync_folder, write_atomic, write_folder
+from cyclegan_hub.hub.history_file import read_history
 from cyclegan_hub.hub.model_folder import epoch_name
+from cyclegan_hub.hub.run_record import RunRecordError, read_run_record
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, RESUMABLE_FIELDS
 from cyclegan_hub.training.state_file import pack, unpack
 
@@ -39,19 +41,16 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file: give another folder with --out")
-        recipe = self.path / "recipe.json"
-        if not recipe.exists():
+        try:
+            old = read_run_record(self.path / "recipe.json")
+        except RunRecordError as error:
+            raise RunError(f"{str(error).partition(': restore')[0]}: move the folder away, or give another with --out") from None
+        if old is None:
             foreign = sorted(p.name for p in self.path.glob("[!.]*")) if self.path.exists() else []
             if foreign:
                 raise RunError(f"{self.path} holds {foreign[0]!r} but no run: give an empty or a new folder with --out")
             return
-        try:
-            old = json.loads(recipe.read_text("utf-8"))
-            if not isinstance(old, dict):
-                raise ValueError("not an object")
-        except ValueError as error:
-            raise RunError(f"{recipe} is damaged ({error}): move the folder away, or give another with --out") from None
-        for name, before, now in _differences(old, json.loads(json.dumps(identity))):
+        for name, before, now in _differences(dict(old), json.loads(json.dumps(identity))):
             if name.startswith("fingerprints."):
                 raise RunError(
                     f"{self.path}: the images of side {name[-1].upper()} have changed since this run began (fingerprint {before} "
@@ -178,16 +177,7 @@ class RunFolder:
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of `history.jsonl`; a torn one at the end, which a kill can leave, is passed over."""
-        path = self.path / "history.jsonl"
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        parsed = []
-        for i, line in enumerate(lines):
-            try:
-                parsed.append(json.loads(line))
-            except ValueError:
-                if i < len(lines) - 1:
-                    raise RunError(f"{path}: line {i + 1} is damaged: mend or move the file") from None
-        return parsed
+        return read_history(self.path / "history.jsonl")
 
     def measured(self) -> list[str]:
         """Names of the held-out figures in the history, of its lines {"event": "evaluation", "step", "epoch", ...}."""

@@ -1,0 +1,69 @@
+"""The arguments of `cyclegan-hub export`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from cyclegan_hub.errors import UserError, exit_code, files_explained
+
+_WHAT = """Write one direction of MODEL to OUT, and beside it its proof: how far the results are from the model's, on real pictures
+of three sizes. A file that differs by more than 0.2/255 (fp16: 6/255, 0.5/255 in the mean) is not left."""
+_NOTES = """OUT's metadata says what goes in and comes out, labels, epoch, licence and the model's address. In Python
+cyclegan_hub.models.onnx.OnnxGenerator uses it, without torch. Exit status: 0, or 2 after one line for a mistake."""
+
+
+def main(argv: Sequence[str], prog: str = "cyclegan-hub export") -> int:
+    """Runs the command line and returns its exit status: 0, or 2 after one line `error: ...`."""
+    arguments = _parser(prog).parse_args(argv)
+    return exit_code(lambda: _run(arguments))
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=_WHAT, epilog=_NOTES)
+    parser.add_argument("source", metavar="MODEL", help="Hub repository (user/name), run folder or model folder")
+    parser.add_argument("out", metavar="OUT", type=Path, help="a name that ends in .onnx (.pt for TorchScript)")
+    parser.add_argument("--direction", choices=("a_to_b", "b_to_a", "samples"), help="the first one of the model if not given")
+    parser.add_argument("--epoch", metavar="N", type=int, help="a published epoch (the best one if not given)")
+    parser.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="fp16 halves the file's size (%(default)s)")
+    parser.add_argument("--size", metavar="N", type=_size, help="squares of N px alone, or 'dynamic' for any size (the default)")
+    parser.add_argument("--opset", metavar="N", type=int, help="of ONNX (18)")
+    parser.add_argument("--format", choices=("onnx", "torchscript"), default="onnx", help="%(default)s if not given")
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    return parser
+
+
+def _size(text: str) -> int | None:
+    if text == "dynamic":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of pixels nor 'dynamic'")
+    return int(text)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        with files_explained():
+            return _export(arguments)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] in ("onnx", "onnxscript", "onnxruntime"):
+            raise UserError(f"{error.name} is not installed: pip install 'cyclegan_hub[export]'") from None
+        raise
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from cyclegan_hub.commands.export import export
+    from cyclegan_hub.commands.onnx_graph import OPSET
+
+    return export(
+        arguments.source,
+        arguments.out,
+        direction=arguments.direction,
+        epoch=arguments.epoch,
+        dtype=arguments.dtype,
+        size=arguments.size,
+        opset=OPSET if arguments.opset is None else arguments.opset,
+        format=arguments.format,
+        force=arguments.force,
+    )

@@ -1,0 +1,93 @@
+"""Proof that an exported file does what the model does: the same real pictures through both, and how far the results differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cyclegan_hub import images
+from cyclegan_hub.commands.onnx_graph import ExportError
+from cyclegan_hub.models.auto import Model
+from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.translate import translate_batch
+
+FREE_IMAGES = Path(__file__).parent.parent / "free_images"
+# Of the written picture, in shares of 255: the largest difference that is let through, and the largest mean.
+LIMITS = {"fp32": (0.2, 0.2), "fp16": (6.0, 0.5)}
+PICTURES = ("astronaut_face.jpg", "chelsea.jpg", "coffee.jpg")  # a portrait, a broad and a broader one
+LATENTS = 16
+Run = Callable[[np.ndarray], np.ndarray]  # pictures (N, C, H, W) in [-1, 1], of a DCGAN latents (N, L) -> results in [-1, 1]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far an exported file's result is from the model's, in shares of 255: the largest of all values, and the mean."""
+
+    of: str
+    largest: float
+    mean: float
+
+
+def prove(model: Model, direction: str, run: Run, size: int | None) -> list[Difference]:
+    """The differences on three pictures, each at a size of its own (with `size` its centred square), or on 16 seeded latents.
+
+    The model computes in fp32. Results are compared before they are rounded to 8 bits: rounding would hide small
+    differences, and make others larger.
+    """
+    if isinstance(model, FaceGenerator):
+        z = model.latents(LATENTS, seed=0)
+        with torch.inference_mode():
+            return [_compare(f"{LATENTS} latents of seed 0", model(z), run(z.numpy()))]
+    found = []
+    trained = model.translate_size if isinstance(model, PairedGenerator) else model.image_size
+    for name, times in zip(PICTURES, (1, 1.5, 2), strict=True):
+        picture = images.decode(FREE_IMAGES / name, model.channels)
+        picture = images.square(picture, size) if size else images.resize_short(picture, round(trained * times))
+        x = images.to_tensor(picture)[None]
+        of = f"{name} at {picture.width} x {picture.height} px"
+        found.append(_compare(of, _by_torch(model, direction, x), run(x.numpy())))
+    return found
+
+
+def _by_torch(model: Model, direction: str, x: Tensor) -> Tensor:
+    if isinstance(model, PairedGenerator):
+        return translate_batch(model.generator, model.input_of(x))
+    return translate_batch(model.network(direction), x)
+
+
+def _compare(of: str, expected: Tensor, found: np.ndarray) -> Difference:
+    if tuple(expected.shape) != found.shape:
+        raise AssertionError(f"{of}: the exported file gives {found.shape}, the model {tuple(expected.shape)}")
+    apart = np.abs(found.clip(-1, 1) - expected.clamp(-1, 1).numpy()).astype(np.float64) * 127.5
+    return Difference(of, float(apart.max()), float(apart.mean()))
+
+
+def check(found: list[Difference], dtype: str) -> None:
+    """Raises ExportError for a difference beyond what LIMITS allow for this type, NaN included."""
+    largest, mean = LIMITS[dtype]
+    for one in found:
+        if not (one.largest <= largest and one.mean <= mean):
+            raise ExportError(
+                f"{one.of}: the exported file differs from the model by {one.largest:.3g}/255, {one.mean:.3g}/255 in the mean, "
+                f"and {dtype} may by {largest:g} and {mean:g}: nothing was written"
+                + (", give --dtype fp32" if dtype == "fp16" else "")
+            )
+
+
+def as_json(found: list[Difference], dtype: str) -> dict[str, Any]:
+    """What is written beside a file: every difference, what was allowed, and what ran it."""
+    largest, mean = LIMITS[dtype]
+    versions = {"torch": torch.__version__, "numpy": np.__version__}
+    return {
+        "unit": "shares of 255 in the written picture, before rounding",
+        "allowed": {"largest": largest, "mean": mean},
+        "found": [asdict(one) for one in found],
+        "versions": versions,
+    }

@@ -1,0 +1,27 @@
+"""Where a published model is found, and the licence that its card states."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from huggingface_hub import ModelCard, constants
+
+
+def address_of(source: str | Path) -> str:
+    """A repository's page on the Hub; of a folder its name alone, since where it lies is nobody's business."""
+    return Path(source).resolve().name if _is_folder(source) else f"{constants.ENDPOINT}/{source}"
+
+
+def licence_of(source: str | Path, token: str | None = None) -> str | None:
+    """What the card in a folder, or of a Hub repository, states: "mit", or the name of a licence of its own; None without one."""
+    try:
+        data = ModelCard.load(str(Path(source) / "README.md") if _is_folder(source) else str(source), token=token).data
+    except Exception:  # no card, one that cannot be read, no Hub: by version the errors of two HTTP libraries, and YAML's
+        return None
+    stated = data.get("license_name") or data.get("license")
+    return str(stated) if stated else None
+
+
+def _is_folder(source: str | Path) -> bool:
+    return os.path.isdir(source)  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)

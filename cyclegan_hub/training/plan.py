@@ -1,0 +1,125 @@
+"""What a command line asks a training for, checked as far as that is possible without reading an image. No torch on import."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.recipes.fields import RecipeError, override
+from cyclegan_hub.recipes.labels import labels_of
+from cyclegan_hub.recipes.methods import Recipe
+from cyclegan_hub.recipes.presets import find
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from cyclegan_hub.data.batches import StreamingBatches, UnpairedBatches
+    from cyclegan_hub.data.specs import SideSource
+    from cyclegan_hub.training.loop import Judge
+    from cyclegan_hub.training.trainer import Trainer
+
+HELD_OUT = 64  # images of each side for the light evaluation
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train, on which images, into which folder."""
+
+    recipe: Recipe
+    labels: tuple[str, ...]
+    sources: tuple[SideSource, ...]
+    out: Path
+    identity: dict[str, Any]  # what must stay the same for a folder to be resumed
+
+
+def make_plan(arguments: Namespace) -> Plan:
+    """Raises RecipeError, DataError or RunError, before anything slow is imported or anything is written."""
+    from cyclegan_hub.training.run_folder import RunFolder
+
+    recipe = find(arguments.recipe)
+    changes = dict(item.split("=", 1) if "=" in item else (item, "") for item in arguments.set)
+    recipe = override(recipe, changes)
+    if arguments.max_steps is not None and arguments.max_steps < 1:
+        raise RecipeError(f"--max-steps {arguments.max_steps}: must be at least 1")
+    if not 0 <= arguments.seed < 2**31:
+        raise RecipeError(f"--seed {arguments.seed}: must be from 0 up to 2147483647")
+    labels = _labels(recipe, arguments.labels)
+    sources = find_data(recipe, arguments.data, arguments.data_a, arguments.data_b)
+    identity = {
+        "recipe": asdict(recipe),
+        "labels": list(labels),
+        "data": {side: source.describe() for side, source in zip("ab", sources, strict=False)},
+        "seed": arguments.seed,
+        "init": arguments.init,
+    }
+    out = arguments.out or Path("runs") / recipe.name
+    RunFolder(out).check(identity)
+    return Plan(recipe, labels, sources, out, identity)
+
+
+def _labels(recipe: Recipe, text: str | None) -> tuple[str, ...]:
+    """The labels of `--labels`, without it the recipe's own. Raises RecipeError for another number of them, or equal ones."""
+    own = labels_of(recipe)
+    if text is None:
+        return own
+    labels = tuple(part.strip() for part in text.split(","))
+    if len(set(labels)) != len(own) or not all(labels):
+        wanted = "two different names, e.g. --labels 'day,night'" if len(own) == 2 else "one name, e.g. --labels 'face'"
+        raise RecipeError(f"--labels {text!r}: give {wanted}")
+    return labels
+
+
+def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource, ...]:
+    """What the method reads: two sides, one pile, or pairs. Raises DataError."""
+    from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
+
+    domain = DOMAINS.get(recipe.domain)
+    match recipe.layout:
+        case "pairs":
+            return resolve_pairs(data, data_a, data_b)
+        case "pile":
+            return resolve_pile(domain, recipe.side, data, data_a, data_b)
+        case "sides":
+            return resolve(domain, data, data_a, data_b)
+
+
+def counts_text(side: str, counts: dict[str, int]) -> str:
+    """How many images of a side are trained on, and what became of the others."""
+    others = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n and name not in ("found", "kept"))
+    if not counts["found"]:
+        return f"side {side.upper()}: streamed; {others}"
+    return f"side {side.upper()}: {counts['kept']:,} of {counts['found']:,} images to train on; {others}"
+
+
+def dry_run_text(plan: Plan, trainer: Trainer, batches: UnpairedBatches | StreamingBatches, processes: int) -> str:
+    """What --dry-run prints: the recipe, the images, the sizes of the networks and the disk that a run needs."""
+    r = plan.recipe
+    sizes = {name: sum(p.numel() for p in network.parameters() if p.requires_grad) for name, network in trainer.networks.items()}
+    published = len(trainer.published(None).files()["model.safetensors"])
+    # A state: weights, two Adam moments and the EMA, and each process's two image pools; twice, while one replaces the other.
+    state = sum(4 * 3 * n for n in sizes.values()) + (published if getattr(r, "ema", 0) else 0)
+    state += processes * 2 * getattr(r, "pool_size", 0) * 4 * r.channels * r.image_size**2
+    epochs = min(r.keep_epochs, -(-r.epochs // r.snapshot_every))
+    disk = 2 * state + (epochs + 2) * published  # last/, and an epoch more before one is dropped
+    lines = [json.dumps(plan.identity["recipe"], indent=2), f"labels: {' -> '.join(plan.labels)}", f"out: {plan.out}"]
+    lines += [f"{counts_text(side, batches.counts[side])} ({plan.identity['data'][side]})" for side in batches.counts]
+    lines += [f"trainable weights of {name}: {n}" for name, n in sizes.items()]
+    lines += [
+        f"steps per epoch: {batches.steps_per_epoch}; steps in all: {batches.steps_per_epoch * r.epochs}",
+        f"disk needed: about {disk / 2**20:.0f} MiB ({epochs} epochs of {published / 2**20:.1f} MiB, and the state)",
+    ]
+    return "\n".join(lines)
+
+
+def make_judge(plan: Plan) -> Judge:
+    """The light evaluation of `evaluate_every`: by the domain encoder, and its classifier where it knows the run's two sides."""
+    from cyclegan_hub.evaluation import domain_encoder
+    from cyclegan_hub.evaluation.quick import light
+
+    domain, extractor = plan.recipe.domain, domain_encoder.domain_encoder()
+    known = domain in DOMAINS and plan.labels == DOMAINS[domain].labels and len(plan.labels) == 2
+    classifier = domain_encoder.side_classifier(domain) if known else None
+    return lambda model, held_out: light(model, tuple(x[:HELD_OUT] for x in held_out), extractor, classifier)

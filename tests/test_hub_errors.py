@@ -1,0 +1,123 @@
+"""hub/errors.py: each kind of fault is recognised by itself and as the cause of another error, and ends in one line."""
+
+from __future__ import annotations
+
+import errno
+from importlib import import_module
+
+import pytest
+from huggingface_hub import errors
+from huggingface_hub.utils import hf_raise_for_status
+
+from cyclegan_hub.hub.errors import (
+    FaultKind,
+    dataset_not_loaded,
+    fault_of,
+    name_in_address,
+    not_a_name,
+    not_fetched,
+    not_listed,
+    not_published,
+)
+
+http = import_module(errors.Response.__module__.split(".")[0])  # httpx or httpx2, by the client's version
+
+
+def answered(status: int, code: str | None = None, headers: dict[str, str] | None = None) -> Exception:
+    """The client's own error for an answer."""
+    headers = (headers or {}) | ({"X-Error-Code": code} if code else {})
+    request = http.Request("GET", "https://hub.invalid/api/models/user/x")
+    try:
+        hf_raise_for_status(http.Response(status, headers=headers, request=request))
+    except errors.HfHubHTTPError as error:
+        return error
+    raise AssertionError(status)
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+FAULTS = [
+    (errors.HFValidationError("a/b/c"), FaultKind.NAME, "give a folder that exists"),
+    (answered(403, "GatedRepo"), FaultKind.GATED, "ask for it"),
+    (answered(404, "RepoNotFound"), FaultKind.REPOSITORY, "check the name, or log in"),
+    (answered(401, "RepoNotFound"), FaultKind.REPOSITORY, "check the name, or log in"),
+    (answered(404, "RevisionNotFound"), FaultKind.REVISION, "check"),
+    (answered(404, "EntryNotFound"), FaultKind.FILE, "check"),
+    (answered(403), FaultKind.FORBIDDEN, "use a token"),
+    (answered(409), FaultKind.CONFLICT, "run the same command again"),
+    (answered(412), FaultKind.CONFLICT, "run the same command again"),
+    (answered(413), FaultKind.REFUSED, "try again later"),
+    (answered(429), FaultKind.LIMIT, "try again in some minutes"),
+    (answered(429, headers={"Retry-After": "7"}), FaultKind.LIMIT, "try again in 7 seconds"),
+    (answered(503), FaultKind.BROKEN, "try again later"),
+    (http.ConnectError("refused"), FaultKind.UNREACHABLE, "the connection"),
+    (http.ReadTimeout("timed out"), FaultKind.UNREACHABLE, "the connection"),
+    (errors.OfflineModeIsEnabled("offline mode is enabled"), FaultKind.OFFLINE, "unset HF_HUB_OFFLINE"),
+    (PermissionError(errno.EACCES, "Permission denied", "/cache/x"), FaultKind.READ_ONLY, "set HF_HOME"),
+    (OSError(errno.EROFS, "Read-only file system", "/cache/x"), FaultKind.READ_ONLY, "set HF_HOME"),
+    (OSError(errno.ENOSPC, "No space left on device"), FaultKind.DISK_FULL, "free space"),
+    (KeyError("sha"), FaultKind.OTHER, "check the name and the connection"),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "remedy"), FAULTS, ids=lambda value: getattr(value, "name", None))
+def test_a_fault_by_itself_and_as_a_cause(error: Exception, kind: FaultKind, remedy: str) -> None:
+    assert fault_of(error).kind is kind and remedy in fault_of(error).remedy
+    for outer in (RuntimeError("the upload failed"), ConnectionError("lost"), errors.LocalEntryNotFoundError("not cached")):
+        expected = kind if kind is not FaultKind.OTHER or type(outer) is RuntimeError else FaultKind.UNREACHABLE
+        assert fault_of(caused(outer, error)).kind is expected
+
+
+@pytest.mark.parametrize(("error", "kind", "remedy"), FAULTS, ids=lambda value: getattr(value, "name", None))
+def test_every_sentence_is_one_line(error: Exception, kind: FaultKind, remedy: str) -> None:
+    for line in (
+        not_fetched(error, "user/x", "user/x@main", "config.json"), not_listed(error, "user/x"),
+        not_published(error, "user/x", "tagging"), dataset_not_loaded(error, "user/x", "user/x split train", cached=True),
+    ):  # fmt: skip
+        assert "user/x" in line and len(line.splitlines()) == 1 and "hub.invalid" not in line
+
+
+def test_the_hub_is_down_where_what_is_cached_may_serve() -> None:
+    down = {kind.name for error, kind, _ in FAULTS if fault_of(error).is_down}
+    assert down == {"LIMIT", "BROKEN", "UNREACHABLE", "OFFLINE", "OTHER"}
+
+
+def test_a_cache_that_cannot_be_written() -> None:
+    error = PermissionError(errno.EACCES, "Permission denied", "/cache/models--user--x")
+    line = not_fetched(error, "user/x", "user/x@main", "config.json")
+    assert line.startswith("user/x@main: config.json could not be put into the cache (/cache/models--user--x cannot be written")
+    assert "set HF_HOME to a folder that can be written" in line and "connection" not in line
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://huggingface.co/user/x", "http://huggingface.co/user/x/", "https://huggingface.co/user/x/tree/main",
+     "huggingface.co/user/x", "https://hf.co/user/x.git", "git@hf.co:user/x", "hf://user/x", "https://huggingface.co/datasets/user/x",
+     "https://huggingface.co/user/x/resolve/main/model.safetensors?download=true"],
+)  # fmt: skip
+def test_an_address_gets_the_name_that_is_in_it(address: str) -> None:
+    assert name_in_address(address) == "user/x"
+    assert not_a_name(address) == f"{address!r} is an address, not a name: give 'user/x'"
+
+
+@pytest.mark.parametrize("text", ["user/x", "a/b/c", "https://example.com/user/x", "folder/huggingface.co/user/x", ""])
+def test_what_is_no_address_of_the_hub(text: str) -> None:
+    assert name_in_address(text) is None
+
+
+def test_datasets_that_are_not_loaded() -> None:
+    lost = caused(ConnectionError("Couldn't reach 'user/x' on the Hub"), http.ConnectError("refused"))
+    line = dataset_not_loaded(lost, "user/x", "user/x train", cached=True)
+    assert line.endswith(
+        "cannot be reached; set HF_HUB_OFFLINE=1 to use the copy in the cache, connect, or give a local --data FOLDER"
+    )
+    offline = caused(ConnectionError("Couldn't reach"), errors.OfflineModeIsEnabled("offline"))
+    assert "HF_HUB_OFFLINE is set; unset it" in dataset_not_loaded(offline, "user/x", "user/x train")
+    missing = caused(FileNotFoundError("Dataset 'user/x' doesn't exist on the Hub"), answered(404, "RepoNotFound"))
+    assert "is not on the Hub, or private: check the name" in dataset_not_loaded(missing, "user/x", "user/x train")
+    assert dataset_not_loaded(ValueError("Config name is missing.\nmore"), "u/x", "u/x train") == (
+        "u/x train cannot be loaded: Config name is missing."
+    )

@@ -1,0 +1,291 @@
+"""`cyclegan-hub export` and OnnxGenerator: both of torch's exporters, the proof, the files, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cyclegan_hub import CycleGenerator, FaceGenerator, images
+from cyclegan_hub.cli import main
+from cyclegan_hub.commands import export as command
+from cyclegan_hub.commands import proof
+from cyclegan_hub.commands.onnx_graph import ExportError, Shape, to_onnx
+from cyclegan_hub.models.generators import InstanceNorm2d, PlainCNN, ResNetGenerator, UNetGenerator
+from support import tiny_models
+from support.pictures import picture
+
+onnx = pytest.importorskip("onnx", reason="the export needs: pip install 'cyclegan_hub[export]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
+
+from cyclegan_hub.models.onnx import OnnxError, OnnxGenerator, OnnxSizeWarning  # noqa: E402
+
+NETWORKS: dict[str, tuple[nn.Module, int]] = {
+    "resnet": (ResNetGenerator(3, 4, 1, "resize", "zeros"), 4),
+    "resnet-paper": (ResNetGenerator(3, 4, 1, "transpose", "reflect", 0.5), 4),
+    "unet": (UNetGenerator(1, 4, 4), 16),
+    "cnn": (PlainCNN(3, 4, 3), 1),
+}
+
+
+def jitter(network: nn.Module) -> nn.Module:
+    """Norms as after a training: with scales that are not 1 and biases that are not 0."""
+    for module in network.modules():
+        if isinstance(module, InstanceNorm2d):
+            nn.init.normal_(module.weight, 1, 0.3)
+            nn.init.normal_(module.bias, 0, 0.3)
+    return network.eval()
+
+
+@pytest.mark.parametrize("opset", [17, 18])  # below 18 torch's older exporter writes, from there on the newer one
+@pytest.mark.parametrize("name", NETWORKS)
+def test_both_exporters_write_what_the_network_computes_at_any_size(name: str, opset: int) -> None:
+    network, multiple = NETWORKS[name]
+    network = jitter(network)
+    channels = 1 if name == "unet" else 3
+    example = torch.rand(2, channels, 64, 96) * 2 - 1
+    data = to_onnx(network, Shape(example, any_size=True, multiple=multiple), opset=opset, metadata={"a": "ä"})
+    model = onnx.load_from_string(data)
+    assert [one.version for one in model.opset_import if not one.domain] == [opset]
+    assert [(one.key, one.value) for one in model.metadata_props] == [("cyclegan_hub.a", "ä")]
+    assert str(Path.home()) not in str(data) and b"site-packages" not in data
+    norms = sum(isinstance(module, InstanceNorm2d) for module in network.modules())
+    assert [node.op_type for node in model.graph.node].count("InstanceNormalization") == norms  # one fused operation each
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    for shape in ((1, channels, 32, 48), (3, channels, 80, 64)):
+        x = torch.rand(shape) * 2 - 1
+        with torch.inference_mode():
+            expected = network(x).numpy()
+        assert np.abs(session.run(None, {"x": x.numpy()})[0] - expected).max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tiny_models.folder(tmp_path_factory.mktemp("models") / "smile", 1, 2)
+    (path / "README.md").write_text("---\nlicense: other\nlicense_name: research-only\n---\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "smile.onnx"
+    command.export(str(source), out, epoch=1)
+    return out
+
+
+def apart(a: Any, b: Any) -> int:
+    """The largest difference of two pictures of one size and mode."""
+    assert (a.size, a.mode) == (b.size, b.mode)
+    return int(np.abs(np.asarray(a, int) - np.asarray(b, int)).max())
+
+
+def test_the_file_says_what_it_is_and_the_proof_lies_beside_it(exported: Path) -> None:
+    generator = OnnxGenerator(exported)
+    assert generator.labels == ("not smiling", "smiling") and generator.direction == "a_to_b"
+    assert (generator.epoch, generator.domain, generator.channels, generator.image_size) == (1, "smile", 3, 32)
+    assert (generator.license, generator.source, generator.size) == ("research-only", "smile", None)
+    assert "CelebA" in generator.metadata["terms"] and "127.5" in generator.metadata["range"]
+    report = json.loads(exported.with_name("smile.proof.json").read_text())
+    assert [re.search(r"\d+ x \d+", one["of"])[0] for one in report["found"]] == ["32 x 32", "72 x 48", "96 x 64"]
+    assert all(0 <= one["mean"] <= one["largest"] < 0.01 for one in report["found"])
+    assert sorted(path.name for path in exported.parent.iterdir()) == ["smile.onnx", "smile.proof.json"]
+
+
+def test_it_translates_as_the_model_does(source: Path, exported: Path, tmp_path: Path) -> None:
+    model, generator = CycleGenerator.from_pretrained(source, revision="epoch-001"), OnnxGenerator(exported)
+    pictures = [picture(0, (40, 50)), picture(1, (33, 21)), picture(2, (50, 40), "L"), picture(3, (33, 21)), picture(4, (5, 90))]
+    picture(5, (47, 31)).save(tmp_path / "a.png")
+    for resolution in (None, 48, "original"):
+        for one, other in zip(
+            generator.translate([*pictures, tmp_path / "a.png"], resolution=resolution),
+            model.translate([*pictures, tmp_path / "a.png"], resolution=resolution),
+            strict=True,
+        ):
+            assert apart(one, other) <= 1  # where a value lies between two
+    assert apart(generator.translate(pictures[0]), model.translate(pictures[0])) <= 1
+
+
+@pytest.mark.parametrize("pairs", ["given", "colorize", "upscale-4x", "repaint"])
+@pytest.mark.parametrize("kind", ["unet", "cnn"])
+def test_pix2pix_with_every_rule(pairs: str, kind: str, tmp_path: Path) -> None:
+    model = tiny_models.paired(pairs=pairs, generator=kind, blocks=3, labels=("in", "out"))
+    jitter(model).save_pretrained(tmp_path / "model")
+    command.export(str(tmp_path / "model"), tmp_path / "x.onnx", dtype="fp16", opset=17)
+    command.export(str(tmp_path / "model"), tmp_path / "x32.onnx", opset=17)
+    generator = OnnxGenerator(tmp_path / "x32.onnx")
+    for size in ((40, 50), (33, 21), (9, 8)):
+        assert apart(generator.translate(picture(0, size)), model.translate(picture(0, size))) <= 1
+        assert apart(generator.translate(picture(0, size), resolution="original"),
+                     model.translate(picture(0, size), resolution="original")) <= 1  # fmt: skip
+    assert (tmp_path / "x.onnx").stat().st_size < (tmp_path / "x32.onnx").stat().st_size
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+def test_dcgan(opset: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = FaceGenerator(latent=8, widths=(8, 4, 4), domain="faces", epoch=3)
+    model.save_pretrained(tmp_path / "faces")
+    command.export(str(tmp_path / "faces"), tmp_path / "faces.onnx", opset=opset)
+    generator = OnnxGenerator(tmp_path / "faces.onnx")
+    z = model.latents(5, seed=7)
+    for one, other in zip(generator.draw(z.numpy()), model.eval().draw(z), strict=True):
+        assert apart(one, other) <= 1
+    assert len(generator.sample(3, seed=1)) == 3 and apart(generator.sample(1, seed=1)[0], generator.sample(3, seed=1)[0]) <= 1
+    with pytest.raises(OnnxError, match="draws face images and translates none"):
+        generator.translate(picture(0))
+
+
+def test_a_fixed_size_takes_the_centred_square(source: Path, tmp_path: Path) -> None:
+    command.export(str(source), tmp_path / "x.onnx", direction="b_to_a", size=40, dtype="fp16", opset=17)
+    generator, model = OnnxGenerator(tmp_path / "x.onnx"), CycleGenerator.from_pretrained(source)
+    one = picture(0, (70, 50))
+    assert apart(generator.translate(one), model.translate(images.square(one, 40), "b_to_a", "original")) <= 1
+    assert generator.labels == ("smiling", "not smiling")
+    assert len(generator.translate([one] * 3)) == 3  # the batch stays free
+    with pytest.raises(OnnxError, match="exported for 40 px alone"):
+        generator.translate(one, resolution=64)
+    with pytest.raises(OnnxError, match="holds b_to_a alone"):
+        generator.translate(one, "a_to_b")
+
+
+def test_torchscript(source: Path, tmp_path: Path) -> None:
+    command.export(str(source), tmp_path / "x.pt", format="torchscript")
+    network = torch.jit.load(tmp_path / "x.pt")
+    model = CycleGenerator.from_pretrained(source)
+    x = torch.rand(3, 3, 36, 44) * 2 - 1
+    with torch.inference_mode():
+        assert torch.allclose(network(x), model(x), atol=1e-5)
+    assert json.loads((tmp_path / "x.proof.json").read_text())["run_by"].startswith("libtorch")
+
+
+@pytest.mark.parametrize("exact", ["fp32", "fp16"])
+def test_a_file_that_differs_too_much_is_not_left(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact: str
+) -> None:
+    true = OnnxGenerator.run
+    wrong = {"fp32": 0.3, "fp16": 0.6}[exact] / 127.5  # a whole picture that is 0.3/255 brighter, or 0.6/255
+    monkeypatch.setattr(OnnxGenerator, "run", lambda self, x: true(self, x) + np.float32(wrong))
+    with pytest.raises(ExportError, match=r"differs from the model by 0\.\d+/255.*nothing was written"):
+        command.export(str(source), tmp_path / "x.onnx", dtype=exact, opset=17)
+    monkeypatch.setattr(OnnxGenerator, "run", lambda self, x: true(self, x) * np.float32(np.nan))
+    with pytest.raises(ExportError, match="nothing was written"):
+        command.export(str(source), tmp_path / "x.onnx", dtype=exact, opset=17)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_proof_would_see_a_wrong_norm(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against an export that leaves something out, not only against one that adds something."""
+    true = command.to_onnx
+
+    def without_norms(network: nn.Module, *arguments: Any, **options: Any) -> bytes:
+        model = onnx.load_from_string(true(network, *arguments, **options))
+        for node in model.graph.node:
+            if node.op_type == "InstanceNormalization":
+                node.attribute[0].f = 0.1  # another epsilon
+        return model.SerializeToString()
+
+    monkeypatch.setattr(command, "to_onnx", without_norms)
+    with pytest.raises(ExportError, match="differs from the model"):
+        command.export(str(source), tmp_path / "x.onnx", opset=17)
+    assert proof.LIMITS == {"fp32": (0.2, 0.2), "fp16": (6.0, 0.5)}
+
+
+BAD = {
+    "old opset": (["--opset", "9"], "opset 9 is too old"),
+    "new opset": (["--opset", "99"], "opset 99 is newer than the installed onnx"),
+    "multiple": (["--size", "66"], "multiples of 4, from 8 px up"),
+    "small": (["--size", "4"], "from 8 px up"),
+    "direction": (["--direction", "samples"], "this CycleGenerator has a_to_b, b_to_a"),
+    "epoch": (["--epoch", "7"], "no epoch 'epoch-007'"),
+    "ending": (["--format", "torchscript"], "ends in .pt, or --format onnx"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
+    case: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments, said = BAD[case]
+    assert main(["export", str(source), str(tmp_path / "x.onnx"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.startswith("error: ") and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_stays_without_force(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.onnx"
+    out.write_bytes(b"mine")
+    with pytest.raises(ExportError, match="--force"):
+        command.export(str(source), out)
+    assert out.read_bytes() == b"mine"
+    command.export(str(source), out, force=True, opset=17)
+    assert OnnxGenerator(out).epoch == 2
+    with pytest.raises(ExportError, match="there is no folder"):
+        command.export(str(source), tmp_path / "no/x.onnx")
+
+
+def test_files_that_are_none_of_ours(exported: Path, tmp_path: Path) -> None:
+    data = exported.read_bytes()
+    foreign = onnx.load_from_string(data)
+    newer = onnx.load_from_string(data)
+    del foreign.metadata_props[:]
+    next(one for one in newer.metadata_props if one.key == "cyclegan_hub.format").value = "2"
+    for name, content, said in (
+        ("cut", data[:-100], "no ONNX file that onnxruntime can load"),
+        ("text", b"hello", "no ONNX file that onnxruntime can load"),
+        ("empty", b"", "no ONNX file that onnxruntime can load"),
+        ("foreign", foreign.SerializeToString(), "was not written by `cyclegan-hub export` .its metadata has no"),
+        ("newer", newer.SerializeToString(), "upgrade cyclegan_hub"),
+    ):
+        (tmp_path / f"{name}.onnx").write_bytes(content)
+        with pytest.raises(OnnxError, match=said) as error:
+            OnnxGenerator(tmp_path / f"{name}.onnx")
+        assert "\n" not in str(error.value) and name in str(error.value)
+    with pytest.raises(OnnxError, match="cannot be read"):
+        OnnxGenerator(tmp_path / "none.onnx")
+
+
+def test_wrong_arguments_of_translate(exported: Path) -> None:
+    generator = OnnxGenerator(exported)
+    with pytest.raises(ValueError, match="resolution=0"):
+        generator.translate(picture(0), resolution=0)
+    with pytest.raises(ValueError, match="batch_size=0"):
+        generator.translate(picture(0), batch_size=0)
+    with pytest.raises(images.ImageError, match="not an image"):
+        generator.translate(b"x")
+    with pytest.raises(OnnxError, match="translates pictures and draws none"):
+        generator.sample()
+
+
+def test_large_pictures_are_made_in_one_piece_or_smaller_and_it_is_said(exported: Path) -> None:
+    generator = OnnxGenerator(exported)
+    with pytest.warns(OnnxSizeWarning, match="1100 x 40 px is made in one piece"):
+        assert generator.translate(picture(0, (1100, 40)), resolution="original").size == (1100, 40)
+    with pytest.warns(OnnxSizeWarning, match="2500 x 40 px is made smaller, at 2000 x 32 px"):
+        assert generator.translate(picture(0, (2500, 40)), resolution="original").size == (2000, 32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        generator.translate(picture(0, (1024, 40)), resolution="original")
+
+
+def test_translate_takes_the_file(source: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "in").mkdir()
+    for i, size in enumerate(((40, 50), (1200, 40), (40, 50))):
+        picture(i, size).save(tmp_path / "in" / f"{i}.png")
+    arguments = [str(tmp_path / "in"), "--resolution", "original"]
+    assert main(["translate", str(exported), arguments[0], str(tmp_path / "a"), *arguments[1:]]) == 0
+    said = capsys.readouterr().err
+    assert "note: a picture of 1200 x 40 px is made in one piece" in said and "Warning" not in said
+    assert main(["translate", str(source), "--epoch", "1", arguments[0], str(tmp_path / "b"), *arguments[1:]]) == 0
+    for i in range(3):
+        assert apart(images.decode(tmp_path / "a" / f"{i}.png"), images.decode(tmp_path / "b" / f"{i}.png")) <= 1
+    assert main(["translate", str(exported), "--epoch", "1", arguments[0], str(tmp_path / "c")]) == 2
+    assert main(["translate", str(exported), "--direction", "b_to_a", arguments[0], str(tmp_path / "c")]) == 2
+    assert "holds a_to_b alone" in capsys.readouterr().err and not (tmp_path / "c").exists()
