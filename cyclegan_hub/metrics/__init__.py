@@ -7,6 +7,7 @@ frozen dataclasses of floats. Where features come from is not decided here: a fi
 from __future__ import annotations
 
 from cyclegan_hub.metrics.distances import KernelDistance, fid, kid, memorisation_distance, mifid
+from cyclegan_hub.metrics.kernel import mmd
 from cyclegan_hub.metrics.neighbours import PrecisionRecall, pairwise_diversity, precision_recall
 from cyclegan_hub.metrics.pixels import ColourCorrelation, Similarity, colour_correlation, similarity
 from cyclegan_hub.metrics.supports import AlphaBetaAuthenticity, alpha_beta_authenticity
@@ -23,6 +24,7 @@ __all__ = [
     "kid",
     "memorisation_distance",
     "mifid",
+    "mmd",
     "pairwise_diversity",
     "precision_recall",
     "similarity",
