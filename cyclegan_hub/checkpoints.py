@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError
-from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub import constants, hf_hub_download, scan_cache_dir, try_to_load_from_cache
+from huggingface_hub.errors import CacheNotFound, EntryNotFoundError
 
 from cyclegan_hub.hub.errors import FaultKind, fault_of, not_cached, not_fetched, not_listed
 from cyclegan_hub.hub.model_folder import EPOCH, ModelError, chosen_in, epoch_name, epoch_number, epochs_in, folder_of, listed
@@ -126,13 +126,14 @@ def _refs(repo: str, token: str | bool | None, cache_dir: str | Path | None, loc
 
 
 def _in_cache(repo: str, cache_dir: str | Path | None) -> _Refs:
-    """What of a repository is cached whole: the client keeps under `refs/` which commit each name was."""
-    folder = Path(cache_dir or constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model") / "refs"
-    found = {}
-    for path in (path for path in folder.glob("*") if path.is_file()):  # a folder holds pull requests
-        commit = path.read_text("utf-8").strip()
-        if _is_cached(repo, commit, cache_dir):
-            found[path.name] = commit
+    """What of a repository is cached whole: the client keeps there which commit each name was."""
+    try:
+        cached = scan_cache_dir(cache_dir).repos
+    except (CacheNotFound, ValueError):  # none yet, or a file of that name
+        return _Refs(None, {})
+    own = (one.revisions for one in cached if one.repo_type == "model" and one.repo_id == repo)
+    revisions = [revision for revision in chain(*own) if _is_cached(repo, revision.commit_hash, cache_dir)]
+    found = {name: revision.commit_hash for revision in revisions for name in revision.refs}
     main = found.get("main")
     epochs = {name: commit for name, commit in found.items() if EPOCH.fullmatch(name)}
     if main:

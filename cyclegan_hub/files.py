@@ -20,6 +20,13 @@ def _package_data(installed: str, in_clone: str) -> Path:
 MODEL_CARDS = _package_data("model_cards", "model_cards")
 BUNDLED_ENCODER = _package_data("bundled_encoder", "pretrained/encoder")
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # what a clone without Git LFS holds instead of a large file
+
+
+def is_lfs_pointer(data: bytes) -> bool:
+    """Whether a file's content only points to the file: a clone was made without Git LFS."""
+    return data.startswith(_LFS_POINTER)
+
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Writes `data` to `path` by way of a temporary name in the same folder: written, synced to disk, renamed.

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from huggingface_hub import errors
+from huggingface_hub import PyTorchModelHubMixin, errors
 from huggingface_hub.utils import hf_raise_for_status
 from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
@@ -29,6 +30,9 @@ from cyclegan_hub.hub import download as fetch
 from cyclegan_hub.hub.mixin import FORMAT, StrictHubMixin
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.encoder import SideEncoder
+from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.paired_generator import PairedGenerator
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -149,6 +153,70 @@ def test_loading_does_not_depend_on_the_weights_that_are_drawn(folder: Path) -> 
     assert_equal(CycleGenerator.from_pretrained(folder), tiny())
 
 
+# --- the class that users look for
+
+
+def test_it_is_the_hubs_own_mixin_and_takes_its_arguments(folder: Path) -> None:
+    for kind in (CycleGenerator, FaceGenerator, PairedGenerator, SideEncoder):
+        assert issubclass(kind, PyTorchModelHubMixin)
+        assert {"model_hub_mixin", "pytorch_model_hub_mixin"} <= set(kind._hub_mixin_info.model_card_data.tags)
+    for device in ("cpu", torch.device("cpu")):
+        loaded = CycleGenerator.from_pretrained(pretrained_model_name_or_path=str(folder), map_location=device, strict=True)
+        assert_equal(loaded, tiny())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strict": False}, "strict=False: weights that do not fit exactly are never loaded: leave it out"),
+        ({"width": 8}, "width=8: the arguments of CycleGenerator come from config.json: leave it out"),
+        ({"torch_dtype": "float16"}, "torch_dtype='float16': from_pretrained takes revision, token, "),
+        ({"device_map": "auto"}, "give map_location, or call .to(device) on the loaded model"),
+        ({"subfolder": "x"}, "give the folder itself, or the epoch's tag as revision"),
+        ({"proxies": {}}, "proxies={}: from_pretrained takes revision, token, "),
+    ],
+)
+def test_an_argument_that_is_not_taken(folder: Path, options: dict[str, Any], message: str) -> None:
+    for load in (CycleGenerator.from_pretrained, partial(CycleGenerator._from_pretrained, model_id=str(folder))):
+        with pytest.raises(TypeError) as error:
+            load(folder, **options) if load == CycleGenerator.from_pretrained else load(**options)
+        assert isinstance(error.value, ModelError) and message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:77", 3.5])
+def test_a_device_that_is_not_there(folder: Path, device: Any) -> None:
+    assert f"map_location={device!r} cannot be used (" in refusal(folder, map_location=device)
+
+
+def test_no_inherited_way_is_lax(folder: Path, tmp_path: Path) -> None:
+    """The base class's own steps, called by themselves."""
+    assert_equal(CycleGenerator._from_pretrained(model_id=str(folder)), tiny())
+    assert_equal(CycleGenerator._load_as_safetensor(tiny(epoch=3), str(folder / WEIGHTS), "cpu", True), tiny())
+    with pytest.raises(ModelError, match=r"weights do not fit the config: missing a_to_b\.body\.1"):
+        CycleGenerator._load_as_safetensor(tiny(blocks=2), str(folder / WEIGHTS), "cpu", True)  # of two blocks more
+    with pytest.raises(ModelError, match="strict=False"):
+        CycleGenerator._load_as_safetensor(tiny(), str(folder / WEIGHTS), "cpu", False)
+    torch.save({"a": Trap(tmp_path / "executed")}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="is a pickle, which is never loaded"):
+        CycleGenerator._load_as_pickle(tiny(), str(tmp_path / "pytorch_model.bin"), "cpu", True)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_loaded_model_can_be_trained(folder: Path) -> None:
+    loaded = CycleGenerator.from_pretrained(folder).train()
+    loaded(torch.rand(1, 3, 16, 16)).square().sum().backward()
+    torch.optim.SGD(loaded.parameters(), 0.1).step()
+    assert not torch.equal(loaded.state_dict()[FIRST], tiny().state_dict()[FIRST])
+    assert_equal(CycleGenerator.from_pretrained(folder), tiny())
+
+
+def test_loading_draws_no_random_numbers(folder: Path) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    CycleGenerator.from_pretrained(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 # --- bytes
 
 METADATA = {"recipe": "smile-64", "epoch": "5", "z": "ä", "a": "1", "m": "2", "q": "3", "commit": "0" * 40}
@@ -238,6 +306,31 @@ def test_a_file_instead_of_its_folder(folder: Path, monkeypatch: pytest.MonkeyPa
     assert refusal(folder / WEIGHTS) == f"{folder / WEIGHTS} is a file: give the folder it is in"
     monkeypatch.chdir(folder)
     assert refusal(CONFIG) == "config.json is a file: give the folder it is in"  # which a repository could be called as well
+
+
+@pytest.mark.parametrize("name", ["latest_net_G_A.pth", "40_net_G.pth"])
+def test_weights_of_the_original_code(folder: Path, name: str) -> None:
+    (folder / WEIGHTS).rename(folder / name)
+    convert = "; weights of the original code become one with `cyclegan-hub import latest_net_G_A.pth latest_net_G_B.pth OUT`"
+    message = refusal(folder)
+    assert f"{name} is a pickle, which is never loaded" in message and message.endswith(convert)
+    message = refusal(folder / name)
+    assert message.startswith(f"{folder / name} is a pickle, which is never loaded: give a folder") and message.endswith(convert)
+
+
+def test_a_git_lfs_pointer_instead_of_the_weights(folder: Path) -> None:
+    """As in a clone that was made without Git LFS."""
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 4711\n"
+    (folder / WEIGHTS).write_bytes(pointer)
+    message = refusal(folder)
+    assert message.startswith(f"{folder}: model.safetensors is a Git-LFS pointer of {len(pointer)} bytes, not the weights")
+    assert "run `git lfs pull`" in message
+
+
+def test_an_address_instead_of_a_name() -> None:
+    assert refusal("https://huggingface.co/user/smile/tree/main") == (
+        "'https://huggingface.co/user/smile/tree/main' is an address, not a name: give 'user/smile'"
+    )
 
 
 # --- refusals: the config

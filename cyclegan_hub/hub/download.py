@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import constants, hf_hub_download
 
-from cyclegan_hub.hub.errors import FaultKind, fault_of, not_fetched, not_there
+from cyclegan_hub.hub.errors import FaultKind, fault_of, not_a_folder, not_fetched, not_there
 from cyclegan_hub.hub.model_folder import ModelError, folder_of, listed
 from cyclegan_hub.hub.refs import refs_of
 
@@ -30,14 +30,14 @@ def fetch(
     folder = Path(source)
     if os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
         folder = folder_of(folder, revision)
-        where, paths = str(folder), [folder / name for name in _FILES]
-        for path in paths:
-            if not path.is_file():
-                raise ModelError(not_there(where, path.name, (p.name for p in folder.iterdir())))
+        for name in _FILES:
+            if not (folder / name).is_file():
+                raise ModelError(not_there(str(folder), name, (path.name for path in folder.iterdir())))
+        where, config, weights = str(folder), folder / _FILES[0], folder / _FILES[1]
     elif os.path.isfile(folder):  # noqa: PTH113 (as above)
-        raise ModelError(f"{source} is a file: give the folder it is in")
+        raise ModelError(not_a_folder(folder))
     else:
-        where, paths, commit = f"{source}@{revision or 'main'}", [], revision
+        where, paths, commit = f"{source}@{revision or 'main'}", list[Path](), revision
         for name in _FILES:
             try:
                 path = hf_hub_download(
@@ -49,7 +49,8 @@ def fetch(
                 raise ModelError(not_fetched(error, str(source), where, name, there)) from error
             paths.append(Path(path))
             commit = paths[0].parent.name  # .../snapshots/COMMIT/config.json
-    return where, paths[0].read_bytes(), paths[1]
+        config, weights = paths
+    return where, config.read_bytes(), weights
 
 
 def _epochs_of(repo: str, token: str | bool | None) -> str:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from pathlib import Path
 
 from huggingface_hub import constants
 from huggingface_hub.errors import (
@@ -68,6 +69,8 @@ _REMEDIES = {
     FaultKind.DISK_FULL: "free space, or set HF_HOME to a folder on another disk",
     FaultKind.OTHER: "check the name and the connection",
 }
+_ORIGINAL = re.compile(r"\w+_net_G(_[AB])?\.pth")  # as the code of the paper's authors saves a generator
+_IMPORT = "weights of the original code become one with `cyclegan-hub import latest_net_G_A.pth latest_net_G_B.pth OUT`"
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -214,9 +217,22 @@ def not_fetched(error: BaseException, source: str, where: str, file: str, there:
 
 def not_there(where: str, file: str, found: Iterable[str]) -> str:
     """One line for a model's file that is missing among those that were `found`."""
-    pickles = sorted(name for name in found if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl")))
+    pickles = sorted(name for name in found if _is_pickle(name))
     hint = f"; {', '.join(pickles)} is a pickle, which is never loaded" if pickles else ""
-    return f"{where}: no {file} there{hint}. A model folder holds config.json and model.safetensors"
+    convert = f"; {_IMPORT}" if any(_ORIGINAL.fullmatch(name) for name in pickles) else ""
+    return f"{where}: no {file} there{hint}. A model folder holds config.json and model.safetensors{convert}"
+
+
+def not_a_folder(file: Path) -> str:
+    """One line for a file where the folder of a model is expected."""
+    if not _is_pickle(file.name):
+        return f"{file} is a file: give the folder it is in"
+    convert = f"; {_IMPORT}" if _ORIGINAL.fullmatch(file.name) else ""
+    return f"{file} is a pickle, which is never loaded: give a folder with config.json and model.safetensors{convert}"
+
+
+def _is_pickle(name: str) -> bool:
+    return name.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl"))
 
 
 def not_listed(error: BaseException, where: str) -> str:

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import inspect
 import json
-import struct
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self, cast
 
 import torch
-from huggingface_hub import ModelHubMixin, constants
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
+from huggingface_hub import PyTorchModelHubMixin, constants
+from torch import nn
 
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.download import fetch
 from cyclegan_hub.hub.errors import first_line
 from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.weights_file import check_fit, common_dtype, read_weights, serialize
 
 # Of config.json; raised when an older package could no longer read what a newer one wrote. Every file is written in the newest
 # form, so that it always says all constructor arguments and there is one form to read for each number.
 FORMAT = 2
+# What other libraries call what is done to the loaded model here.
+_INSTEAD = {
+    **dict.fromkeys(("torch_dtype", "dtype"), "call .to(dtype) on the loaded model"),
+    **dict.fromkeys(("device", "device_map"), "give map_location, or call .to(device) on the loaded model"),
+    "subfolder": "give the folder itself, or the epoch's tag as revision",
+}
 
 
-class StrictHubMixin(ModelHubMixin):
+class ArgumentError(ModelError, TypeError):
+    """A keyword that `from_pretrained` does not take."""
+
+
+class StrictHubMixin(PyTorchModelHubMixin):
     """`from_pretrained`, `save_pretrained` and `push_to_hub` for a torch module whose constructor arguments are all JSON.
 
     `config.json` holds every constructor argument, so that nothing has to be repeated to load. It differs from
@@ -42,7 +51,7 @@ class StrictHubMixin(ModelHubMixin):
         instance = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind_partial(instance, *args, **kwargs)
         bound.apply_defaults()
-        config = {}
+        config: dict[str, Any] = {}
         for name, value in list(bound.arguments.items())[1:]:
             try:
                 config[name] = json.loads(json.dumps(value))  # as it will be loaded: a tuple is a list
@@ -56,12 +65,12 @@ class StrictHubMixin(ModelHubMixin):
     @property
     def config(self) -> dict[str, Any]:
         """What `config.json` says: the class, the format, and every constructor argument."""
-        return {"model": type(self).__name__, "format": FORMAT, **self._hub_mixin_config}
+        return {"model": type(self).__name__, "format": FORMAT, **cast(dict[str, Any], self._hub_mixin_config)}
 
     def files(self, metadata: dict[str, str] | None = None, dtype: torch.dtype | None = None) -> dict[str, bytes]:
         """Content of `config.json` and `model.safetensors`, equal for equal models; `metadata` goes into the weights' header."""
         state = {name: (t.detach().to("cpu", dtype) if t.is_floating_point() else t.detach().cpu()).contiguous()
-                 for name, t in self.state_dict().items()}  # fmt: skip
+                 for name, t in _module(self).state_dict().items()}  # fmt: skip
         config = json.dumps(self.config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         return {constants.CONFIG_NAME: config.encode(), constants.SAFETENSORS_SINGLE_FILE: serialize(state, metadata or {})}
 
@@ -69,44 +78,94 @@ class StrictHubMixin(ModelHubMixin):
         for name, data in self.files().items():
             write_atomic(save_directory / name, data)
 
+    # ------------------------------------------------------------------------------------------------------- loading
     @classmethod
     def from_pretrained(
         cls,
-        source: str | Path,
+        pretrained_model_name_or_path: str | Path,
         *,
-        revision: str | None = None,
+        force_download: bool = False,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
-        force_download: bool = False,
         local_files_only: bool = False,
+        revision: str | None = None,
+        map_location: str | torch.device = "cpu",
+        strict: bool = True,
+        **model_kwargs: Any,
     ) -> Self:
         """The model in a folder or a Hub repository, in evaluation mode on the CPU; `stored_dtype` says how it was stored.
 
         In a repository ("user/name") `revision` is a branch, a tag such as "epoch-005", or a commit; both files come from one
         commit, whatever is pushed meanwhile. In a folder with `epochs/` it is the name of one of these, None (or "main") for
-        the best by the folder's `metrics.json`, or the last without one.
+        the best by the folder's `metrics.json`, or the last without one. `map_location`: the device to put the model on.
+        `strict` is always on, and no other keyword is taken: the constructor's arguments come from `config.json`.
 
         Raises ModelError when there is no such folder, repository or revision or the Hub does not answer (the client's own
         error is the cause), when `config.json` or `model.safetensors` is missing, damaged, of another class or a newer
-        format, or when the weights do not fit exactly.
+        format, when the weights do not fit exactly, or for a device that is not there; ArgumentError, which is a ModelError
+        and a TypeError, for `strict=False` and for another keyword.
         """
-        where, config, path = fetch(
-            source, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
-            local_files_only=local_files_only,
+        return cls._from_pretrained(
+            model_id=str(pretrained_model_name_or_path), revision=revision, cache_dir=cache_dir, force_download=force_download,
+            local_files_only=local_files_only, token=token, map_location=map_location, strict=strict, **model_kwargs,
         )  # fmt: skip
-        return cls.load_from(where, config, path)
 
     @classmethod
-    def load_from(cls, where: str, config: bytes, path: Path) -> Self:
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        map_location: str | torch.device = "cpu",
+        strict: bool = True,
+        **model_kwargs: Any,
+    ) -> Self:
+        """What the base class calls to load: as strict as `from_pretrained`, whoever calls it."""
+        cls.check_arguments(strict, model_kwargs)
+        where, config, path = fetch(
+            model_id, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
+            local_files_only=local_files_only,
+        )  # fmt: skip
+        return cls.load_from(where, config, path, map_location)
+
+    @classmethod
+    def load_from(cls, where: str, config: bytes, path: Path, map_location: str | torch.device = "cpu") -> Self:
         """The model of a config's text and a file of weights; `where` is what errors call it."""
-        weights = _read_weights(where, path.read_bytes())
+        device = _device(where, map_location)
+        weights = read_weights(where, path.read_bytes())
         with torch.device("meta"):  # only shapes: no number in a config claims memory that its weights do not fill
-            cls._build(where, config)._check(where, weights)
-        model = cls._build(where, config)
-        model.load_state_dict(weights, strict=True)  # half precision is widened to this model's type
-        dtypes = {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()}
-        model.stored_dtype = dtypes.pop() if len(dtypes) == 1 else None
+            model = cls._build(where, config)
+        _fill(where, _module(model), weights, device)
+        model.stored_dtype = common_dtype(weights)
+        _module(model).eval()
+        return model
+
+    @classmethod
+    def _load_as_safetensor(cls, model: Any, model_file: str, map_location: str | torch.device, strict: bool) -> Any:
+        """What the base class loads a file with: fills `model`, strictly, whatever `strict` says."""
+        cls.check_arguments(strict, {})
+        _fill(model_file, model, read_weights(model_file, Path(model_file).read_bytes()), _device(model_file, map_location))
         return model.eval()
+
+    @classmethod
+    def _load_as_pickle(cls, model: Any, model_file: str, map_location: str | torch.device, strict: bool) -> NoReturn:
+        """What the base class loads a pickle with: refused."""
+        raise ModelError(f"{model_file} is a pickle, which is never loaded: give config.json and model.safetensors")
+
+    @classmethod
+    def check_arguments(cls, strict: bool, others: dict[str, Any]) -> None:
+        """Raises ArgumentError for `strict=False` and for keywords that `from_pretrained` does not take."""
+        if strict is not True:
+            raise ArgumentError(f"strict={strict!r}: weights that do not fit exactly are never loaded: leave it out")
+        for name, value in others.items():
+            if name in inspect.signature(cls.__init__).parameters:
+                raise ArgumentError(f"{name}={value!r}: the arguments of {cls.__name__} come from config.json: leave it out")
+            known = "revision, token, cache_dir, force_download, local_files_only and map_location"
+            raise ArgumentError(f"{name}={value!r}: from_pretrained takes {known}: {_INSTEAD.get(name, 'leave it out')}")
 
     @classmethod
     def _build(cls, where: str, text: bytes) -> Self:
@@ -134,44 +193,31 @@ class StrictHubMixin(ModelHubMixin):
         except (TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{where}: config.json does not describe a {cls.__name__}: {first_line(error)}") from error
 
-    def _check(self, where: str, weights: dict[str, torch.Tensor]) -> None:
-        """Raises ModelError unless the weights fit this model exactly: names, shapes, floats for floats."""
-        own = self.state_dict()
-        missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-        if missing or extra:
-            raise ModelError(f"{where}: weights do not fit the config: missing {_few(missing)}, unexpected {_few(extra)}")
-        wrong = [
-            f"{name} {_kind(weights[name])} for {_kind(t)}"
-            for name, t in own.items()
-            if weights[name].shape != t.shape or weights[name].is_floating_point() != t.is_floating_point()
-        ]
-        if wrong:
-            raise ModelError(f"{where}: weights do not fit the config: {_few(wrong)}")
+
+def _module(model: StrictHubMixin) -> nn.Module:
+    """The same model as the torch module that every class with the mixin is."""
+    return cast(nn.Module, model)
 
 
-def serialize(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
-    """A safetensors file as bytes, equal for equal content: the library itself writes metadata in random order."""
-    data = save_safetensors(tensors, metadata={"format": "pt", **metadata})
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the format keeps the tensors aligned to 8 bytes
-    return struct.pack("<Q", len(text)) + text + data[8 + length :]
+def _fill(where: str, module: nn.Module, weights: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Gives a module, which may have shapes only, these weights on a device, in its own types: half precision is widened.
+
+    Raises ModelError for weights that do not fit exactly.
+    """
+    own = module.state_dict()
+    check_fit(where, own, weights)
+    # Copied, since the memory of a file may start anywhere, and torch rounds by how it is aligned.
+    copies = {name: tensor.to(device, own[name].dtype, copy=True) for name, tensor in weights.items()}
+    module.load_state_dict(copies, strict=True, assign=True)
+    if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
+        raise RuntimeError(f"{type(module).__name__} has a tensor that is not in its state: register it as a persistent buffer")
 
 
-def _read_weights(where: str, data: bytes) -> dict[str, torch.Tensor]:
+def _device(where: str, map_location: str | torch.device) -> torch.device:
+    """The device of that name. Raises ModelError if torch does not know it or the machine does not have it."""
     try:
-        return load_safetensors(data)
-    except (SafetensorError, KeyError) as error:  # KeyError: a type of numbers that torch does not have
-        raise ModelError(f"{where}: model.safetensors cannot be read ({first_line(error)}): fetch it again") from None
-
-
-def _kind(tensor: torch.Tensor) -> str:
-    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
-
-
-def _few(names: list[str], most: int = 4) -> str:
-    if not names:
-        return "none"
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+        device = torch.device(map_location)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ModelError(f"{where}: map_location={map_location!r} cannot be used ({first_line(error)}): leave it out") from None
+    return device

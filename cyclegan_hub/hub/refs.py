@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from huggingface_hub import constants, get_session
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, validate_repo_id
+
+# The client's own helpers, which it documents; its package names them without exporting them by `__all__`.
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, validate_repo_id  # type: ignore[attr-defined]
 
 from cyclegan_hub.hub.model_folder import EPOCH, epoch_number
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+
+import torch
 
 from cyclegan_hub.hub.download import fetch
 from cyclegan_hub.hub.model_folder import ModelError
@@ -16,13 +17,25 @@ Model = CycleGenerator | FaceGenerator | PairedGenerator
 KINDS: dict[str, type[Model]] = {kind.__name__: kind for kind in (CycleGenerator, FaceGenerator, PairedGenerator)}
 
 
-def from_pretrained(source: str | Path, **options: Any) -> Model:
+def from_pretrained(
+    pretrained_model_name_or_path: str | Path,
+    *,
+    force_download: bool = False,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    revision: str | None = None,
+    map_location: str | torch.device = "cpu",
+) -> Model:
     """As `CycleGenerator.from_pretrained`, for any of the three classes. Raises ModelError for a config of none of them."""
-    where, config, weights = fetch(source, **options)
+    where, config, weights = fetch(
+        pretrained_model_name_or_path, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
+        local_files_only=local_files_only,
+    )  # fmt: skip
     try:
         kind = json.loads(config)["model"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{where}: config.json is not one of ours ({type(error).__name__}: {error})") from None
     if kind not in KINDS:
         raise ModelError(f"{where}: config.json describes a {kind!r}, none of {', '.join(KINDS)}")
-    return KINDS[kind].load_from(where, config, weights)
+    return KINDS[kind].load_from(where, config, weights, map_location)
