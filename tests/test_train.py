@@ -47,7 +47,7 @@ def test_run_folder_holds_what_the_readme_says(whole: Path) -> None:
     }  # fmt: skip
     assert [p.name for p in (whole / "state").iterdir()] == ["step-000000020"]
     assert sorted(p.name for p in (whole / "epochs").iterdir()) == [f"epoch-00{i}" for i in (1, 2, 3, 4)]
-    assert sorted(p.name for p in (whole / "samples").iterdir()) == [f"epoch-00{i}.png" for i in (1, 2, 3, 4)]
+    assert sorted(p.name for p in (whole / "samples").iterdir()) == [f"epoch-00{i}.png" for i in range(5)]
     recipe = json.loads((whole / "recipe.json").read_text())
     assert recipe["recipe"]["name"] == "smile-compact" and recipe["recipe"]["width"] == 4
     assert recipe["labels"] == ["not smiling", "smiling"]

@@ -15,7 +15,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train.py
 os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 import argparse
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -33,7 +32,7 @@ from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.build import build_trainer
 from cyclegan_hub.training.cyclegan import CycleGANTrainer
-from cyclegan_hub.training.devices import make_accelerator
+from cyclegan_hub.training.devices import make_accelerator, peak_memory
 from cyclegan_hub.training.losses import ImagePool, adversarial
 
 
@@ -145,11 +144,10 @@ def main() -> int:
         print(f"{name:6} best of {len(times)}: {wall:.3f} s wall, {cpu:.3f} s CPU, {batch / wall:.2f} pairs/s")
     wall, cpu = (min(t[i] for t in ours_times) / min(t[i] for t in plain_times) for i in (0, 1))
     best = min(t[0] for t in ours_times)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    if torch.cuda.is_available():
-        peak = torch.cuda.max_memory_allocated() / 2**30
+    peak = peak_memory()
     print(f"ours takes {wall:.3f} of the plain step's wall time ({1 / wall:.2f}x), {cpu:.3f} of its CPU time ({1 / cpu:.2f}x)")
-    print(f"peak memory of the process {peak:.2f} GiB; {work / 1e9:.1f} GFLOP a plain step; ours runs at "
+    memory = "unknown" if peak is None else f"{peak:.2f} GiB"
+    print(f"peak memory of the process {memory}; {work / 1e9:.1f} GFLOP a plain step; ours runs at "
           f"{work / best / rate:.1%} of the measured {dtype} matmul rate ({rate / 1e9:.0f} GFLOP/s)")  # fmt: skip
     return 0
 

@@ -12,7 +12,9 @@ from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
 Layout = Literal["sides", "pile", "pairs"]  # two unpaired piles, one pile, or pairs of input and output
 
 # Fields that may differ between two runs of one folder: none of them changes the trained weights.
-RESUMABLE_FIELDS = frozenset({"snapshot_every", "keep_epochs", "save_every", "log_every", "evaluate_every", "workers"})
+RESUMABLE_FIELDS = frozenset(
+    {"snapshot_every", "sample_every", "keep_epochs", "save_every", "log_every", "evaluate_every", "workers"}
+)
 
 # Fields that came after run folders were first written, with the value under which a run does what it did before.
 ADDED_FIELDS = {"skip": False, "discriminator": "patch"}
@@ -39,7 +41,8 @@ class _Recipe:
     lr: float = 2e-4
     init_std: float = 0.02
     # what is written, and when
-    snapshot_every: int = 5
+    snapshot_every: int = 5  # epochs between two that are kept
+    sample_every: int = 1  # epochs between two sample grids
     keep_epochs: int = 20
     save_every: int = 500  # steps between two saves of the state; every epoch ends with one as well
     log_every: int = 10
@@ -48,7 +51,7 @@ class _Recipe:
     def __post_init__(self) -> None:
         """Raises RecipeError where two fields contradict each other or a value is out of its range."""
         check_types(self)
-        counts = ("image_size", "channels", "batch_size", "epochs", "snapshot_every", "save_every", "log_every")
+        counts = ("image_size", "channels", "batch_size", "epochs", "snapshot_every", "sample_every", "save_every", "log_every")
         check_all(self, counts, lambda n: n >= 1, "at least 1")
         require(self.keep_epochs >= 2, "keep_epochs", self.keep_epochs, "at least 2: the first and the last stay")
         require(self.channels in (1, 3), "channels", self.channels, "1 (grey) or 3 (RGB)")

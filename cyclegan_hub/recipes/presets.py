@@ -13,6 +13,12 @@ def find(name: str) -> Recipe:
     return RECIPES[name]
 
 
+def compact_of(recipe: Recipe) -> str | None:
+    """The recipe for a CPU of the same method and domain; None where there is none, or where this is one itself."""
+    compact = RECIPES.get(f"{recipe.domain}-compact")
+    return compact.name if compact and compact.method == recipe.method and "compact" not in recipe.name else None
+
+
 _R, _DCGAN, _PIX = CycleGANRecipe, DCGANRecipe, Pix2PixRecipe
 _SCALE0 = dict(norm_init_mean=0.0)  # norm scales N(0, 0.02), as in the smile and anime sources
 _LS = dict(upsample="transpose", flip=False, equal_sides=True, epochs=40, **_SCALE0)

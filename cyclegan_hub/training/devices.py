@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,26 +12,40 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGr
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, filter_trackers
 from accelerate.utils import ProjectConfiguration
 
+from cyclegan_hub.hub.errors import first_line
 from cyclegan_hub.recipes.fields import RecipeError
+
+_PRECISIONS = ("no", "bf16", "fp16")
 
 
 def make_accelerator(log_with: str | None = None, out: Path | None = None) -> Accelerator:
-    """Devices, processes and precision as `accelerate launch` says. Raises RecipeError for a tracker that is not to be had."""
+    """Devices, processes and precision as `accelerate launch` says. Raises RecipeError for what is not to be had here."""
     if log_with is not None:
         known = sorted(str(name) for name in LOGGER_TYPE_TO_CLASS)
         if log_with not in known:
             raise RecipeError(f"--log-with {log_with!r}: must be one of {', '.join(known)}")
         if not filter_trackers([log_with], logging_dir=out):
             raise RecipeError(f"--log-with {log_with}: not installed (pip install {log_with})")
-    accelerator = Accelerator(
-        log_with=log_with,
-        project_config=ProjectConfiguration(project_dir=str(out), logging_dir=str(out / "logs")) if log_with else None,
-        # No network here has buffers that processes would have to share; and the others wait while the main one reads the data.
-        kwargs_handlers=[
-            DistributedDataParallelKwargs(broadcast_buffers=False),
-            InitProcessGroupKwargs(timeout=timedelta(hours=2)),
-        ],
-    )
+    precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if precision not in _PRECISIONS:
+        raise RecipeError(
+            f"mixed_precision {precision!r}: must be one of {', '.join(_PRECISIONS)}; no network here has fp8 layers"
+        )
+    try:
+        accelerator = Accelerator(
+            log_with=log_with,
+            project_config=ProjectConfiguration(project_dir=str(out), logging_dir=f"{out}/logs") if log_with else None,
+            # No network here has buffers that processes would have to share; the others wait while the main one reads the data.
+            kwargs_handlers=[
+                DistributedDataParallelKwargs(broadcast_buffers=False),
+                InitProcessGroupKwargs(timeout=timedelta(hours=2)),
+            ],
+        )
+    except (ValueError, ImportError) as error:  # what this machine cannot do, such as bf16 on an old GPU or an unknown backend
+        raise RecipeError(f"accelerate cannot start as it was launched: {first_line(error)}. Launch otherwise") from error
+    if precision == "fp16" and accelerator.device.type == "cpu":  # accelerate would ignore it
+        raise RecipeError("mixed_precision 'fp16' needs a GPU: launch with --mixed_precision bf16, or no, on this CPU")
+    _check_backend(accelerator)
     if accelerator.gradient_accumulation_steps != 1:
         raise RecipeError(
             f"gradient_accumulation_steps={accelerator.gradient_accumulation_steps}: a step here is one update; "
@@ -46,8 +60,31 @@ def make_accelerator(log_with: str | None = None, out: Path | None = None) -> Ac
     return accelerator
 
 
-def peak_memory() -> float:
-    """GiB: of the GPU where there is one, else of this process."""
+def _check_backend(accelerator: Accelerator) -> None:
+    """Raises RecipeError unless `torch.compile` works with the backend that was asked for, tried on one addition."""
+    plugin = accelerator.state.dynamo_plugin
+    backend = plugin.backend.value.lower()
+    if backend == "no":
+        return
+    known = torch.compiler.list_backends(exclude_tags=())
+    if backend not in known:
+        raise RecipeError(f"dynamo_backend {backend!r}: torch {torch.__version__} has none of that name, only {', '.join(known)}")
+    try:
+        torch.compile(lambda x: x + 1, backend=backend)(torch.zeros(2, device=accelerator.device))
+    except Exception as error:  # whatever a backend raises where its compiler or library is missing
+        raise RecipeError(
+            f"dynamo_backend {backend!r} does not work here ({first_line(error)}): install what it needs, or launch with "
+            "--dynamo_backend no"
+        ) from error
+
+
+def peak_memory() -> float | None:
+    """GiB: of the GPU where there is one, else of this process; None where the system does not say."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

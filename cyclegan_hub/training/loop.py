@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
-import signal
-import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, set_seed
-from tqdm import tqdm
+from accelerate.utils import set_seed
+from torch import Tensor
 
 from cyclegan_hub import __version__, image_grid, images, plots
+from cyclegan_hub.recipes.presets import compact_of
 from cyclegan_hub.training.alarms import AlarmWatch
 from cyclegan_hub.training.augment import BatchAugment
 from cyclegan_hub.training.devices import peak_memory
+from cyclegan_hub.training.processes import Processes
+from cyclegan_hub.training.progress import Progress
 from cyclegan_hub.training.run_folder import RunError, RunFolder
 from cyclegan_hub.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from cyclegan_hub.training.plan import Batches, Plan
 
 _CALMER = "Start anew in another --out with a lower lr, or without mixed precision"
 Judge = Callable[[Any, Any], dict[str, float]]  # (published model, held-out images) -> figures, "score" the smaller the better
@@ -29,9 +33,11 @@ SAMPLES = 6  # held-out images of each side in a sample grid
 class Loop:
     """Takes a trainer through `recipe.epochs` epochs, resuming where the run folder says."""
 
-    def __init__(self, accelerator: Accelerator, plan: Any, trainer: Trainer, batches: Any, judge: Judge | None = None) -> None:
+    def __init__(
+        self, accelerator: Accelerator, plan: Plan, trainer: Trainer, batches: Batches, judge: Judge | None = None
+    ) -> None:
         self.accelerator, self.recipe, self.trainer, self.batches = accelerator, plan.recipe, trainer, batches
-        self.folder = RunFolder(plan.out)
+        self.folder, self.processes = RunFolder(plan.out), Processes(accelerator, self._failed_write)
         self.identity = plan.identity | {"fingerprints": batches.fingerprints}
         self.seed, self.log_with, self.judge = plan.identity["seed"], accelerator.log_with, judge
         r = self.recipe
@@ -42,20 +48,15 @@ class Loop:
         self.watches = [AlarmWatch(alarm) for alarm in trainer.alarms]
         self.sums: dict[str, tuple[float, int]] = {}  # of each loss since the last line of the history: its sum, how often
         self.last_saved: int | None = None
-        self.stop_signal: int | None = None
 
     def run(self, max_steps: int | None) -> int:
         """Trains to the end of the schedule or to `max_steps`; returns the exit code."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._on_main(lambda: self.folder.open(self.identity))
-            for number in before:
-                signal.signal(number, self._ask_to_stop)
-            self.end = min(self.total, max_steps or self.total)
-            return self._run()
+            self.processes.on_main(lambda: self.folder.open(self.identity))
+            with self.processes.listening():
+                self.end = min(self.total, max_steps or self.total)
+                return self._run()
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
             self.folder.close()
 
     def _run(self) -> int:
@@ -64,27 +65,32 @@ class Loop:
         set_seed(self.seed + 1 + self.accelerator.process_index)  # augmentation and pools: other draws in each process
         self._resume()
         if self.step >= self.end:
-            self._on_main(self._draw_losses)
+            self.processes.on_main(self._draw_losses)
             self.accelerator.print(f"{self.folder.path}: already at step {self.step} of {self.total}, nothing to do")
             return 0
+        if self.step == 0:
+            self.processes.on_main(lambda: self._draw_samples(0))
         if self.log_with:
             self.accelerator.init_trackers("cyclegan_hub", config={k: str(v) for k, v in self.identity["recipe"].items()})
-        self.started, self.first = time.perf_counter(), self.step
-        self.clock = (self.started, self.first)
-        self.bar = tqdm(
-            total=self.end, initial=self.step, unit="step", disable=None if self.accelerator.is_main_process else True
-        )
-        while self.step < self.end and not self._stopping():
+        first = self.step
+        self.clock = (time.perf_counter(), first)
+        self.progress = Progress(
+            first=first, end=self.end, per_epoch=self.batches.steps_per_epoch, epochs=self.recipe.epochs, pairs=self.pairs,
+            shown=self.accelerator.is_main_process,
+            compact=compact_of(self.recipe) if self.accelerator.device.type == "cpu" else None,
+        )  # fmt: skip
+        while self.step < self.end and not self.processes.stopping():
             self._train_epoch()
-        self.bar.close()
+        self.progress.close()
         self.accelerator.wait_for_everyone()  # a process that closes its connections early may abort one that still reads
         self.accelerator.end_training()
-        self._summary()
-        return 128 + self.stop_signal if self.step < self.end and self.stop_signal else 0
+        self._print_summary(self.step - first)
+        stopped = self.processes.stop_signal
+        return 128 + stopped if self.step < self.end and stopped else 0
 
     def _train_epoch(self) -> None:
         """From the current step to the end of its epoch, or to `self.end`, or to a signal; saves before it returns."""
-        per_epoch = self.batches.steps_per_epoch
+        r, per_epoch = self.recipe, self.batches.steps_per_epoch
         epoch, start = divmod(self.step, per_epoch)
         for batch in self.batches.epoch(epoch, start):
             batch = self.augment({key: x.to(self.accelerator.device) for key, x in batch.items()})
@@ -92,41 +98,40 @@ class Loop:
             self.step += 1
             self._record(losses)
             at_end = self.step % per_epoch == 0 or self.step == self.end
-            if at_end or self._stopping():
+            if at_end or self.processes.stopping():
                 break
-            if self.step % self.recipe.save_every == 0:
+            if self.step % r.save_every == 0:
                 self._save()
+        self.progress.end_epoch()
         done, part = divmod(self.step, per_epoch)
-        if part == 0 and (done % self.recipe.snapshot_every == 0 or self.step == self.total):
-            self._on_main(lambda: self._snapshot(done))
-        if part == 0 and self.judge and (done % self.recipe.evaluate_every == 0 or self.step == self.total):
-            self._on_main(lambda: self._evaluate(done))
+        if part == 0:
+            kept = done % r.snapshot_every == 0 or self.step == self.total
+            if kept or done % r.sample_every == 0:
+                self.processes.on_main(lambda: self._draw_samples(done))
+            if kept:
+                self.processes.on_main(lambda: self._keep_epoch(done))
+            if self.judge and (done % (r.evaluate_every or 1) == 0 or self.step == self.total):
+                self.processes.on_main(lambda: self._evaluate(done))
         self._save()
-        self._on_main(self._draw_losses)
+        self.processes.on_main(self._draw_losses)
 
-    def _record(self, losses: dict[str, torch.Tensor]) -> None:
+    def _record(self, losses: dict[str, Tensor]) -> None:
         """Sums up, checks, and every `log_every` steps writes a line of `history.jsonl`."""
         values = dict(zip(losses, torch.stack([x.float() for x in losses.values()]).tolist(), strict=True))
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
-            raise RunError(f"step {self.step}: {', '.join(bad)} became {values[bad[0]]}; {self._good()}. {_CALMER}")
+            raise RunError(f"step {self.step}: {', '.join(bad)} became {values[bad[0]]}; {self._what_is_safe()}. {_CALMER}")
         for name, value in values.items():
             total, times = self.sums.get(name, (0.0, 0))
             self.sums[name] = total + value, times + 1
-        events = []
+        lines: list[dict[str, Any]] = []
         for watch in self.watches:
             if watch.update(values):
-                events.append({"step": self.step, "event": "alarm", "message": watch.alarm.message})
-                self._say(f"warning: {watch.alarm.message}")
-        lines = events
-        self.bar.update(1)
+                lines.append({"step": self.step, "event": "alarm", "message": watch.alarm.message})
+                self.processes.say(f"warning: {watch.alarm.message}")
+        self.progress.update(self.step, values)
         if self.step % self.recipe.log_every == 0:
-            means = {name: total / times for name, (total, times) in self.sums.items()}
-            if self.accelerator.num_processes > 1:
-                reduced = self.accelerator.reduce(
-                    torch.tensor(list(means.values()), dtype=torch.float64, device=self.accelerator.device), "mean"
-                )
-                means = dict(zip(means, reduced.tolist(), strict=True))
+            means = self.processes.mean({name: total / times for name, (total, times) in self.sums.items()})
             self.sums = {}
             # Since the line before: an average over the run would carry the first steps' compilation along.
             now = time.perf_counter()
@@ -134,21 +139,18 @@ class Loop:
             self.clock = (now, self.step)
             line = {"step": self.step, "epoch": round(self.step / self.batches.steps_per_epoch, 4)}
             rounded = {name: float(f"{value:.6g}") for name, value in means.items()}
-            lines = [*events, line | rounded | {"pairs_per_s": round(speed, 3)}]
+            lines.append(line | rounded | {"pairs_per_s": round(speed, 3)})
             self.accelerator.log(means, step=self.step)
-            self.bar.set_postfix_str(f"{speed:.1f} pairs/s " + " ".join(f"{k}={means[k]:.2f}" for k in list(means)[:4]))
-            if self.bar.disable and self.accelerator.is_main_process and self.step % (50 * self.recipe.log_every) == 0:
-                left = (self.end - self.step) * self.pairs / speed / 60
-                print(f"step {self.step}/{self.end}  {speed:.1f} pairs/s  {left:.0f} min left", flush=True)
+            self.progress.set_losses(means, speed)
         if lines and self.accelerator.is_main_process:
-            self._guarded(lambda: self.folder.append_history(lines))
+            self.processes.write(lambda: self.folder.append_history(lines))
 
     # ------------------------------------------------------------------------------------- saving and resuming
     def _save(self) -> None:
         """The whole state, then `last/`. After this call a kill loses nothing up to this step."""
         if self.last_saved == self.step:
             return
-        process, step = self.accelerator, self.step
+        accelerator, step = self.accelerator, self.step
         self._check_weights()
         own = {
             "random": torch.get_rng_state(),
@@ -160,16 +162,46 @@ class Loop:
         }
         shared = {
             "step": step,
+            "steps_per_epoch": self.batches.steps_per_epoch,
             "trainer": self.trainer.state_dict(),
-            "precision": process.mixed_precision,
-            "scaler": process.scaler.state_dict() if process.scaler is not None else None,
+            "precision": accelerator.mixed_precision,
+            "scaler": accelerator.scaler.state_dict() if accelerator.scaler is not None else None,
         }
-        self._on_main(lambda: self.folder.stage_state(step))
-        self._guarded(lambda: self.folder.write_rank(step, process.process_index, own))
-        process.wait_for_everyone()
-        self._on_main(lambda: self.folder.commit_state(step, shared))
+        self.processes.on_main(lambda: self.folder.stage_state(step))
+        self.processes.write(lambda: self.folder.write_rank(step, accelerator.process_index, own))
+        accelerator.wait_for_everyone()
+        self.processes.on_main(lambda: self.folder.commit_state(step, shared))
         self.last_saved = step
-        self._on_main(self._write_last)
+        self.processes.on_main(self._write_last)
+
+    def _resume(self) -> None:
+        """Takes up the newest state, if there is one."""
+        accelerator = self.accelerator
+        step = self.folder.latest_step()
+        if step is None:
+            self.processes.on_main(lambda: self.folder.trim_history(0))
+            return
+        shared, own = self.folder.load_state(step, accelerator.process_index, accelerator.num_processes)
+        if shared["precision"] != accelerator.mixed_precision:
+            raise RunError(
+                f"{self.folder.path} holds another run: mixed_precision is {shared['precision']!r} there and "
+                f"{accelerator.mixed_precision!r} now. Launch it as before, or give another folder with --out"
+            )
+        self.trainer.load_state_dict(shared["trainer"])
+        self.trainer.load_own_state_dict(own["trainer"])
+        self.batches.load_state_dict(own["data"])
+        for watch, state in zip(self.watches, own["watches"], strict=True):
+            watch.load_state_dict(state)
+        self.sums = own["sums"]
+        if accelerator.scaler is not None and shared["scaler"]:
+            accelerator.scaler.load_state_dict(shared["scaler"])
+        torch.set_rng_state(own["random"])
+        if own["cuda"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(own["cuda"])
+        self.step = self.last_saved = step
+        self.processes.on_main(lambda: self.folder.trim_history(step))
+        self.processes.on_main(self._write_last)  # a kill right after the state was saved leaves an older one
+        self.processes.say(f"resuming {self.folder.path} at step {step} of {self.total}")
 
     def _write_last(self) -> None:
         self.folder.write_last(self._files(self.step // self.batches.steps_per_epoch))
@@ -183,61 +215,37 @@ class Loop:
         """Finite losses say nothing of the update that followed them. Raises RunError: nothing of this step is written."""
         for name, network in self.trainer.networks.items():
             if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
-                raise RunError(f"step {self.step}: weights of {name} are not finite; {self._good()}. {_CALMER}")
+                raise RunError(f"step {self.step}: weights of {name} are not finite; {self._what_is_safe()}. {_CALMER}")
 
-    def _resume(self) -> None:
-        """Takes up the newest state, if there is one."""
-        process = self.accelerator
-        step = self.folder.latest_step()
-        if step is None:
-            self._on_main(lambda: self.folder.trim_history(0))
-            return
-        shared, own = self.folder.load_state(step, process.process_index, process.num_processes)
-        if shared["precision"] != process.mixed_precision:
-            raise RunError(
-                f"{self.folder.path} holds another run: mixed_precision is {shared['precision']!r} there and "
-                f"{process.mixed_precision!r} now. Launch it as before, or give another folder with --out"
-            )
-        self.trainer.load_state_dict(shared["trainer"])
-        self.trainer.load_own_state_dict(own["trainer"])
-        self.batches.load_state_dict(own["data"])
-        for watch, state in zip(self.watches, own["watches"], strict=True):
-            watch.load_state_dict(state)
-        self.sums = own["sums"]
-        if process.scaler is not None and shared["scaler"]:
-            process.scaler.load_state_dict(shared["scaler"])
-        torch.set_rng_state(own["random"])
-        if own["cuda"] is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(own["cuda"])
-        self.step = self.last_saved = step
-        self._on_main(lambda: self.folder.trim_history(step))
-        self._on_main(self._write_last)  # a kill right after the state was saved leaves an older one
-        self._say(f"resuming {self.folder.path} at step {step} of {self.total}")
-
-    def _snapshot(self, epoch: int) -> None:
-        """`epochs/epoch-NNN/` and `samples/epoch-NNN.png`, drawn first: what gives no picture is not kept as an epoch."""
+    def _draw_samples(self, epoch: int) -> None:
+        """`samples/epoch-NNN.png`. Raises RunError where a picture would hold NaN."""
         self._check_weights()
         device = self.accelerator.device
         held = (images.from_uint8(x[:SAMPLES]).to(device) for x in self.batches.held_out)
         try:
             samples = self.trainer.samples(*held)
         except images.ImageError as error:
-            raise RunError(f"step {self.step}: translations are not finite; {self._good()}. {_CALMER}") from error
+            raise RunError(f"step {self.step}: translations are not finite; {self._what_is_safe()}. {_CALMER}") from error
         grids = [image_grid.grid(grid.rows, column_labels=grid.columns, cell=128) for grid in samples]
-        self.folder.write_epoch(epoch, self._files(epoch), self.recipe.keep_epochs)
         self.folder.write_sample(epoch, images.png_bytes(image_grid.grid([grids])))
+
+    def _keep_epoch(self, epoch: int) -> None:
+        """`epochs/epoch-NNN/`, after its picture was drawn: what gives no picture is not kept as an epoch."""
+        self.folder.write_epoch(epoch, self._files(epoch), self.recipe.keep_epochs)
 
     def _evaluate(self, epoch: int) -> None:
         """A light evaluation on held-out images: a line of the history, and `best/` if no earlier one scored as well."""
+        assert self.judge is not None
         figures = self.judge(self.trainer.published(epoch), self.batches.held_out)
         earlier = [line["score"] for line in self.folder.history() if line.get("event") == "evaluation" and "score" in line]
         self.folder.append_history([{"step": self.step, "epoch": float(epoch), "event": "evaluation"} | figures])
         if "score" in figures and figures["score"] < min(earlier, default=math.inf):
             self.folder.write_best(self._files(epoch))
         self.accelerator.log(figures, step=self.step)
-        self._say(f"epoch {epoch}, held out: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
+        self.processes.say(f"epoch {epoch}, held out: " + ", ".join(f"{name} {value:.3g}" for name, value in figures.items()))
 
     def _files(self, epoch: int) -> dict[str, bytes]:
+        """The published model as it is now: content of `config.json` and `model.safetensors`."""
         metadata = {
             "epoch": str(epoch),
             "step": str(self.step),
@@ -246,61 +254,24 @@ class Loop:
         }
         return self.trainer.published(epoch).files(metadata | {"cyclegan_hub": __version__})
 
-    # --------------------------------------------------------------------------------------------- processes
-    def _on_main(self, action: Any) -> None:
-        """Runs `action` in the main process; an error there ends every process, with the same words."""
-        error: list[Any] = [None]
-        if self.accelerator.is_main_process:
-            try:
-                self._guarded(action)
-            except Exception as caught:
-                error = [caught]
-        if self.accelerator.num_processes > 1:
-            told = [str(error[0]) if error[0] is not None else None]
-            broadcast_object_list(told)
-            if told[0] is not None and not self.accelerator.is_main_process:
-                sys.exit(2)  # the main process says why
-        if error[0] is not None:
-            raise error[0]
+    # ------------------------------------------------------------------------------------------------ words
+    def _failed_write(self, error: OSError) -> RunError:
+        """One line that says what is safe."""
+        return RunError(
+            f"cannot write to {self.folder.path} at step {self.step}: {error.strerror or error}; {self._what_is_safe()}. "
+            "Free space, then run the same command again"
+        )
 
-    def _guarded(self, action: Any) -> None:
-        """Turns a failed write into one line that says what is safe."""
-        try:
-            action()
-        except OSError as error:
-            raise RunError(
-                f"cannot write to {self.folder.path} at step {self.step}: {error.strerror or error}; {self._good()}. "
-                "Free space, then run the same command again"
-            ) from error
-
-    def _good(self) -> str:
-        """What of the run is safe, in words."""
+    def _what_is_safe(self) -> str:
         if self.last_saved is None:
             return "no state was saved yet"
         return f"the state of step {self.last_saved} is safe in {self.folder.path / 'state'}"
 
-    def _ask_to_stop(self, number: int, frame: Any) -> None:
-        self.stop_signal = number
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-
-    def _stopping(self) -> bool:
-        """Whether any process was asked to stop; the same answer in all of them."""
-        asked = self.stop_signal or 0
-        if self.accelerator.num_processes > 1:
-            flag = torch.tensor([asked], device=self.accelerator.device)
-            asked = int(self.accelerator.gather(flag).max().item())
-            self.stop_signal = asked or None
-        return bool(asked)
-
-    def _say(self, text: str) -> None:
-        if self.accelerator.is_main_process:
-            tqdm.write(text, file=sys.stderr)
-
-    def _summary(self) -> None:
-        seconds, pairs = time.perf_counter() - self.started, (self.step - self.first) * self.pairs
+    def _print_summary(self, steps: int) -> None:
+        seconds, pairs, memory = self.progress.seconds(), steps * self.pairs, peak_memory()
         if self.step < self.end:
-            self._say(f"stopped at step {self.step} with everything saved: run the same command to go on")
+            self.processes.say(f"stopped at step {self.step} with everything saved: run the same command to go on")
         self.accelerator.print(
             f"step {self.step} of {self.total}: {pairs} pairs in {seconds:.0f} s ({pairs / seconds:.2f} pairs/s), "
-            f"peak memory {peak_memory():.2f} GiB, {self.folder.path / 'last'}"
+            f"{'' if memory is None else f'peak memory {memory:.2f} GiB, '}{self.folder.path / 'last'}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.fields import RecipeError, override
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cyclegan_hub.training.loop import Judge
     from cyclegan_hub.training.trainer import Trainer
 
+Batches: TypeAlias = "UnpairedBatches | StreamingBatches"
 HELD_OUT = 64  # images of each side for the light evaluation
 
 
@@ -94,7 +95,7 @@ def counts_text(side: str, counts: dict[str, int]) -> str:
     return f"side {side.upper()}: {counts['kept']:,} of {counts['found']:,} images to train on; {others}"
 
 
-def dry_run_text(plan: Plan, trainer: Trainer, batches: UnpairedBatches | StreamingBatches, processes: int) -> str:
+def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches, processes: int) -> str:
     """What --dry-run prints: the recipe, the images, the sizes of the networks and the disk that a run needs."""
     r = plan.recipe
     sizes = {name: sum(p.numel() for p in network.parameters() if p.requires_grad) for name, network in trainer.networks.items()}
