@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,9 +101,10 @@ def _smooth(values: np.ndarray, radius: int) -> np.ndarray:
     return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0.5)
 
 
-def inspection(path: Path, sides: dict[str, list[Image.Image]]) -> None:
+def inspection(path: Path, sides: dict[str, list[Image.Image]], copies: Sequence[list[Image.Image]] = ()) -> None:
     """Draws, for each side, its first 8 images and its colour histogram into a PNG at `path`, which is replaced in one go.
 
+    `copies` may hold, for each side, augmented copies of those images: they are drawn below their originals.
     `sides` maps the label of a side to its images, of any size and mode. A histogram is the mean over all images given of
     the share of pixels (in %, logarithmic) in each of 64 ranges of a channel; a side of grey images (mode "L") has one
     curve. Both axes are common to all sides. A side without images says so. Raises ValueError for empty `sides`,
@@ -112,12 +114,15 @@ def inspection(path: Path, sides: dict[str, list[Image.Image]]) -> None:
 
     if not sides:
         raise ValueError("sides is empty: give at least one label with its images")
-    figure = Figure(figsize=(14, 0.4 + 1.8 * len(sides)), dpi=110, layout="constrained")
+    below = list(copies) or [[] for _ in sides]
+    strips = sum(2 if drawn else 1 for drawn in below)
+    figure = Figure(figsize=(14, 0.4 + 1.8 * strips), dpi=110, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)  # inches
     axes = figure.subplots(len(sides), 2, width_ratios=(5, 1.7), squeeze=False)
-    for (strip, histogram), (label, pictures) in zip(axes, sides.items(), strict=True):
-        _title(strip, label)
-        strip.imshow(_strip(pictures[:SAMPLES]), interpolation="antialiased")
+    for (strip, histogram), (label, pictures), drawn in zip(axes, sides.items(), below, strict=True):
+        _title(strip, f"{label}; below, augmented copies as balance=true draws them" if drawn else label)
+        rows = [_strip(pictures[:SAMPLES])] + ([_strip(drawn[:SAMPLES])] if drawn else [])
+        strip.imshow(np.concatenate(rows), interpolation="antialiased")
         strip.set_anchor("NW")
         strip.set_axis_off()
         _title(histogram, "% of pixels by value")

@@ -40,7 +40,7 @@ OWNERS = {
     "datasets": {"data"},
     "pyarrow": {"data", "commands.convert"},
     "diffusers": {"training"},
-    "kornia": {"training.augment"},
+    "kornia": {"data"},
     "matplotlib": {"plots", "evaluation.report_plots"},
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog"},
     "jinja2": {"templates", "publishing.card"},

@@ -17,10 +17,11 @@ from cyclegan_hub import images
 from cyclegan_hub.cli import main
 from cyclegan_hub.commands import convert as module
 from cyclegan_hub.commands.convert import convert
+from cyclegan_hub.data.folder_source import FolderItems
 from cyclegan_hub.data.load_sides import load_sides
 from cyclegan_hub.data.open_source import open_items
-from cyclegan_hub.data.raw_images import FolderItems
-from cyclegan_hub.data.specs import DataError, one_side
+from cyclegan_hub.data.parse_side import one_side
+from cyclegan_hub.data.specs import DataError, Files
 from support.pictures import encoded, folder, parquet, picture
 from support.tfrecords import shard
 
@@ -153,8 +154,8 @@ def test_unreadable_images_are_named_and_left_out(tmp_path: Path, capsys: pytest
     items = FolderItems.open
     out = tmp_path / f"out{ending}"
 
-    def then_remove(path: Path) -> FolderItems:
-        found = items(path)
+    def then_remove(source: Files) -> FolderItems:
+        found = items(source)
         (pile / "gone.png").unlink(missing_ok=True)
         return found
 

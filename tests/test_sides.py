@@ -9,7 +9,8 @@ import torch
 
 from cyclegan_hub import images
 from cyclegan_hub.data import load_sides as sides
-from cyclegan_hub.data.load_sides import LazyImages, Side, load_sides
+from cyclegan_hub.data.lazy_images import LazyImages
+from cyclegan_hub.data.load_sides import Side, load_sides
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
 from support.pictures import encoded, folder, picture

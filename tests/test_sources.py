@@ -14,9 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from cyclegan_hub import decoding, images
-from cyclegan_hub.data import open_source as sources
+from cyclegan_hub.data import table_sources
+from cyclegan_hub.data.archive_sources import ZipItems
+from cyclegan_hub.data.array_source import ArrayItems
+from cyclegan_hub.data.folder_source import FolderItems
 from cyclegan_hub.data.open_source import open_items, open_stream
-from cyclegan_hub.data.raw_images import ArrayItems, FolderItems, ZipItems, cell_bytes
+from cyclegan_hub.data.raw_images import cell_bytes
 from cyclegan_hub.data.specs import DataError, Files, HubSplit
 from support.pictures import encoded, folder, parquet, picture
 
@@ -31,7 +34,7 @@ def test_a_folder_gives_visible_images_at_any_depth_by_path(tmp_path: Path) -> N
     folder(tmp_path / "a", [1])
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "._0001.png").write_bytes(b"")
-    items = FolderItems.open(tmp_path)
+    items = FolderItems.open(Files("folder", (tmp_path,)))
     assert [items.name(i) for i in range(len(items))] == ["a/0001.png", "b/0002.png"]
     assert same(items, 0, 1) and same(items, 1, 2)
 
@@ -53,7 +56,7 @@ def test_a_zip_member_above_the_limit_or_damaged_is_an_image_error(tmp_path: Pat
         archive.writestr("damaged.png", encoded(1))
     data = (tmp_path / "x.zip").read_bytes()
     (tmp_path / "x.zip").write_bytes(data.replace(encoded(1)[-30:], bytes(30)))
-    items = ZipItems.open(tmp_path / "x.zip")
+    items = ZipItems.open(Files("zip", (tmp_path / "x.zip",)))
     monkeypatch.setattr(decoding, "MAX_BYTES", 4999)
     with pytest.raises(images.ImageError, match=r"big\.png.*5,000"):
         items.read(0)
@@ -61,7 +64,7 @@ def test_a_zip_member_above_the_limit_or_damaged_is_an_image_error(tmp_path: Pat
         items.read(1)
     (tmp_path / "x.zip").write_bytes(b"no zip")
     with pytest.raises(DataError, match=r"x\.zip cannot be read as a zip"):
-        ZipItems.open(tmp_path / "x.zip")
+        ZipItems.open(Files("zip", (tmp_path / "x.zip",)))
 
 
 @pytest.mark.parametrize(("name", "shape"), [("images", (3, 20, 20, 3)), ("x", (3, 20, 20)), ("x", (3, 20, 20, 4))])
@@ -87,7 +90,7 @@ def test_an_npz_of_uint8_images(tmp_path: Path, name: str, shape: tuple[int, ...
 def test_other_npz_files_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], words: list[str]) -> None:
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(DataError) as error:
-        ArrayItems.open(tmp_path / "x.npz")
+        ArrayItems.open(Files("npz", (tmp_path / "x.npz",)))
     for word in ["x.npz", *words]:
         assert word in str(error.value)
 
@@ -98,7 +101,7 @@ def test_a_npy_or_text_called_npz_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("text")
     for name in ("array.npz", "text.npz"):
         with pytest.raises(DataError, match=name):
-            ArrayItems.open(tmp_path / name)
+            ArrayItems.open(Files("npz", (tmp_path / name,)))
 
 
 def test_parquet_shards_are_one_pile(tmp_path: Path) -> None:
@@ -110,7 +113,7 @@ def test_parquet_shards_are_one_pile(tmp_path: Path) -> None:
 
 def test_large_parquet_goes_through_datasets_and_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = parquet(tmp_path / "x.parquet", [1, 2, 3])
-    monkeypatch.setattr(sources, "PARQUET_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(table_sources, "PARQUET_IN_MEMORY_BYTES", 0)
     items = open_items(Files("Parquet", (path,)))
     assert [same(items, i, 1 + i) for i in range(3)] == [True] * 3
 
@@ -207,8 +210,8 @@ def test_without_a_network_the_error_names_dataset_and_remedy(tmp_path: Path) ->
         endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
     program = (
         "import os, pathlib\n"
-        "from cyclegan_hub.sources import open_items, open_stream\n"
-        "from cyclegan_hub.specs import DataError, HubSplit\n"
+        "from cyclegan_hub.data.open_source import open_items, open_stream\n"
+        "from cyclegan_hub.data.specs import DataError, HubSplit\n"
         "def attempt(open_it):\n"
         "    try: open_it(HubSplit('user/faces', 'train'))\n"
         "    except DataError as error: print(error)\n"
@@ -240,7 +243,7 @@ def test_a_remote_folder_is_streamed_undecoded(tmp_path: Path, monkeypatch: pyte
         return builder
 
     monkeypatch.setattr(datasets, "load_dataset_builder", remote)
-    stream, column = open_stream(HubSplit(str(tmp_path / "faces"), "train"))
+    stream, column, _ = open_stream(HubSplit(str(tmp_path / "faces"), "train"))
     assert [cell_bytes(row[column]) for row in stream] == [encoded(1)]
 
 

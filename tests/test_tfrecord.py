@@ -13,8 +13,9 @@ from cyclegan_hub import images
 from cyclegan_hub.data import tfrecord
 from cyclegan_hub.data.load_sides import load_sides
 from cyclegan_hub.data.open_source import open_items, open_stream
+from cyclegan_hub.data.parse_side import one_side
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.specs import DataError, Files, one_side
+from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.data.tfrecord import TFRecordItems
 from support.pictures import encoded, folder, parquet
@@ -52,7 +53,7 @@ def test_items_go_to_a_worker_and_list_without_reading_the_images(tmp_path: Path
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < len(big) / 10
-    items = pickle.loads(pickle.dumps(TFRecordItems.open([tmp_path / "x.tfrec"])))
+    items = pickle.loads(pickle.dumps(TFRecordItems.open(Files("TFRecord", (tmp_path / "x.tfrec",)))))
     assert items.read(1) == encoded(1, (1000, 1000), "PNG") and len(pickle.dumps(items)) < 2000
 
 
@@ -83,7 +84,7 @@ def test_the_feature_is_image_then_the_other_names_then_the_only_encoded_one(fea
 def test_without_an_image_the_features_are_listed(tmp_path: Path, features: dict, words: str) -> None:
     (tmp_path / "x.tfrec").write_bytes(record(example(**features)) * 2)
     with pytest.raises(DataError) as error:
-        TFRecordItems.open([tmp_path / "x.tfrec"])
+        TFRecordItems.open(Files("TFRecord", (tmp_path / "x.tfrec",)))
     assert str(error.value).startswith("x.tfrec, record at byte 0: ") and words in str(error.value)
     with pytest.raises(DataError, match=r"x\.tfrec, record at byte 0: "):
         open_stream(Files("TFRecord", (tmp_path / "x.tfrec",)))
@@ -114,7 +115,7 @@ def test_a_damaged_record_is_one_unreadable_image(tmp_path: Path) -> None:
     for start, size in ((0, len(monet(1))), (len(monet(1)), len(monet(2)))):
         data[start + size // 2] ^= 1
     (tmp_path / "x.tfrec").write_bytes(data)
-    items = TFRecordItems.open([tmp_path / "x.tfrec"])
+    items = TFRecordItems.open(Files("TFRecord", (tmp_path / "x.tfrec",)))
     assert items.read(2) == encoded(3, format="JPEG")
     with pytest.raises(images.ImageError, match=rf"x\.tfrec, record at byte {len(monet(1))}: its CRC does not fit its data"):
         items.read(1)
@@ -173,7 +174,7 @@ def test_a_folder_of_both_sides_may_hold_shards(tmp_path: Path) -> None:
     assert a.train == Files("TFRecord", (train_a,)) and a.held_out == Files("TFRecord", (test_a,))
     assert b.train == Files("TFRecord", tuple(train_b)) and b.held_out == Files("TFRecord", tuple(test_b))
     (tmp_path / "half/trainA").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"holds no image and no \.parquet or \.tfrec file"):
+    with pytest.raises(DataError, match=r"holds no image and no \.parquet, \.tfrec or \.tar file"):
         resolve(None, str(tmp_path / "half"), None, None)
     folder(tmp_path / "half/trainA", [1])
     with pytest.raises(DataError, match=r"trainB\.tfrec, .*trainB-\*\.tfrec"):

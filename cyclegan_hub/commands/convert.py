@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from cyclegan_hub import images
 from cyclegan_hub.data.open_source import open_items
-from cyclegan_hub.data.raw_images import FolderItems, Items, ZipItems
-from cyclegan_hub.data.specs import DataError, one_side
+from cyclegan_hub.data.parse_side import one_side
+from cyclegan_hub.data.pile import ending_of
+from cyclegan_hub.data.raw_images import RawImages, read_file
+from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.files import appearing
 
 _AT_A_TIME = 16  # images in memory while they are read
@@ -45,11 +48,13 @@ def convert(spec: str, out: Path, *, size: int | None = None, channels: int = 3,
     out = out.expanduser().resolve()
     write = _checked(out, size, channels, force)
     source = one_side(spec)
-    if source.held_out is not None:
+    if source.held_out is not None or isinstance(source.train, Pair):
         raise DataError(f"{spec} names two splits: convert writes one, leave out test_split")
     items = open_items(source.train)
     if not items:
         raise DataError(f"{spec} holds no image")
+    for note in items.notes:
+        print(note, file=sys.stderr)
     skipped: list[str] = []
     with appearing(out) as temporary:
         count = write(temporary, _pictures(items, size, channels, skipped, encode=write is not _write_npz))
@@ -75,7 +80,7 @@ def _checked(out: Path, size: int | None, channels: int, force: bool) -> Callabl
     return writers[out.suffix.lower()]
 
 
-def _pictures(items: Items, size: int | None, channels: int, skipped: list[str], *, encode: bool) -> Pictures:
+def _pictures(items: RawImages, size: int | None, channels: int, skipped: list[str], *, encode: bool) -> Pictures:
     """The images that can be read, in order, a few at a time in threads; the names of the others are added to `skipped`.
 
     Without `encode` there are no bytes, and names are those of log lines.
@@ -89,8 +94,7 @@ def _pictures(items: Items, size: int | None, channels: int, skipped: list[str],
         try:
             raw = items.read(index)
             if isinstance(raw, Path):
-                with raw.open("rb") as file:
-                    raw = file.read(images.MAX_BYTES + 1)
+                raw = read_file(raw)
             image = images.decode(raw, channels, name="")
         except images.ImageError as error:
             return str(error)
@@ -118,24 +122,24 @@ def _pictures(items: Items, size: int | None, channels: int, skipped: list[str],
                     yield found
 
 
-def _names(items: Items, keep_endings: bool) -> list[str | None]:
-    """The names that files keep, all different; None: the image has none of its own, or some start at the root."""
-    if not isinstance(items, FolderItems | ZipItems):
+def _names(items: RawImages, keep_endings: bool) -> list[str | None]:
+    """The names that files keep, all different; None: the image has none of its own, or some lead out of a folder."""
+    own = items.file_names()
+    if own is None or any(name.startswith("/") or ".." in name.split("/") for name in own):
         return [None] * len(items)
     # A file's name need not be valid Unicode, but a zip's and Parquet's must be.
-    names = [items.name(row).encode(errors="backslashreplace").decode() for row in range(len(items))]
-    if any(name.startswith("/") for name in names):
-        return [None] * len(items)
+    names = [name.encode(errors="backslashreplace").decode() for name in own]
     if keep_endings:
-        return names
-    stems = [name.rpartition(".")[0] for name in names]
+        return list(names)
+    stems = [name[: len(name) - len(ending_of(name))] for name in names]
     return [f"{name}.png" for name in (stems if len(set(stems)) == len(names) else names)]
 
 
 def _ending(data: bytes) -> str:
     """The ending of an encoded image that has just been decoded."""
     with Image.open(io.BytesIO(data)) as header:
-        return _ENDINGS.get(header.format, header.format.lower())
+        kind = header.format or "png"
+    return _ENDINGS.get(kind, kind.lower())
 
 
 def _write_npz(path: Path, pictures: Pictures) -> int:
@@ -166,7 +170,8 @@ def _write_parquet(path: Path, pictures: Pictures) -> int:
     # What `datasets` and the Hub look for, to show the column as images.
     features = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
     schema = pa.schema({"image": kind}, metadata={"huggingface": features})
-    count, cells, held = 0, [], 0
+    cells: list[dict[str, Any]] = []
+    count, held = 0, 0
     # Encoded images do not compress, and are not repeated.
     with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
 

@@ -1,127 +1,115 @@
-"""`cyclegan-hub inspect`: what the two piles of images hold, looked at before training on them."""
+"""`cyclegan-hub inspect`: what one pile of images or two hold, looked at before training on them."""
 
 from __future__ import annotations
 
 import io
-import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
-from tqdm import tqdm
 
 from cyclegan_hub import images, plots
-from cyclegan_hub.data.load_sides import MIN_SIDE
-from cyclegan_hub.data.open_source import open_items
-from cyclegan_hub.data.raw_images import Items
-from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.specs import DataError, Files, HubSplit, SideSource
+from cyclegan_hub.data.paired_images import open_any
+from cyclegan_hub.data.parse_side import one_side
+from cyclegan_hub.data.reading import Readable, Reading
+from cyclegan_hub.data.resolve import holds_sides, resolve
+from cyclegan_hub.data.scan import GREY_MODES, MIN_SIDE, Seen, Unreadable, note_on_colours, note_on_shapes, notes_on_values, scan
+from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
 from cyclegan_hub.files import write_atomic
 
 _TITLE = "cyclegan-hub inspect"  # in the picture's metadata: only a picture with it is ever replaced
 _HISTOGRAM_IMAGES = 200  # enough for a steady histogram, and quick
-_GREY_MODES = {"1", "L", "LA", "F", "I", "I;16", "I;16B", "I;16L"}
+_COPY_SIDE = 160  # px of an augmented copy, as the picture shows it
 
 
 def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path) -> None:
-    """Prints what the two piles hold, decoding every image, and draws samples and colour histograms into the PNG `out`.
+    """Prints what two piles hold, or one, decoding every image, and draws samples and colour histograms into the PNG `out`.
 
-    Raises DataError or OSError for a mistake, and where `out` is another picture than one of ours.
+    One pile is `data_a` alone, or a `data` without `trainA` and `trainB` in it. Below its samples each side has copies of them
+    as `balance` augments those of the smaller side. Raises DataError or OSError for a mistake, and where `out` is another
+    picture than one of ours.
     """
     _check_out(out)
-    sides = resolve(None, data, data_a, data_b)
     pictures: dict[str, list[Image.Image]] = {}
-    hashes: list[set[str]] = []
-    for label, source in zip("AB", sides, strict=True):
-        lines, samples, own = _side_report(label, source)
+    looks: list[_PileLook] = []
+    for label, source in _sources(data, data_a, data_b):
+        lines, samples, look = _side_report(label, source)
         print("\n".join(lines), end="\n\n")
         pictures[f"{label}: {source.train.describe()}"] = samples
-        hashes.append(own)
-    if shared := len(hashes[0] & hashes[1]):
+        looks.append(look)
+    if len(looks) == 2 and (shared := len(looks[0].hashes & looks[1].hashes)):
         print(f"{shared:,} training images are on both sides\n")
-    _draw(out, pictures)
+    for note in note_on_colours([look.readable for look in looks], 3):
+        print(note)
+    _draw(out, pictures, [_augmented(samples[: plots.SAMPLES]) for samples in pictures.values()])
     print(f"samples and histograms: {out}")
 
 
-def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.Image], set[str]]:
-    """The lines printed for one side, its samples, and the content hashes of its training images."""
-    opened = _look(source.train, label)
-    if opened is None:
-        raise DataError(f"side {label} is empty: no image in {source.train.describe()}")
-    items, train = opened
-    held_out = _look(source.held_out, f"{label} held out") if source.held_out else None
-    lines = [f"{label}: {source.train.describe()}", *_lines(train)]
-    own = {image.hash for image in train.readable}
-    if source.held_out is None or held_out is None:
-        lines.append("  held out    no split of its own: training would set a tenth aside, chosen by content hash")
-    else:
-        both = len(own & {image.hash for image in held_out[1].readable})
-        lines += [f"  held out    {source.held_out.describe()}; {both:,} of its images are among the training images too"]
-        lines += [f"  {line}" for line in _lines(held_out[1])]
-    return lines, _samples(items, train), own
+def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[tuple[str, SideSource]]:
+    """The sides, or the one pile, each with its label. Raises DataError as `resolve` does."""
+    if data is None and data_a is not None and data_b is None:
+        return [("A", one_side(data_a))]
+    alone = data is not None and data_a is None and data_b is None
+    if data is not None and alone and (data.startswith("hf:") or "?" in data or (Path(data).exists() and not holds_sides(data))):
+        return [("pile", one_side(data))]
+    return list(zip("AB", resolve(None, data, data_a, data_b), strict=True))
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What one readable image is: `low`, `high` and `mean` over its 8-bit values."""
-
-    row: int
-    hash: str
-    mode: str  # PIL's, before conversion
-    size: tuple[int, int]  # (width, height) in px, upright
-    low: int
-    high: int
-    mean: float
-
-
-@dataclass(frozen=True)
-class _Look:
+class _PileLook:
     """Every image of one pile."""
 
     found: int
-    readable: list[_Seen]
-    unreadable: list[str]
+    readable: list[Seen]
+    unreadable: list[Unreadable]
+
+    @property
+    def hashes(self) -> set[str]:
+        """The content hashes of its images."""
+        return {image.hash for image in self.readable}
 
 
-def _look(source: Files | HubSplit, label: str) -> tuple[Items, _Look] | None:
+def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.Image], _PileLook]:
+    """The lines printed for one side, its samples, and its training images."""
+    opened = _opened_and_seen(source.train, label)
+    if opened is None:
+        raise DataError(f"side {label} is empty: no image in {source.train.describe()}")
+    items, train = opened
+    held_out = _opened_and_seen(source.held_out, f"{label} held out") if source.held_out else None
+    lines = [f"{label}: {source.train.describe()}", *_lines(train), *(f"  {note}" for note in getattr(items, "notes", ()))]
+    usable = [image for image in train.readable if image.short >= MIN_SIDE]
+    lines += [f"  {note}" for note in (*note_on_shapes(usable, label, "crop"), *notes_on_values(usable, label))]
+    if source.held_out is None or held_out is None:
+        lines.append("  held out    no split of its own: training would set a tenth aside, chosen by content hash")
+    else:
+        both = len(train.hashes & held_out[1].hashes)
+        lines += [f"  held out    {source.held_out.describe()}; {both:,} of its images are among the training images too"]
+        lines += [f"  {line}" for line in _lines(held_out[1])]
+    return lines, _samples(items, train), train
+
+
+def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[Readable, _PileLook] | None:
     """Decode every image of a source; None if the source is an optional split that does not exist, or empty."""
-    items = open_items(source)
-    if not items:
+    items = open_any(source)
+    if items is None or not len(items):
         return None
-
-    def look(row: int) -> _Seen | str:
-        try:
-            raw = items.read(row)
-            image = images.decode(raw, name=items.name(row))
-            if isinstance(raw, np.ndarray):
-                mode = {1: "L", 3: "RGB", 4: "RGBA"}[raw.shape[2] if raw.ndim == 3 else 1]
-            else:  # the header only, of a file that has just been decoded
-                with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw) as header:
-                    mode = header.mode
-        except (images.ImageError, OSError) as error:
-            return str(error) if isinstance(error, images.ImageError) else f"{items.name(row)}: {error.strerror}"
-        pixels = np.asarray(image)
-        values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
-        return _Seen(row, images.content_hash(image), mode, image.size, *values)
-
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        rows = range(len(items))
-        seen = list(tqdm(pool.map(look, rows), total=len(rows), desc=f"reading {label}", unit=" images", disable=None))
-    readable = [image for image in seen if isinstance(image, _Seen)]
-    return items, _Look(len(items), readable, [why for why in seen if isinstance(why, str)])
+    seen = scan(items, range(len(items)), label, Reading())
+    readable = [image for image in seen if isinstance(image, Seen)]
+    return items, _PileLook(len(items), readable, [image for image in seen if isinstance(image, Unreadable)])
 
 
-def _lines(look: _Look) -> list[str]:
+def _lines(look: _PileLook) -> list[str]:
     """Counts, sizes, modes and values of one pile."""
-    tiny = sum(min(image.size) < MIN_SIDE for image in look.readable)
-    copies = len(look.readable) - len({image.hash for image in look.readable})
+    tiny = sum(image.short < MIN_SIDE for image in look.readable)
+    copies = len(look.readable) - len(look.hashes)
     counts = f"{look.found:,} found, {len(look.unreadable):,} unreadable, {copies:,} duplicates, {tiny:,} below {MIN_SIDE} px"
-    lines = [f"  images      {counts}", *(f"    unreadable: {why}" for why in look.unreadable[:10])]
+    lines = [f"  images      {counts}", *(f"    unreadable: {image.why}" for image in look.unreadable[:10])]
     if not look.readable:
         return lines
     ranges = []
@@ -141,12 +129,27 @@ def _lines(look: _Look) -> list[str]:
     ]
 
 
-def _samples(items: Items, look: _Look) -> list[Image.Image]:
+def _samples(items: Readable, look: _PileLook) -> list[Image.Image]:
     """Up to 200 images, drawn at random in a fixed way; grey ones in mode "L" so that their histogram is one curve."""
     order = np.random.default_rng(0).permutation(len(look.readable))[:_HISTOGRAM_IMAGES]
     chosen = [look.readable[i] for i in order]
-    channels = 1 if all(image.mode in _GREY_MODES for image in chosen) else 3
-    return [images.decode(items.read(image.row), channels, name=items.name(image.row)) for image in chosen]
+    channels = 1 if all(image.mode in GREY_MODES for image in chosen) else 3
+    return [Reading(channels).decode(items, image.row) for image in chosen]
+
+
+def _augmented(samples: Sequence[Image.Image]) -> list[Image.Image]:
+    """One augmented copy of each of these decoded images, square; none where kornia, which draws them, is not installed."""
+    if not samples:
+        return []
+    try:
+        from cyclegan_hub.data.balancing import balance_augment
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            x = torch.stack([images.to_tensor(images.square(image.convert("RGB"), _COPY_SIDE)) for image in samples])
+            return [images.to_pil(copy) for copy in balance_augment(x)]
+    except ImportError:
+        return []
 
 
 def _check_out(path: Path) -> None:
@@ -164,14 +167,14 @@ def _check_out(path: Path) -> None:
     raise DataError(f"--out {path} exists and was not drawn by inspect: give another name")
 
 
-def _draw(path: Path, pictures: dict[str, list[Image.Image]]) -> None:
-    """Write the picture of both sides with our title in its metadata, in one go."""
+def _draw(path: Path, pictures: dict[str, list[Image.Image]], copies: list[list[Image.Image]]) -> None:
+    """Write the picture of all sides with our title in its metadata, in one go."""
     title = PngImagePlugin.PngInfo()
     title.add_text("Title", _TITLE)
     buffer = io.BytesIO()
     with TemporaryDirectory() as folder:
         drawn = Path(folder, "inspect.png")
-        plots.inspection(drawn, pictures)
+        plots.inspection(drawn, pictures, copies)
         with Image.open(drawn) as picture:
             picture.save(buffer, "PNG", pnginfo=title)
     write_atomic(path.resolve(), buffer.getvalue())

@@ -136,8 +136,8 @@ class Results:
                     for result in results:
                         member = zipfile.ZipInfo(result)  # dated 1980: equal images make an equal zip
                         member.external_attr = 0o644 << 16
-                        waiting = old is None or result not in self.packed
-                        new.writestr(member, (self.folder / result).read_bytes() if waiting else old.read(result))
+                        kept = old is not None and result in self.packed
+                        new.writestr(member, old.read(result) if old and kept else (self.folder / result).read_bytes())
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.out)

@@ -9,8 +9,7 @@ import hashlib
 import os
 import sys
 import warnings
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,15 +20,20 @@ from tqdm import tqdm
 
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.commands.resumable_results import Results
-from cyclegan_hub.data.raw_images import FolderItems, Items, ZipItems
-from cyclegan_hub.data.specs import IMAGE_SUFFIXES, DataError, Files, is_image_name
+from cyclegan_hub.data.archive_sources import ArchiveItems
+from cyclegan_hub.data.folder_source import FolderItems
+from cyclegan_hub.data.open_source import source_of_file
+from cyclegan_hub.data.pile import is_image_name, order, pile_of
+from cyclegan_hub.data.raw_images import RawImages
+from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.decoding import IMAGE_ENDINGS
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.file_names import Format, result_names
 from cyclegan_hub.hub.model_folder import ModelError
-from cyclegan_hub.models.cycle_generator import CycleGenerator, Direction
+from cyclegan_hub.models.cycle_generator import Direction
 from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.onnx import OnnxGenerator, OnnxSizeWarning
-from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.protocols import Translator
 from cyclegan_hub.models.translate_many import Done, Skipped, ahead, encode, translate_files
 
 SUBMISSION = (7_000, 10_000)  # images that Kaggle's "I'm Something of a Painter Myself" takes
@@ -63,26 +67,32 @@ def translate(
     _check_places(pictures, out, zipped)
     kept = Results(out, zipped)
     items, wanted = _open(pictures, (kept.work, out))
+    if rank == 0:
+        for note in items.notes:
+            print(note, file=sys.stderr)
     names = [items.name(i) for i in range(len(items))]
     results = result_names(names, format)
-    result_of = {names[i]: results[i] for i in wanted}
+    result_of = {names[i]: results[i] or "" for i in wanted}  # "": none, its path leads out of its folder or is too long
     model = _load(source, epoch)
     direction = cast(Direction, direction or model.directions[0])
-    model.translate([], direction, resolution, batch_size)  # checks the options before anything is written
+    check: Callable[..., object] = model.translate
+    check([], direction, resolution, batch_size)  # the options, before anything is written
     record = _record(model, direction, resolution, square, format, pictures)
     kept.claim(record, [result for result in result_of.values() if result])
     mine = wanted[rank::world]
     kept.clear(rank, world, {Path(results[i] or "").name for i in mine})
 
-    skipped = {names[i]: "its path leads out of its folder or is too long" for i in mine if results[i] is None}
-    rest = [i for i in mine if results[i] and not kept.has(results[i])]
+    skipped = {names[i]: "its path leads out of its folder or is too long" for i in mine if not result_of[names[i]]}
+    rest = [i for i in mine if result_of[names[i]] and not kept.has(result_of[names[i]])]
     before = len(mine) - len(skipped) - len(rest)
     sources = ((names[i], partial(items.read, i)) for i in rest)
-    made = translate_files(model, sources, direction, resolution=resolution, square=square, batch_size=batch_size)
+    made: Iterator[Done | Skipped] = translate_files(
+        model, sources, direction, resolution=resolution, square=square, batch_size=batch_size
+    )
 
     def save(one: Done | Skipped) -> Done | Skipped:
         if isinstance(one, Done):
-            kept.write(result_of[one.name] or "", encode(one.image, format))
+            kept.write(result_of[one.name], encode(one.image, format))
         return one
 
     # tqdm shows no bar where stderr is not a terminal; of several processes the first speaks.
@@ -102,11 +112,11 @@ def translate(
     return _finish(kept, result_of, world, before, submission)
 
 
-def _finish(kept: Results, result_of: dict[str, str | None], world: int, before: int, submission: bool) -> int:
+def _finish(kept: Results, result_of: dict[str, str], world: int, before: int, submission: bool) -> int:
     """Completes the results and says how it went, if none of the `world` processes is still at work."""
     kept.refresh()
     there = [result for result in result_of.values() if result and kept.has(result)]
-    missing = {name for name, result in result_of.items() if result is None or not kept.has(result)}
+    missing = {name for name, result in result_of.items() if not result or not kept.has(result)}
     if not missing <= kept.noted(world):
         print(f"one of {world} processes has done its images; the last to finish completes {kept.out.name}")
         return 0
@@ -153,30 +163,29 @@ def _check_places(pictures: Path, out: Path, zipped: bool) -> None:
         raise DataError(f"{out}: give the folder that the results are to be in")
 
 
-def _open(pictures: Path, without: Sequence[Path]) -> tuple[Items, list[int]]:
-    """The images of a folder but for those below `without` (our own results), or of a zip, and which of them are wanted.
+def _open(pictures: Path, without: Sequence[Path]) -> tuple[RawImages, list[int]]:
+    """The images of a folder but for those below `without` (our own results), or of an archive, and which of them are wanted.
 
     One image comes with those beside it, so that its result gets the same name as in a translation of them all.
     """
-    items: Items
+    archive = source_of_file(pictures)
+    items: RawImages
     if pictures.is_dir():
-        items = FolderItems.open(pictures)
-        items.files = [path for path in items.files if not any(path.is_relative_to(place) for place in without)]
-    elif pictures.suffix.lower() == ".zip":
-        items = ZipItems.open(pictures)
-        with zipfile.ZipFile(pictures) as archive:  # `..` makes a name a hidden one: listed here, so that it is reported
-            outside = {name for name in archive.namelist() if ".." in name.split("/") and is_image_name(Path(name).name)}
-        items.members = sorted(outside.union(items.members))
+        items = FolderItems.open(Files(FolderItems.kind, (pictures,))).without(without)
+    elif archive is not None and issubclass(archive, ArchiveItems):
+        items = archive.open(Files(archive.kind, (pictures,)))
     else:
-        beside = {path for path in pictures.parent.iterdir() if is_image_name(path.name)}
-        items = FolderItems(pictures.parent, sorted(beside | {pictures}))
-        return items, [items.files.index(pictures)]
+        files = [path.name for path in pictures.parent.iterdir() if path.is_file()]
+        beside = pile_of(files, lambda name: (pictures.parent / name).open("rb"))
+        names = sorted({*beside.names, pictures.name}, key=order)
+        return FolderItems(pictures.parent, names), [names.index(pictures.name)]
     if not items:
-        raise DataError(f"{pictures} holds no image; looked for {', '.join(IMAGE_SUFFIXES)} at any depth")
+        passed = "".join(f"; {note}" for note in items.notes)
+        raise DataError(f"{pictures} holds no image; looked for {', '.join(IMAGE_ENDINGS)} at any depth{passed}")
     return items, list(range(len(items)))
 
 
-def _load(source: str, epoch: int | None) -> CycleGenerator | PairedGenerator | OnnxGenerator:
+def _load(source: str, epoch: int | None) -> Translator | OnnxGenerator:
     """The model of a folder or repository on this process's device, or of an ONNX file. Raises ModelError for one that draws."""
     if source.lower().endswith(".onnx"):
         if epoch is not None:
@@ -188,11 +197,11 @@ def _load(source: str, epoch: int | None) -> CycleGenerator | PairedGenerator | 
         draws = isinstance(model, FaceGenerator)
     if draws:
         raise ModelError(f"{source} draws {model.labels[0]} images and translates none: give a model that translates")
-    return model if isinstance(model, OnnxGenerator) else model.to(_device())
+    return cast(Translator | OnnxGenerator, model if isinstance(model, OnnxGenerator) else model.to(_device()))
 
 
 def _record(
-    model: CycleGenerator | PairedGenerator | OnnxGenerator,
+    model: Translator | OnnxGenerator,
     direction: Direction,
     resolution: int | Literal["original"] | None,
     square: bool,
@@ -207,10 +216,10 @@ def _record(
         for name, tensor in model.network(direction).state_dict().items():
             weights.update(name.encode())
             weights.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    is_zip = pictures.suffix.lower() == ".zip" and pictures.is_file()
-    place = pictures if is_zip or pictures.is_dir() else pictures.parent
+    archive = source_of_file(pictures) if pictures.is_file() else None
+    place = pictures if archive or pictures.is_dir() else pictures.parent
     return {
-        "images of": Files("zip" if is_zip else "folder", (place,)).describe(),
+        "images of": Files(archive.kind if archive else FolderItems.kind, (place,)).describe(),
         "direction": direction,
         "epoch": model.epoch,
         "weights": weights.hexdigest(),

@@ -16,32 +16,22 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from cyclegan_hub.data.load_sides import LazyImages, Side, load_sides
-from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
+from cyclegan_hub.data.lazy_images import LazyImages
+from cyclegan_hub.data.load_sides import Side, load_sides
+from cyclegan_hub.data.reading import Fit
 from cyclegan_hub.data.specs import DataError, SideSource
 from cyclegan_hub.data.streaming import StreamingBatches
 
-__all__ = [
-    "DataError",
-    "LazyImages",
-    "Side",
-    "SideSource",
-    "StreamingBatches",
-    "UnpairedBatches",
-    "load_sides",
-    "open_batches",
-    "resolve",
-    "resolve_pairs",
-    "resolve_pile",
-]
+_Pass = tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]  # of each entry: index of the image, whether it is a copy
 
 
 @lru_cache(maxsize=8)
-def _one_pass(seed: int, side: int, epoch: int, number: int, originals: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+def _one_pass(seed: int, side: int, epoch: int, number: int, originals: int, length: int) -> _Pass:
     """One pass over a side in random order: (index of the image, whether it is a copy), `length` entries each.
 
     With `length` above `originals` every image comes once as itself, and the rest are copies, drawn evenly: of each image
@@ -104,8 +94,8 @@ class UnpairedBatches:
         """
         if epoch < 0 or not 0 <= start <= self.steps_per_epoch:
             raise DataError(f"epoch {epoch}, step {start}: epochs count from 0 and have {self.steps_per_epoch} steps")
-        in_memory = all(isinstance(side.train, Tensor) for side in self.sides.values())
-        loader = DataLoader(
+        in_memory = all(isinstance(side.train, Tensor) or side.train.in_memory for side in self.sides.values())
+        loader: DataLoader[dict[str, Tensor]] = DataLoader(
             _Epoch(self, epoch),
             batch_size=None,
             sampler=range(start, self.steps_per_epoch),
@@ -119,12 +109,13 @@ class UnpairedBatches:
         batch: dict[str, Tensor] = {}
         for number, (key, side) in enumerate(self.sides.items()):
             index, copy = self._entries(number, len(side.train), epoch, step)
-            batch[key] = _gather(side.train, index)
+            random = np.random.default_rng([self.seed, number, epoch, step, self.rank])
+            batch[key] = _gather(side.train, index, random)
             if self.balance:
                 batch[f"{key}_copy"] = torch.from_numpy(copy)
         return batch
 
-    def _entries(self, side: int, images: int, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def _entries(self, side: int, images: int, epoch: int, step: int) -> _Pass:
         """Indices and copy marks of this process's part of a global batch, both (B,)."""
         length = self._larger if self.balance else images
         position = (step * self.world_size + self.rank) * self.batch_size
@@ -155,7 +146,7 @@ class UnpairedBatches:
 
 
 @dataclass
-class _Epoch:
+class _Epoch(Dataset[dict[str, Tensor]]):
     """One epoch as a map from step to batch, for DataLoader."""
 
     batches: UnpairedBatches
@@ -168,11 +159,11 @@ class _Epoch:
         return self.batches.batch(self.epoch, step)
 
 
-def _gather(train: Tensor | LazyImages, index: np.ndarray) -> Tensor:
-    """uint8 (B, C, S, S)."""
+def _gather(train: Tensor | LazyImages, index: npt.NDArray[np.int64], random: np.random.Generator) -> Tensor:
+    """The images at these places, uint8 (B, C, S, S); `random` draws where those of the fit "random-crop" are cropped."""
     if isinstance(train, Tensor):
         return torch.from_numpy(train.numpy()[index])  # plain copies: torch would wake its threads for every batch
-    return torch.stack([train[i] for i in index.tolist()])
+    return torch.stack([train.at_random(i, random) for i in index.tolist()])
 
 
 def open_batches(
@@ -191,6 +182,9 @@ def open_batches(
     world_size: int = 1,
     workers: int = 0,
     halves: bool = False,
+    swapped: bool = False,
+    fit: Fit = "crop",
+    value_range: tuple[int, int] | None = None,
 ) -> UnpairedBatches | StreamingBatches:
     """Of two sources or one, `load_sides` and `UnpairedBatches`, or `StreamingBatches`.
 
@@ -209,9 +203,20 @@ def open_batches(
             max_images=max_images,
             equal_sides=equal_sides,
             halves=halves,
+            swapped=swapped,
+            fit=fit,
+            value_range=value_range,
         )
-        options = dict(rank=rank, world_size=world_size, steps_per_epoch=steps_per_epoch, balance=balance, workers=workers)
-        return UnpairedBatches(*sides, batch_size=batch_size, seed=seed, **options)
+        return UnpairedBatches(
+            *sides,
+            batch_size=batch_size,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            steps_per_epoch=steps_per_epoch,
+            balance=balance,
+            workers=workers,
+        )
     given = {"balance": balance, "equal_sides": equal_sides, "max_images": max_images is not None, "pairs": halves}
     if refused := [name for name, is_given in given.items() if is_given]:
         raise DataError(f"streaming reads every image as it comes, so it cannot be combined with {', '.join(refused)}")
@@ -223,6 +228,8 @@ def open_batches(
         steps_per_epoch=steps_per_epoch,
         load_size=load_size,
         channels=channels,
+        fit=fit,
+        value_range=value_range,
         rank=rank,
         world_size=world_size,
     )

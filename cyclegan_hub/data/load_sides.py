@@ -1,53 +1,28 @@
-"""Reads and checks the sides of a data set, two or one: every image is looked at once before the first step of training."""
+"""Reads and checks the sides of a data set, two or one, before the first step: every image is looked at once.
+
+With `max_images` only as many are decoded as are needed for that number.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 
-from cyclegan_hub import images
-from cyclegan_hub.data.paired_images import open_any
-from cyclegan_hub.data.raw_images import Items
+from cyclegan_hub.data.choose_images import Chosen, HeldOut, held_out_of, look_at_all, look_until_enough, ranked
+from cyclegan_hub.data.lazy_images import LazyImages, decoded, gathered
+from cyclegan_hub.data.look import Look
+from cyclegan_hub.data.paired_images import PairItems, open_any
+from cyclegan_hub.data.raw_images import RawImages
+from cyclegan_hub.data.reading import Fit, Reading
+from cyclegan_hub.data.scan import note_on_colours
 from cyclegan_hub.data.specs import DataError, SideSource
 
-MIN_SIDE = 16  # px; a smaller picture shows nothing to learn from
 CACHE_BYTES = 4 * 2**30  # decoded training images of both sides are kept in memory up to this
-MAX_UNREADABLE = 0.05  # more broken files than this mean the wrong folder or a broken download
-
-
-@dataclass
-class LazyImages:
-    """Training images that are decoded whenever they are asked for: `[i]` is a uint8 tensor (C, S, S)."""
-
-    items: Items
-    rows: np.ndarray  # positions in `items`
-    size: int
-    channels: int
-    halves: bool = False
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Tensor:
-        row = int(self.rows[index])
-        try:
-            image = images.decode(self.items.read(row), self.channels, name=self.items.name(row))
-        except (images.ImageError, OSError) as error:
-            raise DataError(f"{self.items.name(row)} was readable at the start and is no more: {error}") from error
-        return _pixels(image, self.size, self.halves)
-
-
-def _pixels(image: Image.Image, size: int, halves: bool) -> Tensor:
-    """A decoded image as uint8 (C, size, size); of a pair the left half's channels, then the right one's: (2 C, size, size)."""
-    parts = images.halves(image) if halves else (image,)
-    return torch.cat([images.to_uint8_tensor(images.square(part, size)) for part in parts])
+LEAST_HELD_OUT = 64  # held-out images that are read however small max_images is
 
 
 @dataclass
@@ -67,26 +42,6 @@ class Side:
     notes: list[str]
 
 
-@dataclass
-class _Scan:
-    """What one look at every image of a pile found."""
-
-    items: Items
-    hashes: list[str | None]  # None: unusable
-    notes: list[str]
-    unreadable: int
-    tiny: int
-    pixels: Tensor | None  # uint8 (N, C, S, S); rows of unusable images are undefined
-    unique: list[int] = field(default_factory=list)  # the first of each content, in file order
-
-    def __post_init__(self) -> None:
-        seen: set[str] = set()
-        for row, digest in enumerate(self.hashes):
-            if digest is not None and digest not in seen:
-                seen.add(digest)
-                self.unique.append(row)
-
-
 def load_sides(
     *sources: SideSource,
     image_size: int,
@@ -97,190 +52,116 @@ def load_sides(
     equal_sides: bool = False,
     max_held_out: int = 1000,
     halves: bool = False,
+    swapped: bool = False,
+    fit: Fit = "crop",
+    value_range: tuple[int, int] | None = None,
 ) -> tuple[Side, ...]:
     """Read two sides, or one: decode every image once, drop what cannot be used, set the held-out images apart.
 
     Images with equal pixels are one image: copies within a side and training images that are also held out are dropped.
     The held-out images are the first `max_held_out` of the source's own split; without one they are the images whose content
     hash says so (a tenth), so adding or renaming files moves no image between training and test. `max_images` cuts each side,
-    `equal_sides` the larger one to the other's size, both by a seeded choice that the order of the files does not change.
-    Training images are squared to `load_size` (default: `image_size`), held-out ones to `image_size`.
-    `halves`: an image is a pair side by side, and becomes (2 C, S, S).
+    `equal_sides` the larger one to the other's size, both by a seeded choice that the order of the files does not change; what
+    `max_images` leaves out is not decoded. Training images are made square at `load_size` px (default: `image_size`), held-out
+    ones at `image_size`. `halves`: an image is a pair side by side, and becomes (2 C, S, S), the right half first if `swapped`.
+    `fit` and `value_range` are those of `Reading`.
     Raises DataError if a side is empty, more than 5 % unreadable, or the same as the other.
     """
     if max_images is not None and max_images < 1:
         raise DataError(f"max_images is {max_images}: give at least 1, or leave it out for all")
+    reading = Reading(channels, value_range, halves, swapped, fit)
     size = load_size or image_size
-    bytes_each = channels * size * size * (2 if halves else 1)
-    letters = "AB"[: len(sources)]
-    opened = [_open(source, letter) for source, letter in zip(sources, letters, strict=True)]
-    look = {"image_size": image_size, "channels": channels, "halves": halves}
-    fits = sum(len(items) for items, _ in opened) * bytes_each <= CACHE_BYTES
-    scans = [
-        _scan(items, letter, keep_size=size if fits else None, **look) for (items, _), letter in zip(opened, letters, strict=True)
-    ]
-    if len(scans) == 2:
-        _refuse_equal(*scans)
-    held = [
-        _held_out(scan, test, letter, limit=max_held_out, **look)
-        for scan, (_, test), letter in zip(scans, opened, letters, strict=True)
-    ]
-    rows = [_choose(scan, h.hashes, max_images, seed) for scan, h in zip(scans, held, strict=True)]
+    opened = [_open(source, letter, value_range) for source, letter in zip(sources, "AB", strict=False)]
+    total = sum(min(len(items), max_images or len(items)) for items, _ in opened)
+    fits = total * reading.planes * size**2 <= CACHE_BYTES
+    keep_size = size if fits and fit != "random-crop" else None
+    limit = max_held_out if max_images is None else min(max_held_out, max(LEAST_HELD_OUT, max_images))
+    looks: list[Look] = []
+    held: list[HeldOut] = []
+    for (items, test), letter in zip(opened, "AB", strict=False):
+        look = Look(items, letter, reading, image_size, keep_size)
+        own = None if test is None else Look(test, f"{letter} held out", reading.centred(), image_size, image_size)
+        if own is not None:
+            look_at_all(own, limit)
+        if max_images is None:
+            look_at_all(look)
+        else:
+            look_until_enough(look, max_images, seed, own)
+        look.check()
+        looks.append(look)
+        held.append(held_out_of(look, own, limit))
+    if len(looks) == 2:
+        _refuse_equal(*looks)
+    chosen = [_choice(look, apart, max_images, seed) for look, apart in zip(looks, held, strict=True)]
     if equal_sides:
-        smaller = min(len(r) for r in rows)
-        rows = [_choose(scan, h.hashes, smaller, seed) for scan, h in zip(scans, held, strict=True)]
-    fits = sum(len(r) for r in rows) * bytes_each <= CACHE_BYTES
-    return tuple(
-        _side(scan, h, r, size=size, channels=channels, halves=halves, cached=fits)
-        for scan, h, r in zip(scans, held, rows, strict=True)
-    )
+        smaller = min(len(one.rows) for one in chosen)
+        chosen = [_choice(look, apart, smaller, seed) for look, apart in zip(looks, held, strict=True)]
+    fits = sum(len(one.rows) for one in chosen) * reading.planes * size**2 <= CACHE_BYTES
+    looks[0].notes += note_on_colours([list(look.seen.values()) for look in looks], channels)
+    return tuple(_side(one, size, cached=fits) for one in chosen)
 
 
-def _open(source: SideSource, letter: str) -> tuple[Items, Items | None]:
+def _open(
+    source: SideSource, letter: str, value_range: tuple[int, int] | None
+) -> tuple[RawImages | PairItems, RawImages | PairItems | None]:
     """The training items of a side and those of its held-out split, if it has one."""
-    train = open_any(source.train)
-    test = open_any(source.held_out) if source.held_out else None
-    if not train or (test is not None and not len(test)):
+    train = open_any(source.train, value_range)
+    test = open_any(source.held_out, value_range) if source.held_out else None
+    if train is None or not len(train) or (test is not None and not len(test)):
         empty = source.held_out if train and source.held_out else source.train
-        raise DataError(f"side {letter} is empty: no image in {empty.describe()}")
+        passed = f" ({'; '.join(train.notes)})" if train is not None and not len(train) and train.notes else ""
+        raise DataError(f"side {letter} is empty: no image in {empty.describe()}{passed}")
     return train, test
 
 
-def _scan(
-    items: Items, label: str, *, image_size: int, channels: int, halves: bool, keep_size: int | None, limit: int | None = None
-) -> _Scan:
-    """Decode the first `limit` items (None: all) in threads: hash each, and keep it squared to `keep_size` if that is given."""
-    from tqdm import tqdm
-
-    count = len(items) if limit is None else min(limit, len(items))
-    shape = (count, channels * (2 if halves else 1), keep_size, keep_size)
-    pixels = None if keep_size is None else torch.empty(*shape, dtype=torch.uint8)
-    target = None if pixels is None else pixels.numpy()  # plain copies: torch would start its own threads in each of ours
-
-    def look(row: int) -> tuple[str | None, int | str]:
-        """(hash or None, shorter side in px or why it cannot be read)."""
-        try:
-            image = images.decode(items.read(row), channels, name=items.name(row))
-            short = min(images.halves(image, items.name(row))[0].size if halves else image.size)
-        except (images.ImageError, OSError) as error:
-            return None, str(error) if isinstance(error, images.ImageError) else f"{items.name(row)}: {error.strerror}"
-        if short < MIN_SIDE:
-            return None, short
-        if target is not None:
-            np.copyto(target[row], _pixels(image, keep_size, halves).numpy())
-        return images.content_hash(image), short
-
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        found = list(tqdm(pool.map(look, range(count)), total=count, desc=f"reading {label}", unit=" images", disable=None))
-    unreadable = [why for _, why in found if isinstance(why, str)]
-    tiny = [items.name(row) for row, (digest, short) in enumerate(found) if digest is None and isinstance(short, int)]
-    upscaled = sum(digest is not None and short < image_size for digest, short in found)
-    if len(unreadable) > MAX_UNREADABLE * count:
-        raise DataError(f"side {label}: {len(unreadable)} of {count} images cannot be read, e.g. {_names(unreadable, 3)}")
-    notes = []
-    if unreadable:
-        notes.append(f"{label}: skipped {len(unreadable)} unreadable images: {_names(unreadable)}")
-    if tiny:
-        notes.append(f"{label}: skipped {len(tiny)} images with a side below {MIN_SIDE} px: {_names(tiny)}")
-    if upscaled and limit is None:  # said once for a side, not again for its held-out split
-        notes.append(f"{label}: {upscaled} of {count} images are smaller than {image_size} px and will be upscaled")
-    return _Scan(items, [digest for digest, _ in found], notes, len(unreadable), len(tiny), pixels)
-
-
-def _names(names: list[str], shown: int = 10) -> str:
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
-
-
-def _refuse_equal(a: _Scan, b: _Scan) -> None:
+def _refuse_equal(a: Look, b: Look) -> None:
     """Raise DataError if both sides hold the same pictures; note the ones they share."""
-    ours, theirs = ({scan.hashes[row] for row in scan.unique} for scan in (a, b))
+    ours, theirs = ({look.seen[row].hash for row in look.unique()} for look in (a, b))
     if ours and ours == theirs:
         raise DataError(f"both sides hold the same {len(ours)} images: give two different piles")
     if shared := len(ours & theirs):
         a.notes.append(f"A and B: {shared} images are in both sides")
 
 
-@dataclass
-class _HeldOut:
-    """Images set apart from training: every hash that must not be trained on, and the pixels that were read."""
-
-    hashes: set[str]
-    read: list[str]  # hashes of `pixels`, in order
-    pixels: Tensor  # uint8 (M, C, image size, image size)
-    own_split: bool
-
-
-def _held_out(
-    scan: _Scan, test: Items | None, label: str, *, image_size: int, channels: int, halves: bool, limit: int
-) -> _HeldOut:
-    """The images of the side's held-out split, else a tenth of the training pile chosen by content hash."""
-    if test is not None:
-        options = {"image_size": image_size, "channels": channels, "halves": halves}
-        look = _scan(test, f"{label} held out", keep_size=image_size, limit=limit, **options)
-        if not look.unique:
-            raise DataError(f"side {label}: no image of the held-out split can be used")
-        scan.notes += look.notes
-        read = [look.hashes[row] for row in look.unique]
-        assert look.pixels is not None
-        return _HeldOut(set(read), read, look.pixels[look.unique], own_split=True)
-    rows = {scan.hashes[row]: row for row in scan.unique}
-    if len(rows) < 2:
-        raise DataError(f"side {label} has {len(rows)} different usable images: at least 2 are needed, one of them is held out")
-    chosen = {digest for digest in rows if int(digest[:8], 16) % 10 == 0} or {min(rows)}
-    if len(chosen) == len(rows):
-        chosen.remove(max(rows))
-    read = [digest for digest in rows if digest in chosen][:limit]
-    scan.notes.append(f"{label}: {len(chosen)} of {len(rows)} images are held out, chosen by their content hash")
-    lazy = LazyImages(scan.items, np.array([rows[digest] for digest in read]), image_size, channels, halves)
-    return _HeldOut(chosen, read, torch.stack([lazy[i] for i in range(len(lazy))]), own_split=False)
-
-
-def _choose(scan: _Scan, held_out: set[str], limit: int | None, seed: int) -> list[int]:
+def _choice(look: Look, held: HeldOut, limit: int | None, seed: int) -> Chosen:
     """Rows to train on, in file order: all usable ones that are not held out, or a seeded choice of `limit` of them."""
-    rows = [row for row in scan.unique if scan.hashes[row] not in held_out]
-    if limit is None or limit >= len(rows):
-        return rows
-
-    # Ranked by a hash of seed and content: the choice does not depend on the order or the number of the files.
-    def rank(row: int) -> bytes:
-        return hashlib.blake2b(f"{seed}:{scan.hashes[row]}".encode(), digest_size=16).digest()
-
-    return sorted(sorted(rows, key=rank)[:limit])
+    rows = [row for row in look.unique() if look.seen[row].hash not in held.hashes]
+    if limit is not None and limit < len(rows):
+        among = set(rows)
+        order = look.order or ranked(look.items, rows, seed, look.label)
+        rows = sorted([row for row in order if row in among][:limit])
+    return Chosen(look, held, rows)
 
 
-def _decoded(lazy: LazyImages) -> Tensor:
-    """All of its images, decoded in threads: uint8 (N, C, S, S)."""
-    pixels = torch.empty(len(lazy), *lazy[0].shape, dtype=torch.uint8)
-    target = pixels.numpy()
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        for i, image in enumerate(pool.map(lambda i: lazy[i].numpy(), range(len(lazy)))):
-            np.copyto(target[i], image)
-    return pixels
-
-
-def _side(scan: _Scan, held: _HeldOut, rows: list[int], *, size: int, channels: int, halves: bool, cached: bool) -> Side:
+def _side(chosen: Chosen, size: int, *, cached: bool) -> Side:
+    look, held, rows = chosen.look, chosen.held_out, chosen.rows
     if not rows:
         raise DataError("no training image is left: all of them are unusable, or held out too")
-    train: Tensor | LazyImages = LazyImages(scan.items, np.array(rows), size, channels, halves)
-    if cached and scan.pixels is not None:
-        train = scan.pixels
-        for new, old in enumerate(rows):  # in place: rows ascend, and a second copy might not fit
-            if new != old:
-                train[new] = train[old]
-        train = train[: len(rows)]
+    lazy = LazyImages(look.items, np.array(rows), size, look.reading)
+    train: Tensor | LazyImages = lazy
+    if cached and look.reading.fit == "random-crop":
+        lazy.fill()
+    elif cached and look.chunks:
+        train = gathered(look.chunks, rows)
     elif cached:
-        train = _decoded(train)
-    usable = len(scan.hashes) - scan.unreadable - scan.tiny
-    dropped = sum(scan.hashes[row] in held.hashes for row in scan.unique)
+        train = decoded(lazy)
+    unique = look.unique()
+    dropped = sum(look.seen[row].hash in held.hashes for row in unique)
     counts = {
-        "found": len(scan.hashes),
-        "unreadable": scan.unreadable,
-        "tiny": scan.tiny,
-        "duplicates": usable - len(scan.unique),
+        "found": len(look.items),
+        "unreadable": len(look.unreadable),
+        "tiny": len(look.tiny),
+        "duplicates": len(look.seen) - len(unique) + look.copies,
         "also_held_out": dropped if held.own_split else 0,
-        "not_chosen": len(scan.unique) - dropped - len(rows),
+        "not_chosen": len(unique) - dropped - len(rows) + look.not_looked_at(),
         "kept": len(rows),
         "held_out": len(held.read) if held.own_split else dropped,
     }
-    digest = hashlib.blake2b("\n".join([*(scan.hashes[row] for row in rows), "held out", *held.read]).encode(), digest_size=16)
-    return Side(train, held.pixels, digest.hexdigest(), counts, scan.notes)
+    hashes = [look.seen[row].hash for row in rows]
+    notes = [*look.notes, *held.notes]
+    return Side(train, held.pixels, fingerprint(hashes, held.read), counts, notes)
+
+
+def fingerprint(train: Sequence[str], held_out: Sequence[str]) -> str:
+    """32 hex digits of the content hashes of what is trained on and what is held out, in order."""
+    return hashlib.blake2b("\n".join([*train, "held out", *held_out]).encode(), digest_size=16).hexdigest()

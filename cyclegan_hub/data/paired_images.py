@@ -1,60 +1,77 @@
-"""Where the images of the other methods come from: one pile, or pairs (two halves of a file, two columns, two folders)."""
+"""Pairs: an input and the output that belongs to it, from two halves of a file, two columns, or two piles of equal names."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import PurePath
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from PIL import Image
 
-from cyclegan_hub import images
 from cyclegan_hub.data.open_source import open_items
-from cyclegan_hub.data.raw_images import FolderItems, Items, ZipItems
-from cyclegan_hub.data.resolve import _PAIRS
+from cyclegan_hub.data.pile import ending_of
+from cyclegan_hub.data.raw_images import RawImages
 from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair
+from cyclegan_hub.decoding import ImageError, decode
 
-
-def open_any(source: Files | HubSplit | Pair) -> Items | PairItems | None:
-    """`sources.open_items`, for pairs too. Raises DataError where two sources do not belong together."""
-    return PairItems.open(source) if isinstance(source, Pair) else open_items(source)
+PAIRS = (
+    "pairs are one folder or dataset `train` of pictures whose left half is the input and right half the output, two columns "
+    "of one dataset (--data-a 'hf:ID?column=input' --data-b 'hf:ID?column=output'), or trainA and trainB with equal file names"
+)
+MOST_ALONE = 0.05  # more images without a partner than this mean two piles that are no pairs
 
 
 @dataclass
 class PairItems:
     """Pairs as pictures of two halves, input and output, joined as they are read."""
 
-    a: Items
-    b: Items
+    a: RawImages
+    b: RawImages
+    rows: list[tuple[int, int]]  # which image of `a` belongs to which of `b`, in the order of `a`
+    notes: list[str] = field(default_factory=list)
+    value_range: tuple[int, int] | None = None  # of 16-bit images, as `decode` takes it
 
     @classmethod
     def open(cls, pair: Pair) -> PairItems | None:
+        """None if one of the two is an optional split that is not there.
+
+        Raises DataError where nothing says what belongs together, more than 5 % have no partner, or two could be one's partner.
+        """
         a, b = open_items(pair.a), open_items(pair.b)
-        if a is None or b is None:  # an optional split that is not there
+        if a is None or b is None:
             return None
-        if _no_column(pair.a) == _no_column(pair.b) and pair.a != pair.b:
-            return cls(a, b)  # two columns of the same rows
-        names = [_names(items) for items in (a, b)]
-        if None in names:
-            raise DataError(f"{pair.describe()}: nothing says which images belong together; {_PAIRS}")
-        if names[0] != names[1]:
-            alone = sorted(set(names[0]) ^ set(names[1])) or names[0]
+        notes = [*a.notes, *b.notes]
+        if _without_column(pair.a) == _without_column(pair.b) and pair.a != pair.b:
+            return cls(a, b, [(i, i) for i in range(len(a))], notes)  # two columns of the same rows
+        names = a.file_names(), b.file_names()
+        if names[0] is None or names[1] is None:
+            raise DataError(f"{pair.describe()}: nothing says which images belong together; {PAIRS}")
+        rows, alone = match_names(names[0], names[1])
+        if len(alone) > MOST_ALONE * (len(rows) + len(alone)):
             raise DataError(
-                f"{pair.describe()} are no pairs: {len(alone)} file names are not in both, such as {alone[0]!r}; {_PAIRS}"
+                f"{pair.describe()} are no pairs: {len(alone)} file names are not in both, such as {alone[0]!r}; {PAIRS}"
             )
-        return cls(a, b)
+        if alone:
+            shown = ", ".join(alone[:10]) + (f" and {len(alone) - 10} more" if len(alone) > 10 else "")
+            notes.append(f"skipped {len(alone)} images that have no partner of their name: {shown}")
+        return cls(a, b, rows, notes)
 
     def __len__(self) -> int:
-        return len(self.a)
+        return len(self.rows)
 
     def name(self, index: int) -> str:
-        return self.a.name(index)
+        """The name of the input."""
+        return self.a.name(self.rows[index][0])
 
     def read(self, index: int) -> Image.Image:
-        """One picture of both. Raises DataError where the two are of different sizes, images.ImageError and OSError."""
-        a, b = (images.decode(items.read(index), name=items.name(index)) for items in (self.a, self.b))
+        """Both in one picture, side by side. Raises ImageError, also for two sizes, and OSError."""
+        first, second = self.rows[index]
+        a, b = (
+            decode(items.read(row), name=items.name(row), value_range=self.value_range)
+            for items, row in ((self.a, first), (self.b, second))
+        )
         if a.size != b.size:
-            raise DataError(
+            raise ImageError(
                 f"{self.name(index)}: its input is {a.width} x {a.height} and its output {b.width} x {b.height}: the two halves "
                 "of a pair must have one size"
             )
@@ -64,12 +81,48 @@ class PairItems:
         return both
 
 
-def _no_column(source: Files | HubSplit) -> Any:
+def open_any(source: Files | HubSplit | Pair, value_range: tuple[int, int] | None = None) -> RawImages | PairItems | None:
+    """`open_items`, for pairs too. Raises DataError where two sources do not belong together."""
+    if not isinstance(source, Pair):
+        return open_items(source)
+    pairs = PairItems.open(source)
+    return None if pairs is None else replace(pairs, value_range=value_range)
+
+
+def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list[str]]:
+    """Which of two lists of file names belong together: equal names first, then equal but for the ending.
+
+    Returns ((position in `a`, position in `b`), in the order of `a`) and the names that have no partner, but for other forms
+    of an image that has one. Raises DataError, which names the files, where two of what is left could be one's partner.
+    """
+    at = {name: i for i, name in enumerate(b)}
+    pairs = {i: at[name] for i, name in enumerate(a) if name in at}
+    taken, matched = set(pairs.values()), {_stem(a[i]) for i in pairs}
+    left_a, left_b = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
+    for i, name in enumerate(a):
+        if i not in pairs:
+            left_a[_stem(name)].append(i)
+    for i, name in enumerate(b):
+        if i not in taken:
+            left_b[_stem(name)].append(i)
+    for stem in left_a.keys() & left_b.keys():
+        for names, rows in ((a, left_a[stem]), (b, left_b[stem])):
+            if len(rows) > 1:
+                partner = b[left_b[stem][0]] if names is a else a[left_a[stem][0]]
+                raise DataError(
+                    f"{names[rows[0]]!r} and {names[rows[1]]!r} could both belong to {partner!r}: keep one of them, or give "
+                    "the files of a pair the same name"
+                )
+        pairs[left_a[stem][0]] = left_b[stem][0]
+        matched.add(stem)
+    taken = set(pairs.values())
+    alone = [name for i, name in enumerate(a) if i not in pairs] + [name for i, name in enumerate(b) if i not in taken]
+    return sorted(pairs.items()), [name for name in alone if _stem(name) not in matched]
+
+
+def _stem(name: str) -> str:
+    return name[: len(name) - len(ending_of(name))]
+
+
+def _without_column(source: Files | HubSplit) -> Any:
     return replace(source, column=None)
-
-
-def _names(items: Items) -> list[str] | None:
-    """Names without their endings, in order; None where rows have none of their own."""
-    if not isinstance(items, FolderItems | ZipItems):
-        return None
-    return [PurePath(items.name(i)).with_suffix("").as_posix() for i in range(len(items))]

@@ -1,162 +1,100 @@
-"""Images that are not decoded yet, in a fixed order: files of a folder, members of a zip, rows of an array or a column,
-records of TFRecord files."""
+"""What every kind of source has in common: a pile of images that are not decoded yet, in a fixed order.
+
+A kind is one class, `RawImages` below with `open` and what it reads, and one line in `open_source.SOURCES`.
+"""
 
 from __future__ import annotations
 
-import os
-import zipfile
-import zlib
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, ClassVar, NamedTuple, Self
 
-import numpy as np
+import numpy.typing as npt
 
 from cyclegan_hub import decoding
-from cyclegan_hub.data.specs import DataError, is_image_name
+from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.decoding import ImageError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-Raw = bytes | Path | np.ndarray
+Raw = bytes | Path | npt.NDArray[Any]  # what `images.decode` takes: an encoded image, its file, or pixels (H, W) or (H, W, C)
 
 
-class Items(Protocol):
-    """A pile of images that are not decoded yet, in a fixed order."""
+class Stream(NamedTuple):
+    """A source as a stream of rows (a `datasets.IterableDataset`), the column of the images, and lines for the log."""
 
+    rows: Any
+    column: str
+    notes: list[str]
+
+
+class RawImages(ABC):
+    """A pile of images that are not decoded yet, in a fixed order, and how it is opened."""
+
+    kind: ClassVar[str]  # the name in `Files.kind` and in descriptions
+    endings: ClassVar[tuple[str, ...]] = ()  # of the files that it reads; () if it reads folders
+    sharded: ClassVar[bool] = False  # whether several files may make one pile
+    options: ClassVar[tuple[str, ...]] = ()  # fields of `Files` that may be given as FILE?name=value
+    notes: Sequence[str] = ()  # lines for the log, such as on files that were passed over
+
+    @classmethod
+    @abstractmethod
+    def open(cls, source: Any) -> Self | None:
+        """List the images of a source without decoding one; None if it is an optional split that is not there.
+
+        Raises DataError if the source cannot be read at all.
+        """
+
+    @abstractmethod
     def __len__(self) -> int: ...
 
+    @abstractmethod
     def name(self, index: int) -> str:
         """What to call the image in a log line."""
-        ...
 
+    @abstractmethod
     def read(self, index: int) -> Raw:
-        """Something `images.decode` takes. Raises decoding.ImageError or OSError if it cannot be read."""
-        ...
+        """Something `images.decode` takes. Raises ImageError or OSError if it cannot be read."""
 
-
-@dataclass
-class FolderItems:
-    """Image files at any depth of a folder, sorted by path; hidden files and other suffixes are not looked at."""
-
-    folder: Path
-    files: list[Path]
+    def file_names(self) -> list[str] | None:
+        """The images' own names, relative and with "/", in order; None where they have none."""
+        return None
 
     @classmethod
-    def open(cls, folder: Path) -> FolderItems:
-        """List the folder."""
-        return cls(folder, sorted(path for path in folder.rglob("*") if is_image_name(path.name) and path.is_file()))
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def name(self, index: int) -> str:
-        return self.files[index].relative_to(self.folder).as_posix()
-
-    def read(self, index: int) -> Raw:
-        return self.files[index]
-
-
-@dataclass
-class ZipItems:
-    """Image members of a zip, sorted by name, read in memory one at a time and never extracted."""
-
-    path: Path
-    members: list[str]
-    _open: dict[int, zipfile.ZipFile] = field(default_factory=dict, repr=False)
+    def matches(cls, path: Path) -> bool:
+        """Whether a file on disk is of this kind, by its name."""
+        return path.name.lower().endswith(cls.endings) if cls.endings else False
 
     @classmethod
-    def open(cls, path: Path) -> ZipItems:
-        """List the members, without folders, hidden ones and macOS's own. Raises DataError if it is no zip."""
+    def stream(cls, source: Any) -> Stream | None:
+        """The source as a stream of its images, not decoded; None as `open`. Raises DataError where it cannot be streamed."""
+        items = cls.open(source)
+        if items is None:
+            return None
+        import datasets
+
+        features = datasets.Features(image={"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
+        # `datasets` shares a list between processes, and shuffles it.
+        options = {"items": items, "rows": list(range(len(items)))}
+        return Stream(datasets.IterableDataset.from_generator(_cells, features, gen_kwargs=options), "image", list(items.notes))
+
+
+def not_streamed(source: Files) -> DataError:
+    """The error of a kind that cannot be streamed."""
+    what = "Hub datasets, Parquet and folders of images, archives and TFRecord"
+    return DataError(f"{source.describe()} cannot be streamed: streaming reads {what}")
+
+
+def _cells(items: RawImages, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Images as rows of a column `image`, one at a time; of one that cannot be read no bytes, so that decoding fails."""
+    for row in rows:
         try:
-            with zipfile.ZipFile(path) as archive:
-                names = {info.filename for info in archive.infolist() if not info.is_dir()}
-        except (zipfile.BadZipFile, OSError) as error:
-            raise DataError(f"{path.name} cannot be read as a zip: {error}") from error
-        parts = {name: name.split("/") for name in names}
-        hidden = {name for name in names if parts[name][0] == "__MACOSX" or any(part.startswith(".") for part in parts[name])}
-        return cls(path, sorted(name for name in names - hidden if is_image_name(parts[name][-1])))
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def name(self, index: int) -> str:
-        return self.members[index]
-
-    def read(self, index: int) -> Raw:
-        archive = self._archive()
-        info = archive.getinfo(self.members[index])
-        if info.file_size > decoding.MAX_BYTES:
-            raise decoding.ImageError(
-                f"{info.filename!r} unpacks to {info.file_size:,} bytes: at most {decoding.MAX_BYTES:,} are read"
-            )
-        try:
-            with archive.open(info) as member:
-                return member.read(decoding.MAX_BYTES + 1)  # the listed size may lie: never unpack more than this
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
-            raise decoding.ImageError(f"{info.filename!r} cannot be unpacked: {error}") from error
-
-    def _archive(self) -> zipfile.ZipFile:
-        # One handle per process: DataLoader workers that shared one would move each other's position in the file.
-        pid = os.getpid()
-        if pid not in self._open:
-            self._open = {pid: zipfile.ZipFile(self.path)}
-        return self._open[pid]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": {}}  # an open zip cannot be sent to a worker
-
-
-@dataclass
-class ArrayItems:
-    """Rows of a uint8 array (N, H, W, C) or (N, H, W)."""
-
-    array: np.ndarray
-
-    @classmethod
-    def open(cls, path: Path) -> ArrayItems:
-        """Read the array named `images`, or the only one, of a `.npz`. Raises DataError for anything but 8-bit images."""
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                names = list(arrays.files)
-                name = "images" if "images" in names else names[0] if len(names) == 1 else None
-                array = None if name is None else arrays[name]
-        except (ValueError, OSError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-            raise DataError(f"{path.name} cannot be read as plain arrays (pickled objects are refused): {error}") from error
-        if array is None:
-            raise DataError(f"{path.name} holds the arrays {', '.join(names) or '(none)'}: name the one to read 'images'")
-        if array.dtype != np.uint8 or not (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4))):
-            raise DataError(
-                f"{path.name} holds {array.dtype} of shape {array.shape}: give uint8 (0 to 255) as (N, H, W) or (N, H, W, 1|3|4)"
-            )
-        return cls(array)
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def name(self, index: int) -> str:
-        return f"row {index}"
-
-    def read(self, index: int) -> Raw:
-        return self.array[index]
-
-
-@dataclass
-class ArrowItems:
-    """Rows of an Arrow column: encoded images as binary, or as a struct of `bytes` and `path` (the Hub's Image feature)."""
-
-    column: pa.ChunkedArray
-    rows: np.ndarray  # which rows of the column, in order
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def name(self, index: int) -> str:
-        row = int(self.rows[index])
-        return cell_name(self.column[row].as_py(), f"row {row}")
-
-    def read(self, index: int) -> Raw:
-        return cell_bytes(self.column[int(self.rows[index])].as_py())
+            raw = items.read(row)
+        except (ImageError, OSError):
+            raw = b""
+        if isinstance(raw, Path):  # read when it is needed: another process may be the one that needs it
+            yield {"image": {"bytes": None, "path": str(raw)}}
+        else:
+            yield {"image": {"bytes": raw, "path": items.name(row)}}
 
 
 def cell_name(value: Any, position: str) -> str:
@@ -168,25 +106,30 @@ def cell_name(value: Any, position: str) -> str:
 def cell_bytes(value: Any) -> bytes:
     """The encoded image in one cell: binary, or a dict with `bytes`, or with a `path` only (local or remote).
 
-    Raises decoding.ImageError if there is none, OSError if the path cannot be read.
+    Raises ImageError if there is none, OSError if the path cannot be read.
     """
     if isinstance(value, dict):
         if value.get("bytes") is None and value.get("path"):
             return _read_path(value["path"])
         value = value.get("bytes")
     if not isinstance(value, bytes):
-        raise decoding.ImageError(
-            "the cell is empty" if value is None else f"the cell holds {type(value).__name__}, not an image"
-        )
+        raise ImageError("the cell is empty" if value is None else f"the cell holds {type(value).__name__}, not an image")
     return value
 
 
 def _read_path(path: str) -> bytes:
     """A local file, or a remote one as `datasets` writes it (`hf://`, `zip://x::hf://`); at most a byte above the limit."""
     if "://" not in path:
-        with Path(path).open("rb") as file:
-            return file.read(decoding.MAX_BYTES + 1)
+        return read_file(Path(path))
     import fsspec
 
     with fsspec.open(path, "rb") as file:
+        return bytes(file.read(decoding.MAX_BYTES + 1))
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file, at most one above the limit. Raises OSError, also for a pipe or device, which might never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(0, "not a file that can be read")
+    with path.open("rb") as file:
         return file.read(decoding.MAX_BYTES + 1)

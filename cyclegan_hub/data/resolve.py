@@ -1,22 +1,22 @@
-"""Which sources a command line means: two sides, one pile, or pairs; nothing is opened yet."""
+"""Which sources a command line means: two sides, one pile, or pairs; nothing is opened but the lists of files in archives."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource, _folder, _may_be_hub_id, _tfrecords, one_side
+from cyclegan_hub.data.archive_sources import ArchiveItems
+from cyclegan_hub.data.open_source import SOURCES, file_endings, source_of_file
+from cyclegan_hub.data.paired_images import PAIRS
+from cyclegan_hub.data.parse_side import files_of, files_of_folder, may_be_hub_id, one_side, shards_of
+from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
 from cyclegan_hub.domains import Domain, Pile
-
-_PAIRS = (
-    "pairs are one folder or dataset `train` of pictures whose left half is the input and right half the output, two columns "
-    "of one dataset (--data-a 'hf:ID?column=input' --data-b 'hf:ID?column=output'), or trainA and trainB with equal file names"
-)
 
 
 def resolve_pile(domain: Domain | None, side: str, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource]:
     """The source of a method that has one pile: `data_a`, else side `side` ("a" or "b") of `data`, else that of the domain.
 
-    Raises DataError as `specs.resolve` does, and for a second pile.
+    Raises DataError as `resolve` does, and for a second pile.
     """
     if data_b is not None:
         raise DataError(f"--data-b {data_b}: this method has one pile of images: give it with --data-a")
@@ -25,40 +25,43 @@ def resolve_pile(domain: Domain | None, side: str, data: str | None, data_a: str
     if data is not None:
         return (side_of(data, side.upper()),)
     if domain is None:
-        raise DataError("there are no images: give --data-a (a folder, .parquet, .tfrec, .zip, .npz or hf:ID)")
+        raise DataError("there are no images: give --data-a (a folder, .parquet, .tfrec, .zip, .tar, .npz or hf:ID)")
     return (hub_dataset(domain.pile(side)),)
 
 
 def resolve_pairs(data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource]:
-    """The source of pairs that are given: see `_PAIRS`. Raises DataError where none is, or where one column lacks the other."""
+    """The source of pairs that are given: see `PAIRS`. Raises DataError where none is, or where one column lacks the other."""
     if data_a is not None and data_b is not None:
         return (_together(one_side(data_a), one_side(data_b)),)
     if data_a is not None:
         return (one_side(data_a),)
     if data_b is not None or data is None:
-        raise DataError(f"there are no pairs: give --data, or --data-a and --data-b; {_PAIRS}")
-    folder = Path(data).expanduser()
-    if folder.is_dir():
-        halves = split_in(folder, "train")
+        raise DataError(f"there are no pairs: give --data, or --data-a and --data-b; {PAIRS}")
+    place = Path(data).expanduser()
+    if place.exists():
+        halves = split_in(place, "train")
         if halves is not None:
-            return (SideSource(halves, split_in(folder, "test") or split_in(folder, "val")),)
+            return (SideSource(halves, split_in(place, "test") or split_in(place, "val")),)
         return (_together(side_of(data, "A"), side_of(data, "B")),)
     return (SideSource(HubSplit(data, "train"), HubSplit(data, "test", optional=True)),)
 
 
 def _together(a: SideSource, b: SideSource) -> SideSource:
-    held_out = Pair(a.held_out, b.held_out) if a.held_out and b.held_out else None
+    if isinstance(a.train, Pair) or isinstance(b.train, Pair):
+        raise AssertionError("a side is no pair")
+    held_out = None
+    if a.held_out and b.held_out and not isinstance(a.held_out, Pair) and not isinstance(b.held_out, Pair):
+        held_out = Pair(a.held_out, b.held_out)
     return SideSource(Pair(a.train, b.train), held_out)
 
 
 def resolve(domain: Domain | None, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource, SideSource]:
     """The sources of both sides: `data_a`/`data_b` first, else that side of `data`, else that of the domain.
 
-    `data` is a folder with `trainA`, `trainB` and maybe `testA`, `testB` (folders of images, zip, npz, Parquet or TFRecord), or
-    the id of a Hub dataset with these splits. `data_a` and `data_b` are each a folder of images or of shards, a Parquet or
-    TFRecord file, a `.zip` of images, a `.npz` array, or
-    `hf:ID?config=..&split=..&test_split=..&column=..&filter=NAME=VALUE&revision=..` (every key may be left out).
-    Raises DataError for a missing path, an unknown key, a side without a source, or one source given for both sides.
+    `data` is a folder, zip or tar with `trainA`, `trainB` and maybe `testA`, `testB` in it (folders of images, or files of any
+    kind that `open_source` reads), or the id of a Hub dataset with these splits. `data_a` and `data_b` are each what
+    `one_side` takes. Raises DataError for a missing path, an unknown key, a side without a source, or one source given for
+    both sides.
     """
     sides: list[SideSource] = []
     for letter, own in (("A", data_a), ("B", data_b)):
@@ -67,7 +70,7 @@ def resolve(domain: Domain | None, data: str | None, data_a: str | None, data_b:
         elif data is not None:
             sides.append(side_of(data, letter))
         elif domain is not None:
-            sides.append(hub_dataset(domain.a if letter == "A" else domain.b))
+            sides.append(hub_dataset(domain.pile(letter.lower())))
         else:
             raise DataError(f"side {letter} has no images: give --data FOLDER with train{letter}, or --data-{letter.lower()}")
     a, b = sides
@@ -77,44 +80,76 @@ def resolve(domain: Domain | None, data: str | None, data_a: str | None, data_b:
 
 
 def hub_dataset(pile: Pile) -> SideSource:
+    """The source of a domain's pile."""
+
     def split(name: str) -> HubSplit:
         rows = tuple((column, str(value)) for column, value in pile.filter.items())
-        return HubSplit(pile.dataset, name, pile.config, pile.column, rows, pile.revision)
+        return HubSplit(pile.dataset, name, pile.config, pile.column, rows, pile.revision, data_dir=pile.data_dir)
 
     return SideSource(split(pile.split), split(pile.test_split) if pile.test_split else None)
 
 
+def holds_sides(data: str) -> bool:
+    """Whether a path is a folder or an archive with `trainA` or `trainB` in it, rather than one pile."""
+    place = Path(data).expanduser()
+    return place.exists() and any(split_in(place, f"train{letter}") is not None for letter in "AB")
+
+
 def side_of(data: str, letter: str) -> SideSource:
-    """Side `letter` of a folder or Hub dataset that holds both."""
-    folder = Path(data).expanduser()
-    if not folder.exists():
-        if not _may_be_hub_id(data):
+    """Side `letter` of a folder, archive or Hub dataset that holds both."""
+    place, name = Path(data).expanduser(), f"train{letter}"
+    if not place.exists():
+        if not may_be_hub_id(data):
             raise DataError(f"--data {data}: there is no such folder")
-        return SideSource(HubSplit(data, f"train{letter}"), HubSplit(data, f"test{letter}", optional=True))
-    if not folder.is_dir():
+        return SideSource(HubSplit(data, name), HubSplit(data, f"test{letter}", optional=True))
+    train = split_in(place, name)
+    if train is not None:
+        return SideSource(train, split_in(place, f"test{letter}"))
+    if not place.is_dir():
+        if _archive(place) is not None:
+            raise DataError(f"--data {data}: there is no folder {name}/ in it: give --data-a and --data-b")
         raise DataError(f"--data {data} is a file: give the folder of both sides, or --data-a and --data-b")
-    train = split_in(folder, f"train{letter}")
-    if train is None:
-        found = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
-        name = f"train{letter}"
-        raise DataError(
-            f"--data {data}: no side {letter}; looked for {name}/, {name}.zip, {name}.npz, {name}.parquet, {name}.tfrec, "
-            f"{name}-*.parquet, {name}-*.tfrec, data/{name}-*.parquet and data/{name}-*.tfrec, found {found}"
-        )
-    return SideSource(train, split_in(folder, f"test{letter}"))
+    inner = [path.name for path in sorted(place.iterdir()) if path.is_dir() and split_in(path, name) is not None]
+    if inner:
+        raise DataError(f"--data {data}: no side {letter} in it, but in {inner[0]}/: give --data {Path(data) / inner[0]}")
+    found = ", ".join(sorted(path.name for path in place.iterdir())[:10]) or "nothing"
+    whole, shards = file_endings(sharded=False), file_endings(sharded=True)
+    looked = [f"{name}/", *(f"{name}{ending}" for ending in (*whole, *shards)), *(f"{name}-*{ending}" for ending in shards)]
+    looked += [f"data/{name}-*{ending}" for ending in shards]
+    raise DataError(f"--data {data}: no side {letter}; looked for {', '.join(looked[:-1])} and {looked[-1]}, found {found}")
 
 
-def split_in(folder: Path, name: str) -> Files | None:
-    """The images of one split in a folder laid out like a Hub dataset; None if it is not there."""
-    if (folder / name).is_dir():
-        return _folder(folder / name)
-    for suffix in (".zip", ".npz"):
-        if (folder / f"{name}{suffix}").is_file():
-            return one_side(str(folder / f"{name}{suffix}")).train
-    for pattern in (f"{name}.parquet", f"{name}-*.parquet", f"data/{name}.parquet", f"data/{name}-*.parquet"):
-        if shards := sorted(folder.glob(pattern)):
-            return Files("Parquet", tuple(path.resolve() for path in shards))
-    for pattern in (f"{name}.tfrec*", f"{name}-*.tfrec*", f"data/{name}.tfrec*", f"data/{name}-*.tfrec*"):
-        if shards := _tfrecords(folder, pattern):
-            return Files("TFRecord", shards)
+def split_in(place: Path, name: str) -> Files | None:
+    """The images of one split in a folder laid out like a Hub dataset, or in an archive; None if it is not there.
+
+    Raises DataError where an archive has several folders of that name.
+    """
+    if not place.is_dir():
+        return _split_in_archive(place, name)
+    if (place / name).is_dir():
+        return files_of_folder(place / name)
+    for source in SOURCES:
+        for ending in () if source.sharded else source.endings:
+            if (place / f"{name}{ending}").is_file():
+                return files_of(place / f"{name}{ending}")
+    for source in SOURCES:
+        for pattern in (f"{name}.*", f"{name}-*", f"data/{name}.*", f"data/{name}-*") if source.sharded else ():
+            if shards := shards_of(source, place, pattern):
+                return Files(source.kind, shards)
     return None
+
+
+def _split_in_archive(place: Path, name: str) -> Files | None:
+    archive = _archive(place)
+    folders = archive.folders_called(place, name) if archive else []
+    if not folders:
+        return None
+    if len(folders) > 1:
+        raise DataError(f"{place.name} holds {len(folders)} folders {name}, {' and '.join(folders[:3])}: unpack it first")
+    return replace(files_of(place), inside=folders[0])
+
+
+def _archive(place: Path) -> type[ArchiveItems] | None:
+    """The class that reads an archive, None for any other file."""
+    source = source_of_file(place)
+    return source if source is not None and issubclass(source, ArchiveItems) else None

@@ -7,14 +7,17 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cyclegan_hub import images
-from cyclegan_hub.data.load_sides import MAX_UNREADABLE, MIN_SIDE
+from cyclegan_hub.data.look import MAX_UNREADABLE
 from cyclegan_hub.data.open_source import open_stream, shuffled_part
 from cyclegan_hub.data.raw_images import cell_bytes, cell_name
-from cyclegan_hub.data.specs import DataError, SideSource
+from cyclegan_hub.data.reading import Fit, Reading, random_square
+from cyclegan_hub.data.scan import MIN_SIDE
+from cyclegan_hub.data.specs import DataError, Pair, SideSource
 
 SHUFFLE_BUFFER = 1000  # rows
 HELD_OUT_ROWS = 64  # the head of a stream that has no held-out split of its own
@@ -27,9 +30,9 @@ logger = logging.getLogger(__name__)
 class StreamSide:
     """One side as an endless stream of uint8 tensors (C, S, S) with S the load size.
 
-    `held_out` (uint8 (M, C, image size, image size)), `fingerprint`, `counts` and `notes` are as those of `sides.Side`, but
-    counts hold what was read so far: found, unreadable, tiny, kept; and held_out. The fingerprint is that of the source's
-    description and the held-out images. Nothing is de-duplicated.
+    `held_out` (uint8 (M, C, image size, image size)), `fingerprint`, `counts` and `notes` are as those of `load_sides.Side`, but
+    counts hold what was read so far: found, unreadable, tiny, kept; and held_out. The fingerprint is that of the source, but
+    for the folder it lies in, and of the held-out images. Nothing is de-duplicated.
     """
 
     def __init__(
@@ -39,29 +42,33 @@ class StreamSide:
         *,
         image_size: int,
         load_size: int,
-        channels: int,
+        reading: Reading,
         seed: int,
         rank: int,
         world_size: int,
     ) -> None:
-        self.label, self._image_size, self._load_size, self._channels = label, image_size, load_size, channels
+        if isinstance(source.train, Pair) or isinstance(source.held_out, Pair):
+            raise DataError(f"{source.describe()}: pairs of two piles cannot be streamed")
+        self.label, self._image_size, self._load_size, self._reading, self._seed = label, image_size, load_size, reading, seed
         train = open_stream(source.train)
         test = open_stream(source.held_out) if source.held_out else None
         if train is None:
             raise DataError(f"side {label}: there is nothing at {source.train.describe()}")
-        stream, self._column = train
-        head, column = (stream.take(HELD_OUT_ROWS), self._column) if test is None else (test[0].take(MAX_HELD_OUT), test[1])
+        stream, self._column = train.rows, train.column
+        head, column = (stream.take(HELD_OUT_ROWS), self._column) if test is None else (test.rows.take(MAX_HELD_OUT), test.column)
         self.counts = dict.fromkeys(("found", "unreadable", "tiny", "kept", "held_out"), 0)
         self.held_out, hashes = self._read_held_out(head, column)
         self.counts["held_out"] = len(self.held_out)
-        self.fingerprint = hashlib.blake2b("\n".join([source.describe(), *hashes]).encode(), digest_size=16).hexdigest()
+        told = [source.train.identity(), *hashes]
+        self.fingerprint = hashlib.blake2b("\n".join(told).encode(errors="surrogateescape"), digest_size=16).hexdigest()
         self.notes = [f"{label}: streaming from {source.describe()}, {len(self.held_out)} images held out"]
+        self.notes += [f"{label}: {note}" for note in train.notes]
         rest = stream.skip(HELD_OUT_ROWS) if test is None else stream
         self._stream = shuffled_part(rest, seed=seed, buffer_size=SHUFFLE_BUFFER, rank=rank, world_size=world_size)
         self._passes = 0
         self._loaded: dict[str, Any] | None = None  # a position that no row has been read from yet
         self._images = self._endless()
-        self._warned = False
+        self._said: set[str] = set()  # what is said once
 
     def _read_held_out(self, rows: Any, column: str) -> tuple[Tensor, list[str]]:
         found: list[Tensor] = []
@@ -72,7 +79,7 @@ class StreamSide:
             except (images.ImageError, OSError) as error:
                 logger.warning("%s: skipped a held-out image: %s", self.label, error)
                 continue
-            found.append(images.to_uint8_tensor(images.square(image, self._image_size)))
+            found.append(self._reading.centred().tensor(image, self._image_size))
             hashes.append(images.content_hash(image))
         if not found:
             raise DataError(f"side {self.label}: the held-out part of the stream has no image that can be used")
@@ -81,7 +88,7 @@ class StreamSide:
     def _decode(self, cell: Any, row: int) -> Any:
         """A PIL image. Raises images.ImageError if it is unreadable; a tiny one is too."""
         name = cell_name(cell, f"image {row} of the stream")
-        image = images.decode(cell_bytes(cell), self._channels, name=name)
+        image = images.decode(cell_bytes(cell), self._reading.channels, name=name, value_range=self._reading.value_range)
         if min(image.size) < MIN_SIDE:
             raise _TinyError(f"{name} has a side below {MIN_SIDE} px")
         return image
@@ -109,11 +116,20 @@ class StreamSide:
         except (images.ImageError, OSError) as error:
             self._skip(error)
             return None
-        if min(image.size) < self._image_size and not self._warned:
-            logger.warning("%s: images smaller than %d px are upscaled", self.label, self._image_size)
-            self._warned = True
+        if min(image.size) < self._image_size:
+            self._say(f"images smaller than {self._image_size} px are upscaled")
+        if image.width != image.height:
+            self._say(f"images that are not square are made so with fit={self._reading.fit}")
         self.counts["kept"] += 1
-        return images.to_uint8_tensor(images.square(image, self._load_size))
+        x = self._reading.tensor(image, self._load_size)
+        if self._reading.fit == "random-crop":
+            x = random_square(x, self._load_size, np.random.default_rng([self._seed, self.counts["found"]]))
+        return x
+
+    def _say(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            logger.warning("%s: %s", self.label, line)
 
     def _skip(self, error: Exception) -> None:
         kind = "tiny" if isinstance(error, _TinyError) else "unreadable"
@@ -171,6 +187,8 @@ class StreamingBatches:
         steps_per_epoch: int | None,
         load_size: int | None = None,
         channels: int = 3,
+        fit: Fit = "crop",
+        value_range: tuple[int, int] | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -179,11 +197,19 @@ class StreamingBatches:
                 f"streaming with steps_per_epoch {steps_per_epoch} and batch_size {batch_size}: both must be given, at least 1, "
                 "because the length of a stream is not known"
             )
-        options = dict(image_size=image_size, load_size=load_size or image_size, channels=channels)
-        options |= dict(rank=rank, world_size=world_size)
+        reading = Reading(channels, value_range, fit=fit)
         # Seeds of their own: with one, two streams of equal length would pair their images up in every pass.
         self.sides = {
-            key: StreamSide(source, key.upper(), seed=2 * seed + i, **options)
+            key: StreamSide(
+                source,
+                key.upper(),
+                image_size=image_size,
+                load_size=load_size or image_size,
+                reading=reading,
+                seed=2 * seed + i,
+                rank=rank,
+                world_size=world_size,
+            )
             for i, (key, source) in enumerate(zip("ab", sources, strict=False))
         }
         self.held_out = tuple(side.held_out for side in self.sides.values())

@@ -10,26 +10,25 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from cyclegan_hub import images
-from cyclegan_hub.data import tfrecord
-from cyclegan_hub.data.raw_images import Raw
-from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.data.raw_images import Raw, RawImages, Stream
+from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.decoding import ImageError
 
-if TYPE_CHECKING:
-    pass
-
-MAX_RECORD_BYTES = 65 * 2**20  # images.MAX_BYTES, and room for what stands beside the image
+MAX_RECORD_BYTES = 65 * 2**20  # decoding.MAX_BYTES, and room for what stands beside the image
 MAX_FIELDS = 10_000  # of one record; more are no labels of an image
 IMAGE_FEATURES = ("image", "image/encoded", "image_raw")
+_FILE_NAME = re.compile(r"\.tfrec(ords?)?(-\d+-of-\d+)?$", re.ASCII | re.IGNORECASE)
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _KINDS = {1: "bytes", 2: "float", 3: "int64"}  # the three lists of a tf.train.Feature
 _TRIED = 10  # records that are asked for an image before a pile is refused
@@ -163,7 +162,7 @@ def _length(file: BinaryIO, offset: int, size: int, name: str) -> int:
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:
         raise DataError(f"{name} is cut short in the record at byte {offset}: download the file again")
-    length, _ = _HEADER.unpack(header)
+    length: int = _HEADER.unpack(header)[0]
     if header[8:] != _masked_crc(header[:8]):
         packed = " (it is compressed: unpack it first)" if offset == 0 and header[:2] in (b"\x1f\x8b", b"\x78\x9c") else ""
         raise DataError(f"{name}: no record starts at byte {offset}, the CRC of its length does not fit{packed}")
@@ -197,11 +196,11 @@ def crc32c(data: bytes) -> int:
 
 
 @functools.cache
-def _tables() -> tuple[np.ndarray, np.ndarray, list[list[int]], list[int]]:
+def _tables() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], list[list[int]], list[int]]:
     """What a byte adds at each place of a block, flat (BLOCK x 256); where each place starts there; four places; the last."""
-    last = np.arange(256, dtype=np.uint32)
+    last: npt.NDArray[np.uint32] = np.arange(256, dtype=np.uint32)
     for _ in range(8):
-        last = last >> 1 ^ (last & 1) * np.uint32(0x82F63B78)  # the polynomial, reversed
+        last = last >> np.uint32(1) ^ (last & np.uint32(1)) * np.uint32(0x82F63B78)  # the polynomial, reversed
     rows = [last]
     for _ in range(_BLOCK - 1):  # one place earlier: a zero byte follows
         rows.append(rows[-1] >> 8 ^ last[rows[-1] & 255])
@@ -210,22 +209,44 @@ def _tables() -> tuple[np.ndarray, np.ndarray, list[list[int]], list[int]]:
 
 
 @dataclass
-class TFRecordItems:
+class TFRecordItems(RawImages):
     """Records of TFRecord files, read one at a time: 16 bytes of memory each, whatever the size of the images."""
 
+    kind: ClassVar[str] = "TFRecord"
+    endings: ClassVar[tuple[str, ...]] = (".tfrec",)
+    sharded: ClassVar[bool] = True
     paths: tuple[Path, ...]
-    positions: np.ndarray  # int64 (N, 2): which of `paths`, and where in it the record starts, in bytes
+    positions: npt.NDArray[np.int64]  # (N, 2): which of `paths`, and where in it the record starts, in bytes
 
     @classmethod
-    def open(cls, paths: Sequence[Path]) -> TFRecordItems:
+    def matches(cls, path: Path) -> bool:
+        """`x.tfrec`, `x.tfrecord`, `x.tfrecords`, and `x.tfrecord-00000-of-00002`, as TensorFlow Datasets writes them."""
+        return _FILE_NAME.search(path.name) is not None
+
+    @classmethod
+    def open(cls, source: Files) -> Self:
         """List the records. Raises DataError for a file that is cut short or damaged, and for records without an image."""
+        paths = source.paths
         try:
-            found = [np.fromiter(tfrecord.offsets(path), np.int64) for path in paths]
-            tfrecord.check(paths)
+            found = [np.fromiter(offsets(path), np.int64) for path in paths]
+            check(paths)
         except OSError as error:
             raise DataError(f"{paths[0].name} cannot be read: {error.strerror}") from error
         shards = np.repeat(np.arange(len(paths)), [len(one) for one in found])
-        return cls(tuple(paths), np.stack([shards, np.concatenate(found)], axis=1))
+        return cls(paths, np.stack([shards, np.concatenate(found)], axis=1))
+
+    @classmethod
+    def stream(cls, source: Files) -> Stream:
+        """Record after record, without listing them first."""
+        import datasets
+
+        try:
+            check(source.paths)
+        except OSError as error:
+            raise DataError(f"{source.paths[0].name} cannot be read: {error.strerror}") from error
+        columns = datasets.Features(image={"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
+        options = {"paths": [str(path) for path in source.paths]}
+        return Stream(datasets.IterableDataset.from_generator(_cells, columns, gen_kwargs=options), "image", [])
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -237,20 +258,20 @@ class TFRecordItems:
     def read(self, index: int) -> Raw:
         shard, offset = self.positions[index]
         try:
-            return tfrecord.image_at(self.paths[shard], int(offset))
+            return image_at(self.paths[shard], int(offset))
         except DataError as error:
-            raise images.ImageError(str(error)) from error
+            raise ImageError(str(error)) from error
 
 
-def tfrecord_cells(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _cells(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The images of TFRecord files as rows of a column `image`, one at a time; of a damaged record there are no bytes.
 
     Raises DataError where a file is cut short.
     """
     for path in map(Path, paths):
-        for offset in tfrecord.offsets(path):
+        for offset in offsets(path):
             try:
-                data = tfrecord.image_at(path, offset)
+                data = image_at(path, offset)
             except DataError:
                 data = b""  # decoding counts it as unreadable, by the name of the cell
             yield {"image": {"bytes": data, "path": f"byte {offset} of {path.name}"}}

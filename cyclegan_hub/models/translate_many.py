@@ -31,7 +31,8 @@ BATCH_PIXELS = 2**21  # of a batch: 8 pictures of 512 x 512; larger ones go thro
 AHEAD = 4  # pictures decoded, or results encoded, while the network works
 _GROUPS = 4  # of sizes that wait for company at a time, each of one batch
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)

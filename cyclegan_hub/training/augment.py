@@ -1,4 +1,4 @@
-"""What happens to a training batch on its device: jitter, flip, balancing copies, and DiffAugment.
+"""What happens to a training batch on its device: random crop, flip, balancing copies, and DiffAugment.
 
 Every random number is drawn from torch's global generator on the CPU and then moved, whatever the device of the images:
 a seed gives the same draws on every device, and a resumed run needs no other state to repeat them.
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cyclegan_hub import images
+from cyclegan_hub.data.balancing import balance_augment, random_flip, uniform
 
 
 class BatchAugment:
@@ -43,47 +44,12 @@ class BatchAugment:
         if size > self.image_size:
             x = _random_crop(x, self.image_size)
         if self.flip:
-            x = _random_flip(x)
+            x = random_flip(x)
         y = images.from_uint8(x)
         if copies is not None and bool(copies.any()):
             copies = copies.to(y.device)
             y[copies] = balance_augment(y[copies])
         return y
-
-
-def balance_augment(x: Tensor) -> Tensor:
-    """Augmented copies that bring the smaller pile to parity: x (B, C, H, W) in [-1, 1] -> the same shape, type and range.
-
-    The set that the smile source gave Keras' `ImageDataGenerator`, drawn for each sample: rotation within 30 degrees,
-    shifts within 15 % of each side, horizontal shear factor within 0.25 (about 14 degrees), zoom of each axis within
-    25 %, brightness factor 0.8 to 1.2 on values in [0, 1], mirrored with probability 0.5. What enters from outside
-    repeats the nearest edge pixel (`fill_mode="nearest"`).
-    """
-    from kornia.geometry.transform import warp_affine  # half a second of import that only this function needs
-
-    if len(x) == 0:
-        return x
-    matrix = _balance_matrix(len(x), x.shape[-2], x.shape[-1]).to(x.device)
-    brightness = _uniform(x, 0.8, 1.2)
-    # In float32: grid_sample takes no bfloat16 image with a float32 grid.
-    y = warp_affine(x.float(), matrix, tuple(x.shape[-2:]), padding_mode="border", align_corners=False).to(x.dtype)
-    y = ((y + 1) * brightness - 1).clamp(-1, 1)
-    return _random_flip(y)
-
-
-def _balance_matrix(count: int, height: int, width: int) -> Tensor:
-    """`count` random source-to-target matrices in pixels, float32 (count, 2, 3) on the CPU, about the image's centre."""
-    from kornia.geometry.transform import get_affine_matrix2d
-
-    draw = torch.rand(count, 6) * 2 - 1
-    matrix = get_affine_matrix2d(
-        translations=draw[:, 0:2] * 0.15 * torch.tensor([width, height]),
-        center=torch.tensor([[(width - 1) / 2, (height - 1) / 2]]).expand(count, 2),
-        scale=1 + 0.25 * draw[:, 2:4],
-        angle=30 * draw[:, 4],
-        sx=torch.atan(0.25 * draw[:, 5]),
-    )
-    return matrix[:, :2]
 
 
 def diff_augment(x: Tensor, policy: tuple[str, ...]) -> Tensor:
@@ -104,11 +70,11 @@ def diff_augment(x: Tensor, policy: tuple[str, ...]) -> Tensor:
 
 
 def _color(x: Tensor) -> Tensor:
-    x = x + _uniform(x, -0.5, 0.5)
+    x = x + uniform(x, -0.5, 0.5)
     grey = x.mean(dim=1, keepdim=True)
-    x = (x - grey) * _uniform(x, 0, 2) + grey
+    x = (x - grey) * uniform(x, 0, 2) + grey
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    return (x - mean) * _uniform(x, 0.5, 1.5) + mean
+    return (x - mean) * uniform(x, 0.5, 1.5) + mean
 
 
 def _translation(x: Tensor) -> Tensor:
@@ -146,14 +112,3 @@ def _random_crop(x: Tensor, size: int) -> Tensor:
     top = torch.randint(0, height - size + 1, (count,)).tolist()
     left = torch.randint(0, width - size + 1, (count,)).tolist()
     return torch.stack([s[:, t : t + size, c : c + size] for s, t, c in zip(x, top, left, strict=True)])
-
-
-def _random_flip(x: Tensor) -> Tensor:
-    """(B, C, H, W), each sample mirrored left to right with probability 0.5."""
-    mirrored = (torch.rand(len(x)) < 0.5).to(x.device)
-    return torch.where(mirrored[:, None, None, None], x.flip(-1), x)
-
-
-def _uniform(x: Tensor, low: float, high: float) -> Tensor:
-    """One number in [low, high) for each sample of x, (B, 1, 1, 1), in the type and on the device of x."""
-    return (torch.rand(len(x), 1, 1, 1) * (high - low) + low).to(x)

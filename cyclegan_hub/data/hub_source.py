@@ -1,0 +1,220 @@
+"""One split of a dataset on the Hub, or of a local folder that `datasets` reads: only the files of that split are fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from cyclegan_hub.data.raw_images import Stream
+from cyclegan_hub.data.specs import DataError, HubSplit
+from cyclegan_hub.data.table_sources import TableItems, explained, first_line, image_stream, read_parquet
+
+if TYPE_CHECKING:
+    import datasets
+
+
+@dataclass(frozen=True)
+class Download:
+    """What a split needs from the Hub: sizes in bytes."""
+
+    files: dict[str, int]  # by name in the dataset; all files of the split
+    missing: int  # of that, what is not in the cache yet
+    rows: int | None  # of the split, where the dataset says it
+
+    @property
+    def disk(self) -> int:
+        """Disk that is needed beyond what the cache holds: the files, and where they are large an Arrow copy of them."""
+        from cyclegan_hub.data.table_sources import PARQUET_IN_MEMORY_BYTES
+
+        whole = sum(self.files.values())
+        in_place = whole <= PARQUET_IN_MEMORY_BYTES and all(name.endswith(".parquet") for name in self.files)
+        return self.missing + (0 if in_place else whole)
+
+
+class HubItems(TableItems):
+    """The images of one split of a dataset."""
+
+    kind: ClassVar[str] = "hub"
+
+    @classmethod
+    def open(cls, source: HubSplit) -> Self | None:
+        """Raises DataError if there is no such dataset, config, split or column, or the Hub cannot be reached."""
+        with _explained(source):
+            found = _Split.find(source)
+            if found is None:
+                return None
+            if found.is_parquet:
+                return cls.of(read_parquet(found.local_files(), source), source, found.classes())
+            return cls.of(found.prepared().data, source, found.classes())
+
+    @classmethod
+    def stream(cls, source: HubSplit) -> Stream | None:
+        with _explained(source):
+            found = _Split.find(source)
+            return None if found is None else image_stream(found.stream(), source, found.classes())
+
+    @staticmethod
+    def download(source: HubSplit) -> Download | None:
+        """What opening the split would fetch, without fetching it; None for a local folder or a missing optional split."""
+        if source.is_local:
+            return None
+        with _explained(source):
+            found = _Split.find(source)
+            return None if found is None else found.download()
+
+
+@dataclass
+class _Split:
+    """A split of a dataset whose files are known, of which none has been fetched."""
+
+    source: HubSplit
+    builder: datasets.DatasetBuilder
+    names: list[str]  # of the splits that `source.split` is made of
+    files: list[str]  # paths, or addresses hf://datasets/ID@COMMIT/NAME
+
+    @classmethod
+    def find(cls, source: HubSplit) -> Self | None:
+        """None for a missing optional split. Raises DataError for another one, with those that there are."""
+        import datasets
+
+        path = str(Path(source.dataset).expanduser().resolve()) if source.is_local else source.dataset
+        revision = source.revision
+        if not source.is_local:
+            _check_reachable(source.dataset)
+            if datasets.config.HF_HUB_OFFLINE and (cached := _cached(source)):
+                path, revision = str(cached), None
+        builder = datasets.load_dataset_builder(path, name=source.config, data_dir=source.data_dir, revision=revision)
+        data_files = builder.config.data_files or {}
+        splits = [str(name) for name in data_files or builder.info.splits or ()]
+        wanted = [part.partition("[")[0].strip() for part in source.split.split("+")]
+        if all(name in splits for name in wanted):
+            return cls(source, builder, wanted, [file for name in dict.fromkeys(wanted) for file in data_files.get(name, ())])
+        if source.optional:
+            return None
+        raise DataError(f"{source.dataset} has no split {source.split!r}: its splits are {', '.join(splits)}")
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the split as a whole is Parquet files, which are read without a copy."""
+        return bool(self.files) and "[" not in self.source.split and all(file.endswith(".parquet") for file in self.files)
+
+    def local_files(self) -> list[Path]:
+        """The files of the split on this machine, fetched if need be."""
+        remote = [self._name(file) for file in self.files if "://" in file]
+        if not remote:
+            return [Path(file) for file in self.files]
+        from cyclegan_hub.hub import dataset_files
+
+        return dataset_files.download(self.source.dataset, remote, self.source.revision)
+
+    def prepared(self) -> Any:
+        """The split as a `datasets.Dataset`; of the dataset's files only those of the split are fetched and copied."""
+        if not self.files:  # a copy in the cache of `datasets`, of which the files are not known any more
+            self.builder.download_and_prepare()
+            return self.builder.as_dataset(split=self.source.split)
+        config = self.builder.config
+        names = sorted(set(self.names))
+        if set(names) == set(map(str, config.data_files)):
+            self.builder.download_and_prepare()
+        else:
+            config.data_files = type(config.data_files)({name: config.data_files[name] for name in names})
+            # A folder beside that of the whole dataset; the splits that are left out are not missed.
+            folder = f"{self.builder.cache_dir}-{'-'.join(names)}"
+            self.builder.download_and_prepare(folder, verification_mode="no_checks")
+        return self.builder.as_dataset(split=self.source.split)
+
+    def stream(self) -> Any:
+        """The split as a `datasets.IterableDataset`."""
+        if hasattr(self.builder.config, "decode_num_threads"):
+            self.builder.config.decode_num_threads = 0  # else remote folders come decoded by `datasets`, without our limits
+        return self.builder.as_streaming_dataset(split=self.source.split)
+
+    def classes(self) -> dict[str, list[str]]:
+        """The names of the classes of each column of class labels that the dataset's card declares."""
+        features = self.builder.info.features or {}
+        return {name: list(kind.names) for name, kind in features.items() if getattr(kind, "names", None)}
+
+    def download(self) -> Download:
+        """Sizes and what of them is in the cache, asked of the Hub."""
+        from cyclegan_hub.hub import dataset_files
+
+        remote = [file for file in self.files if "://" in file]
+        names = [self._name(file) for file in remote]
+        commit = remote[0].partition("@")[2].partition("/")[0] if remote else ""
+        found = dataset_files.sizes(self.source.dataset, names, commit) if names else {}
+        missing = sum(size for name, size in found.items() if not dataset_files.is_cached(self.source.dataset, name, commit))
+        known = self.builder.info.splits or {}
+        rows = [known[name].num_examples for name in self.names if name in known]
+        whole = bool(rows) and len(rows) == len(self.names) and "[" not in self.source.split and not self.source.data_dir
+        return Download(found, missing, sum(rows) if whole else None)
+
+    @staticmethod
+    def _name(file: str) -> str:
+        """The name in the dataset of hf://datasets/ID@COMMIT/NAME."""
+        return file.partition("@")[2].partition("/")[2]
+
+
+def _cached(source: HubSplit) -> Path | None:
+    from cyclegan_hub.hub import dataset_files
+
+    folder = dataset_files.cached_folder(source.dataset, source.revision)
+    # A README alone, which looking at a dataset fetches, is no copy of it.
+    return folder if folder and any(path.is_file() and path.suffix != ".md" for path in folder.rglob("*")) else None
+
+
+@contextmanager
+def _explained(source: HubSplit) -> Iterator[None]:
+    """Turn what `datasets` and the Hub's client raise into a DataError with a remedy."""
+    from datasets.exceptions import DatasetNotFoundError
+
+    try:
+        with explained(source.describe()):
+            try:
+                yield
+            except DatasetNotFoundError as error:
+                remedy = "Check the name, log in if it is private, or give a local --data FOLDER"
+                raise DataError(f"{first_line(error)} {remedy}") from error
+            except ConnectionError as error:
+                raise DataError(_unreachable(source.dataset)) from error
+    except DataError:
+        raise
+
+
+def _check_reachable(dataset: str) -> None:
+    """Raise DataError at once if the Hub does not answer.
+
+    The Hub's client retries every request for over 20 seconds, even if the dataset is in its cache.
+    """
+    import datasets
+
+    if datasets.config.HF_HUB_OFFLINE:
+        return
+    try:
+        urlopen(Request(datasets.config.HF_ENDPOINT, method="HEAD"), timeout=10).close()
+    except HTTPError:
+        return  # any answer will do
+    except OSError as error:
+        raise DataError(_unreachable(dataset)) from error
+
+
+def _unreachable(dataset: str) -> str:
+    import datasets
+
+    what, remedy = f"dataset {dataset} (there is no folder of that name)", "connect, or give a local --data FOLDER"
+    if datasets.config.HF_HUB_OFFLINE:
+        return f"{what}: HF_HUB_OFFLINE is set; unset it and {remedy}"
+    if Path(datasets.config.HF_DATASETS_CACHE, dataset.replace("/", "___")).is_dir() or _cached(HubSplit(dataset, "")):
+        remedy = f"set HF_HUB_OFFLINE=1 to use the copy in the cache, {remedy}"
+    return f"{what}: the Hub ({datasets.config.HF_ENDPOINT}) cannot be reached; {remedy}"
+
+
+def downloads(sources: Sequence[Any]) -> list[tuple[HubSplit, Download]]:
+    """What the splits of the Hub among these sources would fetch, each once. Raises DataError as opening them does."""
+    splits = dict.fromkeys(source for source in sources if isinstance(source, HubSplit) and not source.is_local)
+    found = [(split, HubItems.download(split)) for split in splits]
+    return [(split, download) for split, download in found if download is not None]

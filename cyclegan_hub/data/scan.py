@@ -1,0 +1,135 @@
+"""One look at every image of a pile, in threads: decoded, hashed and measured; what cannot be read is named."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+from tqdm.contrib.concurrent import thread_map
+
+from cyclegan_hub import images
+from cyclegan_hub.data.reading import Decodable, Readable, Reading
+
+MIN_SIDE = 16  # px; a smaller picture shows nothing to learn from
+GREY_MODES = {"1", "L", "LA", "F", "I", "I;16", "I;16B", "I;16L"}  # of Pillow
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one readable image is."""
+
+    row: int  # in its pile
+    hash: str  # of its decoded pixels
+    mode: str  # Pillow's, before conversion
+    size: tuple[int, int]  # (width, height) in px, upright; of a pair that of one half
+    low: int  # least, greatest and mean value over its 8-bit pixels
+    high: int
+    mean: float
+    peak: int | None  # the greatest value as it is in the file, of 16 bits; None for other files
+
+    @property
+    def short(self) -> int:
+        """The shorter side in px."""
+        return min(self.size)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image that cannot be read, and why, its name included."""
+
+    row: int
+    why: str
+
+
+def in_threads(do: Callable[[int], Result], rows: Sequence[int], what: str) -> list[Result]:
+    """`do` of every row, in order, with a bar on stderr if that is a terminal."""
+    workers = min(16, os.cpu_count() or 1)
+    return list(thread_map(do, rows, max_workers=workers, desc=what, unit=" images", disable=None))
+
+
+def scan(
+    items: Readable,
+    rows: Sequence[int],
+    label: str,
+    reading: Reading,
+    keep: Callable[[int, Image.Image], None] | None = None,
+) -> list[Seen | Unreadable]:
+    """Look at some images of a pile, in order. `keep` is given the position in `rows` and the decoded image of each."""
+
+    def look(position: int) -> Seen | Unreadable:
+        row = rows[position]
+        name = items.name(row)
+        try:
+            raw = items.read(row)
+            image = images.decode(raw, reading.channels, name=name, value_range=reading.value_range)
+            size = reading.parts(image, name)[0].size
+            mode, peak = _as_it_is(raw)
+        except images.ImageError as error:
+            return Unreadable(row, str(error))
+        except OSError as error:
+            return Unreadable(row, f"{name}: {error.strerror or error}")
+        if keep is not None and min(size) >= MIN_SIDE:
+            keep(position, image)
+        pixels = np.asarray(image)
+        values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
+        return Seen(row, images.content_hash(image), mode, size, *values, peak)
+
+    return in_threads(look, range(len(rows)), f"reading {label}")
+
+
+def _as_it_is(raw: Decodable) -> tuple[str, int | None]:
+    """Pillow's mode of an image that has been decoded, and of 16-bit values the greatest."""
+    if isinstance(raw, np.ndarray):
+        return {1: "L", 3: "RGB", 4: "RGBA"}[raw.shape[2] if raw.ndim == 3 else 1], None
+    if isinstance(raw, Image.Image):
+        return raw.mode, None
+    with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw) as file:
+        return file.mode, int(np.asarray(file).max()) if file.mode.startswith("I") else None
+
+
+def notes_on_values(seen: Sequence[Seen], label: str) -> list[str]:
+    """Lines for the log on what a person would want to know of the values and shapes of a side before training on it."""
+    notes = []
+    peaks = [image.peak for image in seen if image.peak is not None]
+    if peaks and max(peaks) < 2**15:
+        white = 2 ** max(8, max(peaks).bit_length()) - 1
+        notes.append(
+            f"{label}: the greatest value of its {len(peaks)} images of 16 bits is {max(peaks):,} of 65,535, so they are almost "
+            f"black: say what is white with --set value_range=0,{white}"
+        )
+    return notes
+
+
+def note_on_shapes(seen: Sequence[Seen], label: str, fit: str) -> list[str]:
+    """One line where images are not square, on what becomes of them."""
+    count = sum(image.size[0] != image.size[1] for image in seen)
+    if not count:
+        return []
+    done = {
+        "crop": "their centred squares are taken",
+        "random-crop": "squares at random places of them are taken",
+        "stretch": "they are distorted to squares",
+        "pad": "they are made square with black at two sides",
+    }
+    return [f"{label}: {count} of {len(seen)} images are not square: {done[fit]} (--set fit=crop|random-crop|stretch|pad)"]
+
+
+def note_on_colours(sides: Sequence[Sequence[Seen]], channels: int) -> list[str]:
+    """One line where one side is grey and the other is not."""
+    grey = [all(image.mode in GREY_MODES for image in seen) for seen in sides]
+    if channels == 3 and len(grey) == 2 and grey[0] != grey[1]:
+        here, there = ("A", "B") if grey[0] else ("B", "A")
+        return [f"{here} is grey and {there} in colour: both are read with 3 channels (--set channels=1 reads both as grey)"]
+    return []
+
+
+def listed(names: Sequence[str], shown: int = 10) -> str:
+    """Some names in one line, and how many more there are."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

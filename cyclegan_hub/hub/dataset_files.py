@@ -1,0 +1,42 @@
+"""Single files of a dataset on the Hub: their sizes, their download, and what of them lies in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.hf_api import RepoFile
+
+
+def download(dataset: str, names: Sequence[str], revision: str | None) -> list[Path]:
+    """These files of a dataset as files in the Hub's cache, all of one commit; what is there is not fetched again.
+
+    Raises what the Hub's client raises.
+    """
+    paths: list[Path] = []
+    commit = revision
+    for name in names:
+        paths.append(Path(hf_hub_download(dataset, name, repo_type="dataset", revision=commit)))
+        commit = paths[0].parents[name.count("/")].name if len(paths) == 1 else commit  # .../snapshots/COMMIT/name
+    return paths
+
+
+def cached_folder(dataset: str, revision: str | None) -> Path | None:
+    """The folder in the Hub's cache with what was downloaded of a dataset, as the Hub lays it out; None if there is none."""
+    try:
+        return Path(snapshot_download(dataset, repo_type="dataset", revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def sizes(dataset: str, names: Sequence[str], commit: str) -> dict[str, int]:
+    """The size in bytes of each of these files. Raises what the Hub's client raises."""
+    found = HfApi().get_paths_info(dataset, list(names), repo_type="dataset", revision=commit)
+    return {entry.path: entry.size for entry in found if isinstance(entry, RepoFile)}
+
+
+def is_cached(dataset: str, name: str, commit: str) -> bool:
+    """Whether a file of a commit is in the Hub's cache."""
+    return isinstance(try_to_load_from_cache(dataset, name, repo_type="dataset", revision=commit), str)
