@@ -37,6 +37,7 @@ _ROOMS = {
     "publish": ("cyclegan_hub.publishing.command", "put a run on the Hub: epochs, tags and a card"),
     "export": ("cyclegan_hub.commands.export_command", "write a model as an ONNX file, with proof that it is the same"),
     "encoder": ("cyclegan_hub.training.encoder", "train the domain encoder that evaluations measure by"),
+    "experiment": ("cyclegan_hub.experiments.command", "repeat a comparison of the sources: trainings, figures, a table"),
 }
 
 

@@ -22,6 +22,7 @@ FLOORS = (
     ("evaluation", "commands"),
     ("publishing",),
     ("training",),
+    ("experiments",),
     ("serving", "train"),
     ("page", "cli"),
     ("app",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import os
@@ -10,11 +11,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from cyclegan_hub import cli
+from cyclegan_hub.experiments.registry import find_experiment
 from cyclegan_hub.recipes.fields import override
 from cyclegan_hub.recipes.presets import RECIPES, find
 from support.training import ROOT, environment, script
@@ -22,8 +25,7 @@ from support.training import ROOT, environment, script
 README = (ROOT / "README.md").read_text("utf-8").split("---\n", 2)[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LAUNCHERS = ("accelerate", "python", "torchrun", "taskset", "cyclegan-hub")
-CONSOLE = ("cyclegan-hub", "cyclegan_hub.cli")
-WITH_SCRIPTS = ("train", "evaluate", "publish", "encoder")
+CONSOLE = ("cyclegan-hub", "cyclegan_hub.cli", "cyclegan_hub.training")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -47,6 +49,15 @@ COMMANDS = list(commands())
 def test_readme_is_short_and_shows_the_two_commands() -> None:
     assert 600 <= len(README.split()) <= 800
     assert {"make app", "make test"} <= {line.split("  ")[0] for block in blocks(README, "bash") for line in block.splitlines()}
+
+
+def test_every_command_is_in_the_table_of_cli() -> None:
+    table = (ROOT / "docs/cli.md").read_text("utf-8")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    for verb in cli._ROOMS:
+        assert f"| `cyclegan-hub {verb}` |" in table, verb
 
 
 def test_make_has_the_targets_that_are_shown() -> None:
@@ -81,22 +92,37 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert (ROOT / name).exists(), f"{page.name}: {name}"
 
 
+def parsed(verb: str, arguments: list[str]) -> argparse.Namespace:
+    """Arguments of a command of another room, read by its own parser. A wrong one is a SystemExit."""
+    room, _ = cli._ROOMS[verb]
+    try:
+        module = import_module(room)
+    except ModuleNotFoundError:  # still a script
+        module = script(verb)
+    return module.parse(arguments)
+
+
 @pytest.mark.parametrize(("page", "words"), COMMANDS, ids=[f"{page}-{i}" for i, (page, _) in enumerate(COMMANDS)])
-def test_commands_parse(page: str, words: list[str], capsys: pytest.CaptureFixture) -> None:
+def test_commands_parse(page: str, words: list[str]) -> None:
     """Each command has options that there are, a recipe that there is, and fields that its recipe has."""
     ours = next(i for i, word in enumerate(words) if word.startswith("train/") or word in CONSOLE)
-    program, arguments = words[ours], [word for word in words[ours + 1 :] if word != "…"]
-    if program in CONSOLE:
-        cli._parser().parse_args(arguments)
-        return
-    path = ROOT / program
-    assert path.is_file(), program
-    if path.stem == "train" and arguments:
-        plan = script("train").parse(arguments)
-        override(find(plan.recipe), dict(item.split("=", 1) for item in plan.set))
-    elif path.stem in WITH_SCRIPTS:
-        script(path.stem).parse(arguments)
-    elif path.stem == "benchmark":
+    program, *arguments = [word for word in words[ours:] if word != "…"]
+    if program == "cyclegan_hub.training":
+        verb = "train"
+    elif program in CONSOLE:
+        verb, arguments = arguments[0], arguments[1:]
+    else:
+        assert (ROOT / program).is_file(), program
+        verb = {"experiments": "experiment"}.get(Path(program).stem, Path(program).stem)
+    if verb in cli._ROOMS:
+        found = parsed(verb, arguments)
+        if verb == "train":
+            override(find(found.recipe), dict(item.split("=", 1) for item in found.set))
+        if verb == "experiment":
+            find_experiment(found.name)
+    elif program in CONSOLE:
+        cli._parser().parse_args([verb, *arguments])
+    elif verb == "benchmark" and arguments:
         assert arguments[0] in RECIPES
 
 
@@ -127,6 +153,18 @@ def test_every_recipe_is_in_the_table_of_training() -> None:
     text = (ROOT / "docs/training.md").read_text("utf-8")
     table = "\n".join(re.findall(r"^\| `.*$", text[text.index("## Recipes") : text.index("## What a run leaves")], re.MULTILINE))
     assert set(re.findall(r"`([a-z0-9-]+)`", table)) == set(RECIPES)
+
+
+def test_the_rooms_are_those_of_the_test_that_holds_them() -> None:
+    """architecture.md has each room on its floor. The floors are read, not imported: no test imports another."""
+    source = ast.parse((ROOT / "tests/test_architecture.py").read_text("utf-8"))
+    names = {target.id: node.value for node in source.body if isinstance(node, ast.Assign) for target in node.targets}
+    floors = {room: number for number, rooms in enumerate(ast.literal_eval(names["FLOORS"]), 1) for room in rooms}
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|", (ROOT / "docs/architecture.md").read_text("utf-8"), re.MULTILINE)
+    shown = {room: int(floor) for floor, cell in rows for room in re.findall(r"`(\w+)(?:/|\.py)`", cell)}
+    # The heights are compared, not the numbers: floors that no room of the table needs may be left out.
+    assert shown.keys() == floors.keys()
+    assert all((shown[a] < shown[b]) == (floors[a] < floors[b]) for a in shown for b in shown)
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git repository: the tree lists what git tracks")
@@ -163,7 +201,7 @@ def test_a_run_script_is_how_the_bundled_model_was_trained(name: str, tmp_path: 
     subprocess.run(shell, cwd=tmp_path, env=talk, check=True, capture_output=True)
     *_, last, _ = (tmp_path / "said").read_text().split("END\n")
     words = last.splitlines()
-    plan = script("train").parse(words[words.index("train/train.py") + 1 :])
+    plan = parsed("train", words[words.index("train/train.py") + 1 :])
     recipe = override(find(plan.recipe), dict(item.split("=", 1) for item in plan.set))
     record = json.loads((ROOT / f"pretrained/{name}/recipe.json").read_text("utf-8"))
     now = {field: getattr(recipe, field, None) for field in record["recipe"]}

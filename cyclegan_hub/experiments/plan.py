@@ -1,0 +1,145 @@
+"""What an experiment comes to on this command line: every training with its resolved recipe, its folder and its steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Literal
+
+from cyclegan_hub.data.open_source import open_items
+from cyclegan_hub.data.specs import SideSource
+from cyclegan_hub.experiments.registry import Experiment, ExperimentError, Run
+from cyclegan_hub.recipes.fields import override
+from cyclegan_hub.recipes.methods import RESUMABLE_FIELDS, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+from cyclegan_hub.recipes.presets import find
+from cyclegan_hub.training.command import parse
+from cyclegan_hub.training.plan import Plan, find_data, make_plan
+
+Size = Literal["full", "small"]
+SMALL_SIZE, SMALL_WIDTH = 64, 24  # px; channels of the first layer, of discriminators too
+LEAST = 16  # images of a side: with fewer there is nothing to hold out and measure
+UNSAID = RESUMABLE_FIELDS | {"name", "domain", "load_size"}  # fields that no table needs
+HELD_OUT_SHARE = 0.1  # of a side without a split of its own for it (data/load_sides.py)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One training, ready to be started."""
+
+    run: Run
+    seed: int
+    plan: Plan  # its recipe is resolved; its folder is `plan.out`
+    arguments: tuple[str, ...]  # of the training command
+    steps_per_epoch: int
+    full_epoch: int  # steps of an epoch that is not shortened
+    data: str | None  # what `--data` gave for it; None: the domain's own
+
+    @property
+    def name(self) -> str:
+        """Of the row and seed, for the progress line."""
+        return self.plan.out.name
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_epoch * self.plan.recipe.epochs
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of images, or images of one pile, in all steps."""
+        return self.steps * self.plan.recipe.batch_size
+
+
+def plan_runs(
+    experiment: Experiment, data: Mapping[str, str], out: Path, *, scale: float = 1.0, size: Size = "full"
+) -> list[Planned]:
+    """Every training of the experiment, seed by seed. Nothing is trained or written.
+
+    Rows that `size` makes equal to an earlier one are left out. Raises ExperimentError for a scale out of range, images that no
+    row wants and too few of them, and what the training command raises: RecipeError, DataError, and RunError where a folder
+    holds a run of another recipe.
+    """
+    if not 0 < scale <= 1:
+        raise ExperimentError(f"--scale {scale:g}: give more than 0 and at most 1, the share of each schedule to train")
+    if unknown := sorted(set(data) - set(experiment.data)):
+        raise ExperimentError(f"--data {unknown[0]}=…: {experiment.name} takes {' and '.join(experiment.data)}")
+    planned, seen = list[Planned](), dict[Recipe, str]()
+    for seed in range(experiment.seeds):
+        for run in experiment.runs:
+            settings = (*run.set, *(small_settings(run) if size == "small" else ()))
+            key = replace(_resolved(run, settings), name=f"{run.data or experiment.data[0]}")
+            if seen.setdefault(key, run.name) == run.name:
+                planned.append(_planned(experiment, run, settings, seed, data, out, scale))
+    return planned
+
+
+def small_settings(run: Run) -> tuple[str, ...]:
+    """What `--size small` sets: 64 px and width 24, of the discriminators too; six halvings of a U-Net."""
+    recipe = _resolved(run, run.set)
+    widths = [SMALL_WIDTH * 2**i for i in range(max(4, len(recipe.disc_channels)))]
+    settings = {"image_size": str(SMALL_SIZE), "disc_channels": _listed(widths[: len(recipe.disc_channels)])}
+    if recipe.load_size is not None:
+        settings["load_size"] = str(round(SMALL_SIZE * recipe.load_size / recipe.image_size))
+    match recipe:
+        case DCGANRecipe():  # four halvings lead from 64 to 4 px
+            settings |= {"gen_channels": _listed(widths[3::-1]), "disc_channels": _listed(widths[:4])}
+        case CycleGANRecipe() | Pix2PixRecipe():
+            settings["width"] = str(SMALL_WIDTH)
+            if recipe.generator == "unet":
+                settings["blocks"] = "6"
+    return tuple(f"{name}={value}" for name, value in settings.items())
+
+
+def count_images(sources: Sequence[SideSource], recipe: Recipe) -> list[int]:
+    """How many images of each side a training would have at most; none is decoded, so copies and broken files count too."""
+    counts = []
+    for source in sources:
+        items = open_items(source.train)
+        found = 0 if items is None else len(items)
+        kept = found if source.held_out else found - math.ceil(HELD_OUT_SHARE * found)
+        counts.append(min(kept, recipe.max_images or kept))
+    return counts
+
+
+def differing_fields(planned: Sequence[Planned]) -> list[str]:
+    """Fields that are not the same in all recipes, in their order; what only the loop needs is left out."""
+    values: dict[str, set[object]] = {}
+    for one in planned:
+        for name, value in asdict(one.plan.recipe).items():
+            values.setdefault(name, set()).add(tuple(value) if isinstance(value, list) else value)
+    shared = set.intersection(*({field.name for field in fields(one.plan.recipe)} for one in planned))
+    return [name for name, found in values.items() if name in shared - UNSAID and len(found) > 1]
+
+
+def _planned(
+    experiment: Experiment, run: Run, settings: Sequence[str], seed: int, data: Mapping[str, str], out: Path, scale: float
+) -> Planned:
+    wanted = run.data or experiment.data[0]
+    given = data.get(wanted)
+    recipe = _resolved(run, settings)
+    if given is None and recipe.domain != wanted:
+        raise ExperimentError(f"{run.name} trains on {wanted}: give --data {wanted}=FOLDER")
+    counts = count_images(find_data(recipe, given, None, None), recipe)
+    for side, count in zip("AB", counts, strict=False):
+        if count < max(LEAST, recipe.batch_size):
+            raise ExperimentError(
+                f"{wanted}: side {side} has {count} images to train on, and {run.name} needs at least "
+                f"{max(LEAST, recipe.batch_size)}: give a larger folder with --data {wanted}=FOLDER"
+            )
+    larger = min(counts) if getattr(recipe, "equal_sides", False) else max(counts)
+    full = recipe.steps_per_epoch or math.ceil(larger / recipe.batch_size)
+    per_epoch = full if scale == 1 else max(1, round(scale * full))
+    settings = (*settings, *(() if scale == 1 else (f"steps_per_epoch={per_epoch}",)))
+    arguments = [run.recipe, *(part for setting in settings for part in ("--set", setting))]
+    arguments += ["--seed", str(seed), "--out", str(out / "runs" / f"{run.name}-seed-{seed}")]
+    arguments += ["--data", given] if given is not None else []
+    return Planned(run, seed, make_plan(parse(arguments)), tuple(arguments), per_epoch, full, given)
+
+
+def _resolved(run: Run, settings: Sequence[str]) -> Recipe:
+    return override(find(run.recipe), dict(setting.split("=", 1) for setting in settings))
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))

@@ -1,0 +1,197 @@
+"""The experiments there are: each is a list of trainings, the images they want, and what is measured of them. No torch here.
+
+A setting is written as `--set` takes it. A new experiment is a row of EXPERIMENTS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cyclegan_hub.errors import UserError
+
+
+class ExperimentError(UserError):
+    """An experiment that cannot be run as asked; the message names what and the remedy."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of an experiment: a row of its table."""
+
+    name: str  # of the row and of the run folder: letters, digits and hyphens
+    recipe: str
+    set: tuple[str, ...] = ()  # "field=value", as `--set` takes them
+    data: str = ""  # which of the experiment's sets of images; "": the first
+    on_training: bool = False  # measured on images it was trained on too, beside the held-out ones
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Trainings that are compared, and how."""
+
+    name: str
+    question: str  # one sentence
+    source: str  # what the source found, with its own figures; they are quoted, not measured here
+    data: tuple[str, ...]  # the sets of images it wants, by the names that `--data NAME=FOLDER` takes
+    runs: tuple[Run, ...]
+    measures: tuple[str, ...]  # names of figures without their extractor; rows are put in order by the first
+    shown: tuple[int, ...] = ()  # a row for each of these epochs (the nearest that was kept); (): for the best one
+    seeds: int = 1
+    photograph: str = ""  # of the free ones, translated by each run; "": what the runs themselves draw
+    direction: str = "a_to_b"  # in which the photograph is translated
+    curves: tuple[str, ...] = ()  # losses, each in a plot with one curve for each run
+    left_out: tuple[str, ...] = ()  # what the source has beyond this, with the reason
+
+
+_TRANSLATED = ("kid", "mmd", "fid", "success", "content_kept", "input_output_ssim", "cycle_l1")
+_DRAWN = ("kid", "fid", "alpha_precision", "beta_recall", "authenticity", "diversity")
+_PAIRED = ("truth_psnr", "truth_ssim", "truth_l1")
+_BOTH = ("g_a_to_b", "g_b_to_a", "d_a", "d_b")
+_CURVE = ("snapshot_every=1", "keep_epochs=12")  # kept epochs are spread evenly from the first to the last
+# The source's steps from 51.30 to 40.34 change one thing at a time. What it does not state of the first ones is as in the last.
+_MONET1 = ("block_init_std=0.02", "batch_size=32", "steps_per_epoch=none", "cycle=10")
+_MONET2 = ("batch_size=32", "steps_per_epoch=none", "cycle=10")
+_UP = ("image_size=64", "load_size=72", "disc_channels=32,64,128")
+_CNN = ("image_size=64", "load_size=72")
+_DC128 = ("image_size=128", "gen_channels=512,256,128,64,32", "disc_channels=32,64,128,256,512")
+_COLORIZE = ("image_size=64", "load_size=none", "blocks=6", "max_images=60", "disc_channels=32,64,128", "epochs=100", *_CURVE)
+_ABLATION = ("batch_size=1", "max_images=none", "steps_per_epoch=500", "epochs=4", "decay=0.5", *_CURVE)
+
+
+def _ablation(data: str, recipe: str) -> tuple[Run, ...]:
+    """Six trainings of one domain: which discriminator, and whether the generator adds to its input."""
+    return tuple(
+        Run(
+            f"{data}-{discriminator}{'-skip' if skip else ''}",
+            recipe,
+            (*_ABLATION, f"discriminator={discriminator}", f"skip={skip}", f"cycle={10 if skip else 20}"),
+            data,
+        )
+        for discriminator in ("patch", "projected", "both")
+        for skip in (False, True)
+    )
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    e.name: e
+    for e in (
+        Experiment(
+            "smile-models",
+            "Which of three smile models is better, and how long does an epoch take?",
+            "The source trained three models one after the other and took 6,000 s for an epoch of the largest.",
+            data=("smile",),
+            runs=(
+                Run("baseline-grey-64", "smile-baseline"),
+                Run("lsgan-64", "smile-lsgan-64"),
+                Run("lsgan-128", "smile-lsgan-128"),
+                Run("ours", "smile-compact-128"),
+            ),
+            measures=_TRANSLATED,
+            seeds=2,
+            photograph="astronaut_face.jpg",  # who smiles already
+            direction="b_to_a",
+            curves=_BOTH,
+        ),
+        Experiment(
+            "anime-table",
+            "What do more pixels, more images and more epochs bring, and when is it too many epochs?",
+            "The source compared sizes, numbers of images and epochs, and showed one photograph at several epochs.",
+            data=("anime",),
+            runs=(
+                Run("128-px-3000", "anime-128", _CURVE),
+                Run("128-px-1000", "anime-128", (*_CURVE, "max_images=1000")),
+                Run("256-px-2000", "anime-256", _CURVE),
+                Run("256-px-1000", "anime-256", (*_CURVE, "max_images=1000")),
+            ),
+            measures=_TRANSLATED,
+            photograph="astronaut_face.jpg",
+        ),
+        Experiment(
+            "cartoon-epochs",
+            "How do both directions look after 5, 10 and 15 epochs?",
+            "The source showed both directions at epochs 5, 10 and 15.",
+            data=("cartoon",),
+            runs=(Run("cartoon-64", "cartoon-64", ("snapshot_every=5",)),),
+            measures=_TRANSLATED,
+            shown=(5, 10, 15),
+            photograph="astronaut_face.jpg",
+        ),
+        Experiment(
+            "monet-steps",
+            "Do four steps of tuning help in the order in which the source took them?",
+            "The source's MiFID on Kaggle: 51.30 with initial weights of 0.02 and batch 32, 46.00 with 0.04, 42.30 with batch 4 "
+            "and more steps an epoch, 40.34 with cycle weight 20.",
+            data=("monet",),
+            runs=(
+                Run("1-init-0.02-batch-32", "monet-unet", _MONET1),
+                Run("2-init-0.04", "monet-unet", _MONET2),
+                Run("3-batch-4", "monet-unet", ("cycle=10",)),
+                Run("4-cycle-20", "monet-unet"),
+            ),
+            measures=("mifid", *_TRANSLATED),
+            seeds=2,
+            photograph="rocket.jpg",
+        ),
+        Experiment(
+            "monet-methods",
+            "DCGAN, pix2pix and CycleGAN side by side at one size.",
+            "The source's MiFID on Kaggle: DCGAN 210, pix2pix 53.4, CycleGAN 40.34.",
+            data=("monet",),
+            runs=(
+                Run("dcgan", "monet-dcgan-64"),
+                Run("pix2pix", "monet-pix2pix"),
+                Run("cyclegan", "monet-compact"),
+            ),
+            measures=("mifid", *_TRANSLATED),
+            seeds=2,
+            photograph="rocket.jpg",
+        ),
+        Experiment(
+            "faces-dcgan",
+            "A DCGAN as it learns, at two sizes; made to fail on purpose; and a set so small that it is memorised.",
+            "The source showed samples after 1, 10 and 100 epochs, at 64 and 256 px, and how such trainings fail.",
+            data=("faces",),
+            runs=(
+                Run("64-px", "faces-dcgan-64", _CURVE),
+                Run("128-px", "faces-dcgan-64", (*_CURVE, *_DC128)),
+                Run("made-to-collapse", "faces-dcgan-64", (*_CURVE, "lr=0.01")),
+                Run("discriminator-made-to-win", "faces-dcgan-64", (*_CURVE, "gen_channels=8,8,8,8", "lr=0.0005")),
+                Run("memorised-60-images", "faces-dcgan-64", (*_CURVE, "max_images=60", "batch_size=20", "flip=false")),
+                Run("pix2pix-colorize-60-images", "colorize", _COLORIZE, on_training=True),
+            ),
+            measures=(*_DRAWN, *_PAIRED),
+            shown=(1, 10, 100),
+            seeds=2,
+            left_out=("256 px: the faces at hand are smaller",),
+        ),
+        Experiment(
+            "upscale",
+            "Four times the size: bicubic, a plain network and pix2pix.",
+            "The source compared an enlargement by a network with a plain one.",
+            data=("faces", "monet"),
+            runs=(
+                Run("faces-cnn-16-to-64", "upscale-4x-cnn", (*_CNN, *_CURVE)),
+                Run("faces-pix2pix-16-to-64", "upscale-4x", (*_UP, "blocks=6", *_CURVE)),
+                Run("photos-cnn-64-to-256", "upscale-4x-cnn", _CURVE, data="monet"),
+                Run("photos-pix2pix-64-to-256", "upscale-4x", _CURVE, data="monet"),
+            ),
+            measures=(*_PAIRED, "kid", "fid"),
+        ),
+        Experiment(
+            "projected",
+            "A patch discriminator, projected ones, or both; with and without a generator that adds to its input.",
+            "Sauer et al. 2021 (Projected GANs converge faster) report faster training with projected discriminators.",
+            data=("anime", "monet"),
+            runs=(*_ablation("anime", "anime-compact-128"), *_ablation("monet", "monet-compact-128")),
+            measures=_TRANSLATED,
+            photograph="astronaut_face.jpg",
+        ),
+    )
+}
+
+
+def find_experiment(name: str) -> Experiment:
+    """The experiment called `name`. Raises ExperimentError that lists the names there are."""
+    if name not in EXPERIMENTS:
+        raise ExperimentError(f"no experiment {name!r}; experiments: {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]

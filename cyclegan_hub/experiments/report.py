@@ -1,0 +1,131 @@
+"""`report.html` and `table.md` of an experiment: its tables, what they were measured on, the pictures and the curves."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import os
+import platform
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from cyclegan_hub import image_grid, images, plots
+from cyclegan_hub.checkpoints import list_epochs, load
+from cyclegan_hub.experiments.plan import SMALL_SIZE, SMALL_WIDTH, Planned, Size
+from cyclegan_hub.experiments.table import Table, hours_of, order, rows_of
+from cyclegan_hub.files import write_atomic
+from cyclegan_hub.models.protocols import Sampler, Translator
+from cyclegan_hub.templates import render_html, render_markdown
+from cyclegan_hub.training.run_folder import RunFolder
+
+CELL = 128  # px of a picture
+COLUMNS = 4  # epochs that are shown of a run
+CAPTIONS = {
+    "epochs.png": "The first seed of each run: input, translations at epochs from its first to its last, and the way back",
+    "losses.png": "One plot for each network, a curve for each run",
+}
+
+
+def write_report(table: Table, planned: Sequence[Planned], out: Path, *, scale: float, size: Size) -> list[Path]:
+    """Writes the report, the table and the pictures into `out`; returns their paths."""
+    drawn = {"epochs.png": epochs_picture(table, planned), "losses.png": _losses(table, planned, out)}
+    pictures = {name: png for name, png in drawn.items() if png is not None}
+    for name, png in pictures.items():
+        write_atomic(out / name, png)
+    values = {
+        "title": table.experiment.name,
+        "question": table.experiment.question,
+        "source": table.experiment.source,
+        "facts": [*_facts(table, planned, scale, size).items()],
+        "tables": [(arrow, rows_of(table, direction), order(table, direction)) for direction, arrow in table.arrows.items()],
+        "left_out": table.experiment.left_out,
+    }
+    shown = [(CAPTIONS[name], f"data:image/png;base64,{base64.b64encode(png).decode()}") for name, png in pictures.items()]
+    written = {
+        "report.html": render_html("experiment.html", pictures=shown, **values),
+        "table.md": "".join(f"{line.rstrip()}\n" for line in render_markdown("experiment.md", **values).splitlines()),
+    }
+    for name, text in written.items():
+        write_atomic(out / name, text.encode())
+    return [out / name for name in (*written, *pictures)]
+
+
+def epochs_picture(table: Table, planned: Sequence[Planned]) -> bytes | None:
+    """A row for each run: the free photograph, its translation at some epochs and back again; or pictures drawn from noise."""
+    rows, labels = list[list[Image.Image]](), list[str]()
+    for one in planned:
+        if one.seed:
+            continue
+        row = _row(one.plan.out, table.experiment.photograph, table.experiment.direction)
+        if row:
+            rows.append(row)
+            labels.append(one.run.name)
+    if not rows:
+        return None
+    return images.png_bytes(image_grid.grid(rows, row_labels=labels, cell=CELL))
+
+
+def _row(folder: Path, photograph: str, direction: str) -> list[Image.Image]:
+    epochs = list_epochs(folder)
+    step = max(1, -(-len(epochs) // COLUMNS))
+    row = list[Image.Image]()
+    for epoch in [*epochs[:-1:step][: COLUMNS - 1], epochs[-1]]:
+        model = load(folder, epoch.name)
+        if isinstance(model, Sampler):
+            drawn = model.sample(4, seed=0)
+            row.append(image_grid.grid([drawn[:2], drawn[2:]], cell=CELL // 2))
+        elif isinstance(model, Translator) and photograph:
+            towards = direction if direction in model.directions else model.directions[0]
+            if not row:
+                photo = (files("cyclegan_hub") / "free_images" / photograph).read_bytes()
+                row.append(images.square(images.decode(photo, model.channels, name=photograph), model.image_size))
+            row.append(model.translate(row[0], towards))
+            if epoch is epochs[-1] and len(model.directions) == 2:
+                row.append(model.translate(row[-1], "b_to_a" if towards == "a_to_b" else "a_to_b"))
+    return row
+
+
+def _losses(table: Table, planned: Sequence[Planned], out: Path) -> bytes | None:
+    """One plot for each of the experiment's losses, with a curve for each run of the first seed."""
+    if not table.experiment.curves:
+        return None
+    path, first = out / "losses.png", [one for one in planned if not one.seed]
+    lines = [
+        {"step": line["step"], f"{one.run.name}: {key}": line[key]}
+        for one in first
+        for line in RunFolder(one.plan.out).history()
+        for key in table.experiment.curves
+        if key in line
+    ]
+    plots.losses(lines, path, panels={key: [f"{one.run.name}: {key}" for one in first] for key in table.experiment.curves})
+    return path.read_bytes()
+
+
+def _facts(table: Table, planned: Sequence[Planned], scale: float, size: Size) -> dict[str, str]:
+    """What the tables were measured on and what was shortened: their head."""
+    each = f"every row at {SMALL_SIZE} px, width {SMALL_WIDTH}" if size == "small" else "as in the recipes"
+    hours = sum(hours_of(RunFolder(one.plan.out).history(), one.plan.recipe.batch_size) for one in planned)
+    return {
+        "scale": f"{scale:g} of each schedule",
+        "size": f"{size} ({each})",
+        "seeds": str(table.experiment.seeds),
+        "extractor": table.extractor,
+        "machine": machine(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "data": ", ".join(dict.fromkeys(text for one in planned for text in one.plan.identity["data"].values())),
+        "hours of training": f"{hours:.2f}",
+    }
+
+
+def machine() -> str:
+    """Processor, cores that this process may use, and the GPU if there is one."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    words = f"{named[0] if named else platform.processor() or platform.machine()}, {cores} core{'' if cores == 1 else 's'}"
+    return f"{words}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else words
