@@ -99,7 +99,7 @@ def parsed(verb: str, arguments: list[str]) -> argparse.Namespace:
         module = import_module(room)
     except ModuleNotFoundError:  # still a script
         module = script(verb)
-    return module.parse(arguments)
+    return module.parse(arguments) if hasattr(module, "parse") else module._parser(verb).parse_args(arguments)
 
 
 @pytest.mark.parametrize(("page", "words"), COMMANDS, ids=[f"{page}-{i}" for i, (page, _) in enumerate(COMMANDS)])
