@@ -70,7 +70,7 @@ def translate_pictures(
     return results if many else results[0]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def translate_batch(network: nn.Module, x: Tensor) -> Tensor:
     """(N, C, H, W) of any one size, fp32 on the CPU, in evaluation mode; the network's own mode stays."""
     parameter = next(network.parameters())
