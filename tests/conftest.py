@@ -6,6 +6,7 @@ import os
 import tempfile
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["CYCLEGAN_HUB_PRECISION"] = "fp32"  # the same results on every processor
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="cyclegan_hub-tests-")

@@ -32,6 +32,7 @@ from cyclegan_hub.file_names import Format, result_names
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.cycle_generator import Direction
 from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.inference import fast
 from cyclegan_hub.models.onnx import OnnxGenerator, OnnxSizeWarning
 from cyclegan_hub.models.protocols import Translator
 from cyclegan_hub.models.translate_many import Done, Skipped, ahead, encode, translate_files
@@ -87,7 +88,7 @@ def translate(
     before = len(mine) - len(skipped) - len(rest)
     sources = ((names[i], partial(items.read, i)) for i in rest)
     made: Iterator[Done | Skipped] = translate_files(
-        model, sources, direction, resolution=resolution, square=square, batch_size=batch_size
+        fast(model), sources, direction, resolution=resolution, square=square, batch_size=batch_size
     )
 
     def save(one: Done | Skipped) -> Done | Skipped:

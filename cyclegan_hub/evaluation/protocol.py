@@ -38,6 +38,7 @@ from cyclegan_hub.evaluation.measures import (
 from cyclegan_hub.evaluation.results import SHOWN, Evaluation, EvaluationError, Ranked, Shown, histogram
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.inference import fast
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def evaluate(
     found: dict[str, dict[str, Figures]] = {}
     shown: dict[str, dict[str, Shown]] = {}
     for name, load in epochs.items():
-        model = load().to(device)
+        model = fast(load().to(device), exact=True)
         if (model.channels, model.image_size, model.image_size) != tuple(held_out[0].shape[1:]):
             raise EvaluationError(
                 f"{name} was trained on {model.channels} x {model.image_size} x {model.image_size} and the held-out images are "

@@ -51,11 +51,11 @@ class OnnxGenerator:
         self._open(self._read(), providers, threads)
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str = "the exported model") -> OnnxGenerator:
+    def from_bytes(cls, data: bytes, name: str = "the exported model", threads: int | None = None) -> OnnxGenerator:
         """The generator of a file's content, which errors call `name`. Raises OnnxError as the constructor does."""
         self = cls.__new__(cls)
         self.path = Path(name)
-        self._open(data, ("CPUExecutionProvider",), None)
+        self._open(data, ("CPUExecutionProvider",), threads)
         return self
 
     def _read(self) -> bytes:
@@ -181,7 +181,7 @@ class OnnxGenerator:
         height, width = x.shape[2:]
         # As in models' translate_batch: reflection needs two positions at a quarter of the size.
         multiple = self.multiple if min(height, width) >= 8 else max(8, self.multiple)
-        return self._forward(pad_to_multiple(x, multiple))[:, :, :height, :width]
+        return self.forward(pad_to_multiple(x, multiple))[:, :, :height, :width]
 
     # -------------------------------------------------------------------------------------------------- drawing
     def sample(self, n: int = 1, *, seed: int = 0) -> list[Image.Image]:
@@ -198,7 +198,7 @@ class OnnxGenerator:
         """Latents (N, L) -> images (N, C, S, S) in [-1, 1]. Raises OnnxError for another shape or a model that translates."""
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise OnnxError(f"latents of shape {z.shape}: give (N, {self.latent})")
-        return self._forward(z.astype(np.float32)[:, :, None, None])
+        return self.forward(z.astype(np.float32)[:, :, None, None])
 
     @property
     def latent(self) -> int:
@@ -207,7 +207,8 @@ class OnnxGenerator:
             raise OnnxError(f"{self.path} translates pictures and draws none: use translate")
         return int(self.metadata["latent"])
 
-    def _forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """The graph itself: prepared inputs in [-1, 1], sides in multiples of `multiple` (or `size`) -> outputs, fp32."""
         result: Any = self._session.run(None, {self._input: np.ascontiguousarray(x, np.float32)})[0]
         return np.asarray(result)
 

@@ -1,0 +1,108 @@
+"""`cyclegan-hub bench MODEL`: milliseconds a picture on this machine, by plain torch, by our decision and by onnxruntime."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import torch
+from torch import nn
+
+from cyclegan_hub.checkpoints import load
+from cyclegan_hub.errors import UserError, exit_code, files_explained
+from cyclegan_hub.models.inference import decide, fast
+from cyclegan_hub.models.protocols import Translator
+
+SIZES = (64, 128, 256, 512, 1024)
+SECONDS = 2.0  # that a size may take, all ways together, but for three runs of each
+
+
+def main(argv: Sequence[str], prog: str = "cyclegan-hub bench") -> int:
+    """Runs the command line and returns its exit status: 0, or 2 after one line `error: ...`."""
+    parser = argparse.ArgumentParser(prog=prog, description=f"{__doc__}".partition(": ")[2])
+    parser.add_argument("source", metavar="MODEL", help="Hub repository (user/name), run folder or model folder")
+    parser.add_argument("--direction", choices=("a_to_b", "b_to_a"), help="the first one of the model if not given")
+    parser.add_argument("--epoch", metavar="N", type=int, help="a published epoch (the best one if not given)")
+    parser.add_argument("--sizes", metavar="N", type=int, nargs="+", default=list(SIZES), help="sides in pixels (64 to 1024)")
+    parser.add_argument("--threads", metavar="N", type=int, help="of torch and onnxruntime (one a core if not given)")
+    arguments = parser.parse_args(argv)
+
+    def run() -> int:
+        with files_explained():
+            return bench(arguments.source, arguments.direction, arguments.epoch, arguments.sizes, arguments.threads)
+
+    return exit_code(run)
+
+
+def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence[int], threads: int | None) -> int:
+    """Prints a row for each size; returns 0. Raises UserError for a model that draws and for a size that it does not take."""
+    model = load(source, epoch)
+    if not isinstance(model, Translator) or not isinstance(model, nn.Module):
+        raise UserError(f"{source} draws pictures of one size: bench is for models that translate")
+    direction = direction or model.directions[0]
+    multiple = int(model.network(direction).multiple)
+    for size in sizes:
+        if size < max(8, multiple) or size % multiple:
+            raise UserError(f"--sizes {size}: this network takes multiples of {multiple}, from {max(8, multiple)} px up")
+    if threads is not None:
+        if threads < 1:
+            raise UserError(f"--threads {threads}: give at least 1")
+        torch.set_num_threads(threads)
+    ways: dict[str, Callable[[torch.Tensor], object]] = {
+        "torch, plain": model.network(direction).eval(),
+        "ours, exact": fast(model, exact=True).network(direction),
+    }
+    quick = fast(model).network(direction)
+    dtype = next(quick.parameters()).dtype
+    if dtype != torch.float32:
+        ways["ours"] = lambda x: quick(x.to(dtype))
+    if find_spec("onnxruntime") and find_spec("onnx"):
+        ways["onnxruntime"] = _by_onnxruntime(model, source, direction, threads)
+    threads = torch.get_num_threads()
+    print(f"{source}, {direction}: ms a picture, fastest of alternating runs (in brackets: CPU), {threads} threads")
+    print(f"{'px':>6}" + "".join(f"{name:>20}" for name in ways) + f"{'plain / ours':>16}")
+    for size in sizes:
+        found = measure(ways, torch.rand(1, model.channels, size, size) * 2 - 1)
+        cells = "".join(f"{f'{found[name].wall:.1f} ({found[name].cpu:.1f})':>20}" for name in ways)
+        gain = found["torch, plain"].wall / found.get("ours", found["ours, exact"]).wall
+        print(f"{size:>6}{cells}{gain:>15.2f}x", flush=True)
+    print(f"this machine: {decide()}")
+    return 0
+
+
+def _by_onnxruntime(model: Translator, source: str, direction: str, threads: int | None) -> Callable[[torch.Tensor], object]:
+    from cyclegan_hub.commands.export import part
+    from cyclegan_hub.commands.onnx_graph import to_onnx
+    from cyclegan_hub.models.onnx import OnnxGenerator
+
+    made = part(model, source, direction)  # type: ignore[arg-type]  # one of the published classes
+    generator = OnnxGenerator.from_bytes(to_onnx(made.network, made.shape, metadata=made.metadata), threads=threads)
+    return lambda x: generator.forward(x.numpy())
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Milliseconds of the fastest run: of the clock, and of all threads of this process together."""
+
+    wall: float
+    cpu: float
+
+
+def measure(ways: Mapping[str, Callable[[torch.Tensor], object]], x: torch.Tensor, seconds: float = SECONDS) -> dict[str, Taken]:
+    """The fastest run of each way with the input `x`. The ways take turns, since machines drift within minutes."""
+    wall: dict[str, list[float]] = {name: [] for name in ways}
+    cpu: dict[str, list[float]] = {name: [] for name in ways}
+    with torch.inference_mode():
+        for way in ways.values():  # buffers, caches
+            way(x)
+        start = time.perf_counter()
+        while min(map(len, wall.values())) < 3 or time.perf_counter() - start < seconds:
+            for name, way in ways.items():
+                begun, used = time.perf_counter(), time.process_time()
+                way(x)
+                wall[name].append(1e3 * (time.perf_counter() - begun))
+                cpu[name].append(1e3 * (time.process_time() - used))
+    return {name: Taken(min(wall[name]), min(cpu[name])) for name in ways}

@@ -1,0 +1,49 @@
+"""`cyclegan-hub info`: versions, and what was decided for this machine: what to add to a report of a fault."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from cyclegan_hub import CycleGenerator, __version__
+from cyclegan_hub.commands.bench import measure
+from cyclegan_hub.errors import exit_code
+from cyclegan_hub.models.inference import decide, fast
+
+PACKAGES = ("torch", "huggingface_hub", "pillow", "numpy", "gradio", "accelerate", "onnx", "onnxruntime", "pi-heif", "dlib-bin")
+
+
+def main(argv: Sequence[str], prog: str = "cyclegan-hub info") -> int:
+    """Runs the command line and returns its exit status."""
+    argparse.ArgumentParser(prog=prog, description=f"{__doc__}".partition(": ")[2]).parse_args(argv)
+    return exit_code(info)
+
+
+def info() -> int:
+    """Prints versions, device, threads, the decision and how much it gains; returns 0."""
+    print(f"cyclegan_hub {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    print(", ".join(f"{name} {_version(name)}" for name in PACKAGES))
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    print(f"device: {device or 'cpu'}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch")
+    plain, x = CycleGenerator(width=24, blocks=6, padding="zeros", image_size=128).eval(), torch.rand(1, 3, 128, 128) * 2 - 1
+    quick = fast(plain).a_to_b
+    dtype = next(quick.parameters()).dtype
+    found = measure({"plain": plain.a_to_b, "ours": lambda x: quick(x.to(dtype))}, x, seconds=1)
+    print(f"inference on the CPU: {decide()}")
+    print(
+        f"a generator of width 24 at 128 px: {found['plain'].wall:.1f} ms by plain torch, {found['ours'].wall:.1f} ms by ours, "
+        f"{found['plain'].wall / found['ours'].wall:.2f} times as fast"
+    )
+    return 0
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

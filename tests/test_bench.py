@@ -1,0 +1,34 @@
+"""`cyclegan-hub bench` and `info`: what they print, and what bad input gets. Nothing here asserts a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cyclegan_hub.cli import main
+from support import tiny_models
+
+
+def test_bench_prints_a_row_for_each_size(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cyclegan_hub.commands.bench.SECONDS", 0.01)
+    tiny_models.folder(tmp_path / "m")
+    assert main(["bench", str(tmp_path / "m"), "--sizes", "16", "32", "--direction", "b_to_a"]) == 0
+    head, names, *rows, machine = capsys.readouterr().out.splitlines()
+    assert "b_to_a" in head and "torch, plain" in names and [row.split()[0] for row in rows] == ["16", "32"]
+    assert all(row.endswith("x") for row in rows) and machine.startswith("this machine: channels_last")
+
+
+@pytest.mark.parametrize(("given", "said"), [(["--sizes", "18"], "multiples of 4"), (["--threads", "0"], "--threads 0")])
+def test_wrong_options(given: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tiny_models.folder(tmp_path / "m")
+    assert main(["bench", str(tmp_path / "m"), *given]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_info_says_what_was_decided(capsys: pytest.CaptureFixture) -> None:
+    assert main(["info"]) == 0
+    said = capsys.readouterr().out
+    assert f"torch {torch.__version__}" in said and "inference on the CPU: channels_last" in said and "times as fast" in said
