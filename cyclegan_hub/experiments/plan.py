@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from cyclegan_hub.data.open_source import open_items
+from cyclegan_hub.data.paired_images import open_any
 from cyclegan_hub.data.specs import SideSource
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError, Run
 from cyclegan_hub.recipes.fields import override
@@ -95,7 +95,7 @@ def count_images(sources: Sequence[SideSource], recipe: Recipe) -> list[int]:
     """How many images of each side a training would have at most; none is decoded, so copies and broken files count too."""
     counts = []
     for source in sources:
-        items = open_items(source.train)
+        items = open_any(source.train)
         found = 0 if items is None else len(items)
         kept = found if source.held_out else found - math.ceil(HELD_OUT_SHARE * found)
         counts.append(min(kept, recipe.max_images or kept))

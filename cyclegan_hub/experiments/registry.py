@@ -47,7 +47,7 @@ _TRANSLATED = ("kid", "mmd", "fid", "success", "content_kept", "input_output_ssi
 _DRAWN = ("kid", "fid", "alpha_precision", "beta_recall", "authenticity", "diversity")
 _PAIRED = ("truth_psnr", "truth_ssim", "truth_l1")
 _BOTH = ("g_a_to_b", "g_b_to_a", "d_a", "d_b")
-_CURVE = ("snapshot_every=1", "keep_epochs=12")  # kept epochs are spread evenly from the first to the last
+_CURVE = ("snapshot_every=1", "sample_every=10", "keep_epochs=12")  # kept epochs are spread evenly from the first to the last
 # The source's steps from 51.30 to 40.34 change one thing at a time. What it does not state of the first ones is as in the last.
 _MONET1 = ("block_init_std=0.02", "batch_size=32", "steps_per_epoch=none", "cycle=10")
 _MONET2 = ("batch_size=32", "steps_per_epoch=none", "cycle=10")
@@ -64,7 +64,13 @@ def _ablation(data: str, recipe: str) -> tuple[Run, ...]:
         Run(
             f"{data}-{discriminator}{'-skip' if skip else ''}",
             recipe,
-            (*_ABLATION, f"discriminator={discriminator}", f"skip={skip}", f"cycle={10 if skip else 20}"),
+            (
+                *_ABLATION,
+                f"discriminator={discriminator}",
+                f"adversarial={'lsgan' if discriminator == 'patch' else 'hinge'}",
+                f"skip={skip}",
+                f"cycle={10 if skip else 20}",
+            ),
             data,
         )
         for discriminator in ("patch", "projected", "both")

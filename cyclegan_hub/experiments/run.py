@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -88,7 +89,7 @@ def run_all(planned: Sequence[Planned], jobs: int, how: Measured) -> None:
 
 def _look(job: _Job, bar: tqdm[object]) -> bool:
     """Whether a job goes on. Starts its next command where one has ended; raises ExperimentError where one has failed."""
-    steps = max((int(line["step"]) for line in _history(job)), default=0)
+    steps = max((line["step"] for line in _history(job)), default=0)
     bar.update(steps - job.done)
     job.done = steps
     assert job.process is not None
@@ -128,7 +129,7 @@ def _stop(jobs: Sequence[_Job]) -> None:
             job.process.wait()
 
 
-def _history(job: _Job) -> list[dict[str, object]]:
+def _history(job: _Job) -> list[dict[str, Any]]:
     return RunFolder(job.planned.plan.out).history()
 
 
