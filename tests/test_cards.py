@@ -150,7 +150,7 @@ def test_the_other_methods_are_not_said_to_go_back(name: str) -> None:
         and "pairs a second" in card
         and f"`{json.dumps(recipe.l1)}`" in card
     )
-    assert ("discriminator that sees input and output" in card) == bool(recipe.adversarial)
+    assert ("discriminator that sees input and output" in card) == bool(recipe.adversarial_weight)
     if recipe.pairs == "given":
         assert "pairs were given" in plain(card) and "- pairs of input and output: `folder mine/train" in card
     else:

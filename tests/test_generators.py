@@ -207,6 +207,15 @@ def test_resnet_has_as_many_weights_as_the_formula(upsample: str, width: int, bl
     assert parameters(network) == ends + halvings + body + doublings == whole
 
 
+@pytest.mark.parametrize("network", [ResNetGenerator, UNetGenerator])
+def test_dropout_moves_no_key_of_a_state(network: type) -> None:
+    """So that `--init` goes from a model with dropout to one without, and back."""
+    with_it, without = network(width=4, blocks=3, dropout=0.4), network(width=4, blocks=3, dropout=0.0)
+    without.load_state_dict(with_it.state_dict(), strict=True)
+    x = batch(1, 3, 16, 16)
+    assert torch.equal(with_it.eval()(x), without.eval()(x))
+
+
 def test_resnet_dropout_is_in_every_block() -> None:
     with torch.device("meta"):
         network = ResNetGenerator(width=4, blocks=3, dropout=0.4)

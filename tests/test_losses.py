@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclegan_hub.training.losses import ImagePool, adversarial, confidence, correlation, persuading
+from cyclegan_hub.training.losses import ImagePool, adversarial, auc, confidence, correlation, persuading
 from cyclegan_hub.training.state_file import pack, unpack
 
 
@@ -226,3 +226,19 @@ def test_empty_pool_resumes_empty(tmp_path: Path) -> None:
     (tmp_path / "pool").write_bytes(pack(ImagePool(3).state_dict()))
     pool.load_state_dict(unpack(tmp_path / "pool"))
     assert pool.state_dict() == {} and numbers(pool.query(numbered(1, 2))) == [1, 2]
+
+
+# --- the discriminator's AUC
+def test_auc_is_that_of_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    real, fake = noise(40, 1, 3, 3) + 0.3, noise(30, 1, 3, 3)
+    scores = [*real.mean((1, 2, 3)).tolist(), *fake.mean((1, 2, 3)).tolist()]
+    expected = metrics.roc_auc_score([1] * 40 + [0] * 30, scores)
+    assert auc((real,), (fake,)).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_auc_of_one_image_a_step_averages_to_that_of_all() -> None:
+    """At batch 1 a step says which of two images got the higher logit: 1, 0, or 1/2 for a tie."""
+    one, two = torch.full((1, 1, 2, 2), 0.1), torch.full((1, 1, 2, 2), 0.2)
+    assert [auc((x,), (y,)).item() for x, y in ((two, one), (one, two), (one, one))] == [1, 0, 0.5]
+    assert auc((one, two), (two, one)).item() == 0.5  # the mean of both scales

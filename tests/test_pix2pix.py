@@ -88,7 +88,7 @@ def test_the_step_is_the_papers() -> None:
 
 
 def test_the_plain_cnn_has_no_discriminator_and_starts_as_its_input() -> None:
-    recipe = dataclasses.replace(SMALL, pairs="upscale-4x", generator="cnn", adversarial=0.0, l1=1.0)
+    recipe = dataclasses.replace(SMALL, pairs="upscale-4x", generator="cnn", adversarial_weight=0.0, l1=1.0)
     trainer = make(recipe)
     assert list(trainer.networks) == ["generator"] and isinstance(trainer.networks["generator"], PlainCNN)
     assert trainer.panels == {"L1": ["l1"]}
@@ -105,10 +105,10 @@ def test_the_plain_cnn_has_no_discriminator_and_starts_as_its_input() -> None:
 def test_recipes_are_the_papers() -> None:
     for name in ("pix2pix", "colorize", "upscale-4x"):
         r = RECIPES[name]
-        assert (r.generator, r.blocks, r.width, r.dropout, r.l1, r.adversarial) == ("unet", 8, 64, 0.5, 100, 1)
+        assert (r.generator, r.blocks, r.width, r.dropout, r.l1, r.adversarial_weight) == ("unet", 8, 64, 0.5, 100, 1)
         assert (r.image_size, r.load_size, r.batch_size, r.lr) == (256, 286, 1, 2e-4)
     cnn = RECIPES["upscale-4x-cnn"]
-    assert (cnn.generator, cnn.adversarial, cnn.l1) == ("cnn", 0, 1) and cnn.pairs == RECIPES["upscale-4x"].pairs
+    assert (cnn.generator, cnn.adversarial_weight, cnn.l1) == ("cnn", 0, 1) and cnn.pairs == RECIPES["upscale-4x"].pairs
 
 
 # ---------------------------------------------------------------------------------------------------- what is published

@@ -180,7 +180,7 @@ def test_resumable_fields_exist() -> None:
         ("pix2pix", "image_size", "96", "image_size=96: must be a multiple of 256 for this generator"),
         ("pix2pix", "pairs", "blur", "pairs='blur': must be one of given, colorize, upscale-4x, repaint"),
         ("colorize", "channels", "1", "channels=1: must be 3 to colorize"),
-        ("upscale-4x-cnn", "l1", "0", "l1=0.0: must be more than 0 where adversarial is 0"),
+        ("upscale-4x-cnn", "l1", "0", "l1=0.0: must be more than 0 where adversarial_weight is 0"),
         ("upscale-4x-cnn", "image_size", "66", "image_size=66: must be a multiple of 4 where pairs are made"),
     ],
 )

@@ -174,6 +174,40 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
             torch.testing.assert_close(p.grad, want, rtol=1e-3, atol=1e-5)
 
 
+def test_totals_are_what_each_generator_is_trained_on() -> None:
+    recipe = tiny("smile-compact", identity_a=2.0, identity_b=3.0, identity_start=None)
+    for own in (False, True):
+        losses = make(dataclasses.replace(recipe, own_cycle=own)).step(batch(recipe), backward)
+        value = {name: loss.item() for name, loss in losses.items()}
+        of_g, of_f = (value["cycle_a"], value["cycle_b"]) if own else [value["cycle_a"] + value["cycle_b"]] * 2
+        assert value["total_g"] == pytest.approx(value["g_a_to_b"] + recipe.cycle * of_g + 3 * value["identity_b"], rel=1e-5)
+        assert value["total_f"] == pytest.approx(value["g_b_to_a"] + recipe.cycle * of_f + 2 * value["identity_a"], rel=1e-5)
+
+
+def test_own_cycle_trains_each_generator_on_its_own_total() -> None:
+    """Gradients of both generators, each of its own total alone, as a source's two tapes take them."""
+    recipe = tiny("smile-baseline", own_cycle=True)
+    trainer, reference, data = make(recipe), make(recipe), batch(recipe)
+    g, f, d_a, d_b = reference.networks.values()
+    a, b = data["a"], data["b"]
+    fake_b, fake_a = g(a), f(b)
+    total_g = adversarial("bce", d_b(fake_b), True) + recipe.cycle * F.l1_loss(f(fake_b), a) + 2.5 * F.l1_loss(g(b), b)
+    total_f = adversarial("bce", d_a(fake_a), True) + recipe.cycle * F.l1_loss(g(fake_a), b) + 2.5 * F.l1_loss(f(a), a)
+    expected = [
+        *torch.autograd.grad(total_g, [*g.parameters()], retain_graph=True), *torch.autograd.grad(total_f, [*f.parameters()])
+    ]  # fmt: skip
+    found: list[torch.Tensor] = []
+
+    def record(loss: torch.Tensor) -> None:
+        loss.backward()
+        if not found:
+            found.extend(p.grad for name in ("a_to_b", "b_to_a") for p in trainer.networks[name].parameters())
+
+    trainer.step(data, record)
+    for own, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(own, wanted, rtol=1e-3, atol=1e-5)
+
+
 def test_without_identity_no_pass_is_spent_on_it() -> None:
     recipe = tiny("smile-compact", identity_a=0.0, identity_b=0.0, identity_start=None)
     losses = make(recipe).step(batch(recipe), backward)

@@ -22,6 +22,8 @@ class RunRecord(TypedDict, total=False):
     data: dict[str, str]  # a line for each pile: {"a": ..., "b": ...}, or {"a": ...} for one pile or pairs
     seed: int
     init: str | None  # the weights that the run started from
+    extended: list[dict[str, Any]]  # each time that it was given more epochs: step, from, to, rate before and after
+    inexact_resumes: list[dict[str, Any]]  # each time that it went on with another number of processes: step, processes
 
 
 def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None:
@@ -50,7 +52,16 @@ def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise RunRecordError(f"{path} is damaged ({reason}): restore it from a copy of the run, or move it away") from None
-    return cast(RunRecord, content)
+    return cast(RunRecord, _renamed(content))
+
+
+def _renamed(content: dict[str, Any]) -> dict[str, Any]:
+    """A record with the names that fields of recipes have now. Of pix2pix "adversarial" was the weight at first."""
+    recipe = content.get("recipe") or {}
+    if "l1" in recipe and "adversarial" in recipe:
+        names = {"adversarial": "adversarial_weight"}
+        return content | {"recipe": {names.get(name, name): value for name, value in recipe.items()}}
+    return content
 
 
 def _is_data(data: object) -> bool:

@@ -60,8 +60,8 @@ class ResidualBlock(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False),
             InstanceNorm2d(channels),
-            nn.ReLU(True),
-            *([nn.Dropout(dropout)] if dropout else []),
+            # One place for both, so that the keys of a state are the same with dropout and without.
+            nn.Sequential(nn.ReLU(True), nn.Dropout(dropout)) if dropout else nn.ReLU(True),
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False),
             InstanceNorm2d(channels),
         )

@@ -28,7 +28,8 @@ from cyclegan_hub.models.paired_generator import PairedGenerator
 TEMPLATES = MODEL_CARDS
 # The fields of a recipe that say most of what was done, in the order of the table; a method has those that it has.
 _SHOWN = ("image_size", "channels", "side", "pairs", "latent", "gen_channels", "generator", "width", "blocks", "upsample",
-          "disc_channels", "source_negatives", "adversarial", "l1", "cycle", "identity_a", "identity_b", "pool_size",
+          "disc_channels", "source_negatives", "adversarial", "adversarial_weight", "l1", "cycle", "identity_a", "identity_b",
+          "pool_size",
           "diffaugment", "batch_size", "epochs", "lr", "decay", "ema")  # fmt: skip
 
 _BASELINES = {
@@ -128,7 +129,7 @@ def _own_fields(facts: Facts) -> dict[str, Any]:
         return {
             "rule": "" if rule == "given" else RULES[rule].words, "takes": _TAKES[rule],
             "taken_size": size // SHRINK if rule == "upscale-4x" else size, "columns": f"a photograph; {seen}the output",
-            "judged": f"L1{both if facts.run['recipe'].get('adversarial') else ' alone, without the discriminator'}",
+            "judged": f"L1{both if facts.run['recipe'].get('adversarial_weight') else ' alone, without the discriminator'}",
         }  # fmt: skip
     return {}
 

@@ -1,6 +1,6 @@
 """What the fields of a recipe may hold: checked by their annotations, and set from text as `--set field=value` gives it.
 
-This module imports no torch, as `recipes.py` does not.
+This module imports no torch, as no module of this room does.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import types
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from cyclegan_hub.errors import UserError
 
-AnyRecipe = TypeVar("AnyRecipe")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+AnyRecipe = TypeVar("AnyRecipe", bound="DataclassInstance")
 
 
 class RecipeError(UserError):
@@ -56,7 +59,7 @@ def override(recipe: AnyRecipe, changes: dict[str, str]) -> AnyRecipe:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: type[DataclassInstance]) -> dict[str, Any]:
     """The annotation of each field, class attributes left out."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}

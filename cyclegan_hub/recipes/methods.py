@@ -17,7 +17,7 @@ RESUMABLE_FIELDS = frozenset(
 )
 
 # Fields that came after run folders were first written, with the value under which a run does what it did before.
-ADDED_FIELDS = {"skip": False, "discriminator": "patch"}
+ADDED_FIELDS = {"skip": False, "discriminator": "patch", "own_cycle": False}
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class CycleGANRecipe(_Recipe):
     # losses
     adversarial: Literal["lsgan", "bce", "hinge"] = "lsgan"
     cycle: float = 10.0
+    own_cycle: bool = False  # each generator is trained on the cycle that begins with it alone, as in some of the sources
     identity_a: float = 5.0  # weight of |b_to_a(a) - a|
     identity_b: float = 5.0  # weight of |a_to_b(b) - b|
     identity_start: float | None = None  # both weights start here and reach their own value at the end of the warm-up
@@ -129,12 +130,8 @@ class CycleGANRecipe(_Recipe):
             rule = "at least 32 for projected discriminators, whose coarsest scale is a 32nd of the image"
             require(self.image_size >= 32, "image_size", self.image_size, rule)
         _check_fits(self.image_size, self.generator, self.blocks)
-        require(
-            not (self.skip and self.generator == "unet"),
-            "skip",
-            self.skip,
-            "false with generator=unet, which has skips of its own",
-        )
+        rule = "false with generator=unet, which has skips of its own"
+        require(not (self.skip and self.generator == "unet"), "skip", self.skip, rule)
 
     def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
         """What A and B show."""
@@ -191,15 +188,16 @@ class Pix2PixRecipe(_Recipe):
     blocks: int = 8  # halvings of the U-Net; layers of the CNN
     dropout: float = 0.5
     disc_channels: tuple[int, ...] = (64, 128, 256, 512)
-    adversarial: float = 1.0  # weight of the adversarial loss (binary cross entropy); 0: no discriminator, L1 alone
+    adversarial_weight: float = 1.0  # of binary cross entropy; 0: no discriminator, L1 alone
     l1: float = 100.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_all(self, ("width", "blocks"), lambda n: n >= 1, "at least 1")
         require(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 up to, not including, 1")
-        check_all(self, ("adversarial", "l1"), lambda n: n >= 0, "0 or more")
-        require(self.adversarial + self.l1 > 0, "l1", self.l1, "more than 0 where adversarial is 0: there is no loss otherwise")
+        check_all(self, ("adversarial_weight", "l1"), lambda n: n >= 0, "0 or more")
+        rule = "more than 0 where adversarial_weight is 0: there is no loss otherwise"
+        require(self.adversarial_weight + self.l1 > 0, "l1", self.l1, rule)
         require(self.channels == 3 or not self.rule.needs_colours, "channels", self.channels, f"3 to {self.pairs}")
         whole = self.image_size % self.rule.scale == 0
         require(whole, "image_size", self.image_size, f"a multiple of {self.rule.scale} where pairs are made")

@@ -14,7 +14,8 @@ from typing import NoReturn
 
 from cyclegan_hub.errors import calm_threads, exit_code
 from cyclegan_hub.recipes.presets import RECIPES
-from cyclegan_hub.training.plan import counts_text, dry_run_text, make_judge, make_plan
+from cyclegan_hub.training.extension import for_trainer, with_rates
+from cyclegan_hub.training.plan import counts_text, dry_run_text, make_judge, make_plan, note_processes
 
 
 def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
@@ -39,6 +40,8 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
     add("--set", metavar="FIELD=VALUE", action="append", default=[], help="change a field of the recipe; may be repeated")
     add("--seed", type=int, default=0)
     add("--init", metavar="SOURCE", help="start from the weights of a published model or a folder")
+    add("--extend", metavar="epochs=N", help="go on with a finished or stopped run for N epochs in all; or epochs=N,decay=SHARE")
+    add("--inexact-resume", action="store_true", help="go on with another number of processes than before")
     add("--max-steps", type=int, metavar="N", help="stop after N steps in all, counted from the run's first; the schedule stays")
     add("--log-with", metavar="NAME", help="an experiment tracker that accelerate knows, e.g. tensorboard, wandb")
     add("--push", metavar="USER/NAME", help="publish the kept epochs at the end, as cyclegan-hub publish does")
@@ -58,18 +61,21 @@ def run(arguments: argparse.Namespace) -> int:
     from cyclegan_hub.training.run_folder import RunFolder
 
     accelerator = make_accelerator(arguments.log_with, plan.out)
-    r = plan.recipe
+    r, steps_per_epoch = plan.recipe, note_processes(plan, accelerator.num_processes, arguments.inexact_resume)
     with accelerator.main_process_first():  # one process fills the datasets cache, the others read it
         batches = open_batches(
             *plan.sources, image_size=r.image_size, load_size=r.load_size, channels=r.channels, seed=arguments.seed,
             max_images=r.max_images, streaming=r.streaming, **r.load_options(),
             batch_size=r.batch_size, rank=accelerator.process_index, world_size=accelerator.num_processes,
-            steps_per_epoch=r.steps_per_epoch, workers=r.workers,
+            steps_per_epoch=r.steps_per_epoch or steps_per_epoch, workers=r.workers,
         )  # fmt: skip
     for line in (*batches.notes, *(counts_text(side, counts) for side, counts in batches.counts.items())):
         accelerator.print(line)
+    if told := with_rates(r, plan.extensions, batches.steps_per_epoch):
+        accelerator.print(told)
     set_seed(arguments.seed)
-    trainer = build_trainer(r, total_steps=batches.steps_per_epoch * r.epochs, labels=plan.labels)
+    of_trainer = for_trainer(r, plan.extensions)
+    trainer = build_trainer(of_trainer, total_steps=batches.steps_per_epoch * r.epochs, labels=plan.labels)
     if arguments.init and RunFolder(plan.out).latest_step() is None:  # a resumed run has its weights, wherever the source went
         trainer.start_from(arguments.init)
     if arguments.dry_run:

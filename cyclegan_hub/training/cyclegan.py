@@ -24,7 +24,7 @@ from cyclegan_hub.recipes.labels import domain_of
 from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.training.alarms import Alarm
 from cyclegan_hub.training.augment import diff_augment
-from cyclegan_hub.training.losses import ImagePool, adversarial, confidence, correlation, persuading
+from cyclegan_hub.training.losses import ImagePool, adversarial, auc, confidence, correlation, persuading
 from cyclegan_hub.training.trainer import Backward, SampleGrid
 
 _INVERTED = (
@@ -38,8 +38,10 @@ class CycleGANTrainer:
     """See `trainers.Trainer`. Field names are the recipe's; names of networks are those of the published model."""
 
     panels: ClassVar[dict[str, list[str]]] = {
-        "generators": ["g_a_to_b", "g_b_to_a"],
+        "generators' totals": ["total_g", "total_f"],
+        "generators, adversarial": ["g_a_to_b", "g_b_to_a"],
         "discriminators": ["d_a", "d_b"],
+        "AUC of the discriminators": ["d_a_auc", "d_b_auc"],
         "cycle": ["cycle_a", "cycle_b"],
         "identity": ["identity_a", "identity_b"],
         "D(real), D(fake)": ["d_a_real", "d_a_fake", "d_b_real", "d_b_fake"],
@@ -96,20 +98,21 @@ class CycleGANTrainer:
         self.optimizers["generators"].zero_grad()
         fake_b, identity_b = self._translate(self.a_to_b, a, b if weight_b else None)
         fake_a, identity_a = self._translate(self.b_to_a, b, a if weight_a else None)
-        cycle_a, cycle_b = self.b_to_a(fake_b), self.a_to_b(fake_a)
-        losses = {
+        cycle_a, cycle_b = self._back("b_to_a", fake_b), self._back("a_to_b", fake_a)
+        parts = {
             "g_a_to_b": persuading(r.adversarial, self.d_b(self._augment(fake_b))),
             "g_b_to_a": persuading(r.adversarial, self.d_a(self._augment(fake_a))),
             "cycle_a": F.l1_loss(cycle_a.float(), a),
             "cycle_b": F.l1_loss(cycle_b.float(), b),
         }
-        loss = losses["g_a_to_b"] + losses["g_b_to_a"] + r.cycle * (losses["cycle_a"] + losses["cycle_b"])
+        loss = parts["g_a_to_b"] + parts["g_b_to_a"] + r.cycle * (parts["cycle_a"] + parts["cycle_b"])
         for key, weight, output, target in (("identity_a", weight_a, identity_a, a), ("identity_b", weight_b, identity_b, b)):
             if output is not None:
-                losses[key] = F.l1_loss(output.float(), target)
-                loss = loss + weight * losses[key]
+                parts[key] = F.l1_loss(output.float(), target)
+                loss = loss + weight * parts[key]
         backward(loss)
         self.optimizers["generators"].step()
+        losses = self._totals(parts, weight_a, weight_b) | parts
 
         # Discriminators: real images against older and newer translations, the loss halved (section 4).
         self._train_discriminators(True)
@@ -122,6 +125,7 @@ class CycleGANTrainer:
             losses[f"d_{side}"] = 0.5 * (adversarial(r.adversarial, on_real, True) + as_fake)
             losses[f"d_{side}_real"] = confidence(r.adversarial, on_real)
             losses[f"d_{side}_fake"] = confidence(r.adversarial, on_fake)
+            losses[f"d_{side}_auc"] = auc(on_real, on_fake)
         backward(losses["d_a"] + losses["d_b"])
         self.optimizers["discriminators"].step()
 
@@ -193,6 +197,9 @@ class CycleGANTrainer:
             optimizer.load_state_dict(state["optimizers"][name])
         for name, scheduler in self.schedulers.items():
             scheduler.load_state_dict(state["schedulers"][name])
+            rate = self._rate(self.steps_done)  # another one than it was saved with where the schedule was extended
+            for group, base in zip(self.optimizers[name].param_groups, scheduler.base_lrs, strict=True):
+                group["lr"] = base * rate
         if self.ema:
             self.ema.load_state_dict(state["ema"])
             self.ema.to(device=next(self.networks["a_to_b"].parameters()).device)
@@ -210,6 +217,26 @@ class CycleGANTrainer:
         if same is None:
             return network(x), None
         return network(torch.cat([x, same])).chunk(2)
+
+    def _back(self, name: str, fake: Tensor) -> Tensor:
+        """The way back of a translation; with `own_cycle` through a frozen network, which learns nothing from the other's."""
+        own = self._parameters(name) if self.recipe.own_cycle else []
+        for parameter in own:
+            parameter.requires_grad_(False)
+        back: Tensor = getattr(self, name)(fake)
+        for parameter in own:
+            parameter.requires_grad_(True)
+        return back
+
+    def _totals(self, parts: dict[str, Tensor], weight_a: float, weight_b: float) -> dict[str, Tensor]:
+        """What each generator is trained on in all, as the sources print it: `total_g` of A -> B, `total_f` of B -> A."""
+        cycles = (parts["cycle_a"], parts["cycle_b"]) if self.recipe.own_cycle else (parts["cycle_a"] + parts["cycle_b"],) * 2
+        totals = {"total_g": parts["g_a_to_b"] + self.recipe.cycle * cycles[0]}
+        totals["total_f"] = parts["g_b_to_a"] + self.recipe.cycle * cycles[1]
+        for total, key, weight in (("total_g", "identity_b", weight_b), ("total_f", "identity_a", weight_a)):
+            if key in parts:
+                totals[total] = totals[total] + weight * parts[key]
+        return totals
 
     def _judge(self, network: nn.Module, real: Tensor, fake: Tensor, source: Tensor) -> list[tuple[Tensor, ...]]:
         """Logits of real and of fake images from one pass; with `source_negatives`, those of the other side's real ones too."""

@@ -17,7 +17,7 @@ from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.recipes.labels import domain_of
 from cyclegan_hub.recipes.methods import DCGANRecipe
 from cyclegan_hub.training.alarms import Alarm
-from cyclegan_hub.training.losses import adversarial
+from cyclegan_hub.training.losses import adversarial, auc
 from cyclegan_hub.training.trainer import Backward, SampleGrid
 
 LOOK_EVERY = 25  # steps between two looks at the fixed latents
@@ -30,7 +30,8 @@ class DCGANTrainer:
 
     panels: ClassVar[dict[str, list[str]]] = {
         "losses": ["loss_d", "loss_g"],
-        "D(x), D(G(z)) before and after the generator's step": ["d_x", "d_gz", "d_gz_after"],
+        "D(x); D(G(z)) before and after the discriminator's step": ["d_x", "d_gz", "d_gz_after"],
+        "AUC of the discriminator": ["d_auc"],
         "diversity of the fixed latents' samples, real images = 1": ["diversity"],
     }
     # The alarms' rules were set on runs that went well and on runs made to fail (tests/test_dcgan.py).
@@ -89,28 +90,27 @@ class DCGANTrainer:
         # Generator: the non-saturating loss, -log D(G(z)) (Goodfellow et al. 2014, section 3).
         self.networks["discriminator"].requires_grad_(False)
         self.optimizers["generator"].zero_grad()
-        before = self.d(fake)
-        loss_g = adversarial("bce", (before,), True)
+        after = self.d(fake)
+        loss_g = adversarial("bce", (after,), True)
         backward(loss_g)
         self.optimizers["generator"].step()
 
-        losses = {"loss_d": loss_d, "loss_g": loss_g, "d_x": _mean(on_real), "d_gz": _mean(before)}
+        losses = {
+            "loss_d": loss_d, "loss_g": loss_g, "d_auc": auc((on_real,), (on_fake,)), "d_x": _mean(on_real),
+            # As in the method's usual log: the same fakes while the discriminator is trained, and while the generator is.
+            "d_gz": _mean(on_fake), "d_gz_after": _mean(after),
+        }  # fmt: skip
         if self.steps_done % LOOK_EVERY == 0:
-            losses |= self._look(x, z)
+            losses["diversity"] = self._diversity(x)
         self.steps_done += 1
         return {name: value.detach() for name, value in losses.items()}
 
     @torch.no_grad()
-    def _look(self, x: Tensor, z: Tensor) -> dict[str, Tensor]:
-        """What costs further passes: D(G(z)) after the generator's step, and how diverse the fixed latents' samples are.
-
-        Diversity is the mean distance between two images, as vectors of pixels, over that of the batch of real ones. Passes
-        are those of the training (batch statistics), on copies of the running statistics: they change nothing.
-        """
-        after = _passed(self.networks["discriminator"], _passed(self.networks["generator"], z))
+    def _diversity(self, x: Tensor) -> Tensor:
+        """How diverse the fixed latents' samples are: the mean distance between two of them, as vectors of pixels, over that of
+        two of the real images (N, C, S, S). The pass is that of the training (batch statistics) and changes nothing."""
         drawn = _passed(self.networks["generator"], self.fixed.to(x.device))
-        real = _spread(x)
-        return {"d_gz_after": _mean(after), "diversity": _spread(drawn) / real.clamp_min(1e-6)}
+        return _spread(drawn) / _spread(x).clamp_min(1e-6)
 
     def published(self, epoch: int | None) -> FaceGenerator:
         device = next(self.networks["generator"].parameters()).device

@@ -181,7 +181,9 @@ class Loop:
         if step is None:
             self.processes.on_main(lambda: self.folder.trim_history(0))
             return
-        shared, own = self.folder.load_state(step, accelerator.process_index, accelerator.num_processes)
+        resumes = self.identity.get("inexact_resumes", [])
+        inexact = bool(resumes) and resumes[-1]["step"] == step
+        shared, own = self.folder.load_state(step, accelerator.process_index, accelerator.num_processes, inexact)
         if shared["precision"] != accelerator.mixed_precision:
             raise RunError(
                 f"{self.folder.path} holds another run: mixed_precision is {shared['precision']!r} there and "
@@ -189,13 +191,19 @@ class Loop:
             )
         self.trainer.load_state_dict(shared["trainer"])
         self.trainer.load_own_state_dict(own["trainer"])
-        self.batches.load_state_dict(own["data"])
+        if own["data"] is not None:
+            self.batches.load_state_dict(own["data"])
         for watch, state in zip(self.watches, own["watches"], strict=True):
             watch.load_state_dict(state)
         self.sums = own["sums"]
         if accelerator.scaler is not None and shared["scaler"]:
             accelerator.scaler.load_state_dict(shared["scaler"])
-        torch.set_rng_state(own["random"])
+        if own["random"] is None:  # of another number of processes: other draws, and not those of the first steps again
+            set_seed((self.seed + 1 + accelerator.process_index + step) % 2**32)
+            before, now = resumes[-1]["processes"]
+            self.processes.say(f"resumed inexactly: {before} processes then, {now} now; a step has {self.pairs} pairs")
+        else:
+            torch.set_rng_state(own["random"])
         if own["cuda"] is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(own["cuda"])
         self.step = self.last_saved = step

@@ -58,6 +58,16 @@ def confidence(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
     return torch.stack(scales).mean()
 
 
+def auc(real: tuple[Tensor, ...], fake: tuple[Tensor, ...]) -> Tensor:
+    """How often a real image gets a higher mean logit than a generated one, ties half: 1 tells them apart, 1/2 guesses.
+
+    `real` and `fake` are the logits of one step, (N, ...) for each scale. The mean over many steps, even of one image
+    each, is the area under the discriminator's ROC curve, which its mean loss says little of. A scalar, fp32.
+    """
+    x, y = (torch.stack([scale.float().reshape(len(scale), -1).mean(1) for scale in logits]).mean(0) for logits in (real, fake))
+    return ((x[:, None] > y).float() + 0.5 * (x[:, None] == y).float()).mean()
+
+
 def correlation(x: Tensor, y: Tensor) -> Tensor:
     """Mean over the batch of Pearson's correlation between two images (N, C, H, W), over all pixels and channels.
 

@@ -19,7 +19,7 @@ from cyclegan_hub.models.translate import translate_batch
 from cyclegan_hub.recipes.labels import domain_of
 from cyclegan_hub.recipes.methods import Pix2PixRecipe
 from cyclegan_hub.training.alarms import Alarm
-from cyclegan_hub.training.losses import adversarial, confidence
+from cyclegan_hub.training.losses import adversarial, auc, confidence
 from cyclegan_hub.training.trainer import Backward, SampleGrid
 
 _ARCHITECTURE = ("channels", "generator", "width", "blocks", "pairs")
@@ -43,8 +43,14 @@ class Pix2PixTrainer:
         if r.generator == "unet":  # the plain CNN starts as the identity
             init_weights(model.generator, std=r.init_std)
         self.panels = {"L1": ["l1"]}
-        if r.adversarial:
-            self.panels = {"generator": ["g"], "discriminator": ["d"], **self.panels, "D(real), D(fake)": ["d_real", "d_fake"]}
+        if r.adversarial_weight:
+            self.panels = {
+                "generator": ["g"],
+                "discriminator": ["d"],
+                **self.panels,
+                "D(real), D(fake)": ["d_real", "d_fake"],
+                "AUC of the discriminator": ["d_auc"],
+            }
             self.networks["discriminator"] = PatchDiscriminator(2 * r.channels, r.disc_channels)
             init_weights(self.networks["discriminator"], std=r.init_std)
         self.g, self.d = model.generator, self.networks.get("discriminator")  # prepare() wraps these
@@ -71,7 +77,7 @@ class Pix2PixTrainer:
         loss = r.l1 * losses["l1"]
         if self.d is not None:
             losses["g"] = adversarial("bce", self.d(torch.cat([x, fake], 1)), True)
-            loss = loss + r.adversarial * losses["g"]
+            loss = loss + r.adversarial_weight * losses["g"]
         backward(loss)
         self.optimizers["generator"].step()
 
@@ -83,6 +89,7 @@ class Pix2PixTrainer:
             on_real, on_fake = (tuple(scale.chunk(2)[i] for scale in logits) for i in (0, 1))
             losses["d"] = 0.5 * (adversarial("bce", on_real, True) + adversarial("bce", on_fake, False))
             losses["d_real"], losses["d_fake"] = confidence("bce", on_real), confidence("bce", on_fake)
+            losses["d_auc"] = auc(on_real, on_fake)
             backward(losses["d"])
             self.optimizers["discriminator"].step()
         return {name: value.detach() for name, value in losses.items()}

@@ -12,6 +12,7 @@ from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.labels import labels_of
 from cyclegan_hub.recipes.methods import Recipe
 from cyclegan_hub.recipes.presets import find
+from cyclegan_hub.training.extension import CARRIED, extended
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -33,7 +34,12 @@ class Plan:
     labels: tuple[str, ...]
     sources: tuple[SideSource, ...]
     out: Path
-    identity: dict[str, Any]  # what must stay the same for a folder to be resumed
+    identity: dict[str, Any]  # what is written into recipe.json, and must stay the same for a folder to be resumed
+
+    @property
+    def extensions(self) -> list[Any]:
+        """How the run was made longer, oldest first: see `extension.extended`."""
+        return list(self.identity.get("extended", []))
 
 
 def make_plan(arguments: Namespace) -> Plan:
@@ -41,24 +47,47 @@ def make_plan(arguments: Namespace) -> Plan:
     from cyclegan_hub.training.run_folder import RunFolder
 
     recipe = find(arguments.recipe)
+    out = arguments.out or Path("runs") / recipe.name
     changes = dict(item.split("=", 1) if "=" in item else (item, "") for item in arguments.set)
-    recipe = override(recipe, changes)
+    folder = RunFolder(out)
+    record = folder.record()
+    recipe, steps = extended(override(recipe, changes), record, arguments.extend, folder.latest_step())
     if arguments.max_steps is not None and arguments.max_steps < 1:
         raise RecipeError(f"--max-steps {arguments.max_steps}: must be at least 1")
     if not 0 <= arguments.seed < 2**31:
         raise RecipeError(f"--seed {arguments.seed}: must be from 0 up to 2147483647")
     labels = _labels(recipe, arguments.labels)
     sources = find_data(recipe, arguments.data, arguments.data_a, arguments.data_b)
-    identity = {
+    identity: dict[str, Any] = {key: record[key] for key in CARRIED if record and key in record}
+    identity |= {"extended": steps} if steps else {}
+    identity |= {
         "recipe": asdict(recipe),
         "labels": list(labels),
         "data": {side: source.describe() for side, source in zip("ab", sources, strict=False)},
         "seed": arguments.seed,
         "init": arguments.init,
     }
-    out = arguments.out or Path("runs") / recipe.name
-    RunFolder(out).check(identity)
+    folder.check(identity)
     return Plan(recipe, labels, sources, out, identity)
+
+
+def note_processes(plan: Plan, processes: int, inexact: bool) -> int | None:
+    """The steps of an epoch of a run that goes on, or went on before, with another number of processes; None for any other.
+
+    They stay as they were, and so does the schedule; a step holds more or fewer pairs. With `inexact` the change is noted in
+    the plan's identity. Raises RunError for another number without it.
+    """
+    from cyclegan_hub.training.run_folder import RunFolder
+
+    folder, resumes = RunFolder(plan.out), list(plan.identity.get("inexact_resumes", []))
+    step = folder.latest_step()
+    before = processes if step is None else folder.processes_of(step)
+    if step is not None and before != processes:
+        folder.load_state(step, 0, processes, inexact)
+        entry = {"step": step, "processes": [before, processes], "steps_per_epoch": folder.steps_per_epoch(step)}
+        resumes += [entry] if entry not in resumes[-1:] else []
+        plan.identity["inexact_resumes"] = resumes
+    return int(resumes[-1]["steps_per_epoch"]) if resumes else None
 
 
 def _labels(recipe: Recipe, text: str | None) -> tuple[str, ...]:

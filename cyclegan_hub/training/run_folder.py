@@ -12,8 +12,9 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import remove_temporary, sync_folder, write_atomic, write_folder
 from cyclegan_hub.hub.history_file import read_history
 from cyclegan_hub.hub.model_folder import epoch_name
-from cyclegan_hub.hub.run_record import RunRecordError, read_run_record
+from cyclegan_hub.hub.run_record import RunRecord, RunRecordError, read_run_record
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, RESUMABLE_FIELDS
+from cyclegan_hub.training.extension import CARRIED, FIELDS
 from cyclegan_hub.training.state_file import pack, unpack
 
 
@@ -39,28 +40,36 @@ class RunFolder:
         `identity` is what makes the run the same run: {"recipe": {...}, "labels", "data", "seed", "init"}. Recipe fields
         in RESUMABLE_FIELDS may differ; anything else that does is named. Keys that `identity` lacks are not compared.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise RunError(f"{self.path} is a file: give another folder with --out")
-        try:
-            old = read_run_record(self.path / "recipe.json")
-        except RunRecordError as error:
-            raise RunError(f"{str(error).partition(': restore')[0]}: move the folder away, or give another with --out") from None
+        old = self.record()
         if old is None:
             foreign = sorted(p.name for p in self.path.glob("[!.]*")) if self.path.exists() else []
             if foreign:
                 raise RunError(f"{self.path} holds {foreign[0]!r} but no run: give an empty or a new folder with --out")
             return
+        # Only a command that changes the run holds more of these than the run does.
+        changing = {name for name in CARRIED if identity.get(name, []) != old.get(name, [])}
         for name, before, now in _differences(dict(old), json.loads(json.dumps(identity))):
             if name.startswith("fingerprints."):
                 raise RunError(
                     f"{self.path}: the images of side {name[-1].upper()} have changed since this run began (fingerprint {before} "
                     f"then, {now} now): restore them, or give another folder with --out"
                 )
+            if name in changing or ("extended" in changing and name.removeprefix("recipe.") in FIELDS):
+                continue
             if name.removeprefix("recipe.") not in RESUMABLE_FIELDS:
                 raise RunError(
                     f"{self.path} holds another run: {name} is {before!r} there and {now!r} now. "
                     "Repeat that run's command to go on with it, or give another folder with --out"
                 )
+
+    def record(self) -> RunRecord | None:
+        """What `recipe.json` says, None in a new run. Raises RunError where it is damaged, or the folder is a file."""
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file: give another folder with --out")
+        try:
+            return read_run_record(self.path / "recipe.json")
+        except RunRecordError as error:
+            raise RunError(f"{str(error).partition(': restore')[0]}: move the folder away, or give another with --out") from None
 
     def open(self, identity: dict[str, Any]) -> None:
         """Creates the folder, takes its lock, writes `recipe.json`, and clears what a killed process left half-written.
@@ -108,16 +117,35 @@ class RunFolder:
         steps = [int(p.name.removeprefix("step-")) for p in (self.path / "state").glob("step-*")]
         return max(steps, default=None)
 
-    def load_state(self, step: int, rank: int, world_size: int) -> tuple[Any, Any]:
-        """(shared, this process's own) state of a step. Raises RunError if damaged or saved by another number of processes."""
-        folder = self.path / "state" / f"step-{step:09d}"
-        saved = len(list(folder.glob("rank-*.safetensors")))
-        if saved != world_size:
-            raise RunError(f"{folder} was saved by {saved} processes, now there are {world_size}: launch as many as before")
+    def processes_of(self, step: int) -> int:
+        """How many processes saved the state of a step."""
+        return len(list(self._state(step).glob("rank-*.safetensors")))
+
+    def load_state(self, step: int, rank: int, world_size: int, inexact: bool = False) -> tuple[Any, Any]:
+        """(shared, this process's own) state of a step. Raises RunError if damaged or saved by another number of processes.
+
+        With `inexact` that number may differ: a process that is new takes the first one's own state, and of none the random
+        numbers and the place in the data go on ("random" and "data" are None).
+        """
+        folder, saved = self._state(step), self.processes_of(step)
+        if saved != world_size and not inexact:
+            raise RunError(
+                f"{folder} was saved by {saved} processes, now there are {world_size}: launch as many as before, or add "
+                "--inexact-resume"
+            )
         try:
-            return unpack(folder / "shared.safetensors"), unpack(folder / f"rank-{rank}.safetensors")
+            shared = unpack(folder / "shared.safetensors")
+            own = unpack(folder / f"rank-{rank if rank < saved else 0}.safetensors")
         except (ValueError, OSError) as error:
             raise RunError(f"cannot resume from {folder}: {error}") from error
+        return shared, own if saved == world_size else own | {"random": None, "cuda": None, "data": None}
+
+    def steps_per_epoch(self, step: int) -> int:
+        """Of the schedule that a state belongs to. Raises RunError if damaged, or of a version that did not note it."""
+        shared, _ = self.load_state(step, 0, self.processes_of(step))
+        if "steps_per_epoch" not in shared:
+            raise RunError(f"{self._state(step)} does not say how long its epochs are: launch as many processes as before")
+        return int(shared["steps_per_epoch"])
 
     def stage_state(self, step: int) -> Path:
         """The temporary folder that the processes write their part of a state into (main process, then a barrier)."""
@@ -132,7 +160,7 @@ class RunFolder:
 
     def commit_state(self, step: int, shared: Any) -> None:
         """Adds the shared part, makes the state appear under its name, and drops the older ones (main process)."""
-        staging, final = self._staging(step), self.path / "state" / f"step-{step:09d}"
+        staging, final = self._staging(step), self._state(step)
         write_atomic(staging / "shared.safetensors", pack(shared))
         if final.exists():  # resumed there and stopped again before a step: it is this very state
             shutil.rmtree(staging)
@@ -142,6 +170,9 @@ class RunFolder:
         for older in final.parent.glob("step-*"):
             if older != final:
                 shutil.rmtree(older, ignore_errors=True)
+
+    def _state(self, step: int) -> Path:
+        return self.path / "state" / f"step-{step:09d}"
 
     def _staging(self, step: int) -> Path:
         return self.path / "state" / f".step-{step:09d}.tmp"
