@@ -24,7 +24,7 @@ from cyclegan_hub.training import loop
 class Compared(loop.Loop):
     def _train_epoch(self):
         super()._train_epoch()
-        weights = [p.detach() for n in self.trainer.networks.values() for p in n.parameters()]
+        weights = [x for n in self.trainer.networks.values() for x in n.state_dict().values()]  # buffers too
         flat = torch.cat([p.flatten() for p in (*weights, *self.trainer.ema.shadow_params)])
         pool = torch.stack(self.trainer.pools["a"].images).sum()
         replicas, pools = ([torch.empty_like(x) for _ in range(2)] for x in (flat, pool))
@@ -72,6 +72,15 @@ def test_replicas_stay_identical_and_resume_is_exact(data: Path, tmp_path: Path)
     assert alone.returncode == 2
     assert "was saved by 2 processes, now there are 1" in alone.stderr
     assert RunFolder(whole).latest_step() == 8
+
+
+def test_projected_discriminators_stay_identical_too(data: Path, tmp_path: Path) -> None:
+    """Each process brings other images; the levels' scales and the vectors of spectral norm are the same in both."""
+    (tmp_path / "compare.py").write_text(COMPARE)
+    kind = [part for field in ("discriminator=both", "adversarial=hinge", "skip=true") for part in ("--set", field)]
+    done = two_processes([str(tmp_path / "compare.py"), str(TRAIN)], "--data", data, "--out", tmp_path / "run", *kind)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("replicas equal: True, pools differ: True") == 2, done.stdout
 
 
 def test_an_error_ends_both_and_is_said(data: Path, tmp_path: Path) -> None:

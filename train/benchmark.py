@@ -1,6 +1,7 @@
-"""Times one training step of a recipe against a plain one, alternately in one process.
+"""Times one training step of a recipe against a plain one, or with each kind of discriminator, alternately in one process.
 
 accelerate launch --quiet --mixed_precision bf16 --dynamo_backend inductor train/benchmark.py smile-lsgan-128 --set batch_size=4
+accelerate launch --quiet --mixed_precision bf16 train/benchmark.py anime-compact-128 --set batch_size=1 --discriminators
 
 The plain step is what a first implementation does: fp32, eager, torch's own instance norm, one pass for each image batch
 and loss. Ours runs as `accelerate launch` says. Shared machines drift by a factor of two within minutes: only the ratio of
@@ -18,9 +19,11 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -33,7 +36,7 @@ from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.build import build_trainer
 from cyclegan_hub.training.cyclegan import CycleGANTrainer
 from cyclegan_hub.training.devices import make_accelerator, peak_memory
-from cyclegan_hub.training.losses import ImagePool, adversarial
+from cyclegan_hub.training.losses import ImagePool, adversarial, persuading
 
 
 def plain_networks(trainer: CycleGANTrainer) -> dict[str, nn.Module]:
@@ -63,7 +66,7 @@ def plain_step(recipe: CycleGANRecipe, networks: dict[str, nn.Module]) -> Callab
             p.requires_grad_(False)
         adam[0].zero_grad()
         fake_b, fake_a = g(a), f(b)
-        loss = adversarial(recipe.adversarial, d_b(fake_b), True) + adversarial(recipe.adversarial, d_a(fake_a), True)
+        loss = persuading(recipe.adversarial, d_b(fake_b)) + persuading(recipe.adversarial, d_a(fake_a))
         loss = loss + recipe.cycle * (F.l1_loss(f(fake_b), a) + F.l1_loss(g(fake_a), b))
         if recipe.identity_a or recipe.identity_b:
             loss = loss + recipe.identity_a * F.l1_loss(f(a), a) + recipe.identity_b * F.l1_loss(g(b), b)
@@ -101,11 +104,34 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, n: int = 2048) -> floa
     return 2 * n**3 / min(timed(lambda: torch.mm(x, y))[0] for _ in range(10))
 
 
+def compare_discriminators(recipe: CycleGANRecipe, accelerator: Accelerator, repeats: int) -> None:
+    """Prints what a step takes with a plain patch discriminator, with projected ones, and with both."""
+    shape = (recipe.batch_size, recipe.channels, recipe.image_size, recipe.image_size)
+    batch = {side: torch.rand(shape, device=accelerator.device) * 2 - 1 for side in "ab"}
+    trainers, times = {}, {}
+    for kind in ("patch", "projected", "both"):
+        adversarial_loss = recipe.adversarial if kind == "patch" else "hinge"
+        changed = replace(recipe, discriminator=kind, adversarial=adversarial_loss)
+        trainer = trainers[kind] = build_trainer(changed, total_steps=1000, labels=("a", "b"))
+        trainer.prepare(accelerator.prepare)
+        times[kind] = []
+        for _ in range(3):
+            trainer.step(batch, accelerator.backward)
+    for _ in range(repeats):
+        for kind, trainer in trainers.items():
+            times[kind].append(timed(lambda trainer=trainer: trainer.step(batch, accelerator.backward)))
+    for kind, taken in times.items():
+        wall, cpu = (min(t[i] for t in taken) for i in (0, 1))
+        share = cpu / min(t[1] for t in times["patch"])
+        print(f"{kind:9} best of {repeats}: {wall:.3f} s wall, {cpu:.3f} s CPU ({share:.2f} of patch)")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe")
     parser.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[])
     parser.add_argument("--repeats", type=int, default=8)
+    parser.add_argument("--discriminators", action="store_true", help="a step with each kind of discriminator, and no plain step")
     args = parser.parse_args()
     try:
         recipe = override(find(args.recipe), dict(item.split("=", 1) if "=" in item else (item, "") for item in args.set))
@@ -117,6 +143,12 @@ def main() -> int:
     accelerator = make_accelerator()
     size, batch = recipe.image_size, recipe.batch_size
     set_seed(0)
+    about = (f"{recipe.name}, {size} px, batch {batch}, {accelerator.device.type}, {torch.get_num_threads()} threads, "
+             f"precision {accelerator.mixed_precision}, compiled: {accelerator.state.dynamo_plugin.backend.value}")  # fmt: skip
+    if args.discriminators:
+        print(about)
+        compare_discriminators(recipe, accelerator, args.repeats)
+        return 0
     a, b = (torch.rand(batch, recipe.channels, size, size, device=accelerator.device) * 2 - 1 for _ in range(2))
 
     plain = build_trainer(recipe, total_steps=1000, labels=("a", "b"))
@@ -137,8 +169,7 @@ def main() -> int:
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(accelerator.mixed_precision, torch.float32)
     rate = matmul_rate(accelerator.device, dtype)
     work = counter.get_total_flops()
-    print(f"{recipe.name}, {size} px, batch {batch}, {accelerator.device.type}, {torch.get_num_threads()} threads, "
-          f"precision {accelerator.mixed_precision}, compiled: {accelerator.state.dynamo_plugin.backend.value}")  # fmt: skip
+    print(about)
     for name, times in (("plain", plain_times), ("ours", ours_times)):
         wall, cpu = min(t[0] for t in times), min(t[1] for t in times)
         print(f"{name:6} best of {len(times)}: {wall:.3f} s wall, {cpu:.3f} s CPU, {batch / wall:.2f} pairs/s")
