@@ -39,7 +39,8 @@ class Domain:
     a: Pile
     b: Pile | None  # None: one pile, of which images are generated
     repo_id: str
-    faces: bool = False  # whether inputs of `a_to_b` should be faces
+    faces: bool = False  # whether inputs of `a_to_b` should be human faces
+    faces_b: bool = False  # whether those of `b_to_a` should be human faces too
 
     @property
     def piles(self) -> tuple[Pile, ...]:
@@ -90,6 +91,7 @@ DOMAINS: dict[str, Domain] = {
             b=replace(_CELEBA, label="smiling", filter={"Smiling": 1}),
             repo_id="cyclegan-smile",
             faces=True,
+            faces_b=True,
         ),
         Domain(
             "anime",

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import io
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
 from cyclegan_hub.checkpoints import load
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.serving.examples import EXAMPLES, FREE
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import GUARD, LOCAL, App, call, running_app, same, tiny_models, upload
@@ -68,78 +75,203 @@ def test_opening_offers_what_there_is(page: Any) -> None:
     update = page.open(camera=True)
     assert update[page.domain]["choices"] == [("Anime", "anime"), ("Monet", "monet")]
     assert update[page.direction]["choices"] == [("human face → anime face", "a_to_b"), ("anime face → human face", "b_to_a")]
-    assert update[page.epoch]["maximum"] == update[page.epoch]["value"] == 3 and update[page.epoch]["visible"]
-    assert update[page.epoch]["label"].startswith("Epoch 3")
-    assert "webcam" in update[page.photo]["sources"] and update[page.no_camera] == ""
+    slider = update[page.one.epoch]
+    assert slider["values"] == [1, 2, 3] and slider["value"] == 3 and slider["visible"] and slider["best"] == -1
+    assert "webcam" in update[page.one.photo]["sources"] and update[page.one.no_camera] == ""
     update = page.open(camera=False)
-    assert "webcam" not in update[page.photo]["sources"] and "No camera" in update[page.no_camera]
+    assert "webcam" not in update[page.one.photo]["sources"] and "No camera" in update[page.one.no_camera]
 
 
 def test_one_epoch_has_no_slider_and_only_monet_its_own_size(page: Any) -> None:
     anime, monet = page.choose("anime"), page.choose("monet")
-    assert not monet[page.epoch]["visible"] and not monet[page.batch_epoch]["visible"]
-    assert (anime[page.crop]["visible"], anime[page.original]["visible"]) == (True, False)
-    assert (monet[page.crop]["visible"], monet[page.original]["visible"]) == (False, True)
+    assert not monet[page.one.epoch]["visible"] and not monet[page.several.epoch]["visible"]
+    assert (anime[page.one.crop]["visible"], anime[page.one.original]["visible"]) == (True, False)
+    assert (monet[page.one.crop]["visible"], monet[page.one.original]["visible"]) == (False, True)
+
+
+def show(page: Any, view: str, photo: Path | None, domain: str, epoch: int, fresh: bool = False, **options: Any) -> Any:
+    given = {"crop": False, "original": False, "pixels": False, "way": "png", "anyway": True, "face": 0} | options
+    return page.one.show(fresh, view, str(photo) if photo else None, domain, "a_to_b", epoch, *given.values())
 
 
 def test_every_view_shows_its_own(page: Any, models: Path, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     photo.write_bytes(encoded(1, (48, 40)))
-    model = load(models / "anime", 2)
+    model, one = load(models / "anime", 2), page.one
     after = model.translate(photo)
-    for view in page.tabs:
-        update = page.show(view, str(photo), "anime", "a_to_b", 2, False, False)
-        assert update[page.view] == view and update[page.epoch]["label"] == "Epoch 2" and "example" not in update[page.notes]
-        assert Path(update[page.save]).name == "anime-a_to_b-epoch-002.png"
-        assert same(Image.open(update[page.save]), after)
+    for view in one.tabs:
+        update = show(page, view, photo, "anime", 2, way="own", pixels=True)
+        if view == "card":
+            assert "Epoch 2" in update[one.card]
+            continue
+        assert update[one.view] == view and "example" not in update[one.notes]
+        assert Path(update[one.save]).name == "anime-a_to_b-epoch-002-own-size.png"
+        assert same(Image.open(update[one.save]), after)
+        large = after.resize((512, 427), Image.Resampling.NEAREST)
         match view:
             case "slider":
-                assert same(update[page.slider][1], after) and update[page.slider][0].size == after.size
+                assert same(Image.open(update[one.slider][1]), large)
             case "pair":
-                assert same(update[page.pair[1]], after)
+                assert same(Image.open(update[one.pair[1]]), large)
             case "back":
-                assert same(update[page.cycle[2]], model.translate(after, "b_to_a", "original"))
-            case "epochs":
-                assert [label.split(" ·")[0] for _, label in update[page.gallery]] == ["Epoch 1", "Epoch 2", "Epoch 3"]
-                assert same(update[page.gallery][1][0], after)
-                assert Image.open(update[page.row_png]).width > 3 * after.width
-                with zipfile.ZipFile(update[page.row_zip]) as archive:
-                    assert {f"epoch-00{i}.png" for i in (1, 2, 3)} <= set(archive.namelist())
+                back = model.translate(after, "b_to_a", "original")
+                assert same(Image.open(update[one.cycle[2]]), back.resize((512, 427), Image.Resampling.NEAREST))
             case "colours":
-                assert update[page.histogram].width > 100
-            case "card":
-                assert "Epoch 2" in update[page.card]
+                assert update[one.histogram].width > 100
 
 
-def test_without_a_picture_an_example_is_shown_and_named(page: Any) -> None:
-    update = page.show("slider", None, "anime", "a_to_b", 1, False, False)
-    assert "This is an example, the face of the astronaut" in update[page.notes]
+def test_what_is_shown_is_as_sharp_as_the_file(page: Any, tmp_path: Path) -> None:
+    picture(1, (700, 500)).save(tmp_path / "photo.png")
+    update = show(page, "pair", tmp_path / "photo.png", "monet", 1)
+    before, after = (Image.open(update[one]) for one in page.one.pair)
+    assert before.size == after.size == (700, 500)
+    difference = np.abs(np.asarray(before).astype(int) - np.asarray(picture(1, (700, 500))).astype(int))
+    assert difference.mean() < 6  # a JPEG of high quality, of noise
+    assert Image.open(update[page.one.save]).size == (720, 512)
+
+
+@pytest.mark.parametrize(
+    ("way", "name", "kind"),
+    [("png", ".png", "PNG"), ("jpeg", ".jpg", "JPEG"), ("pair", "-pair.jpg", "JPEG"), ("own", "-own-size.png", "PNG")],
+)
+def test_ways_to_keep_a_result(page: Any, tmp_path: Path, way: str, name: str, kind: str) -> None:
+    (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
+    path = Path(show(page, "pair", tmp_path / "photo.png", "anime", 1, way=way)[page.one.save])
+    assert path.name == f"anime-a_to_b-epoch-001{name}" and Image.open(path).format == kind
+
+
+def test_the_strip_shows_the_input_and_every_epoch(page: Any, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
+    one = page.one
+    update = one.show_strip(str(tmp_path / "photo.png"), "anime", "a_to_b", False, True, 0)
+    assert [label.split(" ·")[0] for _, label in update[one.strip]] == ["Input", "Epoch 1", "Epoch 2", "Epoch 3"]
+    assert all(Image.open(path).size == (512, 427) for path, _ in update[one.strip])
+    assert Image.open(update[one.strip_png]).width > 4 * 512
+    with zipfile.ZipFile(update[one.strip_zip]) as archive:
+        assert {"strip.png", "input.png", *(f"epoch-00{i}.png" for i in (1, 2, 3))} == set(archive.namelist())
+        assert same(
+            Image.open(io.BytesIO(archive.read("epoch-002.png"))), load(models / "anime", 2).translate(tmp_path / "photo.png")
+        )
+
+
+@pytest.mark.parametrize(
+    ("domain", "direction", "shows"),
+    [("anime", "a_to_b", "Grace Hopper"), ("anime", "b_to_a", "an anime face"), ("monet", "a_to_b", "a pavilion above a lake")],
+)
+def test_without_a_picture_an_example_is_shown_and_named(page: Any, domain: str, direction: str, shows: str) -> None:
+    update = page.one.show(True, "pair", None, domain, direction, 1, False, False, False, "png", False, 0)
+    assert f"This is an example, {shows}" in update[page.one.notes].replace("the computer scientist ", "")
+    assert all(Path(path).is_file() for path, _ in update[page.one.examples])
+
+
+def test_a_small_face_is_cut_out_and_a_picture_without_one_waits(page: Any, tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    one = page.one
+    update = show(page, "pair", EXAMPLES["smile", "b_to_a"][0].path, "anime", 1, fresh=True)
+    assert update[one.crop] is True and "so it was cut out" in update[one.notes] and not update[one.faces]["visible"]
+    (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
+    update = show(page, "pair", tmp_path / "photo.png", "anime", 1, fresh=True)
+    assert "No face was found" in update[one.notes] and update[one.go_on]["visible"] and update[one.pair[1]] is None
+    assert one.show_strip(str(tmp_path / "photo.png"), "anime", "a_to_b", False, False, 0)[one.strip] is None
+    update = show(page, "pair", tmp_path / "photo.png", "anime", 1, anyway=True)
+    assert update[one.pair[1]] and not update[one.go_on]["visible"]
 
 
 def test_own_size(page: Any, tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(encoded(1, (72, 64)))
-    sizes = [
-        page.show("pair", str(tmp_path / "photo.png"), "monet", "a_to_b", 1, False, original)[page.pair[1]].size
-        for original in (False, True)
+    saved = [
+        show(page, "pair", tmp_path / "photo.png", "monet", 1, original=own, way="own")[page.one.save] for own in (False, True)
     ]
-    assert sizes == [(36, 32), (72, 64)]
+    assert [Image.open(path).size for path in saved] == [(36, 32), (72, 64)]
 
 
-def test_an_epoch_that_has_gone_is_said(page: Any) -> None:
+def test_an_epoch_that_has_gone_is_the_nearest_one(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
+    for asked, taken in ((9, 3), (0, 1), (10**9, 3)):
+        update = show(page, "pair", tmp_path / "photo.png", "anime", asked)
+        assert update[page.one.epoch]["value"] == taken and f"epoch-00{taken}" in update[page.one.save]
+
+
+@pytest.mark.parametrize("sent", [None, "", "junk", [5], {}, float("nan"), float("inf"), -5, 1e300, "1e9", 2.6, True])
+def test_whatever_is_sent_as_an_epoch_or_a_seed_is_a_number(page: Any, sent: Any) -> None:
+    for slider, most in ((page.one.epoch, 2**31 - 1), (page.sampling.seed, 2**31 - 1)):
+        number = slider.preprocess(sent)
+        assert isinstance(number, int) and 0 <= number <= most
+
+
+def test_a_model_that_vanishes_is_one_sentence(
+    module: Any, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "temporary"))
+    shutil.copytree(models, tmp_path / "models")
+    page = module.Page(Studio(str(tmp_path / "models")))
+    (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
+    shutil.rmtree(tmp_path / "models")
     with pytest.raises(gr.Error) as error:
-        page.show("slider", None, "anime", "a_to_b", 9, False, False)
-    assert "reload the page" in error.value.message
+        show(page, "pair", tmp_path / "photo.png", "monet", 1)
+    assert "of monet cannot be loaded" in error.value.message and str(tmp_path) not in error.value.message
+
+
+def test_a_photograph_that_browsers_cannot_show_gets_a_copy(page: Any, tmp_path: Path) -> None:
+    picture(1, (40, 30)).save(tmp_path / "photo.tiff")
+    assert Image.open(page.one.displayable(str(tmp_path / "photo.tiff"))).format == "JPEG"
+    picture(1, (40, 30)).save(tmp_path / "photo.png")
+    assert page.one.displayable(str(tmp_path / "photo.png")) == gr.skip() and page.one.displayable(None) == gr.skip()
+
+
+def test_a_visitor_who_leaves_during_a_batch_leaves_nothing(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
+    request, panel = SimpleNamespace(session_hash="visitor"), page.several
+
+    def left(*_: Any, **__: Any) -> None:
+        panel.gone(request)
+
+    before = sorted(tmp_path.rglob("*.zip"))
+    with pytest.raises(gr.Error) as error:
+        files = [str(tmp_path / "photo.png")] * 3
+        panel.show(files, "anime", "a_to_b", "epoch-001", False, "png", request, progress=left)
+    assert "The page was closed" in error.value.message and sorted(tmp_path.rglob("*.zip")) == before
+    assert not panel._left and not panel._working
+
+
+def frame(seed: int) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded(seed, (64, 48), 'JPEG')).decode()}"
+
+
+def test_a_live_frame_is_translated_and_nothing_is_written(page: Any, models: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    shown, notes, pace = page.live.show(frame(1), "anime", "a_to_b", 2, None)
+    assert shown.count('<img alt="What') == 2 and shown.count("data:image/jpeg;base64,") == 2 and "Starting" in notes
+    shown, notes, pace = page.live.show(frame(2), "anime", "a_to_b", 2, pace)
+    assert "frames a second, at 32 x 32 pixels." in notes and pace[1] > 0
+    assert sorted(tmp_path.rglob("*")) == before and page.live.show(None, "anime", "a_to_b", 2, pace)[2] is None
+    still = Image.open(page.live.take(frame(1), "anime", "a_to_b", 2)["value"])
+    assert still.size == (2 * 512 + 24, 512 + 16)
+    for broken in ("data:image/jpeg;base64,!", "data:,", "http://127.0.0.1/x.png"):
+        with pytest.raises(gr.Error) as error:
+            page.live.show(broken, "anime", "a_to_b", 2, None)
+        assert "camera's picture cannot be read" in error.value.message
 
 
 def test_files_of_the_page(module: Any) -> None:
-    from cyclegan_hub.page import components as parts
+    from cyclegan_hub.page import components
 
-    assert set(module.EXAMPLES) == {path.name for path in module.FREE.glob("*.jpg")}
-    assert {path.suffix for path in parts.HERE.iterdir() if path.is_file()} == {".py", ".html", ".css"}  # gradio writes no .pyi
+    assert {path.suffix for path in components.HERE.iterdir() if path.is_file()} == {".py", ".html", ".css", ".js"}  # no .pyi
+
+
+def test_every_example_is_there_and_attributed() -> None:
+    text = (FREE / "ATTRIBUTION.md").read_text("utf-8")
+    shown = {example.file for examples in EXAMPLES.values() for example in examples}
+    found = {str(path.relative_to(FREE)) for path in FREE.rglob("*") if path.suffix in (".jpg", ".png")}
+    assert shown <= found
+    for name in found:
+        assert f"`{name}`" in text and (FREE / name).stat().st_size < 100_000 and max(Image.open(FREE / name).size) <= 768
+    domains = {name for name, domain in DOMAINS.items() if domain.b}
+    assert {key for key in EXAMPLES} == {(name, direction) for name in domains for direction in ("a_to_b", "b_to_a")}
 
 
 def test_messages_are_escaped_and_the_unexpected_stays_untold(capfd: pytest.CaptureFixture[str]) -> None:
-    from cyclegan_hub.page.answers import answered, said
+    from cyclegan_hub.page.answers import as_html, explain_errors
 
     secret = f"/tmp/upload/{NAME}"
 
@@ -150,14 +282,14 @@ def test_messages_are_escaped_and_the_unexpected_stays_untold(capfd: pytest.Capt
         raise KeyError(secret)
 
     with pytest.raises(gr.Error) as error:
-        answered(known)()
+        explain_errors(known)()
     assert error.value.message == "&lt;img src=x onerror=alert(1)&gt;.png is no picture"
     with pytest.raises(gr.Error) as error:
-        answered(unknown)()
+        explain_errors(unknown)()
     assert error.value.message.startswith("Something went wrong here")
     logged = capfd.readouterr().err
     assert "test_app.py" in logged and "KeyError" in logged and NAME not in logged and "upload" not in logged
-    assert said([NAME, ""]) == "<p>&lt;img src=x onerror=alert(1)&gt;.png</p>"
+    assert as_html([NAME, ""]) == "<p>&lt;img src=x onerror=alert(1)&gt;.png</p>"
 
 
 # --- endpoints
@@ -201,7 +333,7 @@ def test_gradio_client(app: App, models: Path, tmp_path: Path) -> None:
         (("anime", "a_to_b", 77), "Anime has no epoch '77'; there are: 1, 2, 3."),
     ],
 )
-def test_what_there_is_not_is_said(web: httpx.Client, arguments: tuple, message: str) -> None:
+def test_what_there_is_not_is_as_html(web: httpx.Client, arguments: tuple, message: str) -> None:
     photo = upload(web, "photo.png", encoded(1))
     with pytest.raises(RuntimeError) as error:
         call(web, "translate", photo, *arguments, *([None] if len(arguments) == 2 else []))
@@ -295,6 +427,31 @@ def test_models_that_are_not_there(module: Any, monkeypatch: pytest.MonkeyPatch)
             module.main()
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_port_that_is_taken_is_one_line_and_without_a_name_the_next_is_taken(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(module.UserError, match=f"GRADIO_SERVER_PORT={port}: that port is taken: stop what uses it"):
+            module.free_port("127.0.0.1", str(port))
+        monkeypatch.setattr(module, "FIRST_PORT", port)
+        assert port < module.free_port("127.0.0.1", None) < port + module.PORTS
+        monkeypatch.setattr(module, "PORTS", 1)
+        with pytest.raises(module.UserError, match="is free: give one in GRADIO_SERVER_PORT"):
+            module.free_port("127.0.0.1", None)
+    assert module.free_port("127.0.0.1", str(port)) == port
+    for wrong in ("x", "0", "70000", "-1"):
+        with pytest.raises(module.UserError, match="give a number from 1 to 65535"):
+            module.free_port("127.0.0.1", wrong)
+
+
+def test_the_start_says_where_and_how_to_stop(app: App) -> None:
+    printed = app.log.read_text()
+    assert f"Open {app.url} in a browser. Stop with Ctrl+C." in printed and "Serving the models of the folder" in printed
 
 
 def test_a_full_queue_says_so_and_what_was_given_is_deleted(

@@ -36,7 +36,7 @@ ALONGSIDE = {
     ("templates", "files"),
 }
 OWNERS = {
-    "gradio": {"app", "page"},
+    "gradio": {"page"},
     "accelerate": {"training", "train"},
     "datasets": {"data"},
     "pyarrow": {"data", "commands.convert"},
@@ -44,7 +44,7 @@ OWNERS = {
     "kornia": {"data"},
     "matplotlib": {"plots", "evaluation.report_plots"},
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog"},
-    "jinja2": {"templates"},
+    "jinja2": {"templates", "publishing.card"},
     "dlib": {"serving.faces"},
     "pi_heif": {"decoding.heif"},
     "onnx": {"commands.onnx_graph"},

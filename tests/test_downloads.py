@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from cyclegan_hub import images
-from cyclegan_hub.serving.downloads import CELL, base_name, open_zip, row, zip_names
+from cyclegan_hub.serving.downloads import (
+    CELL,
+    WAYS,
+    base_name,
+    epoch_strip,
+    kept,
+    open_zip,
+    picture_row,
+    side_by_side,
+    zip_names,
+)
 from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.model_info import EpochChoice
+from cyclegan_hub.serving.results import Result
 from support.pictures import picture
 
 
 @pytest.mark.parametrize(("size", "shown"), [((32, 48), (64, 96)), ((200, 100), (200, 100)), ((2000, 1000), (CELL, CELL // 2))])
 def test_a_row_shows_small_and_large_pictures(size: tuple[int, int], shown: tuple[int, int]) -> None:
-    made = row([("Before", Image.new("RGB", size, "red")), ("Epoch 5\nbest", Image.new("RGB", size, "blue"))])
+    made = picture_row([("Before", Image.new("RGB", size, "red")), ("Epoch 5\nbest", Image.new("RGB", size, "blue"))])
     red = [x for x in range(made.width) if made.getpixel((x, made.height - 10)) == (255, 0, 0)]
     high = [y for y in range(made.height) if made.getpixel((made.width - 10, y)) == (0, 0, 255)]
     assert (len(red), len(high)) == shown
     with pytest.raises(ServingError, match="translate a picture first"):
-        row([])
+        picture_row([])
 
 
 def test_a_zip_holds_the_pictures_exactly(tmp_path: Path) -> None:
@@ -30,7 +44,7 @@ def test_a_zip_holds_the_pictures_exactly(tmp_path: Path) -> None:
     for _ in range(2):
         with open_zip(tmp_path, "x.zip") as (path, add):
             for seed in range(3):
-                add(f"{seed}.png", picture(seed))
+                add(f"{seed}.png", images.png_bytes(picture(seed)))
             assert not path.exists()
         paths.append(path)
     assert paths[0] != paths[1] and paths[0].read_bytes() == paths[1].read_bytes()
@@ -42,7 +56,7 @@ def test_a_zip_holds_the_pictures_exactly(tmp_path: Path) -> None:
 
 def test_nothing_stays_of_a_zip_that_was_given_up(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), open_zip(tmp_path, "x.zip") as (_, add):
-        add("0.png", picture(0))
+        add("0.png", b"picture")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
@@ -55,7 +69,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="No space left"), open_zip(tmp_path, "x.zip") as (_, add):
-        add("0.png", picture(0))
+        add("0.png", b"picture")
         raise OSError(28, os.strerror(28), str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
@@ -69,3 +83,42 @@ def test_names_in_a_zip() -> None:
     assert len({name.casefold() for name in names}) == len(given)
     assert all(name.endswith(".png") and not set(name) & set("/\\<>?\x00\n") and len(name) < 255 for name in names)
     assert zip_names(["a.jpg", "b.png"]) == ["a.png", "b.png"] and base_name("C:\\x\\y.png") == "y.png"
+
+
+def result(size: tuple[int, int] = (64, 48)) -> Result:
+    given = picture(0, (size[0] * 4, size[1] * 4))
+    return Result(given.resize(size), picture(1, size), (), EpochChoice("epoch-005", 5, "Epoch 5", True), given)
+
+
+def test_a_result_is_kept_in_four_ways() -> None:
+    one, caption = result(), "photo → Monet, by the CycleGAN Hub model monet, epoch 5"
+    files = {way: Image.open(io.BytesIO(kept(one, way, caption))) for way in WAYS}
+    assert {way: (file.format, file.size) for way, file in files.items()} == {
+        "png": ("PNG", (683, 512)),
+        "jpeg": ("JPEG", (683, 512)),
+        "pair": ("JPEG", (2 * 683 + 24, 512 + 16 + 44)),
+        "own": ("PNG", (64, 48)),
+    }
+    assert images.decode(kept(one, "own", caption)) == one.after
+    assert images.decode(kept(one, "png", caption)) == one.after.resize((683, 512), Image.Resampling.LANCZOS)
+    assert {way: WAYS[way].ending for way in WAYS} == {"png": "png", "jpeg": "jpg", "pair": "jpg", "own": "png"}
+
+
+def test_a_large_result_is_not_made_larger() -> None:
+    assert Image.open(io.BytesIO(kept(result((600, 700)), "png", ""))).size == (600, 700)
+
+
+@pytest.mark.parametrize("caption", ["short", "photo → Monet, by the CycleGAN Hub model monet, epoch 5", "x" * 150, "夜 → day"])
+def test_the_line_below_a_pair_fits(caption: str) -> None:
+    pair = side_by_side(result((64, 64)), caption)
+    line = np.asarray(pair.convert("L"))[512 + 20 :]
+    ink = np.nonzero((line < 200).any(0))[0]
+    assert ink.size and ink[0] >= 4 and ink[-1] < pair.width - 4
+
+
+def test_a_strip_shows_the_pictures_large_above_their_captions() -> None:
+    strip = epoch_strip([("Input", Image.new("RGB", (300, 200), "red")), ("Epoch 5 · best", Image.new("RGB", (96, 64), "blue"))])
+    red = [x for x in range(strip.width) if strip.getpixel((x, strip.height - 20)) == (255, 0, 0)]
+    assert len(red) == 512 and strip.height > 341
+    with pytest.raises(ServingError, match="translate a picture first"):
+        epoch_strip([])

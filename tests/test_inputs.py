@@ -16,19 +16,21 @@ from cyclegan_hub.serving import faces
 from cyclegan_hub.serving import photos as inputs
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.model_info import DomainChoice
-from cyclegan_hub.serving.photos import MAX_RESULT, Inputs
+from cyclegan_hub.serving.photos import MAX_RESULT, PhotoPreparer
 from support.hostile_files import hostile, png, saved
 from support.pictures import encoded, picture
 
 MONET = DomainChoice("monet", "Monet", ("photo", "Monet"), False, True, 32, "monet", "bundled", "free", True)
-SMILE = replace(MONET, name="smile", title="Smile", faces=True, original_size=False)
+SMILE = replace(MONET, name="smile", title="Smile", faces=True, faces_b=True, original_size=False)
+ANIME = replace(SMILE, name="anime", title="Anime", faces_b=False)
 NAME = "<img src=x onerror=alert(1)>.png"
 
 
 def prepare(
     source: object, choice: DomainChoice = MONET, direction: str = "a_to_b", resolution: str | None = None, crop: bool = False
 ) -> tuple[Image.Image, list[str]]:
-    return Inputs().prepare(source, choice, direction, resolution, crop)  # type: ignore[arg-type]
+    prepared = PhotoPreparer().prepare(source, choice, direction, resolution, crop)  # type: ignore[arg-type]
+    return prepared.model_input, prepared.notes
 
 
 def refusal(*arguments: object) -> str:
@@ -166,12 +168,18 @@ def test_a_face_is_cropped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("direction", "crop", "said"),
-    [("a_to_b", False, True), ("a_to_b", True, True), ("b_to_a", True, True), ("b_to_a", False, False)],
+    ("choice", "direction", "crop", "said"),
+    [
+        (SMILE, "a_to_b", False, True),
+        (SMILE, "a_to_b", True, True),
+        (SMILE, "b_to_a", False, True),
+        (ANIME, "b_to_a", True, True),
+        (ANIME, "b_to_a", False, False),
+    ],
 )
-def test_no_face(direction: str, crop: bool, said: bool) -> None:
+def test_no_face(choice: DomainChoice, direction: str, crop: bool, said: bool) -> None:
     pytest.importorskip("dlib")
-    found, notes = prepare(photo("rocket"), SMILE, direction, None, crop)
+    found, notes = prepare(photo("rocket"), choice, direction, None, crop)
     assert notes == ["No face found: this model works best on a face. Translating anyway."] * said
     assert found == images.resize_short(images.decode(photo("rocket")), 32)
     assert prepare(photo("rocket"), MONET, direction, None, crop)[1] == []
@@ -206,7 +214,27 @@ def test_without_a_detector(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_faces_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = finder(monkeypatch, [])
     monkeypatch.setattr(inputs, "REMEMBERED", 2)
-    own = Inputs()
+    own = PhotoPreparer()
     for seed in (0, 0, 1, 0, 2, 0, 1):  # by then, 1 is the one not asked for the longest
         own.prepare(picture(seed), SMILE, "a_to_b", None, False)
     assert [picture(0) == asked[0], len(asked)] == [True, 4]
+
+
+def test_what_the_page_asks_about_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes = [faces.Box(60, 60, 110, 110), faces.Box(10, 10, 30, 30)]
+    finder(monkeypatch, boxes)
+    own, source = PhotoPreparer(), picture(0, (200, 200))
+    found = own.find_faces(source, SMILE, "a_to_b")
+    assert found is not None and found.small and not found.none and [one.size for one in found.thumbnails] == [(96, 96)] * 2
+    assert own.find_faces(source, MONET, "a_to_b") is None and own.find_faces(source, ANIME, "b_to_a") is None
+    prepared = own.prepare(source, SMILE, "a_to_b", None, True, 1)
+    assert prepared.given == faces.crop(source, boxes[1]) and prepared.notes == ["2 faces found: number 2 is taken."]
+    assert own.prepare(source, SMILE, "a_to_b", None, True, 7).given == faces.crop(source, boxes[0])
+    finder(monkeypatch, [faces.Box(20, 20, 120, 120)])
+    large = PhotoPreparer().find_faces(source, SMILE, "b_to_a")
+    assert large is not None and not large.small
+    finder(monkeypatch, [])
+    nothing = PhotoPreparer().find_faces(source, SMILE, "b_to_a")
+    assert nothing is not None and nothing.none and not nothing.small
+    finder(monkeypatch, None)
+    assert PhotoPreparer().find_faces(source, SMILE, "b_to_a") is None

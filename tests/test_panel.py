@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cyclegan_hub.serving.about import render
 from cyclegan_hub.serving.catalog import find_models
-from cyclegan_hub.serving.messages import escaped
 from cyclegan_hub.serving.model_info import Published
 from support.tiny_models import folder, measured
 
@@ -30,8 +31,8 @@ def test_metrics_of_the_chosen_epoch_beside_the_baselines(tmp_path: Path) -> Non
     there, back = text.split("smiling → not smiling:")
     assert "- extractor: SideEncoder\n- rule: lowest KID" in there and "not smiling → smiling:" in there
     assert "| metric | Epoch 5 | untranslated | floor |" in there
-    assert "| kid\\[encoder\\] | 0.05 | 0.75 | 0.5 |" in there and "| n | 200 |  | 100 |" in there
-    assert "| kid\\[encoder\\] | 0.05 |  | 0.5 |" in back
+    assert "| kid[encoder] | 0.05 | 0.75 | 0.5 |" in there and "| n | 200 |  | 100 |" in there
+    assert "| kid[encoder] | 0.05 |  | 0.5 |" in back
     assert "| metric | Epoch 10 · best |" in render(model, model.epochs[1])
     assert "#### Limits" in text and "CelebA may be used for non-commercial research only" in text
 
@@ -44,7 +45,7 @@ def test_without_metrics(tmp_path: Path, metrics: dict | None) -> None:
 
 def test_a_single_model_shows_the_best(tmp_path: Path) -> None:
     model = one(folder(tmp_path / "smile", metrics=measured(10, 5, 10)))
-    assert "| kid\\[encoder\\] | 0.1 |" in render(model, model.epochs[0])
+    assert "| kid[encoder] | 0.1 |" in render(model, model.epochs[0])
 
 
 def test_what_is_no_number_is_left_out(tmp_path: Path) -> None:
@@ -62,10 +63,46 @@ def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
     (path / "recipe.json").write_text(json.dumps({"data": {"a": EVIL, "b": EVIL}}))
     text = render(one(path), one(path).epochs[0])
     assert "script" in text and "Whoever trained this model on their own images" in text
-    assert "<" not in text and "](" not in text and "javascript:" in text
+    for own in ("<details><summary>All figures</summary>", "</details>"):
+        text = text.replace(own, "", 1)
+    assert "<" not in text and not re.search(r"(?<!\\)\[[^\]]*\]\(", text) and "javascript:" in text
     rows = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
-    assert rows and {row.count("|") for row in rows} <= {4, 3}
-    assert escaped(EVIL) not in (EVIL, "") and "**b**" not in text and "`c`" not in text and "&amp;lt;" in text
+    assert rows and {row.count("|") for row in rows} <= {5, 4, 3}
+    assert "**b**" not in text and "`c`" not in text and "&amp;lt;" in text
+
+
+def test_first_a_few_figures_with_their_meaning(tmp_path: Path) -> None:
+    metrics = measured(5, 5)
+    names = (
+        "success",
+        "kid_relative[encoder]",
+        "precision[encoder]",
+        "recall[encoder]",
+        "coverage[encoder]",
+        "authenticity[encoder]",
+    )
+    more = dict.fromkeys((*names, "cycle_l1", "mifid[encoder]", "fid[encoder]"), 0.5)
+    for direction in ("a_to_b", "b_to_a"):
+        metrics["epochs"]["epoch-005"][direction] |= more
+    path = folder(tmp_path / "smile", 5, metrics=metrics)
+    text = render(one(path), one(path).epochs[0])
+    first, rest = text.split("<details><summary>All figures</summary>")
+    assert all(f"| {name} | 0.5 | 0.5 |" in first for name in names)
+    assert "higher is better" in first and "lower is better" in first
+    assert "cycle_l1" not in first and "fid[" not in first and "| kid[encoder] |" not in first
+    assert "| cycle_l1 | 0.5 |" in rest and "| fid[encoder] | 0.5 |" in rest and "mifid" not in text
+
+
+def test_what_fails_and_a_sample_stand_before_the_figures(tmp_path: Path) -> None:
+    path = folder(tmp_path / "smile", 5)
+    (path / "failures.txt").write_text("- Glasses <b>dissolve</b>.\n\nBeards smear.\n")
+    Image.new("RGB", (2000, 100)).save(path / "samples.png")
+    text = render(one(path), one(path).epochs[0])
+    assert "dissolve" in text and "<b>" not in text and "\n- Beards smear.\n" in text
+    places = [text.index(part) for part in ("data:image/jpeg;base64,", "Known failures of these weights", "Limits", "In figures")]
+    assert places == sorted(places)
+    (path / "samples.png").write_bytes(b"no picture")
+    assert "data:image" not in render(one(path), one(path).epochs[0])
 
 
 def test_data_as_the_run_recorded_it(tmp_path: Path) -> None:

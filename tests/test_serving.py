@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import CycleGenerator, checkpoints, images
+from cyclegan_hub.models.inference import fast
 from cyclegan_hub.serving import studio as serving
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
@@ -66,7 +67,7 @@ def test_original_size(studio: Studio, tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(encoded(0, (61, 45)))
     result = studio.translate(str(path), "monet", resolution="original")
-    assert result.before == picture(0, (61, 45)) and result.after == model(10).translate(path, resolution="original")
+    assert result.before == picture(0, (61, 45)) and result.after == fast(model(10)).translate(path, resolution="original")
     assert refusal(studio.translate, path, "smile", resolution="original").startswith("Smile translates at its own size only")
 
 
@@ -131,20 +132,28 @@ def test_every_epoch_in_a_row_and_in_a_zip(studio: Studio, tmp_path: Path) -> No
     seen: list[tuple[int, int]] = []
     source = picture(0, (32, 32))
     pictures = studio.every_epoch(source, "monet", "b_to_a", progress=lambda *x: seen.append(x))
-    assert seen == [(1, 3), (2, 3), (3, 3)] and [epoch.label for epoch, _ in pictures] == [
+    assert seen == [(1, 3), (2, 3), (3, 3)] and [one.epoch.label for one in pictures] == [
         "Epoch 5",
         "Epoch 10 · best",
         "Epoch 100",
     ]
-    assert [image for _, image in pictures] == [model(n).translate(source, "b_to_a") for n in (5, 10, 100)]
-    row = studio.row(pictures, source)
-    assert row.width > studio.row(pictures).width > 3 * 128
-    path = studio.row_zip(pictures, tmp_path, source)
-    with zipfile.ZipFile(path) as file:
-        found = {name: images.decode(file.read(name)) for name in file.namelist()}
-    expected = {"row": row, "before": source} | {epoch.name: image for epoch, image in pictures}
-    assert found == {f"{name}.png": image for name, image in expected.items()}
-    assert path.name == "epochs.zip" and path.is_relative_to(tmp_path)
+    assert [one.after for one in pictures] == [model(n).translate(source, "b_to_a") for n in (5, 10, 100)]
+    assert all(one.before == one.given == source for one in pictures)
+
+
+@pytest.mark.parametrize(("size", "shown"), [((32, 32), (512, 512)), ((2000, 1000), (768, 384)), ((600, 300), (600, 300))])
+def test_pictures_are_shown_at_one_size_and_the_input_from_the_file(
+    studio: Studio, size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    source = picture(0, size)
+    result = studio.cycle(source, "monet")
+    before, after, back = result.shown()
+    assert back is not None and before.size == after.size == back.size == shown
+    assert before == source.resize(shown, Image.Resampling.LANCZOS) and after == result.after.resize(
+        shown, Image.Resampling.LANCZOS
+    )
+    before, after, _ = result.shown(as_model_sees=True)
+    assert before == result.before.resize(shown, Image.Resampling.NEAREST) and after.size == shown
 
 
 def test_colour_histograms(studio: Studio) -> None:

@@ -76,8 +76,7 @@ def translate_files(
     def prepare(item: tuple[str, Source | Callable[[], Source]]) -> tuple[str, Image.Image] | Skipped:
         name, source = item
         try:
-            raw = source() if callable(source) else source
-            picture = images.decode(raw, model.channels, name="", value_range=getattr(model, "value_range", None))
+            picture = images.decode(source() if callable(source) else source, model.channels, name="")
             if square:
                 picture = images.square(picture, min(picture.size) if side == "original" else side)
             elif side != "original":

@@ -1,4 +1,4 @@
-"""What the page's handlers share: errors told in one sentence, private folders, progress."""
+"""What the page's handlers share: errors explained in one sentence, files in private folders, progress."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 from PIL import Image
 
 from cyclegan_hub import images
+from cyclegan_hub.serving.downloads import jpeg_bytes
 from cyclegan_hub.serving.messages import ServingError
 
+R = TypeVar("R")
 
-def answered(function: Callable, title: str = "Not translated") -> Callable:
+
+def explain_errors(function: Callable[..., R], title: str = "Not translated") -> Callable[..., R]:
     """`function` with what it raises as one readable message; of anything unexpected only its place in the code is logged."""
 
     @functools.wraps(function)
-    def call(*arguments: Any, **options: Any) -> Any:
+    def call(*arguments: Any, **options: Any) -> R:
         try:
             return function(*arguments, **options)
         except ServingError as error:
@@ -35,7 +38,9 @@ def answered(function: Callable, title: str = "Not translated") -> Callable:
     return call
 
 
-drawn = functools.partial(answered, title="Not drawn")
+def explain_drawing_errors(function: Callable[..., R]) -> Callable[..., R]:
+    """As `explain_errors`, for what draws."""
+    return explain_errors(function, title="Not drawn")
 
 
 def private_folder() -> Path:
@@ -45,18 +50,37 @@ def private_folder() -> Path:
     return Path(tempfile.mkdtemp(dir=cache))
 
 
-def saved(picture: Image.Image, name: str) -> str:
-    """The path of a new PNG file called `name`, in a folder of its own."""
+def saved_file(content: bytes, name: str) -> str:
+    """The path of a new file called `name`, in a folder of its own."""
     path = private_folder() / name
-    path.write_bytes(images.png_bytes(picture))
+    path.write_bytes(content)
     return str(path)
 
 
-def said(sentences: Sequence[str]) -> str:
-    """Sentences of any origin as HTML that shows just them."""
+def saved_png(picture: Image.Image, name: str) -> str:
+    """The path of a new PNG file called `name`, in a folder of its own."""
+    return saved_file(images.png_bytes(picture), name)
+
+
+def shown_file(picture: Image.Image, exact: bool = False) -> str:
+    """The path of a new file of a picture that is only looked at: a JPEG of high quality, or (`exact`) a PNG.
+
+    gradio would write either a PNG, which takes a quarter of a second for 768 px, or a WebP of low quality.
+    """
+    if exact:
+        return saved_png(picture, "picture.png")
+    return saved_file(jpeg_bytes(picture), "picture.jpg")
+
+
+def as_html(sentences: Sequence[str]) -> str:
+    """Sentences of any origin as HTML that shows just them, a paragraph each."""
     return "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
 
 
-def steps(progress: gr.Progress) -> Callable[[int, int], None]:
+def progress_callback(progress: gr.Progress) -> Callable[[int, int], None]:
     """`progress` as the Studio calls it."""
-    return lambda done, total: progress((done, total), unit="pictures")
+
+    def report(done: int, total: int) -> None:
+        progress((done, total), unit="pictures")
+
+    return report

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from cyclegan_hub.page.answers import answered, drawn, private_folder
+from cyclegan_hub.page.answers import explain_drawing_errors, explain_errors, private_folder
 from cyclegan_hub.page.components import Files, Number, Photo
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
@@ -43,12 +43,12 @@ class Endpoints:
             ):
                 gr.Button(name).click(function, given, back, api_name=name, api_visibility="public")
 
-    @answered
+    @explain_errors
     def translate(self, image: str | None, domain: str, direction: str, epoch: int | None = None) -> Image.Image:
         """Translates one picture of any size and returns it as a PNG file.
 
         Args:
-            image: the picture, as a file: JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF or PPM.
+            image: the picture, as a file: JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF or PPM.
             domain: a name from /domains, such as "anime".
             direction: "a_to_b" or "b_to_a"; /domains has the labels of both sides.
             epoch: a number from /epochs; without it the best one.
@@ -57,7 +57,7 @@ class Endpoints:
             raise ServingError("No image was given.")
         return self.studio.translate(Path(image), domain, direction, epoch).after
 
-    @answered
+    @explain_errors
     def translate_batch(
         self, files: list[str] | None, domain: str, direction: str, epoch: int | None = None
     ) -> tuple[list[tuple[Image.Image, str]], str]:
@@ -79,7 +79,7 @@ class Endpoints:
             gr.Warning(html.escape(error, quote=False))
         return [(picture, name) for name, picture in batch.pictures], str(batch.zip)
 
-    @drawn
+    @explain_drawing_errors
     def sample(
         self, domain: str, n: int | None, seed: int | None, truncation: float | None = None, epoch: int | None = None
     ) -> list[tuple[Image.Image, str]]:
@@ -92,10 +92,11 @@ class Endpoints:
             truncation: a number above 0, such as 1: the lower, the fewer odd pictures and the less variety; without it none.
             epoch: a number from /epochs; without it the best one.
         """
-        pictures = self.studio.sample(domain, *usual(n=n, seed=seed), truncation, epoch).pictures
+        given = with_defaults(n=n, seed=seed)
+        pictures = self.studio.sample(domain, truncation=truncation, epoch=epoch, **given).pictures
         return [(picture, f"{i} of {len(pictures)}") for i, picture in enumerate(pictures, 1)]
 
-    @drawn
+    @explain_drawing_errors
     def interpolate(
         self, domain: str, seed_a: int | None, seed_b: int | None, steps: int | None,
         truncation: float | None = None, epoch: int | None = None,
@@ -110,11 +111,11 @@ class Endpoints:
             truncation: as of /sample.
             epoch: a number from /epochs; without it the best one.
         """
-        wanted = usual(seed_a=seed_a, seed_b=seed_b, steps=steps)
-        pictures = self.studio.interpolate(domain, *wanted, truncation, epoch).pictures
+        given = with_defaults(seed_a=seed_a, seed_b=seed_b, steps=steps)
+        pictures = self.studio.interpolate(domain, truncation=truncation, epoch=epoch, **given).pictures
         return [(picture, f"{i} of {len(pictures)}") for i, picture in enumerate(pictures, 1)]
 
-    @answered
+    @explain_errors
     def epochs(self, domain: str) -> list[dict[str, Any]]:
         """The published epochs of a domain, ascending: number, label, and whether it is the best one.
 
@@ -123,7 +124,7 @@ class Endpoints:
         """
         return [{"epoch": epoch.number, "label": epoch.label, "best": epoch.best} for epoch in self.studio.epochs(domain)]
 
-    @answered
+    @explain_errors
     def domains(self) -> list[dict[str, Any]]:
         """What there is: name, kind of model, what it translates or draws, the size it was trained at, the terms of its data.
 
@@ -132,6 +133,6 @@ class Endpoints:
         return [{field: getattr(choice, field) for field in FIELDS} for choice in self.studio.domains()]
 
 
-def usual(**given: Any) -> list[Any]:
-    """The values, and for those that are None the usual ones."""
-    return [USUAL[name] if value is None else value for name, value in given.items()]
+def with_defaults(**given: Any) -> dict[str, Any]:
+    """The values by name, and for those that are None the usual ones."""
+    return {name: USUAL[name] if value is None else value for name, value in given.items()}

@@ -11,19 +11,20 @@ import gradio as gr
 from gradio.events import Dependency
 from PIL import Image
 
-from cyclegan_hub.page.answers import drawn, private_folder, said, saved, steps
-from cyclegan_hub.page.components import Number, at_place, epoch_field, epoch_slider, text
-from cyclegan_hub.serving.downloads import row, save_zip
+from cyclegan_hub.page.answers import as_html, explain_drawing_errors, private_folder, progress_callback, saved_png
+from cyclegan_hub.page.components import Number, text
+from cyclegan_hub.page.number_slider import NumberSlider, epoch_slider, epoch_update, nearest_epoch
+from cyclegan_hub.serving.downloads import picture_row, save_zip
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
 from cyclegan_hub.serving.sampling import MAX_SAMPLES, MAX_SEED, MAX_STEPS, SHEET, sheet
 from cyclegan_hub.serving.studio import Studio
 
 FULL = 3.0  # the end of the truncation's slider, where nothing is left out: 0.3 % of normal values lie beyond it
-SLIDER_SEEDS = 999  # the last of the slider; the API takes them up to MAX_SEED
-PRIVATE = {"api_visibility": "private"}
+SLIDER_SEEDS = 999  # where the track ends; the box takes what the API takes, up to MAX_SEED
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 
 
-class Drawing:
+class SamplingPanel:
     """Made inside the Blocks that it is a part of: its components are attributes, its events methods."""
 
     def __init__(self, studio: Studio) -> None:
@@ -34,7 +35,7 @@ class Drawing:
             with gr.Tabs(elem_id="drawn"):
                 with gr.Tab("Samples") as self.tabs["samples"]:
                     with gr.Row(elem_classes="asked"):
-                        self.seed = gr.Slider(0, SLIDER_SEEDS, 0, step=1, precision=0, label="Seed", buttons=[], elem_id="seed")
+                        self.seed = NumberSlider(0, label="Seed", track=SLIDER_SEEDS, most=MAX_SEED, elem_id="seed")
                         self.n = gr.Slider(1, MAX_SAMPLES, 16, step=1, precision=0, label="Pictures", buttons=[], elem_id="n")
                         self.another = gr.Button("Another seed", scale=0, min_width=150, elem_id="another")
                     self.samples = gallery("samples")
@@ -46,10 +47,10 @@ class Drawing:
                 with gr.Tab("All epochs") as self.tabs["epochs"]:
                     self.epochs = gallery("sheets", columns=5)
                 with gr.Tab("About") as self.tabs["card"]:
-                    self.card = gr.Markdown(height=356, elem_id="draw-card", elem_classes="card")
+                    self.card = gr.Markdown(height=372, elem_id="draw-card", elem_classes="card")
             self.notes = text("draw-notes")
             with gr.Row(elem_id="draw-bottom"):
-                self.epoch = epoch_field("draw-epoch")
+                self.epoch = epoch_slider("draw-epoch")
                 self.truncation = gr.Slider(
                     0.1, FULL, FULL, step=0.1, label=words(FULL), buttons=[], scale=3, elem_id="truncation"
                 )  # fmt: skip
@@ -60,9 +61,9 @@ class Drawing:
         """What leads to what; `after` are the events that choose a model."""
         asked = [domain, self.epoch, self.truncation, self.seed, self.n, *self.ends, self.steps]
         galleries = [self.samples, self.between, self.epochs]
-        shown = [self.view, *galleries, self.card, self.notes, self.epoch, self.truncation, self.png, self.zip]
+        shown = [self.view, *galleries, self.card, self.notes, self.truncation, self.png, self.zip]
         show = {"outputs": shown, "show_progress": "minimal", "show_progress_on": [*galleries, self.card], **PRIVATE}
-        given = [one.input for one in asked[1:]]
+        given = [one.input for one in asked[1:]]  # type: ignore[attr-defined]  # gradio adds its events to each class
         other = self.another.click(lambda: random.randrange(SLIDER_SEEDS + 1), None, self.seed, show_progress="hidden", **PRIVATE)
         showing = [one.then(self.show, [self.view, *asked], **show) for one in (*after, other)]
         showing += [gr.on(given, self.show, [self.view, *asked], trigger_mode="always_last", **show)]
@@ -70,22 +71,26 @@ class Drawing:
         for one in showing:  # no picture beside a message about another
             one.failure(lambda: [None, None, None, ""], None, [*galleries, self.notes], show_progress="hidden", **PRIVATE)
 
-    def choose(self, choice: DomainChoice, epochs: list[EpochChoice]) -> dict:
+    def choose(self, choice: DomainChoice, epochs: list[EpochChoice]) -> dict[Any, Any]:
         """What a chosen model changes: whether the panel is there, and its epochs."""
-        return {self.panel: gr.update(visible=choice.draws), self.epoch: epoch_slider(epochs)}
+        return {self.panel: gr.update(visible=choice.draws), self.epoch: epoch_update(epochs, choice.started_from)}
 
-    @drawn
+    @property
+    def chosen(self) -> list[Any]:
+        """The components that `choose` updates."""
+        return [self.panel, self.epoch]
+
+    @explain_drawing_errors
     def show(
-        self, view: str, domain: str, index: int, truncation: float, seed: float | None, n: int, seed_a: float | None,
+        self, view: str, domain: str, number: int, truncation: float, seed: float | None, n: int, seed_a: float | None,
         seed_b: float | None, count: int, progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
-    ) -> dict:  # fmt: skip
+    ) -> dict[Any, Any]:  # fmt: skip
         """Everything that the chosen view shows; the others are filled when they are opened."""
         if not any(choice.draws for choice in self.studio.domains() if choice.name == domain):
             return {self.view: view}
-        epoch = at_place(self.studio.epochs(domain), index)
+        epoch = nearest_epoch(self.studio.epochs(domain), number)
         update: dict[Any, Any] = {
             self.view: view,
-            self.epoch: gr.update(label=epoch.label),
             self.truncation: gr.update(label=words(truncation)),
         }
         limit = None if truncation >= FULL else truncation
@@ -97,31 +102,35 @@ class Drawing:
                 named = list(zip([f"Seed {seed_a:.0f}", *inner, f"Seed {seed_b:.0f}"], pictures, strict=True))
                 update |= {
                     self.between: captioned(named),
-                    self.notes: said(["The first picture of each seed, and what lies between."]),
+                    self.notes: as_html(["The first picture of each seed, and what lies between."]),
                 }
-                return update | self.saving(row(named), f"{name}-seeds-{seed_a:.0f}-{seed_b:.0f}", enumerate(pictures, 1))
+                return update | self.saving(picture_row(named), f"{name}-seeds-{seed_a:.0f}-{seed_b:.0f}", enumerate(pictures, 1))
             case "epochs":
-                sheets = self.studio.sample_every_epoch(domain, n, seed, limit, progress=steps(progress))
-                pictures = f"first {min(n, SHEET)} pictures" if n > 1 else "first picture"
+                sheets = self.studio.sample_every_epoch(domain, n, seed, limit, progress=progress_callback(progress))
+                which = f"first {min(n, SHEET)} pictures" if n > 1 else "first picture"
                 update |= {
                     self.epochs: [(picture, epoch.label) for epoch, picture in sheets],
-                    self.notes: said([f"The {pictures} of seed {seed:.0f}, drawn by every epoch."]),
+                    self.notes: as_html([f"The {which} of seed {seed:.0f}, drawn by every epoch."]),
                 }
                 single = [(epoch.name, picture) for epoch, picture in sheets]
-                return update | self.saving(self.studio.row(sheets), f"{domain}-seed-{seed:.0f}-epochs", single)
+                return update | self.saving(
+                    picture_row([(epoch.label.replace(" · ", "\n"), picture) for epoch, picture in sheets]),
+                    f"{domain}-seed-{seed:.0f}-epochs",
+                    single,
+                )
         pictures = self.studio.sample(domain, n, seed, limit, epoch.name).pictures
         if view == "card":
             update |= {self.card: self.studio.card(domain, epoch.name), self.notes: ""}
         else:
             named = [(f"Picture {i} of seed {seed:.0f}", picture) for i, picture in enumerate(pictures, 1)]
             note = "Drawn from random numbers: the same seed always gives the same pictures."
-            update |= {self.samples: captioned(named), self.notes: said([note])}
+            update |= {self.samples: captioned(named), self.notes: as_html([note])}
         return update | self.saving(sheet(pictures), f"{name}-seed-{seed:.0f}", enumerate(pictures, 1))
 
-    def saving(self, whole: Any, name: str, single: Iterable[tuple[Any, Any]]) -> dict:
+    def saving(self, whole: Any, name: str, single: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
         """The two files to save: all in one PNG, and a zip of each at its own size."""
         named = [(f"{i:02d}" if isinstance(i, int) else i, picture) for i, picture in single]
-        return {self.png: saved(whole, f"{name}.png"), self.zip: str(save_zip(named, private_folder(), f"{name}.zip"))}
+        return {self.png: saved_png(whole, f"{name}.png"), self.zip: str(save_zip(named, private_folder(), f"{name}.zip"))}
 
 
 def seed_field(label: str, value: int, elem_id: str) -> gr.Number:

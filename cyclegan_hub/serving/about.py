@@ -1,64 +1,114 @@
-"""What the page says of a model, as Markdown: what it was measured at, trained on and made for. Nothing from a file is markup."""
+"""What the page says of a model, as Markdown: what it is, a sample, its limits, a few figures with their meaning, the rest."""
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from cyclegan_hub.publishing.card import TEMPLATES
-from cyclegan_hub.serving.messages import escaped
+from PIL import Image, ImageOps
+
+from cyclegan_hub import images
+from cyclegan_hub.serving.downloads import jpeg_bytes
+from cyclegan_hub.serving.messages import one_line
 from cyclegan_hub.serving.model_info import EpochChoice, Published
+from cyclegan_hub.templates import render_markdown
 
 _METHODS = {
     "cyclegan": "A CycleGAN: translates both ways, learnt from two piles of pictures that were never paired.",
     "dcgan": "A DCGAN: draws pictures of {size} x {size} pixels from random numbers; a seed stands for the numbers.",
     "pix2pix": "A pix2pix: translates one way, learnt from pairs of pictures.",
 }
+SHOWN = 6  # figures at first sight, in the order of _MEANING
+PICTURE = 720, 480  # px of the sample, at most
+_MEANING = {
+    "success": "share of results that a classifier takes for the target side; higher is better",
+    "kid_relative": "distance from real pictures, 0 being as near as real ones, 1 as far as the inputs; lower is better",
+    "kid": "distance from real pictures; lower is better, see the same of real pictures under “All figures”",
+    "precision": "share of results that look like some real picture; higher is better",
+    "recall": "share of real pictures that some result looks like: how varied it is; higher is better",
+    "coverage": "share of real pictures that have a result close by; higher is better",
+    "authenticity": "share of results that are no near copies of training pictures; higher is better",
+    "cycle_l1": "mean difference of a pixel after the way there and back, of 2 at most; lower is better",
+}
+_INCEPTION_ONLY = ("mifid",)  # its memorization term has a threshold that was found for Inception's features
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure with its meaning."""
+
+    name: str
+    values: list[str]  # by direction
+    means: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """All figures of a direction."""
+
+    direction: str  # in words
+    heads: list[str]
+    rows: list[list[str]]
 
 
 def render(model: Published, epoch: EpochChoice) -> str:
-    """The panel of one epoch: metrics in each direction beside their baselines, data, then the domain's statement."""
+    """Of one epoch: what it is, the sample, known failures, figures, the domain's statement, data and terms."""
     choice = model.choice
-    labels = [escaped(label) for label in choice.labels]
-    epochs = ", ".join(str(e.number) for e in model.epochs if e.number is not None)
-    parts = [
-        f"### {(' ↔ ' if len(choice.directions) == 2 else ' → ').join(labels)}",
-        _METHODS[choice.kind].format(size=choice.image_size),
-        f"**{escaped(epoch.label)}**" + (f", of the published epochs {epochs}." if epochs else ".") + f" {_link(model, epoch)}",
-        "#### Measured",
-        *_measured(model, epoch),
-    ]
-    data = (model.run or {}).get("data")
-    if isinstance(data, dict) and set(data) in ({"a"}, {"a", "b"}):
-        sides = zip("ab", labels, strict=False) if len(data) == 2 else [("a", labels[-1])]  # one pile: of what is made
-        parts += ["#### Trained on", "\n".join(f"- {label}: {escaped(data[side], 300)}" for side, label in sides)]
-    statement = (TEMPLATES / f"{model.statement}.md").read_text("utf-8").strip()
-    statement = statement.replace("{{ a }}", labels[0]).replace("{{ b }}", labels[-1])
-    parts.append(re.sub(r"^## ", "#### ", statement, flags=re.MULTILINE))
-    parts.append(f"Terms of the training images: {escaped(choice.licence, 300)}.")
-    return "\n\n".join(parts)
+    numbers = [str(e.number) for e in model.epochs if e.number is not None]
+    own, directions = _own_figures(model, epoch), [d for d in choice.directions if d in (_own_figures(model, epoch) or {})]
+    data = (model.run or {}).get("data") or {}
+    sides = zip("ab", choice.labels, strict=False) if len(data) == 2 else [("a", choice.labels[-1])]  # one: of what is made
+    metrics = model.metrics or {}
+    statement = render_markdown(f"{model.statement}.md", a=choice.labels[0], b=choice.labels[-1]).strip()
+    return render_markdown(
+        "about.md",
+        title=(" ↔ " if len(choice.directions) == 2 else " → ").join(choice.labels),
+        method=_METHODS.get(choice.kind, "").format(size=choice.image_size),
+        label=epoch.label,
+        epochs=", ".join(numbers),
+        page=(model.page if epoch.best else f"{model.page}/tree/{epoch.name}") if model.page else None,
+        source=f"{one_line(choice.source, 200)} ({choice.origin})",
+        picture=_sample(model.sample),
+        failures=[one_line(line, 500) for line in model.failures],
+        directions=[choice.arrow(direction) for direction in directions],
+        figures=_first_figures(own, directions) if own else [],
+        protocol=[f"{key}: {one_line(metrics[key], 300)}" for key in ("extractor", "rule") if isinstance(metrics.get(key), str)],
+        tables=list(_tables(model, epoch, own)) if own else [],
+        statement=re.sub(r"^## ", "#### ", statement, flags=re.MULTILINE),
+        data=[f"{label}: {one_line(data[side], 300)}" for side, label in sides if side in data],
+        licence=one_line(choice.licence, 300),
+    )
 
 
-def _link(model: Published, epoch: EpochChoice) -> str:
-    if model.page is None:
-        return f"Source: {escaped(model.choice.source, 200)} ({model.choice.origin})."
-    return f"[The model's card on the Hub]({model.page if epoch.best else f'{model.page}/tree/{epoch.name}'})."
+def _own_figures(model: Published, epoch: EpochChoice) -> dict[str, Any] | None:
+    """What was measured of an epoch, by direction; of a single model, that of the epoch which was best."""
+    if not model.metrics:
+        return None
+    name = model.metrics["best"] if epoch.number is None else epoch.name
+    own: dict[str, Any] | None = model.metrics["epochs"].get(name)
+    return own or None
 
 
-def _measured(model: Published, epoch: EpochChoice) -> Iterable[str]:
-    """Rule and extractor, then a table for each direction: this epoch, inputs as they are, real images against real ones."""
-    metrics = model.metrics
-    own = metrics["epochs"].get(epoch.name) if metrics else None
-    if epoch.number is None and metrics:  # a single model, of the epoch that was best
-        own = metrics["epochs"].get(metrics["best"])
-    if not metrics or not own:
-        yield "This epoch was not evaluated: judge it by its pictures."
-        return
-    said = [f"- {key}: {escaped(metrics[key], 300)}" for key in ("extractor", "rule") if isinstance(metrics.get(key), str)]
-    if said:
-        yield "\n".join(said)
-    given = metrics.get("baselines")
+def _first_figures(own: dict[str, Any], directions: list[str]) -> list[Figure]:
+    """Up to SHOWN figures whose meaning one sentence says; a figure that says the same as one before it is left out."""
+    figures: list[Figure] = []
+    for base, means in _MEANING.items():
+        if base == "kid" and any(figure.name.startswith("kid_relative") for figure in figures):
+            continue
+        for name in dict.fromkeys(name for direction in directions for name in own[direction] if name.split("[")[0] == base):
+            values = [_number(own[direction].get(name)) for direction in directions]
+            if any(values):
+                figures.append(Figure(name, [value or "-" for value in values], means))
+    return figures[:SHOWN]
+
+
+def _tables(model: Published, epoch: EpochChoice, own: dict[str, Any]) -> Iterator[Table]:
+    """For each direction this epoch, inputs as they are, and real images against real ones."""
+    given = (model.metrics or {}).get("baselines")
     baselines = {  # those that have numbers in some direction: of a model that draws, nothing is untranslated
         name: values
         for name, values in (given.items() if isinstance(given, dict) else ())
@@ -67,10 +117,18 @@ def _measured(model: Published, epoch: EpochChoice) -> Iterable[str]:
     for direction in (d for d in model.choice.directions if d in own):
         columns = [own[direction], *(values.get(direction) for values in baselines.values())]
         columns = [column if isinstance(column, dict) else {} for column in columns]
-        rows = [[name, *(_number(column.get(name)) for column in columns)] for name, x in own[direction].items() if _number(x)]
+        rows = [
+            [one_line(name), *(_number(column.get(name)) for column in columns)]
+            for name, x in own[direction].items()
+            if _number(x) and _has_meaning(name)
+        ]
         if rows:
-            yield f"{escaped(model.choice.arrow(direction), 130)}:"
-            yield _table(["metric", epoch.label, *baselines], rows)
+            yield Table(model.choice.arrow(direction), [epoch.label, *map(one_line, baselines)], rows)
+
+
+def _has_meaning(name: str) -> bool:
+    base, _, extractor = name.partition("[")
+    return base not in _INCEPTION_ONLY or extractor in ("", "inception]")
 
 
 def _number(value: Any) -> str:
@@ -78,6 +136,12 @@ def _number(value: Any) -> str:
     return (f"{value:.4g}" if isinstance(value, float) else str(value)) if number else ""
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [[escaped(cell) for cell in head], ["---", *["---:"] * (len(head) - 1)], *([escaped(c) for c in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _sample(path: Path | None) -> str | None:
+    """The picture of what a model makes, small, as base64 of a JPEG; None where there is none that can be read."""
+    if path is None:
+        return None
+    try:
+        picture = images.decode(path)
+    except images.ImageError:
+        return None
+    return base64.b64encode(jpeg_bytes(ImageOps.contain(picture, PICTURE, Image.Resampling.LANCZOS))).decode()

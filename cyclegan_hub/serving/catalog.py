@@ -19,15 +19,15 @@ from cyclegan_hub.hub.errors import FaultKind, fault_of
 from cyclegan_hub.hub.metrics_file import read_metrics
 from cyclegan_hub.hub.model_folder import ModelError, epochs_in, folder_of
 from cyclegan_hub.hub.refs import refs_of
-from cyclegan_hub.hub.run_record import read_run_record
-from cyclegan_hub.models.auto import KINDS
+from cyclegan_hub.hub.run_record import RunRecord, read_run_record
+from cyclegan_hub.models.auto import KINDS, Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.publishing.card import statement_for
-from cyclegan_hub.recipes.labels import MADE
+from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
-from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Kind, Origin, Published
+from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Origin, Published
 
-METHODS: dict[str, Kind] = {"CycleGenerator": "cyclegan", "FaceGenerator": "dcgan", "PairedGenerator": "pix2pix"}
+BESIDE = ("metrics.json", "recipe.json", "samples.png", "failures.txt")  # what may lie beside config.json; the last: a line each
 Place = Literal["bundled", "folder", "user", "repository"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 
@@ -81,7 +81,7 @@ def _in_folder(path: Path, origin: Origin, problems: list[str]) -> dict[str, Pub
             config = folder_of(folder, None) / constants.CONFIG_NAME
             name = (_json(config).get("domain") if alone else None) or folder.name
             revisions = {epoch.name: f"{epoch.revision} {_stamp(Path(epoch.revision))}" for epoch in epochs}
-            files = config, folder / "metrics.json", folder / "recipe.json"
+            files = [config, *(folder / name for name in BESIDE)]
             model = _published(_slug(name), str(folder), folder.name, origin, epochs, revisions, files)
         except (OSError, ValueError) as error:
             problems.append(
@@ -98,7 +98,7 @@ def _is_model(folder: Path) -> bool:
     if not config.is_file():
         return folder.is_dir() and bool(epochs_in(folder))
     try:
-        return _json(config).get("model", CycleGenerator.__name__) in list(METHODS)
+        return _json(config).get("model", CycleGenerator.__name__) in list(KINDS)
     except ModelError:
         return True
 
@@ -134,7 +134,7 @@ def _on_hub(name: str, kind: Place, problems: list[str]) -> tuple[dict[str, Publ
             epochs = checkpoints.list_epochs(repo, local_files_only=down)
             best = next((epoch for epoch in epochs if epoch.best), epochs[-1])
             commits = [main or "main", best.revision]
-            files = [_fetched(repo, file, commits, down) for file in (constants.CONFIG_NAME, "metrics.json", "recipe.json")]
+            files = [_fetched(repo, file, commits, down) for file in (constants.CONFIG_NAME, *BESIDE)]
             if files[0] is None:
                 raise ModelError(f"{repo}: no config.json there")
             own = domain or _slug(_json(files[0]).get("domain") or repo.split("/")[1])
@@ -173,54 +173,75 @@ def _fetched(repo: str, file: str, commits: list[str], down: bool) -> Path | Non
 def _published(
     name: str, where: str, source: str, origin: Origin, epochs: list[checkpoints.Epoch], revisions: dict[str, str], files: Any
 ) -> Published:
-    """One entry; `files` are the paths of config.json, metrics.json and recipe.json. ValueError for a config that is none."""
+    """One entry; `files` are the paths of config.json and of BESIDE. ValueError for a config that is none."""
     config, metrics = _json(files[0]), read_metrics(files[1]) if files[1] else None
     model = config.get("model", CycleGenerator.__name__)
-    if model not in list(METHODS):  # a list: from a damaged config it may be anything
-        raise ModelError(f"{where}: config.json describes a {model!r}, none of {', '.join(METHODS)}: publish the model again")
-    method, (labels, size) = METHODS[model], _labels_and_size(where, config)
+    if model not in list(KINDS):  # a list: from a damaged config it may be anything
+        raise ModelError(f"{where}: config.json describes a {model!r}, none of {', '.join(KINDS)}: publish the model again")
+    kind, (labels, size) = KINDS[model], _labels_and_size(where, config)
     domain = DOMAINS.get(str(config.get("domain")))
-    piles = _piles(domain, method, labels)
-    licences = dict.fromkeys(pile.licence for pile in piles) or ["not stated: ask who published the model"]
-    faces = bool(piles and domain.faces and domain.a.label in labels and method != "dcgan")
+    piles = _piles(domain, kind, labels)
+    licences = list(dict.fromkeys(pile.licence for pile in piles)) or ["not stated: ask who published the model"]
+    faces = bool(piles and domain and domain.faces and domain.a.label in labels and kind.takes_pictures)
+    run = read_run_record(files[2]) if files[2] else None
     choice = DomainChoice(
-        name=name, title=name.replace("-", " ").replace("_", " ").capitalize(), labels=labels, kind=method,
-        directions=KINDS[model].directions, made=str(config.get("pairs")) if method == "pix2pix" else "",
-        faces=faces, original_size=not faces, image_size=size, source=one_line(source, 200), origin=origin,
+        name=name, title=name.replace("-", " ").replace("_", " ").capitalize(), labels=labels, kind=kind.method,
+        directions=kind.directions, rule=PAIR_RULES.get(str(config.get("pairs")), PAIR_RULES["given"]),
+        started_from=_started_from(run), faces=faces, faces_b=bool(faces and domain and domain.faces_b),
+        original_size=not faces, image_size=size, source=one_line(source, 200), origin=origin,
         licence="; ".join(licences), redistributable=bool(piles) and all(pile.redistributable for pile in piles),
     )  # fmt: skip
-    statement = statement_for(str(config.get("domain")), labels, KINDS[model])
+    statement = statement_for(str(config.get("domain")), labels, kind)
     mark = (" · best" if metrics else " · last") if len(epochs) > 1 else ""
     alone = f"Epoch {config['epoch']}" if isinstance(config.get("epoch"), int) else "The published model"
     choices = tuple(
         EpochChoice(e.name, e.number, alone if e.number is None else f"Epoch {e.number}{mark if e.best else ''}", e.best)
         for e in epochs
     )
-    run = read_run_record(files[2]) if files[2] else None
     page = f"{constants.ENDPOINT}/{source}" if origin in ("Hub", "cache") else None  # the name was checked by `kind_of`
-    return Published(choice, choices, where, revisions, statement, metrics, run, page)
+    sample = files[3] if files[3] and files[3].is_file() else None
+    return Published(choice, choices, where, revisions, statement, metrics, run, page, sample, _lines(files[4]))
+
+
+def _lines(path: Path | None) -> tuple[str, ...]:
+    """The lines of a small text file; none where there is no such file."""
+    if path is None or not path.is_file():
+        return ()
+    text = path.read_bytes()[:20_000].decode("utf-8", "replace")
+    return tuple(line.removeprefix("- ").strip() for line in text.splitlines() if line.strip())
 
 
 def _labels_and_size(where: str, config: dict[str, Any]) -> tuple[tuple[str, ...], int]:
     """The labels of a config, safe to show, and the side of the images it was trained on."""
-    labels, size, widths = config.get("labels"), config.get("image_size"), config.get("widths")
-    one = config.get("model") == "FaceGenerator"
-    if one:
-        size = 4 * 2 ** len(widths) if isinstance(widths, list) and len(widths) <= 10 else None
-    if not (isinstance(labels, list) and len(labels) == (1 if one else 2) and isinstance(size, int) and 0 < size <= 4096):
-        wanted = "single label, or no widths of images" if one else "two labels, or no image_size"
+    kind = KINDS[config.get("model", CycleGenerator.__name__)]
+    labels, size = config.get("labels"), kind.trained_size(config)
+    whole = isinstance(labels, list) and len(labels) == kind.label_count
+    if not (whole and size is not None and 0 < size <= 4096):
+        wanted = "two labels, or no image_size" if kind.takes_pictures else "single label, or no widths of images"
         raise ModelError(f"{where}: config.json has no {wanted} up to 4096: publish the model again")
-    return tuple(one_line(label) for label in labels), size
+    return tuple(one_line(label) for label in labels or ()), size
 
 
-def _piles(domain: Domain | None, method: Kind, labels: tuple[str, ...]) -> tuple[Pile, ...]:
+def _piles(domain: Domain | None, kind: type[Model], labels: tuple[str, ...]) -> tuple[Pile, ...]:
     """What a model with these labels was trained on; nothing is known where they are not its domain's own."""
-    if domain is None or (method == "cyclegan" and labels != domain.labels):
+    two = len(kind.data_sides) == 2
+    if domain is None or (two and labels != domain.labels):
         return ()
-    if method == "cyclegan":
+    if two:
         return domain.piles
-    own = {*domain.labels, *(words.format(labels[-1]) for words in MADE.values())}
+    own = {*domain.labels, *(rule.label_of_input(labels[-1]) for rule in PAIR_RULES.values())}
     return tuple(pile for pile in domain.piles if pile.label == labels[-1] and labels[0] in own)
+
+
+def _started_from(run: RunRecord | None) -> str:
+    """The model that a run's `--init` named: "runs/first/epochs/epoch-014" is "first, epoch 14"; "" without one."""
+    init = run.get("init") if run else None
+    if not isinstance(init, str) or not init:
+        return ""
+    parts = [part for part in init.replace("\\", "/").split("/") if part not in ("", ".", "epochs")]
+    last = re.fullmatch(r"epoch-0*(\d+)", parts[-1]) if parts else None
+    named = [*parts[-2:-1], f"epoch {last[1]}"] if last else parts[-1:]
+    return one_line(", ".join(named))
 
 
 def _slug(name: object) -> str:

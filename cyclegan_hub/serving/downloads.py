@@ -1,27 +1,90 @@
-"""What a reader of the page takes home: a row of pictures, and zips of PNG files with safe names."""
+"""What a visitor takes home: one result, both pictures side by side, a strip of all epochs, and zips, with safe names."""
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from cyclegan_hub import image_grid, images
-from cyclegan_hub.file_names import result_names
+from cyclegan_hub.file_names import Format, result_names
 from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.results import Result
 
-CELL = 512  # px of the longer side of a picture in a row, at most
-READABLE = 128  # px that small ones are enlarged towards, by whole factors: their pixels stay what they are
+SAVED = 512  # px of the shorter side of a saved result, at least
+CELL = 512  # px of the longer side of a picture in a row or a strip
+READABLE = 128  # px that small ones are enlarged towards in a row, by whole factors: their pixels stay what they are
 
-Add = Callable[[str, Image.Image], None]  # name, picture
+Keeping = Literal["png", "jpeg", "own", "pair"]
+Add = Callable[[str, bytes], None]  # name, content
 
 
-def row(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
+@dataclass(frozen=True)
+class Way:
+    """A way to keep a result."""
+
+    label: str
+    ending: Format
+    mark: str = ""  # of the file's name, before its ending
+
+
+WAYS: dict[Keeping, Way] = {
+    "png": Way(f"PNG, {SAVED} px or more", "png"),
+    "jpeg": Way(f"JPEG, {SAVED} px or more", "jpg"),
+    "pair": Way("Before and after in one JPEG, with a line below", "jpg", "-pair"),
+    "own": Way("PNG at the model's own size", "png", "-own-size"),
+}
+
+
+def kept(result: Result, way: Keeping, caption: str) -> bytes:
+    """The file of a result, kept in this way; `caption` is the line below a pair."""
+    match way:
+        case "own":
+            return images.png_bytes(result.after)
+        case "pair":
+            return jpeg_bytes(side_by_side(result, caption))
+        case "jpeg":
+            return jpeg_bytes(enlarged(result.after))
+        case "png":
+            return images.png_bytes(enlarged(result.after))
+
+
+def enlarged(picture: Image.Image) -> Image.Image:
+    """A result with a shorter side of SAVED px and more (Lanczos); one that has it stays."""
+    return picture if min(picture.size) >= SAVED else images.resize_short(picture, SAVED)
+
+
+def side_by_side(result: Result, caption: str) -> Image.Image:
+    """Before (from the file) and after, each CELL px high, with one line of text below, on white."""
+    width = max(1, round(CELL * result.given.width / result.given.height))
+    pictures = [picture.resize((width, CELL), Image.Resampling.LANCZOS) for picture in (result.given, result.after)]
+    gap, line = 8, 44
+    canvas = Image.new("RGB", (2 * width + 3 * gap, CELL + 2 * gap + line), "white")
+    for i, picture in enumerate(pictures):
+        canvas.paste(picture, (gap + i * (width + gap), gap))
+    draw, text, size = ImageDraw.Draw(canvas), _latin(caption), 22
+    while size > 9 and draw.textlength(text, ImageFont.load_default(size)) > canvas.width - 2 * gap:
+        size -= 1
+    draw.text((canvas.width / 2, canvas.height - line / 2 - 2), text, "#333333", ImageFont.load_default(size), anchor="mm")
+    return canvas
+
+
+def jpeg_bytes(picture: Image.Image) -> bytes:
+    """A picture as a JPEG file of high quality, with full colour resolution and without metadata."""
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "JPEG", quality=92, subsampling=0)
+    return buffer.getvalue()
+
+
+def picture_row(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     """Pictures side by side, each under its label (Latin letters), scaled into CELL, or up towards READABLE."""
     if not labelled:
         raise ServingError("There is nothing to put in a row: translate a picture first.")
@@ -32,9 +95,22 @@ def row(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     return image_grid.grid([pictures], column_labels=labels, cell=(width, height))
 
 
+def epoch_strip(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
+    """The same pictures as they are shown: all in cells of CELL px, enlarged by Lanczos, each under its label."""
+    if not labelled:
+        raise ServingError("There is nothing to put in a strip: translate a picture first.")
+    pictures = [ImageOps.contain(picture, (CELL, CELL), Image.Resampling.LANCZOS) for _, picture in labelled]
+    return image_grid.grid([pictures], column_labels=[_latin(label) for label, _ in labelled], gap=8)
+
+
+def _latin(text: str) -> str:
+    """A text in letters that the pictures' font has."""
+    return text.replace("→", "to").replace("·", "-").encode("latin-1", "replace").decode("latin-1")
+
+
 @contextmanager
 def open_zip(folder: Path, name: str) -> Iterator[tuple[Path, Add]]:
-    """A new zip `name` in a new folder below `folder`: its path, and a function that adds a picture as PNG.
+    """A new zip `name` in a new folder below `folder`: its path, and a function that adds a file.
 
     It appears under its name when it is whole; if anything goes wrong, nothing of it stays. A disk that is full, or a folder
     that cannot be written, is a ServingError.
@@ -43,9 +119,9 @@ def open_zip(folder: Path, name: str) -> Iterator[tuple[Path, Add]]:
         path = Path(tempfile.mkdtemp(dir=folder)) / name
         temporary = path.with_name(f".{name}.tmp")
         try:
-            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:  # PNG is compressed already
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:  # PNG and JPEG are compressed already
                 # ZipInfo: the same date in every zip, and no rights of this machine's user
-                yield path, lambda name, picture: file.writestr(zipfile.ZipInfo(name), images.png_bytes(picture))
+                yield path, lambda name, content: file.writestr(zipfile.ZipInfo(name), content)
             temporary.rename(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -59,7 +135,7 @@ def save_zip(named: Iterable[tuple[str, Image.Image]], folder: Path, name: str) 
     """A new zip `name` below `folder`, of the pictures as PNG under their names, as `open_zip`."""
     with open_zip(folder, name) as (path, add):
         for stem, picture in named:
-            add(f"{stem}.png", picture)
+            add(f"{stem}.png", images.png_bytes(picture))
     return path
 
 
@@ -68,11 +144,11 @@ def base_name(file: Path | str) -> str:
     return os.fsdecode(file).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
-def zip_names(files: Sequence[Path | str]) -> list[str]:
+def zip_names(files: Sequence[Path | str], ending: Format = "png") -> list[str]:
     """The name of each file's result: safe on every system, each another one even where two files are called the same."""
     seen: dict[str, int] = {}
     own = []
     for base in map(base_name, files):
         count = seen[base] = seen.get(base, 0) + 1
         own.append(base if count == 1 else f"{count} {base}")
-    return [name or f"picture {i}.png" for i, name in enumerate(result_names(own, "png"), 1)]
+    return [name or f"picture {i}.{ending}" for i, name in enumerate(result_names(own, ending), 1)]

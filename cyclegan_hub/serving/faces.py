@@ -39,12 +39,12 @@ def find_faces(image: Image.Image) -> list[Box] | None:
     None where there is no detector: not installed, or it does not work here. Never raises.
     """
     scale = min(DETECT_AT / max(image.size), MOST_ENLARGED)
-    size = tuple(max(1, round(side * scale)) for side in image.size)
-    small = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    small = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     with _LOCK:
         try:
             if not _DETECTOR:
-                import dlib
+                import dlib  # type: ignore[import-untyped]  # it comes without types
 
                 _DETECTOR.append(dlib.get_frontal_face_detector())
             found = _DETECTOR[0](np.asarray(small), 0)

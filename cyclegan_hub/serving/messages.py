@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 
 from cyclegan_hub.errors import UserError
@@ -33,8 +32,3 @@ def public_error_text(error: BaseException, where: str, name: str) -> str:
     """The first line of an error about the folder or repository `where`, called `name`, without any directory of this machine."""
     line = first_line(error).replace(where, name)
     return one_line(re.sub(r"(?<![\w.:/])(?:[A-Za-z]:\\|/)[^\s'\":,;()]+", "…", line), 300)
-
-
-def escaped(text: object, most: int = 60) -> str:
-    """A text from a file as Markdown that shows just this text, in one line of at most `most` characters."""
-    return re.sub(r"([\\`*_{}\[\]()#|~!$])", r"\\\1", html.escape(one_line(text, most), quote=False))

@@ -9,12 +9,16 @@ from concurrent.futures import Future
 from cyclegan_hub import checkpoints
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.auto import Model
+from cyclegan_hub.models.inference import fast
 from cyclegan_hub.serving.messages import ServingError, public_error_text
 from cyclegan_hub.serving.model_info import EpochChoice, Published
 
 
 class ModelCache:
-    """At most `most` loaded models, each epoch of a domain being one; for many threads at once."""
+    """At most `most` loaded models, each epoch of a domain being one; for many threads at once.
+
+    They are ready to run as `models/inference.py` decides for this machine.
+    """
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -59,4 +63,4 @@ class ModelCache:
             raise ModelError(
                 f"it is a {kind}, unlike the other epochs: publish the models of each method in a place of their own"
             )
-        return network
+        return fast(network)

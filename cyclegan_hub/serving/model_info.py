@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from cyclegan_hub.hub.run_record import RunRecord
-from cyclegan_hub.models.pair_rules import SHRINK
+from cyclegan_hub.models.protocols import arrow
+from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
 from cyclegan_hub.serving.messages import ServingError, one_line
 
 Origin = Literal["bundled", "folder", "Hub", "cache"]
-Kind = Literal["cyclegan", "dcgan", "pix2pix"]
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,18 @@ class DomainChoice:
     name: str  # "smile"
     title: str  # "Smile"
     labels: tuple[str, ...]  # of A and of B, or of the one thing that is drawn; no angle brackets in them
-    faces: bool  # whether what `a_to_b` is given should be faces
+    faces: bool  # whether what `a_to_b` is given should be human faces
     original_size: bool  # whether translating at the picture's own size makes sense
     image_size: int  # shorter side in pixels that it was trained at
     source: str  # what is loaded: a folder's name, or a repository
     origin: Origin
     licence: str  # terms of the training images, in words
     redistributable: bool  # whether those of all its piles may be passed on
-    kind: Kind = "cyclegan"  # the method it was trained by
+    kind: str = "cyclegan"  # the method it was trained by, as its recipes are called
     directions: tuple[str, ...] = ("a_to_b", "b_to_a")  # without a way back ("a_to_b",); of a model that draws ("samples",)
-    made: str = ""  # of pairs that were made from one pile the rule (pairs.RULES)
+    faces_b: bool = False  # whether what `b_to_a` is given should be human faces, too
+    rule: PairRule = PAIR_RULES["given"]  # how inputs are derived from what is given
+    started_from: str = ""  # which model its training began with, if not with noise
 
     @property
     def draws(self) -> bool:
@@ -49,14 +52,15 @@ class DomainChoice:
     @property
     def enlarges(self) -> int:
         """How many times as large a translation is as the picture that it is made of."""
-        return SHRINK if self.made == "upscale-4x" else 1
+        return self.rule.scale if self.rule.enlarges else 1
+
+    def takes_faces(self, direction: str) -> bool:
+        """Whether what this direction is given should be a human face."""
+        return {"a_to_b": self.faces, "b_to_a": self.faces_b}.get(direction, False)
 
     def arrow(self, direction: str) -> str:
         """ "not smiling → smiling" for a_to_b, the other way round for b_to_a; "noise → face" for samples."""
-        if self.draws:
-            return f"noise → {self.labels[0]}"
-        a, b = self.labels
-        return f"{a} → {b}" if direction == "a_to_b" else f"{b} → {a}"
+        return f"noise → {self.labels[0]}" if self.draws else arrow(direction, self.labels)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class Published:
     metrics: dict[str, Any] | None  # metrics.json
     run: RunRecord | None  # recipe.json
     page: str | None  # its address on the Hub
+    sample: Path | None = None  # samples.png: what it makes of free pictures
+    failures: tuple[str, ...] = ()  # what is known to go wrong with these very weights, a sentence each
 
     def epoch(self, wanted: Any) -> EpochChoice:
         """The epoch that is meant by 25, 25.0, "25", "epoch-025", "main" or nothing. ServingError lists those there are."""

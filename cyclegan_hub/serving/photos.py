@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -17,11 +18,34 @@ from cyclegan_hub.serving.model_info import DomainChoice
 MAX_RESULT = 4_000_000  # pixels of a translation; with a network of width 64 and 9 blocks that is minutes of one CPU core
 MAX_ASPECT = 20  # longer side to shorter
 REMEMBERED = 100  # pictures whose faces are not looked for again when only the epoch changes
+SMALL_FACE = 0.2  # of the picture's area: below this the page crops to the face by itself
 
 Picture = Path | str | bytes | Image.Image
 
 
-class Inputs:
+@dataclass(frozen=True)
+class Prepared:
+    """A picture that is ready to be translated."""
+
+    given: Image.Image  # RGB, of the file's own size; the square around the face if that was asked for
+    model_input: Image.Image  # the same at the size it is translated at
+    notes: list[str]  # sentences on what was done to it
+
+
+@dataclass(frozen=True)
+class FacesFound:
+    """What was found in a picture for a direction that takes faces."""
+
+    thumbnails: list[Image.Image]  # a small square around each, the largest face first
+    small: bool  # whether the largest takes less than SMALL_FACE of the picture
+
+    @property
+    def none(self) -> bool:
+        """Whether there is no face in the picture."""
+        return not self.thumbnails
+
+
+class PhotoPreparer:
     """Prepares pictures, for many threads at once. Of a picture only its hash and the places of its faces are kept, in memory."""
 
     def __init__(self) -> None:
@@ -29,9 +53,9 @@ class Inputs:
         self._faces: OrderedDict[str, list[faces.Box] | None] = OrderedDict()  # by content hash
 
     def prepare(
-        self, image: Picture, choice: DomainChoice, direction: str, resolution: str | None, crop_face: bool
-    ) -> tuple[Image.Image, list[str]]:
-        """The picture (RGB) at the size it is translated at, and sentences on what was done to it.
+        self, image: Picture, choice: DomainChoice, direction: str, resolution: str | None, crop_face: bool, face: int = 0
+    ) -> Prepared:
+        """The picture at the size it is translated at; `crop_face` cuts out the `face`-th largest face.
 
         Raises ServingError for what is no picture, is too long and narrow, or is asked for at a size the domain does not offer.
         """
@@ -39,14 +63,8 @@ class Inputs:
             raise ServingError(f"The resolution '{one_line(resolution)}' is not offered: leave it out, or give 'original'.")
         if resolution and not choice.original_size:
             raise ServingError(f"{choice.title} translates at its own size only: leave the original size out.")
-        if image is None:
-            raise ServingError("There is no picture yet: give one first.")
-        try:
-            picture = images.decode(image)
-        except images.ImageError as error:
-            raise ServingError(as_sentence(error)) from None
-        picture, notes = self._face(picture, direction, crop_face) if choice.faces else (picture, [])
-        (width, height), short = picture.size, min(picture.size)
+        given, notes = self._face(decoded(image), choice, direction, crop_face, face)
+        (width, height), short = given.size, min(given.size)
         if max(width, height) > MAX_ASPECT * short:
             rule = f"its longer side may be at most {MAX_ASPECT} times the shorter"
             raise ServingError(f"This picture is {width} x {height} pixels: {rule}, so cut a part out of it.")
@@ -57,11 +75,25 @@ class Inputs:
             small = math.floor(short * scale)
             notes.append(f"Translated with its shorter side at {small} pixels: results have at most {MAX_RESULT:,} pixels.")
         target = short if scale == 1 else max(1, math.floor(short * scale + 1e-6))  # floor: rounding up may pass the bound
-        return (picture if target == short else images.resize_short(picture, target)), notes
+        return Prepared(given, given if target == short else images.resize_short(given, target), notes)
 
-    def _face(self, picture: Image.Image, direction: str, crop_face: bool) -> tuple[Image.Image, list[str]]:
-        """The picture, or the square around its largest face, and what there is to say of faces; those of B may be drawn."""
-        if not (crop_face or direction == "a_to_b"):
+    def find_faces(self, image: Picture, choice: DomainChoice, direction: str) -> FacesFound | None:
+        """The faces of a picture; None where the direction takes no faces, or there is no detector."""
+        if not choice.takes_faces(direction):
+            return None
+        picture = decoded(image)
+        found = self._find(picture)
+        if found is None:
+            return None
+        thumbnails = [faces.crop(picture, box).resize((96, 96), Image.Resampling.LANCZOS) for box in found]
+        area = found[0].side ** 2 / (picture.width * picture.height) if found else 0
+        return FacesFound(thumbnails, bool(found) and area < SMALL_FACE)
+
+    def _face(
+        self, picture: Image.Image, choice: DomainChoice, direction: str, crop_face: bool, face: int
+    ) -> tuple[Image.Image, list[str]]:
+        """The picture, or the square around one of its faces, and what there is to say of faces."""
+        if not choice.faces or not (crop_face or choice.takes_faces(direction)):
             return picture, []
         found = self._find(picture)
         if found is None:
@@ -71,8 +103,9 @@ class Inputs:
             return picture, ["No face found: this model works best on a face. Translating anyway."]
         if not crop_face:
             return picture, []
-        several = [f"{len(found)} faces found: the largest is taken."] if len(found) > 1 else []
-        return faces.crop(picture, found[0]), several
+        chosen = face if 0 <= face < len(found) else 0
+        which = "the largest is taken" if chosen == 0 else f"number {chosen + 1} is taken"
+        return faces.crop(picture, found[chosen]), [f"{len(found)} faces found: {which}."] if len(found) > 1 else []
 
     def _find(self, picture: Image.Image) -> list[faces.Box] | None:
         key = images.content_hash(picture)
@@ -86,3 +119,13 @@ class Inputs:
             while len(self._faces) > REMEMBERED:
                 self._faces.popitem(last=False)
         return found
+
+
+def decoded(image: Picture) -> Image.Image:
+    """The picture, RGB. Raises ServingError for what is none."""
+    if image is None:
+        raise ServingError("There is no picture yet: give one first.")
+    try:
+        return images.decode(image)
+    except images.ImageError as error:
+        raise ServingError(as_sentence(error)) from None

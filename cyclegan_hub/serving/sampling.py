@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
@@ -12,20 +11,11 @@ from PIL import Image
 from cyclegan_hub import image_grid
 from cyclegan_hub.serving.downloads import READABLE
 from cyclegan_hub.serving.messages import ServingError, one_line
-from cyclegan_hub.serving.model_info import EpochChoice
 
 MAX_SAMPLES = 36
 MAX_STEPS = 16
 MAX_SEED = 2**31 - 1
 SHEET = 9  # pictures of each epoch, at most, where all epochs are shown
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Pictures of one epoch: RGB, of one size."""
-
-    pictures: list[Image.Image]
-    epoch: EpochChoice
 
 
 def sample_arguments(n: Any, seed: Any, truncation: Any) -> dict[str, Any]:

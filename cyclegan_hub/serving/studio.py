@@ -1,4 +1,4 @@
-"""What the page does behind its layout: translations, drawn pictures, rows of epochs, batches, cards; no gradio in it.
+"""What the page does behind its layout: translations, drawn pictures, batches, live frames, cards; no gradio in it.
 
 Nothing is kept or logged of a picture but where its faces are, by content hash, in memory; files are written only below the
 folder that a caller names.
@@ -9,27 +9,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from PIL import Image
 
 from cyclegan_hub import images
-from cyclegan_hub.models.cycle_generator import CycleGenerator
-from cyclegan_hub.models.paired_generator import PairedGenerator
-from cyclegan_hub.serving import about as panel
-from cyclegan_hub.serving import catalog
-from cyclegan_hub.serving import sampling as samples
+from cyclegan_hub.models.protocols import Sampler, Translator
+from cyclegan_hub.serving import about, catalog, sampling
 from cyclegan_hub.serving.catalog import Catalog
-from cyclegan_hub.serving.downloads import CELL, base_name, open_zip, row, save_zip, zip_names
+from cyclegan_hub.serving.downloads import CELL, WAYS, Keeping, base_name, kept, open_zip, zip_names
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
 from cyclegan_hub.serving.model_cache import ModelCache
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Published
-from cyclegan_hub.serving.photos import Inputs, Picture
-from cyclegan_hub.serving.sampling import Drawn
-
-__all__ = ["Batch", "DomainChoice", "Drawn", "EpochChoice", "Result", "ServingError", "Studio"]
+from cyclegan_hub.serving.photos import FacesFound, PhotoPreparer, Picture, Prepared
+from cyclegan_hub.serving.results import Batch, Result, Samples
+from cyclegan_hub.serving.turns import Turns
 
 BUNDLED = Path(__file__).parents[2] / "pretrained"
 LOOK_AGAIN = 60  # seconds after which the source is looked at again, in the background, when somebody uses the page
@@ -37,27 +33,6 @@ MAX_FILES = 200  # of a batch
 GALLERY = 60  # pictures of a batch that are handed back to be shown
 Progress = Callable[[int, int], None]  # done, total
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Result:
-    """A translation: pictures of one size, RGB."""
-
-    before: Image.Image  # as the model was given it
-    after: Image.Image
-    notes: tuple[str, ...]  # sentences for the reader
-    epoch: EpochChoice
-    back: Image.Image | None = None  # `after` translated back, from `Studio.cycle`
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Several translations."""
-
-    pictures: list[tuple[str, Image.Image]]  # name in the zip, thumbnail: of the first GALLERY
-    zip: Path | None  # all results as PNG; None if there is none
-    errors: list[str]  # a line for each file that was left out: which, and why
-    done: int  # results in the zip
 
 
 class Studio:
@@ -73,10 +48,10 @@ class Studio:
         self._lock = threading.Lock()  # of the attributes below
         self._looking: threading.Thread | None = None
         self._cache = ModelCache(cache_models)
-        self._inputs = Inputs()
+        self._photos = PhotoPreparer()
         # One forward pass at a time: each uses all cores, and two at once are slower than one after the other.
-        self._forward = threading.Lock()
-        self._look()
+        self._forward = Turns()
+        self._known, self._looked_at = catalog.find_models(models, bundled), time.monotonic()
 
     # --------------------------------------------------------------------------------------------- what there is
     def domains(self) -> list[DomainChoice]:
@@ -92,9 +67,9 @@ class Studio:
         return self._catalog().status
 
     def card(self, domain: str, epoch: int | str | None = None) -> str:
-        """What is known of an epoch, as Markdown: its metrics with baselines, the data, limits, terms, and where the card is."""
+        """What is known of an epoch, as HTML: what it is, its limits, its figures, the data and terms, and where the card is."""
         model = self._published(domain)
-        return panel.render(model, model.epoch(epoch))
+        return about.render(model, model.epoch(epoch))
 
     # ---------------------------------------------------------------------------------------------- translations
     def translate(
@@ -105,28 +80,18 @@ class Studio:
         epoch: int | str | None = None,
         resolution: Literal["original"] | None = None,
         crop_face: bool = False,
+        face: int = 0,
     ) -> Result:
         """One picture (a path, bytes or PIL) by one epoch (25, "epoch-025"; None or "main": the best).
 
         `resolution` None brings the shorter side to the size the model was trained at; "original" keeps the size, up to
-        MAX_RESULT pixels, where the domain allows it. `crop_face` takes the square around the largest face.
+        MAX_RESULT pixels, where the domain allows it. `crop_face` takes the square around a face: the largest, or the one
+        of the place `face` in `find_faces`.
         """
         model = self._translator(domain, direction)
         chosen = model.epoch(epoch)
-        before, notes = self._inputs.prepare(image, model.choice, direction, resolution, crop_face)
-        network = self._cache.network(model, chosen)
-        after = self._translated(network, before, direction)
-        if before.size != after.size:
-            before = before.resize(after.size)
-        if network.channels == 1 or model.choice.made == "colorize":
-            before = before.convert("L").convert("RGB")
-            only = (
-                "sees and makes grey pictures only"
-                if network.channels == 1
-                else "sees the picture in grey: the colours are its own"
-            )
-            notes = [*notes, f"This model {only}."]
-        return Result(before, after, tuple(notes), chosen)
+        prepared = self._photos.prepare(image, model.choice, direction, resolution, crop_face, face)
+        return self._result(model, chosen, direction, prepared)
 
     def cycle(
         self,
@@ -136,79 +101,84 @@ class Studio:
         epoch: int | str | None = None,
         resolution: Literal["original"] | None = None,
         crop_face: bool = False,
+        face: int = 0,
     ) -> Result:
         """As `translate`, and the translation translated back, as `back`."""
         model = self._translator(domain, direction)
         if len(model.choice.directions) == 1:
             raise ServingError(f"{model.choice.title} translates one way only: there is no way back.")
-        result = self.translate(image, domain, direction, epoch, resolution, crop_face)
-        network = self._cache.network(model, result.epoch)
+        result = self.translate(image, domain, direction, epoch, resolution, crop_face, face)
+        network = self._network(model, result.epoch)
         return replace(result, back=self._translated(network, result.after, "b_to_a" if direction == "a_to_b" else "a_to_b"))
 
+    def find_faces(self, image: Picture, domain: str, direction: str) -> FacesFound | None:
+        """The faces of a picture; None where the direction takes no faces, or there is no detector."""
+        return self._photos.find_faces(image, self._translator(domain, direction).choice, direction)
+
     def every_epoch(
-        self, image: Picture, domain: str, direction: str = "a_to_b", crop_face: bool = False, progress: Progress | None = None
-    ) -> list[tuple[EpochChoice, Image.Image]]:
+        self, image: Picture, domain: str, direction: str = "a_to_b", crop_face: bool = False, face: int = 0,
+        progress: Progress | None = None,
+    ) -> list[Result]:  # fmt: skip
         """One picture by each epoch of a domain, ascending, at the model's own size."""
         model = self._translator(domain, direction)
-        before, _ = self._inputs.prepare(image, model.choice, direction, None, crop_face)
-        pictures = []
+        prepared = self._photos.prepare(image, model.choice, direction, None, crop_face, face)
+        results: list[Result] = []
         for chosen in model.epochs:
-            pictures.append((chosen, self._translated(self._cache.network(model, chosen), before, direction)))
+            results.append(self._result(model, chosen, direction, prepared))
             if progress:
-                progress(len(pictures), len(model.epochs))
-        return pictures
-
-    def row(self, pictures: Sequence[tuple[EpochChoice, Image.Image]], before: Image.Image | None = None) -> Image.Image:
-        """The pictures of `every_epoch` side by side, each under its label, after the one they were made of if it is given."""
-        start = [("Before", before)] if before else []
-        return row([*start, *((chosen.label.replace(" · ", "\n"), picture) for chosen, picture in pictures)])
-
-    def row_zip(
-        self, pictures: Sequence[tuple[EpochChoice, Image.Image]], folder: Path, before: Image.Image | None = None
-    ) -> Path:
-        """A new epochs.zip below `folder`: each picture as PNG under its epoch's name, and `row` of them."""
-        named = [("row", self.row(pictures, before)), *([("before", before)] if before else [])]
-        return save_zip([*named, *((chosen.name, picture) for chosen, picture in pictures)], folder, "epochs.zip")
+                progress(len(results), len(model.epochs))
+        return results
 
     def translate_batch(
-        self,
-        files: Sequence[Path],
-        domain: str,
-        direction: str = "a_to_b",
-        epoch: int | str | None = None,
-        *,
-        folder: Path,
-        progress: Progress | None = None,
-        crop_face: bool = False,
-    ) -> Batch:
-        """Several files, into a new zip below `folder`. One that cannot be translated is an error line, and the rest is done."""
+        self, files: Sequence[Path], domain: str, direction: str = "a_to_b", epoch: int | str | None = None, *,
+        folder: Path, progress: Progress | None = None, crop_face: bool = False, way: Keeping = "own",
+    ) -> Batch:  # fmt: skip
+        """Several files, into a new zip below `folder`, each kept in this `way` of WAYS.
+
+        One that cannot be translated is an error line, and the rest is done.
+        """
         if not 1 <= len(files) <= MAX_FILES:
             raise ServingError(f"{len(files)} files: give between 1 and {MAX_FILES} at a time.")
         model = self._translator(domain, direction)
         chosen = model.epoch(epoch)
-        self._cache.network(model, chosen)  # what is wrong with the model is no error of the first file
-        names = zip_names(files)
+        self._network(model, chosen)  # what is wrong with the model is no error of the first file
+        names = zip_names(files, WAYS[way].ending)
         pictures: list[tuple[str, Image.Image]] = []
         errors: list[str] = []
         done = 0
         with open_zip(folder, f"{direction}.zip") as (path, add):
             for i, (file, name) in enumerate(zip(files, names, strict=True)):
                 try:
-                    result = self.translate(file, domain, direction, chosen.name, crop_face=crop_face).after
+                    result = self.translate(file, domain, direction, chosen.name, crop_face=crop_face)
                 except ServingError as error:
                     errors.append(f"{one_line(base_name(file))}: {error}")
                 else:
-                    add(name, result)
+                    add(name, kept(result, way, self.caption(domain, direction, chosen)))
                     done += 1
                     if len(pictures) < GALLERY:
-                        result.thumbnail((CELL, CELL))
-                        pictures.append((name, result))
+                        result.after.thumbnail((CELL, CELL))
+                        pictures.append((name, result.after))
                 if progress:
                     progress(i + 1, len(files))
         if not done:
             path.unlink()
             path.parent.rmdir()
         return Batch(pictures, path if done else None, errors, done)
+
+    def live_frame(
+        self, frame: Image.Image, domain: str, direction: str = "a_to_b", epoch: int | str | None = None
+    ) -> tuple[Image.Image, Image.Image]:
+        """The centred square of a camera's frame (RGB) at the model's size, and its translation."""
+        model = self._translator(domain, direction)
+        if model.choice.enlarges > 1:
+            raise ServingError(f"{model.choice.title} enlarges small pictures and has no live view.")
+        before = images.square(frame, model.choice.image_size)
+        return before, self._translated(self._network(model, model.epoch(epoch)), before, direction)
+
+    def caption(self, domain: str, direction: str, epoch: EpochChoice) -> str:
+        """One line below a picture that is passed on: what was translated into what, and by which model."""
+        choice = self._published(domain).choice
+        return f"{choice.arrow(direction)}, by the CycleGAN Hub model {choice.name}, {epoch.label.split(' · ')[0].lower()}"
 
     def histogram(self, before: Image.Image, after: Image.Image) -> Image.Image:
         """The colour histograms of both pictures, one above the other."""
@@ -217,30 +187,30 @@ class Studio:
         return colour_histograms(before, after)
 
     # ----------------------------------------------------------------------------------------------------- drawing
-    def sample(self, domain: str, n: Any = 16, seed: Any = 0, truncation: Any = None, epoch: int | str | None = None) -> Drawn:
+    def sample(self, domain: str, n: Any = 16, seed: Any = 0, truncation: Any = None, epoch: int | str | None = None) -> Samples:
         """`n` pictures by one epoch, for a seed always the same; see `FaceGenerator.latents` for `truncation`."""
-        model, wanted = self._drawer(domain), samples.sample_arguments(n, seed, truncation)
+        model, wanted = self._sampler(domain), sampling.sample_arguments(n, seed, truncation)
         chosen = model.epoch(epoch)
-        return Drawn(self._drawn(self._cache.network(model, chosen).sample, **wanted), chosen)
+        return Samples(self._drawn(self._drawer(model, chosen).sample, **wanted), chosen)
 
     def interpolate(
         self, domain: str, seed_a: Any = 0, seed_b: Any = 1, steps: Any = 8, truncation: Any = None,
         epoch: int | str | None = None,
-    ) -> Drawn:  # fmt: skip
+    ) -> Samples:  # fmt: skip
         """`steps` pictures from the first one of seed A to the first one of seed B, both included."""
-        model, wanted = self._drawer(domain), samples.interpolation_arguments(seed_a, seed_b, steps, truncation)
+        model, wanted = self._sampler(domain), sampling.interpolation_arguments(seed_a, seed_b, steps, truncation)
         chosen = model.epoch(epoch)
-        return Drawn(self._drawn(self._cache.network(model, chosen).interpolate, **wanted), chosen)
+        return Samples(self._drawn(self._drawer(model, chosen).interpolate, **wanted), chosen)
 
     def sample_every_epoch(
         self, domain: str, n: Any = 9, seed: Any = 0, truncation: Any = None, progress: Progress | None = None
     ) -> list[tuple[EpochChoice, Image.Image]]:
         """The first `n` pictures of a seed, at most SHEET of them, by each epoch: a sheet for each, ascending."""
-        model, wanted = self._drawer(domain), samples.sample_arguments(n, seed, truncation)
-        wanted["n"] = min(wanted["n"], samples.SHEET)
+        model, wanted = self._sampler(domain), sampling.sample_arguments(n, seed, truncation)
+        wanted["n"] = min(wanted["n"], sampling.SHEET)
         sheets = []
         for chosen in model.epochs:
-            sheets.append((chosen, samples.sheet(self._drawn(self._cache.network(model, chosen).sample, **wanted))))
+            sheets.append((chosen, sampling.sheet(self._drawn(self._drawer(model, chosen).sample, **wanted))))
             if progress:
                 progress(len(sheets), len(model.epochs))
         return sheets
@@ -275,36 +245,60 @@ class Studio:
         if choice.draws:
             raise ServingError(f"{choice.title} draws pictures from seeds and translates none: ask it for samples.")
         if direction not in choice.directions:
-            raise ServingError(f"No direction '{one_line(direction)}'; there {_listed(choice.directions)}.")
+            there = choice.directions
+            listed = f"is only {there[0]}" if len(there) == 1 else f"are {' and '.join(there)}"
+            raise ServingError(f"No direction '{one_line(direction)}'; there {listed}.")
         return model
 
-    def _drawer(self, domain: str) -> Published:
+    def _sampler(self, domain: str) -> Published:
         """A model that draws."""
         model = self._published(domain)
         if not model.choice.draws:
             raise ServingError(f"{model.choice.title} translates pictures and draws none: ask it for a translation.")
         return model
 
-    def _translated(self, network: CycleGenerator | PairedGenerator, picture: Image.Image, direction: str) -> Image.Image:
-        made = self._run(lambda: network.translate(picture, direction, "original"), "This picture needs", "a smaller one")
+    def _network(self, model: Published, epoch: EpochChoice) -> Translator:
+        network = self._cache.network(model, epoch)
+        assert isinstance(network, Translator)  # the cache compared its directions with the catalogue's
+        return network
+
+    def _drawer(self, model: Published, epoch: EpochChoice) -> Sampler:
+        network = self._cache.network(model, epoch)
+        assert isinstance(network, Sampler)  # as above
+        return network
+
+    def _result(self, model: Published, epoch: EpochChoice, direction: str, prepared: Prepared) -> Result:
+        network, given, notes = self._network(model, epoch), prepared.given, prepared.notes
+        after = self._translated(network, prepared.model_input, direction)
+        before = prepared.model_input if prepared.model_input.size == after.size else prepared.model_input.resize(after.size)
+        if network.channels == 1 or model.choice.rule.grey:
+            before, given = (picture.convert("L").convert("RGB") for picture in (before, given))
+            only = (
+                "sees and makes grey pictures only"
+                if network.channels == 1
+                else "sees the picture in grey: the colours are its own"
+            )
+            notes = [*notes, f"This model {only}."]
+        return Result(before, after, tuple(notes), epoch, given)
+
+    def _translated(self, network: Translator, picture: Image.Image, direction: str) -> Image.Image:
+        made: Image.Image = self._run(
+            lambda: network.translate(picture, direction, "original"), "This picture needs", "a smaller one"
+        )
         return made.convert("RGB")
 
     def _drawn(self, draw: Callable[..., list[Image.Image]], **wanted: Any) -> list[Image.Image]:
-        drawn = self._run(lambda: draw(**wanted), "So many pictures need", "a smaller number")
-        return [picture.convert("RGB") for picture in drawn]
+        made = self._run(lambda: draw(**wanted), "So many pictures need", "a smaller number")
+        return [picture.convert("RGB") for picture in made]
 
-    def _run(self, make: Callable[[], T], what: str, remedy: str) -> T:
+    def _run(self, network: Callable[[], T], what: str, remedy: str) -> T:
         """What a network makes, one at a time; `what` and `remedy` are for the sentence about memory."""
         try:
             with self._forward:
-                return make()
+                return network()
         except images.ImageError as error:
             raise ServingError(as_sentence(error)) from None
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
             raise ServingError(f"{what} more memory than there is here: give {remedy}.") from None
-
-
-def _listed(directions: Sequence[str]) -> str:
-    return f"is only {directions[0]}" if len(directions) == 1 else f"are {' and '.join(directions)}"

@@ -1,0 +1,94 @@
+"""The panel for several pictures: files in, a gallery and a zip out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from cyclegan_hub.page.answers import as_html, explain_errors, private_folder, progress_callback
+from cyclegan_hub.page.components import Files, text
+from cyclegan_hub.serving.downloads import WAYS
+from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
+from cyclegan_hub.serving.studio import Studio
+
+
+class BatchPanel:
+    """Made inside the Blocks that it is a part of: its components are attributes, its events methods."""
+
+    def __init__(self, studio: Studio, domain: gr.Radio, direction: gr.Radio) -> None:
+        self.studio, self.domain, self.direction = studio, domain, direction
+        self._left: set[str] = set()  # visitors who went away while their pictures were being translated
+        self._working: set[str] = set()
+        with gr.Tab("Several pictures", id="several") as self.tab, gr.Row(elem_id="several"):
+            with gr.Column(scale=4, min_width=300):
+                self.files = Files(label="Your pictures", file_count="multiple", type="filepath", height=220, elem_id="files")
+                self.epoch = gr.Dropdown(label="Epoch", elem_id="batch-epoch")
+                self.crop = gr.Checkbox(label="Crop to the face", container=False, elem_id="batch-crop")
+                self.way = gr.Dropdown(
+                    [(way.label, name) for name, way in WAYS.items()], value="png", label="Save each as", elem_id="batch-way"
+                )
+                self.go = gr.Button("Translate all", variant="primary", elem_id="go")
+            with gr.Column(scale=7, min_width=320):
+                self.gallery = gr.Gallery(
+                    show_label=False, format="png", columns=5, height=356, object_fit="contain", interactive=False, buttons=[],
+                    elem_id="batch",
+                )  # fmt: skip
+                self.notes = text("batch-notes")
+                self.zip = gr.DownloadButton("Save all as zip", interactive=False, elem_id="zip")
+
+    def events(self, demo: gr.Blocks, private: dict[str, Any]) -> None:
+        """What leads to what."""
+        asked = [self.files, self.domain, self.direction, self.epoch, self.crop, self.way]
+        self.go.click(self.show, asked, [self.gallery, self.notes, self.zip], show_progress_on=self.gallery, **private)
+        demo.unload(self.gone)
+
+    def choose(self, choice: DomainChoice, epochs: list[EpochChoice]) -> dict[Any, Any]:
+        """What a chosen model changes: its epochs and options."""
+        best = next((epoch for epoch in epochs if epoch.best), epochs[-1])
+        choices = [(epoch.label, epoch.name) for epoch in epochs]
+        return {
+            self.epoch: gr.update(choices=choices, value=best.name, visible=len(epochs) > 1),
+            self.crop: gr.update(visible=choice.faces, value=False),
+        }
+
+    @property
+    def chosen(self) -> list[Any]:
+        """The components that `choose` updates."""
+        return [self.epoch, self.crop]
+
+    @explain_errors
+    def show(
+        self, files: list[str] | None, domain: str, direction: str, epoch: str | None, crop: bool, way: Any,
+        request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
+    ) -> tuple[list[Any], str, dict[str, Any]]:  # fmt: skip
+        """The gallery, what was left out and why, and the zip. Ends early, without a trace, if the visitor leaves."""
+        visitor, report = str(request.session_hash), progress_callback(progress)
+
+        def progressed(done: int, total: int) -> None:
+            if visitor in self._left:
+                raise ServingError("The page was closed while the pictures were being translated.")
+            report(done, total)
+
+        self._working.add(visitor)
+        try:
+            batch = self.studio.translate_batch(
+                [Path(file) for file in files or ()], domain, direction, epoch, folder=private_folder(), progress=progressed,
+                crop_face=crop, way=way,
+            )  # fmt: skip
+        finally:
+            self._working.discard(visitor)
+            self._left.discard(visitor)
+        count = f"{batch.done} of {len(files or ())} translated"
+        hidden = batch.done - len(batch.pictures)
+        lines = [f"{count}; the first {len(batch.pictures)} are shown, all are in the zip." if hidden > 0 else f"{count}."]
+        zipped = str(batch.zip) if batch.zip else None
+        pictures = [(picture, name) for name, picture in batch.pictures]
+        return pictures, as_html([*lines, *batch.errors]), gr.update(value=zipped, interactive=bool(zipped))
+
+    def gone(self, request: gr.Request) -> None:
+        """A visitor closed the page."""
+        if str(request.session_hash) in self._working:
+            self._left.add(str(request.session_hash))

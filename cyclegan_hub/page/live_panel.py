@@ -1,0 +1,118 @@
+"""The camera, live: frames stream through the chosen model, and the newest result stands beside what the model was given."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import time
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from cyclegan_hub import image_grid, images
+from cyclegan_hub.page.answers import as_html, explain_errors, saved_png
+from cyclegan_hub.page.components import Camera, text
+from cyclegan_hub.page.number_slider import epoch_slider, epoch_update, nearest_epoch
+from cyclegan_hub.serving.downloads import enlarged, jpeg_bytes
+from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
+from cyclegan_hub.serving.studio import Studio
+
+EVERY = 0.05  # seconds between two frames that the browser offers; one that comes while another is being made replaces the last
+MINUTES = 5  # after which a stream ends by itself
+VISITORS = 8  # streams at once: each holds a place, and the Studio gives them one frame each in turn
+FRAME = {"video": {"width": {"ideal": 320}, "height": {"ideal": 240}, "frameRate": {"ideal": 30}}}
+# Stops the stream when another tab is opened: the button that does it is gradio's own.
+STOP = "() => { document.querySelector('#camera-live button[aria-label=\"stop\"], #camera-live .button-wrap .stop')?.click(); }"
+
+
+class LivePanel:
+    """Made inside the Blocks that it is a part of: its components are attributes, its events methods."""
+
+    def __init__(self, studio: Studio, domain: gr.Radio, direction: gr.Radio) -> None:
+        self.studio, self.domain, self.direction = studio, domain, direction
+        with gr.Tab("Live", id="live") as self.tab, gr.Row(elem_id="live"):
+            with gr.Column(scale=4, min_width=300):
+                # States stand inside a tab: gradio counts what lies between the tabs as tabs.
+                self.pace = gr.State(None)  # (when the last frame was done, frames a second so far)
+                self.camera = Camera(
+                    label="Your camera", sources=["webcam"], streaming=True, height=260, interactive=True, buttons=[],
+                    webcam_options=gr.WebcamOptions(mirror=True, constraints=FRAME), elem_id="camera-live",
+                )  # fmt: skip
+                self.hint = text("live-hint")
+            with gr.Column(scale=7, min_width=320):
+                self.result = gr.HTML(padding=False, elem_id="live-result")
+                self.notes = text("live-notes")
+                with gr.Row(elem_id="live-bottom"):
+                    self.epoch = epoch_slider("live-epoch")
+                    with gr.Column(scale=2, min_width=190):
+                        self.still = gr.Button("Take a still", size="sm", elem_id="still")
+                        self.save = gr.DownloadButton(
+                            "Save the still", variant="primary", size="sm", interactive=False, elem_id="still-save"
+                        )
+
+    def events(self, private: dict[str, Any], leaving: list[gr.Tab]) -> None:
+        """What leads to what; opening a tab of `leaving` ends the stream."""
+        asked = [self.camera, self.domain, self.direction, self.epoch, self.pace]
+        self.camera.stream(
+            self.show, asked, [self.result, self.notes, self.pace], stream_every=EVERY, time_limit=60 * MINUTES,
+            concurrency_limit=VISITORS, concurrency_id="live", show_progress="hidden", **private,
+        )  # fmt: skip
+        self.still.click(self.take, asked[:-1], self.save, show_progress="hidden", **private)
+        for tab in leaving:
+            tab.select(None, None, None, js=STOP, show_progress="hidden", **private)
+
+    def choose(self, choice: DomainChoice, epochs: list[EpochChoice]) -> dict[Any, Any]:
+        """What a chosen model changes: its epochs."""
+        return {self.epoch: epoch_update(epochs)}
+
+    @property
+    def chosen(self) -> list[Any]:
+        """The components that `choose` updates."""
+        return [self.epoch]
+
+    @explain_errors
+    def show(
+        self, frame: str | None, domain: str, direction: str, epoch: int, pace: tuple[float, float] | None
+    ) -> tuple[Any, Any, Any]:
+        """What the model makes of a frame, as HTML, and how many frames a second there are."""
+        if not frame:
+            return gr.skip(), gr.skip(), None
+        before, after = self._translated(frame, domain, direction, epoch)
+        now = time.monotonic()
+        speed = 0.0
+        if pace is not None:
+            own = 1 / max(now - pace[0], 1e-3)
+            speed = own if pace[1] == 0 or now - pace[0] > 2 else 0.9 * pace[1] + 0.1 * own
+        words = f"{speed:.0f} frames a second" if speed else "Starting"
+        return _side_by_side(before, after), as_html([f"{words}, at {after.width} x {after.height} pixels."]), (now, speed)
+
+    @explain_errors
+    def take(self, frame: str | None, domain: str, direction: str, epoch: int) -> dict[str, Any]:
+        """The newest frame and its translation as one PNG to keep."""
+        if not frame:
+            raise ServingError("There is no frame yet: start the camera first.")
+        pair = image_grid.grid([[enlarged(one) for one in self._translated(frame, domain, direction, epoch)]], gap=8)
+        return gr.update(value=saved_png(pair, f"{domain}-{direction}-still.png"), interactive=True)
+
+    def _translated(self, frame: str, domain: str, direction: str, epoch: int) -> tuple[Image.Image, Image.Image]:
+        chosen = nearest_epoch(self.studio.epochs(domain), epoch)
+        try:
+            content = base64.b64decode(frame.partition(",")[2], validate=True)
+            picture = images.decode(content, name="frame")
+        except (binascii.Error, images.ImageError):
+            raise ServingError("The camera's picture cannot be read: stop it and start it again.") from None
+        return self.studio.live_frame(picture, domain, direction, chosen.name)
+
+
+def _side_by_side(before: Image.Image, after: Image.Image) -> str:
+    """Both pictures as HTML, the files in it: nothing of a stream is ever written to disk."""
+    shown = (("What the model sees", before), ("What it makes of it", after))
+    sources = [(words, base64.b64encode(jpeg_bytes(picture)).decode()) for words, picture in shown]
+    figures = [
+        f'<figure><img alt="{html.escape(words)}" src="data:image/jpeg;base64,{data}"><figcaption>{words}</figcaption></figure>'
+        for words, data in sources
+    ]
+    return f'<div class="live">{"".join(figures)}</div>'
