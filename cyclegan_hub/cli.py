@@ -36,6 +36,7 @@ _ROOMS = {
     "evaluate": ("cyclegan_hub.evaluation.command", "measure every epoch of a run on held-out images"),
     "publish": ("cyclegan_hub.publishing.command", "put a run on the Hub: epochs, tags and a card"),
     "export": ("cyclegan_hub.commands.export_command", "write a model as an ONNX file, with proof that it is the same"),
+    "import": ("cyclegan_hub.commands.import_command", "make a model of two .pth files of the original CycleGAN code"),
     "bench": ("cyclegan_hub.commands.bench", "milliseconds a picture on this machine, by torch and onnxruntime"),
     "info": ("cyclegan_hub.commands.info", "versions, and how models run on this machine"),
     "encoder": ("cyclegan_hub.training.encoder", "train the domain encoder that evaluations measure by"),

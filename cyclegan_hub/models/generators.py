@@ -130,12 +130,22 @@ class UNetGenerator(nn.Module):
 
     Channels double from `width` up to 8 x width; the first layer and the innermost one have no norm (of a 1x1 map
     instance norm would leave nothing); the three up layers after the innermost one have dropout.
-    Height and width must be multiples of 2**blocks.
+    Height and width must be multiples of 2**blocks. With `rectify_skips` ReLU acts on the skips as well, as in the original
+    code, whose weights `cyclegan-hub import` reads; `norm` "batch" is for those of them that have it.
     """
 
-    def __init__(self, channels: int = 3, width: int = 64, blocks: int = 8, dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        width: int = 64,
+        blocks: int = 8,
+        dropout: float = 0.5,
+        rectify_skips: bool = False,
+        norm: Literal["instance", "batch"] = "instance",
+    ) -> None:
         super().__init__()
-        self.multiple = 2**blocks
+        self.multiple, self.rectify_skips = 2**blocks, rectify_skips
+        normalised = nn.BatchNorm2d if norm == "batch" else InstanceNorm2d
         widths = [width * min(2**i, 8) for i in range(blocks)]
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for i, w in enumerate(widths):
@@ -143,7 +153,7 @@ class UNetGenerator(nn.Module):
             self.down.append(
                 nn.Sequential(
                     nn.Conv2d(widths[i - 1] if i else channels, w, 4, stride=2, padding=1, bias=not inner),
-                    *([InstanceNorm2d(w)] if inner else []),
+                    *([normalised(w)] if inner else []),
                     nn.LeakyReLU(0.2, True),
                 )
             )
@@ -153,7 +163,7 @@ class UNetGenerator(nn.Module):
                 nn.Sequential(
                     # Beyond the innermost level the input is the level below and its skip, side by side.
                     nn.ConvTranspose2d(widths[i] * (1 if i == blocks - 1 else 2), w, 4, stride=2, padding=1, bias=False),
-                    InstanceNorm2d(w),
+                    normalised(w),
                     *([nn.Dropout(dropout)] if dropout and i >= blocks - 3 else []),
                     nn.ReLU(True),
                 )
@@ -169,8 +179,8 @@ class UNetGenerator(nn.Module):
             skips.append(x)
         skips.pop()
         for layer in self.up:
-            x = torch.cat([layer(x), skips.pop()], 1)
-        return self.head(x)
+            x = torch.cat([layer(F.relu(x) if self.rectify_skips else x), skips.pop()], 1)
+        return self.head(F.relu(x) if self.rectify_skips else x)
 
 
 class DCGANGenerator(nn.Module):
@@ -215,7 +225,7 @@ class PlainCNN(nn.Module):
 
 
 def build_generator(
-    kind: Literal["resnet", "unet"],
+    kind: str,
     *,
     channels: int,
     width: int,
@@ -235,11 +245,12 @@ def build_generator(
     match kind:
         case "resnet":
             return ResNetGenerator(channels, width, blocks, upsample, padding, dropout, skip)
-        case "unet":
+        case "unet" | "unet-rectified" | "unet-rectified-batch":  # the latter two are those of the original code
             if skip:
                 raise ValueError("skip=True: only with generator='resnet'; a U-Net has skips of its own")
-            return UNetGenerator(channels, width, blocks, dropout)
-    raise ValueError(f"generator={kind!r}: must be one of resnet, unet")
+            norm: Literal["instance", "batch"] = "batch" if kind.endswith("-batch") else "instance"
+            return UNetGenerator(channels, width, blocks, dropout, rectify_skips=kind != "unet", norm=norm)
+    raise ValueError(f"generator={kind!r}: must be one of resnet, unet")  # the others come from `cyclegan-hub import` alone
 
 
 @torch.no_grad()
