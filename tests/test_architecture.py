@@ -44,7 +44,7 @@ OWNERS = {
     "kornia": {"data"},
     "matplotlib": {"plots", "evaluation.report_plots"},
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog"},
-    "jinja2": {"templates", "publishing.card"},
+    "jinja2": {"templates"},
     "dlib": {"serving.faces"},
     "pi_heif": {"decoding.heif"},
     "onnx": {"commands.onnx_graph"},

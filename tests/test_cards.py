@@ -12,7 +12,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator
+from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator, templates
 from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.hub.metrics_file import MetricsFileError, read_metrics
@@ -42,6 +42,8 @@ HISTORY = [
 
 
 KINDS = {CycleGANRecipe: CycleGenerator, DCGANRecipe: FaceGenerator, Pix2PixRecipe: PairedGenerator}
+KINDS_BY_NAME = {kind.__name__: kind for kind in KINDS.values()}
+ROOT = Path(__file__).parent.parent
 BOTH = [domain for domain in DOMAINS if len(DOMAINS[domain].piles) == 2]
 
 
@@ -289,6 +291,64 @@ def test_the_evaluation_beside_its_baselines() -> None:
     assert first["metrics"][0]["args"]["n_a"] == 200 and "baselines" not in first["metrics"][0]["args"]
 
 
+BUNDLED = sorted(path.name for path in (ROOT / "pretrained").iterdir() if (path / "recipe.json").is_file())
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_front_matter_of_what_is_bundled_is_short(name: str) -> None:
+    """Few lines, with the main figures, a link to the terms, and success beside how right its judge is."""
+    folder = ROOT / "pretrained" / name
+    run, metrics = (json.loads((folder / file).read_text("utf-8")) for file in ("recipe.json", "metrics.json"))
+    config = json.loads((folder / "epochs" / metrics["best"] / "config.json").read_text("utf-8"))
+    epochs = sorted(path.name for path in (folder / "epochs").iterdir())
+    of = Facts(f"user/{name}", KINDS_BY_NAME[config["model"]], config, run, HISTORY, 1, epochs, metrics["best"], metrics, "fp16")
+    card = render(of)
+    front = card.split("---\n")[1]
+    assert len(front.splitlines()) <= 150
+    head = yaml.safe_load(front)
+    assert head["license_link"].endswith(f"/user/{name}#data-and-licence") and "## Data and licence" in card
+    assert {"model_hub_mixin", "pytorch_model_hub_mixin"} <= set(head["tags"])
+    for result in head["model-index"][0]["results"]:
+        kinds = [metric["type"] for metric in result["metrics"]]
+        assert any(kind.startswith("kid") for kind in kinds) and len(kinds) > 4
+        for metric in result["metrics"]:
+            assert metric["type"] != "success" or 0.5 < metric["args"]["accuracy_on_real_images"] <= 1
+    assert str(ModelCard(card)) == card
+
+
+def test_success_never_stands_alone() -> None:
+    values = {"a_to_b": {"kid": 0.5, "success": 0.995}, "b_to_a": {"kid": 0.5, "success": 1.0}}
+    metrics = {"best": "epoch-020", "epochs": {"epoch-020": values}, "classifier": {"accuracy_a": 0.99, "accuracy_b": 0.915}}
+    card = render(facts(metrics=metrics))
+    assert "it is right on 91.5% of smiling and 99.0% of not smiling." in card
+    assert "| not smiling → smiling | success | 0.995 |" in card
+    results = metadata(card)["model-index"][0]["results"]
+    found = [(m["value"], m["args"]["accuracy_on_real_images"]) for r in results for m in r["metrics"] if m["type"] == "success"]
+    assert found == [(0.995, 0.915), (1.0, 0.99)]
+    for judge in (None, {}, {"name": "encoder"}):
+        card = render(facts(metrics=metrics | {"classifier": judge}))
+        assert "| success |" not in card and "was not recorded, so that figure is left out" in card
+        assert "success" not in str(metadata(card))
+
+
+def test_known_failures_are_listed() -> None:
+    assert "Nobody has written down what fails" in render(facts())
+    card = render(facts(failures=["Glasses vanish.", "*Hats* become hair."]))
+    assert "### Known failures\n\n- Glasses vanish.\n- \\*Hats\\* become hair.\n\n## Intended use" in card
+    assert "Nobody has written" not in card
+
+
+def test_nothing_that_a_run_recorded_is_markup() -> None:
+    of = facts(labels=("[x](javascript:y)", "<b>|z"))
+    of.run["data"] = {"a": "folder `a`|b", "b": "folder c"}
+    of.run["init"] = "runs/x|y"
+    history = [{"step": 1, "event": "alarm", "message": "<script>*x*"}, HISTORY[0]]
+    card = render(replace(of, history=history))
+    assert "](javascript" not in card.replace("\\[x](javascript", "") and "<b>" not in card and "<script>" not in card
+    assert "- A, \\[x](javascript:y): ``folder `a`|b``" in card
+    assert "| started from (`--init`) | `runs/x\\|y` |" in card
+
+
 def test_what_could_not_be_measured_is_left_empty() -> None:
     values = {"a_to_b": {"kid": None}, "b_to_a": {"kid": 0.5}}
     card = render(facts(metrics={"best": "main", "classifier": None, "epochs": {"main": values}}, chosen="main"))
@@ -333,7 +393,7 @@ def test_a_template_with_an_unknown_field(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, addition: str, message: str
 ) -> None:
     shutil.copytree(str(cards.TEMPLATES), tmp_path / "cards")
-    monkeypatch.setattr(cards, "TEMPLATES", tmp_path / "cards")
+    monkeypatch.setattr(templates, "FOLDERS", (tmp_path / "cards", *templates.FOLDERS))
     with (tmp_path / "cards" / name).open("a") as file:
         file.write(addition)
     with pytest.raises(CardError) as error:

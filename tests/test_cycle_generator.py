@@ -60,7 +60,7 @@ def test_every_argument_is_saved_and_loaded(tmp_path: Path) -> None:
     arguments = {
         "channels": 1, "width": 6, "blocks": 2, "generator": "resnet", "upsample": "transpose", "padding": "zeros",
         "dropout": 0.25, "image_size": 48, "domain": "cartoon", "labels": ("photo", "漢字"), "epoch": 40,
-        "skip": True,
+        "skip": True, "value_range": [0, 4095],
     }  # fmt: skip
     model = CycleGenerator(**arguments)
     model.save_pretrained(tmp_path / "model")
@@ -102,7 +102,7 @@ def test_arguments_of_a_later_format_are_unknown_in_an_earlier_one(tmp_path: Pat
     with pytest.raises(ModelError, match=r"unknown \['skip'\]"):
         CycleGenerator.from_pretrained(tmp_path / "model")
     (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"format": 2}))
-    with pytest.raises(ModelError, match=r"missing \['skip'\]"):
+    with pytest.raises(ModelError, match=r"missing \['skip', 'value_range'\]"):
         CycleGenerator.from_pretrained(tmp_path / "model")
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 import torch
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import HfApi, ModelCard, get_session
 from PIL import Image
 from safetensors import safe_open
 
-from cyclegan_hub import CycleGenerator
+from cyclegan_hub import CycleGenerator, templates
 from cyclegan_hub.checkpoints import forget, list_epochs, load
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.publishing import build as publish
@@ -200,8 +200,8 @@ def test_what_cannot_be_built_ends_in_one_line(
     spoil(run, what)
     if what == "template":
         shutil.copytree(str(cards.TEMPLATES), tmp_path / "cards")
-        (tmp_path / "cards" / "card.md").write_text("{{ card_data }} {{ flavour }}")
-        monkeypatch.setattr(cards, "TEMPLATES", tmp_path / "cards")
+        (tmp_path / "cards" / "card.md").write_text("{{ flavour }}")
+        monkeypatch.setattr(templates, "FOLDERS", (tmp_path / "cards", *templates.FOLDERS))
     assert published(run, "user/smile", "--dry-run") == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
@@ -408,6 +408,24 @@ def no_answer_in_time(tmp: Path) -> None:
 
 
 @check
+def the_clients_session_is_left_as_it_is(tmp: Path) -> None:
+    """Others in the process use it too: with its own time limits, and while a publication waits."""
+    session, seen = get_session(), list[object]()
+    before, original = session.timeout, api.__class__.create_commit
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        seen.append((get_session() is session, session.timeout))
+        return original(*arguments, **options)
+
+    api.__class__.create_commit = watched
+    try:
+        push(folder_of(tmp, 5), "user/session")
+    finally:
+        api.__class__.create_commit = original
+    assert seen and all(one == (True, before) for one in seen)
+
+
+@check
 def a_connection_that_is_cut(tmp: Path) -> None:
     broken_off("cut", tmp)
 
@@ -471,6 +489,6 @@ def test_on_the_hub(results: dict[str, str], name: str) -> None:
 
 if __name__ == "__main__":
     impatient()
-    pushing.TIMEOUT = 1
+    pushing.TIMEOUT, pushing.SLOWEST = 1, 10**9
     sys.path.insert(0, str(ROOT))
     check.report()

@@ -142,6 +142,22 @@ def test_changed_images_are_noticed_on_resume(data: Path, tmp_path: Path, capsys
     assert "the images of side A have changed since this run began" in one_line(capsys)
 
 
+def test_a_run_goes_on_where_the_same_images_lie_elsewhere(data: Path, tmp_path: Path, capsys) -> None:
+    for name in ("first", "moved"):
+        script("demo_data").make(tmp_path / name / "cats", images=10, size=40)
+    (tmp_path / "moved/cats").rename(tmp_path / "moved/dogs")
+    out = tmp_path / "run"
+    assert train("--data", tmp_path / "first/cats", "--out", out, "--max-steps", 1) == 0
+    assert train("--data", tmp_path / "moved/dogs", "--out", out, "--max-steps", 2) == 0
+    assert json.loads((out / "recipe.json").read_text())["data"]["a"].startswith("folder dogs/trainA")  # the path is recorded
+    next((tmp_path / "moved/dogs/trainB").iterdir()).unlink()
+    capsys.readouterr()
+    (tmp_path / "moved/dogs").rename(tmp_path / "moved/birds")
+    assert train("--data", tmp_path / "moved/birds", "--out", out, "--max-steps", 3) == 2
+    message = one_line(capsys)
+    assert "the images of side B have changed" in message and "they were folder dogs/trainB" in message
+
+
 def test_equal_runs_give_equal_files_and_another_seed_does_not(whole: Path, data: Path, tmp_path: Path) -> None:
     for name, seed in (("same", 0), ("other", 1)):
         assert train("--data", data, "--out", tmp_path / name, "--seed", seed, "--max-steps", 5) == 0

@@ -177,7 +177,8 @@ def read_data(sides: tuple[SideSource, ...], source: Source, seed: int, most: in
     return load_sides(
         *sides, image_size=source.model.image_size, channels=source.model.channels, seed=seed,
         max_images=recipe.get("max_images"), equal_sides=recipe.get("equal_sides", False), max_held_out=max(most, MOST),
-        halves=getattr(source.model, "pairs", None) == "given",
+        halves=getattr(source.model, "pairs", None) == "given", swapped=recipe.get("direction") == "b_to_a",
+        fit=recipe.get("fit", "crop"), value_range=getattr(source.model, "value_range", None),
     )  # fmt: skip
 
 

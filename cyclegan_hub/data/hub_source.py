@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from cyclegan_hub.data import table_sources
 from cyclegan_hub.data.raw_images import Stream
 from cyclegan_hub.data.specs import DataError, HubSplit
 from cyclegan_hub.data.table_sources import TableItems, explained, first_line, image_stream, read_parquet
@@ -20,20 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Download:
-    """What a split needs from the Hub: sizes in bytes."""
+    """What opening a split needs of the Hub: all files of the split, which other splits may share; sizes in bytes."""
 
-    files: dict[str, int]  # by name in the dataset; all files of the split
-    missing: int  # of that, what is not in the cache yet
+    files: dict[str, int]  # size of each, by name in the dataset
+    missing: frozenset[str]  # those that are not in the cache yet
     rows: int | None  # of the split, where the dataset says it
 
     @property
-    def disk(self) -> int:
-        """Disk that is needed beyond what the cache holds: the files, and where they are large an Arrow copy of them."""
-        from cyclegan_hub.data.table_sources import PARQUET_IN_MEMORY_BYTES
-
+    def copied(self) -> int:
+        """The size of the Arrow copy that `datasets` makes beside the files: none of Parquet that fits in memory."""
         whole = sum(self.files.values())
-        in_place = whole <= PARQUET_IN_MEMORY_BYTES and all(name.endswith(".parquet") for name in self.files)
-        return self.missing + (0 if in_place else whole)
+        in_place = whole <= table_sources.PARQUET_IN_MEMORY_BYTES and all(name.endswith(".parquet") for name in self.files)
+        return 0 if in_place else whole
 
 
 class HubItems(TableItems):
@@ -147,7 +146,7 @@ class _Split:
         names = [self._name(file) for file in remote]
         commit = remote[0].partition("@")[2].partition("/")[0] if remote else ""
         found = dataset_files.sizes(self.source.dataset, names, commit) if names else {}
-        missing = sum(size for name, size in found.items() if not dataset_files.is_cached(self.source.dataset, name, commit))
+        missing = frozenset(name for name in found if not dataset_files.is_cached(self.source.dataset, name, commit))
         known = self.builder.info.splits or {}
         rows = [known[name].num_examples for name in self.names if name in known]
         whole = bool(rows) and len(rows) == len(self.names) and "[" not in self.source.split and not self.source.data_dir
@@ -211,10 +210,3 @@ def _unreachable(dataset: str) -> str:
     if Path(datasets.config.HF_DATASETS_CACHE, dataset.replace("/", "___")).is_dir() or _cached(HubSplit(dataset, "")):
         remedy = f"set HF_HUB_OFFLINE=1 to use the copy in the cache, {remedy}"
     return f"{what}: the Hub ({datasets.config.HF_ENDPOINT}) cannot be reached; {remedy}"
-
-
-def downloads(sources: Sequence[Any]) -> list[tuple[HubSplit, Download]]:
-    """What the splits of the Hub among these sources would fetch, each once. Raises DataError as opening them does."""
-    splits = dict.fromkeys(source for source in sources if isinstance(source, HubSplit) and not source.is_local)
-    found = [(split, HubItems.download(split)) for split in splits]
-    return [(split, download) for split, download in found if download is not None]

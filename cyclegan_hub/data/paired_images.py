@@ -105,7 +105,7 @@ def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list
     for i, name in enumerate(b):
         if i not in taken:
             left_b[_stem(name)].append(i)
-    for stem in left_a.keys() & left_b.keys():
+    for stem in sorted(left_a.keys() & left_b.keys()):
         for names, rows in ((a, left_a[stem]), (b, left_b[stem])):
             if len(rows) > 1:
                 partner = b[left_b[stem][0]] if names is a else a[left_a[stem][0]]

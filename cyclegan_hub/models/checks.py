@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from torch import nn
+
+from cyclegan_hub.errors import UserError
 
 
 def check_positive(**values: object) -> None:
@@ -18,6 +20,17 @@ def check_positive(**values: object) -> None:
 def is_positive(value: object) -> bool:
     """Whether it is a whole number of at least 1 (`True` is none)."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def check_value_range(values: Sequence[int] | None) -> tuple[int, int] | None:
+    """The value range of 16-bit images as a pair. Raises UserError for what is not None or two ascending whole numbers."""
+    if values is None:
+        return None
+    numbers = list(values) if isinstance(values, list | tuple) else []
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
+    if len(numbers) != 2 or not whole or numbers[0] >= numbers[1]:
+        raise UserError(f"value_range={values!r}: give the value that is black and a larger one that is white, such as [0, 4095]")
+    return numbers[0], numbers[1]
 
 
 def whole_number(value: object) -> int | None:

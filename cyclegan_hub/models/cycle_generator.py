@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
-from cyclegan_hub.models.checks import check_positive, whole_number
+from cyclegan_hub.models.checks import check_positive, check_value_range, whole_number
 from cyclegan_hub.models.generators import build_generator
 from cyclegan_hub.models.protocols import Examples, MeasuredBy, heading
 from cyclegan_hub.models.translate import Source, fit_to, translate_pictures
@@ -32,13 +32,14 @@ class CycleGenerator(
     """Both directions of a CycleGAN (Zhu et al. 2017): `a_to_b` and `b_to_a`, each images in [-1, 1] -> images in [-1, 1].
 
     `channels`, `width`, `blocks`, `generator`, `upsample`, `padding`, `dropout` and `skip` describe the networks (see
-    `models/generators.py`); `image_size` is the side they were trained at, `domain`, `labels` and `epoch` say what
+    `models/generators.py`); `image_size` is the side they were trained at, `value_range` what was black and white in its
+    16-bit images (None: 0 and 65,535), `domain`, `labels` and `epoch` say what
     they are. All of it is in `config.json`: `CycleGenerator.from_pretrained("user/name")` needs nothing else.
     """
 
     method: ClassVar[str] = "cyclegan"
     title: ClassVar[str] = "{a} ↔ {b}"
-    _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {2: {"skip": False}}
+    _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {2: {"skip": False, "value_range": None}}
     directions: ClassVar[tuple[Direction, ...]] = ("a_to_b", "b_to_a")
     data_sides: ClassVar[tuple[str, ...]] = ("a", "b")
     label_count: ClassVar[int] = 2
@@ -62,6 +63,7 @@ class CycleGenerator(
         labels: Sequence[str] = ("A", "B"),
         epoch: int | None = None,
         skip: bool = False,
+        value_range: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if isinstance(labels, str) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
@@ -72,6 +74,7 @@ class CycleGenerator(
         self.b_to_a = build_generator(generator, **build, dropout=dropout)
         self.channels, self.image_size, self.domain, self.epoch = channels, image_size, domain, epoch
         self.labels = (labels[0], labels[1])
+        self.value_range = check_value_range(value_range)
 
     def forward(self, x: Tensor, direction: Direction = "a_to_b") -> Tensor:
         """Images (N, C, H, W) in [-1, 1] -> (N, C, H, W) in [-1, 1]; sides that fit the network (multiples of 4 for a ResNet)."""
@@ -94,7 +97,7 @@ class CycleGenerator(
         """
         network = self.network(direction)
         fit = fit_to(resolution, self.image_size)
-        return translate_pictures(network, image, self.channels, fit, batch_size)
+        return translate_pictures(network, image, self.channels, fit, batch_size, value_range=self.value_range)
 
     def cycle(
         self, image: Source | Sequence[Source], direction: Direction = "a_to_b", **options

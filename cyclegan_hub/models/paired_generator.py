@@ -13,7 +13,7 @@ from cyclegan_hub import images
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
-from cyclegan_hub.models.checks import check_positive, whole_number
+from cyclegan_hub.models.checks import check_positive, check_value_range, whole_number
 from cyclegan_hub.models.generators import PlainCNN, UNetGenerator
 from cyclegan_hub.models.protocols import Examples, MeasuredBy, heading
 from cyclegan_hub.models.translate import Source, fit_to, translate_batch, translate_pictures
@@ -33,14 +33,16 @@ class PairedGenerator(
     """A generator trained on pairs (pix2pix, Isola et al. 2017): images (N, C, H, W) in [-1, 1] -> the same shape and range.
 
     `pairs` names how inputs were derived from outputs, or "given" (`recipes/pair_rules.py`). `channels`, `generator`, `width`,
-    `blocks` and `dropout` describe the network; `image_size` is the side it was trained at, `domain`, `labels` (of input and
-    output) and `epoch` say what it is. All of it is in `config.json`. Dropout, which the paper also keeps when it generates,
-    is off: the same picture gives the same result.
+    `blocks` and `dropout` describe the network; `image_size` is the side it was trained at, `value_range` what was black and
+    white in its 16-bit images (None: 0 and 65,535), `domain`, `labels` (of input and output) and `epoch` say what it is. All
+    of it is in `config.json`. Dropout, which the paper also keeps when it generates, is off: the same picture gives the same
+    result.
     """
 
     method: ClassVar[str] = "pix2pix"
     title: ClassVar[str] = "{a} → {b}"
     directions: ClassVar[tuple[str, ...]] = ("a_to_b",)
+    _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {2: {"value_range": None}}
     data_sides: ClassVar[tuple[str, ...]] = ("a",)
     label_count: ClassVar[int] = 2
     batch_unit: ClassVar[str] = "pairs"
@@ -60,6 +62,7 @@ class PairedGenerator(
         domain: str = "",
         labels: Sequence[str] = ("input", "output"),
         epoch: int | None = None,
+        value_range: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if isinstance(labels, str) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
@@ -76,6 +79,7 @@ class PairedGenerator(
                 raise UserError(f"generator={generator!r}: must be one of unet, cnn")
         self.channels, self.image_size, self.domain, self.epoch, self.pairs = channels, image_size, domain, epoch, pairs
         self.labels = (labels[0], labels[1])
+        self.value_range = check_value_range(value_range)
         self.rule = PAIR_RULES[pairs]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,7 +114,7 @@ class PairedGenerator(
                 raise images.ImageError(f"this image is {picture.width} x {picture.height}: give one of {scale} px and more")
             return picture
 
-        return translate_pictures(network, image, self.channels, fitted, batch_size, self.input_of)
+        return translate_pictures(network, image, self.channels, fitted, batch_size, self.input_of, self.value_range)
 
     def network(self, direction: str = "a_to_b") -> nn.Module:
         """The generator. Raises ValueError for another direction than "a_to_b"."""

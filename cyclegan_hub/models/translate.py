@@ -41,11 +41,12 @@ def translate_pictures(
     fit: Fit,
     batch_size: int,
     before: Callable[[Tensor], Tensor] = lambda x: x,
+    value_range: tuple[int, int] | None = None,
 ) -> Image.Image | list[Image.Image]:
     """One picture, or a list of them, decoded, brought to a size by `fit`, and through the network; equal sizes in batches.
 
-    `before` is done to a batch (N, C, H, W) in [-1, 1] first. Raises images.ImageError for what is not an image, ValueError
-    for a batch size below 1.
+    `before` is done to a batch (N, C, H, W) in [-1, 1] first; `value_range` is that of `images.decode`. Raises images.ImageError
+    for what is not an image, ValueError for a batch size below 1.
     """
     if not is_positive(batch_size):
         raise UserError(f"batch_size={batch_size!r}: give how many images of one size go through the network at a time")
@@ -60,7 +61,7 @@ def translate_pictures(
             results[i] = images.to_pil(y)
 
     for i, source in enumerate(sources):
-        picture = fit(images.decode(source, channels))
+        picture = fit(images.decode(source, channels, value_range=value_range))
         group = waiting.setdefault(picture.size, [])
         group.append((i, images.to_tensor(picture)))
         if len(group) == batch_size:

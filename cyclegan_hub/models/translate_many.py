@@ -76,7 +76,8 @@ def translate_files(
     def prepare(item: tuple[str, Source | Callable[[], Source]]) -> tuple[str, Image.Image] | Skipped:
         name, source = item
         try:
-            picture = images.decode(source() if callable(source) else source, model.channels, name="")
+            raw = source() if callable(source) else source
+            picture = images.decode(raw, model.channels, name="", value_range=getattr(model, "value_range", None))
             if square:
                 picture = images.square(picture, min(picture.size) if side == "original" else side)
             elif side != "original":

@@ -47,7 +47,8 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
     of `epochs`), `config.json`, `recipe.json`, `metrics.json`, `samples.png` and the card; `out/epochs/` each epoch to be
     published (None: all that the run kept). Equal runs give equal bytes; epochs of an earlier build are removed.
 
-    Which method it was follows from the class that the epochs' `config.json` names.
+    Which method it was follows from the class that the epochs' `config.json` names. The card lists the known failures that
+    `known_failures.md` in the run's folder names, one to an item ("- Glasses vanish.").
 
     Raises PublishError for a missing run, an epoch it does not have, a best epoch left out or epochs of another run,
     ModelError for damaged weights, UserError for what a card cannot be made of.
@@ -63,7 +64,9 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
     for name in names:  # all are looked at before anything is written, and none is kept: twenty may be gigabytes
         _check_same_run(run, name, record, from_pretrained(run / "epochs" / name))
     model = from_pretrained(run / "epochs" / chosen)
-    facts = cards.Facts(repo_id, type(model), model.config, record, history, processes, names, chosen, metrics, dtype)
+    facts = cards.Facts(
+        repo_id, type(model), model.config, record, history, processes, names, chosen, metrics, dtype, _failures(run)
+    )
     shared = {
         "recipe.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
         "samples.png": images.png_bytes(sample_grid(model)),
@@ -77,7 +80,7 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
             write_folder(out / "epochs" / name, _model_files(run / "epochs" / name, dtype))
         for name in epochs_in(out).keys() - set(names):
             shutil.rmtree(out / "epochs" / name)
-        for name, data in (_read(out / "epochs" / chosen, MODEL) | shared).items():
+        for name, data in (read_files(out / "epochs" / chosen, MODEL) | shared).items():
             write_atomic(out / name, data)
         if not metrics:
             (out / "metrics.json").unlink(missing_ok=True)
@@ -104,9 +107,21 @@ def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
     return record, history, max(ranks.values(), default=1)
 
 
+def _failures(run: Path) -> list[str]:
+    """What somebody saw fail: the items of the list in the run's `known_failures.md`, none without that file."""
+    path = run / "known_failures.md"
+    items: list[str] = []
+    for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
+        if line.startswith("- "):
+            items.append(line[2:].strip())
+        elif items and line.strip():
+            items[-1] += f" {line.strip()}"
+    return items
+
+
 def _check_same_run(run: Path, name: str, record: RunRecord, model: Model) -> None:
     """Raises PublishError for an epoch that the run of this `recipe.json` cannot have written."""
-    own = (list(model.labels), set(cards.METHODS[type(model)].sides))
+    own = (list(model.labels), set(type(model).data_sides))
     if own != (record["labels"], set(record["data"])):
         told = f"labels {', '.join(record['labels'])}, data {', '.join(sorted(record['data']))}"
         raise PublishError(
@@ -128,7 +143,7 @@ def _selected(run: Path, epochs: Sequence[int] | None) -> list[str]:
     return [there[epoch] for epoch in wanted]
 
 
-def _read(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
+def read_files(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
 
 

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from huggingface_hub import ModelCard, ModelCardData
 
 from cyclegan_hub import __version__
 from cyclegan_hub.evaluation.extractor import weights_digest
 from cyclegan_hub.models.encoder import SideEncoder
+from cyclegan_hub.templates import render_markdown
 
 
 @dataclass(frozen=True)
@@ -44,39 +46,30 @@ def files(encoder: SideEncoder, training: Training) -> dict[str, bytes]:
 
 
 def card(encoder: SideEncoder, training: Training) -> str:
-    """The model card."""
-    rows, data = [], []
-    for name, (first, second) in encoder.domains.items():
+    """The model card: metadata for the Hub, then Markdown."""
+    rows = []
+    for name, labels in encoder.domains.items():
         scores, counts = training.accuracy[name], training.counts[name]
-        rows += [
-            f"| {name} | A: {first} | {counts[0]:,} | {scores['a']:.1%} of {scores['n_a']} |",
-            f"| {name} | B: {second} | {counts[1]:,} | {scores['b']:.1%} of {scores['n_b']} |",
-        ]
-        data += [f"- {name}, {side}: {source}" for side, source in zip("AB", training.sources[name], strict=True)]
-    weights = sum(p.numel() for p in encoder.parameters())
+        for side, label, count in zip("ab", labels, counts, strict=True):
+            right = f"{scores[side]:.1%} of {scores[f'n_{side}']:g}"
+            rows.append((name, f"{side.upper()}: {label}", f"{count:,}", right))
+    sources = [
+        (f"{name}, {side}", source) for name, two in training.sources.items() for side, source in zip("AB", two, strict=True)
+    ]
     precision = "float32" if training.precision == "no" else training.precision
-    machine = f"{_processor()}, {torch.get_num_threads()} thread(s), {precision}, torch {torch.__version__}"
-    return "\n".join([
-        "---", "license: other", f"license_name: {json.dumps(training.licence, ensure_ascii=False)}",
-        "library_name: cyclegan_hub", "tags: [image-classification, cyclegan]", "---", "",
-        "# Domain encoder", "",
-        f"A small CNN ({weights:,} weights, stored as float16) that tells the sides of domains apart. cyclegan_hub takes "
-        "features from it where Inception-v3 is not to be had, and lets it judge which side a translation reads as.",
-        f"Weights sha256 {weights_digest(encoder.state_dict())[:12]}; figures taken with it are called `fid[encoder]`, never "
-        "FID, and compare only with figures of the same hash.", "",
-        "## Held-out accuracy", "",
-        "The share of held-out images of each side that is taken for its own side rather than the domain's other one:", "",
-        "| domain | side | trained on | right |", "|---|---|---|---|", *rows, "",
-        "## Data", "", *data, *([""] if training.about else []), *training.about, "",
-        f"Licence: {training.licence}. No image is in this folder.", "",
-        "## Limits", "",
-        "It knows these domains, at 64 px, from these sets: a set that differs otherwise than in its subject (crop, camera, "
-        "compression) is told apart by that too. A translation can please it without looking right: look at the pictures, and at "
-        "the share of untranslated inputs that it already takes for the target side.", "",
-        "## Training", "",
-        f"`{training.command}`, {training.steps:,} steps, seed {training.seed}, {training.seconds:.0f} s on {machine}; "
-        f"cyclegan_hub {__version__}, {datetime.now(UTC):%Y-%m-%d}.", "",
-    ])  # fmt: skip
+    info = type(encoder)._hub_mixin_info.model_card_data
+    metadata = ModelCardData(
+        library_name=info.library_name, tags=list(info.tags or []), license="other", license_name=training.licence
+    )
+    text = render_markdown(
+        "encoder_card.md",
+        weights=f"{sum(p.numel() for p in encoder.parameters()):,}",
+        digest=weights_digest(encoder.state_dict())[:12],
+        rows=rows, sources=sources, training=training, steps=f"{training.steps:,}", seconds=f"{training.seconds:.0f}",
+        machine=f"{_processor()}, {torch.get_num_threads()} thread(s), {precision}, torch {torch.__version__}",
+        version=__version__, date=f"{datetime.now(UTC):%Y-%m-%d}",
+    )  # fmt: skip
+    return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n{text}"))
 
 
 def _processor() -> str:

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_session, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, but not in an `__all__`
 
 from cyclegan_hub import checkpoints
 from cyclegan_hub.hub.errors import HUB_ERRORS, first_line, not_published
 from cyclegan_hub.hub.model_folder import chosen_in, epoch_number, epochs_in
 from cyclegan_hub.hub.refs import refs_of
-from cyclegan_hub.publishing.build import MODEL, SHARED, PublishError, _read
+from cyclegan_hub.publishing.build import MODEL, SHARED, PublishError, read_files
 
-TIMEOUT = 60  # seconds without a byte of an answer; the client itself would wait for ever
+TIMEOUT = 60  # seconds to wait for an answer; the client itself would wait for ever
+SLOWEST = 20_000  # bytes a second: an upload that is slower is given up
+_ERRORS: tuple[type[Exception], ...] = (*HUB_ERRORS, ValueError)  # the latter: the Hub's word on the card's YAML
+T = TypeVar("T")
 
 
-# ------------------------------------------------------------------------------------------------------------ the Hub
 def check(repo_id: str, token: str | None = None) -> None:
     """Raises PublishError for a wrong repository name, without a token, or with one that the Hub does not let write."""
     check_name(repo_id)
     if not (token or get_token()):
         raise PublishError("no token to publish with: log in with `hf auth login`, or set HF_TOKEN")
-    with _hub(repo_id, "checking the token"):
-        auth = HfApi(token=token).whoami().get("auth") or {}
+    auth = _asked(repo_id, "checking the token", HfApi(token=token).whoami).get("auth") or {}
     if (auth.get("accessToken") or {}).get("role") == "read":
         raise PublishError(f"{repo_id}: the token may only read: make one with write permission and log in with `hf auth login`")
 
@@ -52,53 +54,64 @@ def push(folder: Path, repo_id: str, *, private: bool = False, retag: bool = Fal
     whatever the Hub refuses; running it again then completes what was begun.
     """
     check(repo_id, token)
-    epochs, shared = epochs_in(folder), _read(folder, SHARED)
+    epochs, shared = epochs_in(folder), read_files(folder, SHARED)
     if not epochs or any(not (path / name).is_file() for path in epochs.values() for name in MODEL) or "README.md" not in shared:
         raise PublishError(f"{folder} is no model folder with a card and epochs/: build it from the run first")
-    chosen = chosen_in(folder)
-    api = HfApi(token=token)
-    with _hub(repo_id, "opening the repository"):
-        api.create_repo(repo_id, private=private or None, exist_ok=True)
-        if private and not api.model_info(repo_id).private:
-            raise PublishError(f"{repo_id} is there and public: change that in its settings, or leave --private out")
-        head, tags = refs_of(repo_id, token)
-        right = {
-            name
-            for name, path in epochs.items()
-            if name in tags and not _changes(api, repo_id, tags[name], _read(path, MODEL), MODEL)
-        }
-    wrong = [name for name in epochs if name in tags and name not in right]
+    chosen, api, opening = chosen_in(folder), HfApi(token=token), "opening the repository"
+    _asked(repo_id, opening, lambda: api.create_repo(repo_id, private=private or None, exist_ok=True))
+    if private and not _asked(repo_id, opening, lambda: api.model_info(repo_id)).private:
+        raise PublishError(f"{repo_id} is there and public: change that in its settings, or leave --private out")
+    head, tags = _asked(repo_id, opening, lambda: refs_of(repo_id, token))
+    equal = _equal_epochs(api, repo_id, epochs, tags)
+    wrong = [name for name in epochs if name in tags and name not in equal]
     if wrong and not retag:
         raise PublishError(
             f"{repo_id}: {', '.join(wrong)} there holds another model than this run: move the tag with --retag, or publish "
             "to another repository"
         )
-    for name in sorted(set(epochs) - right, key=lambda name: (name == chosen, epoch_number(name))):
-        head = _commit(api, repo_id, head, name, _read(epochs[name], MODEL) | shared)
-        with _hub(repo_id, f"tagging {name}"):
-            if name in tags:
-                api.delete_tag(repo_id, tag=name)
-            api.create_tag(repo_id, tag=name, revision=head)
+    for name in sorted(set(epochs) - equal, key=lambda name: (name == chosen, epoch_number(name))):
+        head = _commit(api, repo_id, head, name, read_files(epochs[name], MODEL) | shared)
+        _tag(api, repo_id, name, head, moves=name in tags)
         tags[name] = head
-    head = _commit(api, repo_id, head, f"main is {chosen}", _read(epochs[chosen], MODEL) | shared)
+    head = _commit(api, repo_id, head, f"main is {chosen}", read_files(epochs[chosen], MODEL) | shared)
     checkpoints.forget(repo_id)
     return {name: tags[name] for name in epochs} | {"main": head}
 
 
+def _equal_epochs(api: HfApi, repo_id: str, epochs: dict[str, Path], tags: dict[str, str]) -> set[str]:
+    """The epochs that the repository holds already, with equal files, at the commits of their tags."""
+    return {
+        name
+        for name, path in epochs.items()
+        if name in tags and not _changes(api, repo_id, "opening the repository", tags[name], read_files(path, MODEL), MODEL)
+    }
+
+
 def _commit(api: HfApi, repo_id: str, head: str | None, message: str, files: dict[str, bytes]) -> str:
     """Brings `main`, which is at `head`, to hold these files; returns its commit, the same one if it does already."""
-    with _hub(repo_id, f"committing {message}"):
-        operations = _changes(api, repo_id, head, files, (*MODEL, *SHARED))
-        if operations or head is None:
-            head = api.create_commit(repo_id, operations, commit_message=message, parent_commit=head).oid
-    return head
+    doing = f"committing {message}"
+    operations = _changes(api, repo_id, doing, head, files, (*MODEL, *SHARED))
+    if not operations and head is not None:
+        return head
+    size = sum(len(files[one.path_in_repo]) for one in operations if isinstance(one, CommitOperationAdd))
+    made = _asked(
+        repo_id, doing, lambda: api.create_commit(repo_id, operations, commit_message=message, parent_commit=head), size
+    )
+    return str(made.oid)
+
+
+def _tag(api: HfApi, repo_id: str, name: str, commit: str, *, moves: bool) -> None:
+    """Sets an epoch's tag, which `moves` if it is there already."""
+    if moves:
+        _asked(repo_id, f"tagging {name}", lambda: api.delete_tag(repo_id, tag=name))
+    _asked(repo_id, f"tagging {name}", lambda: api.create_tag(repo_id, tag=name, revision=commit))
 
 
 def _changes(
-    api: HfApi, repo_id: str, commit: str | None, files: dict[str, bytes], names: Sequence[str]
+    api: HfApi, repo_id: str, doing: str, commit: str | None, files: dict[str, bytes], names: Sequence[str]
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
     """What turns those of `names` that a commit has into `files`."""
-    found = api.get_paths_info(repo_id, list(names), revision=commit)
+    found = _asked(repo_id, doing, lambda: api.get_paths_info(repo_id, list(names), revision=commit))
     there = {entry.path: entry for entry in found if isinstance(entry, RepoFile)}
     added = [CommitOperationAdd(name, data) for name, data in files.items() if not _equal(there.get(name), data)]
     return [*added, *(CommitOperationDelete(name) for name in there if name not in files)]
@@ -113,16 +126,34 @@ def _equal(entry: RepoFile | None, data: bytes) -> bool:
     return entry.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-@contextmanager
-def _hub(repo_id: str, doing: str) -> Iterator[None]:
-    """Gives the client's requests a time limit, and turns its errors into one line."""
-    session = get_session()
-    before, session.timeout = session.timeout, TIMEOUT
+def _asked(repo_id: str, doing: str, request: Callable[[], T], upload_bytes: int = 0) -> T:
+    """The answer to a request of the client. Raises PublishError, in one line, for its errors and for no answer in time."""
     try:
-        yield
-    except PublishError:
-        raise
-    except (*HUB_ERRORS, ValueError) as error:  # ValueError: the Hub's word on the card's YAML
+        return _answer_within(TIMEOUT + upload_bytes / SLOWEST, request)
+    except _ERRORS as error:
         raise PublishError(not_published(error, repo_id, doing)) from error
-    finally:
-        session.timeout = before
+
+
+def _answer_within(seconds: float, request: Callable[[], T]) -> T:
+    """What `request` returns or raises; TimeoutError after so many seconds.
+
+    In a thread of its own, which is left to itself then: the client has no time limit for what it sends, and one in its session
+    would hold for everything else in the process.
+    """
+    answers: list[T] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            answers.append(request())
+        except BaseException as error:
+            errors.append(error)
+        done.set()
+
+    threading.Thread(target=work, name="hub-request", daemon=True).start()
+    if not done.wait(seconds):
+        raise TimeoutError(f"no answer in {seconds:.0f} seconds")
+    if errors:
+        raise errors[0]
+    return answers[0]

@@ -54,6 +54,8 @@ def override(recipe: AnyRecipe, changes: dict[str, str]) -> AnyRecipe:
     for name, text in changes.items():
         if name not in settable:
             raise RecipeError(f"{name!r} is no field of a {type(recipe).__name__}; fields: {', '.join(settable)}")
+        if name == "channels" and "," in text:
+            raise RecipeError(f"channels={text!r}: both sides are read alike: give 1 (both grey) or 3 (both RGB)")
         values[name] = _parse(name, hints[name], text.strip())
     return replace(recipe, **values)
 

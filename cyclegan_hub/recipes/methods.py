@@ -18,6 +18,7 @@ RESUMABLE_FIELDS = frozenset(
 
 # Fields that came after run folders were first written, with the value under which a run does what it did before.
 ADDED_FIELDS = {"skip": False, "discriminator": "patch", "own_cycle": False}
+ADDED_FIELDS |= {"fit": "crop", "value_range": None, "direction": "a_to_b"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class _Recipe:
     load_size: int | None = None  # resize to this, then crop image_size at random (the paper's jitter); None: no jitter
     channels: int = 3
     flip: bool = True
+    fit: Literal["crop", "random-crop", "stretch", "pad"] = "crop"  # what becomes of an image that is not square
+    value_range: tuple[int, ...] | None = None  # of 16-bit images: (black, white), such as 0,4095; None: 0,65535
     max_images: int | None = None  # at most so many of each side
     streaming: bool = False
     workers: int = 0  # decoding processes; piles that fit in memory need none
@@ -65,6 +68,13 @@ class _Recipe:
         )  # fmt: skip
         require(not (self.streaming and self.steps_per_epoch is None), "steps_per_epoch", None, "given: a stream has no length")
         require(not (self.streaming and self.max_images), "max_images", self.max_images, _NO_STREAM)
+        limits = self.value_range
+        in_order = limits is None or (len(limits) == 2 and limits[0] < limits[1])
+        require(in_order, "value_range", limits, "the value that is black and a larger one that is white, such as 0,4095")
+
+    def load_options(self) -> dict[str, Any]:
+        """How its images are read, beyond their size and number: keywords of `data.batches.open_batches`."""
+        return {"fit": self.fit, "value_range": self.value_range}
 
 
 _NO_STREAM = "none or false with streaming=True"
@@ -138,8 +148,8 @@ class CycleGANRecipe(_Recipe):
         return domain.labels if domain else ("A", "B")
 
     def load_options(self) -> dict[str, Any]:
-        """How its images are read, beyond what all methods say: keywords of `data.batches.open_batches`."""
-        return {"equal_sides": self.equal_sides, "balance": self.balance}
+        """As that of every recipe, and whether the sides are brought to one size."""
+        return super().load_options() | {"equal_sides": self.equal_sides, "balance": self.balance}
 
 
 @dataclass(frozen=True)
@@ -170,10 +180,6 @@ class DCGANRecipe(_Recipe):
         """What is drawn."""
         return (domain.pile(self.side).label,) if domain else ("image",)
 
-    def load_options(self) -> dict[str, Any]:
-        """As `CycleGANRecipe.load_options`."""
-        return {}
-
 
 @dataclass(frozen=True)
 class Pix2PixRecipe(_Recipe):
@@ -183,6 +189,8 @@ class Pix2PixRecipe(_Recipe):
     side: Literal["a", "b"] = "a"  # of a folder or domain of two sides, which one pairs are made from
     # "given", or derived from the images of one pile: see pair_rules.py
     pairs: Literal["given", "colorize", "upscale-4x", "repaint"] = "given"
+    # Of pairs that are given: from which half of a picture, or pile, to which. "b_to_a": from the right half, or from B.
+    direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
     generator: Literal["unet", "cnn"] = "unet"
     width: int = 64
     blocks: int = 8  # halvings of the U-Net; layers of the CNN
@@ -199,6 +207,8 @@ class Pix2PixRecipe(_Recipe):
         rule = "more than 0 where adversarial_weight is 0: there is no loss otherwise"
         require(self.adversarial_weight + self.l1 > 0, "l1", self.l1, rule)
         require(self.channels == 3 or not self.rule.needs_colours, "channels", self.channels, f"3 to {self.pairs}")
+        forward = self.direction == "a_to_b" or not self.rule.derived
+        require(forward, "direction", self.direction, "a_to_b where inputs are derived from outputs")
         whole = self.image_size % self.rule.scale == 0
         require(whole, "image_size", self.image_size, f"a multiple of {self.rule.scale} where pairs are made")
         _check_patches(self.image_size, self.disc_channels, 1, 1)
@@ -226,8 +236,9 @@ class Pix2PixRecipe(_Recipe):
         return domain.labels if self.side == "b" else domain.labels[::-1]
 
     def load_options(self) -> dict[str, Any]:
-        """As `CycleGANRecipe.load_options`: given pairs may be pictures of two halves."""
-        return {"halves": not self.rule.derived}
+        """As that of every recipe, and whether an image is a pair of two halves, and which of them is the input."""
+        given = not self.rule.derived
+        return super().load_options() | {"halves": given, "swapped": given and self.direction == "b_to_a"}
 
 
 Recipe = CycleGANRecipe | DCGANRecipe | Pix2PixRecipe

@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from accelerate.utils import set_seed
 
     from cyclegan_hub.data.batches import open_batches
+    from cyclegan_hub.data.downloads import downloads_of
     from cyclegan_hub.training.build import build_trainer
     from cyclegan_hub.training.devices import make_accelerator
     from cyclegan_hub.training.loop import Loop
@@ -62,6 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     accelerator = make_accelerator(arguments.log_with, plan.out)
     r, steps_per_epoch = plan.recipe, note_processes(plan, accelerator.num_processes, arguments.inexact_resume)
+    if arguments.dry_run and (downloads := downloads_of(plan.sources)).missing:
+        trainer = build_trainer(r, total_steps=r.epochs, labels=plan.labels)
+        accelerator.print(dry_run_text(plan, trainer, None, accelerator.num_processes, downloads.lines()))
+        return 0
     with accelerator.main_process_first():  # one process fills the datasets cache, the others read it
         batches = open_batches(
             *plan.sources, image_size=r.image_size, load_size=r.load_size, channels=r.channels, seed=arguments.seed,

@@ -58,7 +58,7 @@ class CycleGANTrainer:
         self.total_steps, self.steps_done = total_steps, 0
         model_arguments: dict[str, Any] = {
             "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "upsample": r.upsample,
-            "padding": r.padding, "dropout": r.dropout, "skip": r.skip, "image_size": r.image_size,
+            "padding": r.padding, "dropout": r.dropout, "skip": r.skip, "image_size": r.image_size, "value_range": r.value_range,
             "domain": domain_of(r, labels), "labels": list(labels),
         }  # fmt: skip
         self._publish = lambda epoch: CycleGenerator(**model_arguments, epoch=epoch)

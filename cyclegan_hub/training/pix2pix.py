@@ -35,7 +35,8 @@ class Pix2PixTrainer:
         self.labels = labels
         arguments = {
             "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "dropout": r.dropout,
-            "pairs": r.pairs, "image_size": r.image_size, "domain": domain_of(r, labels), "labels": list(labels),
+            "pairs": r.pairs, "image_size": r.image_size, "value_range": r.value_range,
+            "domain": domain_of(r, labels), "labels": list(labels),
         }  # fmt: skip
         self._publish = lambda epoch: PairedGenerator(**arguments, epoch=epoch)
         model = self._publish(None)

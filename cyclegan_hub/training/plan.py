@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -124,8 +125,11 @@ def counts_text(side: str, counts: dict[str, int]) -> str:
     return f"side {side.upper()}: {counts['kept']:,} of {counts['found']:,} images to train on; {others}"
 
 
-def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches, processes: int) -> str:
-    """What --dry-run prints: the recipe, the images, the sizes of the networks and the disk that a run needs."""
+def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processes: int, downloads: Sequence[str] = ()) -> str:
+    """What --dry-run prints: the recipe, the images, the sizes of the networks and the disk that a run needs.
+
+    Without `batches`, whose images would have to be fetched, `downloads` are lines on what would be.
+    """
     r = plan.recipe
     sizes = {name: sum(p.numel() for p in network.parameters() if p.requires_grad) for name, network in trainer.networks.items()}
     published = len(trainer.published(None).files()["model.safetensors"])
@@ -135,10 +139,15 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches, processes: int)
     epochs = min(r.keep_epochs, -(-r.epochs // r.snapshot_every))
     disk = 2 * state + (epochs + 2) * published  # last/, and an epoch more before one is dropped
     lines = [json.dumps(plan.identity["recipe"], indent=2), f"labels: {' -> '.join(plan.labels)}", f"out: {plan.out}"]
-    lines += [f"{counts_text(side, batches.counts[side])} ({plan.identity['data'][side]})" for side in batches.counts]
+    if batches is None:
+        lines += [f"side {side.upper()}: {text}" for side, text in plan.identity["data"].items()] + list(downloads)
+        steps = "known once the images have been read"
+    else:
+        lines += [f"{counts_text(side, batches.counts[side])} ({plan.identity['data'][side]})" for side in batches.counts]
+        steps = f"{batches.steps_per_epoch}; steps in all: {batches.steps_per_epoch * r.epochs}"
     lines += [f"trainable weights of {name}: {n}" for name, n in sizes.items()]
     lines += [
-        f"steps per epoch: {batches.steps_per_epoch}; steps in all: {batches.steps_per_epoch * r.epochs}",
+        f"steps per epoch: {steps}",
         f"disk needed: about {disk / 2**20:.0f} MiB ({epochs} epochs of {published / 2**20:.1f} MiB, and the state)",
     ]
     return "\n".join(lines)

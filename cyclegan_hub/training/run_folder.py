@@ -38,7 +38,8 @@ class RunFolder:
         """Raises RunError, before anything is written, unless the folder is new, empty, or holds a run of this identity.
 
         `identity` is what makes the run the same run: {"recipe": {...}, "labels", "data", "seed", "init"}. Recipe fields
-        in RESUMABLE_FIELDS may differ; anything else that does is named. Keys that `identity` lacks are not compared.
+        in RESUMABLE_FIELDS may differ, and so may where the images lie, as long as their fingerprints are the same; anything
+        else that differs is named. Keys that `identity` lacks are not compared.
         """
         old = self.record()
         if old is None:
@@ -50,10 +51,15 @@ class RunFolder:
         changing = {name for name in CARRIED if identity.get(name, []) != old.get(name, [])}
         for name, before, now in _differences(dict(old), json.loads(json.dumps(identity))):
             if name.startswith("fingerprints."):
+                side = name[-1]
+                places = [record.get("data", {}).get(side) for record in (old, identity)]
+                moved = f"; they were {places[0]} then, and are {places[1]} now" if places[0] != places[1] else ""
                 raise RunError(
-                    f"{self.path}: the images of side {name[-1].upper()} have changed since this run began (fingerprint {before} "
-                    f"then, {now} now): restore them, or give another folder with --out"
+                    f"{self.path}: the images of side {side.upper()} have changed since this run began (fingerprint {before} "
+                    f"then, {now} now{moved}): restore them, or give another folder with --out"
                 )
+            if name.startswith("data.") and "fingerprints" in old:  # these decide, once the images have been read
+                continue
             if name in changing or ("extended" in changing and name.removeprefix("recipe.") in FIELDS):
                 continue
             if name.removeprefix("recipe.") not in RESUMABLE_FIELDS:

@@ -1,0 +1,113 @@
+"""What a card says of a run's history and of its evaluation, as plain values for the template."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from cyclegan_hub.hub.epoch_names import epoch_order
+from cyclegan_hub.models.protocols import arrow
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How long a training took, in words where it is said."""
+
+    steps: int
+    batch: int  # pairs or images in a step of all processes
+    seen: int
+    epochs: str
+    length: str  # "30.5 minutes" or "2.1 hours"
+    speed: str  # pairs or images a second, median
+
+
+@dataclass(frozen=True)
+class EvaluationShown:
+    """The tables of an evaluation: the last epoch, the published one and the baselines, in every direction."""
+
+    protocol: list[tuple[str, str]]  # how the figures were taken, a line each
+    columns: list[str]
+    rows: list[tuple[str, str, list[str]]]  # direction in words, metric, a figure for each column ("": none)
+    baselines: list[str]
+    success: list[str]  # how often what judges the success is right on real images; none where there is no such figure
+    success_left_out: bool
+
+
+def cost_of(history: Sequence[Mapping[str, Any]], batch: int) -> Cost | None:
+    """From the history's lines, each of which holds the speed since the one before; None where none does."""
+    lines = [line for line in history if line.get("pairs_per_s")]
+    if not lines:
+        return None
+    seconds, before = 0.0, 0
+    for line in lines:
+        seconds += (line["step"] - before) * batch / line["pairs_per_s"]
+        before = line["step"]
+    length = f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{seconds / 60:.1f} minutes"
+    speed = median(line["pairs_per_s"] for line in lines)
+    return Cost(before, batch, before * batch, f"{lines[-1]['epoch']:g}", length, f"{speed:.1f}")
+
+
+def warnings_of(history: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """What the training warned of, and how often."""
+    return list(Counter(line["message"] for line in history if line.get("event") == "alarm").items())
+
+
+def evaluation_of(metrics: Mapping[str, Any] | None, labels: Sequence[str], chosen: str) -> EvaluationShown | None:
+    """What a card shows of `metrics.json`; None if there is none. `success` is never shown without its judge's own accuracy."""
+    if not metrics:
+        return None
+    epochs = metrics["epochs"]
+    names = list(dict.fromkeys([max(epochs, key=epoch_order), chosen]))
+    columns = {f"{name}{' (main)' if name == chosen else ' (last)'}": epochs.get(name, {}) for name in names}
+    baselines = {name: values for name, values in metrics.get("baselines", {}).items() if values}
+    columns |= baselines
+    rows: list[tuple[str, str, list[str]]] = []
+    success: list[str] = []
+    left_out = False
+    for direction in dict.fromkeys(d for values in columns.values() for d in values):
+        figures = [column.get(direction, {}) for column in columns.values()]
+        for metric in dict.fromkeys(key for value in figures for key in value):
+            if is_success(metric):
+                accuracy = judged_accuracy(metrics, direction)
+                left_out |= accuracy is None
+                if accuracy is None:
+                    continue
+                success.append(f"{accuracy:.1%} of {labels[0] if direction == 'b_to_a' else labels[-1]}")
+            rows.append((arrow(direction, labels), metric, [_number(value.get(metric)) for value in figures]))
+    protocol = [(key, _number(value)) for key, value in _protocol(metrics).items()]
+    return EvaluationShown(protocol, list(columns), rows, list(baselines), list(dict.fromkeys(success)), left_out)
+
+
+def is_success(metric: str) -> bool:
+    """Whether a metric is the share of outputs that a network takes for the target side."""
+    return metric.partition("[")[0] == "success"
+
+
+def judged_accuracy(metrics: Mapping[str, Any], direction: str) -> float | None:
+    """How often what judges `success` is right on real images of a direction's target side; None if it is not recorded."""
+    judge = metrics.get("classifier")
+    value = judge.get("accuracy_a" if direction == "b_to_a" else "accuracy_b") if isinstance(judge, Mapping) else None
+    return value if isinstance(value, float | int) and is_figure(value) else None
+
+
+def is_figure(value: Any) -> bool:
+    """Whether a value of `metrics.json` is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _protocol(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """How the numbers were taken, flat: rule, extractor, the protocol's own lines, and what judged the success."""
+    flat: dict[str, Any] = {}
+    for key, value in metrics.items():
+        if isinstance(value, dict) and key not in ("epochs", "baselines"):
+            flat |= {name if key == "protocol" else f"{key} {name}": one for name, one in value.items()}
+        elif key not in ("best", "epochs", "baselines", "notes") and value is not None:
+            flat[key] = value
+    return flat
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

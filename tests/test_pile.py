@@ -1,0 +1,250 @@
+"""One definition of a pile: the same tree gives the same images as a folder, a zip, a tar, a stream, converted and translated."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cyclegan_hub import CycleGenerator, images
+from cyclegan_hub.cli import main
+from cyclegan_hub.commands.convert import convert
+from cyclegan_hub.commands.translate import translate
+from cyclegan_hub.data.load_sides import load_sides
+from cyclegan_hub.data.open_source import open_items, open_stream
+from cyclegan_hub.data.parse_side import one_side
+from cyclegan_hub.data.pile import Pile, ending_of, is_hidden, pile_in
+from cyclegan_hub.data.raw_images import cell_bytes
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError
+from support.pictures import encoded, folder, parquet
+
+IMAGES = {  # the images of the tree below, by name, with the seed of each
+    "IMG_0001": 1,
+    "Mr. Smith 12.05": 2,
+    "a/b/deep.jfif": 3,
+    "a/deep.JPG": 4,
+    "a-b/first.png": 5,
+    "photo.jpg_large": 6,
+    "x.pnm": 7,
+    "x.tga": 8,
+    "y.jp2": 9,
+}
+_FORMATS = {".jfif": "JPEG", ".jpg": "JPEG", ".pnm": "PPM", ".tga": "TGA", ".jp2": "JPEG2000"}
+OTHERS = [  # hidden, of an operating system, or no image
+    ".hidden.png", "a/.ipynb_checkpoints/x.png", ".thumbnails/x.png", "@eaDir/x.png", "__MACOSX/._x.png", "._x.png",
+    "a/Thumbs.db", "desktop.ini", "$RECYCLE.BIN/x.png", "#recycle/x.png",
+]  # fmt: skip
+PASSED = {"notes.txt": b"text", "README": b"no image", "scan.pdf": b"%PDF-1.7", "b.pdf": b"%PDF-1.7", "draft.xcf": b"gimp"}
+
+
+def content() -> dict[str, bytes]:
+    """Every file of the tree."""
+    found = {name: encoded(seed, format=_FORMATS.get(ending_of(name), "PNG")) for name, seed in IMAGES.items()}
+    return found | dict.fromkeys(OTHERS, encoded(99)) | PASSED
+
+
+def tree(path: Path) -> Path:
+    for name, data in content().items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(data)
+    return path
+
+
+def zipped(path: Path, separator: str = "/") -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content().items():
+            info = zipfile.ZipInfo(name)
+            info.filename = name.replace("/", separator)  # as old .NET and Windows programs write it
+            archive.writestr(info, data)
+    return path
+
+
+def tarred(path: Path) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, data in content().items():
+            info = tarfile.TarInfo(f"./{name}")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+@pytest.fixture(params=["folder", "hidden folder", "zip", "zip with backslashes", "tar"])
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    match request.param:
+        case "folder":
+            return str(tree(tmp_path / "in"))
+        case "hidden folder":  # what lies above the given root does not count
+            return str(tree(tmp_path / ".cache/in"))
+        case "zip":
+            return str(zipped(tmp_path / "in.zip"))
+        case "zip with backslashes":
+            return str(zipped(tmp_path / "in.zip", "\\"))
+    return str(tarred(tmp_path / "in.tar"))
+
+
+def ordered() -> list[str]:
+    return sorted(IMAGES, key=lambda name: name.split("/"))
+
+
+def pixels(spec: str) -> list[np.ndarray]:
+    items = open_items(one_side(spec).train)
+    assert items is not None
+    return [np.asarray(images.decode(items.read(i))) for i in range(len(items))]
+
+
+def test_the_same_tree_gives_the_same_images_in_the_same_order(spec: str, tmp_path: Path) -> None:
+    items = open_items(one_side(spec).train)
+    assert items is not None and items.file_names() == ordered()
+    before = pixels(spec)
+    for ending in (".zip", ".parquet"):
+        assert convert(spec, tmp_path / f"out{ending}") == 0
+        after = pixels(str(tmp_path / f"out{ending}"))
+        assert len(after) == len(before) and all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_stream_gives_them_too(spec: str) -> None:
+    stream = open_stream(one_side(spec).train)
+    assert stream is not None
+    read = [cell_bytes(row[stream.column]) for row in stream.rows]
+    assert read == [content()[name] for name in ordered()]
+    assert len(stream.notes) == 1 and ".pdf 2" in stream.notes[0]
+
+
+def test_what_was_passed_over_is_said_once(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    said = "5 files with other endings were passed over: .pdf 2, none 1, .txt 1, .xcf 1"
+    items = open_items(one_side(spec).train)
+    assert items is not None and list(items.notes) == [said]
+    folder(tmp_path / "b", range(20, 24))
+    a, _ = load_sides(*resolve(None, None, spec, str(tmp_path / "b")), image_size=16)
+    assert a.notes[0] == f"A: {said}" and sum("passed over" in note for note in a.notes) == 1
+    assert main(["inspect", "--data-a", spec, "--out", str(tmp_path / "out.png")]) == 0
+    assert capsys.readouterr().out.count(said) == 1
+    convert(spec, tmp_path / "out.npz", size=16)
+    assert capsys.readouterr().err.count(said) == 1
+
+
+def test_translate_takes_the_same_images(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    CycleGenerator(width=4, blocks=1, image_size=16).save_pretrained(tmp_path / "model")
+    assert translate(str(tmp_path / "model"), Path(spec), tmp_path / "out") == 0
+    assert len([path for path in (tmp_path / "out").rglob("*.png") if ".translate" not in path.parts]) == len(IMAGES)
+    assert ".pdf 2" in capsys.readouterr().err
+
+
+def test_links_to_folders_are_followed_and_circles_are_not_walked(tmp_path: Path) -> None:
+    folder(tmp_path / "elsewhere/inner", [1])
+    folder(tmp_path / "in/own", [2])
+    (tmp_path / "in/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/again").symlink_to(tmp_path / "in")  # to what contains the link
+    (tmp_path / "in/own/self").symlink_to(tmp_path / "in/own")
+    (tmp_path / "in/up").symlink_to(tmp_path)  # above the root: would bring in everything beside it
+    (tmp_path / "in/twice").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in/0009.png").symlink_to(tmp_path / "elsewhere/inner/0001.png")
+    assert pile_in(tmp_path / "in").names == ["0009.png", "linked/inner/0001.png", "own/0002.png"]
+
+
+def test_folders_that_link_to_each_other_are_listed_once_each(tmp_path: Path) -> None:
+    for name in "abcdefghij":  # 10! ways to walk them
+        folder(tmp_path / name, [ord(name)])
+        for other in "abcdefghij":
+            (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
+    assert len(pile_in(tmp_path / "a").names) == 10
+
+
+def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    folder(tmp_path / "in", range(60))
+    folder(tmp_path / "in/locked", [70])
+    (tmp_path / "in/gone.png").symlink_to(tmp_path / "nowhere.png")
+    scandir, iterdir = os.scandir, Path.iterdir
+
+    def refuse(path: Path | str) -> None:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied")
+
+    def closed_scandir(path: Path) -> object:
+        refuse(path)
+        return scandir(path)
+
+    def closed_iterdir(self: Path) -> object:
+        refuse(self)
+        return iterdir(self)
+
+    monkeypatch.setattr(os, "scandir", closed_scandir)  # the tests may run as root, who may read everything
+    monkeypatch.setattr(Path, "iterdir", closed_iterdir)
+    folder(tmp_path / "b", range(100, 104))
+    a, _ = load_sides(*resolve(None, None, str(tmp_path / "in"), str(tmp_path / "b")), image_size=16)
+    note = next(note for note in a.notes if "unreadable" in note)
+    assert a.counts["unreadable"] == 2 and "locked: Permission denied" in note and "gone.png" in note
+    assert main(["convert", str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 1
+    said = capsys.readouterr().err
+    assert "skipped locked: Permission denied" in said and "skipped gone.png: " in said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_with_an_images_name_is_named_and_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder(tmp_path / "in", [1])
+    os.mkfifo(tmp_path / "in/pipe.png")
+    os.mkfifo(tmp_path / "in/pipe")
+    assert main(["convert", str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 1
+    assert "skipped pipe.png: " in capsys.readouterr().err
+
+
+def test_hidden_shards_are_no_shards(tmp_path: Path) -> None:
+    parquet(tmp_path / "trainA-0.parquet", [1, 2])
+    (tmp_path / "._trainA-0.parquet").write_bytes(b"finder")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "trainA-0.parquet").rename(tmp_path / "in/data.parquet")
+    (tmp_path / "in/._data.parquet").write_bytes(b"finder")
+    assert len(pixels(str(tmp_path / "in"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("a/.b/c.png", True),
+        ("a/b.png", False),
+        ("Thumbs.db", True),
+        ("@eaDir/a.png", True),
+        ("x/__MACOSX/a.png", True),
+        ("a..png", False),
+    ],
+)
+def test_hidden_parts(name: str, hidden: bool) -> None:
+    assert is_hidden(name) is hidden
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("a.PNG", ".png"),
+        ("IMG_1", ""),
+        ("v1.2", ""),
+        ("a.jpg_large", ""),
+        ("a.jpg?x=1", ""),
+        ("dir.x/name", ""),
+        ("a.tar.gz", ".gz"),
+    ],
+)
+def test_endings(name: str, ending: str) -> None:
+    assert ending_of(name) == ending
+
+
+def test_a_long_list_of_endings_is_cut() -> None:
+    pile = Pile()
+    assert pile.note() is None
+    pile.other[".txt"] = 1
+    assert pile.note() == "1 file with another ending was passed over: .txt 1"
+    pile.other.update({f".e{i:02d}": 1 for i in range(12)})
+    assert str(pile.note()).endswith(".e09 1 and more")
+
+
+def test_a_folder_without_an_image_says_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/x.pdf").write_bytes(b"%PDF-1.7")
+    with pytest.raises(DataError, match=r"holds no image and no \.parquet, .*; looked for \.jpg"):
+        one_side(str(tmp_path / "in"))

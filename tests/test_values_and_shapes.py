@@ -1,0 +1,156 @@
+"""What is said of values and shapes that training would otherwise change in silence, and the fields that decide on them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cyclegan_hub import CycleGenerator, images
+from cyclegan_hub.data.batches import open_batches
+from cyclegan_hub.data.load_sides import Side, load_sides
+from cyclegan_hub.data.reading import Reading
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.recipes.fields import RecipeError, override
+from cyclegan_hub.recipes.presets import RECIPES
+from support.pictures import encoded, folder, picture
+
+
+def load(path: Path, **options: object) -> tuple[Side, ...]:
+    return load_sides(*resolve(None, str(path), None, None), **({"image_size": 20} | options))
+
+
+def scans(path: Path, largest: int, count: int = 6, format: str = "PNG") -> Path:
+    """Grey files of 16 bits with values up to `largest`."""
+    path.mkdir(parents=True)
+    for i in range(count):
+        values = np.random.default_rng([i, largest]).integers(0, largest + 1, (20, 20)).astype(np.uint16)
+        values[0, 0] = largest
+        Image.fromarray(values).save(path / f"{i}.{format.lower()}")
+    return path
+
+
+@pytest.mark.parametrize(("largest", "white"), [(4080, 4095), (1000, 1023), (16000, 16383)])
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_dark_16_bit_images_are_warned_of_and_the_range_sets_them(tmp_path: Path, largest: int, white: int, format: str) -> None:
+    scans(tmp_path / "trainA", largest, format=format)
+    folder(tmp_path / "trainB", range(5))
+    a, b = load(tmp_path, channels=1)
+    (note,) = [note for note in a.notes if "16 bits" in note]
+    assert f"A: the greatest value of its 6 images of 16 bits is {largest:,} of 65,535" in note
+    assert f"--set value_range=0,{white}" in note and not any("16 bits" in note for note in b.notes)
+    assert int(a.train.max()) <= 255 * largest // 65535 + 1
+    bright = load(tmp_path, channels=1, value_range=(0, white))[0]
+    assert int(bright.train.max()) > 200 and bright.fingerprint != a.fingerprint
+
+
+def test_full_16_bit_images_are_not_warned_of(tmp_path: Path) -> None:
+    scans(tmp_path / "trainA", 65535)
+    folder(tmp_path / "trainB", range(5))
+    assert not any("16 bits" in note for note in load(tmp_path)[0].notes)
+
+
+def test_the_range_is_published_with_the_model_and_used_by_it(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((16, 16), 2000, np.uint16)).save(buffer, "PNG")
+    torch.manual_seed(0)
+    model = CycleGenerator(width=4, blocks=1, image_size=16, value_range=(0, 4095))
+    model.save_pretrained(tmp_path / "model")
+    loaded = CycleGenerator.from_pretrained(tmp_path / "model")
+    assert loaded.value_range == (0, 4095)
+    as_it_should_be = loaded.translate(Image.new("RGB", (16, 16), (125,) * 3))
+    assert loaded.translate(buffer.getvalue()).tobytes() == as_it_should_be.tobytes()
+    for wrong in ((0,), (5, 5), "0,4095", (0, 1.5)):
+        with pytest.raises(ValueError, match="value_range="):
+            CycleGenerator(width=4, blocks=1, value_range=wrong)
+
+
+def test_one_grey_side_is_said_and_two_channel_counts_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "trainA").mkdir()
+    for i in range(4):
+        picture(i, mode="L").save(tmp_path / f"trainA/{i}.png")
+    folder(tmp_path / "trainB", range(10, 14))
+    assert any("A is grey and B in colour: both are read with 3 channels" in note for note in load(tmp_path)[0].notes)
+    assert not any("grey" in note for note in load(tmp_path, channels=1)[0].notes)
+    with pytest.raises(RecipeError, match=r"channels='1,3': both sides are read alike: give 1 \(both grey\) or 3 \(both RGB\)"):
+        override(RECIPES["smile"], {"channels": "1,3"})
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """30 x 20 px on side A, squares on side B."""
+    folder(tmp_path / "trainA", range(6), (30, 20))
+    folder(tmp_path / "trainB", range(10, 16))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("fit", "said"),
+    [("crop", "centred squares are taken"), ("stretch", "distorted"), ("pad", "black at two sides"), ("random-crop", "random")],
+)
+def test_images_that_are_not_square_are_said_once(wide: Path, fit: str, said: str) -> None:
+    a, b = load(wide, fit=fit)
+    (note,) = [note for note in a.notes if "not square" in note]
+    assert "A: 6 of 6 images are not square" in note and said in note and "fit=crop|random-crop|stretch|pad" in note
+    assert not any("not square" in note for note in b.notes)
+
+
+def test_each_fit_makes_squares(wide: Path) -> None:
+    image = images.decode(wide / "trainA/0000.png")
+    x = np.asarray(image)
+    made = {
+        fit: np.asarray(images.to_pil(images.from_uint8(Reading(fit=fit).tensor(image, 20))))
+        for fit in ("crop", "stretch", "pad")
+    }
+    assert np.array_equal(made["crop"], x[:, 5:25])
+    assert np.array_equal(made["stretch"], np.asarray(image.resize((20, 20), Image.Resampling.LANCZOS)))
+    assert (made["pad"][:3] == 0).all() and (made["pad"][-3:] == 0).all() and made["pad"][5:15].any()
+    with pytest.raises(DataError, match="fit='squash': give crop, random-crop, stretch, pad"):
+        Reading(fit="squash")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_random_crops_differ_from_epoch_to_epoch_and_repeat(wide: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool) -> None:
+    if lazy:
+        from cyclegan_hub.data import load_sides as module
+
+        monkeypatch.setattr(module, "CACHE_BYTES", 0)
+
+    def epochs() -> list[torch.Tensor]:
+        sources = resolve(None, str(wide), None, None)
+        batches = open_batches(*sources, image_size=20, batch_size=5, seed=0, fit="random-crop")
+        return [torch.cat([batch["a"] for batch in batches.epoch(epoch)]) for epoch in range(4)]
+
+    drawn = epochs()
+    assert all(torch.equal(a, b) for a, b in zip(drawn, epochs(), strict=True)) and drawn[0].shape == (5, 3, 20, 20)
+    wholes = [np.asarray(images.decode(path)) for path in sorted((wide / "trainA").iterdir())]
+    places = set()
+    for x in torch.cat(drawn):
+        square = x.permute(1, 2, 0).numpy()
+        found = [left for whole in wholes for left in range(11) if np.array_equal(whole[:, left : left + 20], square)]
+        assert len(found) == 1  # each is a square out of one of the images, at its full height
+        places.update(found)
+    assert len(places) > 3
+
+
+def test_a_held_out_image_is_its_centre_with_random_crops(wide: Path) -> None:
+    folder(wide / "testA", [50], (30, 20))
+    folder(wide / "testB", [51])
+    a, _ = load(wide, fit="random-crop")
+    whole = np.asarray(images.decode(encoded(50, (30, 20))))
+    assert np.array_equal(a.held_out[0].permute(1, 2, 0).numpy(), whole[:, 5:25])
+
+
+def test_the_fields_are_checked() -> None:
+    recipe = override(RECIPES["smile"], {"fit": "pad", "value_range": "0,4095"})
+    assert recipe.load_options() | {"fit": "pad", "value_range": (0, 4095)} == recipe.load_options()
+    for wrong in ("4095", "5,5", "9,1", "0,1,2"):
+        with pytest.raises(RecipeError, match="value_range="):
+            override(RECIPES["smile"], {"value_range": wrong})
+    with pytest.raises(RecipeError, match="fit='squash': must be one of crop, random-crop, stretch, pad"):
+        override(RECIPES["smile"], {"fit": "squash"})
