@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_convert(commands: argparse._SubParsersAction) -> None:
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     what = "write a pile of images as one .npz, .parquet or .zip"
     convert = commands.add_parser("convert", help=what, description=_CONVERT, epilog=_CONVERT_NOTES)
     convert.add_argument("source", metavar="IN", help=_SIDE)
@@ -98,7 +98,7 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     convert.set_defaults(run=_convert)
 
 
-def _add_translate(commands: argparse._SubParsersAction) -> None:
+def _add_translate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     what = "translate a folder or a zip of images with a published model"
     translate = commands.add_parser("translate", help=what, description=_TRANSLATE, epilog=_TRANSLATE_NOTES)
     translate.add_argument(

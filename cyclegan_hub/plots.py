@@ -39,8 +39,8 @@ def losses(history: list[dict[str, Any]], path: Path, *, panels: dict[str, list[
 
     if not panels:
         raise ValueError("panels is empty: give at least one title with the keys to draw")
-    figure = Figure(figsize=(9, 0.6 + 2.6 * len(panels)), dpi=110, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches
+    figure = Figure(figsize=(9, 0.6 + 2.6 * len(panels)), dpi=110)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)  # inches
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     started = any("step" in line for line in history)
     for ax, (title, keys) in zip(axes, panels.items(), strict=True):
@@ -98,7 +98,8 @@ def _smooth(values: np.ndarray, radius: int) -> np.ndarray:
     for i in np.flatnonzero(reach < radius):
         near = slice(max(i - reach[i], 0), i + reach[i] + 1)
         total[i], count[i] = known[near].sum(), finite[near].sum()
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0.5)
+    smooth: np.ndarray = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0.5)
+    return smooth
 
 
 def inspection(path: Path, sides: dict[str, list[Image.Image]], copies: Sequence[list[Image.Image]] = ()) -> None:
@@ -116,8 +117,8 @@ def inspection(path: Path, sides: dict[str, list[Image.Image]], copies: Sequence
         raise ValueError("sides is empty: give at least one label with its images")
     below = list(copies) or [[] for _ in sides]
     strips = sum(2 if drawn else 1 for drawn in below)
-    figure = Figure(figsize=(14, 0.4 + 1.8 * strips), dpi=110, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.12)  # inches
+    figure = Figure(figsize=(14, 0.4 + 1.8 * strips), dpi=110)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.12)  # inches
     axes = figure.subplots(len(sides), 2, width_ratios=(5, 1.7), squeeze=False)
     for (strip, histogram), (label, pictures), drawn in zip(axes, sides.items(), below, strict=True):
         _title(strip, f"{label}; below, augmented copies as balance=true draws them" if drawn else label)
@@ -167,8 +168,8 @@ def colour_histograms(before: Image.Image, after: Image.Image) -> Image.Image:
     """The colour histograms of a picture and of its translation, one above the other (RGB), with axes as in `inspection`."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5, 4.6), dpi=110, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches
+    figure = Figure(figsize=(5, 4.6), dpi=110)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)  # inches
     for ax, (name, picture) in zip(figure.subplots(2, 1), {"Before": before, "After": after}.items(), strict=True):
         _title(ax, f"{name}: % of pixels by value")
         _histogram(ax, [picture])

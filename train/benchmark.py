@@ -20,6 +20,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -34,12 +36,12 @@ from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.build import build_trainer
-from cyclegan_hub.training.cyclegan import CycleGANTrainer
 from cyclegan_hub.training.devices import make_accelerator, peak_memory
 from cyclegan_hub.training.losses import ImagePool, adversarial, persuading
+from cyclegan_hub.training.trainer import Trainer
 
 
-def plain_networks(trainer: CycleGANTrainer) -> dict[str, nn.Module]:
+def plain_networks(trainer: Trainer) -> dict[str, nn.Module]:
     """The recipe's networks with `nn.InstanceNorm2d` for our norm."""
 
     def replace(module: nn.Module) -> None:
@@ -87,7 +89,7 @@ def plain_step(recipe: CycleGANRecipe, networks: dict[str, nn.Module]) -> Callab
     return step
 
 
-def timed(action: Callable[[], None]) -> tuple[float, float]:
+def timed(action: Callable[[], object]) -> tuple[float, float]:
     """(wall seconds, CPU seconds of this process) of one call."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -108,8 +110,10 @@ def compare_discriminators(recipe: CycleGANRecipe, accelerator: Accelerator, rep
     """Prints what a step takes with a plain patch discriminator, with projected ones, and with both."""
     shape = (recipe.batch_size, recipe.channels, recipe.image_size, recipe.image_size)
     batch = {side: torch.rand(shape, device=accelerator.device) * 2 - 1 for side in "ab"}
-    trainers, times = {}, {}
-    for kind in ("patch", "projected", "both"):
+    trainers: dict[str, Trainer] = {}
+    times: dict[str, list[tuple[float, float]]] = {}
+    kinds: tuple[Literal["patch", "projected", "both"], ...] = ("patch", "projected", "both")
+    for kind in kinds:
         adversarial_loss = recipe.adversarial if kind == "patch" else "hinge"
         changed = replace(recipe, discriminator=kind, adversarial=adversarial_loss)
         trainer = trainers[kind] = build_trainer(changed, total_steps=1000, labels=("a", "b"))
@@ -118,12 +122,12 @@ def compare_discriminators(recipe: CycleGANRecipe, accelerator: Accelerator, rep
         for _ in range(3):
             trainer.step(batch, accelerator.backward)
     for _ in range(repeats):
-        for kind, trainer in trainers.items():
-            times[kind].append(timed(lambda trainer=trainer: trainer.step(batch, accelerator.backward)))
-    for kind, taken in times.items():
+        for name, trainer in trainers.items():
+            times[name].append(timed(partial(trainer.step, batch, accelerator.backward)))
+    for name, taken in times.items():
         wall, cpu = (min(t[i] for t in taken) for i in (0, 1))
         share = cpu / min(t[1] for t in times["patch"])
-        print(f"{kind:9} best of {repeats}: {wall:.3f} s wall, {cpu:.3f} s CPU ({share:.2f} of patch)")
+        print(f"{name:9} best of {repeats}: {wall:.3f} s wall, {cpu:.3f} s CPU ({share:.2f} of patch)")
 
 
 def main() -> int:

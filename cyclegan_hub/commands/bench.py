@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import cast
 
 import torch
 from torch import nn
@@ -43,7 +44,7 @@ def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence
     if not isinstance(model, Translator) or not isinstance(model, nn.Module):
         raise UserError(f"{source} draws pictures of one size: bench is for models that translate")
     direction = direction or model.directions[0]
-    multiple = int(model.network(direction).multiple)
+    multiple = cast(int, model.network(direction).multiple)  # every generator has one
     for size in sizes:
         if size < max(8, multiple) or size % multiple:
             raise UserError(f"--sizes {size}: this network takes multiples of {multiple}, from {max(8, multiple)} px up")

@@ -16,6 +16,7 @@ from cyclegan_hub.commands.onnx_graph import ExportError
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.protocols import Translator
 from cyclegan_hub.models.translate import translate_batch
 
 FREE_IMAGES = Path(__file__).parent.parent / "free_images"
@@ -59,6 +60,7 @@ def prove(model: Model, direction: str, run: Run, size: int | None) -> list[Diff
 def _by_torch(model: Model, direction: str, x: Tensor) -> Tensor:
     if isinstance(model, PairedGenerator):
         return translate_batch(model.generator, model.input_of(x))
+    assert isinstance(model, Translator)  # what draws has no proof of this kind
     return translate_batch(model.network(direction), x)
 
 

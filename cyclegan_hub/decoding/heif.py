@@ -20,7 +20,7 @@ def open_heif(data: bytes) -> Image.Image | None:
     Raises SyntaxError for a file that is damaged.
     """
     try:
-        from pi_heif import HeifImageFile  # type: ignore[import-untyped]  # it comes without types
+        from pi_heif import HeifImageFile
     except ImportError:
         return None
     # Not `register_heif_opener`: it would open this format to every use of Pillow in the process.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args, overload
 
 from PIL import Image
 from torch import Tensor, nn
@@ -12,9 +12,9 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.models.checks import check_positive, check_value_range, whole_number
-from cyclegan_hub.models.generators import build_generator
+from cyclegan_hub.models.generators import Kind, Padding, Upsample, build_generator
 from cyclegan_hub.models.protocols import Examples, MeasuredBy, heading
-from cyclegan_hub.models.translate import Source, fit_to, translate_pictures
+from cyclegan_hub.models.translate import Resolution, Source, Sources, fit_to, translate_pictures
 
 Direction = Literal["a_to_b", "b_to_a"]
 
@@ -40,7 +40,7 @@ class CycleGenerator(
     method: ClassVar[str] = "cyclegan"
     title: ClassVar[str] = "{a} ↔ {b}"
     _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {2: {"skip": False, "value_range": None}}
-    directions: ClassVar[tuple[Direction, ...]] = ("a_to_b", "b_to_a")
+    directions: ClassVar[tuple[str, ...]] = ("a_to_b", "b_to_a")
     data_sides: ClassVar[tuple[str, ...]] = ("a", "b")
     label_count: ClassVar[int] = 2
     batch_unit: ClassVar[str] = "pairs"
@@ -54,9 +54,9 @@ class CycleGenerator(
         channels: int = 3,
         width: int = 64,
         blocks: int = 9,
-        generator: str = "resnet",
-        upsample: str = "resize",
-        padding: str = "reflect",
+        generator: Kind = "resnet",
+        upsample: Upsample = "resize",
+        padding: Padding = "reflect",
         dropout: float = 0.0,
         image_size: int = 256,
         domain: str = "",
@@ -69,22 +69,35 @@ class CycleGenerator(
         if isinstance(labels, str) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
             raise UserError(f"labels={labels!r}: give two, of A and of B")
         check_positive(channels=channels, width=width, blocks=blocks, image_size=image_size)
-        build = {"channels": channels, "width": width, "blocks": blocks, "upsample": upsample, "padding": padding, "skip": skip}
-        self.a_to_b = build_generator(generator, **build, dropout=dropout)
-        self.b_to_a = build_generator(generator, **build, dropout=dropout)
+        self.a_to_b, self.b_to_a = (
+            build_generator(
+                generator, channels=channels, width=width, blocks=blocks, upsample=upsample, padding=padding, dropout=dropout,
+                skip=skip,
+            )
+            for _ in range(2)
+        )  # fmt: skip
         self.channels, self.image_size, self.domain, self.epoch = channels, image_size, domain, epoch
-        self.labels = (labels[0], labels[1])
+        self.labels: tuple[str, ...] = (labels[0], labels[1])
         self.value_range = check_value_range(value_range)
 
     def forward(self, x: Tensor, direction: Direction = "a_to_b") -> Tensor:
         """Images (N, C, H, W) in [-1, 1] -> (N, C, H, W) in [-1, 1]; sides that fit the network (multiples of 4 for a ResNet)."""
-        return self.network(direction)(x)
+        y: Tensor = self.network(direction)(x)
+        return y
 
+    @overload
+    def translate(
+        self, image: Source, direction: Direction = ..., resolution: Resolution = ..., batch_size: int = ...
+    ) -> Image.Image: ...
+    @overload
+    def translate(
+        self, image: Sources, direction: Direction = ..., resolution: Resolution = ..., batch_size: int = ...
+    ) -> list[Image.Image]: ...
     def translate(
         self,
-        image: Source | Sequence[Source],
+        image: Source | Sources,
         direction: Direction = "a_to_b",
-        resolution: int | Literal["original"] | None = None,
+        resolution: Resolution = None,
         batch_size: int = 8,
     ) -> Image.Image | list[Image.Image]:
         """Translates one image, or a list of them, of any size: PIL images, arrays, tensors, paths or bytes.
@@ -99,13 +112,21 @@ class CycleGenerator(
         fit = fit_to(resolution, self.image_size)
         return translate_pictures(network, image, self.channels, fit, batch_size, value_range=self.value_range)
 
+    @overload
     def cycle(
-        self, image: Source | Sequence[Source], direction: Direction = "a_to_b", **options
+        self, image: Source, direction: Direction = ..., resolution: Resolution = ..., batch_size: int = ...
+    ) -> Image.Image: ...
+    @overload
+    def cycle(
+        self, image: Sources, direction: Direction = ..., resolution: Resolution = ..., batch_size: int = ...
+    ) -> list[Image.Image]: ...
+    def cycle(
+        self, image: Source | Sources, direction: Direction = "a_to_b", resolution: Resolution = None, batch_size: int = 8
     ) -> Image.Image | list[Image.Image]:
         """There and back: translated in `direction`, and the translation translated back. Arguments as for `translate`."""
-        there = self.translate(image, direction, **options)
+        there = self.translate(image, direction, resolution, batch_size)
         back: Direction = "b_to_a" if direction == "a_to_b" else "a_to_b"
-        return self.translate(there, back, resolution="original")
+        return self.translate(there, back, "original", batch_size)
 
     @classmethod
     def trained_size(cls, config: Mapping[str, Any]) -> int | None:
@@ -115,7 +136,7 @@ class CycleGenerator(
     def examples(self, photographs: Sequence[Image.Image]) -> Examples:
         """A row for each photograph: itself, then translated and back in both directions."""
         columns = [list(photographs)]
-        for direction in self.directions:
+        for direction in get_args(Direction):
             columns += [self.translate(columns[0], direction), self.cycle(columns[0], direction)]
         a, b = heading(self.labels[0], "A"), heading(self.labels[1], "B")
         return Examples(list(zip(*columns, strict=True)), ["input", f"to {b}", "and back", f"to {a}", "and back"])

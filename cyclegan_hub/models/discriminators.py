@@ -66,4 +66,5 @@ class DCGANDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x).flatten()
+        logits: Tensor = self.layers(x)
+        return logits.flatten()

@@ -74,7 +74,7 @@ class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=[
         0.93, 1.00, 1.41 and 2.76 times that of the untouched ones, all stages at 1.01, 1.21, 2.15 and 6.02. Blur weighs less
         for it (radius 2: 18 times rather than 32), but rises as steadily.
         """
-        return self._pooled(x) / self.spread
+        return self._pooled(x) / self.get_buffer("spread")
 
     def logits(self, x: Tensor) -> Tensor:
         """(N, 3, S, S) in [-1, 1] -> (N, sides of all domains)."""
@@ -100,7 +100,7 @@ class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=[
         A column that is the same everywhere keeps 1: it says nothing either way.
         """
         spread = pooled.std(0)
-        self.spread.copy_(torch.where(spread > 1e-4, spread, 1.0))
+        self.get_buffer("spread").copy_(torch.where(spread > 1e-4, spread, 1.0))
 
     def _pooled(self, x: Tensor) -> Tensor:
         means = []

@@ -68,7 +68,8 @@ class FaceGenerator(
             check_positive(widths=width)
         self.generator = DCGANGenerator(channels, latent, widths)
         self.channels, self.latent, self.domain, self.epoch = channels, latent, domain, epoch
-        self.image_size, self.labels = 4 * 2 ** len(widths), (labels[0],)
+        self.image_size = 4 * 2 ** len(widths)
+        self.labels: tuple[str, ...] = (labels[0],)
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents (N, L) or (N, L, 1, 1) -> images (N, C, S, S) in [-1, 1]. Raises ValueError for another shape."""
@@ -76,7 +77,8 @@ class FaceGenerator(
             z = z[:, :, None, None]
         if z.ndim != 4 or tuple(z.shape[1:]) != (self.latent, 1, 1):
             raise ValueError(f"z has shape {tuple(z.shape)}: give latents (N, {self.latent}) or (N, {self.latent}, 1, 1)")
-        return self.generator(z)
+        images_of_z: Tensor = self.generator(z)
+        return images_of_z
 
     def latents(self, n: int = 1, seed: int = 0, truncation: float | None = None) -> Tensor:
         """`n` standard normal latents of a seed, (n, L); the first ones of a larger `n` are the same.

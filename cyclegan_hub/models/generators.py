@@ -11,6 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+Kind = Literal["resnet", "unet"]
+Upsample = Literal["transpose", "resize"]
+Padding = Literal["reflect", "zeros"]
 EPS = 1e-5
 
 
@@ -55,7 +58,7 @@ class InstanceNorm2d(nn.Module):
 class ResidualBlock(nn.Module):
     """x + F(x), two 3x3 convolutions with instance norm (Johnson et al. 2016, supplementary)."""
 
-    def __init__(self, channels: int, padding: str, dropout: float) -> None:
+    def __init__(self, channels: int, padding: Padding, dropout: float) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False),
@@ -67,10 +70,11 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+        added: Tensor = self.layers(x)
+        return x + added
 
 
-def _up(inputs: int, outputs: int, upsample: str, padding: str) -> list[nn.Module]:
+def _up(inputs: int, outputs: int, upsample: Upsample, padding: Padding) -> list[nn.Module]:
     if upsample == "transpose":  # as in the papers
         return [nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1, bias=False)]
     # Odena et al. 2016: no checkerboard, since every output pixel gets the same number of contributions.
@@ -92,8 +96,8 @@ class ResNetGenerator(nn.Module):
         channels: int = 3,
         width: int = 64,
         blocks: int = 9,
-        upsample: Literal["transpose", "resize"] = "resize",
-        padding: Literal["reflect", "zeros"] = "reflect",
+        upsample: Upsample = "resize",
+        padding: Padding = "reflect",
         dropout: float = 0.0,
         skip: bool = False,
     ) -> None:
@@ -180,7 +184,8 @@ class UNetGenerator(nn.Module):
         skips.pop()
         for layer in self.up:
             x = torch.cat([layer(F.relu(x) if self.rectify_skips else x), skips.pop()], 1)
-        return self.head(F.relu(x) if self.rectify_skips else x)
+        y: Tensor = self.head(F.relu(x) if self.rectify_skips else x)
+        return y
 
 
 class DCGANGenerator(nn.Module):
@@ -201,7 +206,8 @@ class DCGANGenerator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=False), nn.Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z)
+        y: Tensor = self.layers(z)
+        return y
 
 
 class PlainCNN(nn.Module):
@@ -220,18 +226,18 @@ class PlainCNN(nn.Module):
         nn.init.normal_(convolutions[-1].weight, std=1e-3)  # it starts near the identity
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x + self.layers(x)
+        y: Tensor = x + self.layers(x)
         return y if self.training else y.clamp(-1, 1)  # a clamp would stop the gradients of what is out of range
 
 
 def build_generator(
-    kind: str,
+    kind: Kind,
     *,
     channels: int,
     width: int,
     blocks: int,
-    upsample: str,
-    padding: str,
+    upsample: Upsample,
+    padding: Padding,
     dropout: float,
     skip: bool = False,
 ) -> ResNetGenerator | UNetGenerator:
@@ -273,4 +279,6 @@ def init_weights(network: nn.Module, *, std: float, norm_mean: float = 1.0, bloc
             nn.init.normal_(module.weight, norm_mean, 0.02)
             nn.init.zeros_(module.bias)
     if isinstance(network, ResNetGenerator) and network.skip:
-        network.decoder[-2].weight.mul_(0.1)
+        last = network.decoder[-2]
+        assert isinstance(last, nn.Conv2d)
+        last.weight.mul_(0.1)

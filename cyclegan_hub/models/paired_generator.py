@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, overload
 
 import torch
 from PIL import Image
@@ -16,7 +16,7 @@ from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.models.checks import check_positive, check_value_range, whole_number
 from cyclegan_hub.models.generators import PlainCNN, UNetGenerator
 from cyclegan_hub.models.protocols import Examples, MeasuredBy, heading
-from cyclegan_hub.models.translate import Source, fit_to, translate_batch, translate_pictures
+from cyclegan_hub.models.translate import Resolution, Source, Sources, fit_to, translate_batch, translate_pictures
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, enlarge
 
 
@@ -78,23 +78,32 @@ class PairedGenerator(
             case _:
                 raise UserError(f"generator={generator!r}: must be one of unet, cnn")
         self.channels, self.image_size, self.domain, self.epoch, self.pairs = channels, image_size, domain, epoch, pairs
-        self.labels = (labels[0], labels[1])
+        self.labels: tuple[str, ...] = (labels[0], labels[1])
         self.value_range = check_value_range(value_range)
         self.rule = PAIR_RULES[pairs]
 
     def forward(self, x: Tensor) -> Tensor:
         """Prepared inputs (see `prepare`) (N, C, H, W) in [-1, 1] -> (N, C, H, W) in [-1, 1]; sides that fit the network."""
-        return self.generator(x)
+        y: Tensor = self.generator(x)
+        return y
 
     def prepare(self, target: Tensor) -> Tensor:
         """What the generator is given for real outputs (N, C, H, W): the inputs that the rule makes of them; as is if given."""
         return self.rule.input_of(target)
 
+    @overload
+    def translate(
+        self, image: Source, direction: str = ..., resolution: Resolution = ..., batch_size: int = ...
+    ) -> Image.Image: ...
+    @overload
+    def translate(
+        self, image: Sources, direction: str = ..., resolution: Resolution = ..., batch_size: int = ...
+    ) -> list[Image.Image]: ...
     def translate(
         self,
-        image: Source | Sequence[Source],
-        direction: Literal["a_to_b"] = "a_to_b",
-        resolution: int | Literal["original"] | None = None,
+        image: Source | Sources,
+        direction: str = "a_to_b",
+        resolution: Resolution = None,
         batch_size: int = 8,
     ) -> Image.Image | list[Image.Image]:
         """Translates one image, or a list of them, of any size: PIL images, arrays, tensors, paths or bytes.

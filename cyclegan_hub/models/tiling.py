@@ -30,7 +30,8 @@ def translate_in_tiles(generator: ResNetGenerator, x: Tensor, tile: int = 512) -
 
 def _run_in_tiles(layers: nn.Sequential, x: Tensor, tile: int, halo: int, multiple: int) -> Tensor:
     """`layers(x)`, tile by tile."""
-    spans = list(itertools.product(*(tiles(size, tile, halo, multiple) for size in x.shape[2:])))
+    down, across = (tiles(size, tile, halo, multiple) for size in x.shape[2:])
+    spans = list(itertools.product(down, across))
     fixed: list[Statistics] = []
     for _ in range(sum(isinstance(layer, InstanceNorm2d) for layer in layers)):
         fixed.append(_shared_statistics(layers, x, spans, fixed))
@@ -55,15 +56,17 @@ def _run_in_tiles(layers: nn.Sequential, x: Tensor, tile: int, halo: int, multip
 
 def _shared_statistics(layers: nn.Sequential, x: Tensor, spans: list[tuple[Span, Span]], fixed: list[Statistics]) -> Statistics:
     """Mean and variance over the whole map of what reaches the next normalisation, (N, C, 1, 1) in fp32."""
-    total = squares = count = 0
+    total = squares = torch.zeros((), dtype=torch.float64)
+    count = 0
     for rows, columns in spans:
         core = _core(_run(layers, x[:, :, rows.start : rows.stop, columns.start : columns.stop], fixed), rows, columns)
         core = (core.cpu() if core.device.type == "mps" else core).double()  # which has no float64
+        total, squares = total.to(core.device), squares.to(core.device)
         total = total + core.sum((2, 3), keepdim=True)
         squares = squares + core.square().sum((2, 3), keepdim=True)
         count += core.shape[2] * core.shape[3]
-    mean = torch.as_tensor(total / count)
-    variance = torch.as_tensor(squares / count - mean.square()).clamp_min(0)
+    mean = total / count
+    variance = (squares / count - mean.square()).clamp_min(0)
     return mean.float().to(x.device), variance.float().to(x.device)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -18,11 +18,14 @@ from cyclegan_hub.models.generators import ResNetGenerator
 from cyclegan_hub.models.tiling import translate_in_tiles
 
 Source = str | Path | bytes | Image.Image | np.ndarray | Tensor
+Sources = list[Any] | tuple[Any, ...]  # of Source; a list of any one kind of them is one, too
+Resolution = int | Literal["original"] | None  # px of the shorter side; None: what the model was trained at
 Fit = Callable[[Image.Image], Image.Image]
+Before = Callable[[Tensor], Tensor]
 TILE_ABOVE = 1024  # px of the longer side
 
 
-def fit_to(resolution: int | Literal["original"] | None, image_size: int) -> Fit:
+def fit_to(resolution: Resolution, image_size: int) -> Fit:
     """What brings a picture to the size it is translated at: the shorter side to `resolution` px, None: to `image_size`.
 
     Raises ValueError for another resolution.
@@ -34,13 +37,23 @@ def fit_to(resolution: int | Literal["original"] | None, image_size: int) -> Fit
     return lambda picture: images.resize_short(picture, resolution or image_size)
 
 
+@overload
+def translate_pictures(
+    network: nn.Module, image: Source, channels: int, fit: Fit, batch_size: int, before: Before = ...,
+    value_range: tuple[int, int] | None = ...,
+) -> Image.Image: ...  # fmt: skip
+@overload
+def translate_pictures(
+    network: nn.Module, image: Sources, channels: int, fit: Fit, batch_size: int, before: Before = ...,
+    value_range: tuple[int, int] | None = ...,
+) -> list[Image.Image]: ...  # fmt: skip
 def translate_pictures(
     network: nn.Module,
-    image: Source | Sequence[Source],
+    image: Source | Sources,
     channels: int,
     fit: Fit,
     batch_size: int,
-    before: Callable[[Tensor], Tensor] = lambda x: x,
+    before: Before = lambda x: x,
     value_range: tuple[int, int] | None = None,
 ) -> Image.Image | list[Image.Image]:
     """One picture, or a list of them, decoded, brought to a size by `fit`, and through the network; equal sizes in batches.
@@ -51,8 +64,8 @@ def translate_pictures(
     if not is_positive(batch_size):
         raise UserError(f"batch_size={batch_size!r}: give how many images of one size go through the network at a time")
     many = isinstance(image, list | tuple)
-    sources = list(image) if many else [image]
-    results: list[Image.Image | None] = [None] * len(sources)
+    sources: list[Source] = list(image) if isinstance(image, list | tuple) else [image]
+    results: dict[int, Image.Image] = {}
     waiting: dict[tuple[int, int], list[tuple[int, Tensor]]] = {}  # by size: only equal ones make a batch
 
     def flush(group: list[tuple[int, Tensor]]) -> None:
@@ -68,7 +81,7 @@ def translate_pictures(
             flush(waiting.pop(picture.size))
     for group in waiting.values():
         flush(group)
-    return results if many else results[0]
+    return [results[i] for i in range(len(sources))] if many else results[0]
 
 
 @torch.inference_mode()
@@ -77,7 +90,9 @@ def translate_batch(network: nn.Module, x: Tensor) -> Tensor:
     parameter = next(network.parameters())
     height, width = x.shape[2:]
     # Reflection needs two positions at a quarter of the size; tiny images are padded beyond the network's multiple.
-    multiple = network.multiple if min(height, width) >= 8 else max(8, network.multiple)
+    needed = network.multiple
+    assert isinstance(needed, int)
+    multiple = needed if min(height, width) >= 8 else max(8, needed)
     x = images.pad_to_multiple(x.to(parameter.device, parameter.dtype), multiple)
     with evaluating(network):
         if isinstance(network, ResNetGenerator) and max(height, width) > TILE_ABOVE:

@@ -149,6 +149,7 @@ def _batch(model: Model, group: list[tuple[str, Image.Image]], direction: Direct
         for one in group:
             yield from _batch(model, [one], direction)
         return
+    assert isinstance(translated, list)
     for (name, _), image in zip(group, translated, strict=True):
         yield Done(name, image)
 

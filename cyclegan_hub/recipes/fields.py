@@ -9,7 +9,6 @@ import math
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from cyclegan_hub.errors import UserError
@@ -60,7 +59,6 @@ def override(recipe: AnyRecipe, changes: dict[str, str]) -> AnyRecipe:
     return replace(recipe, **values)
 
 
-@cache
 def _hints(kind: type[DataclassInstance]) -> dict[str, Any]:
     """The annotation of each field, class attributes left out."""
     hints = get_type_hints(kind)

@@ -51,6 +51,12 @@ class _Recipe:
     log_every: int = 10
     evaluate_every: int | None = None  # epochs between two light evaluations on held-out images; the best is kept in best/
 
+    @property
+    def pile_side(self) -> Literal["a", "b"]:
+        """Of a method that reads one pile: which side of a folder or domain of two it is."""
+        side: Literal["a", "b"] = getattr(self, "side", "a")
+        return side
+
     def __post_init__(self) -> None:
         """Raises RecipeError where two fields contradict each other or a value is out of its range."""
         check_types(self)

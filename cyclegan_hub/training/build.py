@@ -10,11 +10,14 @@ def build_trainer(recipe: Recipe, *, total_steps: int, labels: tuple[str, ...]) 
     """The trainer of a recipe, with fresh weights from torch's global random state, for a schedule of `total_steps`."""
     match recipe:
         case CycleGANRecipe():
-            from cyclegan_hub.training.cyclegan import CycleGANTrainer as Method
+            from cyclegan_hub.training.cyclegan import CycleGANTrainer
+
+            return CycleGANTrainer(recipe, total_steps=total_steps, labels=labels)
         case DCGANRecipe():
-            from cyclegan_hub.training.dcgan import DCGANTrainer as Method
+            from cyclegan_hub.training.dcgan import DCGANTrainer
+
+            return DCGANTrainer(recipe, total_steps=total_steps, labels=labels)
         case Pix2PixRecipe():
-            from cyclegan_hub.training.pix2pix import Pix2PixTrainer as Method
-        case _:
-            raise TypeError(f"no trainer for a {type(recipe).__name__}")
-    return Method(recipe, total_steps=total_steps, labels=labels)
+            from cyclegan_hub.training.pix2pix import Pix2PixTrainer
+
+            return Pix2PixTrainer(recipe, total_steps=total_steps, labels=labels)

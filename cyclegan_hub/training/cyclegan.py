@@ -52,7 +52,7 @@ class CycleGANTrainer:
         for key, side in (("corr_a_to_b", "A"), ("corr_b_to_a", "B"))
     )
 
-    def __init__(self, recipe: CycleGANRecipe, *, total_steps: int, labels: tuple[str, str]) -> None:
+    def __init__(self, recipe: CycleGANRecipe, *, total_steps: int, labels: tuple[str, ...]) -> None:
         r = self.recipe = recipe
         self.labels = labels
         self.total_steps, self.steps_done = total_steps, 0
@@ -61,7 +61,7 @@ class CycleGANTrainer:
             "padding": r.padding, "dropout": r.dropout, "skip": r.skip, "image_size": r.image_size, "value_range": r.value_range,
             "domain": domain_of(r, labels), "labels": list(labels),
         }  # fmt: skip
-        self._publish = lambda epoch: CycleGenerator(**model_arguments, epoch=epoch)
+        self._publish: Callable[[int | None], CycleGenerator] = lambda epoch: CycleGenerator(**model_arguments, epoch=epoch)
         model = self._publish(None)
         init_weights(model.a_to_b, std=r.init_std, norm_mean=r.norm_init_mean, block_std=r.block_init_std)
         init_weights(model.b_to_a, std=r.init_std, norm_mean=r.norm_init_mean, block_std=r.block_init_std)
@@ -121,7 +121,7 @@ class CycleGANTrainer:
             on_real, on_fake, *on_source = self._judge(network, real, self.pools[side].query(fake), source)
             as_fake = adversarial(r.adversarial, on_fake, False)
             if on_source:
-                as_fake = torch.lerp(as_fake, adversarial(r.adversarial, *on_source, False), r.source_negatives)
+                as_fake = torch.lerp(as_fake, adversarial(r.adversarial, on_source[0], False), r.source_negatives)
             losses[f"d_{side}"] = 0.5 * (adversarial(r.adversarial, on_real, True) + as_fake)
             losses[f"d_{side}_real"] = confidence(r.adversarial, on_real)
             losses[f"d_{side}_fake"] = confidence(r.adversarial, on_fake)
@@ -161,9 +161,9 @@ class CycleGANTrainer:
             own.load_state_dict(given.state_dict(), strict=True)
 
     @torch.no_grad()
-    def samples(self, a: Tensor, b: Tensor) -> list[SampleGrid]:
+    def samples(self, *held_out: Tensor) -> list[SampleGrid]:
         """For each direction: input, translation, cycle, identity of the other network, patch map of the translation."""
-        model, grids = self.published(None), []
+        (a, b), model, grids = held_out, self.published(None), []
         for direction, back, x, labels, judge in (
             (model.a_to_b, model.b_to_a, a, self.labels, self.networks["d_b"]),
             (model.b_to_a, model.a_to_b, b, self.labels[::-1], self.networks["d_a"]),
@@ -216,7 +216,8 @@ class CycleGANTrainer:
         """Translation of `x` and, in the same pass, identity of `same`: exact, since instance norm sees each image alone."""
         if same is None:
             return network(x), None
-        return network(torch.cat([x, same])).chunk(2)
+        translated, kept = network(torch.cat([x, same])).chunk(2)
+        return translated, kept
 
     def _back(self, name: str, fake: Tensor) -> Tensor:
         """The way back of a translation; with `own_cycle` through a frozen network, which learns nothing from the other's."""
@@ -254,7 +255,8 @@ class CycleGANTrainer:
         if r.identity_start is None or self.steps_done >= warmup:
             return r.identity_a, r.identity_b
         done = self.steps_done / warmup
-        return tuple(r.identity_start + done * (end - r.identity_start) for end in (r.identity_a, r.identity_b))
+        a, b = (r.identity_start + done * (end - r.identity_start) for end in (r.identity_a, r.identity_b))
+        return a, b
 
     def _rate(self, step: int) -> float:
         """Factor of the learning rate: 1, then in the last `decay` of the schedule falling linearly to 0."""

@@ -51,11 +51,11 @@ class DCGANTrainer:
     def __init__(self, recipe: DCGANRecipe, *, total_steps: int, labels: tuple[str, ...]) -> None:
         r = self.recipe = recipe
         self.labels, self.steps_done = labels, 0
-        arguments = {
+        arguments: dict[str, Any] = {
             "channels": r.channels, "latent": r.latent, "widths": list(r.gen_channels), "domain": domain_of(r, labels),
             "labels": list(labels),
         }  # fmt: skip
-        self._publish = lambda epoch: FaceGenerator(**arguments, epoch=epoch)
+        self._publish: Callable[[int | None], FaceGenerator] = lambda epoch: FaceGenerator(**arguments, epoch=epoch)
         model = self._publish(None)
         self.networks: dict[str, nn.Module] = {
             "generator": model.generator,
@@ -130,8 +130,8 @@ class DCGANTrainer:
             )
         self.networks["generator"].load_state_dict(model.generator.state_dict(), strict=True)
 
-    def samples(self, a: Tensor) -> list[SampleGrid]:
-        """The first fixed latents' images, as the published model draws them; `a` is not needed."""
+    def samples(self, *held_out: Tensor) -> list[SampleGrid]:
+        """The first fixed latents' images, as the published model draws them; held-out images are not needed."""
         pictures = self.published(None).draw(self.fixed[: SHOWN * SHOWN, :, 0, 0])
         rows = [pictures[i : i + SHOWN] for i in range(0, len(pictures), SHOWN)]
         return [SampleGrid(("fixed latents", *[""] * (SHOWN - 1)), rows)]
@@ -163,7 +163,8 @@ def _mean(logits: Tensor) -> Tensor:
 
 def _passed(network: nn.Module, x: Tensor) -> Tensor:
     """A pass that leaves the running statistics alone."""
-    return functional_call(network, {name: value.clone() for name, value in network.named_buffers()}, (x,))
+    output: Tensor = functional_call(network, {name: value.clone() for name, value in network.named_buffers()}, (x,))
+    return output
 
 
 def _spread(x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ Both are written into the run's `recipe.json`, from where the card has them. No 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,7 @@ def extended(recipe: Recipe, record: Mapping[str, Any] | None, text: str | None,
         return recipe, steps
     if record is None:
         raise RecipeError(f"--extend {text}: there is no run in --out yet: start one with --set {text}")
-    changes = dict(part.strip().split("=", 1) if "=" in part else (part.strip(), "") for part in text.split(","))
+    changes = changes_in(text.split(","))
     if "epochs" not in changes or not set(changes) <= _fields(recipe).keys():
         more = ", and decay=SHARE to change it" if "decay" in _fields(recipe) else ""
         raise RecipeError(f"--extend {text!r}: give epochs=N{more}")
@@ -41,6 +41,11 @@ def extended(recipe: Recipe, record: Mapping[str, Any] | None, text: str | None,
     if longer.epochs <= recipe.epochs:
         raise RecipeError(f"--extend {text!r}: epochs must be more than the {recipe.epochs} of this run")
     return longer, [*steps, {"step": step or 0, "from": before, "to": _fields(longer)}]
+
+
+def changes_in(parts: Iterable[str]) -> dict[str, str]:
+    """{"epochs": "60"} of ["epochs=60"]; a part without "=" gets an empty text, which `override` refuses."""
+    return {name.strip(): value for name, _, value in (part.partition("=") for part in parts)}
 
 
 def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:

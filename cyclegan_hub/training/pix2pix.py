@@ -33,12 +33,12 @@ class Pix2PixTrainer:
     def __init__(self, recipe: Pix2PixRecipe, *, total_steps: int, labels: tuple[str, ...]) -> None:
         r = self.recipe = recipe
         self.labels = labels
-        arguments = {
+        arguments: dict[str, Any] = {
             "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "dropout": r.dropout,
             "pairs": r.pairs, "image_size": r.image_size, "value_range": r.value_range,
             "domain": domain_of(r, labels), "labels": list(labels),
         }  # fmt: skip
-        self._publish = lambda epoch: PairedGenerator(**arguments, epoch=epoch)
+        self._publish: Callable[[int | None], PairedGenerator] = lambda epoch: PairedGenerator(**arguments, epoch=epoch)
         model = self._publish(None)
         self.networks: dict[str, nn.Module] = {"generator": model.generator}
         if r.generator == "unet":  # the plain CNN starts as the identity
@@ -116,9 +116,9 @@ class Pix2PixTrainer:
             raise ModelError(f"--init {source}: it has {given}, the recipe not: give those fields with --set, or another source")
         self.networks["generator"].load_state_dict(model.generator.state_dict(), strict=True)
 
-    def samples(self, a: Tensor) -> list[SampleGrid]:
+    def samples(self, *held_out: Tensor) -> list[SampleGrid]:
         """Of held-out pairs or targets: input, output, and what the output should be."""
-        x, y = self.split(a)
+        x, y = self.split(held_out[0])
         made = translate_batch(self.networks["generator"], x)
         rows = [list(map(images.to_pil, row)) for row in zip(x.cpu(), made, y.cpu(), strict=True)]
         return [SampleGrid((self.labels[0], f"to {self.labels[1]}", "the real one"), rows)]

@@ -13,13 +13,14 @@ from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.labels import labels_of
 from cyclegan_hub.recipes.methods import Recipe
 from cyclegan_hub.recipes.presets import find
-from cyclegan_hub.training.extension import CARRIED, extended
+from cyclegan_hub.training.extension import CARRIED, changes_in, extended
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from cyclegan_hub.data.batches import StreamingBatches, UnpairedBatches
+    from cyclegan_hub.data.batches import UnpairedBatches
     from cyclegan_hub.data.specs import SideSource
+    from cyclegan_hub.data.streaming import StreamingBatches
     from cyclegan_hub.training.loop import Judge
     from cyclegan_hub.training.trainer import Trainer
 
@@ -49,17 +50,16 @@ def make_plan(arguments: Namespace) -> Plan:
 
     recipe = find(arguments.recipe)
     out = arguments.out or Path("runs") / recipe.name
-    changes = dict(item.split("=", 1) if "=" in item else (item, "") for item in arguments.set)
     folder = RunFolder(out)
     record = folder.record()
-    recipe, steps = extended(override(recipe, changes), record, arguments.extend, folder.latest_step())
+    recipe, steps = extended(override(recipe, changes_in(arguments.set)), record, arguments.extend, folder.latest_step())
     if arguments.max_steps is not None and arguments.max_steps < 1:
         raise RecipeError(f"--max-steps {arguments.max_steps}: must be at least 1")
     if not 0 <= arguments.seed < 2**31:
         raise RecipeError(f"--seed {arguments.seed}: must be from 0 up to 2147483647")
     labels = _labels(recipe, arguments.labels)
     sources = find_data(recipe, arguments.data, arguments.data_a, arguments.data_b)
-    identity: dict[str, Any] = {key: record[key] for key in CARRIED if record and key in record}
+    identity: dict[str, Any] = {key: value for key, value in (record or {}).items() if key in CARRIED}
     identity |= {"extended": steps} if steps else {}
     identity |= {
         "recipe": asdict(recipe),
@@ -112,7 +112,7 @@ def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str 
         case "pairs":
             return resolve_pairs(data, data_a, data_b)
         case "pile":
-            return resolve_pile(domain, recipe.side, data, data_a, data_b)
+            return resolve_pile(domain, recipe.pile_side, data, data_a, data_b)
         case "sides":
             return resolve(domain, data, data_a, data_b)
 

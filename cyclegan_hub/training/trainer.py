@@ -29,8 +29,14 @@ class Trainer(Protocol):
 
     networks: dict[str, nn.Module]  # bare: what is saved
     optimizers: dict[str, Optimizer]
-    alarms: tuple[Alarm, ...]
-    panels: dict[str, list[str]]  # title -> the losses that belong in one plot
+
+    @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What is watched during the training."""
+
+    @property
+    def panels(self) -> dict[str, list[str]]:
+        """Title of a plot -> the losses that belong in it."""
 
     def prepare(self, prepare: Callable[[Any], Any]) -> None:
         """Wraps networks and optimizers for devices, processes and precision (accelerate's `prepare`)."""
