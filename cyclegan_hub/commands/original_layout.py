@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.models.generators import ResNetGenerator, UNetGenerator
+from cyclegan_hub.models.generators import Kind, ResNetGenerator, UNetGenerator
 
 
 class LayoutError(UserError):
@@ -30,7 +30,7 @@ class LayoutError(UserError):
 class Architecture:
     """What keys and shapes say of a generator, as arguments of `CycleGenerator`."""
 
-    generator: str  # "resnet", "unet-rectified" or "unet-rectified-batch"
+    generator: Kind
     channels: int
     width: int
     blocks: int

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-Kind = Literal["resnet", "unet"]
+Kind = Literal["resnet", "unet", "unet-rectified", "unet-rectified-batch"]  # the last two: the original code's
 Upsample = Literal["transpose", "resize"]
 Padding = Literal["reflect", "zeros"]
 EPS = 1e-5
