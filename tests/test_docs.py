@@ -149,6 +149,15 @@ def test_functions_of_the_evaluation_page_run() -> None:
     exec(compile(code, "evaluation.md", "exec"), {})
 
 
+def test_the_loop_that_is_shown_has_the_methods_of_the_loop() -> None:
+    """What training.md shows of one epoch is shortened, and calls nothing that the loop does not have."""
+    text = (ROOT / "docs/training.md").read_text("utf-8")
+    (shown,) = blocks(text[text.index("## One epoch") :], "python")
+    loop = (ROOT / "cyclegan_hub/training/loop.py").read_text("utf-8")
+    for name in re.findall(r"self\.([\w.]+)", shown):
+        assert f"self.{name}" in loop, name
+
+
 def test_every_recipe_is_in_the_table_of_training() -> None:
     text = (ROOT / "docs/training.md").read_text("utf-8")
     table = "\n".join(re.findall(r"^\| `.*$", text[text.index("## Recipes") : text.index("## What a run leaves")], re.MULTILINE))

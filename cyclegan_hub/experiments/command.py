@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         hours = estimate_hours(left, len(cores[0]), arguments.jobs)
         print(
-            f"{len(left)} of {len(planned)} trainings to do: about {hours:.1f} hours, and some minutes to measure each",
+            f"{len(left)} of {len(planned)} trainings to do: about {hours:.2g} hours, and minutes to measure each",
             flush=True,
         )
     if arguments.dry_run:

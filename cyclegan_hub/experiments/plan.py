@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,6 @@ from cyclegan_hub.training.plan import Plan, find_data, make_plan
 Size = Literal["full", "small"]
 SMALL_SIZE, SMALL_WIDTH = 64, 24  # px; channels of the first layer, of discriminators too
 LEAST = 16  # images of a side: with fewer there is nothing to hold out and measure
-UNSAID = RESUMABLE_FIELDS | {"name", "domain", "load_size"}  # fields that no table needs
 HELD_OUT_SHARE = 0.1  # of a side without a split of its own for it (data/load_sides.py)
 
 
@@ -67,7 +66,7 @@ def plan_runs(
     planned, seen = list[Planned](), dict[Recipe, str]()
     for seed in range(experiment.seeds):
         for run in experiment.runs:
-            settings = (*run.set, *(small_settings(run) if size == "small" else ()))
+            settings = (*run.set, *(small_settings(run) if size == "small" else ()), *run.kept)
             key = replace(_resolved(run, settings), name=f"{run.data or experiment.data[0]}")
             if seen.setdefault(key, run.name) == run.name:
                 planned.append(_planned(experiment, run, settings, seed, data, out, scale))
@@ -102,14 +101,12 @@ def count_images(sources: Sequence[SideSource], recipe: Recipe) -> list[int]:
     return counts
 
 
-def differing_fields(planned: Sequence[Planned]) -> list[str]:
-    """Fields that are not the same in all recipes, in their order; what only the loop needs is left out."""
-    values: dict[str, set[object]] = {}
-    for one in planned:
-        for name, value in asdict(one.plan.recipe).items():
-            values.setdefault(name, set()).add(tuple(value) if isinstance(value, list) else value)
-    shared = set.intersection(*({field.name for field in fields(one.plan.recipe)} for one in planned))
-    return [name for name, found in values.items() if name in shared - UNSAID and len(found) > 1]
+def shown_fields(experiment: Experiment, planned: Sequence[Planned]) -> list[str]:
+    """The recipe fields that the table shows: the experiment's own choice, else what its runs set. Only what differs."""
+    named = [setting.split("=", 1)[0] for one in planned for setting in (*one.run.set, *one.run.kept)]
+    unsaid = RESUMABLE_FIELDS | {"load_size"}
+    wanted = [name for name in dict.fromkeys(experiment.columns or named) if name not in unsaid]
+    return [name for name in wanted if len({getattr(one.plan.recipe, name, None) for one in planned}) > 1]
 
 
 def _planned(

@@ -22,6 +22,7 @@ class Run:
     recipe: str
     set: tuple[str, ...] = ()  # "field=value", as `--set` takes them
     data: str = ""  # which of the experiment's sets of images; "": the first
+    kept: tuple[str, ...] = ()  # settings that no `--size` changes
     on_training: bool = False  # measured on images it was trained on too, beside the held-out ones
 
 
@@ -35,6 +36,7 @@ class Experiment:
     data: tuple[str, ...]  # the sets of images it wants, by the names that `--data NAME=FOLDER` takes
     runs: tuple[Run, ...]
     measures: tuple[str, ...]  # names of figures without their extractor; rows are put in order by the first
+    columns: tuple[str, ...] = ()  # fields that the table shows; (): those that the runs set and that differ
     shown: tuple[int, ...] = ()  # a row for each of these epochs (the nearest that was kept); (): for the best one
     seeds: int = 1
     photograph: str = ""  # of the free ones, translated by each run; "": what the runs themselves draw
@@ -43,7 +45,7 @@ class Experiment:
     left_out: tuple[str, ...] = ()  # what the source has beyond this, with the reason
 
 
-_TRANSLATED = ("kid", "mmd", "fid", "success", "content_kept", "input_output_ssim", "cycle_l1")
+_TRANSLATED = ("kid", "mmd", "fid", "success", "content_share", "diversity_share", "input_output_ssim", "cycle_l1")
 _DRAWN = ("kid", "fid", "alpha_precision", "beta_recall", "authenticity", "diversity")
 _PAIRED = ("truth_psnr", "truth_ssim", "truth_l1")
 _BOTH = ("g_a_to_b", "g_b_to_a", "d_a", "d_b")
@@ -98,6 +100,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                 Run("ours", "smile-compact-128"),
             ),
             measures=_TRANSLATED,
+            columns=("image_size", "channels", "adversarial", "batch_size"),
             seeds=2,
             photograph="astronaut_face.jpg",  # who smiles already
             direction="b_to_a",
@@ -115,6 +118,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                 Run("256-px-1000", "anime-256", (*_CURVE, "max_images=1000")),
             ),
             measures=_TRANSLATED,
+            columns=("image_size", "max_images", "epochs"),
             photograph="astronaut_face.jpg",
         ),
         Experiment(
@@ -154,6 +158,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                 Run("cyclegan", "monet-compact"),
             ),
             measures=("mifid", *_TRANSLATED),
+            columns=("batch_size",),
             seeds=2,
             photograph="rocket.jpg",
         ),
@@ -166,11 +171,12 @@ EXPERIMENTS: dict[str, Experiment] = {
                 Run("64-px", "faces-dcgan-64", _CURVE),
                 Run("128-px", "faces-dcgan-64", (*_CURVE, *_DC128)),
                 Run("made-to-collapse", "faces-dcgan-64", (*_CURVE, "lr=0.01")),
-                Run("discriminator-made-to-win", "faces-dcgan-64", (*_CURVE, "gen_channels=8,8,8,8", "lr=0.0005")),
+                Run("discriminator-made-to-win", "faces-dcgan-64", (*_CURVE, "lr=0.0005"), kept=("gen_channels=8,8,8,8",)),
                 Run("memorised-60-images", "faces-dcgan-64", (*_CURVE, "max_images=60", "batch_size=20", "flip=false")),
                 Run("pix2pix-colorize-60-images", "colorize", _COLORIZE, on_training=True),
             ),
             measures=(*_DRAWN, *_PAIRED),
+            columns=("image_size", "lr", "max_images", "batch_size"),
             shown=(1, 10, 100),
             seeds=2,
             left_out=("256 px: the faces at hand are smaller",),
@@ -187,6 +193,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                 Run("photos-pix2pix-64-to-256", "upscale-4x", _CURVE, data="monet"),
             ),
             measures=(*_PAIRED, "kid", "fid"),
+            columns=("image_size", "generator", "adversarial_weight"),
         ),
         Experiment(
             "projected",

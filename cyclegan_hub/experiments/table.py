@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyclegan_hub.evaluation.tables import Rows, measured, number
-from cyclegan_hub.experiments.plan import Planned, differing_fields
+from cyclegan_hub.experiments.plan import Planned, shown_fields
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError
 from cyclegan_hub.experiments.run import on_training_folder
 from cyclegan_hub.hub.metrics_file import read_metrics
@@ -53,7 +53,7 @@ class Table:
 
 def collect(experiment: Experiment, planned: Sequence[Planned]) -> Table:
     """Reads what the runs left. Raises ExperimentError for a run that is not measured."""
-    differing = differing_fields(planned)
+    differing = shown_fields(experiment, planned)
     baselines: dict[str, dict[str, dict[str, dict[str, float | None]]]] = {}
     arrows: dict[str, str] = {}
     rows, extractor = list[Row](), ""
