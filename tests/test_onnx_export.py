@@ -30,6 +30,7 @@ from cyclegan_hub.models.onnx import OnnxError, OnnxGenerator, OnnxSizeWarning  
 NETWORKS: dict[str, tuple[nn.Module, int]] = {
     "resnet": (ResNetGenerator(3, 4, 1, "resize", "zeros"), 4),
     "resnet-paper": (ResNetGenerator(3, 4, 1, "transpose", "reflect", 0.5), 4),
+    "resnet-skip": (ResNetGenerator(3, 4, 1, "resize", "zeros", skip=True), 4),
     "unet": (UNetGenerator(1, 4, 4), 16),
     "cnn": (PlainCNN(3, 4, 3), 1),
 }

@@ -108,9 +108,10 @@ def part(
     else:
         network = model.network(direction)
         multiple = int(network.multiple)  # type: ignore[arg-type]  # torch types a module's attributes as tensors
-        if size is not None and (size < 8 or size % multiple):
-            raise ExportError(f"--size {size}: this network takes multiples of {multiple}, from {max(8, multiple)} px up")
         scale = model.rule.scale if isinstance(model, PairedGenerator) and model.rule.enlarges else 1
+        if size is not None and (size < 8 or size * scale % multiple):
+            least = max(1, multiple // scale)
+            raise ExportError(f"--size {size}: this network takes multiples of {least}, from {max(8, least)} px up")
         height, width = (size * scale, size * scale) if size else (max(64, 2 * multiple), max(96, 3 * multiple))
         shape = Shape(torch.rand(2, model.channels, height, width) * 2 - 1, any_size=size is None, multiple=multiple)
     metadata = _metadata(model, source, direction, dtype, multiple, size, opset)

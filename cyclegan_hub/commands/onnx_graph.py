@@ -22,6 +22,9 @@ OLDEST = 11  # the first with what our networks are made of: resizing by a facto
 _NEW = 18  # below it torch's older exporter writes the file: the newer one only converts down, and gives up on padding
 
 
+SMALL = 2048  # numbers of a tensor that is not worth halving: norms, biases, the constants of a transform
+
+
 class ExportError(UserError):
     """An export that cannot be done as asked; the message names what and the remedy."""
 
@@ -117,9 +120,9 @@ def _halve(model: object) -> None:
     assert isinstance(model, ModelProto)
     graph, casts = model.graph, []
     for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT:
-            continue
         values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < SMALL:
+            continue
         if not np.isfinite(values.astype(np.float16)).all():
             raise ExportError(f"{tensor.name} holds {abs(values).max():g}, beyond what fp16 can: give --dtype fp32")
         name = tensor.name

@@ -1,0 +1,201 @@
+// The page: pictures from a file or the camera to the worker and back. What it shows comes from manifest.json.
+
+const $ = (id) => document.getElementById(id);
+const LARGEST = 2048; // px: a larger picture is drawn at this size first
+const SAVED = 512; // px, at least, of a saved picture
+let manifest, worker, direction = "a_to_b", chosen = 0, shown = null, stream = null, last = null;
+const waiting = new Map(); // what the worker was asked, by number
+let asked = 0;
+
+function say(text) { $("status").textContent = text; }
+function complain(text) { $("problem").textContent = text; $("problem").hidden = !text; }
+
+function ask(message, moved = []) {
+  return new Promise((resolve, reject) => {
+    waiting.set(++asked, { resolve, reject });
+    worker.postMessage({ id: asked, ...message }, moved);
+  });
+}
+
+async function fetched(name) {
+  const answer = await fetch(name).catch(() => null);
+  if (!answer || !answer.ok) {
+    throw new Error(`${name} is missing on this host: export the folder again, and copy all of it. Opened as a file? It needs a web server.`);
+  }
+  return answer;
+}
+
+async function startWorker() {
+  worker?.terminate();
+  for (const { reject } of waiting.values()) reject(new Error("started anew"));
+  waiting.clear();
+  // From a blob, because that inherits this page's policy: a worker that is loaded by address has the policy of its own headers.
+  const text = await (await fetched("worker.js")).text();
+  worker = new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })), { type: "module" });
+  worker.onmessage = ({ data }) => {
+    const { resolve, reject } = waiting.get(data.id) || {};
+    waiting.delete(data.id);
+    if (data.problem) reject?.(new Error(data.problem)); else resolve?.(data);
+  };
+  worker.onerror = (event) => {
+    complain(`The translator could not be started (${event.message || "no reason given"}).`);
+    for (const { reject } of waiting.values()) reject(new Error("the translator stopped"));
+    waiting.clear();
+  };
+  const started = await ask({ base: location.href, runtime: manifest.runtime, gpu: $("webgpu").checked });
+  const one = started.threads > 1 ? `${started.threads} threads` : "one thread: this host does not send the headers for more";
+  $("about").dataset.threads = started.threads;
+  return $("webgpu").checked ? "WebGPU" : one;
+}
+
+function describe() {
+  const [a, b] = direction === "a_to_b" ? manifest.labels : [...manifest.labels].reverse();
+  $("from").textContent = a;
+  $("to").textContent = b;
+  const epoch = manifest.epochs[chosen];
+  $("number").textContent = `${epoch.number ?? ""}${epoch.best && manifest.epochs.length > 1 ? " (best)" : ""}`;
+  $("epoch").setAttribute("aria-valuetext", `epoch ${epoch.number}`);
+}
+
+function draw(canvas, pixels, side) {
+  canvas.width = canvas.height = side;
+  canvas.getContext("2d").putImageData(new ImageData(pixels, side, side), 0, 0);
+}
+
+async function translate(pixels, width, height) {
+  const model = manifest.epochs[chosen].files[direction];
+  const result = await ask({ model, channels: manifest.channels, size: manifest.size, pixels, width, height }, [pixels.buffer]);
+  draw($("before"), result.before, manifest.size);
+  draw($("after"), result.after, result.side);
+  $("save").disabled = false;
+  last = result;
+  return result;
+}
+
+async function showPicture() {
+  if (!shown) return;
+  say("Translating …");
+  try {
+    const { ms } = await translate(shown.pixels.slice(), shown.width, shown.height);
+    complain("");
+    say(`Translated in ${Math.round(ms)} ms.`);
+  } catch (error) {
+    complain(error.message);
+    say("");
+  }
+}
+
+async function open(file) {
+  stopCamera();
+  try {
+    const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+    const scale = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
+    const width = Math.max(1, Math.round(bitmap.width * scale)), height = Math.max(1, Math.round(bitmap.height * scale));
+    const canvas = new OffscreenCanvas(width, height), context = canvas.getContext("2d", { willReadFrequently: true });
+    context.imageSmoothingQuality = "high";
+    context.fillStyle = "#fff"; // behind what is transparent
+    context.fillRect(0, 0, width, height);
+    context.drawImage(bitmap, 0, 0, width, height);
+    bitmap.close();
+    shown = { pixels: context.getImageData(0, 0, width, height).data, width, height };
+  } catch {
+    complain("Your browser cannot show this file: give a JPEG, PNG or WebP.");
+    return;
+  }
+  await showPicture();
+}
+
+function stopCamera() {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = null;
+  $("camera").textContent = "Start camera";
+}
+
+async function startCamera() {
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 640 } } });
+  } catch (error) {
+    complain(`The camera cannot be used (${error.name}): allow it in your browser, or choose a picture.`);
+    return;
+  }
+  const mine = stream;
+  mine.getVideoTracks()[0].onended = () => { if (stream === mine) { stopCamera(); say("The camera was taken away."); } };
+  $("camera").textContent = "Stop camera";
+  shown = null;
+  complain("");
+  const video = $("video");
+  video.srcObject = mine;
+  await video.play();
+  const size = manifest.size, canvas = new OffscreenCanvas(size, size);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const times = [];
+  while (stream === mine) { // a frame that comes while one is being made is never looked at
+    const side = Math.min(video.videoWidth, video.videoHeight);
+    context.drawImage(video, (video.videoWidth - side) / 2, (video.videoHeight - side) / 2, side, side, 0, 0, size, size);
+    try {
+      await translate(context.getImageData(0, 0, size, size).data, size, size);
+    } catch (error) {
+      stopCamera();
+      complain(error.message);
+      return;
+    }
+    times.push(performance.now());
+    while (times.length > 1 && times.at(-1) - times[0] > 2000) times.shift();
+    const rate = times.length > 1 ? (1000 * (times.length - 1)) / (times.at(-1) - times[0]) : 0;
+    if (stream === mine) say(`Live: ${rate.toFixed(1)} pictures a second.`);
+    await new Promise((resolve) => setTimeout(resolve)); // the page draws, and hears its buttons
+  }
+  video.srcObject = null;
+}
+
+function save() {
+  if (!last) return;
+  const side = Math.max(SAVED, last.side), canvas = document.createElement("canvas");
+  canvas.width = canvas.height = side;
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage($("after"), 0, 0, side, side);
+  canvas.toBlob((blob) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${manifest.domain || "translation"}-${direction}.png`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }, "image/png");
+}
+
+async function begin() {
+  if (typeof WebAssembly !== "object" || typeof OffscreenCanvas !== "function" || typeof createImageBitmap !== "function") {
+    throw new Error("This browser is too old for this page: it lacks WebAssembly or OffscreenCanvas.");
+  }
+  manifest = await (await fetched("manifest.json")).json();
+  const count = manifest.epochs.length;
+  chosen = Math.max(0, manifest.epochs.findIndex((epoch) => epoch.best));
+  direction = Object.keys(manifest.epochs[chosen].files)[0];
+  $("turn").hidden = Object.keys(manifest.epochs[chosen].files).length < 2;
+  $("epochs").hidden = count < 2;
+  $("epoch").max = count - 1;
+  $("epoch").value = chosen;
+  $("ticks").append(...manifest.epochs.map((epoch, i) => new Option(String(epoch.number), String(i))));
+  $("gpu").hidden = !manifest.webgpu || !navigator.gpu;
+  $("about").textContent = `Model: ${manifest.source}. Licence: ${manifest.license}. Training images: ${manifest.terms}.`;
+  for (const id of ["before", "after"]) $(id).width = $(id).height = manifest.size;
+  describe();
+  const how = await startWorker();
+  say(`Ready (${how}).`);
+  $("camera").disabled = !navigator.mediaDevices?.getUserMedia;
+
+  $("file").onchange = () => { if ($("file").files[0]) open($("file").files[0]); $("file").value = ""; };
+  $("camera").onclick = () => (stream ? (stopCamera(), say("Stopped.")) : startCamera());
+  $("turn").onclick = () => { direction = direction === "a_to_b" ? "b_to_a" : "a_to_b"; describe(); showPicture(); };
+  $("epoch").oninput = () => { chosen = Number($("epoch").value); describe(); showPicture(); };
+  $("webgpu").onchange = async () => {
+    stopCamera();
+    try { say(`Ready (${await startWorker()}).`); await showPicture(); } catch (error) { complain(error.message); }
+  };
+  $("save").onclick = save;
+  document.addEventListener("visibilitychange", () => { if (document.hidden && stream) { stopCamera(); say("Stopped."); } });
+  document.body.dataset.ready = "yes";
+}
+
+begin().catch((error) => { complain(error.message); say(""); });

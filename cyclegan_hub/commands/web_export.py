@@ -1,0 +1,184 @@
+"""`cyclegan-hub export MODEL DIR --web`: a folder of static files that runs the generators in the visitor's own browser."""
+
+from __future__ import annotations
+
+import copy
+import html
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cyclegan_hub import __version__
+from cyclegan_hub.checkpoints import Epoch, list_epochs, load
+from cyclegan_hub.commands import proof
+from cyclegan_hub.commands.export import part
+from cyclegan_hub.commands.onnx_graph import OPSET, ExportError, Shape, to_onnx
+from cyclegan_hub.commands.web_runtime import Runtime, find_runtime
+from cyclegan_hub.commands.winograd import TILE, use_winograd
+from cyclegan_hub.files import sync_folder
+from cyclegan_hub.models.auto import Model
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.folding import fold_upsampling
+from cyclegan_hub.models.generators import ResNetGenerator
+from cyclegan_hub.models.onnx import OnnxGenerator
+from cyclegan_hub.models.paired_generator import PairedGenerator
+
+PAGE = Path(__file__).parent / "web"
+STATIC = ("index.html", "app.js", "worker.js", "resize.js", "style.css")
+
+
+def export_web(
+    source: str,
+    out: Path,
+    *,
+    epochs: Sequence[int] | None = None,
+    size: int | None = None,
+    runtime: str | None = None,
+    webgpu: bool = False,
+) -> int:
+    """Writes the folder `out`, which must not exist or be empty; returns 0.
+
+    `epochs` None: the best one. `size` None: the side the model was trained at; pictures become centred squares of it.
+    `runtime`: a folder with the npm package onnxruntime-web, or its address (https://…); None: ./node_modules.
+    Each model file is proved as by `export`. Raises ExportError for what cannot be done; nothing half-written stays.
+    """  # fmt: skip
+    out = out.expanduser().resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ExportError(f"{out} is not empty: give the name of a new folder")
+    if not out.parent.is_dir():
+        raise ExportError(f"{out}: there is no folder {out.parent}")
+    found = find_runtime(runtime, webgpu)
+    chosen = _chosen(source, epochs)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
+    try:
+        folder.chmod(0o755)  # mkdtemp's 0700 would lock a web server out
+        manifest = _models(source, chosen, size, folder)
+        manifest |= {"runtime": found.address, "webgpu": webgpu, "version": __version__}
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        _page(folder, manifest, found)
+        found.copy(folder)
+        if out.exists():
+            out.rmdir()
+        folder.rename(out)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    sync_folder(out.parent)
+    total = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    models = sum(path.stat().st_size for path in out.glob("models/*"))
+    print(f"{out}: {total:,} bytes, of these {models:,} models and {found.bytes:,} runtime ({found.words})")
+    print(f"  try it: python -m http.server --directory {out}, then open http://127.0.0.1:8000")
+    print(f"  put it on the Hub: hf upload user/name {out} . --repo-type space")
+    return 0
+
+
+def _chosen(source: str, epochs: Sequence[int] | None) -> list[Epoch]:
+    there = list_epochs(source)
+    if epochs is None:
+        return [next((epoch for epoch in there if epoch.best), there[-1])]
+    numbers = {epoch.number: epoch for epoch in there}
+    missing = [number for number in epochs if number not in numbers]
+    if missing:
+        raise ExportError(f"{source}: no epoch {missing[0]}; epochs there: {', '.join(str(epoch.number) for epoch in there)}")
+    return [numbers[number] for number in sorted(set(epochs))]
+
+
+def _models(source: str, chosen: Sequence[Epoch], size: int | None, folder: Path) -> dict[str, Any]:
+    """Writes models/ and proof.json; what manifest.json says of them."""
+    (folder / "models").mkdir()
+    epochs: list[dict[str, Any]] = []
+    proofs: dict[str, Any] = {}
+    manifest: dict[str, Any] = {}
+    for epoch in chosen:
+        model = load(source, None if epoch.number is None else epoch.number)
+        if not isinstance(model, CycleGenerator | PairedGenerator):
+            raise ExportError(f"{source} draws {model.labels[0]} images: --web is for models that translate")
+        side = size or (model.translate_size if isinstance(model, PairedGenerator) else model.image_size)
+        files = {}
+        for direction in model.directions:
+            name = f"models/{direction}{'' if epoch.number is None else f'-{epoch.name}'}.onnx"
+            data, manifest, differences = _model(model, source, direction, side, name)
+            (folder / name).write_bytes(data)
+            files[direction], proofs[name] = name, differences
+            print(f"{name}: {len(data):,} bytes, differs from the model by at most "
+                  f"{max(one['largest'] for one in differences['found']):.3f}/255")  # fmt: skip
+        epochs.append({"name": epoch.name, "number": epoch.number, "best": epoch.best, "files": files})
+    (folder / "proof.json").write_text(json.dumps(proofs, indent=2) + "\n", "utf-8")
+    return manifest | {"epochs": epochs}
+
+
+def _model(model: Model, source: str, direction: str, side: int, name: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
+    """The file of one direction and epoch, what the manifest says of the model, and the proof."""
+    made = part(model, source, direction, "fp16", side)
+    network = _WithRule(model, copy.deepcopy(made.network)) if isinstance(model, PairedGenerator) else copy.deepcopy(made.network)
+    fold_upsampling(network)
+    if isinstance(made.network, ResNetGenerator) and side % (4 * TILE) == 0:
+        use_winograd(network)
+    metadata = made.metadata | {"pairs": "given", "multiple": "1"}  # the rule is in the graph
+    example = torch.rand(1, model.channels, side, side) * 2 - 1
+    data = to_onnx(network.eval(), Shape(example, any_batch=False), opset=OPSET, metadata=metadata, half=True)
+    found = proof.prove(model, direction, OnnxGenerator.from_bytes(data, name).forward, side)
+    proof.check(found, "fp16")
+    manifest = {key: metadata[key] for key in ("domain", "license", "terms", "source")}
+    manifest |= {"labels": [str(label) for label in model.labels], "channels": model.channels, "size": side}
+    return data, manifest, proof.as_json(found, "fp16")
+
+
+class _WithRule(nn.Module):
+    """A pix2pix generator and what is done to a picture before it, as one network for pictures of one size."""
+
+    def __init__(self, model: PairedGenerator, network: nn.Module) -> None:
+        super().__init__()
+        self.rule, self.network = model.input_of, network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(self.rule(x))  # type: ignore[no-any-return]  # torch types a module's result as Any
+
+
+def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
+    """The page itself, with a policy that lets it ask its own address alone, and what hosts of static files read."""
+    origin = runtime.origin  # of a runtime that is not in the folder, else ""
+    title = manifest["domain"] or " → ".join(manifest["labels"])
+    policy = (
+        f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{origin and f' {origin} blob:'}; connect-src 'self'"
+        f"{origin and f' {origin}'}; worker-src 'self' blob:; img-src 'self' blob: data:; media-src 'self' blob:; "
+        "style-src 'self'; base-uri 'none'; form-action 'none'"
+    )
+    for name in STATIC:
+        text = (PAGE / name).read_text("utf-8")
+        if name == "index.html":
+            text = text.replace("{policy}", html.escape(policy)).replace("{title}", html.escape(title.capitalize()))
+        (folder / name).write_text(text, "utf-8")
+    # Without these two headers a browser gives WebAssembly one thread. Hub Spaces read them in README.md, some hosts in _headers.
+    (folder / "_headers").write_text(
+        "/*\n  Cross-Origin-Opener-Policy: same-origin\n  Cross-Origin-Embedder-Policy: require-corp\n", "utf-8"
+    )
+    (folder / "README.md").write_text(
+        _SPACE.format(title=json.dumps(title.capitalize(), ensure_ascii=False), arrow=" ↔ ".join(manifest["labels"]), **manifest),
+        "utf-8",
+    )
+
+
+_SPACE = """---
+title: {title}
+emoji: 🎭
+colorFrom: indigo
+colorTo: pink
+sdk: static
+license: other
+custom_headers:
+  cross-origin-embedder-policy: require-corp
+  cross-origin-opener-policy: same-origin
+  cross-origin-resource-policy: cross-origin
+---
+
+{arrow}, in the visitor's own browser: no picture leaves the page.
+
+Model: {source} ({license}; training images: {terms}). Written by cyclegan_hub {version}; onnxruntime-web is Microsoft's (MIT).
+"""

@@ -1,0 +1,375 @@
+"""The folder for the browser, in chromium against a local static server: upload, camera, epochs, what is missing, what is sent.
+
+It needs the npm package onnxruntime-web in node_modules/ (`make node_modules/onnxruntime-web`), and is skipped without.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import http.server
+import io
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch import nn
+
+from cyclegan_hub import CycleGenerator, images
+from cyclegan_hub.cli import main
+from cyclegan_hub.commands.onnx_graph import ExportError
+from cyclegan_hub.commands.web_export import export_web
+from cyclegan_hub.commands.web_runtime import VERSION, find_runtime
+from cyclegan_hub.commands.winograd import WinogradConv2d, use_winograd
+from cyclegan_hub.models.generators import ResNetGenerator
+from support import tiny_models
+from support.pictures import picture
+from support.training import ROOT
+
+pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
+RUNTIME = ROOT / "node_modules" / "onnxruntime-web"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+in_chromium = [
+    pytest.mark.browser,
+    pytest.mark.flaky(reruns=1),
+    pytest.mark.skipif(CHROMIUM is None, reason="the browser tests need chromium: apt-get install chromium"),
+    pytest.mark.skipif(not RUNTIME.is_dir(), reason=f"the browser export needs: npm install onnxruntime-web@{VERSION}"),
+]
+OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+]  # fmt: skip
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+PORTRAIT = ROOT / "cyclegan_hub" / "free_images" / "astronaut_face.jpg"
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+def test_winograd_is_the_same_convolution(padding: str) -> None:
+    import torch
+
+    conv = nn.Conv2d(16, 20, 3, padding=1, padding_mode=padding, bias=False)
+    x = torch.randn(1, 16, 12, 20)
+    assert torch.allclose(WinogradConv2d(conv)(x), conv(x), atol=1e-4)
+    network = use_winograd(ResNetGenerator(3, 8, 2, "resize", padding))
+    assert sum(isinstance(module, WinogradConv2d) for module in network.modules()) == 4 + 2  # of the blocks, and of resizing
+
+
+@pytest.fixture(scope="module")
+def source() -> Path:
+    """The bundled model: what a browser makes of untrained noise says little."""
+    return ROOT / "pretrained" / "smile"
+
+
+@pytest.fixture(scope="module")
+def site(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not RUNTIME.is_dir():
+        pytest.skip(f"the browser export needs: npm install onnxruntime-web@{VERSION}")
+    out = tmp_path_factory.mktemp("web") / "site"
+    epochs = [int(path.name.removeprefix("epoch-")) for path in sorted((source / "epochs").iterdir())]
+    export_web(str(source), out, epochs=[epochs[0], epochs[-1]], size=128, runtime=str(RUNTIME))
+    return out
+
+
+class Server:
+    """A static server on loopback; `isolated` sends the two headers that allow threads. It notes every request."""
+
+    def __init__(self, folder: Path, isolated: bool) -> None:
+        noted = self.requests = []
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def end_headers(self) -> None:
+                if isolated:
+                    self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+                    self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+                super().end_headers()
+
+            def send_head(self) -> Any:
+                noted.append((self.command, self.path, int(self.headers.get("Content-Length") or 0)))
+                return super().send_head()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: pip install playwright")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+class Tab:
+    """An open page. At its end nothing has been sent, and nothing was asked for elsewhere."""
+
+    def __init__(self, browser: Any, server: Server, viewport: dict[str, int] = WIDE, script: str = "", **options: Any) -> None:
+        self.server = server
+        self.context = browser.new_context(viewport=viewport, **options)
+        self.sent: list[str] = []
+        self.faults: list[str] = []
+        self.context.on("request", self._note)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", lambda message: self.faults.append(message.text) if "Content Security" in message.text else None)
+        if script:
+            self.page.add_init_script(script)
+        self.page.goto(server.url)
+
+    def _note(self, request: Any) -> None:
+        if request.method != "GET" or request.post_data or not request.url.startswith((self.server.url, "data:", "blob:")):
+            self.sent.append(f"{request.method} {request.url}")
+
+    def ready(self) -> Tab:
+        self.page.wait_for_selector("body[data-ready=yes]")
+        return self
+
+    def __enter__(self) -> Tab:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.context.close()
+        if kind is None:
+            assert self.sent == [] and self.faults == []
+            assert [one for one in self.server.requests if one[0] != "GET" or one[2]] == []
+
+    def forget(self) -> None:
+        """What the status said is gone, so that what comes next can be waited for."""
+        self.page.evaluate("() => { document.getElementById('status').textContent = 'waiting' }")
+
+    def translated(self) -> None:
+        self.page.wait_for_function("() => /Translated|^$/.test(document.getElementById('status').textContent)")
+
+    def translate(self, name: str, data: bytes) -> None:
+        self.forget()
+        self.page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": data})
+        self.translated()
+
+    def shown(self, canvas: str) -> np.ndarray:
+        url = self.page.evaluate(f"() => document.getElementById('{canvas}').toDataURL('image/png')")
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"), int)
+
+
+def encoded(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def expected(source: Path, image: Image.Image, direction: str, epoch: str | None) -> np.ndarray:
+    model = CycleGenerator.from_pretrained(source, revision=epoch)
+    return np.asarray(model.translate(images.square(image, 128), direction, "original"), int)
+
+
+class TestInChromium:
+    pytestmark = in_chromium
+
+    @pytest.mark.parametrize("isolated", [True, False], ids=["threads", "one thread"])
+    def test_an_upload_is_what_python_makes_of_it(self, isolated: bool, site: Path, source: Path, browser: Any) -> None:
+        image = images.decode(PORTRAIT)
+        epochs = json.loads((site / "manifest.json").read_text())["epochs"]
+        best = next((one["name"] for one in epochs if one["best"]), epochs[0]["name"])
+        with Server(site, isolated) as server, Tab(browser, server).ready() as tab:
+            threads = int(tab.page.get_attribute("#about", "data-threads"))
+            assert (threads > 1) == (isolated and (tab.page.evaluate("() => navigator.hardwareConcurrency") > 1))
+            for size in ((200, 150), (128, 128), (71, 90)):
+                small = image.resize(size)
+                tab.translate("a.png", encoded(small))
+                assert np.abs(tab.shown("before") - np.asarray(images.square(small, 128), int)).max() <= 1
+                assert np.abs(tab.shown("after") - expected(source, small, "a_to_b", best)).max() <= 3
+            tab.forget()
+            tab.page.click("#turn")
+            tab.translated()
+            assert tab.page.inner_text("#from") == "smiling"
+            assert np.abs(tab.shown("after") - expected(source, small, "b_to_a", best)).max() <= 3
+
+    def test_the_slider_shows_the_other_epochs(self, site: Path, source: Path, browser: Any) -> None:
+        image = images.decode(PORTRAIT)
+        epochs = json.loads((site / "manifest.json").read_text())["epochs"]
+        with Server(site, True) as server, Tab(browser, server, PHONE).ready() as tab:
+            tab.translate("a.png", encoded(image))
+            for i, epoch in enumerate(epochs):
+                tab.forget()
+                tab.page.fill("#epoch", str(i))
+                tab.translated()
+                assert tab.page.inner_text("#number").startswith(str(epoch["number"]))
+                assert np.abs(tab.shown("after") - expected(source, image, "a_to_b", epoch["name"])).max() <= 3
+            scroll = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+            wide, seen = tab.page.evaluate(scroll)
+            assert wide <= seen
+
+    def test_the_camera_streams_and_stops(self, site: Path, browser: Any, capsys: pytest.CaptureFixture) -> None:
+        with Server(site, True) as server, Tab(browser, server, permissions=["camera"]).ready() as tab:
+            tab.page.click("#camera")
+            tab.page.wait_for_function("() => /Live: [1-9]/.test(document.getElementById('status').textContent)")
+            first = tab.shown("before")
+            tab.page.wait_for_timeout(3000)
+            said = tab.page.inner_text("#status")
+            assert np.abs(tab.shown("before") - first).max() > 10 and tab.shown("after").std() > 5
+            with capsys.disabled():
+                print(f"\nin chromium, 128 px, {tab.page.get_attribute('#about', 'data-threads')} threads: {said}")
+            with tab.page.expect_download() as download:
+                tab.page.click("#save")
+            with Image.open(download.value.path()) as saved:
+                assert saved.size == (512, 512) and download.value.suggested_filename == "smile-a_to_b.png"
+            tab.page.click("#camera")
+            tab.page.wait_for_function("() => document.getElementById('status').textContent === 'Stopped.'")
+            assert tab.page.inner_text("#camera") == "Start camera"
+
+    def test_a_refused_camera_is_one_sentence(self, site: Path, browser: Any) -> None:
+        refuse = "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+        with Server(site, True) as server, Tab(browser, server, script=refuse).ready() as tab:
+            tab.page.click("#camera")
+            assert "The camera cannot be used (NotAllowedError)" in tab.page.wait_for_selector("#problem:visible").inner_text()
+
+    def test_what_is_no_picture(self, site: Path, browser: Any) -> None:
+        with Server(site, True) as server, Tab(browser, server).ready() as tab:
+            tab.page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"text"})
+            assert "cannot show this file" in tab.page.wait_for_selector("#problem:visible").inner_text()
+            tab.translate("b.png", encoded(picture(0)))
+            assert tab.page.is_hidden("#problem")
+
+    @pytest.mark.parametrize("missing", ["manifest.json", "worker.js", "runtime/ort-wasm-simd-threaded.wasm", "models"])
+    def test_a_missing_file_is_named(self, missing: str, site: Path, browser: Any, tmp_path: Path) -> None:
+        shutil.copytree(site, tmp_path / "site")
+        gone = tmp_path / "site" / missing
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+        with Server(tmp_path / "site", True) as server, Tab(browser, server) as tab:
+            if missing == "models" or missing.startswith("runtime"):  # the runtime reads its file with the first model
+                tab.ready().translate("a.png", encoded(picture(0)))
+            said = tab.page.wait_for_selector("#problem:visible").inner_text()
+            assert "\n" not in said
+            assert {"models": "models/a_to_b", "runtime/ort-wasm-simd-threaded.wasm": "wasm"}.get(missing, missing) in said
+
+    def test_an_old_browser(self, site: Path, browser: Any) -> None:
+        with Server(site, True) as server, Tab(browser, server, script="delete window.WebAssembly") as tab:
+            assert "too old for this page" in tab.page.wait_for_selector("#problem:visible").inner_text()
+
+    def test_screenshots_can_be_looked_at(self, site: Path, browser: Any) -> None:
+        """With CYCLEGAN_HUB_SCREENSHOTS=folder they are left there."""
+        import os
+
+        folder = os.environ.get("CYCLEGAN_HUB_SCREENSHOTS")
+        if not folder:
+            pytest.skip("CYCLEGAN_HUB_SCREENSHOTS names no folder")
+        with Server(site, True) as server:
+            for name, viewport, scheme in (("wide", WIDE, "light"), ("phone", PHONE, "dark")):
+                with Tab(browser, server, viewport, color_scheme=scheme).ready() as tab:
+                    tab.translate("a.png", encoded(images.decode(PORTRAIT)))
+                    tab.page.screenshot(path=Path(folder) / f"web-{name}.png", full_page=True)
+                    tab.page.click("#camera")
+                    tab.page.wait_for_function("() => /Live: [1-9]/.test(document.getElementById('status').textContent)")
+                    tab.page.wait_for_timeout(2000)
+                    tab.page.screenshot(path=Path(folder) / f"web-{name}-live.png", full_page=True)
+
+
+# ------------------------------------------------------------------------------------------------- without a browser
+@pytest.fixture
+def fake_runtime(tmp_path: Path) -> Path:
+    folder = tmp_path / "runtime"
+    folder.mkdir()
+    for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"):
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tiny_models.folder(tmp_path / "m", 1, 2, 5)
+    assert (
+        main(
+            ["export", str(tmp_path / "m"), str(tmp_path / "site"), "--web", "--epochs", "5", "1", "--runtime", str(fake_runtime)]
+        )
+        == 0
+    )
+    site = tmp_path / "site"
+    files = sorted(str(path.relative_to(site)) for path in site.rglob("*") if path.is_file())
+    models = [f"models/{direction}-epoch-00{n}.onnx" for direction in ("a_to_b", "b_to_a") for n in (1, 5)]
+    runtime = [f"runtime/{path.name}" for path in fake_runtime.iterdir()]
+    page = ["README.md", "_headers", "app.js", "index.html", "manifest.json", "proof.json", "resize.js", "style.css", "worker.js"]
+    assert files == sorted([*models, *runtime, *page])
+    manifest = json.loads((site / "manifest.json").read_text("utf-8"))
+    assert [epoch["number"] for epoch in manifest["epochs"]] == [1, 5] and manifest["size"] == 32
+    proved = json.loads((site / "proof.json").read_text())
+    assert sorted(proved) == models
+    assert all(one["largest"] <= 6 and one["mean"] <= 0.5 for entry in proved.values() for one in entry["found"])
+    policy = (site / "index.html").read_text("utf-8").partition('Policy" content="')[2].partition('"')[0]
+    assert "default-src &#x27;none&#x27;" in policy and "http" not in policy
+    readme = (site / "README.md").read_text("utf-8")
+    assert readme.startswith('---\ntitle: "Smile"\n') and "sdk: static" in readme and "cross-origin-embedder-policy" in readme
+    assert f"{sum((site / name).stat().st_size for name in files):,} bytes" in capsys.readouterr().out
+
+
+def test_a_runtime_by_address(tmp_path: Path) -> None:
+    tiny_models.folder(tmp_path / "m")
+    cdn = "https://cdn.example/npm/onnxruntime-web@1.30.0/dist"
+    export_web(str(tmp_path / "m"), tmp_path / "site", runtime=cdn)
+    assert not (tmp_path / "site/runtime").exists()
+    text = (tmp_path / "site/index.html").read_text("utf-8")
+    assert (
+        "https://cdn.example blob:" in text and json.loads((tmp_path / "site/manifest.json").read_text())["runtime"] == f"{cdn}/"
+    )
+
+
+@pytest.mark.parametrize("pairs", ["colorize", "upscale-4x", "repaint"])
+def test_a_rule_of_pix2pix_is_in_the_graph(pairs: str, fake_runtime: Path, tmp_path: Path) -> None:
+    tiny_models.paired(pairs=pairs, labels=("in", "out")).save_pretrained(tmp_path / "m")
+    export_web(str(tmp_path / "m"), tmp_path / "site", size=16, runtime=str(fake_runtime))
+    assert list(json.loads((tmp_path / "site/manifest.json").read_text())["epochs"][0]["files"]) == ["a_to_b"]
+
+
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
+    fake_runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    tiny_models.folder(tmp_path / "m", 1)
+    monkeypatch.chdir(tmp_path)
+    there = ["--runtime", str(fake_runtime)]
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine.txt").write_text("mine")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    for out, given, said in (
+        ("site", [], f"npm install onnxruntime-web@{VERSION}"),
+        ("site", ["--runtime", str(tmp_path / "m")], "does not hold onnxruntime-web"),
+        ("site", ["--runtime", "http://x.example/"], "starts with https://"),
+        ("site", [*there, "--webgpu"], "does not hold onnxruntime-web"),
+        ("full", there, "is not empty"),
+        ("site", [*there, "--epochs", "7"], "no epoch 7; epochs there: 1"),
+        ("site", [*there, "--size", "30"], "multiples of 4"),
+        ("site", [*there, "--opset", "18"], "--opset is not for --web"),
+        ("no/site", there, "there is no folder"),
+    ):
+        assert main(["export", "m", out, "--web", *given]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.startswith("error: ") and error.count("\n") == 1
+    assert main(["export", "m", "x.onnx", "--epochs", "1"]) == 2
+    assert "--epochs is for --web" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_another_version_of_the_runtime_is_refused(tmp_path: Path) -> None:
+    dist = tmp_path / "node_modules/onnxruntime-web/dist"
+    dist.mkdir(parents=True)
+    for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"):
+        (dist / name).write_bytes(b"x")
+    (dist.parent / "package.json").write_text(json.dumps({"version": "1.2.3"}))
+    with pytest.raises(ExportError, match=rf"is onnxruntime-web 1\.2\.3, and {VERSION} was tested"):
+        find_runtime(str(tmp_path))
+    (dist.parent / "package.json").write_text(json.dumps({"version": VERSION}))
+    assert find_runtime(str(tmp_path)).words == f"onnxruntime-web {VERSION}"
