@@ -127,6 +127,35 @@ def test_what_is_there_is_not_made_again(source: str, pile: Path, zipped: bool, 
     assert same(content(out), content(whole))
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+def test_an_input_that_was_replaced_is_made_again(source: str, pile: Path, zipped: bool, monkeypatch, capsys) -> None:
+    """Under the same name, with the old time: what counts is the content."""
+    out = pile.parent / ("out.zip" if zipped else "out")
+    assert translate(source, pile, out, zipped=zipped) == 0
+    before, stamp = content(out), (pile / "0001.png").stat()
+    (pile / "0001.png").write_bytes(encoded(7))
+    os.utime(pile / "0001.png", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    made = made_calls(monkeypatch)
+    assert [translate(source, pile, out, zipped=zipped) for _ in range(2)] == [0, 0]
+    assert len(made) == 1 and found(out) == NAMES
+    assert capsys.readouterr().err.count("1 images have changed since they were translated: they are made again") == 1
+    after = content(out)
+    assert [name for name in NAMES if not np.array_equal(before[name], after[name])] == ["0001.png"]
+    (pile / "0001.png").write_text("broken")  # nothing stands for what cannot be read
+    assert translate(source, pile, out, zipped=zipped) == 1
+    assert found(out) == [name for name in NAMES if name != "0001.png"]
+
+
+def test_results_of_an_older_version_are_kept(source: str, pile: Path, monkeypatch) -> None:
+    """Which noted no inputs: what is there is not made again."""
+    assert translate(source, pile, pile.parent / "out") == 0
+    for noted in (pile.parent / "out" / ".translate").glob("inputs-*.jsonl"):
+        noted.unlink()
+    made = made_calls(monkeypatch)
+    assert translate(source, pile, pile.parent / "out") == 0
+    assert not made
+
+
 def test_a_bad_image_is_named_and_skipped(source: str, pile: Path, capsys: pytest.CaptureFixture) -> None:
     (pile / "below/ev\x1bil.png").write_text("<html>")
     (pile / "cut.png").write_bytes(encoded(7)[:100])

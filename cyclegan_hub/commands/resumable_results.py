@@ -1,6 +1,8 @@
 """The results of a bulk translation on disk: a folder or a zip, written by processes that may be killed at any moment.
 
-A result appears whole under its own name, a zip only when all of it is there; what is there need not be made again.
+A result appears whole under its own name, a zip only when all of it is there; what is there need not be made again, unless its
+input was replaced under its name. So each result is noted with a digest of its input: of a folder in lines beside the results, of
+a zip in its members' comments.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import shutil
 import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -29,6 +31,8 @@ class Results:
     zipped: bool
     record: str = ""  # what the results are made with: of a folder a file, of a zip its comment
     packed: frozenset[str] = frozenset()  # what the zip holds
+    inputs: dict[str, str] = field(default_factory=dict)  # digest of the input of each result, as far as it was noted
+    stale: set[str] = field(default_factory=set)  # in the zip, but of inputs that were replaced
 
     @property
     def work(self) -> Path:
@@ -44,6 +48,8 @@ class Results:
         """Raises ValueError if `out` holds something else than results made with `record`; else says that it is theirs."""
         self.record = json.dumps(record)
         self.refresh()
+        for noted in sorted(self.work.glob("inputs-*.jsonl"), key=lambda path: path.stat().st_mtime_ns):
+            self.inputs |= _noted_inputs(noted)
         # The results first: another process may be claiming at this moment, and writes its record before its first result.
         taken = next((result for result in results if (self.folder / result).exists()), None)
         path = self.work / "record.json"
@@ -65,6 +71,8 @@ class Results:
             with zipfile.ZipFile(self.out) as archive:
                 self._agree(archive.comment.decode(errors="replace"))
                 self.packed = frozenset(archive.namelist())
+                noted = {one.filename: one.comment.decode(errors="replace") for one in archive.infolist() if one.comment}
+                self.inputs = noted | self.inputs  # what is known already may be newer
         except (zipfile.BadZipFile, IsADirectoryError):
             raise UserError(self._foreign()) from None
 
@@ -93,12 +101,26 @@ class Results:
                 path.unlink(missing_ok=True)
 
     def has(self, result: str) -> bool:
-        return result in self.packed or (self.folder / result).is_file()
+        """Whether a result is there, and its input was not replaced."""
+        return (result in self.packed and result not in self.stale) or (self.folder / result).is_file()
 
-    def write(self, result: str, data: bytes) -> None:
+    def is_of(self, result: str, digest: str) -> bool:
+        """Whether a result is there and is that of this input; one whose input was not noted, of an older version, is."""
+        return self.has(result) and self.inputs.get(result, digest) == digest
+
+    def drop(self, result: str) -> None:
+        """Removes a result whose input was replaced; from a zip when it is made anew."""
+        self.stale.add(result)
+        (self.folder / result).unlink(missing_ok=True)
+
+    def write(self, result: str, data: bytes, digest: str, part: str) -> None:
+        """Writes a result, then the digest of its input into the lines of the process `part`, such as "0-of-1"."""
         path = self.folder / result
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data)
+        self.inputs[result] = digest
+        with (self.work / f"inputs-{part}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps([result, digest]) + "\n")
 
     def note(self, rank: int, world: int, skipped: Sequence[str]) -> None:
         """Leaves for the last process to finish what was skipped here."""
@@ -114,7 +136,8 @@ class Results:
             for path in self.work.glob(_note("*", "*")):
                 path.unlink(missing_ok=True)
             return
-        if results and self.packed != set(results):
+        renewed = any((self.folder / result).is_file() for result in results)
+        if results and (renewed or self.packed != set(results)):
             try:
                 self._pack(sorted(results))
             except FileNotFoundError:  # another process finished at the same moment, made the zip and cleared up
@@ -136,8 +159,9 @@ class Results:
                     for result in results:
                         member = zipfile.ZipInfo(result)  # dated 1980: equal images make an equal zip
                         member.external_attr = 0o644 << 16
-                        kept = old is not None and result in self.packed
-                        new.writestr(member, old.read(result) if old and kept else (self.folder / result).read_bytes())
+                        member.comment = self.inputs.get(result, "").encode()
+                        fresh = self.folder / result
+                        new.writestr(member, fresh.read_bytes() if old is None or fresh.is_file() else old.read(result))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self.out)
@@ -145,6 +169,18 @@ class Results:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(self.out.parent)
+
+
+def _noted_inputs(path: Path) -> dict[str, str]:
+    """Result -> digest of its input, of one process's lines; a torn last one, which a kill can leave, is passed over."""
+    found = {}
+    for line in path.read_text("utf-8", errors="replace").splitlines():
+        try:
+            result, digest = json.loads(line)
+        except (ValueError, TypeError):
+            continue
+        found[str(result)] = str(digest)
+    return found
 
 
 def _note(rank: int | str, world: int | str) -> str:

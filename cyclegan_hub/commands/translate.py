@@ -1,6 +1,7 @@
 """`cyclegan-hub translate`: a folder or a zip of pictures through a published model, by one process or several, to the end.
 
-What is done is what lies there: each result appears whole, under its own name, and the same command again makes the rest.
+Progress is the output folder itself: each result appears whole, under its own name, and the same command again makes what is
+missing, and what was made of an input that has been replaced since.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -24,9 +26,9 @@ from cyclegan_hub.data.archive_sources import ArchiveItems
 from cyclegan_hub.data.folder_source import FolderItems
 from cyclegan_hub.data.open_source import source_of_file
 from cyclegan_hub.data.pile import is_image_name, order, pile_of
-from cyclegan_hub.data.raw_images import RawImages
+from cyclegan_hub.data.raw_images import RawImages, read_file
 from cyclegan_hub.data.specs import DataError, Files
-from cyclegan_hub.decoding import IMAGE_ENDINGS
+from cyclegan_hub.decoding import IMAGE_ENDINGS, ImageError
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.file_names import Format, result_names
 from cyclegan_hub.hub.model_folder import ModelError
@@ -84,16 +86,25 @@ def translate(
     kept.clear(rank, world, {Path(results[i] or "").name for i in mine})
 
     skipped = {names[i]: "its path leads out of its folder or is too long" for i in mine if not result_of[names[i]]}
-    rest = [i for i in mine if result_of[names[i]] and not kept.has(result_of[names[i]])]
+    digests = {names[i]: _digest(items, i) for i in mine if result_of[names[i]] and kept.has(result_of[names[i]])}
+    rest = [i for i in mine if names[i] not in skipped and not kept.is_of(result_of[names[i]], digests.get(names[i], ""))]
+    replaced = [names[i] for i in rest if names[i] in digests]
+    for name in replaced:
+        kept.drop(result_of[name])
+    if replaced:
+        print(f"{len(replaced):,} images have changed since they were translated: they are made again", file=sys.stderr)
     before = len(mine) - len(skipped) - len(rest)
     sources = ((names[i], partial(items.read, i)) for i in rest)
     made: Iterator[Done | Skipped] = translate_files(
         fast(model), sources, direction, resolution=resolution, square=square, batch_size=batch_size
     )
 
+    place = {names[i]: i for i in rest}
+
     def save(one: Done | Skipped) -> Done | Skipped:
         if isinstance(one, Done):
-            kept.write(result_of[one.name], encode(one.image, format))
+            digest = _digest(items, place[one.name])
+            kept.write(result_of[one.name], encode(one.image, format), digest, f"{rank}-of-{world}")
         return one
 
     # tqdm shows no bar where stderr is not a terminal; of several processes the first speaks.
@@ -111,6 +122,16 @@ def translate(
                 tqdm.write(f"skipped {_shown(one.name)}: {one.reason}", file=sys.stderr)
     kept.note(rank, world, list(skipped))
     return _finish(kept, result_of, world, before, submission)
+
+
+def _digest(items: RawImages, index: int) -> str:
+    """BLAKE2b (32 hex digits) of what an image is read from; "" where it cannot be read, which is said elsewhere."""
+    try:
+        raw = items.read(index)
+        data = read_file(raw) if isinstance(raw, Path) else raw
+    except (ImageError, OSError):
+        return ""
+    return hashlib.blake2b(data if isinstance(data, bytes) else np.asarray(data).tobytes(), digest_size=16).hexdigest()
 
 
 def _finish(kept: Results, result_of: dict[str, str], world: int, before: int, submission: bool) -> int:
