@@ -70,6 +70,17 @@ def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes:
     return replace(Facts("user/x", KINDS[type(recipe)], config, run, HISTORY, 1, epochs, "epoch-020", None, "fp32"), **changes)
 
 
+def test_what_was_changed_on_the_way_is_said() -> None:
+    """More epochs than planned, and another number of processes, which makes a run one that cannot be repeated exactly."""
+    of = facts("smile")
+    extended = [{"step": 400, "from": {"epochs": 40, "decay": 0.5}, "to": {"epochs": 60, "decay": 0.5}, "rate": [0.0, 0.666667]}]
+    resumed = [{"step": 500, "processes": [1, 2], "steps_per_epoch": 10}]
+    card = render(replace(of, run=of.run | {"extended": extended, "inexact_resumes": resumed}))
+    assert "at step 400 from 40 to 60 epochs; the learning rate went from 0 to 0.666667 of lr" in card
+    assert "| resumed inexactly | at step 500 with 2 processes instead of 1 |" in card
+    assert "extended" not in render(of)
+
+
 SECTIONS = ["Use", "Epochs", "Training", "Evaluation", "Intended use", "Limits", "Data and licence", "Citation"]
 
 

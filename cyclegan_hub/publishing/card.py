@@ -19,15 +19,23 @@ from cyclegan_hub.hub.run_record import RunRecord
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.protocols import arrow
-from cyclegan_hub.publishing.card_values import cost_of, evaluation_of, is_figure, is_success, judged_accuracy, warnings_of
+from cyclegan_hub.publishing.card_values import (
+    changes_of,
+    cost_of,
+    evaluation_of,
+    is_figure,
+    is_success,
+    judged_accuracy,
+    warnings_of,
+)
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.templates import TemplateError, render_markdown
 
 TEMPLATES = MODEL_CARDS
 # The fields of a recipe that say most of what was done, in the order of the table; a method has those that it has.
 _SHOWN = ("image_size", "channels", "side", "pairs", "latent", "gen_channels", "generator", "width", "blocks", "upsample", "skip",
-          "discriminator", "disc_channels", "source_negatives", "adversarial", "adversarial_weight", "l1", "cycle", "identity_a",
-          "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay", "ema")  # fmt: skip
+          "discriminator", "disc_channels", "source_negatives", "adversarial", "adversarial_weight", "l1", "cycle", "own_cycle",
+          "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay", "ema")  # fmt: skip
 _INDEXED = 10  # figures of a direction in the card's front matter, which stays readable: 150 lines at most
 
 
@@ -65,7 +73,7 @@ def render(facts: Facts) -> str:
         "labels": labels, "config": facts.config, "recipe": recipe, "rule": rule, "statement": statement, "epochs": facts.epochs,
         "sources": _sources(facts), "known_terms": _known_terms(facts, statement), "other_data": _is_other_data(facts, statement),
         "cost": cost_of(facts.history, recipe["batch_size"] * facts.processes), "unit": kind.batch_unit,
-        "warnings": warnings_of(facts.history), "init": facts.run.get("init"),
+        "warnings": warnings_of(facts.history), "init": facts.run.get("init"), "changes": changes_of(facts.run),
         "fields": [(name, json.dumps(recipe[name])) for name in _SHOWN if name in recipe],
         "evaluation": evaluation_of(facts.metrics, labels, facts.chosen), "outputs": kind.outputs_called,
         "failures": facts.failures, "with_discriminator": bool(recipe.get("adversarial_weight", recipe.get("adversarial"))),

@@ -50,6 +50,23 @@ def cost_of(history: Sequence[Mapping[str, Any]], batch: int) -> Cost | None:
     return Cost(before, batch, before * batch, f"{lines[-1]['epoch']:g}", length, f"{speed:.1f}")
 
 
+def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How a run was changed on its way, a row each: more epochs than planned, another number of processes."""
+    rows = []
+    for one in run.get("extended", []):
+        text = f"at step {one['step']:,} from {one['from']['epochs']} to {one['to']['epochs']} epochs"
+        if "decay" in one["to"] and "rate" in one:
+            before, now = one["rate"]
+            text += f"; the learning rate went from {before:g} to {now:g} of lr"
+        rows.append(("extended", text))
+    for one in run.get("inexact_resumes", []):
+        before, now = one["processes"]
+        rows.append(
+            ("resumed inexactly (`--inexact-resume`)", f"at step {one['step']:,} with {now} processes instead of {before}")
+        )
+    return rows
+
+
 def warnings_of(history: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
     """What the training warned of, and how often."""
     return list(Counter(line["message"] for line in history if line.get("event") == "alarm").items())
