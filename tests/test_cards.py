@@ -16,11 +16,11 @@ from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator, templat
 from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.hub.metrics_file import MetricsFileError, read_metrics
-from cyclegan_hub.models.pair_rules import RULES
 from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing.card import CardError, Facts, render, statement_for
 from cyclegan_hub.recipes.labels import domain_of, labels_of
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe
+from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import RECIPES
 
 METRICS = {
@@ -167,7 +167,7 @@ def test_the_other_methods_are_not_said_to_go_back(name: str) -> None:
     if recipe.pairs == "given":
         assert "pairs were given" in plain(card) and "- pairs of input and output: `folder mine/train" in card
     else:
-        assert f"the input is {RULES[recipe.pairs].words}" in plain(card)
+        assert f"the input is {PAIR_RULES[recipe.pairs].words}" in plain(card)
     assert f"brought to {64 if recipe.pairs == 'upscale-4x' else recipe.image_size} px" in plain(card)
 
 

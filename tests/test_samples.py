@@ -12,7 +12,7 @@ import torch
 
 from cyclegan_hub import images
 from cyclegan_hub.models.face_generator import FaceGenerator
-from cyclegan_hub.models.pair_rules import RULES
+from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.serving.catalog import find_models
 from cyclegan_hub.serving.downloads import picture_row, save_zip
 from cyclegan_hub.serving.sampling import sheet
@@ -232,7 +232,7 @@ def test_one_direction(studio: Studio, tmp_path: Path) -> None:
 def test_before_is_what_the_model_is_given(studio: Studio) -> None:
     source = picture(0, (32, 32))
     result = studio.translate(source, "colorize")
-    given = images.to_pil(RULES["colorize"].input_of(images.to_tensor(source)[None])[0])
+    given = images.to_pil(PAIR_RULES["colorize"].input_of(images.to_tensor(source)[None])[0])
     assert result.before == source.convert("L").convert("RGB") and result.after == paired().translate(source)
     assert max(abs(a - b) for a, b in zip(result.before.tobytes(), given.tobytes(), strict=True)) <= 1
     assert "This model sees the picture in grey: the colours are its own." in result.notes

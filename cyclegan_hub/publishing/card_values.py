@@ -61,9 +61,7 @@ def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("extended", text))
     for one in run.get("inexact_resumes", []):
         before, now = one["processes"]
-        rows.append(
-            ("resumed inexactly (`--inexact-resume`)", f"at step {one['step']:,} with {now} processes instead of {before}")
-        )
+        rows.append(("resumed inexactly", f"at step {one['step']:,} with {now} processes instead of {before}"))
     return rows
 
 

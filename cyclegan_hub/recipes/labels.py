@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.methods import Recipe
-from cyclegan_hub.recipes.pair_rules import PAIR_RULES
-
-MADE = {name: rule.input_label for name, rule in PAIR_RULES.items() if rule.input_label}  # until serving/ asks the rules
 
 
 def labels_of(recipe: Recipe) -> tuple[str, ...]:
