@@ -23,19 +23,23 @@ SECONDS = 2.0  # that a size may take, all ways together, but for three runs of 
 
 def main(argv: Sequence[str], prog: str = "cyclegan-hub bench") -> int:
     """Runs the command line and returns its exit status: 0, or 2 after one line `error: ...`."""
-    parser = argparse.ArgumentParser(prog=prog, description=f"{__doc__}".partition(": ")[2])
-    parser.add_argument("source", metavar="MODEL", help="Hub repository (user/name), run folder or model folder")
-    parser.add_argument("--direction", choices=("a_to_b", "b_to_a"), help="the first one of the model if not given")
-    parser.add_argument("--epoch", metavar="N", type=int, help="a published epoch (the best one if not given)")
-    parser.add_argument("--sizes", metavar="N", type=int, nargs="+", default=list(SIZES), help="sides in pixels (64 to 1024)")
-    parser.add_argument("--threads", metavar="N", type=int, help="of torch and onnxruntime (one a core if not given)")
-    arguments = parser.parse_args(argv)
+    arguments = _parser(prog).parse_args(argv)
 
     def run() -> int:
         with files_explained():
             return bench(arguments.source, arguments.direction, arguments.epoch, arguments.sizes, arguments.threads)
 
     return exit_code(run)
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=f"{__doc__}".partition(": ")[2])
+    parser.add_argument("source", metavar="MODEL", help="Hub repository (user/name), run folder or model folder")
+    parser.add_argument("--direction", choices=("a_to_b", "b_to_a"), help="the first one of the model if not given")
+    parser.add_argument("--epoch", metavar="N", type=int, help="a published epoch (the best one if not given)")
+    parser.add_argument("--sizes", metavar="N", type=int, nargs="+", default=list(SIZES), help="sides in pixels (64 to 1024)")
+    parser.add_argument("--threads", metavar="N", type=int, help="of torch and onnxruntime (one a core if not given)")
+    return parser
 
 
 def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence[int], threads: int | None) -> int:

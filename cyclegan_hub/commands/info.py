@@ -20,8 +20,12 @@ PACKAGES = ("torch", "huggingface_hub", "pillow", "numpy", "gradio", "accelerate
 
 def main(argv: Sequence[str], prog: str = "cyclegan-hub info") -> int:
     """Runs the command line and returns its exit status."""
-    argparse.ArgumentParser(prog=prog, description=f"{__doc__}".partition(": ")[2]).parse_args(argv)
+    _parser(prog).parse_args(argv)
     return exit_code(info)
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=prog, description=f"{__doc__}".partition(": ")[2])
 
 
 def info() -> int:

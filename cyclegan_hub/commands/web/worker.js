@@ -22,6 +22,7 @@ async function session(model) {
     if (!answer.ok) throw new Error(`${model} is missing on this host (${answer.status}): export the folder again, and copy all of it`);
     const made = ort.InferenceSession.create(new Uint8Array(await answer.arrayBuffer()), {
       executionProviders: [gpu ? "webgpu" : "wasm"], graphOptimizationLevel: "all",
+      extra: { session: { intra_op: { allow_spinning: "0" } } }, // threads that spin starve each other on a busy machine, and a battery
     });
     sessions.set(model, made);
     made.catch(() => sessions.delete(model));
