@@ -193,6 +193,31 @@ def test_max_images_is_a_seeded_choice_that_file_names_do_not_change(data: Path)
         load(data, max_images=0)
 
 
+@pytest.mark.parametrize("own_split", [True, False])
+def test_with_max_images_no_more_are_decoded_than_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_split: bool
+) -> None:
+    for letter, start in (("A", 0), ("B", 1000)):
+        folder(tmp_path / f"train{letter}", range(start, start + 200))
+        for seed in range(start, start + 5):  # copies need no look either
+            (tmp_path / f"train{letter}/copy{seed}.png").write_bytes(encoded(seed))
+        if own_split:
+            folder(tmp_path / f"test{letter}", range(start + 500, start + 503))
+    decoded, decode = [], images.decode
+
+    def counted(*arguments: object, **options: object) -> object:
+        decoded.append(1)
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(images, "decode", counted)
+    a, b = load(tmp_path, max_images=10)
+    assert a.counts["kept"] == b.counts["kept"] == 10 and a.counts["found"] == 205 and a.counts["duplicates"] == 5
+    assert len(decoded) <= (2 * 13 if own_split else 2 * 60)  # one of ten is held out: the first may take some looking for
+    for side in (a, b):
+        counted_all = sum(side.counts[key] for key in ("unreadable", "tiny", "duplicates", "also_held_out", "not_chosen", "kept"))
+        assert counted_all + (0 if own_split else side.counts["held_out"]) == 205
+
+
 def test_equal_sides_cuts_the_larger_one(data: Path) -> None:
     a, b = load(data, equal_sides=True)
     assert a.counts["kept"] == b.counts["kept"] == 12 and chosen(a) == chosen(load(data, max_images=12)[0])

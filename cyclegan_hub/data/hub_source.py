@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from cyclegan_hub.data import table_sources
 from cyclegan_hub.data.raw_images import Stream
 from cyclegan_hub.data.specs import DataError, HubSplit
 from cyclegan_hub.data.table_sources import TableItems, explained, first_line, image_stream, read_parquet
+from cyclegan_hub.files import write_atomic
 
 if TYPE_CHECKING:
     import datasets
@@ -44,12 +47,18 @@ class HubItems(TableItems):
     def open(cls, source: HubSplit) -> Self | None:
         """Raises DataError if there is no such dataset, config, split or column, or the Hub cannot be reached."""
         with _explained(source):
+            if remembered := _remembered(source):
+                paths, classes = remembered
+                return cls.of(read_parquet(paths, source), source, classes)
             found = _Split.find(source)
             if found is None:
                 return None
-            if found.is_parquet:
-                return cls.of(read_parquet(found.local_files(), source), source, found.classes())
-            return cls.of(found.prepared().data, source, found.classes())
+            if not found.is_parquet:
+                return cls.of(found.prepared().data, source, found.classes())
+            paths, classes = found.local_files(), found.classes()
+            if not source.is_local:
+                _remember(source, paths, classes)
+            return cls.of(read_parquet(paths, source), source, classes)
 
     @classmethod
     def stream(cls, source: HubSplit) -> Stream | None:
@@ -156,6 +165,38 @@ class _Split:
     def _name(file: str) -> str:
         """The name in the dataset of hf://datasets/ID@COMMIT/NAME."""
         return file.partition("@")[2].partition("/")[2]
+
+
+def _memory(source: HubSplit) -> Path:
+    """Where it is noted which files a split was read from, so that they are found again without the Hub."""
+    import datasets
+
+    told = repr((source.dataset, source.revision, source.config, source.data_dir, source.split))
+    name = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+    return Path(datasets.config.HF_DATASETS_CACHE, "cyclegan_hub", f"{name}.json")
+
+
+def _remember(source: HubSplit, paths: Sequence[Path], classes: dict[str, list[str]]) -> None:
+    note = _memory(source)
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(note, json.dumps({"files": [str(path) for path in paths], "classes": classes}).encode())
+    except OSError:
+        pass  # a cache that may not be written: the Hub will be asked again
+
+
+def _remembered(source: HubSplit) -> tuple[list[Path], dict[str, list[str]]] | None:
+    """Files and names of classes of a split that was read before, where the Hub may not be asked; None without a note."""
+    import datasets
+
+    if source.is_local or not datasets.config.HF_HUB_OFFLINE:
+        return None
+    try:
+        note = json.loads(_memory(source).read_text("utf-8"))
+        paths = [Path(path) for path in note["files"]]
+        return (paths, dict(note["classes"])) if paths and all(path.is_file() for path in paths) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _cached(source: HubSplit) -> Path | None:
