@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 from cyclegan_hub.data import table_sources
 from cyclegan_hub.data.raw_images import Stream
 from cyclegan_hub.data.specs import DataError, HubSplit
-from cyclegan_hub.data.table_sources import TableItems, explained, first_line, image_stream, read_parquet
+from cyclegan_hub.data.table_sources import TableItems, explained, image_stream, read_parquet
 from cyclegan_hub.files import write_atomic
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class _Split:
         path = str(Path(source.dataset).expanduser().resolve()) if source.is_local else source.dataset
         revision = source.revision
         if not source.is_local:
-            _check_reachable(source.dataset)
+            _check_reachable()
             if datasets.config.HF_HUB_OFFLINE and (cached := _cached(source)):
                 path, revision = str(cached), None
         builder = datasets.load_dataset_builder(path, name=source.config, data_dir=source.data_dir, revision=revision)
@@ -210,23 +210,28 @@ def _cached(source: HubSplit) -> Path | None:
 @contextmanager
 def _explained(source: HubSplit) -> Iterator[None]:
     """Turn what `datasets` and the Hub's client raise into a DataError with a remedy."""
-    from datasets.exceptions import DatasetNotFoundError
+    if source.is_local:
+        with explained(source.describe()):
+            yield
+        return
+    from datasets.exceptions import DatasetsError
+
+    from cyclegan_hub.hub.errors import HUB_ERRORS, dataset_not_loaded
 
     try:
-        with explained(source.describe()):
-            try:
-                yield
-            except DatasetNotFoundError as error:
-                remedy = "Check the name, log in if it is private, or give a local --data FOLDER"
-                raise DataError(f"{first_line(error)} {remedy}") from error
-            except ConnectionError as error:
-                raise DataError(_unreachable(source.dataset)) from error
+        yield
     except DataError:
         raise
+    except (DatasetsError, ValueError, *HUB_ERRORS) as error:
+        import datasets
+
+        offline = bool(datasets.config.HF_HUB_OFFLINE)
+        line = dataset_not_loaded(error, source.dataset, source.describe(), cached=_has_copy(source), offline=offline)
+        raise DataError(line) from error
 
 
-def _check_reachable(dataset: str) -> None:
-    """Raise DataError at once if the Hub does not answer.
+def _check_reachable() -> None:
+    """Raise ConnectionError at once if the Hub does not answer.
 
     The Hub's client retries every request for over 20 seconds, even if the dataset is in its cache.
     """
@@ -239,15 +244,12 @@ def _check_reachable(dataset: str) -> None:
     except HTTPError:
         return  # any answer will do
     except OSError as error:
-        raise DataError(_unreachable(dataset)) from error
+        raise ConnectionError(str(error)) from error
 
 
-def _unreachable(dataset: str) -> str:
+def _has_copy(source: HubSplit) -> bool:
+    """Whether something of the dataset is in a cache."""
     import datasets
 
-    what, remedy = f"dataset {dataset} (there is no folder of that name)", "connect, or give a local --data FOLDER"
-    if datasets.config.HF_HUB_OFFLINE:
-        return f"{what}: HF_HUB_OFFLINE is set; unset it and {remedy}"
-    if Path(datasets.config.HF_DATASETS_CACHE, dataset.replace("/", "___")).is_dir() or _cached(HubSplit(dataset, "")):
-        remedy = f"set HF_HUB_OFFLINE=1 to use the copy in the cache, {remedy}"
-    return f"{what}: the Hub ({datasets.config.HF_ENDPOINT}) cannot be reached; {remedy}"
+    prepared = Path(datasets.config.HF_DATASETS_CACHE, source.dataset.replace("/", "___"))
+    return prepared.is_dir() or _memory(source).is_file() or _cached(source) is not None

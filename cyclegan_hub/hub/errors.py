@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 
@@ -268,9 +268,12 @@ def not_published(error: BaseException, where: str, doing: str) -> str:
     return f"{where}: {doing}: {fault.words}: {fault.remedy}; the same command then completes what was begun"
 
 
-def dataset_not_loaded(error: BaseException, dataset: str, where: str, *, cached: bool = False) -> str:
-    """One line on why a data set of the Hub was not loaded. `cached`: a copy of it lies in the cache of `datasets`."""
+def dataset_not_loaded(error: BaseException, dataset: str, where: str, *, cached: bool = False, offline: bool = False) -> str:
+    """One line on why a data set of the Hub was not loaded. `cached`: a copy of it lies in a cache; `offline`: nothing may be
+    asked of the Hub, which `datasets` does not say of itself."""
     fault = fault_of(error)
+    if offline and fault.kind is FaultKind.UNREACHABLE:
+        fault = replace(fault, kind=FaultKind.OFFLINE)
     unnamed, local = f"dataset {dataset} (there is no folder of that name)", "give a local --data FOLDER"
     match fault.kind:
         case FaultKind.NAME:
@@ -280,7 +283,7 @@ def dataset_not_loaded(error: BaseException, dataset: str, where: str, *, cached
         case FaultKind.REPOSITORY:
             return f"{unnamed} is not on the Hub, or private: check the name, log in with `hf auth login`, or {local}"
         case FaultKind.REVISION:
-            return f"dataset {dataset}: the repository has no such branch, tag or commit: check the revision, or {local}"
+            return f"{where}: the repository has no such branch, tag or commit: check the revision, or {local}"
         case FaultKind.OFFLINE:
             return f"{unnamed}: HF_HUB_OFFLINE is set; unset it and connect, or {local}"
         case FaultKind.UNREACHABLE:
