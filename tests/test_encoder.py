@@ -25,13 +25,20 @@ def photo(size: int) -> torch.Tensor:
 
 def test_columns_follow_the_domains_names() -> None:
     encoder, x = tiny(), tiny().prepare(photo(16))
-    assert encoder.sides == [("monet", "photo"), ("monet", "Monet"), ("smile", "not smiling"), ("smile", "smiling")]
+    labels = [("monet", "photo"), ("monet", "Monet"), ("monet", "neither")]
+    assert encoder.columns == [*labels, ("smile", "not smiling"), ("smile", "smiling"), ("smile", "neither")]
     logits = encoder(x)
-    assert logits.shape == (2, 4)
-    assert torch.equal(encoder.side_logits(x, "monet"), logits[:, :2])
-    assert torch.equal(encoder.side_logits(x, "smile"), logits[:, 2:])
+    assert logits.shape == (2, 6)
+    assert torch.equal(encoder.answer_logits(x, "monet"), logits[:, :3])
+    assert torch.equal(encoder.answer_logits(x, "smile"), logits[:, 3:])
     with pytest.raises(ValueError, match="does not know domain 'anime'; it knows monet, smile"):
-        encoder.side_logits(x, "anime")
+        encoder.answer_logits(x, "anime")
+
+
+def test_encoders_of_before_know_two_answers() -> None:
+    encoder = tiny(neither=False)
+    assert encoder.columns == [("monet", "photo"), ("monet", "Monet"), ("smile", "not smiling"), ("smile", "smiling")]
+    assert encoder.answer_logits(encoder.prepare(photo(16)), "smile").shape == (2, 2)
 
 
 def test_features_are_the_means_of_every_stage_over_their_spread() -> None:
@@ -80,7 +87,7 @@ def test_what_is_saved_comes_back(tmp_path) -> None:
     loaded = SideEncoder.from_pretrained(tmp_path)
     x = loaded.prepare(photo(40))
     assert loaded.stored_dtype == torch.float16
-    assert loaded.sides == encoder.sides
+    assert loaded.columns == encoder.columns
     assert torch.equal(loaded.features(x), encoder.features(x))
     assert torch.equal(loaded(x), encoder(x))
 

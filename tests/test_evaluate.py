@@ -1,4 +1,4 @@
-"""train/evaluate.py: real command lines on tiny models, with a tiny encoder, offline."""
+"""The command `evaluate`: real command lines on tiny models, with a tiny encoder, offline."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.checkpoints import list_epochs
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.evaluation import command, inputs
 from cyclegan_hub.evaluation.extractor import weights_digest
 from cyclegan_hub.hub.metrics_file import read_metrics
 from cyclegan_hub.models.encoder import SideEncoder
 from support.pictures import folder
-from support.training import script
 
 LABELS = ("day", "night")
 
@@ -53,13 +53,13 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = SideEncoder({"mine": LABELS, "x": ("p", "q")}, widths=(4, 8), image_size=16)
     network.save_pretrained(place)
-    accuracy = {domain: {"a": 0.5, "b": 0.75, "n": 8} for domain in ("mine", "x")}
+    accuracy = {domain: {"a": 0.5, "b": 0.75, "n": 8, "neither": 0.9} for domain in ("mine", "x")}
     (place / "metrics.json").write_text(json.dumps({"sha256": weights_digest(network.state_dict()), "accuracy": accuracy}))
     return place
 
 
 def evaluate(*arguments: object) -> int:
-    return script("evaluate").main([str(argument) for argument in arguments])
+    return command.main([str(argument) for argument in arguments])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -83,7 +83,7 @@ def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Pa
     assert found["protocol"]["data_a"] == record()["data"]["a"]
     assert found["protocol"]["training_data"].startswith("side A and side B: not the images")
     assert found["protocol"]["training_data"] in found["notes"]
-    assert found["classifier"]["name"].endswith("held out: 50.0% of day, 75.0% of night (n = 8)")
+    assert found["classifier"]["name"].endswith("held out: 50.0% of day, 75.0% of night (n = 8); of degraded ones 90.0% neither")
     printed = capsys.readouterr().out
     assert "day → night (n = 5, n = 5; encoder (sha256 " in printed and "peak memory" in printed and "untranslated" in printed
     assert "report.html" in printed and "epoch-003" in (run / "report.html").read_text("utf-8")
@@ -93,7 +93,7 @@ def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Pa
 
 
 def test_the_runs_own_data_are_recognised(data: Path, encoder: Path, tmp_path: Path) -> None:
-    module, sides = script("evaluate"), resolve(None, str(data), None, None)
+    module, sides = inputs, resolve(None, str(data), None, None)
     single = tmp_path / "single"
     model(7).save_pretrained(single)
     source = module.open_source(str(single), "all", None, "single")
@@ -169,26 +169,28 @@ def test_sources_that_are_none(encoder: Path, tmp_path: Path, capsys: pytest.Cap
 def test_datasets_of_the_hub_are_found_again(spec: str) -> None:
     other = "hf:u/other?split=train"
     side, _ = resolve(None, None, spec, other)
-    again, _ = resolve(None, None, script("evaluate").hub_spec(side.describe()), other)
+    again, _ = resolve(None, None, inputs.hub_spec(side.describe()), other)
     assert again == side
 
 
 def test_a_folder_is_no_dataset_of_the_hub(data: Path) -> None:
-    module = script("evaluate")
+    module = inputs
     assert module.hub_spec("hf:faces?split=trainA, held out: hf:faces?split=testA") is None
     assert module.hub_spec("folder faces/trainA, held out: a tenth by content hash") is None
 
 
 def test_a_part_of_a_pile_is_a_seeded_choice_in_order() -> None:
-    module, pile = script("evaluate"), torch.arange(40, dtype=torch.uint8).view(10, 1, 2, 2)
-    chosen = module.some(pile, 4, 0)
-    assert torch.equal(chosen, module.some(pile, 4, 0)) and not torch.equal(chosen, module.some(pile, 4, 1))
-    assert torch.equal(module.some(list(pile), 4, 0), chosen) and (chosen[1:, 0, 0, 0].int() > chosen[:-1, 0, 0, 0].int()).all()
-    assert torch.equal(module.some(pile, 99, 0), pile)
+    module, pile = inputs, torch.arange(40, dtype=torch.uint8).view(10, 1, 2, 2)
+    chosen = module.subsample(pile, 4, 0)
+    assert torch.equal(chosen, module.subsample(pile, 4, 0)) and not torch.equal(chosen, module.subsample(pile, 4, 1))
+    assert (
+        torch.equal(module.subsample(list(pile), 4, 0), chosen) and (chosen[1:, 0, 0, 0].int() > chosen[:-1, 0, 0, 0].int()).all()
+    )
+    assert torch.equal(module.subsample(pile, 99, 0), pile)
 
 
 def test_names_of_sources(tmp_path: Path) -> None:
     (tmp_path / "a" / "run").mkdir(parents=True)
     (tmp_path / "run").mkdir()
-    names = script("evaluate").names_of([str(tmp_path / "run"), str(tmp_path / "a" / "run"), "user/run"])
+    names = inputs.names_of([str(tmp_path / "run"), str(tmp_path / "a" / "run"), "user/run"])
     assert names == ["run", "run-2", "user--run"]

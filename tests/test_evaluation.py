@@ -1,4 +1,4 @@
-"""evaluation.py, figures.py and best.py: the same figures as the metrics give when they are asked one by one."""
+"""The protocol, the measures and the choice of an epoch: the same figures as the metrics give when they are asked one by one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from cyclegan_hub.evaluation import results
 from cyclegan_hub.evaluation.choose_epoch import choose_best, relate
 from cyclegan_hub.evaluation.extractor_by_name import custom
 from cyclegan_hub.evaluation.generate import translate
-from cyclegan_hub.evaluation.measures import Notes, Reference, others_l1
+from cyclegan_hub.evaluation.measures import Notes, measure
+from cyclegan_hub.evaluation.metric_rows import METRICS
 from cyclegan_hub.evaluation.protocol import evaluate
-from cyclegan_hub.evaluation.quick import light
+from cyclegan_hub.evaluation.quick import quick_figures
 from cyclegan_hub.evaluation.results import EvaluationError
+from cyclegan_hub.evaluation.subject import Reference, Subject
 from cyclegan_hub.hub.metrics_file import read_metrics
 from cyclegan_hub.models.inference import fast
 
@@ -37,7 +39,8 @@ class Bright:
     label = "brightness"
 
     def __call__(self, x: Tensor) -> Tensor:
-        return (x.float().mean((1, 2, 3)) - 127.5).sigmoid()
+        side_b = (x.float().mean((1, 2, 3)) - 127.5).sigmoid()
+        return torch.stack([1 - side_b, side_b], 1)
 
 
 EXTRACTOR = custom(pooled, "pooled")
@@ -95,6 +98,15 @@ def test_figures_are_those_of_the_metrics(found: results.Evaluation) -> None:
         "integrated_beta_recall[pooled]": supports.integrated_beta_recall,
         "authenticity[pooled]": metrics.alpha_beta_authenticity(y, pooled(TRAIN[1])).authenticity,
         "diversity[pooled]": metrics.pairwise_diversity(y),
+        "diversity_share[pooled]": metrics.pairwise_diversity(y) / metrics.pairwise_diversity(real),
+        "mmd[pooled]": 100 * metrics.mmd_interval(y, real).value,
+        "mmd_low[pooled]": 100 * metrics.mmd_interval(y, real).low,
+        "mmd_high[pooled]": 100 * metrics.mmd_interval(y, real).high,
+        "kid_low[pooled]": metrics.kid_interval(y, real).low,
+        "kid_high[pooled]": metrics.kid_interval(y, real).high,
+        "content_distance[pooled]": metrics.content_kept(pooled(x), y).distance,
+        "content_share[pooled]": metrics.content_kept(pooled(x), y).share,
+        "neither": 0,
         "success": (outputs.float().mean((1, 2, 3)) > 127.5).double().mean().item(),
         "cycle_l1": cycle.l1,
         "cycle_psnr": cycle.psnr,
@@ -105,12 +117,14 @@ def test_figures_are_those_of_the_metrics(found: results.Evaluation) -> None:
         "inverted": metrics.colour_correlation(images.from_uint8(x), images.from_uint8(outputs)).inverted,
         "identity_l1": metrics.similarity(images.from_uint8(HELD[1]), images.from_uint8(kept)).l1,
     }
-    relative = values.pop("kid_relative[pooled]")
+    relative, share = (values.pop(f"{name}[pooled]") for name in ("kid_relative", "mmd_share"))
     assert values.keys() == expected.keys()
     assert values == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert share == pytest.approx(expected["mmd[pooled]"] / found.metrics["baselines"]["untranslated"]["a_to_b"]["mmd[pooled]"])
     kids = [found.metrics["baselines"][name]["a_to_b"]["kid[pooled]"] for name in ("floor", "untranslated")]
     assert relative == pytest.approx((expected["kid[pooled]"] - kids[0]) / (kids[1] - kids[0]))
-    values["kid_relative[pooled]"] = relative
+    values |= {"kid_relative[pooled]": relative, "mmd_share[pooled]": share}
+    assert {key.split("[")[0] for key in values} == METRICS.keys() - {"truth_l1", "truth_psnr", "truth_ssim", "others_l1"}
 
 
 def test_baselines(found: results.Evaluation) -> None:
@@ -147,7 +161,7 @@ def test_what_is_shown(found: results.Evaluation) -> None:
     shown = found.shown["epoch-002"]["b_to_a"]
     outputs = translate(model(2), HELD[1], "b_to_a", 3)
     assert torch.equal(shown.first, outputs[:8]) and torch.equal(shown.back, translate(model(2), outputs[:9], "a_to_b", 3)[:8])
-    score = 1 - Bright()(outputs)
+    score = Bright()(outputs)[:, 0]
     assert shown.best.indices == score.argsort(descending=True, stable=True)[:8].tolist()
     assert shown.best.scores[0] == score.max() and shown.worst.scores[0] == score.min()
     assert torch.equal(shown.worst.outputs, outputs[shown.worst.indices])
@@ -167,7 +181,9 @@ def test_without_a_classifier_the_nearest_real_image_ranks() -> None:
 def test_an_epoch_of_nan_has_no_figures_and_is_not_the_best() -> None:
     found = evaluate({"epoch-001": model, "epoch-002": broken}, HELD, TRAIN, EXTRACTOR, Bright())
     assert found.metrics["best"] == "epoch-001" and "epoch-002" not in found.shown
-    assert found.metrics["epochs"]["epoch-002"] == {d: {"kid_relative[pooled]": None} for d in CycleGenerator.directions}
+    assert found.metrics["epochs"]["epoch-002"] == {
+        d: {"kid_relative[pooled]": None, "mmd_share[pooled]": None} for d in CycleGenerator.directions
+    }
     assert any(line.startswith("epoch-002: no figures: the image holds NaN") for line in found.metrics["notes"])
 
 
@@ -182,21 +198,22 @@ def test_too_few_images_give_nulls_with_reasons(n: int, tmp_path: Path) -> None:
     assert len(lines) == 1 and "needs at least 4" in lines[0]
     assert json.loads(results.write(found, tmp_path).read_bytes()) == found.metrics
     if n == 1:
-        assert "could not be computed for any" in found.metrics["rule"] and others_l1(few[0]) is None
+        assert "could not be computed for any" in found.metrics["rule"]
+        assert found.metrics["baselines"]["untranslated"]["a_to_b"]["others_l1"] is None
 
 
 def test_copies_of_training_images() -> None:
     training, notes = pooled(TRAIN[1]), Notes()
-    figures = Reference(EXTRACTOR, pooled(HELD[1]), training, seed=0).figures(training[:9], "here", notes)
+    figures = measure(Subject(training[:9], Reference(EXTRACTOR, pooled(HELD[1]), training, seed=0)), "here", notes)
     assert figures["authenticity[pooled]"] == 0 and figures["mifid[pooled]"] is None and figures["fid[pooled]"] is not None
     assert [line.split(": ")[1] for line in notes.lines] == ["no mifid[pooled]"] and "copy" in notes.lines[0]
 
 
 def test_kid_spread_is_not_zero_where_one_subset_is_everything() -> None:
     x, y = pooled(HELD[0]), pooled(pile(10, 110, 256, 9))
-    reference = Reference(EXTRACTOR, y, y, seed=3)
-    assert reference.kid_spread(x) == metrics.kid(x, y, subset_size=5, seed=3).spread > 0
-    assert reference.kid(x) == pytest.approx(metrics.kid(x, y, subset_size=10).mean)
+    figures = measure(Subject(x, Reference(EXTRACTOR, y, y, seed=3)), "here", Notes())
+    assert figures["kid_std[pooled]"] == metrics.kid(x, y, subset_size=5, seed=3).spread > 0
+    assert figures["kid[pooled]"] == pytest.approx(metrics.kid(x, y, subset_size=10).mean)
 
 
 @pytest.mark.parametrize(
@@ -270,9 +287,9 @@ def test_an_extractor_that_does_not_see_the_difference() -> None:
 # --- during training
 
 
-def test_light_figures_are_those_of_the_whole(found: results.Evaluation) -> None:
+def test_quick_figures_are_those_of_the_whole(found: results.Evaluation) -> None:
     network = model(2).train()
-    values = light(network, HELD, EXTRACTOR, Bright())
+    values = quick_figures(network, HELD, EXTRACTOR, Bright())
     assert network.training and network.a_to_b.training
     assert list(values) == ["kid[pooled]_a_to_b", "success_a_to_b", "kid[pooled]_b_to_a", "success_b_to_a", "score"]
     whole, raw = found.metrics["epochs"]["epoch-002"], found.metrics["baselines"]["untranslated"]
@@ -283,6 +300,6 @@ def test_light_figures_are_those_of_the_whole(found: results.Evaluation) -> None
     assert values["score"] == pytest.approx(sum(shares) / 2, rel=1e-3)
 
 
-def test_light_figures_that_do_not_exist_are_left_out() -> None:
-    assert set(light(broken(), HELD, EXTRACTOR)) == {"kid[pooled]_a_to_b"}
-    assert set(light(model(), (HELD[0][:1], HELD[1][:1]), EXTRACTOR, Bright())) == {"success_a_to_b", "success_b_to_a"}
+def test_quick_figures_that_do_not_exist_are_left_out() -> None:
+    assert set(quick_figures(broken(), HELD, EXTRACTOR)) == {"kid[pooled]_a_to_b"}
+    assert set(quick_figures(model(), (HELD[0][:1], HELD[1][:1]), EXTRACTOR, Bright())) == {"success_a_to_b", "success_b_to_a"}

@@ -44,7 +44,7 @@ def encoder_folder(folder: Path, **metrics: object) -> Path:
     folder.mkdir()
     for name, data in encoder.files().items():
         (folder / name).write_bytes(data)
-    scores = {"a": 0.75, "b": 0.5, "n": 8}
+    scores = {"a": 0.75, "b": 0.5, "n": 8, "neither": 0.875}
     written = {"sha256": weights_digest(encoder.state_dict()), "accuracy": {"smile": scores, "mine": scores}} | metrics
     (folder / "metrics.json").write_text(json.dumps(written))
     return folder
@@ -146,10 +146,11 @@ def test_encoder_extractor_and_classifier(tmp_path) -> None:
     assert torch.allclose(extractor(IMAGES), encoder.features(x), atol=1e-6)
     classify = domain_encoder.side_classifier("mine", folder)
     with torch.no_grad():
-        assert torch.allclose(classify(IMAGES), encoder.side_logits(x, "mine").softmax(1)[:, 1], atol=1e-6)
+        assert torch.allclose(classify(IMAGES), encoder.answer_logits(x, "mine").softmax(1)[:, :2], atol=1e-6)
     assert classify.labels == ("day", "night")
-    assert classify.accuracy == {"a": 0.75, "b": 0.5, "n": 8}
-    assert classify.label == f"encoder (sha256 {extractor.digest}), held out: 75.0% of day, 50.0% of night (n = 8)"
+    assert classify.accuracy == {"a": 0.75, "b": 0.5, "n": 8, "neither": 0.875}
+    right = "75.0% of day, 50.0% of night (n = 8); of degraded ones 87.5% neither"
+    assert classify.label == f"encoder (sha256 {extractor.digest}), held out: {right}"
 
 
 def test_classifier_of_an_unknown_domain_says_how_to_train_one(tmp_path) -> None:

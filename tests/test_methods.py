@@ -43,7 +43,7 @@ def encoder(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     network = SideEncoder({"demo": ("disc", "square")}, widths=(4, 6), image_size=16).eval()
     network.save_pretrained(folder)
-    accuracy = {"demo": {"a": 0.5, "b": 0.75, "n": 8}}
+    accuracy = {"demo": {"a": 0.5, "b": 0.75, "n": 8, "neither": 0.9}}
     (folder / "metrics.json").write_text(json.dumps({"sha256": weights_digest(network.state_dict()), "accuracy": accuracy}))
     return folder
 

@@ -119,7 +119,7 @@ def test_tables() -> None:
     assert rows[0] == ["epoch", "kid", "success"]
     assert rows[1:] == [["epoch-005", "0.25", "0.5"], ["epoch-010 *", "0.01235", "0.5"], ["untranslated", "70.5", "0.5"],
                         ["floor", "-0.01", ""]]  # fmt: skip
-    whole = tables.table(metrics(), "a_to_b", None)
+    whole = tables.table(metrics(), "a_to_b", every=True)
     assert whole[0] == ["epoch", "kid[encoder]", "success", "cycle_psnr"] and whole[3] == ["untranslated", "70.5", "0.5", "-"]
     assert tables.as_text(rows[:2]).splitlines() == ["epoch       kid  success", "epoch-005  0.25      0.5"]
     assert tables.as_markdown(rows[:2]).splitlines()[1:] == ["| --- | --: | --: |", "| epoch-005 | 0.25 | 0.5 |"]

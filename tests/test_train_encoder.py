@@ -1,4 +1,4 @@
-"""train/encoder.py: real command lines on drawn pictures; what it learns, writes, repeats and refuses."""
+"""The command `encoder`: real command lines on drawn pictures; what it learns, writes, repeats and refuses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import torch
 
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.evaluation import domain_encoder
+from cyclegan_hub.evaluation.measures import answers_for
 from cyclegan_hub.models.encoder import SideEncoder
+from cyclegan_hub.training import encoder, encoder_fit
 from support.training import script
 
 pytestmark = pytest.mark.slow
@@ -23,7 +25,7 @@ STEPS = 12
 def small_steps():
     """Six images a side; before `trained`, which is of the module too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(script("encoder"), "SIDE_BATCH", 6)
+        patch.setattr(encoder_fit, "SIDE_BATCH", 6)
         yield
 
 
@@ -43,8 +45,7 @@ def trained(data, tmp_path_factory) -> Path:
 
 
 def run(*arguments: object, steps: int = STEPS) -> int:
-    module = script("encoder")
-    return module.main(["--steps", str(steps), *map(str, arguments)])
+    return encoder.main(["--steps", str(steps), *map(str, arguments)])
 
 
 def test_two_sides_of_an_own_domain_are_learnt_and_measured(data, trained) -> None:
@@ -52,11 +53,12 @@ def test_two_sides_of_an_own_domain_are_learnt_and_measured(data, trained) -> No
     assert classify.labels == ("disc", "square")
     assert classify.accuracy["n"] == 12
     held_out = [features_of_pictures(data / f"test{side}") for side in "AB"]
-    shares = [float((classify(x) > 0.5).float().mean()) for x in held_out]
-    assert [1 - shares[0], shares[1]] == pytest.approx([classify.accuracy["a"], classify.accuracy["b"]])
-    encoder = SideEncoder.from_pretrained(trained)
-    assert encoder.stored_dtype == torch.float16
-    assert encoder.spread.min() > 0 and encoder.spread.unique().numel() > 100
+    answers = [answers_for(classify, x, way) for x, way in zip(held_out, ("b_to_a", "a_to_b"), strict=True)]
+    shares = [float((own.argmax(1) == 0).float().mean()) for own in answers]
+    assert shares == pytest.approx([classify.accuracy["a"], classify.accuracy["b"]])
+    network = SideEncoder.from_pretrained(trained)
+    assert network.stored_dtype == torch.float16
+    assert network.spread.min() > 0 and network.spread.unique().numel() > 100
 
 
 def test_its_loss_falls_until_it_knows_the_sides(data, tmp_path, capsys) -> None:
@@ -102,28 +104,30 @@ def test_several_domains_share_one_encoder(data, tmp_path) -> None:
     script("demo_data").make(tmp_path / "more", images=20, size=64, seed=5)
     two = ("--data", f"smile={data}", "--data", f"own={tmp_path / 'more'}", "--labels", "own=disc,square")
     assert run(*two, "--out", tmp_path / "two", steps=2) == 0
-    encoder = SideEncoder.from_pretrained(tmp_path / "two")
-    assert encoder.domains == {"own": ("disc", "square"), "smile": DOMAINS["smile"].labels}
+    network = SideEncoder.from_pretrained(tmp_path / "two")
+    assert network.domains == {"own": ("disc", "square"), "smile": DOMAINS["smile"].labels}
 
 
-def test_loss_counts_all_sides_and_the_two_of_the_own_domain() -> None:
-    logits = torch.tensor([[3.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 5.0]])
-    targets = torch.tensor([0, 3])
+def smoothed(row: list[float], target: int) -> float:
+    """Cross-entropy with labels smoothed by 0.1."""
+    p, k = torch.tensor(row).log_softmax(0), len(row)
+    return float(-(0.9 * p[target] + 0.1 / k * p.sum()))
 
-    def smoothed(row: list[float], target: int) -> float:
-        p, k = torch.tensor(row).log_softmax(0), len(row)
-        return float(-(0.9 * p[target] + 0.1 / k * p.sum()))
 
-    rows = [(logits[0].tolist(), 0), (logits[1].tolist(), 3)]
-    own = [([3.0, 1.0], 0), ([2.0, 5.0], 1)]
-    expected = sum(smoothed(*row) for row in rows) / 2 + sum(smoothed(*row) for row in own) / 2
-    assert float(script("encoder").loss_of(logits, targets)) == pytest.approx(expected, rel=1e-5)
+def test_loss_counts_all_sides_and_the_answers_of_the_own_domain() -> None:
+    logits = torch.tensor([[[3.0, 1.0, 0.5], [0.0, 0.0, 4.0]], [[0.0, 0.0, 1.0], [2.0, 5.0, -1.0]]])
+    expected = smoothed([3.0, 1.0, 0.0, 0.0], 0) + smoothed([0.0, 0.0, 2.0, 5.0], 3)
+    assert float(encoder_fit.side_loss(logits, torch.tensor([0, 3]))) == pytest.approx(expected / 2, rel=1e-5)
+    domains, answers = torch.tensor([0, 1]), torch.tensor([encoder_fit.NEITHER, encoder_fit.NOT_B])
+    refused = -(1 - torch.tensor([2.0, 5.0, -1.0]).softmax(0)[1]).log()
+    expected = smoothed([3.0, 1.0, 0.5], 2) + float(refused)
+    assert float(encoder_fit.answer_loss(logits, domains, answers)) == pytest.approx(expected / 2, rel=1e-5)
 
 
 def test_jitter_stays_in_range_and_differs_between_images() -> None:
     torch.manual_seed(0)
     x = torch.rand(1, 3, 8, 8).repeat(4, 1, 1, 1) * 2 - 1
-    y = script("encoder").jitter(x)
+    y = encoder_fit.jitter(x)
     assert y.min() >= -1 and y.max() <= 1
     assert all(not torch.equal(y[0], y[i]) for i in range(1, 4))
 
@@ -148,7 +152,7 @@ def test_wrong_commands_are_one_line(arguments: list[str], complaint: str, data,
 
 def test_a_known_domain_alone_means_its_hub_datasets() -> None:
     args = argparse.Namespace(data=["monet"], domain=None, labels=[])
-    (domain,) = script("encoder").domains_of(args)
+    (domain,) = encoder.domains_of(args)
     assert domain.labels == DOMAINS["monet"].labels
     assert domain.sources[0].train.dataset == DOMAINS["monet"].a.dataset
 

@@ -25,7 +25,7 @@ BUNDLED = BUNDLED_ENCODER
 
 
 def domain_encoder(folder: Path | None = None, *, device: str | torch.device = "cpu") -> Extractor:
-    """The domain encoder in `folder`, as `train/encoder.py` writes it; None: the bundled one. Raises FeatureError without it."""
+    """The domain encoder in `folder`, as its training writes it; None: the bundled one. Raises FeatureError without it."""
     encoder, digest, _ = _load_encoder(folder)
     return Extractor(ENCODER, digest[:12], _Encoded(encoder.to(device)), 256)
 
@@ -45,7 +45,8 @@ class _Encoded(nn.Module):
 class SideClassifier:
     """Tells the sides of one domain apart, with how well it does so on images that nothing was trained on.
 
-    `accuracy` holds the shares of held-out images it got right, "a" and "b", and "n", their number on both sides.
+    `accuracy` holds the shares of held-out images it got right, "a" and "b", "n", their number on both sides, and, of an encoder
+    with a third answer, "neither", the share of heavily degraded ones that it takes for neither side.
     """
 
     encoder: SideEncoder = field(repr=False)
@@ -55,7 +56,7 @@ class SideClassifier:
     batch_size: int = 256
 
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 (N, C, H, W), C 1 or 3 -> float32 (N,): how probable side B is; above 0.5 the image reads as B.
+        """uint8 (N, C, H, W), C 1 or 3 -> float32 (N, 2): how probable side A and side B are; what is left of 1 is neither.
 
         Raises FeatureError for other images.
         """
@@ -63,9 +64,9 @@ class SideClassifier:
         self.encoder.eval()
         device, parts = device_of(self.encoder), []
         with torch.inference_mode():
-            for batch in images.split(self.batch_size):
-                logits = self.encoder.side_logits(self.encoder.prepare(batch.to(device)), self.domain)
-                parts.append(logits.float().softmax(1)[:, 1].cpu())
+            for i in range(0, len(images), self.batch_size):
+                x = self.encoder.prepare(images[i : i + self.batch_size].to(device))
+                parts.append(self.encoder.answer_logits(x, self.domain).float().softmax(1)[:, :2].cpu())
         return torch.cat(parts).clone()
 
     @property
@@ -78,7 +79,8 @@ class SideClassifier:
         """For protocol lines, with the held-out accuracy of both sides."""
         a, b, n = (self.accuracy[key] for key in ("a", "b", "n"))
         first, second = self.labels
-        return f"encoder (sha256 {self.digest}), held out: {a:.1%} of {first}, {b:.1%} of {second} (n = {n:.0f})"
+        neither = f"; of degraded ones {self.accuracy['neither']:.1%} neither" if "neither" in self.accuracy else ""
+        return f"encoder (sha256 {self.digest}), held out: {a:.1%} of {first}, {b:.1%} of {second} (n = {n:.0f}){neither}"
 
 
 def side_classifier(domain: str, folder: Path | None = None, *, device: str | torch.device = "cpu") -> SideClassifier:
@@ -93,6 +95,28 @@ def side_classifier(domain: str, folder: Path | None = None, *, device: str | to
             f"--data FOLDER --domain {domain} --labels A,B, and pass its folder"
         )
     return SideClassifier(encoder.to(device), domain, digest[:12], accuracy[domain])
+
+
+def classifier_for(text: str | None, labels: tuple[str, ...], *, device: str | torch.device = "cpu") -> SideClassifier | None:
+    """The classifier that a command line names: "encoder" (None too), "encoder:FOLDER", or "none".
+
+    Sides are looked up by their labels: a model of one's own data carries the name of the domain whose recipe it was trained
+    with. Raises FeatureError where the encoder does not know these sides.
+    """
+    kind, _, rest = (text or "encoder").partition(":")
+    if kind == "none":
+        return None
+    if kind != "encoder":
+        raise FeatureError(f"--classifier {text!r}: give encoder, encoder:FOLDER or none")
+    folder = Path(rest).expanduser() if rest else None
+    where = folder or BUNDLED
+    known = SideEncoder.from_pretrained(where).domains if where.is_dir() else {}
+    domain = next((name for name, sides in known.items() if sides == labels), None)
+    if known and domain is None:
+        sides = "; ".join(f"{a} and {b}" for a, b in known.values())
+        raise FeatureError(f"the encoder does not tell {labels[0]} from {labels[-1]}, only {sides}: train one with "
+                           "train/encoder.py and pass --classifier encoder:FOLDER, or pass --classifier none")  # fmt: skip
+    return side_classifier(domain or "", folder, device=device)
 
 
 def _load_encoder(folder: Path | None) -> tuple[SideEncoder, str, dict[str, dict[str, float]]]:
@@ -111,7 +135,8 @@ def _load_encoder(folder: Path | None) -> tuple[SideEncoder, str, dict[str, dict
     try:
         metrics = json.loads((where / "metrics.json").read_bytes())
         measured = str(metrics["sha256"])
-        accuracy = {d: {key: float(metrics["accuracy"][d][key]) for key in ("a", "b", "n")} for d in encoder.domains}
+        needed = ("a", "b", "n", "neither")[: 4 if encoder.answers > 2 else 3]
+        accuracy = {d: {key: float(metrics["accuracy"][d][key]) for key in needed} for d in encoder.domains}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FeatureError(
             f"{where}: metrics.json does not give the held-out accuracy ({type(error).__name__}: {error}): run train/encoder.py"

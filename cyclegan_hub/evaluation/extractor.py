@@ -42,9 +42,11 @@ class Extractor:
         images = images.expand(-1, 3, -1, -1)
         if isinstance(self.network, nn.Module):
             self.network.eval()
-        device, parts = device_of(self.network), []
+        device = device_of(self.network)
+        parts: list[Tensor] = []
         with torch.inference_mode():
-            for batch in images.split(self.batch_size):
+            for i in range(0, len(images), self.batch_size):
+                batch = images[i : i + self.batch_size]
                 found = self.network(batch.to(device))
                 self._check(found, len(batch), parts[0].shape[1] if parts else None)
                 parts.append(found.float().cpu())

@@ -27,24 +27,24 @@ from cyclegan_hub.evaluation.extractor import (
 from cyclegan_hub.evaluation.inception import inception
 
 _NAME = re.compile(r"[\w.:-]{1,80}")
-_FORMS = "inception, inception:FILE, encoder, encoder:FOLDER or package.module:name"
+FORMS = "inception, inception:FILE, encoder, encoder:FOLDER or package.module:name"
 
 
 def from_text(text: str, *, device: str | torch.device = "cpu") -> Extractor:
-    """The extractor that a command line names: one of `_FORMS`.
+    """The extractor that a command line names: one of `FORMS`.
 
     "inception" downloads its weights where they are not there yet. In "package.module:name" the name is a callable that takes
     images, a module, or what takes no argument and returns one of these. Raises FeatureError for anything else.
     """
     kind, colon, rest = text.partition(":")
     if not kind or (colon and not rest):
-        raise FeatureError(f"extractor {text!r}: give {_FORMS}")
+        raise FeatureError(f"extractor {text!r}: give {FORMS}")
     if kind == "inception":
         return inception(Path(rest).expanduser() if rest else None, download=True, device=device)
     if kind == "encoder":
         return domain_encoder(Path(rest).expanduser() if rest else None, device=device)
     if not colon:
-        raise FeatureError(f"extractor {text!r} is none: give {_FORMS}")
+        raise FeatureError(f"extractor {text!r} is none: give {FORMS}")
     return custom(_named(text, kind, rest), text, device=device)
 
 

@@ -60,7 +60,8 @@ class _Pool3(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network(images)[0]
+        features: Tensor = self.network(images)[0]
+        return features
 
 
 def _fid_network() -> Callable[[Mapping[str, Tensor]], nn.Module]:
@@ -92,8 +93,9 @@ def _fid_network() -> Callable[[Mapping[str, Tensor]], nn.Module]:
         sys.modules.update(before)
 
     def network(state: Mapping[str, Tensor]) -> nn.Module:
-        source.load_state_dict_from_url = lambda *_, **__: state  # of our own copy of that file
-        return build(INCEPTION, ["2048"])
+        setattr(source, "load_state_dict_from_url", lambda *_, **__: state)  # noqa: B010 (of our own copy of that file)
+        built: nn.Module = build(INCEPTION, ["2048"])
+        return built
 
     return network
 

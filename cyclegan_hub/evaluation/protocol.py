@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import PIL
@@ -17,42 +17,46 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub import __version__, images
-from cyclegan_hub.evaluation.choose_epoch import choose_best, choose_least, relate
+from cyclegan_hub.evaluation.choose_epoch import choose, relate_all
 from cyclegan_hub.evaluation.extractor import Extractor
-from cyclegan_hub.evaluation.generate import SAMPLES_SEED, Made, Piles, make
-from cyclegan_hub.evaluation.measures import (
-    SUBSET,
-    Classifier,
-    Figures,
-    Notes,
-    Reference,
-    distance_to,
-    nearest_to,
-    of_change,
-    of_pixels,
-    of_truth,
-    others_l1,
-    success,
-    towards_target,
-)
+from cyclegan_hub.evaluation.generate import SAMPLES_SEED, Generated, Piles, at_size, generate
+from cyclegan_hub.evaluation.measures import Figures, Notes, answers_for, distance_to, measure, nearest_to
+from cyclegan_hub.evaluation.metric_functions import SUBSET
 from cyclegan_hub.evaluation.results import SHOWN, Evaluation, EvaluationError, Ranked, Shown, histogram
-from cyclegan_hub.models.auto import Model
-from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.evaluation.subject import Classifier, Reference, Subject
 from cyclegan_hub.models.inference import fast
+from cyclegan_hub.models.protocols import Sampler, Translator
+
+Model = Translator | Sampler
 
 
 @dataclass(frozen=True)
 class _Course:
-    """One direction: uint8 images of both sides, and what its outputs are measured against. Samples have no inputs."""
+    """One direction: uint8 images of both sides at the model's size, and what its outputs are measured against, at the size that
+    features are taken at. Samples have no inputs."""
 
     direction: str
     inputs: Tensor | None
     target: Tensor
+    seen_inputs: Tensor | None  # at the size and channels of the features
+    seen_target: Tensor
     inputs_features: Tensor | None
     reference: Reference
     training: Tensor
     count: int  # of outputs
-    paired: bool = False
+    paired: bool
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Pictures as the extractor and the classifier get them, like the real images that they are compared with."""
+        return at_size(x, self.seen_target.shape[-1], self.seen_target.shape[1])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Held-out and training images, uint8 (N, C, S, S) of A and of B, at the one size that features are taken at."""
+
+    held_out: Piles
+    train: Piles
 
 
 def evaluate(
@@ -62,7 +66,7 @@ def evaluate(
     extractor: Extractor,
     classifier: Classifier | None = None,
     *,
-    paired: bool = False,
+    seen: Seen | None = None,
     protocol: Mapping[str, Any] | None = None,
     batch_size: int = 16,
     seed: int = 0,
@@ -71,22 +75,27 @@ def evaluate(
 ) -> Evaluation:
     """Measures every epoch. `epochs` maps its name ("epoch-005", or "main") to what loads it; one at a time is in memory.
 
-    `held_out` and `train` are uint8 (N, C, S, S) of A and of B, S the models' image size; of a pile alone, one each. `paired`:
-    A are the inputs that belong to B one by one. Outputs count as the 8-bit images that a PNG holds, also on their way back.
-    `protocol` adds lines to the recorded ones; `say` is told of each epoch.
+    `held_out` and `train` are uint8 (N, C, S, S) of A and of B, S the models' image size; of a pile alone, one each; of a model
+    that is measured by pairs A are the inputs that belong to B one by one. Outputs count as the 8-bit images that a PNG holds,
+    also on their way back. `seen` holds the same images at the size and channels at which features are taken and sides are
+    judged, to which outputs are brought by Pillow's bicubic filter; None: as they are. `protocol` adds lines to the recorded
+    ones; `say` is told of each epoch.
     Raises EvaluationError for no epoch, and for images that are not of the models' size or channels.
     """
     if not epochs:
         raise EvaluationError("no epoch to evaluate: name at least one")
-    notes = Notes()
-    courses = _courses(next(iter(epochs.values()))(), held_out, train, extractor, seed, paired)
+    notes, first = Notes(), next(iter(epochs.values()))()
+    courses = _courses(first, held_out, train, seen or Seen(held_out, train), extractor, seed)
     untranslated = {c.direction: _untranslated(c, classifier, notes) for c in courses if c.inputs is not None}
     floor = {c.direction: _floor(c, classifier, notes, seed) for c in courses}
     baselines = {"untranslated": untranslated, "floor": floor}
     found: dict[str, dict[str, Figures]] = {}
     shown: dict[str, dict[str, Shown]] = {}
     for name, load in epochs.items():
-        model = fast(load().to(device), exact=True)
+        model = load()
+        if isinstance(model, torch.nn.Module):
+            model.to(device)
+        model = fast(model, exact=True)
         if (model.channels, model.image_size, model.image_size) != tuple(held_out[0].shape[1:]):
             raise EvaluationError(
                 f"{name} was trained on {model.channels} x {model.image_size} x {model.image_size} and the held-out images are "
@@ -96,22 +105,19 @@ def evaluate(
         if pictures:
             shown[name] = pictures
         say(name)
-    kid, relative = extractor.metric("kid"), extractor.metric("kid_relative")
-    notes.lines += relate(found, baselines, kid, relative)
-    if paired or not untranslated:  # there is a truth to be near to, or no input to be faithful to
-        best, rule = choose_least(found, "truth_l1" if paired else kid)
-    else:
-        best, rule = choose_best(found, baselines, kid, relative)
+    notes.lines += relate_all(found, baselines, extractor)
+    best, rule = choose(found, baselines, extractor, first.measured_by)
     metrics = {
         "best": best,
         "rule": rule,
         "extractor": extractor.label,
-        "protocol": _protocol(held_out, train, seed, device) | _sampled(courses) | dict(protocol or {}),
+        "protocol": _protocol(held_out, train, courses[0], seed, device) | _sampled(courses) | dict(protocol or {}),
         "classifier": _judged(classifier, floor, held_out),
         "baselines": baselines,
         "epochs": found,
         "notes": notes.lines,
     }
+    paired = first.measured_by == "pairs"
     ranked_by = (
         "L1 to the real output" if paired else "probability of the target side" if classifier else "distance to a real image"
     )
@@ -119,31 +125,38 @@ def evaluate(
 
 
 # ------------------------------------------------------------------------------------------------------ the parts
-def _courses(model: Model, held_out: Piles, train: Piles, extractor: Extractor, seed: int, paired: bool) -> list[_Course]:
+def _courses(model: Model, held_out: Piles, train: Piles, seen: Seen, extractor: Extractor, seed: int) -> list[_Course]:
     """The directions of a model on these piles. Raises EvaluationError for a translation without inputs."""
-    features = [extractor(x) for x in held_out]
-    training = [extractor(x) for x in train]
-    if isinstance(model, FaceGenerator):
+    features = [extractor(x) for x in seen.held_out]
+    training = [extractor(x) for x in seen.train]
+    if isinstance(model, Sampler):
         reference = Reference(extractor, features[-1], training[-1], seed)
-        return [_Course("samples", None, held_out[-1], None, reference, train[-1], len(held_out[0]))]
+        return [
+            _Course("samples", None, held_out[-1], None, seen.held_out[-1], None, reference, train[-1], len(held_out[0]), False)
+        ]
     if len(held_out) != 2:
         raise EvaluationError("a translation is measured on images of both sides: give A and B")
     return [
         _Course(
-            direction, held_out[i], held_out[j], features[i], Reference(extractor, features[j], training[j], seed), train[j],
-            len(held_out[i]), paired,
+            direction, held_out[i], held_out[j], seen.held_out[i], seen.held_out[j], features[i],
+            Reference(extractor, features[j], training[j], seed), train[j], len(held_out[i]), model.measured_by == "pairs",
         )
         for direction, (i, j) in zip(model.directions, ((0, 1), (1, 0)), strict=False)
     ]  # fmt: skip
 
 
+def _answers(course: _Course, classifier: Classifier | None, seen: Tensor) -> Tensor | None:
+    return None if classifier is None else answers_for(classifier, seen, course.direction)
+
+
 def _untranslated(course: _Course, classifier: Classifier | None, notes: Notes) -> Figures:
-    where, x = f"untranslated, {course.direction}", course.inputs
-    judged = {"success": success(towards_target(classifier, x, course.direction))} if classifier else {}
-    figures = course.reference.figures(course.inputs_features, where, notes) | judged
+    where, x, seen = f"untranslated, {course.direction}", course.inputs, course.seen_inputs
+    assert x is not None and seen is not None and course.inputs_features is not None
+    subject = Subject(course.inputs_features, course.reference, answers=_answers(course, classifier, seen), outputs=x)
     if course.paired:
-        return figures | of_truth(x, course.target, where, notes)
-    return figures | of_pixels(x, x, x, course.target, course.target, where, notes) | {"others_l1": others_l1(x)}
+        return measure(replace(subject, truth=course.target), where, notes)
+    subject = replace(subject, inputs=x, back=x, target=course.target, identity=course.target, others=x)
+    return measure(subject, where, notes)
 
 
 def _floor(course: _Course, classifier: Classifier | None, notes: Notes, seed: int) -> Figures:
@@ -153,8 +166,8 @@ def _floor(course: _Course, classifier: Classifier | None, notes: Notes, seed: i
     drawn, rest = order[: course.count], order[course.count :]
     if len(drawn) < course.count:
         notes.lines.append(f"{where}: {len(drawn)} training images stand for {course.count} outputs: there are no more")
-    judged = {"success": success(towards_target(classifier, course.target, course.direction))} if classifier else {}
-    return course.reference.figures(training[drawn], where, notes, training=training[rest]) | judged
+    reference = replace(course.reference, training=training[rest])
+    return measure(Subject(training[drawn], reference, answers=_answers(course, classifier, course.seen_target)), where, notes)
 
 
 def _measure(
@@ -162,43 +175,34 @@ def _measure(
 ) -> tuple[dict[str, Figures], dict[str, Shown]]:
     """The figures of one epoch by direction, and what is shown of it; empty ones if its outputs hold NaN."""
     try:
-        made = {
-            c.direction: make(model, c.direction, c.inputs, c.target, c.count, paired=c.paired, batch_size=batch_size)
-            for c in courses
-        }
+        made = {c.direction: generate(model, c.direction, c.inputs, c.target, c.count, batch_size=batch_size) for c in courses}
     except images.ImageError as error:
         notes.lines.append(f"{name}: no figures: {error}")
         return {c.direction: {} for c in courses}, {}
     found, shown = {}, {}
     for course in courses:
-        direction, where, done = course.direction, f"{name}, {course.direction}", made[course.direction]
-        features = course.reference.extractor(done.outputs)
-        found[direction] = course.reference.figures(features, where, notes)
-        if classifier is not None:
-            score = towards_target(classifier, done.outputs, direction)
-            found[direction]["success"] = success(score)
-        else:
-            score = -distance_to(features, course.reference.held_out)
+        direction, done = course.direction, made[course.direction]
+        seen = course.seen(done.outputs)
+        features, answers = course.reference.extractor(seen), _answers(course, classifier, seen)
+        found[direction] = measure(_subject(course, done, features, answers), f"{name}, {direction}", notes)
+        score = -distance_to(features, course.reference.held_out) if answers is None else answers[:, 0]
         if course.paired:
             score = -(done.outputs.float() - course.target.float()).abs().mean((1, 2, 3)) / 127.5
-        found[direction] |= _pixel_figures(course, done, where, notes)
         order = score.argsort(descending=True, stable=True)
         best, worst = (_ranked(part[:SHOWN], score.abs(), done.outputs) for part in (order, order.flip(0)))
         back = None if done.back is None else done.back[:SHOWN]
-        copies = _copies(course, features, done.outputs) if direction == "samples" else None
+        copies = _copies(course, features, done.outputs) if course.inputs is None else None
         shown[direction] = Shown(done.outputs[:SHOWN], back, best, worst, histogram(done.outputs), copies)
     return found, shown
 
 
-def _pixel_figures(course: _Course, made: Made, where: str, notes: Notes) -> Figures:
-    """Of pairs the distance to the truth; of other translations what has changed and, of a CycleGAN, the ways back."""
-    if course.inputs is None:
-        return {}
+def _subject(course: _Course, made: Generated, features: Tensor, answers: Tensor | None) -> Subject:
+    """Of pairs the real outputs; of other translations the inputs and, of a model with a way back, the ways back."""
+    subject = Subject(features, course.reference, outputs=made.outputs, answers=answers)
     if course.paired:
-        return of_truth(made.outputs, course.target, where, notes)
-    if made.back is None:
-        return of_change(course.inputs, made.outputs, where, notes)
-    return of_pixels(course.inputs, made.outputs, made.back, course.target, made.kept, where, notes)
+        return replace(subject, truth=course.target)
+    return replace(subject, inputs=course.inputs, inputs_features=course.inputs_features, back=made.back, identity=made.identity,
+                   target=course.target)  # fmt: skip
 
 
 def _copies(course: _Course, features: Tensor, outputs: Tensor) -> tuple[Ranked, Tensor]:
@@ -231,16 +235,22 @@ def _sampled(courses: list[_Course]) -> dict[str, Any]:
     return {"n_samples": samples[0].count, "latents": f"seed {SAMPLES_SEED}, no truncation"} if samples else {}
 
 
-def _protocol(held_out: Piles, train: Piles, seed: int, device: str | torch.device) -> dict[str, Any]:
+def _protocol(held_out: Piles, train: Piles, course: _Course, seed: int, device: str | torch.device) -> dict[str, Any]:
     """What has to be the same for two evaluations to be compared."""
     return {
         **{f"n_{side}": len(pile) for side, pile in zip("ab", held_out, strict=False)},
         **{f"n_training_{side}": len(pile) for side, pile in zip("ab", train, strict=False)},
         "image_size": held_out[0].shape[-1], "channels": held_out[0].shape[1],
+        "size": f"{course.seen_target.shape[-1]} px, {course.seen_target.shape[1]} channels: what features are taken and sides "
+                "judged at; outputs are brought there by Pillow's bicubic filter",
         "resize": "centred square by Pillow's Lanczos filter, antialiased; none where an image has that size",
         "codec": "8-bit pixels as a PNG holds them, in memory",
         "reference": "held-out images of the target side; for mifid and authenticity its training images",
         "kid": f"mean over subsets of min({SUBSET}, n), kid_std over these or, where one is everything, over subsets of half",
+        "mmd": "100 x unbiased MMD², Gaussian kernel, features standardised by the real ones and clipped to +-6",
+        "intervals": "95 %, bootstrap over images, 1000 resamples",
+        "content": "distance of input and output in the features, its share of that of two random inputs",
+        "success": "taken for the target side, of three answers: target, source, neither",
         "floor": "as many training images of the target side as outputs, against its held-out and its other training "
                  "images; success: its held-out images",
         "mifid": "Kaggle's threshold of 0.1, which was chosen for Inception-v3 features",

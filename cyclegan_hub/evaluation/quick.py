@@ -1,19 +1,23 @@
-"""A light evaluation, for a look during training: a few figures of some held-out images."""
+"""A quick evaluation, for a look during training: a few figures of some held-out images."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import replace
+
+import torch
 
 from cyclegan_hub import images
 from cyclegan_hub.evaluation.extractor import Extractor
-from cyclegan_hub.evaluation.generate import Piles, in_and_out, make, translate
-from cyclegan_hub.evaluation.measures import Classifier, Notes, Reference, of_truth, success, towards_target
-from cyclegan_hub.models.auto import Model
-from cyclegan_hub.models.face_generator import FaceGenerator
-from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.evaluation.generate import Piles, generate, inputs_and_targets, through_network, translate
+from cyclegan_hub.evaluation.measures import Notes, answers_for, measure
+from cyclegan_hub.evaluation.metric_rows import METRICS, Metric, base_name, choosing
+from cyclegan_hub.evaluation.subject import Classifier, Reference, Subject
+from cyclegan_hub.models.protocols import PairedTranslator, Sampler, Translator
 
 
-def light(model: Model, held_out: Piles, extractor: Extractor, classifier: Classifier | None = None) -> dict[str, float]:
+def quick_figures(
+    model: Translator | Sampler, held_out: Piles, extractor: Extractor, classifier: Classifier | None = None
+) -> dict[str, float]:
     """A few figures for a look during training, on uint8 held-out images of A and B (N, C, S, S); some 64 are enough.
 
     For each direction "kid[...]_a_to_b" and, with a classifier, "success_a_to_b"; and "score", the mean over both directions of
@@ -22,37 +26,44 @@ def light(model: Model, held_out: Piles, extractor: Extractor, classifier: Class
     Of samples: "kid[...]", which is the score. Of pairs, or targets to make inputs of: "l1" to the real outputs, the score,
     "psnr" and "ssim".
     """
-    match model:
-        case FaceGenerator():
-            return _light_samples(model, held_out[-1], extractor)
-        case PairedGenerator():
-            inputs, target = in_and_out(model, held_out[-1])
-            outputs = make(model, "a_to_b", inputs, target, len(target), paired=True, batch_size=16).outputs
-            values = of_truth(outputs, target, "", Notes())
-            found = {name.removeprefix("truth_"): value for name, value in values.items() if value is not None}
-            return found | ({"score": found["l1"]} if "l1" in found else {})
+    target = held_out[-1]
+    if isinstance(model, Sampler):
+        outputs, real = generate(model, "samples", None, target, len(target), batch_size=64).outputs, extractor(target)
+        return _scored(_quick(Subject(extractor(outputs), Reference(extractor, real, real, seed=0))), choosing("samples").quick)
+    if isinstance(model, PairedTranslator):
+        inputs, target = inputs_and_targets(model, target)
+        outputs, nothing = through_network(model, inputs, model.directions[0]), torch.empty(0, 1)
+        subject = Subject(nothing, Reference(extractor, nothing, nothing, seed=0), outputs=outputs, truth=target)
+        return _scored(_quick(subject), choosing("pairs").quick)
     features = [extractor(x) for x in held_out]
-    notes, result, shares = Notes(), {}, []
-    for direction, (i, j) in zip(model.directions, ((0, 1), (1, 0)), strict=True):
+    result: dict[str, float] = {}
+    shares = []
+    for direction, (i, j) in zip(model.directions, ((0, 1), (1, 0)), strict=False):
         try:
             outputs = translate(model, held_out[i], direction)
         except images.ImageError:  # translations that hold NaN: the training says so itself
             continue
-        reference = Reference(extractor, features[j], features[j], seed=0)
-        names = ["kid", "untranslated"]
-        values = notes.attempt(direction, names, lambda r=reference, y=outputs, i=i: [r.kid(extractor(y)), r.kid(features[i])])
-        kid, before = (values[name] for name in names)
-        if kid is not None and before is not None:
-            result[f"{extractor.metric('kid')}_{direction}"] = kid
-            shares += [kid / before] if before > 0 else []
-        if classifier is not None:
-            result[f"success_{direction}"] = success(towards_target(classifier, outputs, direction))
-    return result | ({"score": sum(shares) / 2} if len(shares) == 2 else {})
+        answers = None if classifier is None else answers_for(classifier, outputs, direction)
+        subject = Subject(extractor(outputs), Reference(extractor, features[j], features[j], seed=0), answers=answers)
+        found, before = _quick(subject), _quick(replace(subject, features=features[i], answers=None))
+        result |= {f"{key}_{direction}": value for key, value in found.items()}
+        key = extractor.metric(choosing("sides").name)
+        if key in found and before.get(key, 0) > 0:
+            shares.append(found[key] / before[key])
+    return result | ({"score": sum(shares) / len(shares)} if len(shares) == len(model.directions) else {})
 
 
-def _light_samples(model: FaceGenerator, target: Tensor, extractor: Extractor) -> dict[str, float]:
-    outputs = make(model, "samples", None, target, len(target), paired=False, batch_size=64).outputs
-    features = extractor(target)
-    reference, name = Reference(extractor, features, features, seed=0), extractor.metric("kid")
-    kid = Notes().attempt("", [name], lambda: [reference.kid(extractor(outputs))])[name]
-    return {} if kid is None else {name: kid, "score": kid}
+def _quick(subject: Subject) -> dict[str, float]:
+    """The figures of the quick evaluation that this subject has, by their names there; those of features keep their extractor."""
+
+    def wanted(row: Metric) -> bool:
+        return bool(row.quick) and (subject.truth is None or not row.of_features)
+
+    found = measure(subject, "", Notes(), wanted)
+    return {key.replace(base_name(key), METRICS[base_name(key)].quick): v for key, v in found.items() if v is not None}
+
+
+def _scored(found: dict[str, float], by: str) -> dict[str, float]:
+    """With "score": of the figure that epochs are chosen by."""
+    score = next((value for key, value in found.items() if base_name(key) == by), None)
+    return found | ({} if score is None else {"score": score})

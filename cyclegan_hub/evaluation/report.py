@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_hub.evaluation import report_plots
+from cyclegan_hub.evaluation.metric_rows import written
 from cyclegan_hub.evaluation.results import Evaluation, EvaluationError
-from cyclegan_hub.evaluation.tables import Rows, _cell, _counted, _named, as_markdown, compare, measured, number, table
+from cyclegan_hub.evaluation.tables import Rows, _cell, _counted, _named, as_markdown, compare, measured, table
 from cyclegan_hub.files import write_atomic
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # not one request
@@ -33,13 +34,19 @@ figure { margin: 1rem 0; } figcaption { font-size: .9rem; }
 """
 
 
-def write_comparison(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...], folder: Path) -> list[Path]:
-    """`comparison.md` and `comparison.html` in `folder`. Raises EvaluationError if they cannot be written."""
+def write_comparison(
+    results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...], folder: Path, trainings: Rows = ()
+) -> list[Path]:
+    """`comparison.md` and `comparison.html` in `folder`; `trainings` says what tells the sources' trainings apart.
+
+    Raises EvaluationError if they cannot be written.
+    """
     title, tables = f"{' ↔ '.join(labels)}: {', '.join(results)}", compare(results, labels)
     first = next(iter(results.values()))
     facts = _facts(first)
     rules = {name: f"{m['best']}: {m['rule']}" for name, m in results.items()}
     protocol = "\n".join(f"- {_cell(name)}: {_cell(value)}" for name, value in (facts | rules).items())
+    tables |= {"Trainings": trainings} if trainings else {}
     chapters = {arrow: as_markdown(rows) for arrow, rows in tables.items()} | {"Protocol": protocol}
     text = "\n\n".join([f"# {_cell(title)}", *(f"## {_cell(head)}\n\n{body}" for head, body in chapters.items())])
     sections = [f"<h2>{escape(arrow)}</h2>{_html_table(rows)}" for arrow, rows in tables.items()]
@@ -103,14 +110,14 @@ def _direction(evaluation: Evaluation, direction: str, arrow: str) -> list[str]:
             caption = f"Memorised? The samples of {m['best']} whose features are nearest to a training image's, and that image"
             parts.append(_figure(report_plots.copies(*best.copies), caption))
         parts.append(_figure(report_plots.colours(inputs, best, target), f"Colours at {m['best']}"))
-    everything = _html_table(_turned(table(m, direction, None)))
+    everything = _html_table(_turned(table(m, direction, every=True)))
     return [*parts, f"<details><summary>All metrics</summary>{everything}</details>"]
 
 
 def _facts(metrics: Mapping[str, Any]) -> dict[str, str]:
     """Extractor, classifier and protocol."""
     judge = metrics["classifier"] or {"name": "none"}
-    facts = {"extractor": metrics["extractor"]} | {f"classifier {key}": number(value) for key, value in judge.items()}
+    facts = {"extractor": metrics["extractor"]} | {f"classifier {key}": written(key, value) for key, value in judge.items()}
     return facts | {key: str(value) for key, value in metrics["protocol"].items()}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from cyclegan_hub import image_grid, images
+from cyclegan_hub.evaluation.metric_rows import METRICS, base_name, in_order
 from cyclegan_hub.evaluation.results import Ranked, Shown, histogram
 from cyclegan_hub.hub.model_folder import EPOCH, epoch_number
 from cyclegan_hub.plots import COLOURS
@@ -18,19 +19,12 @@ if TYPE_CHECKING:  # slow to import, and not needed before a curve is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Panels of the curves, by the metric's name without its extractor, and which way is better.
-CURVES = {
-    "kid": "smaller is better", "fid": "smaller is better", "success": "larger is better", "precision": "larger is better",
-    "recall": "larger is better", "coverage": "larger is better", "diversity": "near the floor is better",
-    "cycle_l1": "smaller is better", "colour_correlation": "below 0: inverted", "authenticity": "near the floor is better",
-    "truth_psnr": "larger is better", "truth_ssim": "larger is better",
-}  # fmt: skip
 _CELL = 128  # px; larger images are shown smaller, others as large as whole multiples allow
 _CHANNELS = {1: {"grey": "0.3"}, 3: {"red": "#D62728", "green": "#2CA02C", "blue": "#1F5FD0"}}
 
 
 def curves(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> bytes | None:
-    """Each metric of CURVES over the epochs, both directions, with the baselines as horizontal lines; None for one epoch.
+    """Each metric that has a panel over the epochs, both directions, with the baselines as horizontal lines; None for one epoch.
 
     `labels` names each direction. What is None leaves a gap.
     """
@@ -40,22 +34,24 @@ def curves(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> bytes | Non
     names = [name for name in metrics["epochs"] if EPOCH.fullmatch(name)]
     if len(names) < 2:
         return None
-    keys = {key.split("[")[0]: key for name in names for values in metrics["epochs"][name].values() for key in values}
-    panels = [name for name in CURVES if name in keys]
+    there = (key for name in names for values in metrics["epochs"][name].values() for key in values)
+    panels = {key: METRICS[base_name(key)] for key in in_order(there, lambda row: row.curve)}
     rows = -(-len(panels) // 3)
     figure = Figure(figsize=(12, 0.5 + 2.5 * rows), dpi=110, layout="constrained")
     axes = figure.subplots(rows, 3, squeeze=False).flatten()
     epochs = [epoch_number(name) for name in names]
-    for ax, panel in zip(axes, panels, strict=False):
-        ax.set_title(f"{keys[panel]} ({CURVES[panel]})", loc="left", fontsize=9, parse_math=False)
+    for ax, (key, row) in zip(axes, panels.items(), strict=False):
+        ax.set_title(f"{key} ({row.better})" if row.better else key, loc="left", fontsize=9, parse_math=False)
         ax.grid(color="0.9")
         ax.spines[["top", "right"]].set_visible(False)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.tick_params(labelsize=8)
         for direction, colour in zip(labels, COLOURS, strict=False):
-            values = [metrics["epochs"][name][direction].get(keys[panel]) for name in names]
+            values = [metrics["epochs"][name][direction].get(key) for name in names]
             ax.plot(epochs, [np.nan if v is None else v for v in values], color=colour, marker=".", linewidth=1.5)
-        _baselines(ax, metrics["baselines"], keys[panel], labels)
+        _baselines(ax, metrics["baselines"], key, labels)
+        if row.limits:
+            ax.set_ylim(row.limits[0] - 0.03, row.limits[1] + 0.03)
         ax.axvline(epoch_number(metrics["best"]), color="0.7", linewidth=0.8, zorder=0)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
@@ -126,8 +122,9 @@ def epochs_grid(inputs: Tensor | None, shown: Mapping[str, Shown], best: str, tr
     count = len(next(iter(shown.values())).first)
     rows = {} if inputs is None else {"input": inputs[:count]}
     rows |= {name: epoch.first for name, epoch in shown.items()}
-    if best in shown and shown[best].back is not None:
-        rows[f"{best}, back"] = shown[best].back
+    back = shown[best].back if best in shown else None
+    if back is not None:
+        rows[f"{best}, back"] = back
     if truth is not None:
         rows["real"] = truth[:count]
     return _grid(list(rows.values()), list(rows))

@@ -6,18 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-# Columns of the tables on the screen and of comparisons, by the metric's name without its extractor.
-KEY = ("kid", "kid_std", "kid_relative", "fid", "mifid", "precision", "recall", "coverage", "authenticity", "success", "cycle_l1",
-       "input_output_ssim", "colour_correlation", "identity_l1", "alpha_precision", "beta_recall", "diversity", "truth_l1",
-       "truth_psnr", "truth_ssim")  # fmt: skip
+from cyclegan_hub.evaluation.metric_rows import column_heading, in_order, written
 
-
-_SHORT = {"kid_relative": "kid rel.", "precision": "prec.", "coverage": "cover.", "authenticity": "authent.",
-          "input_output_ssim": "in/out ssim", "colour_correlation": "colour corr.", "alpha_precision": "alpha-prec.",
-          "beta_recall": "beta-recall", "truth_l1": "L1", "truth_psnr": "PSNR", "truth_ssim": "SSIM"}  # fmt: skip
-
-
-Rows = list[list[str]]
+Rows = Sequence[Sequence[str]]
 
 
 def arrows(labels: tuple[str, ...]) -> dict[str, str]:
@@ -35,19 +26,16 @@ def measured(metrics: Mapping[str, Any], labels: tuple[str, ...]) -> dict[str, s
     return {direction: arrow for direction, arrow in named.items() if direction in there}
 
 
-def number(value: Any) -> str:
-    """Four digits of a number; a dash for what could not be computed."""
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def table(metrics: Mapping[str, Any], direction: str, keys: Sequence[str] | None = KEY) -> Rows:
-    """A row for each epoch and each baseline, headings first. `keys` None: every metric there is."""
+def table(metrics: Mapping[str, Any], direction: str, *, every: bool = False) -> Rows:
+    """A row for each epoch and each baseline, headings first, of the metrics that have a column; `every`: all there are."""
     lines = {name: values[direction] for name, values in metrics["epochs"].items()}
     lines |= {name: values[direction] for name, values in metrics["baselines"].items() if direction in values}
     there = dict.fromkeys(key for values in lines.values() for key in values)
-    shown = list(there) if keys is None else [key for name in keys for key in there if _base(key) == name]
-    head = ["epoch", *(key if keys is None else _short(key) for key in shown)]
-    rows = [[_named(name, metrics["best"]), *(number(v[key]) if key in v else "" for key in shown)] for name, v in lines.items()]
+    shown = list(there) if every else in_order(there, lambda row: row.column)
+    head = ["epoch", *(key if every else column_heading(key) for key in shown)]
+    rows = [
+        [_named(name, metrics["best"]), *(written(key, v[key]) if key in v else "" for key in shown)] for name, v in lines.items()
+    ]
     return [head, *rows]
 
 
@@ -71,7 +59,7 @@ def screen(metrics: Mapping[str, Any], labels: tuple[str, ...]) -> str:
         parts.append(f"{arrow} ({counts}; {metrics['extractor']})\n{as_text(table(metrics, direction))}")
     if judge := metrics["classifier"]:
         sides = ((f"accuracy_{side}", label) for side, label in (("a", labels[0]), ("b", labels[-1])))
-        right = ", ".join(f"{number(judge[key])} of the {label}" for key, label in sides if key in judge)
+        right = ", ".join(f"{written(key, judge[key])} of the {label}" for key, label in sides if key in judge)
         parts.append(f"classifier: {judge['name']}; right on {right} that are held out here")
     parts.append(f"best: {metrics['best']} ({metrics['rule']})")
     if metrics["notes"]:
@@ -84,7 +72,7 @@ def compare(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...]) -
 
     A source without a direction is missing from its table; samples stand with the translations into what they show.
     """
-    tables = {}
+    tables: dict[str, Rows] = {}
     for direction, arrow in arrows(labels).items():
         lines: dict[str, Mapping[str, Any]] = {}
         baselines: dict[str, Mapping[str, Any]] = {}
@@ -99,9 +87,10 @@ def compare(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...]) -
             continue
         lines |= baselines
         there = dict.fromkeys(key for values in lines.values() for key in values)
-        shown = [key for name in KEY for key in there if _base(key) == name]
-        head = ["source", *map(_short, shown)]
-        tables[arrow] = [head, *([name, *(number(v[key]) if key in v else "" for key in shown)] for name, v in lines.items())]
+        shown = in_order(there, lambda row: row.column)
+        head = ["source", *map(column_heading, shown)]
+        cells = {name: [written(key, v[key]) if key in v else "" for key in shown] for name, v in lines.items()}
+        tables[arrow] = [head, *([name, *row] for name, row in cells.items())]
     return tables
 
 
@@ -113,15 +102,6 @@ def _counted(metrics: Mapping[str, Any], direction: str) -> list[str]:
 
 def _named(name: str, best: str) -> str:
     return f"{name} *" if name == best else name
-
-
-def _base(key: str) -> str:
-    return key.split("[")[0]
-
-
-def _short(key: str) -> str:
-    base = _base(key)
-    return _SHORT.get(base, base.replace("_", " "))
 
 
 def _cell(text: str) -> str:

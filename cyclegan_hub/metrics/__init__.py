@@ -7,7 +7,7 @@ frozen dataclasses of floats. Where features come from is not decided here: a fi
 from __future__ import annotations
 
 from cyclegan_hub.metrics.distances import KernelDistance, fid, kid, memorisation_distance, mifid
-from cyclegan_hub.metrics.kernel import mmd
+from cyclegan_hub.metrics.kernels import ContentKept, Interval, content_kept, kid_interval, mmd, mmd_interval, standardised
 from cyclegan_hub.metrics.neighbours import PrecisionRecall, pairwise_diversity, precision_recall
 from cyclegan_hub.metrics.pixels import ColourCorrelation, Similarity, colour_correlation, similarity
 from cyclegan_hub.metrics.supports import AlphaBetaAuthenticity, alpha_beta_authenticity
@@ -15,17 +15,23 @@ from cyclegan_hub.metrics.supports import AlphaBetaAuthenticity, alpha_beta_auth
 __all__ = [
     "AlphaBetaAuthenticity",
     "ColourCorrelation",
+    "ContentKept",
+    "Interval",
     "KernelDistance",
     "PrecisionRecall",
     "Similarity",
     "alpha_beta_authenticity",
     "colour_correlation",
+    "content_kept",
     "fid",
     "kid",
+    "kid_interval",
     "memorisation_distance",
     "mifid",
     "mmd",
+    "mmd_interval",
     "pairwise_diversity",
     "precision_recall",
     "similarity",
+    "standardised",
 ]

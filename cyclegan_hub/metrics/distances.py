@@ -39,7 +39,7 @@ def _frechet(x: Tensor, y: Tensor) -> float:
     # where S T is singular; a matrix root does not, nor do the eigenvalues of the product.
     root = torch.linalg.svdvals(a @ b.T).sum()
     means = (x.mean(0) - y.mean(0)).square().sum()
-    return max(0.0, (means + a.square().sum() + b.square().sum() - 2 * root).item())  # equal sets may round to below 0
+    return max(0.0, float(means + a.square().sum() + b.square().sum() - 2 * root))  # equal sets may round to below 0
 
 
 def _factor(centred: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def _memorisation(x: Tensor, y: Tensor) -> float:
 
 
 def _directions(x: Tensor, name: str) -> Tensor:
-    norms = x.norm(dim=1, keepdim=True)
+    norms: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     if not norms.all():
         raise ValueError(f"{name}: row {int(norms.argmin())} is all zeros and has no direction: leave that image out")
     return x / norms

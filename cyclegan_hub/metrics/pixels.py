@@ -106,5 +106,5 @@ def _check(x: Tensor, y: Tensor) -> None:
 def _blocks(x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Both batches, a few images at a time, as float64 on the CPU."""
     step = max(1, _BLOCK // x[0].numel())
-    for a, b in zip(x.split(step), y.split(step), strict=True):
-        yield a.detach().cpu().double(), b.detach().cpu().double()
+    for i in range(0, len(x), step):
+        yield x[i : i + step].detach().cpu().double(), y[i : i + step].detach().cpu().double()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,14 +18,19 @@ class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=[
 
     `widths` are the channels of its stages, each of which halves the image; batch norm and ReLU after every convolution, a
     second convolution in the stages between the first and the last. The head sees the last stage's mean over the pixels.
-    Sides are ordered by the domain's name, A before B: S = 2 x domains. `image_size` is the side it sees.
+    Domains are ordered by their names; each has K = 3 answers: A, B, and neither of the two (noise, an early or broken output,
+    something else altogether), or with `neither` False only A and B. `image_size` is the side it sees, in pixels.
     """
+
+    # Encoders of before the third answer.
+    _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {2: {"neither": False}}
 
     def __init__(
         self,
         domains: Mapping[str, Sequence[str]],
         widths: Sequence[int] = (32, 64, 128, 256),
         image_size: int = 64,
+        neither: bool = True,
     ) -> None:
         super().__init__()
         if not isinstance(domains, Mapping) or not domains:
@@ -40,6 +46,7 @@ class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=[
         # By name, since config.json is written with sorted keys.
         self.domains = {name: (domains[name][0], domains[name][1]) for name in sorted(domains)}
         self.image_size = image_size
+        self.answers = 3 if neither else 2
         inputs = (3, *widths[:-1])
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -48,13 +55,13 @@ class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=[
             )
             for i, (below, width) in enumerate(zip(inputs, widths, strict=True))
         )
-        self.head = nn.Linear(widths[-1], 2 * len(self.domains))
+        self.head = nn.Linear(widths[-1], self.answers * len(self.domains))
         self.register_buffer("spread", torch.ones(sum(widths)))
 
     @property
-    def sides(self) -> list[tuple[str, str]]:
-        """(domain, label) of each column of `logits`."""
-        return [(name, label) for name, labels in self.domains.items() for label in labels]
+    def columns(self) -> list[tuple[str, str]]:
+        """(domain, label) of each column of `logits`; the third answer's label is "neither"."""
+        return [(name, label) for name, labels in self.domains.items() for label in (*labels, "neither")[: self.answers]]
 
     def prepare(self, x: Tensor) -> Tensor:
         """uint8 (N, C, H, W), C 1 or 3 -> float32 (N, 3, S, S) in [-1, 1], S the image size, resized by torch's antialiased
@@ -77,22 +84,19 @@ class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=[
         return self._pooled(x) / self.get_buffer("spread")
 
     def logits(self, x: Tensor) -> Tensor:
-        """(N, 3, S, S) in [-1, 1] -> (N, sides of all domains)."""
+        """(N, 3, S, S) in [-1, 1] -> (N, K x domains)."""
         return self.head(self._pooled(x)[:, -self.head.in_features :])
 
     def forward(self, x: Tensor) -> Tensor:
         return self.logits(x)
 
-    def side_logits(self, x: Tensor, domain: str) -> Tensor:
-        """(N, 3, S, S) in [-1, 1] -> (N, 2): A and B of one domain. Raises ValueError for a domain it was not trained on."""
-        return self.logits(x)[:, self.columns(domain)]
-
-    def columns(self, domain: str) -> slice:
-        """Where `logits` holds a domain's two sides. Raises ValueError for a domain it was not trained on."""
+    def answer_logits(self, x: Tensor, domain: str) -> Tensor:
+        """(N, 3, S, S) in [-1, 1] -> (N, K): A, B and, if it has that answer, neither. Raises ValueError for a domain that it was
+        not trained on."""
         if domain not in self.domains:
             raise ValueError(f"the encoder does not know domain {domain!r}; it knows {', '.join(self.domains)}")
-        start = 2 * list(self.domains).index(domain)
-        return slice(start, start + 2)
+        start = self.answers * list(self.domains).index(domain)
+        return self.logits(x)[:, start : start + self.answers]
 
     def fit_spread(self, pooled: Tensor) -> None:
         """Sets `spread` to the standard deviation of the columns of `pooled` (N, D), features of training images.

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub.models.translate import Source
+from cyclegan_hub.recipes.pair_rules import PairRule
 
 # What its outputs are compared with: real images of the target side only; held-out images of both sides, unpaired;
 # or, one by one, the real output that belongs to each input.
@@ -78,6 +79,16 @@ class Translator(Published, Protocol):
 
     def network(self, direction: str) -> nn.Module:
         """The generator of a direction. Raises ValueError, naming those there are, for another."""
+
+
+@runtime_checkable
+class PairedTranslator(Translator, Protocol):
+    """A translator that was trained on pairs."""
+
+    rule: PairRule
+
+    def prepare(self, target: Tensor) -> Tensor:
+        """Real outputs (N, C, H, W) in [-1, 1] -> the inputs that the rule makes of them; as they are where pairs are given."""
 
 
 @runtime_checkable

@@ -156,9 +156,9 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processe
 def make_judge(plan: Plan) -> Judge:
     """The light evaluation of `evaluate_every`: by the domain encoder, and its classifier where it knows the run's two sides."""
     from cyclegan_hub.evaluation import domain_encoder
-    from cyclegan_hub.evaluation.quick import light
+    from cyclegan_hub.evaluation.quick import quick_figures
 
     domain, extractor = plan.recipe.domain, domain_encoder.domain_encoder()
     known = domain in DOMAINS and plan.labels == DOMAINS[domain].labels and len(plan.labels) == 2
     classifier = domain_encoder.side_classifier(domain) if known else None
-    return lambda model, held_out: light(model, tuple(x[:HELD_OUT] for x in held_out), extractor, classifier)
+    return lambda model, held_out: quick_figures(model, tuple(x[:HELD_OUT] for x in held_out), extractor, classifier)

@@ -1,4 +1,4 @@
-"""metrics/kernel.py: the MMD worked out by hand, against a plain loop, and what it says of equal and of different sets."""
+"""metrics/kernels.py: the MMD worked out by hand, against a plain loop, and what it says of equal and of different sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What train/encoder.py writes beside the weights: their held-out accuracy as JSON, and the model card."""
+"""What the encoder's training writes beside the weights: their held-out accuracy as JSON, and the model card."""
 
 from __future__ import annotations
 
@@ -47,12 +47,13 @@ def files(encoder: SideEncoder, training: Training) -> dict[str, bytes]:
 
 def card(encoder: SideEncoder, training: Training) -> str:
     """The model card: metadata for the Hub, then Markdown."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, labels in encoder.domains.items():
         scores, counts = training.accuracy[name], training.counts[name]
         for side, label, count in zip("ab", labels, counts, strict=True):
             right = f"{scores[side]:.1%} of {scores[f'n_{side}']:g}"
-            rows.append((name, f"{side.upper()}: {label}", f"{count:,}", right))
+            both = (f"{scores['slight']:.1%}", f"{scores['neither']:.1%}") if side == "b" else ("", "")
+            rows.append((name, f"{side.upper()}: {label}", f"{count:,}", right, *both))
     sources = [
         (f"{name}, {side}", source) for name, two in training.sources.items() for side, source in zip("AB", two, strict=True)
     ]

@@ -1,0 +1,163 @@
+"""The command that measures the epochs of models on held-out images: metrics.json, a table, and report.html with pictures.
+
+cyclegan-hub evaluate runs/smile-compact --data my/faces --extractor encoder
+cyclegan-hub evaluate user/smile --epochs 5,10,20 --images 300 --extractor imagenet --out results/smile
+cyclegan-hub evaluate runs/one runs/two user/three --data my/faces --out results      # side by side
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation import domain_encoder, report, results, tables
+from cyclegan_hub.evaluation import extractor_by_name as features
+from cyclegan_hub.evaluation.extractor import Extractor, FeatureError
+from cyclegan_hub.evaluation.inputs import (
+    MOST,
+    OTHER_IMAGES,
+    Images,
+    Source,
+    check_alike,
+    find_data,
+    first_translator,
+    names_of,
+    open_source,
+    read_images,
+    same_data,
+)
+from cyclegan_hub.evaluation.protocol import evaluate
+from cyclegan_hub.evaluation.results import EvaluationError
+from cyclegan_hub.evaluation.run_facts import differences
+from cyclegan_hub.evaluation.subject import Classifier
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Arguments. A wrong one exits 2 with the valid ones."""
+    parser = argparse.ArgumentParser(description="Measure models on held-out images; several sources are put side by side.")
+    add = parser.add_argument
+    add("sources", nargs="+", metavar="SOURCE", help="a run folder, a model folder or a Hub repository (user/name)")
+    add("--data", metavar="FOLDER_OR_ID", help="as for a training; without it what the run recorded, or the domain's own data")
+    add("--data-a", metavar="SPEC", help="side A, as for a training")
+    add("--data-b", metavar="SPEC", help="side B, likewise")
+    add("--extractor", metavar="TEXT", help=f"{features.FORMS} (default: inception)")
+    add("--size", type=int, default=128, metavar="PX", help="the one size at which features are taken and sides are judged, "
+        "whatever the models' own sizes (default: %(default)s)")  # fmt: skip
+    add("--classifier", metavar="TEXT", help="encoder, encoder:FOLDER or none (default: encoder, where it knows the domain)")
+    add("--epochs", default="all", metavar="all|5,10", help="which epochs (default: all)")
+    add("--images", type=int, default=MOST, metavar="N", help="held-out images of a side at most (default: %(default)s)")
+    add("--training", type=int, default=3000, metavar="N", help="training images of a side at most, for MiFID, authenticity and "
+        "the floor (default: %(default)s)")  # fmt: skip
+    add("--batch-size", type=int, default=16, metavar="N", help="images that go through a generator together (default: 16)")
+    add("--out", type=Path, metavar="DIR", help="where the results go (default: into the source's folder)")
+    add("--seed", type=int, help="of every random choice (default: the run's own, else 0)")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluates every source and prints what came out."""
+    started = time.perf_counter()
+    for name, least in (("images", 1), ("training", 1), ("batch_size", 1), ("size", 16)):
+        if getattr(args, name) < least:
+            raise EvaluationError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least {least}")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
+    several, names = len(args.sources) > 1, names_of(args.sources)
+    places = [args.out / name if args.out and several else args.out for name in names]
+    opened = [open_source(text, args.epochs, out, name) for text, name, out in zip(args.sources, names, places, strict=True)]
+    check_alike(opened)
+    first = first_translator(opened)
+    extractor = features.default(device=device) if args.extractor is None else features.from_text(args.extractor, device=device)
+    classifier, unjudged = _find_classifier(args.classifier, first, device)
+    seed = args.seed if args.seed is not None else (first.record or {}).get("seed", 0)
+    piles = find_data((args.data, args.data_a, args.data_b), first)
+    lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=False)}
+    channels, most = max(source.model.channels for source in opened), (args.images, args.training)
+    read: dict[tuple[int, int], Images] = {}
+    found: dict[str, dict[str, Any]] = {}
+    for source in opened:
+        key = (source.model.image_size, source.model.channels)
+        if key not in read:
+            read[key] = read_images(piles, first, seed, most, shape=key, seen=(args.size, channels))
+        found[source.name] = _evaluate(source, read[key], extractor, classifier, lines, unjudged, args.batch_size, seed, device)
+    if several:
+        _compare(opened, found, first.model.labels, args.out)
+    print(f"{time.perf_counter() - started:.0f} s{_peak_memory()}")
+
+
+def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Classifier | None, str]:
+    """The classifier that the command line names, and why there is none where it names none.
+
+    Without one named it is the bundled encoder, of a model that translates without pairs. Raises FeatureError where the one
+    that is named does not know these sides.
+    """
+    if text is None and (len(source.model.labels) != 2 or source.paired):
+        return None, ""
+    try:
+        return domain_encoder.classifier_for(text, source.model.labels, device=device), ""
+    except FeatureError as error:
+        if text is not None:
+            raise
+        return None, f"no success: {error}"
+
+
+def _evaluate(
+    source: Source, read: Images, extractor: Extractor, classifier: Classifier | None, lines: dict[str, str], unjudged: str,
+    batch_size: int, seed: int, device: str,
+) -> dict[str, Any]:  # fmt: skip
+    """The metrics of one source, which are also written and printed."""
+    clock, own = [time.perf_counter()], same_data(source, read.sides)
+
+    def say(name: str) -> None:
+        clock.append(time.perf_counter())
+        print(f"{source.name} {name}: {clock[-1] - clock[-2]:.1f} s", file=sys.stderr, flush=True)
+
+    found = evaluate(
+        source.epochs, read.held_out, read.train, extractor, classifier, seen=read.seen, batch_size=batch_size, seed=seed,
+        device=device, protocol=lines | {"training_data": own}, say=say,
+    )  # fmt: skip
+    found.metrics["notes"][:0] = [unjudged] * bool(unjudged) + [own] * (OTHER_IMAGES in own)
+    folder = source.out or Path(source.text)
+    written = [results.write(found, folder), report.write_report(found, source.model.labels, source.name, folder)]
+    print(f"\n{tables.screen(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")
+    return found.metrics
+
+
+def _compare(opened: list[Source], found: dict[str, dict[str, Any]], labels: tuple[str, ...], out: Path | None) -> None:
+    """Several sources side by side: their figures, and what tells their trainings apart."""
+    trainings = differences(opened)
+    for arrow, rows in tables.compare(found, labels).items():
+        print(f"\n{arrow}\n{tables.as_text(rows)}")
+    print(f"\n{tables.as_text(trainings)}")
+    if out:
+        print(", ".join(map(str, report.write_comparison(found, labels, out, trainings))))
+
+
+def _peak_memory() -> str:
+    """What this process took at most, where the system says it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return ""
+    return f", peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code: 0 done, 2 a mistake that one line explains."""
+    args = parse(argv)
+    try:
+        run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

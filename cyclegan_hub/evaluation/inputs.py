@@ -1,0 +1,215 @@
+"""What an evaluation works on: the models that a command line names, and the images that they are measured with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cyclegan_hub.checkpoints import list_epochs, load
+from cyclegan_hub.data.load_sides import Side, load_sides
+from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
+from cyclegan_hub.data.specs import SideSource
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.evaluation.generate import Piles, at_size, inputs_and_targets
+from cyclegan_hub.evaluation.protocol import Seen
+from cyclegan_hub.evaluation.results import EvaluationError
+from cyclegan_hub.hub.model_folder import epoch_name
+from cyclegan_hub.hub.run_record import RunRecord, read_run_record
+from cyclegan_hub.models.auto import Model
+from cyclegan_hub.models.protocols import PairedTranslator
+
+OTHER_IMAGES = "not the images the run was trained with, so held-out ones may be among those it was trained on"
+MOST = 1000  # held-out images of a side that a training sets apart at most
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to be measured: its epochs, one of them loaded for what all share, and where its results go."""
+
+    text: str
+    name: str
+    epochs: Mapping[str, Callable[[], Model]]
+    model: Model
+    record: RunRecord | None
+    out: Path | None
+
+    @property
+    def paired(self) -> bool:
+        """Whether its outputs are compared with the real ones that belong to them."""
+        return self.model.measured_by == "pairs"
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The fields of the recorded recipe; empty without a record."""
+        return self.record["recipe"] if self.record else {}
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that a model is measured with: of both sides, or of one pile, uint8 (N, C, S, S)."""
+
+    held_out: Piles
+    train: Piles
+    seen: Seen  # the same at the size and channels that features are taken at
+    sides: tuple[Side, ...]  # as they were read
+
+
+def open_source(text: str, wanted: str, out: Path | None, name: str) -> Source:
+    """Lists the epochs. Raises ModelError, and EvaluationError for an epoch that is not there or results without a place."""
+    there = {epoch.name: epoch for epoch in list_epochs(text)}
+    if wanted != "all":
+        if not re.fullmatch(r"\d+(,\d+)*", wanted):
+            raise EvaluationError(f"--epochs {wanted!r}: give all, or numbers such as 5,10,20")
+        names = [epoch_name(number) for number in sorted({int(number) for number in wanted.split(",")})]
+        if missing := [n for n in names if n not in there]:
+            raise EvaluationError(f"{text}: no {', '.join(missing)}; epochs there: {', '.join(there)}")
+        there = {n: there[n] for n in names}
+    local = Path(text).is_dir()
+    if out is None and not local:
+        raise EvaluationError(f"{text} is not a folder that results could go into: give one with --out")
+    model = load(text, next(iter(there)))
+    epochs = {n: partial(load, text, n) for n in there}
+    if list(epochs) == ["main"] and model.epoch is not None:
+        epochs = {epoch_name(model.epoch): epochs["main"]}
+    record = read_run_record(Path(text) / "recipe.json", needs=("recipe", "data")) if local else None
+    return Source(text, name, epochs, model, record, out)
+
+
+def names_of(texts: Sequence[str]) -> list[str]:
+    """A short name for each source, no two equal."""
+    names: list[str] = []
+    for text in texts:
+        short = Path(text).resolve().name if Path(text).is_dir() else text.replace("/", "--")
+        count = sum(re.fullmatch(rf"{re.escape(short)}(-\d+)?", name) is not None for name in names)
+        names.append(f"{short}-{count + 1}" if count else short)
+    return names
+
+
+def first_translator(sources: Sequence[Source]) -> Source:
+    """The source that says what data is needed: one that translates, if any does."""
+    return next((source for source in sources if source.model.measured_by != "samples"), sources[0])
+
+
+def check_alike(sources: Sequence[Source]) -> None:
+    """Raises EvaluationError, naming all, unless the sources translate the same; their sizes and channels may differ."""
+    words = {s.name: f"{' → '.join(s.model.labels)}, {s.model.image_size} px, {s.model.channels} channels" for s in sources}
+    targets = {s.model.labels[-1] for s in sources}  # samples and translations into the same are both measured against that
+    inputs = {s.model.labels[0] for s in sources if s.model.measured_by != "samples"}
+    if len(targets) > 1 or len(inputs) > 1 or len({s.paired for s in sources}) > 1:
+        listed = "; ".join(f"{name}: {what}" for name, what in words.items())
+        raise EvaluationError(f"these cannot be compared ({listed}): evaluate them apart")
+
+
+def find_data(given: tuple[str | None, str | None, str | None], source: Source) -> tuple[SideSource, ...]:
+    """The data of the command line (`--data`, `--data-a`, `--data-b`), else the run's, else the domain's.
+
+    Two sides of a model that translates without pairs, else one pile, or pairs. Raises DataError, or EvaluationError that asks
+    for --data.
+    """
+    model, domain = source.model, DOMAINS.get(source.model.domain)
+    find: Callable[[str | None, str | None, str | None], tuple[SideSource, ...]]
+    own: tuple[SideSource, ...] | None = None
+    one_pile = source.paired or model.measured_by == "samples"
+    if source.paired and isinstance(model, PairedTranslator) and not model.rule.derived:
+        find = resolve_pairs
+    elif one_pile:
+        find = partial(resolve_pile, domain, source.recipe.get("side", "a"))
+        own = find(None, None, None) if domain and model.labels[-1] in domain.labels else None
+    else:
+        find = partial(resolve, domain)
+        own = find(None, None, None) if domain and domain.labels == model.labels else None
+    if any(given):
+        return find(*given)
+    if source.record is None or (isinstance(model, PairedTranslator) and not source.paired):
+        if own is None:
+            raise EvaluationError(f"{source.text} does not say what it was trained on: give --data")
+        return own
+    recorded: list[str] = list(source.record["data"].values())
+    if own and [pile.describe() for pile in own] == recorded:
+        return own
+    specs = [hub_spec(text) for text in recorded]
+    if all(specs):
+        found = find(None, *[*specs, None][:2])
+        if [pile.describe() for pile in found] == recorded:
+            return found
+    raise EvaluationError(
+        f"{source.text} was trained on {' and on '.join(recorded)}: give --data where that lies on this machine"
+    )
+
+
+def hub_spec(text: str) -> str | None:
+    """A side's recorded description as `resolve` takes it; None unless it is a dataset of the Hub."""
+    train, _, held_out = text.partition(", held out: ")
+    if not re.match(r"hf:[^/?]+/", train):  # of a local folder only its last component is recorded
+        return None
+    test = re.match(r"hf:[^?]+\?(?:.*&)?split=([^&]+)", held_out)
+    return f"{train}&test_split={test[1]}" if test else train
+
+
+def read_data(
+    piles: tuple[SideSource, ...], source: Source, seed: int, most: int, shape: tuple[int, int] | None = None
+) -> tuple[Side, ...]:
+    """The sides, the pile or the pairs as the run read them, at the model's size and channels or at those of `shape`."""
+    model = source.model
+    size, channels = shape or (model.image_size, model.channels)
+    return load_sides(
+        *piles, image_size=size, channels=channels, seed=seed, max_images=source.recipe.get("max_images"),
+        equal_sides=source.recipe.get("equal_sides", False), max_held_out=max(most, MOST),
+        halves=source.paired and isinstance(model, PairedTranslator) and not model.rule.derived,
+        swapped=source.recipe.get("direction") == "b_to_a", fit=source.recipe.get("fit", "crop"),
+        value_range=getattr(model, "value_range", None),
+    )  # fmt: skip
+
+
+def read_images(
+    piles: tuple[SideSource, ...],
+    source: Source,
+    seed: int,
+    most: tuple[int, int],
+    *,
+    shape: tuple[int, int],
+    seen: tuple[int, int],
+) -> Images:
+    """At most so many held-out and training images of each side, as `source` read them.
+
+    `shape` is the size in pixels and the channels that models take them at, `seen` that at which features are taken.
+    """
+    sides = read_data(piles, source, seed, most[0], shape)
+    held_out, train = _chosen(sides, most, seed)
+    if source.paired and isinstance(source.model, PairedTranslator):
+        held_out, train = (inputs_and_targets(source.model, *of) for of in (held_out, train))
+        brought = [tuple(at_size(x, *seen) for x in of) for of in (held_out, train)]
+        return Images(held_out, train, Seen(*brought), sides)
+    if shape == seen:
+        return Images(held_out, train, Seen(held_out, train), sides)
+    return Images(held_out, train, Seen(*_chosen(read_data(piles, source, seed, most[0], seen), most, seed)), sides)
+
+
+def _chosen(sides: tuple[Side, ...], most: tuple[int, int], seed: int) -> tuple[Piles, Piles]:
+    return (
+        tuple(subsample(side.held_out, most[0], seed) for side in sides),
+        tuple(subsample(side.train, most[1], seed) for side in sides),
+    )
+
+
+def subsample(pile: Any, most: int, seed: int) -> Tensor:
+    """At most so many images of a side, a seeded choice in file order: uint8 (n, C, S, S)."""
+    chosen = torch.randperm(len(pile), generator=torch.Generator().manual_seed(seed))[:most].sort().values
+    return pile[chosen] if isinstance(pile, Tensor) else torch.stack([pile[i] for i in chosen.tolist()])
+
+
+def same_data(source: Source, sides: tuple[Side, ...]) -> str:
+    """Whether these are the images that the run was trained on: else the held-out ones may be among those."""
+    then = (source.record or {}).get("fingerprints")
+    if not then:
+        return "not recorded"
+    own = sides[-len(then) :]  # of two sides, that of a method with one pile is the target
+    differ = [f"side {side.upper()}" for side, read in zip("ab", own, strict=False) if then.get(side) != read.fingerprint]
+    return f"{' and '.join(differ)}: {OTHER_IMAGES}" if differ else "the run's own"

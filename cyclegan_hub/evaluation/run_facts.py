@@ -1,0 +1,72 @@
+"""What tells the trainings of compared models apart: their recipes' fields, hours, and how much they have seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cyclegan_hub.evaluation.inputs import Source
+from cyclegan_hub.evaluation.tables import Rows
+
+_ALWAYS = ("name", "image_size", "channels")  # said in rows of their own, even where they are the same
+_UNKNOWN = "not recorded"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training took: `hours` of computing, and `seen`, how many pairs or images; None where it was not recorded."""
+
+    hours: float | None
+    seen: int | None
+
+
+def training_cost(folder: Path, recipe: Mapping[str, Any]) -> Cost:
+    """From a run's `history.jsonl`, whose lines hold the speed since the one before. A damaged line is passed over."""
+    try:
+        lines = [_line(text) for text in (folder / "history.jsonl").read_text("utf-8").splitlines()]
+    except OSError:
+        return Cost(None, None)
+    ranks = [len(list(state.glob("rank-*.safetensors"))) for state in folder.glob("state/step-*")]
+    batch, seconds, before = recipe.get("batch_size", 1) * max(ranks, default=1), 0.0, 0
+    for line in lines:
+        if line.get("pairs_per_s"):
+            seconds += (line["step"] - before) * batch / line["pairs_per_s"]
+            before = line["step"]
+    return Cost(seconds / 3600, before * batch) if before else Cost(None, None)
+
+
+def _line(text: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return {}
+    return line if isinstance(line, dict) and isinstance(line.get("step"), int) else {}
+
+
+def _seen(cost: Cost, source: Source) -> str:
+    return _UNKNOWN if cost.seen is None else f"{cost.seen:,} {source.model.batch_unit}"
+
+
+def differences(sources: Sequence[Source]) -> Rows:
+    """A column for each source: its recipe, size, hours, what it has seen, and every field in which the recipes differ."""
+    recipes = [source.recipe for source in sources]
+    costs = [training_cost(Path(source.text), source.recipe) for source in sources]
+    rows = [
+        ["training", *(source.name for source in sources)],
+        ["recipe", *(str(recipe.get("name", _UNKNOWN)) for recipe in recipes)],
+        ["px", *(str(source.model.image_size) for source in sources)],
+        ["channels", *(str(source.model.channels) for source in sources)],
+        ["hours", *(_UNKNOWN if cost.hours is None else f"{cost.hours:.2f}" for cost in costs)],
+        [
+            "seen",
+            *(_UNKNOWN if c.seen is None else f"{c.seen:,} {s.model.batch_unit}" for c, s in zip(costs, sources, strict=True)),
+        ],
+    ]
+    for name in dict.fromkeys(name for recipe in recipes for name in recipe):
+        values = [json.dumps(recipe[name]) if name in recipe else "" for recipe in recipes]
+        if name not in _ALWAYS and len({value for value, recipe in zip(values, recipes, strict=True) if recipe}) > 1:
+            rows.append([name, *values])
+    return rows

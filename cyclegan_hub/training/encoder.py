@@ -1,0 +1,204 @@
+"""The command that trains the domain encoder: a small CNN that tells the sides of all the domains given apart, and from neither.
+
+accelerate launch -m cyclegan_hub.training.encoder --data smile=FOLDER --data anime=FOLDER --out pretrained/encoder
+cyclegan-hub encoder --data FOLDER --domain mine --labels "day,night" --out runs/encoder-mine
+
+A set is laid out as for a training: trainA, trainB and, if it has them, testA, testB. One process; the same command and seed
+give the same weights on the same machine. Minutes on a CPU; --mixed_precision bf16 halves them where the CPU has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor
+
+from cyclegan_hub.data.load_sides import Side, load_sides
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError, SideSource
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation.extractor import device_of, weights_digest
+from cyclegan_hub.files import write_folder
+from cyclegan_hub.models.encoder import SideEncoder
+from cyclegan_hub.recipes.fields import RecipeError
+from cyclegan_hub.training.degradations import heavily_degraded, slightly_degraded
+from cyclegan_hub.training.devices import make_accelerator
+from cyclegan_hub.training.encoder_card import Training, files
+from cyclegan_hub.training.encoder_fit import IMAGE_SIZE, LOAD_SIZE, NEITHER, SIDE_BATCH, fit
+
+PER_SPREAD = 500  # images of a side that the spread of the features is taken from
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One domain to train on."""
+
+    name: str
+    labels: tuple[str, str]
+    sources: tuple[SideSource, SideSource]
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Arguments. A wrong one exits 2 with the valid ones."""
+    parser = argparse.ArgumentParser(description="Train an encoder that tells the sides of domains apart.")
+    add = parser.add_argument
+    add("--data", metavar="NAME=FOLDER_OR_ID", action="append", required=True,
+        help="a domain's images: a folder or Hub dataset with trainA, trainB and, if it has them, testA, testB; may be repeated. "
+        f"NAME alone: the Hub datasets of one of {', '.join(DOMAINS)}")  # fmt: skip
+    add("--domain", metavar="NAME", help="the name of the domain where --data is only a folder")
+    add("--labels", metavar="[NAME=]A,B", action="append", default=[], help="what the sides of a domain of your own show")
+    add("--out", type=Path, metavar="DIR", required=True, help="folder to write: weights, config, held-out accuracy, card")
+    add("--steps", type=int, default=1500, help=f"updates, each of {SIDE_BATCH} images of every side (default: 1500)")
+    add("--seed", type=int, default=0)
+    add("--licence", default="research", help="what the images allow the weights to be used for (default: research)")
+    add("--about", metavar="TEXT", action="append", default=[], help="a line of the card on where images come from; repeatable")
+    args = parser.parse_args(argv)
+    if args.steps < 1:
+        parser.error(f"--steps {args.steps}: must be at least 1")
+    return args
+
+
+def domains_of(args: argparse.Namespace) -> list[Domain]:
+    """Raises DataError for a set that is not there, a domain named twice, or one without labels."""
+    labels: dict[str, tuple[str, str]] = {}
+    named = dict(_named(text, args.domain) for text in args.data)
+    if len(named) != len(args.data):
+        raise DataError(f"--data {', '.join(args.data)}: a domain is named twice")
+    for text in args.labels:
+        name, equals, pair = text.rpartition("=")
+        parts = tuple(part.strip() for part in pair.split(","))
+        name = name if equals or len(named) > 1 else next(iter(named))
+        if name not in named or len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
+            raise DataError(f"--labels {text!r}: give two different names, e.g. 'day,night'; of several domains NAME=day,night")
+        labels[name] = (parts[0], parts[1])
+    found = []
+    for name, data in named.items():
+        known = DOMAINS.get(name)
+        if name not in labels and known is None:
+            raise DataError(f"domain {name!r} has no labels: give --labels '{name}=day,night'")
+        a, b = labels.get(name) or known.labels  # type: ignore[union-attr]  # known, or it has labels
+        found.append(Domain(name, (a, b), resolve(known, data, None, None)))
+    return found
+
+
+def _named(text: str, domain: str | None) -> tuple[str, str | None]:
+    """(name of the domain, its data or None for the Hub datasets of a known one)."""
+    name, equals, data = text.partition("=")
+    if domain is not None and not equals:
+        return domain, text
+    if name in DOMAINS and not equals:
+        return name, None
+    if not equals or not name or not data:
+        raise DataError(f"--data {text!r}: give NAME=FOLDER, or the folder alone with --domain NAME")
+    return name, data
+
+
+def through(encoder: SideEncoder, images: Tensor, domain: str | None, batch: int = 256) -> Tensor:
+    """Over uint8 images (N, C, H, W): the (N, 3) logits of a domain's answers, or with None the (N, D) features."""
+    with torch.inference_mode():
+        parts = [encoder.prepare(images[i : i + batch].to(device_of(encoder))) for i in range(0, len(images), batch)]
+        return torch.cat([encoder.features(x) if domain is None else encoder.answer_logits(x, domain) for x in parts]).cpu()
+
+
+def accuracy(encoder: SideEncoder, domain: str, held_out: tuple[Tensor, Tensor]) -> dict[str, float]:
+    """Shares in [0, 1] of the held-out images of a domain, uint8 (N, 3, S, S) of A and of B, and the counts.
+
+    "a" and "b": taken for their own side, out of three answers; "slight": the same when they are slightly degraded; "neither":
+    taken for neither side when they are heavily degraded. Random numbers from torch's global generator.
+    """
+    right = [int((through(encoder, x, domain).argmax(1) == side).sum()) for side, x in enumerate(held_out)]
+    slight = [_degraded(encoder, domain, x, slightly_degraded, side) for side, x in enumerate(held_out)]
+    heavy = [_degraded(encoder, domain, x, heavily_degraded, NEITHER) for x in held_out]
+    n_a, n_b = (len(x) for x in held_out)
+    n = n_a + n_b
+    return {"a": right[0] / n_a, "b": right[1] / n_b, "n": n, "n_a": n_a, "n_b": n_b, "slight": sum(slight) / n,
+            "neither": sum(heavy) / n}  # fmt: skip
+
+
+def _degraded(encoder: SideEncoder, domain: str, x: Tensor, degrade: Callable[[Tensor], Tensor], answer: int) -> int:
+    """How many of uint8 images get that answer once they are degraded, at the size that the encoder sees."""
+    with torch.inference_mode():
+        return int((encoder.answer_logits(degrade(encoder.prepare(x.to(device_of(encoder)))), domain).argmax(1) == answer).sum())
+
+
+def command_of(args: argparse.Namespace, accelerator: Accelerator) -> str:
+    """The command for the card; of a path only the last component is shown."""
+    words = ["accelerate launch"]
+    words += [f"--mixed_precision {accelerator.mixed_precision}"] if accelerator.mixed_precision != "no" else []
+    words += ["train/encoder.py"]
+    for text in args.data:
+        name, data = _named(text, args.domain)
+        words.append(f"--data {name}" if data is None else f"--data {name}={Path(data).name}")
+    words += [f"--labels '{text}'" for text in args.labels]
+    return " ".join([*words, f"--steps {args.steps}", f"--seed {args.seed}", f"--out {args.out.name}"])
+
+
+def run(args: argparse.Namespace) -> None:
+    """Reads, trains, measures, writes. Raises RecipeError or DataError for what one line explains."""
+    domains = sorted(domains_of(args), key=lambda domain: domain.name)
+    accelerator = make_accelerator()
+    if accelerator.num_processes > 1:
+        raise RecipeError(f"{accelerator.num_processes} processes: the encoder is small enough for one (--num_processes 1)")
+    sides: dict[str, tuple[Side, Side]] = {}
+    for domain in domains:
+        a, b = load_sides(*domain.sources, image_size=IMAGE_SIZE, load_size=LOAD_SIZE, seed=args.seed)
+        sides[domain.name] = (a, b)
+        for note in (note for side in sides[domain.name] for note in side.notes):
+            accelerator.print(f"{domain.name}: {note}")
+    piles = [side.train for pair in sides.values() for side in pair if isinstance(side.train, Tensor)]
+    if len(piles) < 2 * len(domains):
+        raise DataError(f"a set does not fit into memory at {LOAD_SIZE} px: give a part of it")
+    set_seed(args.seed)
+    encoder = SideEncoder({domain.name: domain.labels for domain in domains}, image_size=IMAGE_SIZE).to(accelerator.device)
+    started = time.perf_counter()
+    fit(encoder, piles, args.steps, args.seed, accelerator)
+    seconds = time.perf_counter() - started
+
+    encoder.eval().half().float()  # as it is stored, so that what is measured is what is loaded
+    few = torch.cat([pile[torch.linspace(0, len(pile) - 1, min(PER_SPREAD, len(pile))).long()] for pile in piles])
+    encoder.fit_spread(through(encoder, few, None))
+    encoder.half().float()
+    scores = {name: accuracy(encoder, name, (a.held_out, b.held_out)) for name, (a, b) in sides.items()}
+    for domain in domains:
+        s = scores[domain.name]
+        first, second = domain.labels
+        print(
+            f"{domain.name}: held out, {s['a']:.1%} of {s['n_a']} {first}, {s['b']:.1%} of {s['n_b']} {second}; slightly "
+            f"degraded {s['slight']:.1%}; heavily degraded: {s['neither']:.1%} neither"
+        )
+    training = Training(
+        command_of(args, accelerator), args.licence, args.about,
+        sources={d.name: (d.sources[0].describe(), d.sources[1].describe()) for d in domains},
+        counts={name: (len(a.train), len(b.train)) for name, (a, b) in sides.items()},
+        accuracy=scores, steps=args.steps, seed=args.seed, precision=accelerator.mixed_precision, seconds=seconds,
+    )  # fmt: skip
+    write_folder(args.out, files(encoder, training))
+    print(f"{args.out}: weights sha256 {weights_digest(encoder.state_dict())[:12]}, {seconds:.0f} s of training")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code: 0 done, 2 a mistake that one line explains, 130 interrupted (nothing is written before the end)."""
+    try:
+        run(parse(argv))
+    except SystemExit as stop:  # argparse
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return 130
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
