@@ -2,18 +2,25 @@
 
 accelerate launch train/encoder.py --data smile=FOLDER --data anime=FOLDER --out pretrained/encoder
 accelerate launch train/encoder.py --data FOLDER --domain mine --labels "day,night" --out runs/encoder-mine
+
+Of an installed package the same is `cyclegan-hub encoder`.
 """
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as in train.py
-os.environ.setdefault("GOMP_SPINCOUNT", "30000")
-
 import sys
+from collections.abc import Sequence
 
-from cyclegan_hub.training.encoder import main
+from cyclegan_hub.errors import calm_threads
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    calm_threads()  # before torch is imported
+    from cyclegan_hub.training.encoder import main as command
+
+    return command(argv)
+
 
 if __name__ == "__main__":
     sys.exit(main())

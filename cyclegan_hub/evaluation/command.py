@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation import domain_encoder, report, results, tables
 from cyclegan_hub.evaluation import extractor_by_name as features
 from cyclegan_hub.evaluation.extractor import Extractor, FeatureError
@@ -38,9 +39,10 @@ from cyclegan_hub.evaluation.run_facts import differences
 from cyclegan_hub.evaluation.subject import Classifier
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Arguments. A wrong one exits 2 with the valid ones."""
-    parser = argparse.ArgumentParser(description="Measure models on held-out images; several sources are put side by side.")
+    description = "Measure models on held-out images; several sources are put side by side."
+    parser = argparse.ArgumentParser(prog=prog, description=description)
     add = parser.add_argument
     add("sources", nargs="+", metavar="SOURCE", help="a run folder, a model folder or a Hub repository (user/name)")
     add("--data", metavar="FOLDER_OR_ID", help="as for a training; without it what the run recorded, or the domain's own data")
@@ -60,7 +62,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Evaluates every source and prints what came out."""
     started = time.perf_counter()
     for name, least in (("images", 1), ("training", 1), ("batch_size", 1), ("size", 16)):
@@ -89,6 +91,7 @@ def run(args: argparse.Namespace) -> None:
     if several:
         _compare(opened, found, first.model.labels, args.out)
     print(f"{time.perf_counter() - started:.0f} s{_peak_memory()}")
+    return 0
 
 
 def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Classifier | None, str]:
@@ -148,15 +151,10 @@ def _peak_memory() -> str:
     return f", peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Exit code: 0 done, 2 a mistake that one line explains."""
-    args = parse(argv)
-    try:
-        run(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    args = parse(argv, prog)
+    return exit_code(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from cyclegan_hub.evaluation.metric_rows import column_heading, in_order, written
+from cyclegan_hub.templates import render_markdown
 
 Rows = Sequence[Sequence[str]]
 
@@ -34,7 +34,7 @@ def table(metrics: Mapping[str, Any], direction: str, *, every: bool = False) ->
     shown = list(there) if every else in_order(there, lambda row: row.column)
     head = ["epoch", *(key if every else column_heading(key) for key in shown)]
     rows = [
-        [_named(name, metrics["best"]), *(written(key, v[key]) if key in v else "" for key in shown)] for name, v in lines.items()
+        [marked(name, metrics["best"]), *(written(key, v[key]) if key in v else "" for key in shown)] for name, v in lines.items()
     ]
     return [head, *rows]
 
@@ -47,15 +47,15 @@ def as_text(rows: Rows) -> str:
 
 
 def as_markdown(rows: Rows) -> str:
-    lines = [rows[0], ["---", *["--:"] * (len(rows[0]) - 1)], *rows[1:]]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+    """A Markdown table, every cell escaped: the first column to the left, numbers to the right."""
+    return render_markdown("table.md", rows=rows).rstrip("\n")
 
 
 def screen(metrics: Mapping[str, Any], labels: tuple[str, ...]) -> str:
     """What an evaluation prints: a table for each direction, the choice, the classifier and how many notes there are."""
     parts = []
     for direction, arrow in measured(metrics, labels).items():
-        counts = ", ".join(f"n = {metrics['protocol'][key]}" for key in _counted(metrics, direction))
+        counts = ", ".join(f"n = {metrics['protocol'][key]}" for key in counts_of(metrics, direction))
         parts.append(f"{arrow} ({counts}; {metrics['extractor']})\n{as_text(table(metrics, direction))}")
     if judge := metrics["classifier"]:
         sides = ((f"accuracy_{side}", label) for side, label in (("a", labels[0]), ("b", labels[-1])))
@@ -94,16 +94,12 @@ def compare(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...]) -
     return tables
 
 
-def _counted(metrics: Mapping[str, Any], direction: str) -> list[str]:
+def counts_of(metrics: Mapping[str, Any], direction: str) -> list[str]:
     """Names of the counts of outputs and of real images of the target side."""
     names = {"a_to_b": ("n_a", "n_b"), "b_to_a": ("n_b", "n_a"), "samples": ("n_samples", "n_b", "n_a")}[direction]
     return [name for name in names if name in metrics["protocol"]][:2]
 
 
-def _named(name: str, best: str) -> str:
+def marked(name: str, best: str) -> str:
+    """The name of a row, with a star at the chosen epoch."""
     return f"{name} *" if name == best else name
-
-
-def _cell(text: str) -> str:
-    """On one line of Markdown, with nothing that would be taken for its markup."""
-    return escape(" ".join(text.split()), quote=False).replace("|", "\\|").replace("[", "\\[")

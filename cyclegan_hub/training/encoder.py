@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from cyclegan_hub.data.load_sides import Side, load_sides
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError, SideSource
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation.extractor import device_of, weights_digest
 from cyclegan_hub.files import write_folder
 from cyclegan_hub.models.encoder import SideEncoder
@@ -47,9 +47,9 @@ class Domain:
     sources: tuple[SideSource, SideSource]
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Arguments. A wrong one exits 2 with the valid ones."""
-    parser = argparse.ArgumentParser(description="Train an encoder that tells the sides of domains apart.")
+    parser = argparse.ArgumentParser(prog=prog, description="Train an encoder that tells the sides of domains apart.")
     add = parser.add_argument
     add("--data", metavar="NAME=FOLDER_OR_ID", action="append", required=True,
         help="a domain's images: a folder or Hub dataset with trainA, trainB and, if it has them, testA, testB; may be repeated. "
@@ -142,7 +142,7 @@ def command_of(args: argparse.Namespace, accelerator: Accelerator) -> str:
     return " ".join([*words, f"--steps {args.steps}", f"--seed {args.seed}", f"--out {args.out.name}"])
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Reads, trains, measures, writes. Raises RecipeError or DataError for what one line explains."""
     domains = sorted(domains_of(args), key=lambda domain: domain.name)
     accelerator = make_accelerator()
@@ -183,21 +183,19 @@ def run(args: argparse.Namespace) -> None:
     )  # fmt: skip
     write_folder(args.out, files(encoder, training))
     print(f"{args.out}: weights sha256 {weights_digest(encoder.state_dict())[:12]}, {seconds:.0f} s of training")
+    return 0
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Exit code: 0 done, 2 a mistake that one line explains, 130 interrupted (nothing is written before the end)."""
     try:
-        run(parse(argv))
+        args = parse(argv, prog)
+        return exit_code(lambda: run(args))
     except SystemExit as stop:  # argparse
         return int(stop.code or 0)
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return 130
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 if __name__ == "__main__":
