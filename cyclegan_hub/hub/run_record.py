@@ -22,4 +22,48 @@ class RunRecord(TypedDict, total=False):
     data: dict[str, str]  # a line for each pile: {"a": ..., "b": ...}, or {"a": ...} for one pile or pairs
     seed: int
     init: str | None  # the weights that the run started from
+    extended: list[dict[str, Any]]  # each time that it was given more epochs: step, from, to, rate before and after
     fingerprints: dict[str, str]  # of the images of each side, as `data.load_sides.Side` has them
+    inexact_resumes: list[dict[str, Any]]  # each time that it went on with another number of processes: step, processes
+
+
+def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None:
+    """The `recipe.json` at `path`, None if there is none.
+
+    The form of what is there is checked: `recipe` a table, `labels` texts, `data` a line for "a", or for "a" and "b"; what
+    `needs` names must be there. Raises RunRecordError for another form, or a file that may not be read.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise TypeError("it holds no table")
+        recipe, labels, data = (content.get(key) for key in ("recipe", "labels", "data"))
+        if recipe is not None and not isinstance(recipe, dict):
+            raise TypeError("its recipe is no table")
+        if labels is not None and not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
+            raise TypeError(f"labels={labels!r} is no list of texts")
+        if data is not None and not _is_data(data):
+            raise TypeError(f"data={data!r} is not a line for a, or for a and b")
+        if missing := sorted(set(needs) - content.keys()):
+            raise KeyError(", ".join(missing))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunRecordError(f"{path} cannot be read ({error.strerror or error}): get the right to read it") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RunRecordError(f"{path} is damaged ({reason}): restore it from a copy of the run, or move it away") from None
+    return cast(RunRecord, _renamed(content))
+
+
+def _renamed(content: dict[str, Any]) -> dict[str, Any]:
+    """A record with the names that fields of recipes have now. Of pix2pix "adversarial" was the weight at first."""
+    recipe = content.get("recipe") or {}
+    if "l1" in recipe and "adversarial" in recipe:
+        names = {"adversarial": "adversarial_weight"}
+        return content | {"recipe": {names.get(name, name): value for name, value in recipe.items()}}
+    return content
+
+
+def _is_data(data: object) -> bool:
+    return isinstance(data, dict) and data.keys() in ({"a"}, {"a", "b"}) and all(isinstance(text, str) for text in data.values())
