@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cyclegan_hub.evaluation.tables import Rows, measured, number
+from cyclegan_hub.evaluation.metric_rows import written
+from cyclegan_hub.evaluation.tables import Rows, measured
 from cyclegan_hub.experiments.plan import Planned, shown_fields
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError
 from cyclegan_hub.experiments.run import on_training_folder
@@ -84,7 +85,7 @@ def rows_of(table: Table, direction: str) -> Rows:
     lines = [head]
     for row in rows:
         cells = [row.name, *row.fields, row.epoch, f"{row.pairs:,}", _each(row.hours, ".2f"), _each(row.seconds_per_epoch, ".0f")]
-        cells += [" / ".join(map(number, row.figures[direction].get(name, ()))) for name in names]
+        cells += [" / ".join(written(name, value) for value in row.figures[direction].get(name, ())) for name in names]
         lines.append([*cells, *([", ".join(row.alarms)] if len(head) > len(cells) else [])])
     blank = [""] * (len(table.fields) + 4)
     for data, named in table.baselines.items():
@@ -92,7 +93,7 @@ def rows_of(table: Table, direction: str) -> Rows:
             if direction in by_direction:
                 words = {"untranslated": "untranslated", "floor": "real against real"}[name]
                 of = f" ({data})" if len(table.baselines) > 1 else ""
-                values = [number(by_direction[direction][n]) if n in by_direction[direction] else "" for n in names]
+                values = [written(n, by_direction[direction][n]) if n in by_direction[direction] else "" for n in names]
                 lines.append([f"{words}{of}", *blank, *values, *([""] if "alarm" in head else [])])
     return lines
 

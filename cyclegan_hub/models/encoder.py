@@ -85,7 +85,8 @@ class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=[
 
     def logits(self, x: Tensor) -> Tensor:
         """(N, 3, S, S) in [-1, 1] -> (N, K x domains)."""
-        return self.head(self._pooled(x)[:, -self.head.in_features :])
+        logits: Tensor = self.head(self._pooled(x)[:, -self.head.in_features :])
+        return logits
 
     def forward(self, x: Tensor) -> Tensor:
         return self.logits(x)

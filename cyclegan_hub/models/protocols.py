@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan_hub.models.translate import Source
 from cyclegan_hub.recipes.pair_rules import PairRule
 
 # What its outputs are compared with: real images of the target side only; held-out images of both sides, unpaired;
@@ -70,7 +69,7 @@ class Translator(Published, Protocol):
 
     def translate(
         self,
-        image: Source | Sequence[Source],
+        image: Any,  # a `translate.Source`, or a list of them
         direction: Any = "a_to_b",
         resolution: int | Literal["original"] | None = None,
         batch_size: int = 8,

@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData, constants
 from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.evaluation.tables import KEY
+from cyclegan_hub.evaluation.metric_rows import METRICS
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.run_record import RunRecord
 from cyclegan_hub.models.auto import Model
@@ -142,7 +142,7 @@ def _results(facts: Facts) -> Iterator[EvalResult]:
 
 def _main_first(names: Iterable[str]) -> list[str]:
     """Metrics in the order of the evaluation's tables, then the others; not how much another one varies."""
-    order = {name: place for place, name in enumerate(KEY)}
+    order = {name: place for place, name in enumerate(METRICS)}
     names = (name for name in names if not name.partition("[")[0].endswith("_std"))
     return sorted(names, key=lambda name: order.get(name.partition("[")[0], len(order)))
 

@@ -219,7 +219,7 @@ class EarlyGenerator:
         self.left = int(torch.randint(*self.LIFE, ()))
 
     def __call__(self, x: Tensor) -> Tensor:
-        y = self.network(x)
+        y: Tensor = self.network(x)
         return (x + 0.5 * y).clamp(-1, 1) if self.skip else y
 
     def step(self, x: Tensor, score: Callable[[Tensor], Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -140,7 +141,7 @@ def early_outputs(early: EarlyGenerator, sides: Batch, model: nn.Module, acceler
     model.requires_grad_(False)
 
     def likely(y: Tensor) -> Tensor:
-        own = model(y).float().view(len(y), -1, NEITHER + 1)[:, domain]
+        own: Tensor = model(y).float().view(len(y), -1, NEITHER + 1)[:, domain]
         return own.log_softmax(1)[:, aim]
 
     with accelerator.autocast():
@@ -161,7 +162,7 @@ def _answers(count: int, value: int, device: torch.device) -> Tensor:
 def _small_generator() -> nn.Module:
     """A ResNet generator of random width, as a training begins with it."""
     width, blocks = int(torch.randint(6, 13, ())), int(torch.randint(1, 4, ()))
-    kind = ("transpose", "resize")[int(torch.randint(2, ()))]
+    kind: Literal["transpose", "resize"] = "transpose" if torch.rand(()) < 0.5 else "resize"
     network = build_generator("resnet", channels=3, width=width, blocks=blocks, upsample=kind, padding="reflect", dropout=0.0)
     init_weights(network, std=0.02)
     return network
