@@ -43,7 +43,7 @@ OWNERS = {
     "diffusers": {"training"},
     "kornia": {"data"},
     "matplotlib": {"plots", "evaluation.report_plots"},
-    "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog"},
+    "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog", "training.encoder_card"},
     "jinja2": {"templates"},
     "dlib": {"serving.faces"},
     "pi_heif": {"decoding.heif"},
