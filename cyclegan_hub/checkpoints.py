@@ -14,6 +14,7 @@ from huggingface_hub.errors import CacheNotFound, EntryNotFoundError
 from cyclegan_hub.hub.errors import FaultKind, fault_of, not_cached, not_fetched, not_listed
 from cyclegan_hub.hub.model_folder import EPOCH, ModelError, chosen_in, epoch_name, epoch_number, epochs_in, folder_of, listed
 from cyclegan_hub.hub.refs import refs_of
+from cyclegan_hub.hub.wrong_sources import not_a_folder
 from cyclegan_hub.models.auto import Model, from_pretrained
 
 
@@ -55,6 +56,8 @@ def list_epochs(
     """
     if os.path.isdir(source):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
         return _in_folder(Path(source))
+    if os.path.isfile(source):  # noqa: PTH113 (as above)
+        raise ModelError(not_a_folder(Path(source)))
     refs = _refs(str(source), token, cache_dir, local_files_only)
     if not refs.epochs:
         return [Epoch("main", None, refs.main or "", best=True)]
@@ -78,6 +81,8 @@ def load(
     name = epoch_name(epoch) if isinstance(epoch, int) else epoch or "main"
     if os.path.isdir(source):  # noqa: PTH112 (as above)
         return from_pretrained(source, revision=name)
+    if os.path.isfile(source):  # noqa: PTH113 (as above)
+        raise ModelError(not_a_folder(Path(source)))
     repo = str(source)
     refs = _refs(repo, token, cache_dir, local_files_only)
     commit = refs.main if name == "main" else refs.epochs.get(name)

@@ -32,6 +32,7 @@ ALONGSIDE = {
     ("image_grid", "images"),
     ("images", "decoding"),
     ("decoding", "errors"),
+    ("decoding", "files"),
     ("templates", "errors"),
     ("templates", "files"),
 }

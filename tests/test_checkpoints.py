@@ -7,6 +7,7 @@ and its waits noted instead of slept. Uploads to the real Hub go through Xet, wh
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -68,6 +69,14 @@ def test_epochs_of_a_folder(run: Path) -> None:
         assert is_model(loaded, 5)
     for loaded in (load(run, 10), load(run, "epoch-010"), CycleGenerator.from_pretrained(run, revision="epoch-010")):
         assert is_model(loaded, 10)
+
+
+def test_a_file_or_an_address_instead_of_a_folder(run: Path) -> None:
+    weights = run / "epochs" / "epoch-005" / WEIGHTS
+    address = "https://huggingface.co/user/smile"
+    for action in (load, list_epochs, CycleGenerator.from_pretrained):
+        assert refusal(action, weights) == f"{weights} is a file: give the folder it is in"
+        assert refusal(action, address) == f"{address!r} is an address, not a name: give 'user/smile'"
 
 
 def test_an_epoch_that_is_not_there(run: Path) -> None:
@@ -269,6 +278,22 @@ def a_file_that_is_not_there(tmp: Path) -> None:
     commit("user/half", model(5))
     forget("user/half")
     assert is_model(load("user/half"), 5)
+
+
+@check
+def a_cache_that_cannot_be_written(tmp: Path) -> None:
+    """A file lies where the cache should be: told as such, and not as a lost connection; a whole read-only cache loads."""
+    commit_of = repository("unwritable", 5)[5]
+    (tmp / "file").touch()
+    for action in (CycleGenerator.from_pretrained, load):
+        forget("user/unwritable")
+        message = refusal(action, "user/unwritable", cache_dir=tmp / "file" / "cache")
+        assert "could not be put into the cache (" in message and "set HF_HOME to a folder that can be written" in message
+        assert "connection" not in message, message
+    load("user/unwritable", cache_dir=tmp / "whole")
+    for folder, _, _ in os.walk(tmp / "whole"):
+        Path(folder).chmod(0o555)  # for root it stays writable
+    assert is_model(CycleGenerator.from_pretrained("user/unwritable", revision=commit_of, cache_dir=tmp / "whole"), 5)
 
 
 BUSY = {  # what goes wrong, what is told of it, how long the client waits at least before it tries again

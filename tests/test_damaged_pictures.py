@@ -127,3 +127,10 @@ def test_a_progressive_jpeg_without_its_last_scans_is_refused() -> None:
         tables = data.rfind(b"\xff\xc4", 0, end)  # the tables of the scan stand before it
         with pytest.raises(ImageError, match="damaged or cut short"):
             decode(data[: min(end, tables) if tables > scans[scans.index(end) - 1] else end])
+
+
+def test_a_git_lfs_pointer_is_no_picture() -> None:
+    """As a clone without Git LFS holds it, under the picture's own name."""
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 4711\n"
+    with pytest.raises(ImageError, match=r"x\.png'? is a Git-LFS pointer, not the image: run `git lfs pull` in the clone"):
+        decode(pointer, name="x.png")

@@ -6,19 +6,11 @@ import errno
 from importlib import import_module
 
 import pytest
-from huggingface_hub import errors
+from huggingface_hub import constants, errors
 from huggingface_hub.utils import hf_raise_for_status
 
-from cyclegan_hub.hub.errors import (
-    FaultKind,
-    dataset_not_loaded,
-    fault_of,
-    name_in_address,
-    not_a_name,
-    not_fetched,
-    not_listed,
-    not_published,
-)
+from cyclegan_hub.hub.errors import FaultKind, dataset_not_loaded, fault_of, not_fetched, not_listed, not_published
+from cyclegan_hub.hub.wrong_sources import name_in_address, not_a_name
 
 http = import_module(errors.Response.__module__.split(".")[0])  # httpx or httpx2, by the client's version
 
@@ -103,12 +95,18 @@ def test_an_address_gets_the_name_that_is_in_it(address: str) -> None:
     assert not_a_name(address) == f"{address!r} is an address, not a name: give 'user/x'"
 
 
+def test_an_address_of_another_server() -> None:
+    line = not_a_name("https://example.com/user/x", prefix="hf:")
+    assert line.startswith("'https://example.com/user/x' is an address: download what is there") and "'hf:user/name'" in line
+
+
 @pytest.mark.parametrize("text", ["user/x", "a/b/c", "https://example.com/user/x", "folder/huggingface.co/user/x", ""])
 def test_what_is_no_address_of_the_hub(text: str) -> None:
     assert name_in_address(text) is None
 
 
-def test_datasets_that_are_not_loaded() -> None:
+def test_datasets_that_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     lost = caused(ConnectionError("Couldn't reach 'user/x' on the Hub"), http.ConnectError("refused"))
     line = dataset_not_loaded(lost, "user/x", "user/x train", cached=True)
     assert line.endswith(

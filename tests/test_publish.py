@@ -85,6 +85,16 @@ def test_the_folder_of_a_real_training(tmp_path: Path) -> None:
     assert train(*arguments) == 0  # the run is none the worse
 
 
+def test_known_failures_are_published_and_on_the_card(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", 5)
+    (run / "failures.txt").write_text("Glasses vanish.\n\n- Hats become hair.\n")
+    out = build(run, tmp_path / "out", "user/smile")
+    assert (out / "failures.txt").read_bytes() == (run / "failures.txt").read_bytes()
+    assert "### Known failures\n\n- Glasses vanish.\n- Hats become hair.\n" in (out / "README.md").read_text("utf-8")
+    (run / "failures.txt").unlink()
+    assert "failures.txt" not in contents(build(run, out, "user/smile"))
+
+
 @pytest.mark.parametrize("domain, channels, rows", [("smile", 3, 5), ("monet", 1, 4)])
 def test_the_grid_shows_every_free_image_there_and_back(domain: str, channels: int, rows: int) -> None:
     one = model(1, domain=domain, channels=channels, labels=("夜", "day"))

@@ -11,6 +11,7 @@ from cyclegan_hub.data.paired_images import PAIRS
 from cyclegan_hub.data.parse_side import files_of, files_of_folder, may_be_hub_id, one_side, shards_of
 from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
 from cyclegan_hub.domains import Domain, Pile
+from cyclegan_hub.hub.wrong_sources import is_address, not_a_name
 
 
 def resolve_pile(domain: Domain | None, side: str, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource]:
@@ -99,6 +100,8 @@ def side_of(data: str, letter: str) -> SideSource:
     """Side `letter` of a folder, archive or Hub dataset that holds both."""
     place, name = Path(data).expanduser(), f"train{letter}"
     if not place.exists():
+        if is_address(data):
+            raise DataError(not_a_name(data))
         if not may_be_hub_id(data):
             raise DataError(f"--data {data}: there is no such folder")
         return SideSource(HubSplit(data, name), HubSplit(data, f"test{letter}", optional=True))

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from cyclegan_hub.decoding import heif, repair
 from cyclegan_hub.decoding.colour import to_srgb
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.files import is_lfs_pointer
 
 MAX_BYTES = 64 * 2**20  # largest file that is read
 MAX_PIXELS = 64_000_000  # largest width x height; the header is asked, before any pixel is decoded
@@ -149,6 +150,8 @@ def _open(data: bytes, label: str) -> Image.Image:
     except Exception:  # as in decode
         if data.startswith(_BEGINNINGS) or heif.is_heif(data):
             raise ImageError(f"{label} {_DAMAGED}") from None
+        if is_lfs_pointer(data):
+            raise ImageError(f"{label} is a Git-LFS pointer, not the image: run `git lfs pull` in the clone it lies in") from None
         known = "JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF, JPEG 2000, PPM or TGA"
         raise ImageError(f"{label} is not an image that can be read: give a {known}") from None
     if image is None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from huggingface_hub import constants, hf_hub_download
 
-from cyclegan_hub.hub.errors import FaultKind, fault_of, not_a_folder, not_fetched, not_there
+from cyclegan_hub.hub.errors import FaultKind, fault_of, not_fetched
 from cyclegan_hub.hub.model_folder import ModelError, folder_of, listed
 from cyclegan_hub.hub.refs import refs_of
+from cyclegan_hub.hub.wrong_sources import not_a_folder, not_there
 
 _FILES = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
 

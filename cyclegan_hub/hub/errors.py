@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from pathlib import Path
 
 from huggingface_hub import constants
 from huggingface_hub.errors import (
@@ -24,6 +23,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+
+from cyclegan_hub.hub.wrong_sources import not_a_name, not_there
 
 (_TRANSPORT,) = (kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")  # of httpx or httpx2, by version
 # What the client raises: its own errors, those of its HTTP library, files that cannot be written, uploads that failed.
@@ -65,13 +66,11 @@ _REMEDIES = {
     FaultKind.BROKEN: "try again later",
     FaultKind.UNREACHABLE: "check the name and the connection",
     FaultKind.OFFLINE: "unset HF_HUB_OFFLINE and connect, or check the name and the connection",
-    FaultKind.READ_ONLY: "set HF_HOME to a folder that can be written, or get the right to write to this one",
+    FaultKind.READ_ONLY: "set HF_HOME to a folder that can be written (or give another cache_dir)",
     FaultKind.DISK_FULL: "free space, or set HF_HOME to a folder on another disk",
     FaultKind.OTHER: "check the name and the connection",
 }
-_ORIGINAL = re.compile(r"\w+_net_G(_[AB])?\.pth")  # as the code of the paper's authors saves a generator
-_IMPORT = "weights of the original code become one with `cyclegan-hub import latest_net_G_A.pth latest_net_G_B.pth OUT`"
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
 @dataclass(frozen=True)
@@ -170,24 +169,6 @@ def first_line(error: BaseException) -> str:
 
 
 # ------------------------------------------------------------------------------------------------- the sentences
-def not_a_name(source: str) -> str:
-    """One line for what is neither a folder nor the name of a repository: an address gets the name that is in it."""
-    if name := name_in_address(source):
-        return f"{source!r} is an address, not a name: give {name!r}"
-    return f"{source!r} is neither a folder nor a repository name: {_REMEDIES[FaultKind.NAME]}"
-
-
-def name_in_address(text: str) -> str | None:
-    """'user/name' of an address such as https://huggingface.co/datasets/user/name/tree/main; None for what is none."""
-    host = re.escape(constants.ENDPOINT.partition("://")[2])
-    found = re.match(
-        rf"(?:(?:https?://|ssh://)?(?:[^@/\s]+@)?(?:www\.)?(?:huggingface\.co|hf\.co|{host})[/:]|hf://)"
-        r"(?:(?:datasets|models|spaces)/)?([\w.-]+/[\w.-]+?)(?:\.git)?/?(?:[/?#@].*)?$",
-        text.strip(),
-    )
-    return found[1] if found else None
-
-
 def not_fetched(error: BaseException, source: str, where: str, file: str, there: str = "") -> str:
     """One line on why the Hub did not give a file of the repository `source`, which is called `where`.
 
@@ -213,26 +194,6 @@ def not_fetched(error: BaseException, source: str, where: str, file: str, there:
             f"({fault.words}): {fault.remedy}"
         )
     return f"{where}: {file} could not be fetched from the Hub ({type(error).__name__}: {fault.words}): {fault.remedy}"
-
-
-def not_there(where: str, file: str, found: Iterable[str]) -> str:
-    """One line for a model's file that is missing among those that were `found`."""
-    pickles = sorted(name for name in found if _is_pickle(name))
-    hint = f"; {', '.join(pickles)} is a pickle, which is never loaded" if pickles else ""
-    convert = f"; {_IMPORT}" if any(_ORIGINAL.fullmatch(name) for name in pickles) else ""
-    return f"{where}: no {file} there{hint}. A model folder holds config.json and model.safetensors{convert}"
-
-
-def not_a_folder(file: Path) -> str:
-    """One line for a file where the folder of a model is expected."""
-    if not _is_pickle(file.name):
-        return f"{file} is a file: give the folder it is in"
-    convert = f"; {_IMPORT}" if _ORIGINAL.fullmatch(file.name) else ""
-    return f"{file} is a pickle, which is never loaded: give a folder with config.json and model.safetensors{convert}"
-
-
-def _is_pickle(name: str) -> bool:
-    return name.endswith((".bin", ".pt", ".pth", ".ckpt", ".pkl"))
 
 
 def not_listed(error: BaseException, where: str) -> str:

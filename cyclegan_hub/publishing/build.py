@@ -32,7 +32,8 @@ from cyclegan_hub.publishing.sample_grid import sample_grid
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 MODEL = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
-SHARED = ("recipe.json", "metrics.json", "samples.png", "README.md")  # the same in the commits of all epochs
+FAILURES = "failures.txt"
+SHARED = ("recipe.json", "metrics.json", "samples.png", "README.md", FAILURES)  # the same in the commits of all epochs
 
 
 class PublishError(UserError):
@@ -48,7 +49,7 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
     published (None: all that the run kept). Equal runs give equal bytes; epochs of an earlier build are removed.
 
     Which method it was follows from the class that the epochs' `config.json` names. The card lists the known failures that
-    `known_failures.md` in the run's folder names, one to an item ("- Glasses vanish.").
+    `failures.txt` in the run's folder names, a line each; it is published too.
 
     Raises PublishError for a missing run, an epoch it does not have, a best epoch left out or epochs of another run,
     ModelError for damaged weights, UserError for what a card cannot be made of.
@@ -72,8 +73,7 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
         "samples.png": images.png_bytes(sample_grid(model)),
         "README.md": cards.render(facts).encode(),
     }
-    if metrics:
-        shared["metrics.json"] = (run / "metrics.json").read_bytes()
+    shared |= read_files(run, [name for name in ("metrics.json", FAILURES) if metrics or name == FAILURES])
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in names:
@@ -82,8 +82,8 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
             shutil.rmtree(out / "epochs" / name)
         for name, data in (read_files(out / "epochs" / chosen, MODEL) | shared).items():
             write_atomic(out / name, data)
-        if not metrics:
-            (out / "metrics.json").unlink(missing_ok=True)
+        for name in set(SHARED) - set(shared):  # of an earlier build
+            (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise PublishError(f"cannot write to {out}: {error.strerror or error}. Free space or choose another folder") from error
     return out
@@ -108,15 +108,10 @@ def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
 
 
 def _failures(run: Path) -> list[str]:
-    """What somebody saw fail: the items of the list in the run's `known_failures.md`, none without that file."""
-    path = run / "known_failures.md"
-    items: list[str] = []
-    for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
-        if line.startswith("- "):
-            items.append(line[2:].strip())
-        elif items and line.strip():
-            items[-1] += f" {line.strip()}"
-    return items
+    """What somebody saw fail, from the run's `failures.txt`: a line each; none without that file."""
+    path = run / FAILURES
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    return [line.strip().removeprefix("- ") for line in lines if line.strip()]
 
 
 def _check_same_run(run: Path, name: str, record: RunRecord, model: Model) -> None:
