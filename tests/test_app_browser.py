@@ -5,8 +5,10 @@ One browser and one page server for all of it; every request that the page makes
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +37,12 @@ OPTIONS = [
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 NO_CAMERA = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined})"
 SCROLL = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+PIXELS = """() => [...document.querySelectorAll('#pair img')].map((image) => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [16, 16];
+    canvas.getContext('2d').drawImage(image, 0, 0, 16, 16);
+    return canvas.toDataURL();
+})"""
 NAME = "<img src=x onerror=alert(1)>.png"
 
 
@@ -68,7 +76,7 @@ class Tab:
         if script:
             self.page.add_init_script(script)
         self.page.goto(app.url)
-        self.page.wait_for_selector("#slider img >> nth=1")
+        self.page.wait_for_selector("#pair img >> nth=1")
         self.settle()
 
     def __enter__(self) -> Tab:
@@ -81,8 +89,12 @@ class Tab:
             assert away == [] and self.faults == []
 
     def sources(self) -> list[str]:
-        """The addresses of the two pictures of the slider; they hold a hash of the picture."""
-        return self.page.eval_on_selector_all("#slider img", "all => all.map((one) => one.src)")
+        """The addresses of the two pictures, before and after."""
+        return self.page.eval_on_selector_all("#pair img", "all => all.map((one) => one.src)")
+
+    def pixels(self) -> list[str]:
+        """What the two pictures show: the address of a picture is another one each time, its pixels are not."""
+        return self.page.evaluate(PIXELS)
 
     def settle(self) -> None:
         """Waits until nothing is being worked on."""
@@ -92,7 +104,7 @@ class Tab:
     def changed(self, before: list[str]) -> list[str]:
         """Waits for another translation than that of `before`, and returns the new addresses."""
         self.page.wait_for_function(
-            "(old) => { const now = document.querySelectorAll('#slider img'); return now.length > 1 && ![...now].some("
+            "(old) => { const now = document.querySelectorAll('#pair img'); return now.length > 1 && ![...now].some("
             "(one) => !one.complete) && [...now].map((one) => one.src).join() !== old }",
             arg=",".join(before),
         )
@@ -100,8 +112,21 @@ class Tab:
         return self.sources()
 
     def upload(self, path: Path) -> list[str]:
+        """Gives a picture, and returns the addresses of the two that are shown then."""
         before = self.sources()
         self.page.set_input_files("#photo input[type=file]", str(path))
+        return self.translated_anyway(before)
+
+    def translated_anyway(self, before: list[str]) -> list[str]:
+        """As `changed`; where no face is in the picture that was given, as in noise, the page is told to go on."""
+        self.page.wait_for_function(
+            "(old) => document.querySelector('#anyway')?.offsetParent || (document.querySelectorAll('#pair img').length > 1 && "
+            "[...document.querySelectorAll('#pair img')].map((one) => one.src).join() !== old)",
+            arg=",".join(before),
+        )
+        self.settle()
+        if self.page.locator("#anyway").is_visible():
+            self.page.locator("#anyway").click()
         return self.changed(before)
 
     def drawn(self, gallery: str, before: list[str], count: int) -> list[str]:
@@ -138,26 +163,30 @@ def photo(tmp_path: Path) -> Path:
 
 def test_the_result_is_in_sight_and_no_camera_is_said(tab: Tab) -> None:
     assert tab.page.title() == "CycleGAN Hub"
-    for name in ("#slider", "#epoch", "#save"):
+    for name in ("#pair", "#epoch", "#save"):
         box = tab.page.locator(name).bounding_box()
         assert box["y"] + box["height"] <= WIDE["height"], name
     width, visible = tab.page.evaluate(SCROLL)
     assert width <= visible
-    tab.page.get_by_text("No camera was found").wait_for()
+    tab.page.get_by_text("No camera was found").first.wait_for()
     assert tab.page.locator("#photo button[aria-label='Capture from camera']").count() == 0
-    tab.page.get_by_text("This is an example").wait_for()
+    tab.page.get_by_text("This is an example").first.wait_for()
+    assert tab.page.locator("#examples img").count() == 2
     fonts = tab.page.evaluate("async () => (await document.fonts.ready, [...document.fonts].map((f) => f.family + f.status))")
     assert any("Source Sans Pro" in font and "loaded" in font for font in fonts)
 
 
 def test_upload(tab: Tab, photo: Path) -> None:
     before, after = tab.upload(photo)
-    assert before != after and tab.page.get_by_text("This is an example").count() == 0
-    assert tab.page.evaluate("document.querySelector('#slider img').naturalHeight") == 32
+    assert before != after and tab.page.locator("#notes").get_by_text("This is an example").count() == 0
+    size = "[...document.querySelectorAll('#pair img')].map((one) => [one.naturalWidth, one.naturalHeight])"
+    assert tab.page.evaluate(size) == [[512, 427], [512, 427]]
 
 
 def test_the_slider_follows_the_mouse(tab: Tab) -> None:
     page = tab.page
+    tab.view("Slider")
+    page.wait_for_selector("#slider img >> nth=1")
     clipped = "document.querySelector('#slider img.fixed').style.clipPath"
     box, start = page.locator("#slider .content").bounding_box(), page.evaluate(clipped)
     middle, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -166,20 +195,48 @@ def test_the_slider_follows_the_mouse(tab: Tab) -> None:
     page.mouse.move(middle - 60, y, steps=5)
     page.mouse.up()
     assert page.evaluate(clipped) != start
+    tab.view("Pair")
 
 
 def test_epochs_by_keyboard(tab: Tab) -> None:
-    page, before = tab.page, tab.sources()
-    label = page.locator("#epoch label span").first
-    assert label.inner_text().startswith("Epoch 3")
-    page.locator("#epoch input[type=range]").focus()
+    page, before, first = tab.page, tab.sources(), tab.pixels()
+    number = page.locator("#epoch .number")
+    playwright.expect(number).to_have_value("3")
+    page.locator("#epoch .track").focus()
     page.keyboard.press("ArrowLeft")
     second = tab.changed(before)
-    playwright.expect(label).to_have_text("Epoch 2")
-    assert second[0] == before[0]
+    playwright.expect(number).to_have_value("2")
+    pixels = tab.pixels()
+    assert pixels[0] == first[0] and pixels[1] != first[1]
     page.keyboard.press("ArrowLeft")
-    assert tab.changed(second)[1] not in (before[1], second[1])
-    playwright.expect(label).to_have_text("Epoch 1")
+    third = tab.changed(second)
+    assert tab.pixels()[1] not in (first[1], pixels[1])
+    playwright.expect(number).to_have_value("1")
+    page.keyboard.press("ArrowRight")
+    tab.changed(third)
+    playwright.expect(number).to_have_value("2")
+    assert page.locator("#epoch .tick").all_inner_texts() == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("typed", ["", "text", "<b>", "-", "1e999x"])
+def test_what_is_no_number_changes_nothing(tab: Tab, app: App, typed: str) -> None:
+    before = tab.sources()
+    tab.page.locator("#epoch .number").fill(typed)
+    tab.page.keyboard.press("Enter")
+    tab.settle()
+    playwright.expect(tab.page.locator("#epoch .number")).to_have_value("2")
+    assert tab.sources() == before and "Traceback" not in app.log.read_text()
+
+
+@pytest.mark.parametrize(("typed", "taken"), [("3", "3"), ("0", "1"), ("1e9", "3"), ("-7", "1"), ("2.2", "2")])
+def test_a_number_that_is_typed_is_the_nearest_epoch(tab: Tab, app: App, typed: str, taken: str) -> None:
+    before = tab.sources()
+    tab.page.locator("#epoch .number").fill(typed)
+    tab.page.keyboard.press("Tab")  # leaving the box is enough
+    tab.changed(before)
+    playwright.expect(tab.page.locator("#epoch .number")).to_have_value(taken)
+    assert tab.page.evaluate("document.querySelector('#epoch .track').value") == str(int(taken) - 1)
+    assert "Traceback" not in app.log.read_text()
 
 
 def test_the_other_direction(tab: Tab) -> None:
@@ -188,31 +245,86 @@ def test_the_other_direction(tab: Tab) -> None:
     assert tab.changed(before)[1] != before[1]
 
 
+def test_as_the_model_sees_it(tab: Tab) -> None:
+    before, pixels = tab.sources(), tab.pixels()
+    tab.page.get_by_label("As the model sees it (32 pixels)").check()
+    between = tab.changed(before)
+    assert tab.pixels() != pixels and all(".png" in source for source in between)
+    tab.page.get_by_label("As the model sees it (32 pixels)").uncheck()
+    tab.changed(between)
+    assert tab.pixels() == pixels
+
+
 def test_every_view(tab: Tab, tmp_path: Path) -> None:
     page = tab.page
-    tab.view("Pair")
     page.get_by_alt_text("The picture before translation").first.wait_for()
     page.get_by_alt_text("The translation").first.wait_for()
     tab.view("And back")
     page.get_by_alt_text("The way back").wait_for()
-    tab.view("All epochs")
-    page.wait_for_selector("#row img >> nth=2")
-    with page.expect_download() as png:
-        page.get_by_text("Save this row as PNG").click()
-    png.value.save_as(tmp_path / "row.png")
-    assert png.value.suggested_filename == "anime-b_to_a-epochs.png" and Image.open(tmp_path / "row.png").width > 96
-    with page.expect_download() as archive:
-        page.get_by_text("Save all as zip").first.click()
-    archive.value.save_as(tmp_path / "row.zip")
-    assert "epoch-002.png" in zipfile.ZipFile(tmp_path / "row.zip").namelist()
     tab.view("Colours")
     page.wait_for_selector("#histogram img")
     tab.view("About")
-    page.locator("#card").get_by_text("Epoch 1").first.wait_for()
-    tab.view("Slider")
+    page.locator("#card").get_by_text("Epoch 2").first.wait_for()
+    tab.view("Pair")
+
+
+@pytest.mark.parametrize(
+    ("way", "name", "size"),
+    [
+        ("JPEG, 512 px or more", ".jpg", (615, 512)),
+        ("PNG at the model's own size", "-own-size.png", (38, 32)),
+        ("Before and after in one JPEG, with a line below", "-pair.jpg", (1252, 572)),
+        ("PNG, 512 px or more", ".png", (615, 512)),
+    ],
+)
+def test_the_sizes_that_are_saved(tab: Tab, tmp_path: Path, way: str, name: str, size: tuple[int, int]) -> None:
+    page, before = tab.page, tab.sources()
+    page.locator("#way input").click()
+    page.get_by_role("option", name=way).click()
+    tab.changed(before)
     with page.expect_download() as single:
-        page.get_by_text("Save as PNG").click()
-    assert single.value.suggested_filename == "anime-b_to_a-epoch-001.png"
+        page.locator("#save").click()
+    single.value.save_as(tmp_path / "saved")
+    assert single.value.suggested_filename == f"anime-b_to_a-epoch-002{name}"
+    found = Image.open(tmp_path / "saved").size
+    assert abs(found[0] - size[0]) <= 10 and found[1] == size[1]
+
+
+def test_all_epochs_are_one_strip(tab: Tab, tmp_path: Path) -> None:
+    page = tab.page
+    page.get_by_role("tab", name="All epochs", exact=True).first.click()
+    page.wait_for_selector("#strip .thumbnail-item >> nth=3")
+    tab.settle()
+    boxes = [one.bounding_box() for one in page.locator("#strip .thumbnail-item img").all()]
+    assert len(boxes) == 4 and all(box["width"] >= 199 for box in boxes) and len({round(box["y"]) for box in boxes}) == 1
+    captions = [one.bounding_box() for one in page.locator("#strip .caption-label").all()]
+    assert all(caption["y"] >= box["y"] + box["height"] - 1 for caption, box in zip(captions, boxes, strict=True))
+    assert [text.split(" ·")[0] for text in page.locator("#strip .caption-label").all_inner_texts()] == [
+        "Input", "Epoch 1", "Epoch 2", "Epoch 3"
+    ]  # fmt: skip
+    with page.expect_download() as png:
+        page.locator("#strip-png").click()
+    png.value.save_as(tmp_path / "strip.png")
+    assert png.value.suggested_filename == "anime-b_to_a-epochs.png" and Image.open(tmp_path / "strip.png").width > 4 * 512
+    with page.expect_download() as archive:
+        page.locator("#strip-zip").click()
+    archive.value.save_as(tmp_path / "strip.zip")
+    assert "epoch-002.png" in zipfile.ZipFile(tmp_path / "strip.zip").namelist()
+    page.get_by_role("tab", name="One picture", exact=True).click()
+
+
+def test_a_photograph_of_an_iphone(tab: Tab, tmp_path: Path) -> None:
+    writer = pytest.importorskip("pillow_heif", reason="the tests' HEIC files need pillow-heif: pip install pillow-heif")
+    path = tmp_path / "IMG_0001.HEIC"
+    writer.from_pillow(Image.effect_noise((120, 90), 60).convert("RGB")).save(path)
+    before = tab.sources()
+    tab.page.get_by_label("Remove Image").or_(tab.page.get_by_label("Clear")).first.click()
+    before = tab.changed(before)
+    tab.page.set_input_files("#photo input[type=file]", str(path))
+    tab.changed(before)
+    given = "document.querySelector('#photo img')?.naturalWidth"
+    tab.page.wait_for_function(f"() => {given} === 120")  # the browser itself cannot show this format
+    assert tab.page.get_by_test_id("toast-body").count() == 0
 
 
 def test_a_bad_file_is_a_message_without_markup_or_places(tab: Tab, tmp_path: Path, photo: Path) -> None:
@@ -226,7 +338,7 @@ def test_a_bad_file_is_a_message_without_markup_or_places(tab: Tab, tmp_path: Pa
     text = toast.inner_text()
     assert "is not an image that can be read" in text and "/" not in text
     assert toast.locator("img").count() == 0 and tab.page.locator("img[src$='/x']").count() == 0
-    tab.page.wait_for_function("() => !document.querySelector('#slider img')")  # the result of the one before
+    tab.page.wait_for_function("() => !document.querySelector('#pair img')")  # the result of the one before
     tab.page.get_by_label("Close").or_(tab.page.get_by_test_id("toast-close")).first.click()
 
 
@@ -236,7 +348,7 @@ def test_one_model_after_another(tab: Tab) -> None:
     before = tab.changed([])
     page.get_by_label("Monet", exact=True).check()
     tab.changed(before)
-    page.get_by_text("the launch of a rocket").wait_for()
+    page.locator("#notes").get_by_text("a pavilion above a lake").wait_for()
     page.get_by_label("Keep the original size").wait_for()
     assert not page.locator("#epoch").is_visible() and page.get_by_label("photo → Monet").is_checked()
 
@@ -258,7 +370,9 @@ def test_several_pictures(tab: Tab, tmp_path: Path, photo: Path) -> None:
     with page.expect_download() as archive:
         page.locator("#zip").click()
     archive.value.save_as(tmp_path / "all.zip")
-    assert sorted(zipfile.ZipFile(tmp_path / "all.zip").namelist()) == ["coffee.png", "photo.png"]
+    with zipfile.ZipFile(tmp_path / "all.zip") as zipped:
+        assert sorted(zipped.namelist()) == ["coffee.png", "photo.png"]
+        assert min(Image.open(io.BytesIO(zipped.read("photo.png"))).size) == 512
 
 
 # --- other visitors
@@ -269,12 +383,70 @@ def test_a_photo_by_the_camera(browser: Any, app: App) -> None:
         before = tab.sources()
         assert tab.page.get_by_text("No camera was found").count() == 0
         tab.page.get_by_label("Capture from camera").click()
-        tab.page.get_by_title("grant webcam access").click()
-        capture = tab.page.get_by_label("capture photo")
+        tab.page.locator("#photo").get_by_title("grant webcam access").click()
+        capture = tab.page.locator("#photo").get_by_label("capture photo")
         capture.wait_for()
         tab.page.wait_for_function("() => document.querySelector('#photo video')?.videoWidth > 0")
         capture.click()
-        assert tab.changed(before)[0] != before[0]
+        assert tab.translated_anyway(before)[0] != before[0]
+
+
+def start_camera(tab: Tab) -> None:
+    tab.page.get_by_role("tab", name="Live", exact=True).click()
+    tab.page.locator("#camera-live").get_by_title("grant webcam access").click()
+    tab.page.locator("#camera-live").get_by_title("start recording").click()
+
+
+def test_the_live_stream(browser: Any, app: App, tmp_path: Path) -> None:
+    stopped = "() => document.querySelector('#camera-live [title=\"start recording\"]')"
+    with Tab(browser, app, permissions=["camera"]) as tab:
+        page = tab.page
+        start_camera(tab)
+        page.wait_for_selector("#live-result img >> nth=1")
+        page.locator("#live-notes").get_by_text("frames a second, at 32 x 32 pixels.").wait_for()
+        seen, until = set(), time.monotonic() + 3
+        while time.monotonic() < until:
+            seen.add(page.locator("#live-result img").first.get_attribute("src"))
+        words = page.locator("#live-notes p").inner_text()
+        print(f"live, tiny model: {words} {len(seen) / 3:.1f} pictures a second reached the page")
+        assert len(seen) > 2
+        files = [path for path in app.temporary.rglob("*") if path.is_file()]
+        page.wait_for_timeout(500)
+        assert [path for path in app.temporary.rglob("*") if path.is_file()] == files  # nothing of a stream is kept
+        page.get_by_role("button", name="Take a still").click()
+        with page.expect_download() as still:
+            page.wait_for_selector("#still-save:not([disabled])")
+            page.locator("#still-save").click()
+        still.value.save_as(tmp_path / "still.png")
+        assert Image.open(tmp_path / "still.png").size == (2 * 512 + 24, 512 + 16)
+        page.get_by_role("tab", name="One picture", exact=True).click()
+        page.wait_for_function(stopped)
+        page.wait_for_timeout(300)
+        last = page.locator("#live-result img").first.get_attribute("src")
+        page.wait_for_timeout(500)
+        assert page.locator("#live-result img").first.get_attribute("src") == last
+    assert "Traceback" not in app.log.read_text()
+
+
+def test_a_camera_that_is_taken_away_and_one_that_is_refused(browser: Any, app: App) -> None:
+    with Tab(browser, app, permissions=["camera"]) as tab:
+        start_camera(tab)
+        tab.page.wait_for_selector("#live-result img >> nth=1")
+        tab.page.evaluate(
+            "document.querySelector('#camera-live video').srcObject.getTracks().forEach((one) => {"
+            " one.stop(); one.dispatchEvent(new Event('ended')); })"
+        )
+        tab.page.locator("#live-hint").get_by_text("The camera was taken away").wait_for()
+        tab.page.wait_for_function("() => document.querySelector('#camera-live [title=\"start recording\"]')")
+    refused = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
+    with Tab(browser, app, script=refused) as tab:
+        tab.page.get_by_role("tab", name="Live", exact=True).click()
+        tab.page.locator("#camera-live").get_by_title("grant webcam access").click()
+        tab.page.locator("#live-hint").get_by_text("The camera was refused: allow it").wait_for()
+        assert tab.page.locator("#live-result img").count() == 0
+    with Tab(browser, app):  # and the page still serves
+        pass
+    assert "Traceback" not in app.log.read_text()
 
 
 def test_a_phone_in_the_dark(browser: Any, app: App, photo: Path) -> None:
@@ -286,10 +458,10 @@ def test_a_phone_in_the_dark(browser: Any, app: App, photo: Path) -> None:
         shade = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
         assert max(tab.page.evaluate(shade)) < 60
         before = tab.sources()
-        box = tab.page.locator("#epoch input[type=range]").bounding_box()
-        tab.page.locator("#epoch input[type=range]").click(position={"x": box["width"] / 2, "y": box["height"] / 2})
-        assert tab.changed(before)[0] == before[0]
-        playwright.expect(tab.page.locator("#epoch label span").first).to_have_text("Epoch 2")
+        box = tab.page.locator("#epoch .track").bounding_box()
+        tab.page.locator("#epoch .track").click(position={"x": box["width"] / 2, "y": box["height"] / 2})
+        tab.changed(before)
+        playwright.expect(tab.page.locator("#epoch .number")).to_have_value("2")
 
 
 def test_a_model_that_draws(browser: Any, app: App, tmp_path: Path) -> None:
@@ -305,7 +477,7 @@ def test_a_model_that_draws(browser: Any, app: App, tmp_path: Path) -> None:
             box = page.locator(name).bounding_box()
             assert box["y"] + box["height"] <= WIDE["height"], name
 
-        page.locator("#seed input[type=range]").focus()  # everything by keyboard
+        page.locator("#seed .track").focus()  # everything by keyboard
         page.keyboard.press("ArrowRight")
         second = tab.drawn("samples", first, 16)
         page.get_by_alt_text("Picture 1 of seed 1").wait_for()
@@ -313,12 +485,23 @@ def test_a_model_that_draws(browser: Any, app: App, tmp_path: Path) -> None:
         page.keyboard.press("Home")
         third = tab.drawn("samples", second, 16)
         playwright.expect(page.locator("#truncation label span").first).to_have_text("Truncation 0.1: much alike, rarely odd")
-        page.locator("#draw-epoch input[type=range]").focus()
+        page.locator("#draw-epoch .track").focus()
         page.keyboard.press("ArrowLeft")
         fourth = tab.drawn("samples", third, 16)
-        playwright.expect(page.locator("#draw-epoch label span").first).to_have_text("Epoch 2")
+        playwright.expect(page.locator("#draw-epoch .number")).to_have_value("2")
         page.get_by_role("button", name="Another seed").press("Enter")
-        tab.drawn("samples", fourth, 16)
+        fifth = tab.drawn("samples", fourth, 16)
+        page.locator("#seed .number").fill("2147483647")  # every seed that the API takes
+        page.keyboard.press("Enter")
+        sixth = tab.drawn("samples", fifth, 16)
+        page.locator("#seed .number").fill("junk")
+        page.keyboard.press("Enter")
+        playwright.expect(page.locator("#seed .number")).to_have_value("2147483647")
+        page.locator("#seed .number").fill("1e300")
+        page.keyboard.press("Tab")
+        playwright.expect(page.locator("#seed .number")).to_have_value("2147483647")
+        tab.settle()
+        assert page.eval_on_selector_all("#samples .thumbnail-lg img", "all => all.map((one) => one.src)") == sixth
 
         page.get_by_role("tab", name="Between two seeds").press("Enter")
         between = tab.drawn("between", [], 8)
@@ -337,7 +520,7 @@ def test_a_model_that_draws(browser: Any, app: App, tmp_path: Path) -> None:
         page.locator("#draw-card").get_by_text("Epoch 2").first.wait_for()
 
         page.get_by_label("Anime", exact=True).check()  # and back to one that translates
-        page.wait_for_selector("#slider img >> nth=1")
+        page.wait_for_selector("#pair img >> nth=1")
         assert not page.locator("#drawing").is_visible()
 
 

@@ -25,7 +25,7 @@ MINUTES = 5  # after which a stream ends by itself
 VISITORS = 8  # streams at once: each holds a place, and the Studio gives them one frame each in turn
 FRAME = {"video": {"width": {"ideal": 320}, "height": {"ideal": 240}, "frameRate": {"ideal": 30}}}
 # Stops the stream when another tab is opened: the button that does it is gradio's own.
-STOP = "() => { document.querySelector('#camera-live button[aria-label=\"stop\"], #camera-live .button-wrap .stop')?.click(); }"
+STOP = """() => { document.querySelector('#camera-live [title="stop recording"]')?.closest('button').click(); }"""
 
 
 class LivePanel:

@@ -19,5 +19,6 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """The style sheet as part of the page's head: gradio rewrites the selectors of its own argument `css`."""
-    return f"<style>{(HERE / 'page.css').read_text('utf-8')}</style>"
+    """The style sheet and a script as part of the page's head: gradio rewrites the selectors of its own argument `css`."""
+    style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "browser.js"))
+    return f"<style>{style}</style><script>{script}</script>"

@@ -185,8 +185,8 @@ class TranslationPanel:
         if view == "card":
             return update | {self.card: self.studio.card(domain, chosen.name), self.notes: ""}
         found = self.studio.find_faces(picture, domain, direction)
-        if found is not None and fresh:
-            crop = found.small
+        if fresh:
+            crop = found is not None and found.small
             update |= {self.crop: crop}
             if crop:
                 notes.append("The face is small here, so it was cut out; untick “Crop to the face” for the whole picture.")
