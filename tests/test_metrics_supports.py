@@ -192,6 +192,24 @@ def test_a_level_of_i_in_n_is_the_ith_row(n: int) -> None:
         assert alpha_beta_authenticity(generated, real, alpha=i / n).alpha_precision == 0.5
 
 
+# --- the paper's worked figure
+
+
+def test_the_papers_figure_counts_within_the_supports() -> None:
+    """Ten real and ten generated rows whose counts are those of the paper's worked figure at alpha = beta = 0.9.
+
+    Real: a square, five rows close together at 20 from the mean, an outlier. Generated: one in the middle of the square, in the
+    balls of all its corners and so the only one that is not authentic; seven more within 20; one at 25; an outlier.
+    """
+    close = [[20.0, y] for y in (-0.02, -0.01, 0.0, 0.01, 0.02)]
+    real = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0], *close, [-100.0, 0.0]])
+    generated = torch.tensor([[0.0, y] for y in (0.0, 9.0, 10.0, 11.0, 12.0, -10.0, -11.0, -12.0, 25.0, -60.0)])
+    found = alpha_beta_authenticity(generated, real, within_supports=True)
+    assert (found.alpha_precision, found.beta_recall, found.authenticity) == pytest.approx((8 / 9, 4 / 9, 9 / 10))
+    over_all = alpha_beta_authenticity(generated, real)
+    assert (over_all.alpha_precision, over_all.beta_recall, over_all.authenticity) == pytest.approx((8 / 10, 4 / 10, 9 / 10))
+
+
 # --- bad input
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cyclegan_hub.errors import UserError
 
 UNHASHED = "unhashed"
-INCEPTION, ENCODER = "inception-v3", "encoder"  # the names of our own two
+INCEPTION, ENCODER, IMAGENET = "inception-v3", "encoder", "imagenet"  # the names of our own
 
 
 class FeatureError(UserError):
@@ -32,6 +32,7 @@ class Extractor:
     digest: str
     network: Callable[[Tensor], Tensor] = field(repr=False)
     batch_size: int = 64
+    remark: str = ""  # what has to be known of figures that are taken with it
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W), C 1 or 3 (grey is repeated), any H and W -> float32 (N, D) on the CPU, without a gradient.
@@ -76,8 +77,9 @@ class Extractor:
 
     @property
     def label(self) -> str:
-        """For protocol lines: "encoder (sha256 0123456789ab)"."""
-        return f"{self.name} ({self.digest if self.digest == UNHASHED else f'sha256 {self.digest}'})"
+        """For protocol lines: "encoder (sha256 0123456789ab)", with the remark."""
+        remark = f"; {self.remark}" if self.remark else ""
+        return f"{self.name} ({self.digest if self.digest == UNHASHED else f'sha256 {self.digest}'}{remark})"
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

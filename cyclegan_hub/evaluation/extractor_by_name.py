@@ -1,4 +1,4 @@
-"""Where features come from: Inception-v3 as FID has it, the domain encoder, or any network of the user's.
+"""Where features come from: Inception-v3 as FID has it, EfficientNet-lite1, the domain encoder, or any network of the user's.
 
 A figure carries the extractor it was taken with: only with Inception-v3 is it called plain "fid".
 """
@@ -18,16 +18,18 @@ from torch import Tensor, nn
 from cyclegan_hub.evaluation.domain_encoder import domain_encoder
 from cyclegan_hub.evaluation.extractor import (
     ENCODER,
+    IMAGENET,
     INCEPTION,
     UNHASHED,
     Extractor,
     FeatureError,
     weights_digest,
 )
+from cyclegan_hub.evaluation.imagenet import imagenet
 from cyclegan_hub.evaluation.inception import inception
 
 _NAME = re.compile(r"[\w.:-]{1,80}")
-FORMS = "inception, inception:FILE, encoder, encoder:FOLDER or package.module:name"
+FORMS = "inception, inception:FILE, imagenet, encoder, encoder:FOLDER or package.module:name"
 
 
 def from_text(text: str, *, device: str | torch.device = "cpu") -> Extractor:
@@ -41,6 +43,8 @@ def from_text(text: str, *, device: str | torch.device = "cpu") -> Extractor:
         raise FeatureError(f"extractor {text!r}: give {FORMS}")
     if kind == "inception":
         return inception(Path(rest).expanduser() if rest else None, download=True, device=device)
+    if text == IMAGENET:
+        return imagenet(device=device)
     if kind == "encoder":
         return domain_encoder(Path(rest).expanduser() if rest else None, device=device)
     if not colon:
@@ -63,8 +67,9 @@ def custom(
     """
     if not callable(module):
         raise FeatureError(f"extractor {name!r} is a {type(module).__name__}: give a module, or a function of images")
-    if not _NAME.fullmatch(name) or name in (INCEPTION, ENCODER):
-        raise FeatureError(f"extractor name {name!r}: give letters, digits and .:_- only, and neither {INCEPTION} nor {ENCODER}")
+    if not _NAME.fullmatch(name) or name in (INCEPTION, ENCODER, IMAGENET):
+        taken = f"not {INCEPTION}, {ENCODER} or {IMAGENET}"
+        raise FeatureError(f"extractor name {name!r}: give letters, digits and .:_- only, and {taken}")
     if batch_size < 1:
         raise FeatureError(f"batch_size={batch_size}: give at least 1")
     state: Mapping[str, Tensor] = {}

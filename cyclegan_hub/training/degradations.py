@@ -19,13 +19,13 @@ GREY_LEVEL = 1 / 127.5  # of 8 bits, in [-1, 1]
 
 def slightly_degraded(x: Tensor) -> Tensor:
     """Each image with a little noise, blur, grid or filter artefact of its own."""
-    return _each(x, (slight_noise, slight_blur, slight_grid, slight_filter))
+    return _each(x, (slight_noise, slight_noise, slight_blur, slight_grid, slight_filter))
 
 
 def heavily_degraded(x: Tensor) -> Tensor:
     """Each image spoilt in a way of its own, until it shows neither side."""
-    return _each(x, (heavy_noise, heavy_blur, heavy_grid, heavy_filter, heavy_filter, recoloured, overlaid, shuffled, covered,
-                     mosaic, plain))  # fmt: skip
+    noise, others = (heavy_noise,) * 3, (heavy_blur, heavy_grid, heavy_filter, heavy_filter, recoloured, overlaid, shuffled)
+    return _each(x, (*noise, *others, covered, mosaic, plain))
 
 
 def _each(x: Tensor, kinds: tuple[Callable[[Tensor], Tensor], ...]) -> Tensor:

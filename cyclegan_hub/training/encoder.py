@@ -33,7 +33,7 @@ from cyclegan_hub.recipes.fields import RecipeError
 from cyclegan_hub.training.degradations import heavily_degraded, slightly_degraded
 from cyclegan_hub.training.devices import make_accelerator
 from cyclegan_hub.training.encoder_card import Training, files
-from cyclegan_hub.training.encoder_fit import IMAGE_SIZE, LOAD_SIZE, NEITHER, SIDE_BATCH, fit
+from cyclegan_hub.training.encoder_fit import IMAGE_SIZE, LEARNING_RATE, LOAD_SIZE, NEITHER, SIDE_BATCH, fit
 
 PER_SPREAD = 500  # images of a side that the spread of the features is taken from
 
@@ -59,6 +59,7 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
     add("--out", type=Path, metavar="DIR", required=True, help="folder to write: weights, config, held-out accuracy, card")
     add("--steps", type=int, default=1500, help=f"updates, each of {SIDE_BATCH} images of every side (default: 1500)")
     add("--seed", type=int, default=0)
+    add("--init", type=Path, metavar="DIR", help="go on from this encoder of the same domains, at a quarter of the rate")
     add("--licence", default="research", help="what the images allow the weights to be used for (default: research)")
     add("--about", metavar="TEXT", action="append", default=[], help="a line of the card on where images come from; repeatable")
     args = parser.parse_args(argv)
@@ -139,6 +140,7 @@ def command_of(args: argparse.Namespace, accelerator: Accelerator) -> str:
         name, data = _named(text, args.domain)
         words.append(f"--data {name}" if data is None else f"--data {name}={Path(data).name}")
     words += [f"--labels '{text}'" for text in args.labels]
+    words += [f"--init {args.init.name}"] if args.init else []
     return " ".join([*words, f"--steps {args.steps}", f"--seed {args.seed}", f"--out {args.out.name}"])
 
 
@@ -158,9 +160,19 @@ def run(args: argparse.Namespace) -> int:
     if len(piles) < 2 * len(domains):
         raise DataError(f"a set does not fit into memory at {LOAD_SIZE} px: give a part of it")
     set_seed(args.seed)
-    encoder = SideEncoder({domain.name: domain.labels for domain in domains}, image_size=IMAGE_SIZE).to(accelerator.device)
+    encoder = SideEncoder({domain.name: domain.labels for domain in domains}, image_size=IMAGE_SIZE)
+    rate = LEARNING_RATE
+    if args.init is not None:
+        earlier = SideEncoder.from_pretrained(args.init)
+        if earlier.config != encoder.config:
+            raise RecipeError(
+                f"--init {args.init}: an encoder of {', '.join(earlier.domains)}, not of {', '.join(encoder.domains)}"
+            )
+        encoder, rate = earlier, LEARNING_RATE / 4
+        encoder.get_buffer("spread").fill_(1.0)  # it is fitted anew at the end
+    encoder.to(accelerator.device)
     started = time.perf_counter()
-    fit(encoder, piles, args.steps, args.seed, accelerator)
+    fit(encoder, piles, args.steps, args.seed, accelerator, rate)
     seconds = time.perf_counter() - started
 
     encoder.eval().half().float()  # as it is stored, so that what is measured is what is loaded

