@@ -42,9 +42,10 @@ def alpha_beta_authenticity(
 
     All rows count, as in the paper's definitions. `within_supports` counts as its worked figure does (8/9, 4/9 and 9/10 at 0.9):
     precision over the generated rows in their own support at `beta`, recall over the real rows in theirs at `alpha`;
-    authenticity over all. The integrated figures are of all rows either way. The published code differs: it had
-    authenticity look up the distance between real rows with an index of generated rows, and its recall takes the nearest of all generated rows,
-    not the nearest in their support, and the levels from these nearest rows only. The paper trains an embedding in which
+    authenticity over all. The integrated figures are of all rows either way.
+    The published code differs: it had authenticity look up the distance between real rows with an index of generated rows, and
+    its recall takes the nearest of all generated rows, not the nearest in their support, and the levels from these nearest rows
+    only. The paper trains an embedding in which
     real rows fill a ball; here the features are taken as they are, so the figures mean what the extractor's distances mean.
     Two equally large samples of one distribution have about 1/2 in authenticity, and with k = 1 in beta-recall at beta = 1:
     which of two sets the nearest row is from is then a coin's toss. Read both beside real against real.
