@@ -71,7 +71,7 @@ def test_means_are_those_of_three_blocks() -> None:
     network = EfficientNetLite("lite1")
     x = torch.cat([picture(), -picture()])
     means = network.means(x)
-    assert means.shape == (2, 80 + 192 + 320) and means.dtype == torch.float32
+    assert means.shape == (2, 40 + 112 + 320) and means.dtype == torch.float32
     assert not torch.allclose(means[0], means[1])
     torch.testing.assert_close(network.means(x[1:]), means[1:], rtol=1e-3, atol=1e-3)  # each image alone
 

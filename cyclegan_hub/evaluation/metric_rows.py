@@ -134,3 +134,13 @@ def written(key: str, value: Any, missing: str = "-") -> str:
 def choosing(measured_by: MeasuredBy) -> Metric:
     """The metric by which the best epoch of such models is chosen: the least value is the best."""
     return next(row for row in METRICS.values() if measured_by in row.chooses)
+
+
+def panels(quick_names: Iterable[str]) -> dict[str, list[str]]:
+    """Figures of the quick evaluation by the panel of the loss curves that they are drawn in: shares have one of their own."""
+    found: dict[str, list[str]] = {}
+    shares = {row.quick: row.name for row in METRICS.values() if row.quick and row.limits}
+    for name in quick_names:
+        base = next((quick for quick in shares if name.startswith(f"{quick}_")), "")
+        found.setdefault(f"held out: {shares[base]}" if base else "held out", []).append(name)
+    return found

@@ -127,13 +127,13 @@ class EfficientNetLite(nn.Module):
 
     @torch.no_grad()
     def means(self, x: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [-1, 1] -> (N, F): spatial means after blocks n // 3, n - 6 and the last of n, joined.
+        """Images (N, 3, H, W) in [-1, 1] -> (N, F): joined spatial means after blocks n / 3, n - 6 and n of n, counted from 1.
 
         The images are brought to 224 px (bilinear, antialiased), near what the network was trained at.
         """
         n = len(self.blocks)
         x = F.interpolate(x, size=(224, 224), mode="bilinear", align_corners=False, antialias=True)
-        return torch.cat([y.float().mean((2, 3)) for y in self(x, (n // 3, n - 6, n - 1))], 1)
+        return torch.cat([y.float().mean((2, 3)) for y in self(x, (n // 3 - 1, n - 7, n - 1))], 1)
 
 
 def _read(name: Name) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from accelerate.utils import set_seed
 from torch import Tensor
 
 from cyclegan_hub import __version__, image_grid, images, plots
+from cyclegan_hub.evaluation import metric_rows
 from cyclegan_hub.recipes.presets import compact_of
 from cyclegan_hub.training.alarms import AlarmWatch
 from cyclegan_hub.training.augment import BatchAugment
@@ -216,7 +217,7 @@ class Loop:
 
     def _draw_losses(self) -> None:
         keys = self.folder.measured()
-        panels = self.trainer.panels | ({"held out": keys} if keys else {})
+        panels = self.trainer.panels | metric_rows.panels(keys)
         plots.losses(self.folder.history(), self.folder.path / "losses.png", panels=panels)
 
     def _check_weights(self) -> None:
