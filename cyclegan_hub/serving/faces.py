@@ -44,7 +44,7 @@ def find_faces(image: Image.Image) -> list[Box] | None:
     with _LOCK:
         try:
             if not _DETECTOR:
-                import dlib  # type: ignore[import-untyped]  # it comes without types
+                import dlib
 
                 _DETECTOR.append(dlib.get_frontal_face_detector())
             found = _DETECTOR[0](np.asarray(small), 0)

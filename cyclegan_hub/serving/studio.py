@@ -273,12 +273,8 @@ class Studio:
         before = prepared.model_input if prepared.model_input.size == after.size else prepared.model_input.resize(after.size)
         if network.channels == 1 or model.choice.rule.grey:
             before, given = (picture.convert("L").convert("RGB") for picture in (before, given))
-            only = (
-                "sees and makes grey pictures only"
-                if network.channels == 1
-                else "sees the picture in grey: the colours are its own"
-            )
-            notes = [*notes, f"This model {only}."]
+            only, own = "sees and makes grey pictures only", "sees the picture in grey: the colours are its own"
+            notes = [*notes, f"This model {only if network.channels == 1 else own}."]
         return Result(before, after, tuple(notes), epoch, given)
 
     def _translated(self, network: Translator, picture: Image.Image, direction: str) -> Image.Image:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import numpy.random  # now: numpy imports it when it is first used, which several threads must not do at once
 from PIL import Image
 
 
