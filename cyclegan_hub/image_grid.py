@@ -53,6 +53,7 @@ def grid(
 
 
 def _scaled(image: Image.Image, cell: tuple[int, int]) -> Image.Image:
+    # Not ImageOps.contain: it asks for a side of 0 px where a picture is a long strip.
     scale = min(cell[0] / image.width, cell[1] / image.height)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)

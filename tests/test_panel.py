@@ -103,6 +103,8 @@ def test_what_fails_and_a_sample_stand_before_the_figures(tmp_path: Path) -> Non
     assert places == sorted(places)
     (path / "samples.png").write_bytes(b"no picture")
     assert "data:image" not in render(one(path), one(path).epochs[0])
+    Image.new("RGB", (5000, 1)).save(path / "samples.png")
+    assert "data:image" not in render(one(path), one(path).epochs[0])
 
 
 def test_data_as_the_run_recorded_it(tmp_path: Path) -> None:

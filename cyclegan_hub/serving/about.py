@@ -141,7 +141,7 @@ def _sample(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        picture = images.decode(path)
-    except images.ImageError:
+        small = ImageOps.contain(images.decode(path), PICTURE, Image.Resampling.LANCZOS)
+    except ValueError:  # ImageError, or a strip of which nothing would be left
         return None
-    return base64.b64encode(jpeg_bytes(ImageOps.contain(picture, PICTURE, Image.Resampling.LANCZOS))).decode()
+    return base64.b64encode(jpeg_bytes(small)).decode()
