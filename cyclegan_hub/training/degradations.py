@@ -206,16 +206,18 @@ class EarlyGenerator:
     LIFE = (2, 60)  # steps
     CHANGED, UNCHANGED = 0.25, 0.06  # mean absolute difference to its input: more, less
 
-    def __init__(self, build: Callable[[], nn.Module], device: torch.device) -> None:
+    def __init__(self, build: Callable[[], nn.Module], device: torch.device, choices: int) -> None:
         self.build, self.device, self.left = build, device, 0
+        self.fooled = torch.full((choices,), 0.5)  # of each aim, the share that was taken for it of late
 
-    def begin(self, choices: int) -> None:
-        """A new network, its optimizer, how much it has to keep of its input, and which of `choices` it aims at."""
+    def begin(self) -> None:
+        """A new network, its optimizer, how much it has to keep of its input, and which side it aims at: one of those that have
+        been easy to pass for of late, mostly."""
         self.network = self.build().to(self.device)
         rate = 2e-4 * 25 ** float(torch.rand(()))
         self.optimizer = torch.optim.Adam(self.network.parameters(), rate, betas=(0.5, 0.999))
         self.skip, self.keep = bool(torch.rand(()) < 0.4), (0.0, 1.0, 5.0)[int(torch.randint(3, ()))]
-        self.aim = int(torch.randint(choices, ()))
+        self.aim = int(torch.multinomial(self.fooled + 0.05, 1))
         self.left = int(torch.randint(*self.LIFE, ()))
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -225,7 +227,10 @@ class EarlyGenerator:
     def step(self, x: Tensor, score: Callable[[Tensor], Tensor]) -> Tensor:
         """One update on images (N, 3, S, S): towards a larger `score` of the outputs, (N,). Returns the outputs, detached."""
         y = self(x)
-        loss = self.keep * (y - x).abs().mean() - score(y).mean()
+        likely = score(y)
+        loss = self.keep * (y - x).abs().mean() - likely.mean()
+        share = (likely.detach().float().exp() > 0.5).float().mean().cpu()
+        self.fooled[self.aim] += 0.2 * (share - self.fooled[self.aim])
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

@@ -88,7 +88,7 @@ def fit(
         return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
-    early = EarlyGenerator(_small_generator, accelerator.device)
+    early = EarlyGenerator(_small_generator, accelerator.device, len(piles))
     started, seen = time.perf_counter(), 0
     for step in range(1, steps + 1):
         sides, batch = compose(piles, accelerator.device)
@@ -132,9 +132,8 @@ def compose(piles: Sequence[Tensor], device: torch.device) -> tuple[Batch, Batch
 
 def early_outputs(early: EarlyGenerator, sides: Batch, model: nn.Module, accelerator: Accelerator) -> Batch:
     """What an early generator that aims at one side makes of its domain's images, after one step against the encoder."""
-    count = int(sides.domains.max()) + 1
     if early.left < 1:
-        early.begin(2 * count)
+        early.begin()
     domain, aim = divmod(early.aim, 2)
     rows = (sides.domains == domain).nonzero()[:, 0]
     rows = rows[torch.randperm(len(rows)).to(rows.device)[:SIDE_BATCH]]
