@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub import cli
+from cyclegan_hub.evaluation.metric_rows import METRICS
 from cyclegan_hub.experiments.registry import find_experiment
 from cyclegan_hub.recipes.fields import override
 from cyclegan_hub.recipes.presets import RECIPES, find
-from support.training import ROOT, environment, script
+from support.training import ROOT, environment
 
 README = (ROOT / "README.md").read_text("utf-8").split("---\n", 2)[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -95,10 +96,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 def parsed(verb: str, arguments: list[str]) -> argparse.Namespace:
     """Arguments of a command of another room, read by its own parser. A wrong one is a SystemExit."""
     room, _ = cli._ROOMS[verb]
-    try:
-        module = import_module(room)
-    except ModuleNotFoundError:  # still a script
-        module = script(verb)
+    module = import_module(room)
     return module.parse(arguments) if hasattr(module, "parse") else module._parser(verb).parse_args(arguments)
 
 
@@ -156,6 +154,11 @@ def test_the_loop_that_is_shown_has_the_methods_of_the_loop() -> None:
     loop = (ROOT / "cyclegan_hub/training/loop.py").read_text("utf-8")
     for name in re.findall(r"self\.([\w.]+)", shown):
         assert f"self.{name}" in loop, name
+
+
+def test_every_metric_with_a_column_is_explained() -> None:
+    text = (ROOT / "docs/evaluation.md").read_text("utf-8")
+    assert [name for name, row in METRICS.items() if row.column and f"`{name}`" not in text] == []
 
 
 def test_every_recipe_is_in_the_table_of_training() -> None:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -162,7 +161,6 @@ def test_more_is_better_of_some_figures() -> None:
 
 # ------------------------------------------------------------------------------------------------------- from end to end, tiny
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("cyclegan_hub.evaluation.command") is None, reason="evaluate is still a script of the clone")
 def test_an_experiment_makes_its_table_and_goes_on_where_it_was(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

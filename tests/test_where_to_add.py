@@ -1,0 +1,98 @@
+"""CONTRIBUTING.md says where to add what, in at most two files each: a metric and a domain are added so, in memory."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.domains import DOMAINS, Domain, Pile
+from cyclegan_hub.evaluation import report, tables
+from cyclegan_hub.evaluation.extractor_by_name import custom
+from cyclegan_hub.evaluation.metric_rows import METRICS, SMALLER, Metric
+from cyclegan_hub.evaluation.protocol import evaluate
+from cyclegan_hub.evaluation.subject import Subject
+from cyclegan_hub.publishing.card import statement_for
+from cyclegan_hub.recipes.presets import RECIPES
+from cyclegan_hub.serving.catalog import find_models
+from cyclegan_hub.training.command import parse
+from cyclegan_hub.training.plan import make_plan
+from support.tiny_models import folder
+from support.training import ROOT
+
+SIZE = 16
+ROWS = re.findall(r"^\| (an? [\w ]+) \| .+ \| (`.+`) \|$", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
+WANTED = {
+    "a domain", "a recipe", "a loss", "a metric", "a data source", "a Hub fault", "a page tab", "an export format",
+}  # fmt: skip
+
+
+def test_the_table_has_what_a_newcomer_adds_and_two_files_for_each() -> None:
+    files = {what: re.findall(r"`([^`]+)`", cell) for what, cell in ROWS}
+    assert files.keys() == WANTED
+    for what, places in files.items():
+        assert 1 <= len(places) <= 2, what
+        assert [place for place in places if not (ROOT / place).exists()] == [], what
+
+
+def pile(n: int, seed: int) -> Tensor:
+    """Noise: uint8 (n, 3, S, S)."""
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (n, 3, SIZE, SIZE), dtype=np.uint8))
+
+
+def test_a_metric_is_its_row_and_its_function(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def redness(s: Subject) -> dict[str, float | None]:
+        """Mean of the first channel, 0 to 1."""
+        assert s.outputs is not None
+        return {"redness": s.outputs[:, 0].double().mean().item() / 255}
+
+    row = Metric("redness", "red", SMALLER, redness, needs=("outputs",), written=".1%")
+    monkeypatch.setitem(METRICS, row.name, row)
+
+    torch.manual_seed(0)
+    model = CycleGenerator(width=4, blocks=1, image_size=SIZE, epoch=1)
+    extractor = custom(lambda x: x.float().mean((2, 3)), "means")
+    found = evaluate({"epoch-001": lambda: model}, (pile(8, 1), pile(8, 2)), (pile(12, 3), pile(12, 4)), extractor)
+    value = found.metrics["epochs"]["epoch-001"]["a_to_b"]["redness"]
+    assert value is not None and 0 < value < 1
+    rows = tables.table(found.metrics, "a_to_b")
+    assert rows[1][rows[0].index("red")] == f"{value:.1%}"
+    page = report.write_report(found, model.labels, "model", tmp_path).read_text("utf-8")
+    assert "redness" in page and f"{value:.1%}" in page
+
+
+def test_a_domain_is_its_entry_and_what_its_card_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = Domain(
+        "night",
+        a=Pile("day", dataset="user/hours", column="image", licence="CC0", filter={"night": 0}),
+        b=Pile("night", dataset="user/hours", column="image", licence="CC0", filter={"night": 1}),
+        repo_id="cyclegan-night",
+    )
+    monkeypatch.setitem(DOMAINS, own.name, own)
+    monkeypatch.setitem(RECIPES, "night-compact", replace(RECIPES["anime-compact"], name="night-compact", domain="night"))
+
+    plan = make_plan(parse(["night-compact", "--out", str(tmp_path / "run")]))  # labels and data are the domain's
+    assert plan.labels == ("day", "night")
+    assert [text.split(",")[0] for text in plan.identity["data"].values()] == [
+        "hf:user/hours?split=train&column=image&filter=night=0",
+        "hf:user/hours?split=train&column=image&filter=night=1",
+    ]
+    assert statement_for("night", ("day", "night")) == "night"  # the file of model_cards/
+
+    folder(tmp_path / "models/night", 1, domain="night", labels=("day", "night"))
+    folder(tmp_path / "models/another", 1, domain="custom", labels=("a", "b"))
+    models = find_models(str(tmp_path / "models"), tmp_path).models
+    assert list(models) == ["night", "another"]  # domains first
+    assert models["night"].choice.licence == "CC0"
+
+
+def test_every_domain_has_its_words() -> None:
+    for name, domain in DOMAINS.items():
+        if domain.b is not None:
+            assert (ROOT / f"model_cards/{name}.md").is_file(), name
