@@ -98,8 +98,8 @@ def fault_of(error: BaseException) -> Fault:
             words = f"{one.filename} cannot be written: {one.strerror}"
         return Fault(kind, words, _remedy(kind, one), _status(one))
     kind = FaultKind.UNREACHABLE if isinstance(error, LocalEntryNotFoundError) else FaultKind.OTHER
-    said = error.__cause__ if isinstance(error, LocalEntryNotFoundError | RuntimeError) else None
-    return Fault(kind, first_line(said or error), _REMEDIES[kind])
+    shown = error.__cause__ if isinstance(error, LocalEntryNotFoundError | RuntimeError) else None
+    return Fault(kind, first_line(shown or error), _REMEDIES[kind])
 
 
 def _kind(error: BaseException) -> FaultKind | None:

@@ -118,10 +118,10 @@ def _check_same_run(run: Path, name: str, record: RunRecord, model: Model) -> No
     """Raises PublishError for an epoch that the run of this `recipe.json` cannot have written."""
     own = (list(model.labels), set(type(model).data_sides))
     if own != (record["labels"], set(record["data"])):
-        told = f"labels {', '.join(record['labels'])}, data {', '.join(sorted(record['data']))}"
+        recorded = f"labels {', '.join(record['labels'])}, data {', '.join(sorted(record['data']))}"
         raise PublishError(
-            f"{run}: {name} is a {type(model).__name__} of {', '.join(model.labels)}, which the run of recipe.json ({told}) did "
-            "not write: restore the folder from a copy of the run"
+            f"{run}: {name} is a {type(model).__name__} of {', '.join(model.labels)}, which the run of recipe.json ({recorded}) "
+            "did not write: restore the folder from a copy of the run"
         )
 
 
