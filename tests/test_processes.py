@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -81,6 +82,24 @@ def test_projected_discriminators_stay_identical_too(data: Path, tmp_path: Path)
     done = two_processes([str(tmp_path / "compare.py"), str(TRAIN)], "--data", data, "--out", tmp_path / "run", *kind)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("replicas equal: True, pools differ: True") == 2, done.stdout
+
+
+def test_a_run_goes_on_with_another_number_of_processes(data: Path, tmp_path: Path) -> None:
+    """One process, then two, then one: the schedule stays, a step holds other numbers of pairs, and it is said each time."""
+    out = tmp_path / "run"
+    alone = [sys.executable, str(TRAIN / "train.py"), *TINY, "--set", "epochs=2", "--data", str(data), "--out", str(out)]
+    options = {"capture_output": True, "text": True, "timeout": 240}
+    done = subprocess.run([*alone, "--max-steps", "3"], env=environment(), **options)
+    assert done.returncode == 0, done.stderr
+    done = two_processes([str(TRAIN / "train.py")], "--data", data, "--out", out, "--max-steps", 5, "--inexact-resume")
+    assert done.returncode == 0, done.stderr
+    assert "resumed inexactly: 1 processes then, 2 now; a step has 4 pairs" in done.stderr
+    done = subprocess.run([*alone, "--inexact-resume"], env=environment(), **options)
+    assert done.returncode == 0, done.stderr
+    assert "resumed inexactly: 2 processes then, 1 now; a step has 2 pairs" in done.stderr
+    assert "step 16 of 16" in done.stdout  # 16 images of the larger side, batch 2, 2 epochs, as it began
+    noted = json.loads((out / "recipe.json").read_text("utf-8"))["inexact_resumes"]
+    assert [(one["step"], one["processes"]) for one in noted] == [(3, [1, 2]), (5, [2, 1])]
 
 
 def test_an_error_ends_both_and_is_said(data: Path, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def _model(model: Model, source: str, direction: str, side: int, name: str) -> t
     data = to_onnx(network.eval(), Shape(example, any_batch=False), opset=OPSET, metadata=metadata, half=True)
     found = proof.prove(model, direction, OnnxGenerator.from_bytes(data, name).forward, side)
     proof.check(found, "fp16")
-    manifest = {key: metadata[key] for key in ("domain", "license", "terms", "source")}
+    manifest: dict[str, object] = {key: metadata[key] for key in ("domain", "license", "terms", "source")}
     manifest |= {"labels": [str(label) for label in model.labels], "channels": model.channels, "size": side}
     return data, manifest, proof.as_json(found, "fp16")
 
