@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, exit_code, files_explained
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: as in train.py
 
@@ -161,20 +161,22 @@ def write_table(page: Path, text: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 2 a mistake that one line explains."""
     args = parse(argv)
-    try:
+
+    def run() -> int:
         folders = model_folders(args.models)
         out = args.out or args.models / "gallery.png"
         rows = table(folders)
-        write_atomic(out, images.png_bytes(picture(folders)))
+        with files_explained():
+            write_atomic(out, images.png_bytes(picture(folders)))
         print(out)
         if args.page == "none":
             print(rows)
-        else:
+            return 0
+        with files_explained():
             write_table(Path(args.page), rows)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return 0
+
+    return exit_code(run)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Any number of pictures through a model in one pass, with a bounded number of them in memory; and names for the results.
 
-Used by `cyclegan-hub translate` (translation.py) and by the page's batch.
+Used by `cyclegan-hub translate` (commands/translate.py) and by the page's batch.
 """
 
 from __future__ import annotations

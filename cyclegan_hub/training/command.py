@@ -76,8 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         )  # fmt: skip
     for line in (*batches.notes, *(counts_text(side, counts) for side, counts in batches.counts.items())):
         accelerator.print(line)
-    if told := with_rates(r, plan.extensions, batches.steps_per_epoch):
-        accelerator.print(told)
+    if new_rate := with_rates(r, plan.extensions, batches.steps_per_epoch):
+        accelerator.print(new_rate)
     set_seed(arguments.seed)
     of_trainer = for_trainer(r, plan.extensions)
     trainer = build_trainer(of_trainer, total_steps=batches.steps_per_epoch * r.epochs, labels=plan.labels)

@@ -35,7 +35,7 @@ _ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "paddin
 
 
 class CycleGANTrainer:
-    """See `trainers.Trainer`. Field names are the recipe's; names of networks are those of the published model."""
+    """See `trainer.Trainer`. Field names are the recipe's; names of networks are those of the published model."""
 
     panels: ClassVar[dict[str, list[str]]] = {
         "generators' totals": ["total_g", "total_f"],
@@ -213,7 +213,10 @@ class CycleGANTrainer:
             pool.load_state_dict({name: x.to(device) for name, x in state[side].items()})
 
     def _translate(self, network: nn.Module, x: Tensor, same: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Translation of `x` and, in the same pass, identity of `same`: exact, since instance norm sees each image alone."""
+        """The network's output for `x` and, in the same pass, for `same`: all (N, C, H, W) in [-1, 1].
+
+        Both are what passes of their own would give, since instance norm sees each image alone. None where `same` is None.
+        """
         if same is None:
             return network(x), None
         translated, kept = network(torch.cat([x, same])).chunk(2)
@@ -240,7 +243,8 @@ class CycleGANTrainer:
         return totals
 
     def _judge(self, network: nn.Module, real: Tensor, fake: Tensor, source: Tensor) -> list[tuple[Tensor, ...]]:
-        """Logits of real and of fake images from one pass; with `source_negatives`, those of the other side's real ones too."""
+        """Logits of real and of fake images (N, C, H, W), each (N, 1, h, w) for every scale, from one pass over all of them;
+        with `source_negatives` those of `source`, the other side's real images, as a third."""
         shown = [real, fake, source] if self.recipe.source_negatives else [real, fake]
         logits = network(torch.cat([self._augment(x) for x in shown]))
         return list(zip(*(x.chunk(len(shown)) for x in logits), strict=True))

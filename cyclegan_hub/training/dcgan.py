@@ -26,7 +26,7 @@ SHOWN = 6  # rows and columns of a sample grid
 
 
 class DCGANTrainer:
-    """See `trainers.Trainer`. One pile, "a"; `loss_d` is the sum of both halves, as in the method's usual plots."""
+    """See `trainer.Trainer`. One pile, "a"; `loss_d` is the sum of both halves, as in the method's usual plots."""
 
     panels: ClassVar[dict[str, list[str]]] = {
         "losses": ["loss_d", "loss_g"],
@@ -157,12 +157,12 @@ class DCGANTrainer:
 
 
 def _mean(logits: Tensor) -> Tensor:
-    """D of the papers' plots: what the discriminator says on average, from 0 (fake) to 1 (real)."""
+    """D of the papers' plots: the mean probability, from 0 (fake) to 1 (real), that logits (N,) give. A scalar, fp32."""
     return torch.sigmoid(logits.float()).mean()
 
 
 def _passed(network: nn.Module, x: Tensor) -> Tensor:
-    """A pass that leaves the running statistics alone."""
+    """The network's output for `x`, with batch statistics; the running statistics stay as they are."""
     output: Tensor = functional_call(network, {name: value.clone() for name, value in network.named_buffers()}, (x,))
     return output
 

@@ -26,7 +26,7 @@ _ARCHITECTURE = ("channels", "generator", "width", "blocks", "pairs")
 
 
 class Pix2PixTrainer:
-    """See `trainers.Trainer`. One pile, "a": pairs (N, 2 C, S, S), input first, or targets that the recipe's rule degrades."""
+    """See `trainer.Trainer`. One pile, "a": pairs (N, 2 C, S, S), input first, or targets that inputs are derived from."""
 
     alarms: tuple[Alarm, ...] = ()
 
@@ -96,7 +96,7 @@ class Pix2PixTrainer:
         return {name: value.detach() for name, value in losses.items()}
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Input and output of a batch of pairs, or of targets."""
+        """Inputs and outputs, (N, C, S, S) each, of pairs (N, 2 C, S, S) or of targets (N, C, S, S); all in [-1, 1]."""
         rule = self.recipe.rule
         if not rule.derived:
             return x[:, : self.recipe.channels], x[:, self.recipe.channels :]
