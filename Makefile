@@ -23,6 +23,7 @@ load: $(VENV)/.dev
 test: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
 # What can be looked at between two changes: no trainings in processes of their own, no browser.

@@ -9,6 +9,7 @@ import platform
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -74,7 +75,7 @@ def _row(folder: Path, photograph: str, direction: str) -> list[Image.Image]:
     step = max(1, -(-len(epochs) // COLUMNS))
     row = list[Image.Image]()
     for epoch in [*epochs[:-1:step][: COLUMNS - 1], epochs[-1]]:
-        model = load(folder, epoch.name)
+        model: Any = load(folder, epoch.name)  # of any class: what it can do is asked below
         if isinstance(model, Sampler):
             drawn = model.sample(4, seed=0)
             row.append(image_grid.grid([drawn[:2], drawn[2:]], cell=CELL // 2))
