@@ -85,7 +85,7 @@ class ProjectedDiscriminator(nn.Module):
         return [F.conv2d(y, self.get_buffer(f"across_{i}")) for i, y in enumerate(features)]
 
     def _apply(self, fn: Any, recurse: bool = True) -> ProjectedDiscriminator:
-        self._network[0]._apply(fn, recurse)  # type: ignore[no-untyped-call]  # .to(), .cuda(), .double() go through here
+        self._network[0]._apply(fn, recurse)  # type: ignore[no-untyped-call]  # every move to a device or type goes through here
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
