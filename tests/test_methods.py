@@ -193,4 +193,4 @@ def test_a_folder_without_pairs_of_names_is_named(tmp_path: Path, capsys) -> Non
         for i, name in enumerate(names):
             Image.new("RGB", (20, 20), (i, len(side), 9)).save(tmp_path / side / f"{name}.png")
     assert script("train").main(["pix2pix", "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 2
-    assert "2 file names are not in both, such as 'c'" in capsys.readouterr().err
+    assert "2 file names are not in both, such as 'c.png'" in capsys.readouterr().err
