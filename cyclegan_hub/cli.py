@@ -15,7 +15,7 @@ from typing import Literal
 from cyclegan_hub import __version__
 from cyclegan_hub.errors import UserError, calm_threads, exit_code, files_explained
 
-_SIDE = "folder of images, .parquet, .tfrec, .zip, .npz or hf:ID?config=..&split=..&column=..&filter=NAME=VALUE"
+_SIDE = "folder of images, .parquet, .tfrec, .zip, .tar, .npz or hf:ID?config=..&split=..&column=..&filter=NAME=VALUE"
 _CONVERT = """Write the images of IN, whatever holds them, to OUT. A .npz gets one array `images`, uint8 NHWC, all of one size; a
 .parquet a column `image` as on the Hub; a .zip files. In the last two an image is copied as it is, unless --size or --channels
 ask for other pixels. An image that cannot be read is named and skipped. OUT appears when it is complete."""
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     what = "what the two piles of images hold, before training on them"
     inspect = commands.add_parser("inspect", help=what, description=f"Print {what}, and draw samples and colour histograms.")
-    inspect.add_argument("data", nargs="?", help="folder or Hub dataset with trainA and trainB, maybe testA and testB")
+    inspect.add_argument("data", nargs="?", help="folder, archive or Hub dataset with trainA and trainB, or one pile")
     inspect.add_argument("--data-a", metavar="SOURCE", help=f"side A alone: {_SIDE}")
     inspect.add_argument("--data-b", metavar="SOURCE", help="side B alone, in the same ways")
     inspect.add_argument("--out", metavar="PNG", type=Path, default=Path("inspect.png"), help="the picture (%(default)s)")
@@ -93,6 +93,9 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument("source", metavar="IN", help=_SIDE)
     convert.add_argument("out", metavar="OUT", type=Path, help="a name that ends in .npz, .parquet or .zip")
     convert.add_argument("--size", metavar="N", type=int, help="cut each image to its centred square and make it N x N px")
+    face = "cut each image to the square around its largest face; leave out those without one (needs dlib-bin)"
+    convert.add_argument("--crop-face", action="store_true", help=face)
+    convert.add_argument("--min-size", metavar="N", type=int, help="leave out images (faces) whose shorter side is below N px")
     convert.add_argument("--channels", type=int, choices=(1, 3), default=3, help="1 for grey (%(default)s if not given)")
     convert.add_argument("--force", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(run=_convert)
@@ -138,7 +141,15 @@ def _convert(arguments: argparse.Namespace) -> int:
     from cyclegan_hub.commands.convert import convert
 
     try:
-        return convert(arguments.source, arguments.out, size=arguments.size, channels=arguments.channels, force=arguments.force)
+        return convert(
+            arguments.source,
+            arguments.out,
+            size=arguments.size,
+            channels=arguments.channels,
+            force=arguments.force,
+            crop_face=arguments.crop_face,
+            min_size=arguments.min_size,
+        )
     except KeyboardInterrupt:
         print("stopped: nothing was written", file=sys.stderr)
         return 130

@@ -46,7 +46,7 @@ OWNERS = {
     "matplotlib": {"plots", "evaluation.report_plots"},
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog", "training.encoder_card"},
     "jinja2": {"templates"},
-    "dlib": {"serving.faces"},
+    "dlib": {"data.faces"},
     "pi_heif": {"decoding.heif"},
     "onnx": {"commands.onnx_graph"},
     "onnxruntime": {"models.onnx", "commands.export"},

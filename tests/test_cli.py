@@ -38,6 +38,24 @@ def test_inspect_prints_both_sides_and_draws_them(data: Path, capsys: pytest.Cap
     assert main(["inspect", str(data), "--out", str(data / "out.png")]) == 0  # its own picture may be replaced
 
 
+@pytest.mark.parametrize("arguments", [["{tmp}/trainA"], ["--data-a", "{tmp}/trainA"], ["{tmp}/testA.parquet?column=image"]])
+def test_one_pile_is_inspected_alone(data: Path, capsys: pytest.CaptureFixture, arguments: list[str]) -> None:
+    given = [word.replace("{tmp}", str(data)) for word in arguments]
+    assert main(["inspect", *given, "--out", str(data / "out.png")]) == 0
+    pile, drawn = capsys.readouterr().out.split("\n\n")
+    assert ("4 found" in pile or "2 found" in pile) and "0 unreadable" in pile and "out.png" in drawn
+
+
+def test_augmented_copies_are_drawn_below_their_originals(data: Path) -> None:
+    pytest.importorskip("kornia")
+    assert main(["inspect", str(data / "trainA"), "--out", str(data / "with.png")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "kornia.geometry.transform", None)  # as where it is not installed
+        assert main(["inspect", str(data / "trainA"), "--out", str(data / "without.png")]) == 0
+    with Image.open(data / "with.png") as with_copies, Image.open(data / "without.png") as without:
+        assert with_copies.height > 1.5 * without.height and with_copies.width == without.width
+
+
 def test_values_and_modes_are_those_of_the_files(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     for name, value in (("trainA/1.png", 10), ("trainA/2.png", 30), ("trainB/1.png", 200)):
         (tmp_path / name).parent.mkdir(exist_ok=True)

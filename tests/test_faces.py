@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from cyclegan_hub import images
-from cyclegan_hub.serving import faces
-from cyclegan_hub.serving.faces import Box, crop, find_faces
+from cyclegan_hub.data import faces
+from cyclegan_hub.data.faces import Box, crop, find_faces
 
 
 def photo(name: str) -> Image.Image:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cyclegan_hub import decoding, images
-from cyclegan_hub.serving import faces
+from cyclegan_hub.data import faces
 from cyclegan_hub.serving import photos as inputs
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.model_info import DomainChoice

@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from cyclegan_hub import images
+from cyclegan_hub.data import faces
 from cyclegan_hub.data.open_source import open_items
 from cyclegan_hub.data.parse_side import one_side
 from cyclegan_hub.data.pile import ending_of
@@ -33,20 +35,48 @@ _ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # of Pillow's formats; 
 Pictures = Iterator[tuple[str, bytes, Image.Image]]  # name, encoded, decoded
 
 
-def convert(spec: str, out: Path, *, size: int | None = None, channels: int = 3, force: bool = False) -> int:
-    """Write the images that `spec` names (one side, as `specs.one_side` takes it) to `out`; the exit status.
+@dataclass(frozen=True)
+class _Options:
+    """What is done to each image; sides in px."""
+
+    size: int | None = None  # of the centred square that is written; None: the image stays as it is
+    channels: int = 3
+    crop_face: bool = False
+    min_size: int | None = None
+
+    @property
+    def changes_pixels(self) -> bool:
+        """Whether an encoded image cannot be copied as it is."""
+        return self.size is not None or self.channels != 3 or self.crop_face
+
+
+def convert(
+    spec: str,
+    out: Path,
+    *,
+    size: int | None = None,
+    channels: int = 3,
+    force: bool = False,
+    crop_face: bool = False,
+    min_size: int | None = None,
+) -> int:
+    """Write the images that `spec` names (one side, as `parse_side.one_side` takes it) to `out`; the exit status.
 
     `.npz`: one array `images`, uint8 (N, H, W, C), of one size. It is written in bounded memory, but whoever reads it needs
     N x H x W x C bytes. `.parquet`: a column `image` as the Hub's Image feature, in row groups of at most 100 rows, so that
-    memory is bounded too. `.zip`: files. In the last two an encoded image is copied as it is, unless `size` (its centred
-    square, at `size` x `size` px) or `channels` 1 (grey) ask for other pixels; then it becomes a PNG, and so does a row of an
-    array. Files keep their names, up to the ending; other images are numbered by their place in the source. An image that
-    cannot be read is named on stderr and left out: the status is then 1, else 0. `out` appears when it is complete.
+    memory is bounded too. `.zip`: files. In the last two an encoded image is copied as it is, unless `crop_face` (the square
+    around its largest face, with the head, as the training images of the face domains show it), `size` (its centred square, at
+    `size` x `size` px) or `channels` 1 (grey) ask for other pixels; then it becomes a PNG, and so does a row of an array. Files
+    keep their names, up to the ending; other images are numbered by their place in the source. An image that cannot be read,
+    has no face where one is asked for, or whose shorter side (of the face's square) is below `min_size` px, is named on stderr
+    and left out: the status is then 1, else 0. `out` appears when it is complete.
     Raises DataError for an `out` with another ending or, without `force`, one that exists, for images of two sizes in a
-    `.npz`, for a source without a readable image, and as `specs.one_side` and `sources.open_items` do. OSError: the disk.
+    `.npz`, for a source of which no image is written, for `crop_face` without the face detector, and as `one_side` and
+    `open_items` do. OSError: the disk.
     """
     out = out.expanduser().resolve()
-    write = _checked(out, size, channels, force)
+    options = _Options(size, channels, crop_face, min_size)
+    write = _checked(out, options, force)
     source = one_side(spec)
     if source.held_out is not None or isinstance(source.train, Pair):
         raise DataError(f"{spec} names two splits: convert writes one, leave out test_split")
@@ -57,22 +87,28 @@ def convert(spec: str, out: Path, *, size: int | None = None, channels: int = 3,
         print(note, file=sys.stderr)
     skipped: list[str] = []
     with appearing(out) as temporary:
-        count = write(temporary, _pictures(items, size, channels, skipped, encode=write is not _write_npz))
+        count = write(temporary, _pictures(items, options, skipped, encode=write is not _write_npz))
         if not count:
-            raise DataError(f"{spec}: none of its {len(items):,} images can be read")
+            fits = "is large enough and has a face" if crop_face else "is large enough" if min_size else "can be read"
+            raise DataError(f"{spec}: none of its {len(items):,} images {fits}")
     print(f"{count:,} images, {len(skipped):,} skipped: {out} ({out.stat().st_size:,} bytes)")
     return 1 if skipped else 0
 
 
-def _checked(out: Path, size: int | None, channels: int, force: bool) -> Callable[[Path, Pictures], int]:
+def _checked(out: Path, options: _Options, force: bool) -> Callable[[Path, Pictures], int]:
     """The function that writes `out`. Raises DataError for an option that cannot be followed."""
     writers = {".npz": _write_npz, ".parquet": _write_parquet, ".zip": _write_zip}
     if out.suffix.lower() not in writers:
         raise DataError(f"{out.name}: the ending says what is written, one of {', '.join(writers)}")
+    size, channels = options.size, options.channels
     if size is not None and not 1 <= size * size <= images.MAX_PIXELS:
         raise DataError(f"size {size}: give at least 1 and at most {int(images.MAX_PIXELS**0.5):,} px")
     if channels not in (1, 3):
         raise DataError(f"channels {channels}: give 3 for RGB or 1 for grey")
+    if options.min_size is not None and options.min_size < 1:
+        raise DataError(f"min size {options.min_size}: give at least 1 px")
+    if options.crop_face and faces.find_faces(Image.new("RGB", (100, 100))) is None:
+        raise DataError("cropping to faces needs the face detector: pip install dlib-bin")
     if not out.parent.is_dir():
         raise DataError(f"{out}: there is no folder {out.parent}")
     if out.is_dir() or (out.exists() and not force):
@@ -80,14 +116,14 @@ def _checked(out: Path, size: int | None, channels: int, force: bool) -> Callabl
     return writers[out.suffix.lower()]
 
 
-def _pictures(items: RawImages, size: int | None, channels: int, skipped: list[str], *, encode: bool) -> Pictures:
+def _pictures(items: RawImages, options: _Options, skipped: list[str], *, encode: bool) -> Pictures:
     """The images that can be read, in order, a few at a time in threads; the names of the others are added to `skipped`.
 
     Without `encode` there are no bytes, and names are those of log lines.
     """
     from tqdm import tqdm
 
-    names = _names(items, keep_endings=size is None and channels == 3)
+    names = _names(items, keep_endings=not options.changes_pixels)
 
     def prepare(index: int) -> tuple[str, bytes, Image.Image] | str:
         """A picture, or why there is none."""
@@ -95,14 +131,14 @@ def _pictures(items: RawImages, size: int | None, channels: int, skipped: list[s
             raw = items.read(index)
             if isinstance(raw, Path):
                 raw = read_file(raw)
-            image = images.decode(raw, channels, name="")
+            image = _wanted_part(images.decode(raw, options.channels, name=""), options)
         except images.ImageError as error:
             return str(error)
         except OSError as error:
             return error.strerror or type(error).__name__
-        if encode and size is None and channels == 3 and isinstance(raw, bytes):
+        if encode and not options.changes_pixels and isinstance(raw, bytes):
             return names[index] or f"{index:06d}.{_ending(raw)}", raw, image
-        image = image if size is None else images.square(image, size)
+        image = image if options.size is None else images.square(image, options.size)
         if not encode:
             return items.name(index), b"", image
         return names[index] or f"{index:06d}.png", images.png_bytes(image), image
@@ -120,6 +156,21 @@ def _pictures(items: RawImages, size: int | None, channels: int, skipped: list[s
                     print(f"skipped {skipped[-1]}: {found}", file=sys.stderr)
                 else:
                     yield found
+
+
+def _wanted_part(image: Image.Image, options: _Options) -> Image.Image:
+    """A decoded image, or the square around its largest face. Raises ImageError for one without a face, or too small."""
+    if options.crop_face:
+        found = faces.find_faces(image)
+        if found is None:  # it was there when the options were checked
+            raise images.ImageError("the face detector does not work here")
+        if not found:
+            raise images.ImageError("no face is found in it")
+        image = faces.crop(image, found[0])
+    if options.min_size is not None and min(image.size) < options.min_size:
+        what = "its face" if options.crop_face else "it"
+        raise images.ImageError(f"{what} is {image.width} x {image.height} px, below {options.min_size} px")
+    return image
 
 
 def _names(items: RawImages, keep_endings: bool) -> list[str | None]:

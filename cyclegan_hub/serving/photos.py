@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from cyclegan_hub import images
-from cyclegan_hub.serving import faces
+from cyclegan_hub.data import faces
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
 from cyclegan_hub.serving.model_info import DomainChoice
 
