@@ -121,8 +121,14 @@ def test_installed_means_trainable(installed: Path, tmp_path: Path) -> None:
     run(installed, "-m", "accelerate.commands.launch", "--quiet", "--cpu", "-m", "cyclegan_hub.training", *tiny)
     command = str(installed.parent / "cyclegan-hub")
     assert "already at step 2 of 2" in run(installed, command, "train", *tiny)
+    few = ["--data", data, "--images", "4", "--training", "4", "--classifier", "none", "--extractor", "encoder"]
+    assert "encoder" in run(installed, command, "evaluate", out, *few)  # whose weights the wheel carries
+    assert (tmp_path / "run" / "metrics.json").is_file()
     assert "published" in run(installed, command, "publish", out, "user/name", "--dry-run")
     assert (tmp_path / "run" / "published" / "README.md").is_file()
+    own = ["--data", data, "--domain", "mine", "--labels", "disc,square", "--steps", "2", "--out", str(tmp_path / "encoder")]
+    run(installed, command, "encoder", *own)
+    assert (tmp_path / "encoder" / "model.safetensors").is_file()
 
 
 def test_pins_satisfy_the_ranges() -> None:

@@ -39,6 +39,12 @@ def test_a_line_at_least_every_30_seconds_and_at_every_epoch(monkeypatch: pytest
     assert lines[0] == "epoch 1 of 2, step 3 of 20: g=2 d=0.5, 0.2 pairs/s, 3 min left"
     assert [line.split(":")[0] for line in lines[:3]] == [f"epoch 1 of 2, step {step} of 20" for step in (3, 6, 9)]
     assert lines[3].startswith("epoch 1 of 2, step 10 of 20: g=10 ") and lines[3].endswith("left, epoch in 100 s")
+    clock.now += 1000  # saving and drawing
+    shown.start_epoch()
+    clock.now += 10
+    shown.update(11, {"g": 1.0})
+    shown.end_epoch()
+    assert capsys.readouterr().out == "epoch 2 of 2, step 11 of 20: g=1, 0.2 pairs/s, 90 s left, epoch in 10 s\n"
     other = Progress(first=0, end=20, per_epoch=10, epochs=2, pairs=2, shown=False, compact="smile-compact")
     other.update(1, {"g": 1.0})
     other.end_epoch()

@@ -93,6 +93,7 @@ class Loop:
         """From the current step to the end of its epoch, or to `self.end`, or to a signal; saves before it returns."""
         r, per_epoch = self.recipe, self.batches.steps_per_epoch
         epoch, start = divmod(self.step, per_epoch)
+        self.progress.start_epoch()
         for batch in self.batches.epoch(epoch, start):
             batch = self.augment({key: x.to(self.accelerator.device) for key, x in batch.items()})
             losses = self.trainer.step(batch, self.accelerator.backward)

@@ -53,12 +53,15 @@ class Progress:
         if self.lines and now - self.line_time >= LINE_EVERY:
             self._print_line(now, "")
 
+    def start_epoch(self) -> None:
+        """Begins to count the seconds of an epoch: what was saved and drawn after the one before is no training."""
+        self.epoch_started = self.line_time = time.perf_counter()
+
     def end_epoch(self) -> None:
         """Prints a line with the seconds of the epoch, or of the part of it that was trained now."""
         now = time.perf_counter()
         if self.lines:
             self._print_line(now, f", epoch in {duration(now - self.epoch_started)}")
-        self.epoch_started = now
 
     def set_losses(self, losses: Mapping[str, float], speed: float) -> None:
         """Shows means and pairs per second behind the bar."""
