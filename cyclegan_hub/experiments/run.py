@@ -98,10 +98,11 @@ def _look(job: _Job, bar: tqdm[object]) -> bool:
         return True
     if code:
         said = job.log.read_text("utf-8", errors="replace").replace("\r", "\n").strip().splitlines()
-        errors = [line for line in said if line.startswith("error: ")] or said
+        errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")] or said or ["nothing was said"]
+        stopped = code - 128 if code > 128 else -code  # by which signal, of a training that saved first or of one that could not
+        why = f"something else stopped it (signal {stopped})" if stopped > 0 else errors[-1]
         raise ExperimentError(
-            f"{job.planned.name}: {errors[-1].removeprefix('error: ') if errors else f'ended with {code}'}. What is done stays "
-            f"done, and the same command goes on; all that was said is in {job.log}"
+            f"{job.planned.name}: {why}. What is done stays done, and the same command goes on; all that was said is in {job.log}"
         )
     if job.commands:
         _start(job)
