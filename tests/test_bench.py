@@ -10,6 +10,8 @@ import torch
 from cyclegan_hub.cli import main
 from support import tiny_models
 
+pytestmark = pytest.mark.slow
+
 
 def test_bench_prints_a_row_for_each_size(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cyclegan_hub.commands.bench.SECONDS", 0.01)

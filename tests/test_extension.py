@@ -16,6 +16,8 @@ from cyclegan_hub.training.run_folder import RunError, RunFolder
 from cyclegan_hub.training.state_file import unpack
 from support.training import demo_data, train, weights
 
+pytestmark = pytest.mark.slow
+
 RECIPE = dataclasses.replace(RECIPES["smile-compact"], epochs=40, decay=0.5)
 RECORD = {"recipe": json.loads(json.dumps(dataclasses.asdict(RECIPE)))}
 

@@ -23,6 +23,8 @@ from support.local_hub import Checks, Server, User
 from support.pictures import folder
 from support.training import TINY, script
 
+pytestmark = pytest.mark.slow
+
 check = Checks()
 TINY_DCGAN = ["image_size=32", "gen_channels=8,8,4", "disc_channels=4,8,8", "batch_size=4", "max_images=none"]
 
