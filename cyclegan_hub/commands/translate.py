@@ -33,7 +33,6 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.file_names import Format, result_names
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.cycle_generator import Direction
-from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.inference import fast
 from cyclegan_hub.models.onnx import OnnxGenerator, OnnxSizeWarning
 from cyclegan_hub.models.protocols import Translator
@@ -216,7 +215,7 @@ def _load(source: str, epoch: int | None) -> Translator | OnnxGenerator:
         draws = model.kind == "FaceGenerator"
     else:
         model = load(source, epoch)
-        draws = isinstance(model, FaceGenerator)
+        draws = not model.takes_pictures
     if draws:
         raise ModelError(f"{source} draws {model.labels[0]} images and translates none: give a model that translates")
     return cast(Translator | OnnxGenerator, model if isinstance(model, OnnxGenerator) else model.to(_device()))

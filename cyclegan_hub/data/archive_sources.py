@@ -34,6 +34,17 @@ def _pile_inside(names: Iterable[str], source: Files, open_file: Callable[[str],
 class ArchiveItems(RawImages):
     """What the kinds of archives have in common."""
 
+    members: list[str]  # names of the images, with "/"
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def name(self, index: int) -> str:
+        return self.members[index]
+
+    def file_names(self) -> list[str]:
+        return self.members
+
     @classmethod
     @abstractmethod
     def open(cls, source: Files) -> Self:
@@ -88,15 +99,6 @@ class ZipItems(ArchiveItems):
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(f"{path.name} cannot be read as a zip: {error}") from error
         return {name: original for name, original in names.items() if not name.endswith("/")}
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def name(self, index: int) -> str:
-        return self.members[index]
-
-    def file_names(self) -> list[str]:
-        return self.members
 
     def read(self, index: int) -> Raw:
         archive = self._archive()
@@ -171,15 +173,6 @@ class TarItems(ArchiveItems):
                 }
         except (tarfile.TarError, OSError, EOFError) as error:
             raise DataError(f"{path.name} cannot be read as a tar: {error}") from error
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def name(self, index: int) -> str:
-        return self.members[index]
-
-    def file_names(self) -> list[str]:
-        return self.members
 
     def read(self, index: int) -> Raw:
         path, start, end = self.places[index]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from cyclegan_hub.data.pile import pile_in
 from cyclegan_hub.data.raw_images import Raw, RawImages
@@ -51,8 +51,3 @@ class FolderItems(RawImages):
         if path.is_dir():
             next(path.iterdir(), None)  # raises the error of the folder that could not be listed
         return path
-
-
-def is_folder(source: Any) -> bool:
-    """Whether a source is a folder of image files."""
-    return isinstance(source, Files) and source.kind == FolderItems.kind

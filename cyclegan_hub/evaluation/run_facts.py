@@ -10,6 +10,7 @@ from typing import Any
 
 from cyclegan_hub.evaluation.inputs import Source
 from cyclegan_hub.evaluation.tables import Rows
+from cyclegan_hub.hub.history_file import training_time
 
 _ALWAYS = ("name", "image_size", "channels")  # said in rows of their own, even where they are the same
 _UNKNOWN = "not recorded"
@@ -30,12 +31,9 @@ def training_cost(folder: Path, recipe: Mapping[str, Any]) -> Cost:
     except OSError:
         return Cost(None, None)
     ranks = [len(list(state.glob("rank-*.safetensors"))) for state in folder.glob("state/step-*")]
-    batch, seconds, before = recipe.get("batch_size", 1) * max(ranks, default=1), 0.0, 0
-    for line in lines:
-        if line.get("pairs_per_s"):
-            seconds += (line["step"] - before) * batch / line["pairs_per_s"]
-            before = line["step"]
-    return Cost(seconds / 3600, before * batch) if before else Cost(None, None)
+    batch = recipe.get("batch_size", 1) * max(ranks, default=1)
+    seconds, steps = training_time(lines, batch)
+    return Cost(seconds / 3600, steps * batch) if steps else Cost(None, None)
 
 
 def _line(text: str) -> dict[str, Any]:
@@ -60,10 +58,7 @@ def differences(sources: Sequence[Source]) -> Rows:
         ["px", *(str(source.model.image_size) for source in sources)],
         ["channels", *(str(source.model.channels) for source in sources)],
         ["hours", *(_UNKNOWN if cost.hours is None else f"{cost.hours:.2f}" for cost in costs)],
-        [
-            "seen",
-            *(_UNKNOWN if c.seen is None else f"{c.seen:,} {s.model.batch_unit}" for c, s in zip(costs, sources, strict=True)),
-        ],
+        ["seen", *map(_seen, costs, sources)],
     ]
     for name in dict.fromkeys(name for recipe in recipes for name in recipe):
         values = [json.dumps(recipe[name]) if name in recipe else "" for recipe in recipes]

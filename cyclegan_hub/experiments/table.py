@@ -7,20 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cyclegan_hub.evaluation.metric_rows import written
+from cyclegan_hub.evaluation.metric_rows import LARGER, METRICS, base_name, written
 from cyclegan_hub.evaluation.tables import Rows, measured
 from cyclegan_hub.experiments.plan import Planned, shown_fields
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError
 from cyclegan_hub.experiments.run import on_training_folder
+from cyclegan_hub.hub.history_file import training_time
 from cyclegan_hub.hub.metrics_file import read_metrics
 from cyclegan_hub.hub.model_folder import epoch_name, epoch_number
 from cyclegan_hub.training.run_folder import RunFolder
 
-# Figures of which more is better.
-RISING = frozenset({
-    "precision", "recall", "coverage", "authenticity", "success", "alpha_precision", "beta_recall", "diversity", "truth_psnr",
-    "truth_ssim", "input_output_ssim", "content_kept",
-})  # fmt: skip
 UNTRAINED = ("untranslated", "floor")
 Metrics = Mapping[str, Any]
 
@@ -104,7 +100,7 @@ def order(table: Table, direction: str) -> str:
     if not names:
         return "Nothing was measured here."
     name, rows = names[0], [row for row in table.rows if direction in row.figures]
-    sign = -1 if _base(name) in RISING else 1
+    sign = -1 if METRICS[base_name(name)].better == LARGER else 1
     ranges = {}
     for row in rows:
         values = [sign * v for v in row.figures[direction].get(name, ()) if v is not None and math.isfinite(v)]
@@ -131,13 +127,8 @@ def order(table: Table, direction: str) -> str:
 
 
 def hours_of(lines: Iterable[Mapping[str, Any]], pairs_per_step: int) -> float:
-    """Hours of training, from the speeds that a history holds; stops between two runs of the command do not count."""
-    seconds, before = 0.0, 0
-    for line in lines:
-        if line.get("pairs_per_s"):
-            seconds += (line["step"] - before) * pairs_per_step / line["pairs_per_s"]
-            before = line["step"]
-    return seconds / 3600
+    """Hours of training, from the speeds that a history holds."""
+    return training_time(lines, pairs_per_step)[0] / 3600
 
 
 # ------------------------------------------------------------------------------------------------------------ the parts
@@ -191,11 +182,7 @@ def _metrics(one: Planned, *, on_training: bool) -> Metrics:
 def _figures(table: Table, direction: str) -> list[str]:
     """Names of the figures of a direction that the experiment asks for, as they are called with their extractor."""
     there = dict.fromkeys(name for row in table.rows if direction in row.figures for name in row.figures[direction])
-    return [name for wanted in table.experiment.measures for name in there if _base(name) == wanted]
-
-
-def _base(name: str) -> str:
-    return name.split("[")[0]
+    return [name for wanted in table.experiment.measures for name in there if base_name(name) == wanted]
 
 
 def _each(values: Sequence[float], form: str) -> str:

@@ -1,8 +1,9 @@
-"""The one reader of a run's `history.jsonl`."""
+"""The one reader of a run's `history.jsonl`, and what its speeds say of the time that was spent."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +28,17 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             if i < len(lines) - 1:
                 raise HistoryError(f"{path}: line {i + 1} is damaged: mend or move the file") from None
     return parsed
+
+
+def training_time(lines: Iterable[Mapping[str, Any]], batch: int) -> tuple[float, int]:
+    """(seconds of computing, steps) of a history, each line of which holds the speed since the one before.
+
+    `batch`: pairs or images in a step of all processes. Stops between two runs of the command do not count; (0.0, 0) where no
+    line holds a speed.
+    """
+    seconds, before = 0.0, 0
+    for line in lines:
+        if line.get("pairs_per_s"):
+            seconds += (line["step"] - before) * batch / line["pairs_per_s"]
+            before = line["step"]
+    return seconds, before

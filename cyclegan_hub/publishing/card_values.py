@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from cyclegan_hub.evaluation.metric_rows import written
 from cyclegan_hub.hub.epoch_names import epoch_order
+from cyclegan_hub.hub.history_file import training_time
 from cyclegan_hub.models.protocols import arrow
 
 
@@ -41,13 +43,10 @@ def cost_of(history: Sequence[Mapping[str, Any]], batch: int) -> Cost | None:
     lines = [line for line in history if line.get("pairs_per_s")]
     if not lines:
         return None
-    seconds, before = 0.0, 0
-    for line in lines:
-        seconds += (line["step"] - before) * batch / line["pairs_per_s"]
-        before = line["step"]
+    seconds, steps = training_time(lines, batch)
     length = f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{seconds / 60:.1f} minutes"
     speed = median(line["pairs_per_s"] for line in lines)
-    return Cost(before, batch, before * batch, f"{lines[-1]['epoch']:g}", length, f"{speed:.1f}")
+    return Cost(steps, batch, steps * batch, f"{lines[-1]['epoch']:g}", length, f"{speed:.1f}")
 
 
 def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -91,8 +90,8 @@ def evaluation_of(metrics: Mapping[str, Any] | None, labels: Sequence[str], chos
                 if accuracy is None:
                     continue
                 success.append(f"{accuracy:.1%} of {labels[0] if direction == 'b_to_a' else labels[-1]}")
-            rows.append((arrow(direction, labels), metric, [_number(value.get(metric)) for value in figures]))
-    protocol = [(key, _number(value)) for key, value in _protocol(metrics).items()]
+            rows.append((arrow(direction, labels), metric, [written(metric, value.get(metric), "") for value in figures]))
+    protocol = [(key, written(key, value, "")) for key, value in _protocol(metrics).items()]
     return EvaluationShown(protocol, list(columns), rows, list(baselines), list(dict.fromkeys(success)), left_out)
 
 
@@ -122,7 +121,3 @@ def _protocol(metrics: Mapping[str, Any]) -> dict[str, Any]:
         elif key not in ("best", "epochs", "baselines", "notes") and value is not None:
             flat[key] = value
     return flat
-
-
-def _number(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
