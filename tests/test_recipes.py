@@ -146,6 +146,18 @@ def test_skip_and_projected_discriminators_have_conditions() -> None:
     assert override(RECIPES["smile-compact"], projected | {"image_size": "32"}).discriminator == "projected"
 
 
+def test_crops_are_part_of_the_image_and_large_enough() -> None:
+    for changes, message in (
+        ({"crop_size": "256"}, r"crop_size=256: must be none, or from 1 to image_size \(128\)"),
+        ({"crop_size": "30"}, "crop_size=30: must be a multiple of 4"),
+        ({"crop_size": "28", "discriminator": "projected"}, "crop_size=28: must be at least 32 for projected"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            override(RECIPES["smile-compact-128"], changes)
+    recipe = override(RECIPES["monet-compact-128"], {"image_size": "256", "load_size": "none", "crop_size": "128"})
+    assert (recipe.image_size, recipe.trained_size) == (256, 128)
+
+
 def test_fields_that_came_later_have_the_old_behaviour_as_their_default() -> None:
     defaults = {f.name: f.default for kind in METHODS for f in fields(kind)}
     assert {name: defaults[name] for name in ADDED_FIELDS} == ADDED_FIELDS

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from cyclegan_hub import CycleGenerator
+from cyclegan_hub.training.cyclegan import CycleGANTrainer
 from cyclegan_hub.training.run_folder import RunFolder
 from support.training import TRAIN, demo_data, environment, history, script, train, train_process, weights
 
@@ -198,6 +200,18 @@ def test_init_starts_from_published_weights(whole: Path, data: Path, tmp_path: P
     capsys.readouterr()
     assert train("--data", data, "--out", tmp_path / "other", "--init", start, "--set", "width=8") == 2
     assert "another architecture" in one_line(capsys)
+
+
+def test_crops_are_trained_on_and_the_whole_is_published(data: Path, tmp_path: Path, monkeypatch) -> None:
+    shapes: set[tuple[int, ...]] = set()
+    step = CycleGANTrainer.step
+    monkeypatch.setattr(
+        CycleGANTrainer, "step", lambda self, batch, *rest: shapes.add(batch["a"].shape[1:]) or step(self, batch, *rest)
+    )
+    assert train("--data", data, "--out", tmp_path / "run", "--set", "crop_size=16", "--max-steps", 5) == 0
+    assert shapes == {(3, 16, 16)}
+    assert CycleGenerator.from_pretrained(tmp_path / "run" / "last").image_size == 32
+    assert Image.open(tmp_path / "run" / "samples" / "epoch-001.png").width > 5 * 32
 
 
 def test_tensorboard_gets_the_losses(data: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.evaluation import domain_encoder
 from cyclegan_hub.evaluation.measures import answers_for
 from cyclegan_hub.models.encoder import SideEncoder
-from cyclegan_hub.training import encoder, encoder_fit
+from cyclegan_hub.training import encoder, encoder_fit, young_models
+from cyclegan_hub.training.devices import make_accelerator
 from support.training import script
 
 pytestmark = pytest.mark.slow
@@ -23,9 +24,12 @@ STEPS = 12
 
 @pytest.fixture(scope="module", autouse=True)
 def small_steps():
-    """Six images a side; before `trained`, which is of the module too."""
+    """Six images a side, one young model of three steps; before `trained`, which is of the module too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoder_fit, "SIDE_BATCH", 6)
+        patch.setattr(encoder_fit, "YOUNG_MODELS", 1)
+        patch.setattr(encoder, "JUDGED_MODELS", 1)
+        patch.setattr(young_models, "SNAPSHOTS", (0, 1, 3))
         yield
 
 
@@ -119,10 +123,24 @@ def test_loss_counts_all_sides_and_the_answers_of_the_own_domain() -> None:
     logits = torch.tensor([[[3.0, 1.0, 0.5], [0.0, 0.0, 4.0]], [[0.0, 0.0, 1.0], [2.0, 5.0, -1.0]]])
     expected = smoothed([3.0, 1.0, 0.0, 0.0], 0) + smoothed([0.0, 0.0, 2.0, 5.0], 3)
     assert float(encoder_fit.side_loss(logits, torch.tensor([0, 3]))) == pytest.approx(expected / 2, rel=1e-5)
-    domains, answers = torch.tensor([0, 1]), torch.tensor([encoder_fit.NEITHER, encoder_fit.NOT_B])
-    refused = -(1 - torch.tensor([2.0, 5.0, -1.0]).softmax(0)[1]).log()
-    expected = smoothed([3.0, 1.0, 0.5], 2) + float(refused)
+    domains, answers = torch.tensor([0, 1]), torch.tensor([encoder_fit.NEITHER, 0])
+    expected = smoothed([3.0, 1.0, 0.5], 2) + smoothed([2.0, 5.0, -1.0], 0)
     assert float(encoder_fit.answer_loss(logits, domains, answers)) == pytest.approx(expected / 2, rel=1e-5)
+
+
+def test_young_models_show_what_they_make_of_both_sides(monkeypatch) -> None:
+    """At the size asked for, whatever size they work at; more steps change it; the piles stay as they were."""
+    monkeypatch.setattr(young_models, "SNAPSHOTS", (0, 4))
+    piles = [torch.full((5, 3, 72, 72), value, dtype=torch.uint8) for value in (40, 220)]
+    accelerator = make_accelerator()
+    torch.manual_seed(3)
+    y = young_models.outputs_of_young_models(piles, 3, 64, accelerator)
+    assert y.dtype == torch.uint8 and y.shape == (3 * 2 * 2 * young_models.SHOWN, 3, 64, 64)
+    first, later = y.float().view(3, 2, -1, 3, 64, 64).unbind(1)
+    assert ((first - later).abs().mean((1, 2, 3, 4)) > 1).all()
+    torch.manual_seed(3)
+    assert torch.equal(young_models.outputs_of_young_models(piles, 3, 64, accelerator), y)
+    assert all(len(pile.unique()) == 1 for pile in piles)
 
 
 def test_jitter_stays_in_range_and_differs_between_images() -> None:

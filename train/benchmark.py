@@ -108,7 +108,7 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, n: int = 2048) -> floa
 
 def compare_discriminators(recipe: CycleGANRecipe, accelerator: Accelerator, repeats: int) -> None:
     """Prints what a step takes with a plain patch discriminator, with projected ones, and with both."""
-    shape = (recipe.batch_size, recipe.channels, recipe.image_size, recipe.image_size)
+    shape = (recipe.batch_size, recipe.channels, recipe.trained_size, recipe.trained_size)
     batch = {side: torch.rand(shape, device=accelerator.device) * 2 - 1 for side in "ab"}
     trainers: dict[str, Trainer] = {}
     times: dict[str, list[tuple[float, float]]] = {}
@@ -145,7 +145,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     accelerator = make_accelerator()
-    size, batch = recipe.image_size, recipe.batch_size
+    size, batch = recipe.trained_size, recipe.batch_size
     set_seed(0)
     about = (f"{recipe.name}, {size} px, batch {batch}, {accelerator.device.type}, {torch.get_num_threads()} threads, "
              f"precision {accelerator.mixed_precision}, compiled: {accelerator.state.dynamo_plugin.backend.value}")  # fmt: skip

@@ -23,7 +23,7 @@ def seconds_per_step(recipe: Recipe, labels: tuple[str, ...]) -> float:
     trainer = build_trainer(replace(recipe, batch_size=batch), total_steps=4, labels=labels)
     trainer.prepare(accelerator.prepare)
     channels = recipe.channels * (2 if getattr(recipe, "pairs", None) == "given" else 1)
-    shape = (batch, channels, recipe.image_size, recipe.image_size)
+    shape = (batch, channels, recipe.trained_size, recipe.trained_size)
     keys = ("a", "b") if recipe.layout == "sides" else ("a",)
     seconds = 0.0
     for _ in range(2):

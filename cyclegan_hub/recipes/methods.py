@@ -18,7 +18,7 @@ RESUMABLE_FIELDS = frozenset(
 
 # Fields that came after run folders were first written, with the value under which a run does what it did before.
 ADDED_FIELDS = {"skip": False, "discriminator": "patch", "own_cycle": False}
-ADDED_FIELDS |= {"fit": "crop", "value_range": None, "direction": "a_to_b"}
+ADDED_FIELDS |= {"fit": "crop", "value_range": None, "direction": "a_to_b", "crop_size": None}
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class _Recipe:
     save_every: int = 500  # steps between two saves of the state; every epoch ends with one as well
     log_every: int = 10
     evaluate_every: int | None = None  # epochs between two light evaluations on held-out images; the best is kept in best/
+
+    @property
+    def trained_size(self) -> int:
+        """The side in pixels of the squares that the networks are trained on."""
+        return self.image_size
 
     @property
     def pile_side(self) -> Literal["a", "b"]:
@@ -93,6 +98,7 @@ class CycleGANRecipe(_Recipe):
     method: ClassVar[str] = "cyclegan"  # as on the class of the published model
     layout: ClassVar[Layout] = "sides"
     # data
+    crop_size: int | None = None  # train on random squares of this side; held-out and published at image_size all the same
     balance: bool = False  # bring the smaller side to parity by augmented copies
     equal_sides: bool = False  # cut the larger side to the size of the smaller
     diffaugment: tuple[Literal["translation", "cutout", "color"], ...] = ()
@@ -140,14 +146,22 @@ class CycleGANRecipe(_Recipe):
         require(self.disc_lr_factor > 0, "disc_lr_factor", self.disc_lr_factor, "more than 0")
         if self.streaming:
             check_all(self, ("balance", "equal_sides"), lambda n: not n, _NO_STREAM)
+        small_enough = self.crop_size is None or 1 <= self.crop_size <= self.image_size
+        require(small_enough, "crop_size", self.crop_size, f"none, or from 1 to image_size ({self.image_size})")
+        trained = "image_size" if self.crop_size is None else "crop_size"
         if self.discriminator != "projected":
-            _check_patches(self.image_size, self.disc_channels, self.disc_last_stride, self.disc_scales)
+            _check_patches(trained, self.trained_size, self.disc_channels, self.disc_last_stride, self.disc_scales)
         if self.discriminator != "patch":
             rule = "at least 32 for projected discriminators, whose coarsest scale is a 32nd of the image"
-            require(self.image_size >= 32, "image_size", self.image_size, rule)
-        _check_fits(self.image_size, self.generator, self.blocks)
+            require(self.trained_size >= 32, trained, self.trained_size, rule)
+        _check_fits(trained, self.trained_size, self.generator, self.blocks)
+        _check_fits("image_size", self.image_size, self.generator, self.blocks)
         rule = "false with generator=unet, which has skips of its own"
         require(not (self.skip and self.generator == "unet"), "skip", self.skip, rule)
+
+    @property
+    def trained_size(self) -> int:
+        return self.crop_size or self.image_size
 
     def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
         """What A and B show."""
@@ -217,9 +231,9 @@ class Pix2PixRecipe(_Recipe):
         require(forward, "direction", self.direction, "a_to_b where inputs are derived from outputs")
         whole = self.image_size % self.rule.scale == 0
         require(whole, "image_size", self.image_size, f"a multiple of {self.rule.scale} where pairs are made")
-        _check_patches(self.image_size, self.disc_channels, 1, 1)
+        _check_patches("image_size", self.image_size, self.disc_channels, 1, 1)
         if self.generator == "unet":
-            _check_fits(self.image_size, self.generator, self.blocks)
+            _check_fits("image_size", self.image_size, self.generator, self.blocks)
 
     @property
     def rule(self) -> PairRule:
@@ -253,15 +267,15 @@ Recipe = CycleGANRecipe | DCGANRecipe | Pix2PixRecipe
 METHODS = (CycleGANRecipe, DCGANRecipe, Pix2PixRecipe)
 
 
-def _check_patches(image_size: int, disc_channels: tuple[int, ...], last_stride: int, scales: int) -> None:
+def _check_patches(name: str, image_size: int, disc_channels: tuple[int, ...], last_stride: int, scales: int) -> None:
     """Raises RecipeError where nothing of the image would be left for a patch discriminator to judge."""
     require(len(disc_channels) >= 1 and min(disc_channels) >= 1, "disc_channels", disc_channels, "e.g. 64,128,256")
     side = image_size // 2 ** (scales - 1)
     for stride in (*(2 for _ in disc_channels[1:]), last_stride, 1):
         side = (side - 2) // stride + 1  # 4x4, padding 1
-    require(side >= 1, "image_size", image_size, "larger for this discriminator, or disc_channels shorter")
+    require(side >= 1, name, image_size, "larger for this discriminator, or disc_channels shorter")
 
 
-def _check_fits(image_size: int, generator: str, blocks: int) -> None:
+def _check_fits(name: str, image_size: int, generator: str, blocks: int) -> None:
     step = 4 if generator == "resnet" else 2**blocks
-    require(image_size % step == 0, "image_size", image_size, f"a multiple of {step} for this generator")
+    require(image_size % step == 0, name, image_size, f"a multiple of {step} for this generator")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 GREY_LEVEL = 1 / 127.5  # of 8 bits, in [-1, 1]
 
@@ -193,46 +193,3 @@ def patches_of_others(piles: list[Tensor], count: int, size: int) -> Tensor:
         piece = image[None, :, top : top + side, left : left + side]
         pieces.append(F.interpolate(piece, (size, size), mode="bilinear", align_corners=False))
     return torch.cat(pieces)
-
-
-class EarlyGenerator:
-    """A small generator that is trained to be taken for one side, and begins anew every few dozen steps.
-
-    What it makes is what an early model makes: noise of random weights, flat tints, blurred copies with a grid. It never gets
-    far enough to translate, so an image that it has changed much counts as neither side; one that it has hardly changed still
-    shows what it showed.
-    """
-
-    LIFE = (2, 60)  # steps
-    CHANGED, UNCHANGED = 0.25, 0.06  # mean absolute difference to its input: more, less
-
-    def __init__(self, build: Callable[[], nn.Module], device: torch.device, choices: int) -> None:
-        self.build, self.device, self.left = build, device, 0
-        self.fooled = torch.full((choices,), 0.5)  # of each aim, the share that was taken for it of late
-
-    def begin(self) -> None:
-        """A new network, its optimizer, how much it has to keep of its input, and which side it aims at: one of those that have
-        been easy to pass for of late, mostly."""
-        self.network = self.build().to(self.device)
-        rate = 2e-4 * 25 ** float(torch.rand(()))
-        self.optimizer = torch.optim.Adam(self.network.parameters(), rate, betas=(0.5, 0.999))
-        self.skip, self.keep = bool(torch.rand(()) < 0.4), (0.0, 1.0, 5.0)[int(torch.randint(3, ()))]
-        self.aim = int(torch.multinomial(self.fooled + 0.05, 1))
-        self.left = int(torch.randint(*self.LIFE, ()))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        y: Tensor = self.network(x)
-        return (x + 0.5 * y).clamp(-1, 1) if self.skip else y
-
-    def step(self, x: Tensor, score: Callable[[Tensor], Tensor]) -> Tensor:
-        """One update on images (N, 3, S, S): towards a larger `score` of the outputs, (N,). Returns the outputs, detached."""
-        y = self(x)
-        likely = score(y)
-        loss = self.keep * (y - x).abs().mean() - likely.mean()
-        share = (likely.detach().float().exp() > 0.5).float().mean().cpu()
-        self.fooled[self.aim] += 0.2 * (share - self.fooled[self.aim])
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        self.left -= 1
-        return y.detach().float()

@@ -6,24 +6,26 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor, nn
+from torch import Tensor
 
+from cyclegan_hub import images
+from cyclegan_hub.data.balancing import random_flip
 from cyclegan_hub.models.encoder import SideEncoder
-from cyclegan_hub.models.generators import build_generator, init_weights
 from cyclegan_hub.training.augment import BatchAugment
-from cyclegan_hub.training.degradations import EarlyGenerator, heavily_degraded, patches_of_others, slightly_degraded
+from cyclegan_hub.training.degradations import heavily_degraded, patches_of_others, slightly_degraded
+from cyclegan_hub.training.young_models import outputs_of_young_models
 
 IMAGE_SIZE, LOAD_SIZE = 64, 72  # px; squares of the one are cropped at random out of the other
 SIDE_BATCH = 12  # images of each side in a step: no side is seen more often than another, however large the piles are
 LEARNING_RATE, WEIGHT_DECAY, WARM_UP = 2e-3, 0.05, 0.1
 SMOOTHING = 0.1  # of the labels: probabilities that mean something, and faces that are in the sets of several domains
-A, B, NEITHER, NOT_B, NOT_A = 0, 1, 2, 3, 4  # what a picture counts as in its domain; the last two: anything but that side
+YOUNG_MODELS = 6  # CycleGANs of each domain whose first outputs count as neither side
+NEITHER = 2  # what a picture counts as in its domain; 0 is A, 1 is B
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,12 @@ def side_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def answer_loss(logits: Tensor, domains: Tensor, answers: Tensor) -> Tensor:
-    """The mean over pictures of the loss of the three answers of each one's own domain.
+    """The mean over pictures of the cross-entropy of the three answers of each one's own domain.
 
-    logits (N, D, 3), domains (N,), answers (N,). Cross-entropy for A, B and NEITHER; -log(1 - p) for NOT_A and NOT_B, with p
-    the probability of that side. Of one domain only, since three of ours have human faces on side A.
+    logits (N, D, 3), domains (N,), answers (N,). Of one domain only, since three of ours have human faces on side A.
     """
     own = logits[torch.arange(len(logits), device=logits.device), domains]
-    certain = answers <= NEITHER
-    losses = F.cross_entropy(own, answers.clamp(max=NEITHER), label_smoothing=SMOOTHING, reduction="none")
-    refused = own.softmax(1).gather(1, (answers == NOT_B).long()[:, None])[:, 0]
-    return torch.where(certain, losses, -torch.log1p(-refused.clamp(max=1 - 1e-4))).mean()
+    return F.cross_entropy(own, answers, label_smoothing=SMOOTHING)
 
 
 def fit(
@@ -77,6 +75,9 @@ def fit(
 ) -> None:
     """Trains `encoder` on the piles of its sides, uint8 (N, 3, L, L) each: A and B of each of its domains, in their order."""
     set_seed(seed)
+    pairs = list(zip(piles[::2], piles[1::2], strict=True))
+    young = [outputs_of_young_models(pair, YOUNG_MODELS, IMAGE_SIZE, accelerator) for pair in pairs]
+    accelerator.print(f"{sum(map(len, young)):,} outputs of {YOUNG_MODELS * len(young)} young models", flush=True)
     decayed = [p for p in encoder.parameters() if p.ndim > 1]  # neither biases nor the scales of the norms
     others = [p for p in encoder.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
@@ -88,11 +89,9 @@ def fit(
         return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
-    early = EarlyGenerator(_small_generator, accelerator.device, len(piles))
     started, seen = time.perf_counter(), 0
     for step in range(1, steps + 1):
-        sides, batch = compose(piles, accelerator.device)
-        batch += early_outputs(early, sides, model, accelerator)
+        sides, batch = compose(piles, young, accelerator.device)
         model.train()
         pictures = torch.cat([sides.pictures, batch.pictures]).contiguous(memory_format=torch.channels_last)
         logits = model(pictures).float().view(len(pictures), -1, NEITHER + 1)
@@ -109,9 +108,9 @@ def fit(
             accelerator.print(f"step {step}/{steps}: loss {loss.item():.3f}, {speed:.0f} images/s", flush=True)
 
 
-def compose(piles: Sequence[Tensor], device: torch.device) -> tuple[Batch, Batch]:
+def compose(piles: Sequence[Tensor], young: Sequence[Tensor], device: torch.device) -> tuple[Batch, Batch]:
     """SIDE_BATCH images of each side, half of them slightly degraded; and what is neither: a third as many that are heavily
-    degraded and, of several domains, patches of the others."""
+    degraded, as many outputs of the domain's young models and, of several domains, patches of the others."""
     spoilt = max(1, SIDE_BATCH // 3)
     chosen = torch.cat([pile[torch.randint(len(pile), (SIDE_BATCH + spoilt,))] for pile in piles]).to(device)
     augment = BatchAugment(image_size=IMAGE_SIZE, load_size=LOAD_SIZE, flip=True)
@@ -123,6 +122,9 @@ def compose(piles: Sequence[Tensor], device: torch.device) -> tuple[Batch, Batch
     side = torch.arange(len(piles), device=device)
     sides = Batch(shown.flatten(0, 1), (side // 2).repeat_interleave(SIDE_BATCH), (side % 2).repeat_interleave(SIDE_BATCH))
     neither = Batch(heavily_degraded(hidden), (side // 2).repeat_interleave(spoilt), _answers(len(hidden), NEITHER, device))
+    for domain, outputs in enumerate(young):
+        y = jitter(images.from_uint8(random_flip(outputs[torch.randint(len(outputs), (2 * spoilt,))].to(device))))
+        neither += Batch(y, _answers(len(y), domain, device), _answers(len(y), NEITHER, device))
     for domain in range(len(piles) // 2 if len(piles) > 2 else 0):
         foreign = [pile for i, pile in enumerate(x.unbind(0)) if i // 2 != domain]
         patches = patches_of_others(foreign, max(1, spoilt // 2), IMAGE_SIZE)
@@ -130,40 +132,5 @@ def compose(piles: Sequence[Tensor], device: torch.device) -> tuple[Batch, Batch
     return sides, neither
 
 
-def early_outputs(early: EarlyGenerator, sides: Batch, model: nn.Module, accelerator: Accelerator) -> Batch:
-    """What an early generator that aims at one side makes of its domain's images, after one step against the encoder."""
-    if early.left < 1:
-        early.begin()
-    domain, aim = divmod(early.aim, 2)
-    rows = (sides.domains == domain).nonzero()[:, 0]
-    rows = rows[torch.randperm(len(rows)).to(rows.device)[:SIDE_BATCH]]
-    x, given = sides.pictures[rows], sides.answers[rows]
-    model.eval()  # its running statistics are those of the other pictures
-    model.requires_grad_(False)
-
-    def likely(y: Tensor) -> Tensor:
-        own: Tensor = model(y).float().view(len(y), -1, NEITHER + 1)[:, domain]
-        return own.log_softmax(1)[:, aim]
-
-    with accelerator.autocast():
-        y = early.step(x, likely)
-    model.requires_grad_(True)
-    changed = (y - x).abs().mean((1, 2, 3))
-    answers = torch.full_like(given, NOT_B if aim == B else NOT_A)
-    answers = torch.where(changed > early.CHANGED, NEITHER, answers)
-    answers = torch.where(changed < early.UNCHANGED, given, answers)
-    certain = (answers <= NEITHER) | (given != aim)  # of a picture that was on that side before, too little is known
-    return Batch(y[certain], torch.full_like(given, domain)[certain], answers[certain])
-
-
 def _answers(count: int, value: int, device: torch.device) -> Tensor:
     return torch.full((count,), value, device=device)
-
-
-def _small_generator() -> nn.Module:
-    """A ResNet generator of random width, as a training begins with it."""
-    width, blocks = int(torch.randint(6, 13, ())), int(torch.randint(1, 4, ()))
-    kind: Literal["transpose", "resize"] = "transpose" if torch.rand(()) < 0.5 else "resize"
-    network = build_generator("resnet", channels=3, width=width, blocks=blocks, upsample=kind, padding="reflect", dropout=0.0)
-    init_weights(network, std=0.02)
-    return network

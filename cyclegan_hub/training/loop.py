@@ -42,7 +42,7 @@ class Loop:
         self.identity = plan.identity | {"fingerprints": batches.fingerprints}
         self.seed, self.log_with, self.judge = plan.identity["seed"], accelerator.log_with, judge
         r = self.recipe
-        self.augment = BatchAugment(image_size=r.image_size, load_size=r.load_size, flip=r.flip)
+        self.augment = BatchAugment(image_size=r.trained_size, load_size=r.load_size or r.image_size, flip=r.flip)
         self.step = 0
         self.total = self.end = batches.steps_per_epoch * r.epochs  # of the schedule; of this run, which may stop earlier
         self.pairs = r.batch_size * accelerator.num_processes  # of a step

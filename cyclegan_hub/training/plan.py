@@ -135,7 +135,7 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processe
     published = len(trainer.published(None).files()["model.safetensors"])
     # A state: weights, two Adam moments and the EMA, and each process's two image pools; twice, while one replaces the other.
     state = sum(4 * 3 * n for n in sizes.values()) + (published if getattr(r, "ema", 0) else 0)
-    state += processes * 2 * getattr(r, "pool_size", 0) * 4 * r.channels * r.image_size**2
+    state += processes * 2 * getattr(r, "pool_size", 0) * 4 * r.channels * r.trained_size**2
     epochs = min(r.keep_epochs, -(-r.epochs // r.snapshot_every))
     disk = 2 * state + (epochs + 2) * published  # last/, and an epoch more before one is dropped
     lines = [json.dumps(plan.identity["recipe"], indent=2), f"labels: {' -> '.join(plan.labels)}", f"out: {plan.out}"]
