@@ -35,7 +35,8 @@ TEMPLATES = MODEL_CARDS
 # The fields of a recipe that say most of what was done, in the order of the table; a method has those that it has.
 _SHOWN = ("image_size", "crop_size", "channels", "side", "pairs", "latent", "gen_channels", "generator", "width", "blocks",
           "upsample", "skip", "discriminator", "disc_channels", "source_negatives", "adversarial", "adversarial_weight", "l1",
-          "cycle", "own_cycle", "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay", "ema")  # fmt: skip
+          "cycle", "own_cycle", "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay",
+          "ema")  # fmt: skip
 _INDEXED = 10  # figures of a direction in the card's front matter, which stays readable: 150 lines at most
 
 
