@@ -83,7 +83,7 @@ def _by_onnxruntime(model: Translator, source: str, direction: str, threads: int
     from cyclegan_hub.commands.onnx_graph import to_onnx
     from cyclegan_hub.models.onnx import OnnxGenerator
 
-    made = part(model, source, direction)  # type: ignore[arg-type]  # one of the published classes
+    made = part(model, source, direction)
     generator = OnnxGenerator.from_bytes(to_onnx(made.network, made.shape, metadata=made.metadata), threads=threads)
     return lambda x: generator.forward(x.numpy())
 

@@ -18,10 +18,8 @@ from cyclegan_hub.commands.onnx_graph import OPSET, ExportError, Shape, to_onnx,
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.card_facts import address_of, licence_of
-from cyclegan_hub.models.auto import Model
-from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.onnx import FORMAT, OnnxGenerator
-from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.protocols import Model, Sampler
 
 Dtype = Literal["fp32", "fp16"]
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt"}
@@ -100,15 +98,14 @@ def part(
     direction = direction or model.directions[0]
     if direction not in model.directions:
         raise ExportError(f"direction {direction!r}: this {type(model).__name__} has {', '.join(model.directions)}")
-    if isinstance(model, FaceGenerator):
+    network = model.network(direction)
+    if isinstance(model, Sampler):
         if size not in (None, model.image_size):
             raise ExportError(f"--size {size}: this model draws at {model.image_size} px alone, leave it out")
-        network: nn.Module = model.generator
         multiple, shape = 1, Shape(torch.randn(2, model.latent, 1, 1))
     else:
-        network = model.network(direction)
         multiple = int(network.multiple)  # type: ignore[arg-type]  # torch types a module's attributes as tensors
-        scale = model.rule.scale if isinstance(model, PairedGenerator) and model.rule.enlarges else 1
+        scale = model.enlargement
         if size is not None and (size < 8 or size * scale % multiple):
             least = max(1, multiple // scale)
             raise ExportError(f"--size {size}: this network takes multiples of {least}, from {max(8, least)} px up")
@@ -124,7 +121,7 @@ def _metadata(
     domain = DOMAINS.get(model.domain)
     terms = dict.fromkeys(pile.licence for pile in domain.piles) if domain else ["not stated: ask who published the model"]
     labels = list(model.labels)[::-1] if direction == "b_to_a" else list(model.labels)
-    shape = "latents (batch, latent, 1, 1)" if isinstance(model, FaceGenerator) else "pictures (batch, channels, height, width)"
+    shape = "pictures (batch, channels, height, width)" if model.takes_pictures else "latents (batch, latent, 1, 1)"
     found: dict[str, Any] = {
         "format": FORMAT,
         "model": type(model).__name__,
@@ -146,7 +143,7 @@ def _metadata(
         "source": address_of(source),
         "version": __version__,
     }
-    if isinstance(model, FaceGenerator):
+    if isinstance(model, Sampler):
         found["latent"] = model.latent
     return {key: str(value) for key, value in found.items()}
 
@@ -156,7 +153,7 @@ def described(made: Part) -> str:
     labels = json.loads(made.metadata["labels"])
     what = " → ".join(labels) if len(labels) == 2 else f"noise → {labels[0]}"
     epoch = "" if made.model.epoch is None else f", epoch {made.model.epoch}"
-    if isinstance(made.model, FaceGenerator):
+    if not made.model.takes_pictures:
         return f"{what}{epoch}, {made.model.image_size} px"
     return f"{what}{epoch}, {f'{made.size} x {made.size} px' if made.size else 'any size'}"
 
@@ -166,22 +163,21 @@ def onnx_runner(data: bytes, name: str) -> tuple[proof.Run, str]:
     import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
     generator = OnnxGenerator.from_bytes(data, name)
-    run = generator.run_latents if generator.kind == "FaceGenerator" else generator.run
+    run = generator.run if generator.takes_pictures else generator.run_latents
     return run, f"onnxruntime {onnxruntime.__version__}"
 
 
 def _torchscript_runner(data: bytes, made: Part) -> proof.Run:
     import io
 
-    network = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call,unused-ignore]
+    network, model = torch.jit.load(io.BytesIO(data)), made.model  # type: ignore[no-untyped-call,unused-ignore]
     multiple = int(made.metadata["multiple"])
 
     def run(x: np.ndarray) -> np.ndarray:
         inputs = torch.from_numpy(x)
-        if isinstance(made.model, FaceGenerator):
+        if isinstance(model, Sampler):
             return np.asarray(network(inputs[:, :, None, None]).detach())
-        if isinstance(made.model, PairedGenerator):
-            inputs = made.model.input_of(inputs)
+        inputs = model.input_of(inputs)
         height, width = inputs.shape[2:]
         with torch.inference_mode():
             return np.asarray(network(images.pad_to_multiple(inputs, multiple))[:, :, :height, :width])

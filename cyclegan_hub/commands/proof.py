@@ -13,10 +13,7 @@ from torch import Tensor
 
 from cyclegan_hub import images
 from cyclegan_hub.commands.onnx_graph import ExportError
-from cyclegan_hub.models.auto import Model
-from cyclegan_hub.models.face_generator import FaceGenerator
-from cyclegan_hub.models.paired_generator import PairedGenerator
-from cyclegan_hub.models.protocols import Translator
+from cyclegan_hub.models.protocols import Model, Sampler, Translator
 from cyclegan_hub.models.translate import translate_batch
 
 FREE_IMAGES = Path(__file__).parent.parent / "free_images"
@@ -42,26 +39,22 @@ def prove(model: Model, direction: str, run: Run, size: int | None) -> list[Diff
     The model computes in fp32. Results are compared before they are rounded to 8 bits: rounding would hide small
     differences, and make others larger.
     """
-    if isinstance(model, FaceGenerator):
-        z = model.latents(LATENTS, seed=0)
+    if isinstance(model, Sampler):
+        z, network = model.latents(LATENTS, seed=0), model.network(direction)
         with torch.inference_mode():
-            return [_compare(f"{LATENTS} latents of seed 0", model(z), run(z.numpy()))]
+            return [_compare(f"{LATENTS} latents of seed 0", network(z[:, :, None, None]), run(z.numpy()))]
     found = []
-    trained = model.translate_size if isinstance(model, PairedGenerator) else model.image_size
     for name, times in zip(PICTURES, (1, 1.5, 2), strict=True):
         picture = images.decode(FREE_IMAGES / name, model.channels)
-        picture = images.square(picture, size) if size else images.resize_short(picture, round(trained * times))
+        picture = images.square(picture, size) if size else images.resize_short(picture, round(model.translate_size * times))
         x = images.to_tensor(picture)[None]
         of = f"{name} at {picture.width} x {picture.height} px"
         found.append(_compare(of, _by_torch(model, direction, x), run(x.numpy())))
     return found
 
 
-def _by_torch(model: Model, direction: str, x: Tensor) -> Tensor:
-    if isinstance(model, PairedGenerator):
-        return translate_batch(model.generator, model.input_of(x))
-    assert isinstance(model, Translator)  # what draws has no proof of this kind
-    return translate_batch(model.network(direction), x)
+def _by_torch(model: Translator, direction: str, x: Tensor) -> Tensor:
+    return translate_batch(model.network(direction), model.input_of(x))
 
 
 def _compare(of: str, expected: Tensor, found: np.ndarray) -> Difference:

@@ -212,11 +212,9 @@ def _load(source: str, epoch: int | None) -> Translator | OnnxGenerator:
         if epoch is not None:
             raise ModelError(f"{source} holds one epoch: leave --epoch out")
         model: Any = OnnxGenerator(source)
-        draws = model.kind == "FaceGenerator"
     else:
         model = load(source, epoch)
-        draws = not model.takes_pictures
-    if draws:
+    if not model.takes_pictures:
         raise ModelError(f"{source} draws {model.labels[0]} images and translates none: give a model that translates")
     return cast(Translator | OnnxGenerator, model if isinstance(model, OnnxGenerator) else model.to(_device()))
 

@@ -22,12 +22,10 @@ from cyclegan_hub.commands.onnx_graph import OPSET, ExportError, Shape, to_onnx
 from cyclegan_hub.commands.web_runtime import Runtime, find_runtime
 from cyclegan_hub.commands.winograd import TILE, use_winograd
 from cyclegan_hub.files import sync_folder
-from cyclegan_hub.models.auto import Model
-from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.folding import fold_upsampling
 from cyclegan_hub.models.generators import ResNetGenerator
 from cyclegan_hub.models.onnx import OnnxGenerator
-from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.protocols import Translator
 
 PAGE = Path(__file__).parent / "web"
 STATIC = ("index.html", "app.js", "worker.js", "resize.js", "style.css")
@@ -97,9 +95,9 @@ def _models(source: str, chosen: Sequence[Epoch], size: int | None, folder: Path
     manifest: dict[str, Any] = {}
     for epoch in chosen:
         model = load(source, None if epoch.number is None else epoch.number)
-        if not isinstance(model, CycleGenerator | PairedGenerator):
+        if not isinstance(model, Translator):
             raise ExportError(f"{source} draws {model.labels[0]} images: --web is for models that translate")
-        side = size or (model.translate_size if isinstance(model, PairedGenerator) else model.image_size)
+        side = size or model.translate_size
         files = {}
         for direction in model.directions:
             name = f"models/{direction}{'' if epoch.number is None else f'-{epoch.name}'}.onnx"
@@ -113,10 +111,10 @@ def _models(source: str, chosen: Sequence[Epoch], size: int | None, folder: Path
     return manifest | {"epochs": epochs}
 
 
-def _model(model: Model, source: str, direction: str, side: int, name: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
+def _model(model: Translator, source: str, direction: str, side: int, name: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
     """The file of one direction and epoch, what the manifest says of the model, and the proof."""
     made = part(model, source, direction, "fp16", side)
-    network = _WithRule(model, copy.deepcopy(made.network)) if isinstance(model, PairedGenerator) else copy.deepcopy(made.network)
+    network = _WithInput(model, copy.deepcopy(made.network))
     fold_upsampling(network)
     if isinstance(made.network, ResNetGenerator) and side % (4 * TILE) == 0:
         use_winograd(network)
@@ -130,15 +128,15 @@ def _model(model: Model, source: str, direction: str, side: int, name: str) -> t
     return data, manifest, proof.as_json(found, "fp16")
 
 
-class _WithRule(nn.Module):
-    """A pix2pix generator and what is done to a picture before it, as one network for pictures of one size."""
+class _WithInput(nn.Module):
+    """A generator together with the step that makes its input of a picture, as one network for pictures of one size."""
 
-    def __init__(self, model: PairedGenerator, network: nn.Module) -> None:
+    def __init__(self, model: Translator, network: nn.Module) -> None:
         super().__init__()
-        self.rule, self.network = model.input_of, network
+        self.input_of, self.network = model.input_of, network
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network(self.rule(x))  # type: ignore[no-any-return]  # torch types a module's result as Any
+        return self.network(self.input_of(x))  # type: ignore[no-any-return]  # torch types a module's result as Any
 
 
 def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:

@@ -25,9 +25,7 @@ from cyclegan_hub.evaluation.metric_functions import SUBSET
 from cyclegan_hub.evaluation.results import SHOWN, Evaluation, EvaluationError, Ranked, Shown, histogram
 from cyclegan_hub.evaluation.subject import Classifier, Reference, Subject
 from cyclegan_hub.models.inference import fast
-from cyclegan_hub.models.protocols import Sampler, Translator
-
-Model = Translator | Sampler
+from cyclegan_hub.models.protocols import Model, Sampler
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,20 @@ class CycleGenerator(
         back: Direction = "b_to_a" if direction == "a_to_b" else "a_to_b"
         return self.translate(there, back, "original", batch_size)
 
+    @property
+    def translate_size(self) -> int:
+        """Shorter side in px that `translate` brings a picture to if no resolution is given."""
+        return self.image_size
+
+    @property
+    def enlargement(self) -> int:
+        """A translation is as large as its input."""
+        return 1
+
+    def input_of(self, x: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) in [-1, 1] are the networks' input as they are."""
+        return x
+
     @classmethod
     def trained_size(cls, config: Mapping[str, Any]) -> int | None:
         """`image_size` of a `config.json`."""

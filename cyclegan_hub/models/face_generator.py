@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub import images
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.models.checks import check_positive, evaluating
@@ -79,6 +80,12 @@ class FaceGenerator(
             raise ValueError(f"z has shape {tuple(z.shape)}: give latents (N, {self.latent}) or (N, {self.latent}, 1, 1)")
         images_of_z: Tensor = self.generator(z)
         return images_of_z
+
+    def network(self, direction: str = "samples") -> nn.Module:
+        """The generator: latents (N, L, 1, 1) -> (N, C, S, S). Raises ValueError for another direction than "samples"."""
+        if direction != "samples":
+            raise UserError(f"direction={direction!r}: this model has one, samples (noise -> {self.labels[0]})")
+        return self.generator
 
     def latents(self, n: int = 1, seed: int = 0, truncation: float | None = None) -> Tensor:
         """`n` standard normal latents of a seed, (n, L); the first ones of a larger `n` are the same.

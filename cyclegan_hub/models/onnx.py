@@ -93,6 +93,7 @@ class OnnxGenerator:
         self.kind = found["model"]
         if self.kind not in KINDS:
             raise ValueError(f"model {self.kind!r} is none of {', '.join(KINDS)}")
+        self.takes_pictures = "latent" not in found  # False: it draws from noise
         self.direction: str = found["direction"]
         self.directions = (self.direction,)
         self.labels: tuple[str, ...] = tuple(json.loads(found["labels"]))
@@ -143,7 +144,7 @@ class OnnxGenerator:
         return [results[i] for i in range(len(sources))] if many else results[0]
 
     def _check(self, direction: str | None, resolution: object, batch_size: object) -> None:
-        if self.kind == "FaceGenerator":
+        if not self.takes_pictures:
             raise OnnxError(f"{self.path} draws {self.labels[0]} images and translates none: use sample")
         if direction not in (None, self.direction):
             raise OnnxError(f"direction={direction!r}: {self.path} holds {self.direction} alone: export the other one too")
@@ -203,7 +204,7 @@ class OnnxGenerator:
     @property
     def latent(self) -> int:
         """How many numbers an image is drawn from. Raises OnnxError for a model that translates."""
-        if self.kind != "FaceGenerator":
+        if self.takes_pictures:
             raise OnnxError(f"{self.path} translates pictures and draws none: use translate")
         return int(self.metadata["latent"])
 

@@ -156,11 +156,16 @@ class PairedGenerator(
 
     @property
     def translate_size(self) -> int:
-        """Shorter side in pixels that `translate` brings a picture to if it is not told another."""
-        return self.image_size // self.rule.scale if self.rule.enlarges else self.image_size
+        """Shorter side in px that `translate` brings a picture to if no resolution is given."""
+        return self.image_size // self.enlargement
+
+    @property
+    def enlargement(self) -> int:
+        """How many times as large as its input a translation is: 1, or 4 for "upscale-4x"."""
+        return self.rule.scale if self.rule.enlarges else 1
 
     def input_of(self, x: Tensor) -> Tensor:
-        """Pictures (N, C, H, W) of any size, as `translate` takes them -> what the generator is given for them."""
+        """Pictures (N, C, H, W) in [-1, 1] of any size -> the generator's input for them, (N, C, H, W) times `enlargement`."""
         if self.rule.enlarges:
             return enlarge(x, self.rule.scale)
         height, width = x.shape[2:]

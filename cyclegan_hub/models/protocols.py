@@ -62,10 +62,24 @@ class Published(Protocol):
     def examples(self, photographs: Sequence[Image.Image]) -> Examples:
         """What it makes of squares of `image_size` px (PIL), or draws: for the picture beside a card."""
 
+    def network(self, direction: str) -> nn.Module:
+        """The generator of a direction. Raises ValueError, naming those there are, for another."""
+
 
 @runtime_checkable
 class Translator(Published, Protocol):
     """A model that translates pictures."""
+
+    @property
+    def translate_size(self) -> int:
+        """Shorter side in px that `translate` brings a picture to if no resolution is given."""
+
+    @property
+    def enlargement(self) -> int:
+        """How many times as large as its input a translation is: 1, or 4 for "upscale-4x"."""
+
+    def input_of(self, x: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) in [-1, 1] of any size -> the network's input for them, (N, C, H, W) times `enlargement`."""
 
     def translate(
         self,
@@ -75,9 +89,6 @@ class Translator(Published, Protocol):
         batch_size: int = 8,
     ) -> Any:
         """One picture -> a PIL image; a list of them -> a list. See `CycleGenerator.translate`."""
-
-    def network(self, direction: str) -> nn.Module:
-        """The generator of a direction. Raises ValueError, naming those there are, for another."""
 
 
 @runtime_checkable
@@ -94,7 +105,10 @@ class PairedTranslator(Translator, Protocol):
 class Sampler(Published, Protocol):
     """A model that draws pictures from noise."""
 
-    latent: int
+    latent: int  # numbers that a picture is drawn from
+
+    def latents(self, n: int = 1, seed: int = 0, truncation: float | None = None) -> Tensor:
+        """`n` standard normal latents of a seed, (n, latent)."""
 
     def sample(self, n: int = 1, *, seed: int = 0, truncation: float | None = None, batch_size: int = 64) -> list[Image.Image]:
         """`n` pictures of a seed."""
@@ -104,6 +118,9 @@ class Sampler(Published, Protocol):
 
     def draw(self, z: Tensor, batch_size: int = 64) -> list[Image.Image]:
         """The pictures of latents (N, latent)."""
+
+
+Model = Translator | Sampler
 
 
 def arrow(direction: str, labels: Sequence[str]) -> str:
