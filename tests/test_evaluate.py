@@ -92,6 +92,24 @@ def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Pa
     assert again is not None and again | {"protocol": 0} == found | {"protocol": 0}
 
 
+def test_supports_are_counted_as_in_the_papers_figure_where_that_is_asked_for(
+    data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_folder(tmp_path / "run", 1, record=record())
+    options = ("--data", data, "--extractor", f"encoder:{encoder}", "--classifier", "none")
+    found = {}
+    for name, more in (("all", ()), ("within", ("--within-supports",))):
+        assert evaluate(run, *options, "--out", tmp_path / name, *more) == 0
+        metrics = read_metrics(tmp_path / name / "metrics.json")
+        assert metrics is not None
+        found[name] = metrics
+    assert found["all"]["protocol"]["supports"] == "alpha-precision and beta-recall count all rows"
+    assert found["within"]["protocol"]["supports"].startswith("alpha-precision and beta-recall within the supports at 0.9")
+    for key, value in found["all"]["epochs"]["epoch-001"]["a_to_b"].items():
+        if key not in ("alpha_precision[encoder]", "beta_recall[encoder]"):
+            assert found["within"]["epochs"]["epoch-001"]["a_to_b"][key] == value
+
+
 def test_the_runs_own_data_are_recognised(data: Path, encoder: Path, tmp_path: Path) -> None:
     module, sides = inputs, resolve(None, str(data), None, None)
     single = tmp_path / "single"

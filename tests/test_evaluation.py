@@ -303,3 +303,16 @@ def test_quick_figures_are_those_of_the_whole(found: results.Evaluation) -> None
 def test_quick_figures_that_do_not_exist_are_left_out() -> None:
     assert set(quick_figures(broken(), HELD, EXTRACTOR)) == {"kid[pooled]_a_to_b"}
     assert set(quick_figures(model(), (HELD[0][:1], HELD[1][:1]), EXTRACTOR, Bright())) == {"success_a_to_b", "success_b_to_a"}
+
+
+def test_the_papers_worked_figure_through_a_whole_evaluation() -> None:
+    """The rows of `test_metrics_supports`, as the features that an extractor finds: 8/9 and 4/9, and 9/10 of authenticity."""
+    close = [[20.0, y] for y in (-0.02, -0.01, 0.0, 0.01, 0.02)]
+    real = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0], *close, [-100.0, 0.0]])
+    made = torch.tensor([[0.0, y] for y in (0.0, 9.0, 10.0, 11.0, 12.0, -10.0, -11.0, -12.0, 25.0, -60.0)])
+    for within, counted in ((True, 9), (False, 10)):
+        subject = Subject(made, Reference(EXTRACTOR, real, real, 0, within_supports=within))
+        figures = measure(subject, "here", Notes(), lambda row: row.name in ("alpha_precision", "beta_recall", "authenticity"))
+        assert figures == pytest.approx(
+            {"alpha_precision[pooled]": 8 / counted, "beta_recall[pooled]": 4 / counted, "authenticity[pooled]": 9 / 10}
+        )

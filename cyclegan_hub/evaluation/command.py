@@ -56,6 +56,8 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
     add("--images", type=int, default=MOST, metavar="N", help="held-out images of a side at most (default: %(default)s)")
     add("--training", type=int, default=3000, metavar="N", help="training images of a side at most, for MiFID, authenticity and "
         "the floor (default: %(default)s)")  # fmt: skip
+    add("--within-supports", action="store_true", help="count alpha-precision and beta-recall within the supports at 0.9, as the "
+        "paper's worked figure does, instead of over all images")  # fmt: skip
     add("--batch-size", type=int, default=16, metavar="N", help="images that go through a generator together (default: 16)")
     add("--out", type=Path, metavar="DIR", help="where the results go (default: into the source's folder)")
     add("--seed", type=int, help="of every random choice (default: the run's own, else 0)")
@@ -87,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         key = (source.model.image_size, source.model.channels)
         if key not in read:
             read[key] = read_images(piles, first, seed, most, shape=key, seen=(args.size, channels))
-        found[source.name] = _evaluate(source, read[key], extractor, classifier, lines, unjudged, args.batch_size, seed, device)
+        found[source.name] = _evaluate(source, read[key], extractor, classifier, lines, unjudged, args, seed, device)
     if several:
         _compare(opened, found, first.model.labels, args.out)
     print(f"{time.perf_counter() - started:.0f} s{_peak_memory()}")
@@ -112,7 +114,7 @@ def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Cla
 
 def _evaluate(
     source: Source, read: Images, extractor: Extractor, classifier: Classifier | None, lines: dict[str, str], unjudged: str,
-    batch_size: int, seed: int, device: str,
+    args: argparse.Namespace, seed: int, device: str,
 ) -> dict[str, Any]:  # fmt: skip
     """The metrics of one source, which are also written and printed."""
     clock, own = [time.perf_counter()], same_data(source, read.sides)
@@ -122,8 +124,8 @@ def _evaluate(
         print(f"{source.name} {name}: {clock[-1] - clock[-2]:.1f} s", file=sys.stderr, flush=True)
 
     found = evaluate(
-        source.epochs, read.held_out, read.train, extractor, classifier, seen=read.seen, batch_size=batch_size, seed=seed,
-        device=device, protocol=lines | {"training_data": own}, say=say,
+        source.epochs, read.held_out, read.train, extractor, classifier, seen=read.seen, batch_size=args.batch_size,
+        seed=seed, within_supports=args.within_supports, device=device, protocol=lines | {"training_data": own}, say=say,
     )  # fmt: skip
     found.metrics["notes"][:0] = [unjudged] * bool(unjudged) + [own] * (OTHER_IMAGES in own)
     folder = source.out or Path(source.text)

@@ -59,7 +59,8 @@ def neighbours(s: Subject) -> Found:
 
 
 def supports(s: Subject) -> Found:
-    found = asdict(metrics.alpha_beta_authenticity(s.features, s.reference.held_out))
+    real, within = s.reference.held_out, s.reference.within_supports
+    found = asdict(metrics.alpha_beta_authenticity(s.features, real, within_supports=within))
     return {name: found[name] for name in found if name != "authenticity"}
 
 

@@ -27,6 +27,11 @@ from cyclegan_hub.evaluation.subject import Classifier, Reference, Subject
 from cyclegan_hub.models.inference import fast
 from cyclegan_hub.models.protocols import Model, Sampler
 
+_WITHIN = (
+    "alpha-precision and beta-recall within the supports at 0.9: of the outputs in their own support and of the real images in "
+    "theirs; authenticity over all outputs, the integrated figures over all rows"
+)
+
 
 @dataclass(frozen=True)
 class _Course:
@@ -68,6 +73,7 @@ def evaluate(
     protocol: Mapping[str, Any] | None = None,
     batch_size: int = 16,
     seed: int = 0,
+    within_supports: bool = False,
     device: str | torch.device = "cpu",
     say: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
@@ -77,13 +83,13 @@ def evaluate(
     that is measured by pairs A are the inputs that belong to B one by one. Outputs count as the 8-bit images that a PNG holds,
     also on their way back. `seen` holds the same images at the size and channels at which features are taken and sides are
     judged, to which outputs are brought by Pillow's bicubic filter; None: as they are. `protocol` adds lines to the recorded
-    ones; `say` is told of each epoch.
+    ones; `say` is told of each epoch. `within_supports` is that of `metrics.alpha_beta_authenticity`.
     Raises EvaluationError for no epoch, and for images that are not of the models' size or channels.
     """
     if not epochs:
         raise EvaluationError("no epoch to evaluate: name at least one")
     notes, first = Notes(), next(iter(epochs.values()))()
-    courses = _courses(first, held_out, train, seen or Seen(held_out, train), extractor, seed)
+    courses = _courses(first, held_out, train, seen or Seen(held_out, train), extractor, seed, within_supports)
     untranslated = {c.direction: _untranslated(c, classifier, notes) for c in courses if c.inputs is not None}
     floor = {c.direction: _floor(c, classifier, notes, seed) for c in courses}
     baselines = {"untranslated": untranslated, "floor": floor}
@@ -123,12 +129,14 @@ def evaluate(
 
 
 # ------------------------------------------------------------------------------------------------------ the parts
-def _courses(model: Model, held_out: Piles, train: Piles, seen: Seen, extractor: Extractor, seed: int) -> list[_Course]:
+def _courses(
+    model: Model, held_out: Piles, train: Piles, seen: Seen, extractor: Extractor, seed: int, within: bool
+) -> list[_Course]:
     """The directions of a model on these piles. Raises EvaluationError for a translation without inputs."""
     features = [extractor(x) for x in seen.held_out]
     training = [extractor(x) for x in seen.train]
     if isinstance(model, Sampler):
-        reference = Reference(extractor, features[-1], training[-1], seed)
+        reference = Reference(extractor, features[-1], training[-1], seed, within)
         return [
             _Course("samples", None, held_out[-1], None, seen.held_out[-1], None, reference, train[-1], len(held_out[0]), False)
         ]
@@ -137,7 +145,8 @@ def _courses(model: Model, held_out: Piles, train: Piles, seen: Seen, extractor:
     return [
         _Course(
             direction, held_out[i], held_out[j], seen.held_out[i], seen.held_out[j], features[i],
-            Reference(extractor, features[j], training[j], seed), train[j], len(held_out[i]), model.measured_by == "pairs",
+            Reference(extractor, features[j], training[j], seed, within), train[j], len(held_out[i]),
+            model.measured_by == "pairs",
         )
         for direction, (i, j) in zip(model.directions, ((0, 1), (1, 0)), strict=False)
     ]  # fmt: skip
@@ -246,6 +255,7 @@ def _protocol(held_out: Piles, train: Piles, course: _Course, seed: int, device:
         "reference": "held-out images of the target side; for mifid and authenticity its training images",
         "kid": f"mean over subsets of min({SUBSET}, n), kid_std over these or, where one is everything, over subsets of half",
         "mmd": "100 x unbiased MMD², Gaussian kernel, features standardised by the real ones and clipped to +-6",
+        "supports": _WITHIN if course.reference.within_supports else "alpha-precision and beta-recall count all rows",
         "intervals": "95 %, bootstrap over images, 1000 resamples",
         "content": "distance of input and output in the features, its share of that of two random inputs",
         "success": "taken for the target side, of three answers: target, source, neither",

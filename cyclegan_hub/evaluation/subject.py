@@ -27,13 +27,15 @@ class Classifier(Protocol):
 class Reference:
     """What one direction's outputs are measured against: features (N, D) of real images of the target side.
 
-    Figures of quality are taken against `held_out`; those that ask for copies, against `training`. `seed` is that of subsets.
+    Figures of quality are taken against `held_out`; those that ask for copies, against `training`. `seed` is that of subsets,
+    `within_supports` how alpha-precision and beta-recall are counted (see `metrics.alpha_beta_authenticity`).
     """
 
     extractor: Extractor
     held_out: Tensor
     training: Tensor
     seed: int
+    within_supports: bool = False
 
 
 @dataclass(frozen=True)
