@@ -238,7 +238,7 @@ def test_arrays_with_alpha() -> None:
         (np.array([[0.5, np.nan]]), "NaN"),
         (np.array([[0.5, np.inf]]), "inf"),
         (np.zeros((2, 2), np.int64), "int64"),
-        (np.zeros((2, 2), np.uint16), "uint16"),
+        (np.zeros((2, 2), np.uint32), "uint32"),
         (np.zeros((2, 2), bool), "bool"),
         (np.zeros((3, 16, 16), np.uint8), r"\(3, 16, 16\): give \(H, W\)"),
         (np.zeros((0, 4), np.uint8), "4 x 0 pixels"),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +71,104 @@ def test_the_range_is_published_with_the_model_and_used_by_it(tmp_path: Path) ->
     for wrong in ((0,), (5, 5), "0,4095", (0, 1.5)):
         with pytest.raises(ValueError, match="value_range="):
             CycleGenerator(width=4, blocks=1, value_range=wrong)
+
+
+RAMP = np.add.outer(np.arange(16), np.arange(16)) * 8 + 3  # 3 to 243; times 273 / 17 it is the same share of 4,095
+
+
+@pytest.fixture
+def of_12_bits(tmp_path: Path) -> tuple[CycleGenerator, Path, bytes]:
+    """A model whose 16-bit images are white at 4,095, its folder, and such a file: a ramp."""
+    torch.manual_seed(0)
+    model = CycleGenerator(width=4, blocks=1, image_size=16, labels=("ct", "mr"), value_range=(0, 4095)).eval()
+    model.save_pretrained(tmp_path / "models" / "scan")
+    buffer = io.BytesIO()
+    Image.fromarray((RAMP * 273 // 17).astype(np.uint16)).save(buffer, "PNG")
+    return model, tmp_path / "models", buffer.getvalue()
+
+
+def test_the_page_reads_with_the_models_range(of_12_bits: tuple[CycleGenerator, Path, bytes], tmp_path: Path) -> None:
+    from cyclegan_hub.serving.studio import Studio
+
+    model, models, data = of_12_bits
+    (tmp_path / "scan.png").write_bytes(data)
+    studio = Studio(str(models))
+    for source in (data, tmp_path / "scan.png"):
+        found = studio.translate(source, "scan")
+        assert apart(found.before.convert("L"), RAMP) <= 1
+        assert apart(found.after, model.translate(data)) <= 1
+    batch = studio.translate_batch([tmp_path / "scan.png"], "scan", folder=tmp_path)
+    assert apart(batch.pictures[0][1], found.after) == 0
+
+
+def test_an_exported_file_reads_with_the_models_range(of_12_bits: tuple[CycleGenerator, Path, bytes], tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
+    from cyclegan_hub.commands.export import export
+    from cyclegan_hub.models.onnx import OnnxGenerator
+
+    model, models, data = of_12_bits
+    export(str(models / "scan"), tmp_path / "scan.onnx")
+    exported = OnnxGenerator(tmp_path / "scan.onnx")
+    assert exported.value_range == (0, 4095)
+    assert apart(exported.translate(data), model.translate(data)) <= 1
+    assert apart(exported.translate(data), exported.translate(images.decode(data))) > 1  # what it would be without
+
+
+def test_the_static_page_refuses_16_bits_where_a_range_is_set(
+    of_12_bits: tuple[CycleGenerator, Path, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
+    from cyclegan_hub.commands.web_export import export_web
+
+    export_web(str(of_12_bits[1] / "scan"), tmp_path / "site", runtime="https://cdn.example/npm/onnxruntime-web@1.30.0/dist")
+    assert json.loads((tmp_path / "site" / "manifest.json").read_text("utf-8"))["value_range"] == [0, 4095]
+    assert "the page refuses them" in capsys.readouterr().out
+    assert "manifest.value_range && (await isDeep(file))" in (tmp_path / "site" / "app.js").read_text("utf-8")
+
+
+def apart(a: object, b: object) -> int:
+    """The largest difference of two pictures."""
+    return int(np.abs(np.asarray(a, dtype=int) - np.asarray(b, dtype=int)).max())
+
+
+def test_arrays_of_16_bits_are_read_warned_of_and_take_a_range(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4081, (8, 20, 20)).astype(np.uint16)
+    np.savez(tmp_path / "trainA.npz", images=values)
+    np.savez(tmp_path / "trainB.npz", np.random.default_rng(1).integers(0, 4081, (8, 20, 20, 3)).astype(np.uint16))
+    a, b = load(tmp_path)
+    assert [any("of 16 bits is 4,0" in note and "value_range=0,4095" in note for note in side.notes) for side in (a, b)] == [
+        True
+    ] * 2
+    assert int(a.train.max()) <= 16
+    assert all(int(side.train.max()) > 240 for side in load(tmp_path, value_range=(0, 4095)))
+    alpha = np.array([[[0, 65535], [4095, 65535], [2000, 0]]], np.uint16)
+    assert np.asarray(images.decode(alpha, 1, value_range=(0, 4095))).tolist() == [[0, 255, 255]]
+
+
+def deep(values: list[int]) -> bytes:
+    """A PNG of 16 bits a channel in colour, one row, as Pillow cannot write it."""
+    pixels = np.repeat(np.array(values, ">u2"), 3).tobytes()
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", len(values), 20, 16, 2, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + pixels for _ in range(20)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_colour_of_16_bits_is_read_by_its_high_byte_and_said(tmp_path: Path) -> None:
+    (tmp_path / "trainA").mkdir()
+    for i in range(6):
+        (tmp_path / "trainA" / f"{i}.png").write_bytes(deep([0, 257 * i, 4080] * 10))
+    folder(tmp_path / "trainB", range(5))
+    (note,) = [note for note in load(tmp_path)[0].notes if "16 bits" in note]
+    assert "6 images of 16 bits in colour is 3,855 of 65,535" in note and "8 bits, 4,095 as white" in note
+    with pytest.raises(
+        images.ImageError, match="16 bits a channel in colour, where a value range cannot be used: save it in grey"
+    ):
+        images.decode(deep([0, 4000] * 10), value_range=(0, 4095))
+    assert images.decode(deep([0, 65535] * 10)).getpixel((1, 0)) == (255, 255, 255)
 
 
 def test_one_grey_side_is_said_and_two_channel_counts_are_refused(tmp_path: Path) -> None:

@@ -71,6 +71,8 @@ def export_web(
     total = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     models = sum(path.stat().st_size for path in out.glob("models/*"))
     print(f"{out}: {total:,} bytes, of these {models:,} models and {found.bytes:,} runtime ({found.words})")
+    if "value_range" in manifest:
+        print("  a browser reads 16-bit files in its own way: the page refuses them; `cyclegan-hub translate` does not")
     print(f"  try it: python -m http.server --directory {out}, then open http://127.0.0.1:8000")
     print(f"  put it on the Hub: hf upload user/name {out} . --repo-type space")
     return 0
@@ -125,6 +127,8 @@ def _model(model: Translator, source: str, direction: str, side: int, name: str)
     proof.check(found, "fp16")
     manifest: dict[str, object] = {key: metadata[key] for key in ("domain", "license", "terms", "source")}
     manifest |= {"labels": [str(label) for label in model.labels], "channels": model.channels, "size": side}
+    if "value_range" in metadata:
+        manifest["value_range"] = json.loads(metadata["value_range"])
     return data, manifest, proof.as_json(found, "fp16")
 
 

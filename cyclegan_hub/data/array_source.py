@@ -16,7 +16,7 @@ from cyclegan_hub.data.specs import DataError, Files
 
 @dataclass
 class ArrayItems(RawImages):
-    """Rows of a uint8 array (N, H, W, C) or (N, H, W)."""
+    """Rows of a uint8 or uint16 array (N, H, W, C) or (N, H, W)."""
 
     kind: ClassVar[str] = "npz"
     endings: ClassVar[tuple[str, ...]] = (".npz",)
@@ -24,7 +24,7 @@ class ArrayItems(RawImages):
 
     @classmethod
     def open(cls, source: Files) -> Self:
-        """Read the array named `images`, or the only one. Raises DataError for anything but 8-bit images."""
+        """Read the array named `images`, or the only one. Raises DataError for anything but images of 8 or 16 bits."""
         path: Path = source.paths[0]
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -35,9 +35,10 @@ class ArrayItems(RawImages):
             raise DataError(f"{path.name} cannot be read as plain arrays (pickled objects are refused): {error}") from error
         if array is None:
             raise DataError(f"{path.name} holds the arrays {', '.join(names) or '(none)'}: name the one to read 'images'")
-        if array.dtype != np.uint8 or not (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4))):
+        if array.dtype not in (np.uint8, np.uint16) or not (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4))):
             raise DataError(
-                f"{path.name} holds {array.dtype} of shape {array.shape}: give uint8 (0 to 255) as (N, H, W) or (N, H, W, 1|3|4)"
+                f"{path.name} holds {array.dtype} of shape {array.shape}: give uint8 (0 to 255) or uint16 as (N, H, W) "
+                "or (N, H, W, 1|3|4)"
             )
         return cls(array)
 

@@ -14,6 +14,7 @@ from tqdm.contrib.concurrent import thread_map
 
 from cyclegan_hub import images
 from cyclegan_hub.data.reading import Decodable, Readable, Reading
+from cyclegan_hub.decoding.depth import is_deep_colour
 
 MIN_SIDE = 16  # px; a smaller picture shows nothing to learn from
 GREY_MODES = {"1", "L", "LA", "F", "I", "I;16", "I;16B", "I;16L"}  # of Pillow
@@ -33,6 +34,7 @@ class Seen:
     high: int
     mean: float
     peak: int | None  # the greatest value as it is in the file, of 16 bits; None for other files
+    deep_colour: bool = False  # whether the file has 16 bits a channel in colour; the peak is then that of the high bytes
 
     @property
     def short(self) -> int:
@@ -70,7 +72,7 @@ def scan(
             raw = items.read(row)
             image = images.decode(raw, reading.channels, name=name, value_range=reading.value_range)
             size = reading.parts(image, name)[0].size
-            mode, peak = _as_it_is(raw)
+            mode, peak, deep_colour = _as_it_is(raw)
         except images.ImageError as error:
             return Unreadable(row, str(error))
         except OSError as error:
@@ -79,30 +81,38 @@ def scan(
             keep(position, image)
         pixels = np.asarray(image)
         values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
-        return Seen(row, images.content_hash(image), mode, size, *values, peak)
+        return Seen(row, images.content_hash(image), mode, size, *values, peak, deep_colour)
 
     return in_threads(look, range(len(rows)), f"reading {label}")
 
 
-def _as_it_is(raw: Decodable) -> tuple[str, int | None]:
-    """Pillow's mode of an image that has been decoded, and of 16-bit values the greatest."""
+def _as_it_is(raw: Decodable) -> tuple[str, int | None, bool]:
+    """Pillow's mode of an image that has been decoded, of 16-bit values the greatest, and whether these are of colours."""
     if isinstance(raw, np.ndarray):
-        return {1: "L", 3: "RGB", 4: "RGBA"}[raw.shape[2] if raw.ndim == 3 else 1], None
+        mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[raw.shape[2] if raw.ndim == 3 else 1]
+        return mode, int(raw[..., : 3 if mode == "RGBA" else None].max()) if raw.dtype == np.uint16 else None, False
     if isinstance(raw, Image.Image):
-        return raw.mode, None
+        return raw.mode, None, False
     with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw) as file:
-        return file.mode, int(np.asarray(file).max()) if file.mode.startswith("I") else None
+        if is_deep_colour(file):
+            return file.mode, 257 * int(np.asarray(file.convert("RGB")).max()), True
+        return file.mode, int(np.asarray(file).max()) if file.mode.startswith("I") else None, False
 
 
 def notes_on_values(seen: Sequence[Seen], label: str) -> list[str]:
     """Lines for the log on what a person would want to know of the values and shapes of a side before training on it."""
     notes = []
-    peaks = [image.peak for image in seen if image.peak is not None]
-    if peaks and max(peaks) < 2**15:
+    for deep_colour in (False, True):
+        peaks = [image.peak for image in seen if image.peak is not None and image.deep_colour == deep_colour]
+        if not peaks or max(peaks) >= 2**15:
+            continue
         white = 2 ** max(8, max(peaks).bit_length()) - 1
+        remedy = f"say what is white with --set value_range=0,{white}"
+        if deep_colour:
+            remedy = f"save them with 8 bits, {white:,} as white: in colour only their high bytes are read, and no value_range"
         notes.append(
-            f"{label}: the greatest value of its {len(peaks)} images of 16 bits is {max(peaks):,} of 65,535, so they are almost "
-            f"black: say what is white with --set value_range=0,{white}"
+            f"{label}: the greatest value of its {len(peaks)} images of 16 bits{' in colour' * deep_colour} is {max(peaks):,} of "
+            f"65,535, so they are almost black: {remedy}"
         )
     return notes
 

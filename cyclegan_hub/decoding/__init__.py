@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from cyclegan_hub.decoding import heif, repair
 from cyclegan_hub.decoding.colour import to_srgb
+from cyclegan_hub.decoding.depth import brought_to_8_bits, is_deep_colour
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import is_lfs_pointer
 
@@ -57,11 +58,12 @@ def decode(
     """The picture a person would see in `source`, as a new PIL image of mode "RGB" (`channels` 3) or "L" (1).
 
     `source` is a file's bytes, a path, a PIL image (of an animation: the frame it stands at), or an array (H, W) or (H, W, C)
-    of uint8 or of floats in [0, 1] with C 1 to 4 (2 and 4: the last is alpha). `name` is what errors call it (its last path
+    of uint8, uint16 or floats in [0, 1] with C 1 to 4 (2 and 4: the last is alpha). `name` is what errors call it (its last path
     component); default: the file's name. EXIF orientation is applied, transparency composited on white, of an animated file
     the first frame taken. Grey 16-bit pixels (mode "I;16", and "I", which Pillow's readers fill with 16-bit values) are divided
     by 257, or with `value_range` (darkest, brightest), such as (0, 4095), brought from there to 0 to 255, what lies outside
-    clipped; images of 8 bits stay as they are. Mode "F" must lie in [0, 1]. Colours are converted from the file's ICC profile to
+    clipped; images of 8 bits stay as they are. Of files with 16 bits a channel in colour only the high byte can be read: with a
+    `value_range` they are refused. Mode "F" must lie in [0, 1]. Colours are converted from the file's ICC profile to
     sRGB. Metadata is dropped and does no harm when it is damaged or very large, nor does a JPEG's end marker that is missing.
     HEIC and HEIF are read where pi-heif is installed. Raises ImageError for anything else: another type or format, damaged or
     truncated data, more than MAX_BYTES or MAX_PIXELS, values out of range or NaN.
@@ -74,9 +76,9 @@ def decode(
     if isinstance(source, Image.Image):
         image = source
     elif isinstance(source, np.ndarray):
-        image = from_array(source, label)
+        image = from_array(source, label, value_range=value_range)
     elif isinstance(source, bytes | bytearray | memoryview):
-        image = _from_bytes(bytes(source), label)
+        image = _from_bytes(bytes(source), label, value_range is None)
     else:
         raise ImageError(f"{label} is of type {type(source).__name__}: give bytes, a path, a PIL image, an array or a tensor")
     check_size(image.width, image.height, label)
@@ -117,14 +119,18 @@ def _read(path: Path, label: str) -> bytes:
         raise ImageError(f"{label} cannot be read: check that the file exists and that you may read it") from None
 
 
-def _from_bytes(data: bytes, label: str) -> Image.Image:
-    """The picture in a file of any of the formats, loaded; errors call it `label`."""
+def _from_bytes(data: bytes, label: str, deep_colour: bool) -> Image.Image:
+    """The picture in a file of any of the formats, loaded; errors call it `label`. `deep_colour`: may colours have 16 bits."""
     if len(data) > MAX_BYTES:
         raise ImageError(f"{label} has more than {MAX_BYTES:,} bytes: save it smaller")
     profile = None
     if data.startswith(repair.PNG):
         data, profile = repair.png_without_metadata(data)
     image = _open(data, label)
+    if not deep_colour and is_deep_colour(image):
+        raise ImageError(
+            f"{label} has 16 bits a channel in colour, where a value range cannot be used: save it in grey or 8 bits"
+        )
     check_size(image.width, image.height, label)
     try:
         image.load()
@@ -181,8 +187,8 @@ def check_size(width: int, height: int, label: str) -> None:
         raise ImageError(f"{label} is {width} x {height} pixels: give one of between 1 and {MAX_PIXELS:,} pixels")
 
 
-def from_array(array: np.ndarray, label: str, low: int = 0) -> Image.Image:
-    """(H, W) or (H, W, C) of uint8, or of floats in [`low`, 1], as a picture; errors call it `label`."""
+def from_array(array: np.ndarray, label: str, low: int = 0, value_range: tuple[int, int] | None = None) -> Image.Image:
+    """(H, W) or (H, W, C) of uint8, uint16 (see `decode`), or floats in [`low`, 1], as a picture; errors call it `label`."""
     if array.ndim not in (2, 3) or (array.ndim == 3 and not 1 <= array.shape[2] <= 4):
         raise ImageError(f"{label} is an array of shape {array.shape}: give (H, W) or (H, W, C) with C from 1 to 4")
     check_size(array.shape[1], array.shape[0], label)
@@ -191,8 +197,10 @@ def from_array(array: np.ndarray, label: str, low: int = 0) -> Image.Image:
         if not (least >= low and most <= 1):  # written so that NaN fails too
             raise ImageError(f"{label} holds values from {least:g} to {most:g}: floats must lie in [{low}, 1], without NaN")
         array = np.rint((array.astype(np.float32) - low) * (255 / (1 - low))).astype(np.uint8)
+    elif array.dtype == np.uint16:
+        array = brought_to_8_bits(array, value_range)
     elif array.dtype != np.uint8:
-        raise ImageError(f"{label} holds values of type {array.dtype}: give uint8 or floats")
+        raise ImageError(f"{label} holds values of type {array.dtype}: give uint8, uint16 or floats")
     return Image.fromarray(array[:, :, 0] if array.shape[2:] == (1,) else array)
 
 
@@ -213,8 +221,7 @@ def _flatten(image: Image.Image, label: str, value_range: tuple[int, int] | None
     if image.mode.startswith("I"):
         array = np.asarray(image).astype(np.int32)
         if value_range is not None:
-            low, high = value_range
-            return Image.fromarray(np.rint((array.clip(low, high) - low) * (255 / (high - low))).astype(np.uint8))
+            return Image.fromarray(brought_to_8_bits(array, value_range))
         if array.min() < 0 or array.max() > 65535:
             raise ImageError(
                 f"{label} holds integers from {array.min()} to {array.max()}: give 8 or 16 bits a channel, or a value range"

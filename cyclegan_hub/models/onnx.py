@@ -39,7 +39,7 @@ class OnnxGenerator:
 
     `translate` gives the sizes and colours that `CycleGenerator.translate` and `PairedGenerator.translate` give, `sample`
     draws from a DCGAN. `labels` (of input and output), `direction`, `epoch`, `domain`, `image_size` (px), `size` (px; None: any),
-    `license` and `source` are what the file says of itself.
+    `value_range`, `license` and `source` are what the file says of itself.
     `providers` are onnxruntime's, tried in this order; `threads` at most so many (None: onnxruntime's choice, one a core).
     Raises OnnxError for a file that is missing, damaged or was not written by the export.
     """
@@ -104,6 +104,8 @@ class OnnxGenerator:
         if found["pairs"] not in PAIR_RULES:
             raise ValueError(f"pairs {found['pairs']!r} is none of {', '.join(PAIR_RULES)}")
         self.rule = PAIR_RULES[found["pairs"]]
+        limits = [int(limit) for limit in json.loads(found.get("value_range", "[]"))]
+        self.value_range = (limits[0], limits[1]) if len(limits) == 2 else None  # of 16-bit pictures: black and white
         self._input = self._session.get_inputs()[0].name
 
     # ---------------------------------------------------------------------------------------------- translating
@@ -134,7 +136,7 @@ class OnnxGenerator:
                 results[i] = to_picture(y)
 
         for i, source in enumerate(sources):
-            picture = self.fit(decoding.decode(source, self.channels), resolution)
+            picture = self.fit(decoding.decode(source, self.channels, value_range=self.value_range), resolution)
             group = waiting.setdefault(picture.size, [])
             group.append((i, to_array(picture)))
             if len(group) == batch_size:

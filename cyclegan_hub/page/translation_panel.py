@@ -136,7 +136,7 @@ class TranslationPanel:
             showing += [tab.select(functools.partial(self.show, False, name), asked[1:], **show)]
         for one in showing:  # no picture of before beside a message about another
             one.failure(lambda: [None] * len(pictures) + [""], None, [*pictures, self.notes], **hidden)
-        self.photo.upload(self.displayable, self.photo, self.photo, **hidden)
+        self.photo.upload(self.displayable, [self.photo, self.domain], self.photo, **hidden)
         self.examples.select(self.example, [self.domain, self.direction], self.photo, **hidden)
         strip = [self.strip, self.strip_notes, self.strip_png, self.strip_zip]
         to_strip = [self.photo, self.domain, self.direction, self.crop, self.anyway, self.face]
@@ -249,11 +249,12 @@ class TranslationPanel:
         }
 
     @explain_errors
-    def displayable(self, photo: str | None) -> Any:
+    def displayable(self, photo: str | None, domain: str | None = None) -> Any:
         """A copy that browsers can show of a photograph that they cannot, such as an iPhone's; nothing changes for others."""
         if photo is None or Path(photo).suffix.lower() in BROWSERS_SHOW:
             return gr.skip()
-        return shown_file(decoded(Path(photo)))
+        choice = self._choice(domain)  # the copy is what will be translated
+        return shown_file(decoded(Path(photo), choice.value_range if choice else None))
 
     @explain_errors
     def example(self, domain: str, direction: str, chosen: gr.SelectData) -> str | None:

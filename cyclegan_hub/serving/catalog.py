@@ -190,6 +190,7 @@ def _published(
         started_from=_started_from(run), faces=faces, faces_b=bool(faces and domain and domain.faces_b),
         original_size=not faces, image_size=size, source=one_line(source, 200), origin=origin,
         licence="; ".join(licences), redistributable=bool(piles) and all(pile.redistributable for pile in piles),
+        value_range=_value_range(config),
     )  # fmt: skip
     statement = statement_for(str(config.get("domain")), labels, kind)
     mark = (" · best" if metrics else " · last") if len(epochs) > 1 else ""
@@ -220,6 +221,13 @@ def _labels_and_size(where: str, config: dict[str, Any]) -> tuple[tuple[str, ...
         wanted = "two labels, or no image_size" if kind.takes_pictures else "single label, or no widths of images"
         raise ModelError(f"{where}: config.json has no {wanted} up to 4096: publish the model again")
     return tuple(one_line(label) for label in labels or ()), size
+
+
+def _value_range(config: dict[str, Any]) -> tuple[int, int] | None:
+    """What of 16-bit pictures is black and white, as a config says it; of a damaged one None: loading it will say so."""
+    limits = config.get("value_range")
+    whole = isinstance(limits, list) and len(limits) == 2 and all(type(limit) is int for limit in limits)
+    return (limits[0], limits[1]) if whole and limits and limits[0] < limits[1] else None
 
 
 def _piles(domain: Domain | None, kind: type[Model], labels: tuple[str, ...]) -> tuple[Pile, ...]:

@@ -44,6 +44,8 @@ class DomainChoice:
     rule: PairRule = PAIR_RULES["given"]  # how inputs are derived from what is given
     started_from: str = ""  # which model its training began with, if not with noise
 
+    value_range: tuple[int, int] | None = None  # of 16-bit pictures: what is black and what is white
+
     @property
     def draws(self) -> bool:
         """Whether it draws pictures of its own, from seeds, instead of translating what it is given."""

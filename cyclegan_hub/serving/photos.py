@@ -63,7 +63,7 @@ class PhotoPreparer:
             raise ServingError(f"The resolution '{one_line(resolution)}' is not offered: leave it out, or give 'original'.")
         if resolution and not choice.original_size:
             raise ServingError(f"{choice.title} translates at its own size only: leave the original size out.")
-        given, notes = self._face(decoded(image), choice, direction, crop_face, face)
+        given, notes = self._face(decoded(image, choice.value_range), choice, direction, crop_face, face)
         (width, height), short = given.size, min(given.size)
         if max(width, height) > MAX_ASPECT * short:
             rule = f"its longer side may be at most {MAX_ASPECT} times the shorter"
@@ -81,7 +81,7 @@ class PhotoPreparer:
         """The faces of a picture; None where the direction takes no faces, or there is no detector."""
         if not choice.takes_faces(direction):
             return None
-        picture = decoded(image)
+        picture = decoded(image, choice.value_range)
         found = self._find(picture)
         if found is None:
             return None
@@ -121,11 +121,11 @@ class PhotoPreparer:
         return found
 
 
-def decoded(image: Picture) -> Image.Image:
-    """The picture, RGB. Raises ServingError for what is none."""
+def decoded(image: Picture, value_range: tuple[int, int] | None = None) -> Image.Image:
+    """The picture, RGB; 16-bit pictures with the model's `value_range`. Raises ServingError for what is none."""
     if image is None:
         raise ServingError("There is no picture yet: give one first.")
     try:
-        return images.decode(image)
+        return images.decode(image, value_range=value_range)
     except images.ImageError as error:
         raise ServingError(as_sentence(error)) from None

@@ -85,8 +85,19 @@ async function showPicture() {
   }
 }
 
+// Whether a file is a PNG of 16 bits, which browsers read with 65,535 as white, whatever the model was trained on.
+async function isDeep(file) {
+  const head = new Uint8Array(await file.slice(0, 25).arrayBuffer());
+  return head.length === 25 && head[1] === 80 && head[2] === 78 && head[3] === 71 && head[24] === 16;
+}
+
 async function open(file) {
   stopCamera();
+  if (manifest.value_range && (await isDeep(file))) {
+    const [black, white] = manifest.value_range;
+    complain(`This model reads 16-bit files with ${black} as black and ${white} as white, which a browser cannot: give a file of 8 bits.`);
+    return;
+  }
   try {
     const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
     const scale = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
