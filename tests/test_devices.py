@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import builtins
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from cyclegan_hub.recipes.fields import RecipeError
-from cyclegan_hub.training.devices import make_accelerator, peak_memory
+from cyclegan_hub.training.devices import make_accelerator, peak_memory, processes_asked_for
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,6 +48,21 @@ def test_what_it_can_do_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "EAGER")
     assert make_accelerator().mixed_precision == "bf16"
+
+
+def test_a_launcher_that_starts_fewer_processes_than_asked_for_is_noticed(tmp_path: Path) -> None:
+    """`accelerate launch --cpu --num_processes 2` runs one process and says nothing of it."""
+    program = tmp_path / "start.py"
+    program.write_text("from cyclegan_hub.training.devices import make_accelerator\nprint(make_accelerator().num_processes)\n")
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for count, said in ((2, True), (1, False)):
+        command = [*launch, f"--num_processes={count}", str(program)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.stdout.strip() == "1"
+        assert ("note: 2 processes were asked for and one was started" in done.stderr) == said, done.stderr
+    assert processes_asked_for(["accelerate", "launch", "--num-processes", "3", "train.py"]) == 3
+    assert processes_asked_for(["bash", "-c", "train.py --num_processes 3"]) == 1
 
 
 def test_memory_is_said_where_the_system_says_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -46,6 +48,13 @@ def make_accelerator(log_with: str | None = None, out: Path | None = None) -> Ac
     if precision == "fp16" and accelerator.device.type == "cpu":  # accelerate would ignore it
         raise RecipeError("mixed_precision 'fp16' needs a GPU: launch with --mixed_precision bf16, or no, on this CPU")
     _check_backend(accelerator)
+    asked = processes_asked_for()
+    if accelerator.num_processes == 1 and asked > 1:
+        print(
+            f"note: {asked} processes were asked for and one was started, as `accelerate launch` does without several GPUs: on a "
+            f"CPU start them with ACCELERATE_USE_CPU=true torchrun --nproc_per_node {asked} …",
+            file=sys.stderr,
+        )
     if accelerator.gradient_accumulation_steps != 1:
         raise RecipeError(
             f"gradient_accumulation_steps={accelerator.gradient_accumulation_steps}: a step here is one update; "
@@ -58,6 +67,25 @@ def make_accelerator(log_with: str | None = None, out: Path | None = None) -> Ac
         # many as the machine has cores: more than this process may use would wait for each other by spinning.
         torch.set_num_threads(cores)
     return accelerator
+
+
+def processes_asked_for(command: Sequence[str] | None = None) -> int:
+    """The `--num_processes` of the `accelerate launch` that started this process, 1 where none is found.
+
+    The launcher hands the number on to nobody, so it is read from its command line (None: that of the parent process).
+    """
+    if command is None:
+        try:
+            import psutil  # type: ignore[import-untyped,unused-ignore]  # which accelerate needs
+
+            parent = psutil.Process().parent()
+            command = parent.cmdline() if parent else []
+        except Exception:  # of another user, ended, or a system that does not say: nothing is known, and nothing is said
+            return 1
+    if "launch" not in command:
+        return 1
+    found = re.search(r"--num[_-]processes[= ](\d+)", " ".join(command[command.index("launch") :]))
+    return int(found[1]) if found else 1
 
 
 def _check_backend(accelerator: Accelerator) -> None:
