@@ -459,7 +459,7 @@ def test_a_full_queue_says_so_and_what_was_given_is_deleted(
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setattr(module, "WAITING", 1)
-    page = module.Page(Studio(str(models)), kept=(1, 1))
+    page = module.Page(Studio(str(models)), delete_after=(1, 1))
     _, url, _ = module.launch(page, prevent_thread_lock=True, server_name="127.0.0.1")
     try:
         with httpx.Client(base_url=url, timeout=60) as client:

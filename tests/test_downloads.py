@@ -14,12 +14,12 @@ from PIL import Image
 from cyclegan_hub import images
 from cyclegan_hub.serving.downloads import (
     CELL,
-    WAYS,
+    SAVE_FORMATS,
     base_name,
     epoch_strip,
-    kept,
     open_zip,
     picture_row,
+    result_file,
     side_by_side,
     zip_names,
 )
@@ -92,20 +92,20 @@ def result(size: tuple[int, int] = (64, 48)) -> Result:
 
 def test_a_result_is_kept_in_four_ways() -> None:
     one, caption = result(), "photo → Monet, by the CycleGAN Hub model monet, epoch 5"
-    files = {way: Image.open(io.BytesIO(kept(one, way, caption))) for way in WAYS}
+    files = {way: Image.open(io.BytesIO(result_file(one, way, caption))) for way in SAVE_FORMATS}
     assert {way: (file.format, file.size) for way, file in files.items()} == {
         "png": ("PNG", (683, 512)),
         "jpeg": ("JPEG", (683, 512)),
         "pair": ("JPEG", (2 * 683 + 24, 512 + 16 + 44)),
         "own": ("PNG", (64, 48)),
     }
-    assert images.decode(kept(one, "own", caption)) == one.after
-    assert images.decode(kept(one, "png", caption)) == one.after.resize((683, 512), Image.Resampling.LANCZOS)
-    assert {way: WAYS[way].ending for way in WAYS} == {"png": "png", "jpeg": "jpg", "pair": "jpg", "own": "png"}
+    assert images.decode(result_file(one, "own", caption)) == one.after
+    assert images.decode(result_file(one, "png", caption)) == one.after.resize((683, 512), Image.Resampling.LANCZOS)
+    assert {way: SAVE_FORMATS[way].ending for way in SAVE_FORMATS} == {"png": "png", "jpeg": "jpg", "pair": "jpg", "own": "png"}
 
 
 def test_a_large_result_is_not_made_larger() -> None:
-    assert Image.open(io.BytesIO(kept(result((600, 700)), "png", ""))).size == (600, 700)
+    assert Image.open(io.BytesIO(result_file(result((600, 700)), "png", ""))).size == (600, 700)
 
 
 @pytest.mark.parametrize("caption", ["short", "photo → Monet, by the CycleGAN Hub model monet, epoch 5", "x" * 150, "夜 → day"])

@@ -1,4 +1,4 @@
-"""`cyclegan-hub bench MODEL`: milliseconds a picture on this machine, by plain torch, by our decision and by onnxruntime."""
+"""`cyclegan-hub bench MODEL`: prints milliseconds per picture on this machine for plain torch, our inference and onnxruntime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cyclegan_hub.models.inference import decide, fast
 from cyclegan_hub.models.protocols import Translator
 
 SIZES = (64, 128, 256, 512, 1024)
-SECONDS = 2.0  # that a size may take, all ways together, but for three runs of each
+SECONDS = 2.0  # to measure one size in all ways; at least three runs of each way
 
 
 def main(argv: Sequence[str], prog: str = "cyclegan-hub bench") -> int:
@@ -43,7 +43,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 
 def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence[int], threads: int | None) -> int:
-    """Prints a row for each size; returns 0. Raises UserError for a model that draws and for a size that it does not take."""
+    """Prints a row for each size; returns 0. Raises UserError for a model that draws and for a size that does not fit."""
     model = load(source, epoch)
     if not isinstance(model, Translator) or not isinstance(model, nn.Module):
         raise UserError(f"{source} draws pictures of one size: bench is for models that translate")
@@ -90,18 +90,18 @@ def _by_onnxruntime(model: Translator, source: str, direction: str, threads: int
 
 @dataclass(frozen=True)
 class Taken:
-    """Milliseconds of the fastest run: of the clock, and of all threads of this process together."""
+    """Milliseconds of the fastest run: wall time, and CPU time of all threads of this process."""
 
     wall: float
     cpu: float
 
 
 def measure(ways: Mapping[str, Callable[[torch.Tensor], object]], x: torch.Tensor, seconds: float = SECONDS) -> dict[str, Taken]:
-    """The fastest run of each way with the input `x`. The ways take turns, since machines drift within minutes."""
+    """The fastest run of each way with the input `x`. The ways alternate, because a machine's speed changes within minutes."""
     wall: dict[str, list[float]] = {name: [] for name in ways}
     cpu: dict[str, list[float]] = {name: [] for name in ways}
     with torch.inference_mode():
-        for way in ways.values():  # buffers, caches
+        for way in ways.values():  # one run to fill buffers and caches
             way(x)
         start = time.perf_counter()
         while min(map(len, wall.values())) < 3 or time.perf_counter() - start < seconds:

@@ -1,4 +1,4 @@
-"""`cyclegan-hub convert`: one pile of images from whatever holds it into one file, a `.npz`, a `.parquet` or a `.zip`."""
+"""`cyclegan-hub convert`: writes one pile of images, from any source, into one file: `.npz`, `.parquet` or `.zip`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Pictures = Iterator[tuple[str, bytes, Image.Image]]  # name, encoded, decoded
 
 @dataclass(frozen=True)
 class _Options:
-    """What is done to each image; sides in px."""
+    """How each image is changed; sides in px."""
 
     size: int | None = None  # of the centred square that is written; None: the image stays as it is
     channels: int = 3
@@ -60,19 +60,19 @@ def convert(
     crop_face: bool = False,
     min_size: int | None = None,
 ) -> int:
-    """Write the images that `spec` names (one side, as `parse_side.one_side` takes it) to `out`; the exit status.
+    """Writes the images of `spec` (one side, in the form of `parse_side.one_side`) to `out`; returns the exit status.
 
-    `.npz`: one array `images`, uint8 (N, H, W, C), of one size. It is written in bounded memory, but whoever reads it needs
-    N x H x W x C bytes. `.parquet`: a column `image` as the Hub's Image feature, in row groups of at most 100 rows, so that
-    memory is bounded too. `.zip`: files. In the last two an encoded image is copied as it is, unless `crop_face` (the square
-    around its largest face, with the head, as the training images of the face domains show it), `size` (its centred square, at
-    `size` x `size` px) or `channels` 1 (grey) ask for other pixels; then it becomes a PNG, and so does a row of an array. Files
-    keep their names, up to the ending; other images are numbered by their place in the source. An image that cannot be read,
-    has no face where one is asked for, or whose shorter side (of the face's square) is below `min_size` px, is named on stderr
-    and left out: the status is then 1, else 0. `out` appears when it is complete.
-    Raises DataError for an `out` with another ending or, without `force`, one that exists, for images of two sizes in a
-    `.npz`, for a source of which no image is written, for `crop_face` without the face detector, and as `one_side` and
-    `open_items` do. OSError: the disk.
+    The ending of `out` gives the format. `.npz`: one array `images`, uint8 (N, H, W, C), all of one size; writing needs little
+    memory, reading N x H x W x C bytes. `.parquet`: a column `image` of the Hub's Image feature, in row groups of at most 100
+    rows. `.zip`: image files.
+    In `.parquet` and `.zip` an encoded image is copied unchanged, except where its pixels change: by `crop_face` (the square
+    around its largest face, with the head, as in the training images of the face domains), `size` (its centred square of
+    `size` x `size` px) or `channels` 1 (grey). Then it is written as a PNG, and so is a row of an array. Files keep their names,
+    except for the ending; other images are numbered in the order of the source.
+    An image is named on stderr and left out if it cannot be read, if `crop_face` finds no face, or if the shorter side (after
+    `crop_face`) is below `min_size` px. The status is then 1, else 0. `out` appears only when it is complete.
+    Raises DataError for another ending, for an `out` that exists (without `force`), for images of two sizes in a `.npz`, if no
+    image is left, for `crop_face` without the face detector, and as `one_side` and `open_items` do; OSError for the disk.
     """
     out = out.expanduser().resolve()
     options = _Options(size, channels, crop_face, min_size)
@@ -96,7 +96,7 @@ def convert(
 
 
 def _checked(out: Path, options: _Options, force: bool) -> Callable[[Path, Pictures], int]:
-    """The function that writes `out`. Raises DataError for an option that cannot be followed."""
+    """The function that writes this format. Raises DataError for an option with a wrong value."""
     writers = {".npz": _write_npz, ".parquet": _write_parquet, ".zip": _write_zip}
     if out.suffix.lower() not in writers:
         raise DataError(f"{out.name}: the ending says what is written, one of {', '.join(writers)}")
@@ -117,16 +117,16 @@ def _checked(out: Path, options: _Options, force: bool) -> Callable[[Path, Pictu
 
 
 def _pictures(items: RawImages, options: _Options, skipped: list[str], *, encode: bool) -> Pictures:
-    """The images that can be read, in order, a few at a time in threads; the names of the others are added to `skipped`.
+    """The readable images in order, as (name, encoded bytes, decoded image); names of the others are added to `skipped`.
 
-    Without `encode` there are no bytes, and names are those of log lines.
+    Without `encode` the bytes are empty, and the names are those of log lines. Threads read a few images at a time.
     """
     from tqdm import tqdm
 
     names = _names(items, keep_endings=not options.changes_pixels)
 
     def prepare(index: int) -> tuple[str, bytes, Image.Image] | str:
-        """A picture, or why there is none."""
+        """A picture, or the reason why it cannot be used."""
         try:
             raw = items.read(index)
             if isinstance(raw, Path):
@@ -162,7 +162,7 @@ def _wanted_part(image: Image.Image, options: _Options) -> Image.Image:
     """A decoded image, or the square around its largest face. Raises ImageError for one without a face, or too small."""
     if options.crop_face:
         found = faces.find_faces(image)
-        if found is None:  # it was there when the options were checked
+        if found is None:  # it worked when the options were checked
             raise images.ImageError("the face detector does not work here")
         if not found:
             raise images.ImageError("no face is found in it")
@@ -174,7 +174,7 @@ def _wanted_part(image: Image.Image, options: _Options) -> Image.Image:
 
 
 def _names(items: RawImages, keep_endings: bool) -> list[str | None]:
-    """The names that files keep, all different; None: the image has none of its own, or some lead out of a folder."""
+    """The names of the written files, all different. None: numbers are used, because images have no names or unsafe ones."""
     own = items.file_names()
     if own is None or any(name.startswith("/") or ".." in name.split("/") for name in own):
         return [None] * len(items)
@@ -194,7 +194,7 @@ def _ending(data: bytes) -> str:
 
 
 def _write_npz(path: Path, pictures: Pictures) -> int:
-    """Pixels go to a nameless file first, because an array's header says how many there are."""
+    """Writes pixels to a temporary file first, because the array's header comes before them and holds their number."""
     count, first = 0, ("", (0, 0))
     with TemporaryFile(dir=path.parent) as pixels, zipfile.ZipFile(path, "w") as archive:
         for name, _, image in pictures:

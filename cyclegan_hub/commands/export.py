@@ -1,4 +1,4 @@
-"""`cyclegan-hub export`: a published generator as one ONNX or TorchScript file, with proof that it does what the model does."""
+"""`cyclegan-hub export`: writes a published generator as an ONNX or TorchScript file, and proves that its results are equal."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ ENDINGS = {"onnx": ".onnx", "torchscript": ".pt"}
 
 @dataclass(frozen=True)
 class Part:
-    """What of a model goes into one file: a network, what it takes, and what the file says of itself."""
+    """The part of a model that goes into one file: one network, the shape of its input, and the file's metadata."""
 
     model: Model
     direction: str
     network: nn.Module
     shape: Shape
-    size: int | None  # px, None: any
+    size: int | None  # side in px of the only possible input; None: any size
     metadata: dict[str, str]
 
 
@@ -51,10 +51,10 @@ def export(
 ) -> int:
     """Writes one direction of a model to `out`, and beside it the proof (`out` with the ending .proof.json); returns 0.
 
-    `source` and `epoch` as for `checkpoints.load`; `direction` None: the first one that the model has. `size` None: pictures of
-    any size; a number: squares of that many pixels alone. `dtype` "fp16" stores weights in half the size, and computes in fp32.
-    Raises ExportError for what cannot be done, and for a file that differs too much from the model; ModelError as `load` does.
-    Nothing half-written stays, and of a failed export nothing at all.
+    `source` and `epoch` as for `checkpoints.load`; `direction` None: the model's first one. `size` None: the file takes pictures
+    of any size; a number: only squares of that side in px. `dtype` "fp16" stores weights in half the size, and computes in fp32.
+    Raises ExportError for options that cannot be followed, and if the file's results differ too much from the model's;
+    ModelError as `load` does. A failed export leaves no file.
     """
     out = out.expanduser().resolve()
     _check_out(out, format, force)
@@ -94,7 +94,7 @@ def _check_out(out: Path, format: str, force: bool) -> None:
 def part(
     model: Model, source: str, direction: str | None, dtype: Dtype = "fp32", size: int | None = None, opset: int = OPSET
 ) -> Part:
-    """One direction of a loaded model, ready to be written. Raises ExportError for a direction or size that it has not."""
+    """One direction of a loaded model, ready to be written. Raises ExportError for a wrong direction or size."""
     direction = direction or model.directions[0]
     if direction not in model.directions:
         raise ExportError(f"direction {direction!r}: this {type(model).__name__} has {', '.join(model.directions)}")
@@ -126,7 +126,7 @@ def _metadata(
         "format": FORMAT,
         "model": type(model).__name__,
         "direction": direction,
-        "labels": json.dumps(labels, ensure_ascii=False),  # of what goes in and of what comes out
+        "labels": json.dumps(labels, ensure_ascii=False),  # of input and output
         "domain": model.domain,
         "epoch": json.dumps(model.epoch),
         "channels": model.channels,
@@ -151,7 +151,7 @@ def _metadata(
 
 
 def described(made: Part) -> str:
-    """What a file holds, in words: "not smiling → smiling, epoch 19, any size"."""
+    """The content of a file in words: "not smiling → smiling, epoch 19, any size"."""
     labels = json.loads(made.metadata["labels"])
     what = " → ".join(labels) if len(labels) == 2 else f"noise → {labels[0]}"
     epoch = "" if made.model.epoch is None else f", epoch {made.model.epoch}"
@@ -161,7 +161,7 @@ def described(made: Part) -> str:
 
 
 def onnx_runner(data: bytes, name: str) -> tuple[proof.Run, str]:
-    """What runs an ONNX file's content with onnxruntime, and what to call that."""
+    """Returns (a function that runs the ONNX file `data` with onnxruntime, the runtime's name and version)."""
     import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
     generator = OnnxGenerator.from_bytes(data, name)

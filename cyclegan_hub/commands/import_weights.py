@@ -1,4 +1,4 @@
-"""`cyclegan-hub import`: a model folder of ours from two `.pth` files of the original CycleGAN code."""
+"""`cyclegan-hub import`: makes a model folder from two `.pth` files of the original CycleGAN code."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def import_weights(
     """Writes the model folder `out` from the original code's `latest_net_G_A.pth` (A to B) and `latest_net_G_B.pth` (B to A).
 
     `labels`: what A and B show. `image_size`: the side in px that the networks were trained at, 256 unless that run cropped
-    otherwise. Returns what the two networks are. The files are read as tensors only; nothing else in them is ever loaded.
+    otherwise. Returns the architecture of the networks. Only tensors are read from the files.
 
-    Raises LayoutError for weights of another layout or of two different networks, UserError for a file that cannot be read or
-    an `out` that is there.
+    Raises LayoutError for weights of another layout or of two different networks, UserError for a file that cannot be read and
+    for an `out` that exists.
     """
     if out.exists():
         raise UserError(f"{out} is there already: give another name, or move it away")
@@ -55,7 +55,7 @@ def import_weights(
 
 
 def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
-    """The sha256 of a file and the tensors in it, by name. Raises UserError for what is no such file."""
+    """Returns (sha256 of a file, its tensors by name). Raises UserError for a file that cannot be read as weights."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -64,28 +64,28 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
         raise UserError(f"{path} is a Git-LFS pointer of {len(data)} bytes, not the weights: run `git lfs pull` in its clone")
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever torch raises for damaged files, other formats, and objects that are no tensors
+    except Exception as error:  # torch has many errors for damaged files, other formats, and objects other than tensors
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise UserError(f"{path} holds no weights, or more than tensors, which is never loaded ({lines[0][:150]})") from None
     if not isinstance(state, dict) or not state or not all(isinstance(x, Tensor) for x in state.values()):
         raise LayoutError(f"{path}: no table of tensors by name, as the original code saves a generator: {_KINDS}")
     whole = {str(name): tensor for name, tensor in state.items()}
-    if all(name.startswith("module.") for name in whole):  # saved from inside of DataParallel
+    if all(name.startswith("module.") for name in whole):  # saved from DataParallel
         whole = {name.removeprefix("module."): tensor for name, tensor in whole.items()}
     return hashlib.sha256(data).hexdigest(), whole
 
 
 @torch.no_grad()
 def fill(where: str, network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Gives one of our generators the weights of the original code's. Raises LayoutError for one too many or too few."""
+    """Copies the original code's weights into one of our generators. Raises LayoutError for missing or unknown weights."""
     left = dict(state)
     for layer in layers(network):
         weight = _taken(where, left, f"{layer.conv}.weight")
-        if layer.skip_channels:  # theirs come first, ours last
+        if layer.skip_channels:  # the original code has skips first, ours last
             weight = torch.cat([weight[layer.skip_channels :], weight[: layer.skip_channels]])
         _set(where, f"{layer.conv}.weight", layer.own_conv, "weight", weight)
         bias = left.pop(f"{layer.conv}.bias", None)
-        if layer.own_norm is None:  # in front of an instance norm it cancels
+        if layer.own_norm is None:  # a bias before an instance norm has no effect
             _set_bias(where, layer.conv, layer.own_conv, bias)
         elif isinstance(layer.own_norm, InstanceNorm2d):
             _fill_instance_norm(where, layer.norm, layer.own_norm, left)
@@ -93,7 +93,7 @@ def fill(where: str, network: nn.Module, state: dict[str, Tensor]) -> None:
             for name in ("weight", "bias", "running_mean", "running_var"):
                 _set(where, f"{layer.norm}.{name}", layer.own_norm, name, _taken(where, left, f"{layer.norm}.{name}"))
             left.pop(f"{layer.norm}.num_batches_tracked", None)
-            if bias is not None:  # it moves what comes in, and so its mean
+            if bias is not None:  # our convolution has no bias: the running mean is shifted instead
                 layer.own_norm.get_buffer("running_mean").sub_(bias)
     if left:
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""
@@ -101,7 +101,7 @@ def fill(where: str, network: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def _fill_instance_norm(where: str, norm: str | None, own: nn.Module, left: dict[str, Tensor]) -> None:
-    """Weights where theirs has some (1 and 0 otherwise); running statistics, which old versions saved, were never used."""
+    """Copies weights if there are some, else sets 1 and 0. Running statistics in old files are dropped: they were never used."""
     nn.init.ones_(own.get_parameter("weight"))
     nn.init.zeros_(own.get_parameter("bias"))
     for name in ("weight", "bias"):

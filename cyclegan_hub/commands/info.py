@@ -1,4 +1,4 @@
-"""`cyclegan-hub info`: versions, and what was decided for this machine: what to add to a report of a fault."""
+"""`cyclegan-hub info`: prints versions and how this machine runs the models: add its output to a bug report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 
 def info() -> int:
-    """Prints versions, device, threads, the decision and how much it gains; returns 0."""
+    """Prints versions, device, threads, the chosen way of inference and how much faster it is; returns 0."""
     print(f"cyclegan_hub {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     print(", ".join(f"{name} {_version(name)}" for name in PACKAGES))
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None

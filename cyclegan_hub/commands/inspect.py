@@ -1,4 +1,4 @@
-"""`cyclegan-hub inspect`: what one pile of images or two hold, looked at before training on them."""
+"""`cyclegan-hub inspect`: reports what one or two piles of images contain, before a training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,16 @@ from cyclegan_hub.data.paired_images import open_any
 from cyclegan_hub.data.parse_side import one_side
 from cyclegan_hub.data.reading import Readable, Reading
 from cyclegan_hub.data.resolve import holds_sides, resolve
-from cyclegan_hub.data.scan import GREY_MODES, MIN_SIDE, Seen, Unreadable, note_on_colours, note_on_shapes, notes_on_values, scan
+from cyclegan_hub.data.scan import (
+    GREY_MODES,
+    MIN_SIDE,
+    ImageFacts,
+    Unreadable,
+    note_on_colours,
+    note_on_shapes,
+    notes_on_values,
+    scan,
+)
 from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
 from cyclegan_hub.files import write_atomic
 
@@ -29,11 +38,11 @@ _COPY_SIDE = 160  # px of an augmented copy, as the picture shows it
 
 
 def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path) -> None:
-    """Prints what two piles hold, or one, decoding every image, and draws samples and colour histograms into the PNG `out`.
+    """Decodes every image of one or two piles, prints a report, and draws samples and colour histograms into the PNG `out`.
 
-    One pile is `data_a` alone, or a `data` without `trainA` and `trainB` in it. Below its samples each side has copies of them
-    as `balance` augments those of the smaller side. Raises DataError or OSError for a mistake, and where `out` is another
-    picture than one of ours.
+    It is one pile if only `data_a` is given, or a `data` without the folders `trainA` and `trainB`. Below the samples of each
+    side the picture shows copies of them, augmented as `balance` does. Raises DataError or OSError for a mistake, and if `out`
+    exists and was not drawn by this command.
     """
     _check_out(out)
     pictures: dict[str, list[Image.Image]] = {}
@@ -52,7 +61,7 @@ def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path)
 
 
 def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[tuple[str, SideSource]]:
-    """The sides, or the one pile, each with its label. Raises DataError as `resolve` does."""
+    """Returns (label, source) of both sides or of the one pile. Raises DataError as `resolve` does."""
     if data is None and data_a is not None and data_b is None:
         return [("A", one_side(data_a))]
     alone = data is not None and data_a is None and data_b is None
@@ -63,10 +72,10 @@ def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[t
 
 @dataclass(frozen=True)
 class _PileLook:
-    """Every image of one pile."""
+    """The result of reading every image of one pile."""
 
     found: int
-    readable: list[Seen]
+    readable: list[ImageFacts]
     unreadable: list[Unreadable]
 
     @property
@@ -76,7 +85,7 @@ class _PileLook:
 
 
 def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.Image], _PileLook]:
-    """The lines printed for one side, its samples, and its training images."""
+    """Returns (the printed lines, sample images, facts about the training images) of one side."""
     opened = _opened_and_seen(source.train, label)
     if opened is None:
         raise DataError(f"side {label} is empty: no image in {source.train.describe()}")
@@ -95,17 +104,17 @@ def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.
 
 
 def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[Readable, _PileLook] | None:
-    """Decode every image of a source; None if the source is an optional split that does not exist, or empty."""
+    """Decodes every image of a source. None if the source is empty, or an optional split that does not exist."""
     items = open_any(source)
     if items is None or not len(items):
         return None
     seen = scan(items, range(len(items)), label, Reading())
-    readable = [image for image in seen if isinstance(image, Seen)]
+    readable = [image for image in seen if isinstance(image, ImageFacts)]
     return items, _PileLook(len(items), readable, [image for image in seen if isinstance(image, Unreadable)])
 
 
 def _lines(look: _PileLook) -> list[str]:
-    """Counts, sizes, modes and values of one pile."""
+    """The printed lines for one pile: counts, sizes, modes and values."""
     tiny = sum(image.short < MIN_SIDE for image in look.readable)
     copies = len(look.readable) - len(look.hashes)
     counts = f"{look.found:,} found, {len(look.unreadable):,} unreadable, {copies:,} duplicates, {tiny:,} below {MIN_SIDE} px"
@@ -130,7 +139,7 @@ def _lines(look: _PileLook) -> list[str]:
 
 
 def _samples(items: Readable, look: _PileLook) -> list[Image.Image]:
-    """Up to 200 images, drawn at random in a fixed way; grey ones in mode "L" so that their histogram is one curve."""
+    """Up to 200 images, always the same random choice; in mode "L" if all are grey, so that their histogram is one curve."""
     order = np.random.default_rng(0).permutation(len(look.readable))[:_HISTOGRAM_IMAGES]
     chosen = [look.readable[i] for i in order]
     channels = 1 if all(image.mode in GREY_MODES for image in chosen) else 3
@@ -138,7 +147,7 @@ def _samples(items: Readable, look: _PileLook) -> list[Image.Image]:
 
 
 def _augmented(samples: Sequence[Image.Image]) -> list[Image.Image]:
-    """One augmented copy of each of these decoded images, square; none where kornia, which draws them, is not installed."""
+    """One augmented square copy of each decoded image; empty if kornia, which does the augmentation, is not installed."""
     if not samples:
         return []
     try:
@@ -153,7 +162,7 @@ def _augmented(samples: Sequence[Image.Image]) -> list[Image.Image]:
 
 
 def _check_out(path: Path) -> None:
-    """Raise unless `path` is free or holds a picture that `inspect` drew."""
+    """Raises DataError if `path` exists and is not a picture drawn by `inspect`."""
     if not path.resolve().parent.is_dir():
         raise DataError(f"--out {path}: there is no folder {path.parent}")
     if not path.exists():
@@ -163,12 +172,12 @@ def _check_out(path: Path) -> None:
             if picture.info.get("Title") == _TITLE:
                 return
     except (UnidentifiedImageError, OSError):
-        pass  # not a picture of ours either
+        pass  # not a PNG that can be read, and so not ours
     raise DataError(f"--out {path} exists and was not drawn by inspect: give another name")
 
 
 def _draw(path: Path, pictures: dict[str, list[Image.Image]], copies: list[list[Image.Image]]) -> None:
-    """Write the picture of all sides with our title in its metadata, in one go."""
+    """Writes the picture of all sides atomically, with our title in its metadata."""
     title = PngImagePlugin.PngInfo()
     title.add_text("Title", _TITLE)
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A network of torch as the bytes of an ONNX file: by either of torch's exporters, with our metadata, at half size if wanted."""
+"""Makes the bytes of an ONNX file from a torch network, with our metadata and, if wanted, with half-precision weights."""
 
 from __future__ import annotations
 
@@ -17,21 +17,19 @@ from torch.export import Dim
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.models.onnx import PREFIX
 
-OPSET = 18  # what torch's exporter writes without conversion; onnxruntime has read it since 1.14 (2023)
-OLDEST = 11  # the first with what our networks are made of: resizing by a factor and padding by reflection
-_NEW = 18  # below it torch's older exporter writes the file: the newer one only converts down, and gives up on padding
-
-
-SMALL = 2048  # numbers of a tensor that is not worth halving: norms, biases, the constants of a transform
+OPSET = 18  # torch's exporter writes it without conversion; onnxruntime can read it since 1.14 (2023)
+OLDEST = 11  # the first with all operations of our networks: resizing by a factor and padding by reflection
+_NEW = 18  # below it torch's older exporter is used: the newer one would convert the file, and cannot convert padding
+SMALL = 2048  # tensors with fewer numbers stay in fp32: norms, biases, the constants of a transform
 
 
 class ExportError(UserError):
-    """An export that cannot be done as asked; the message names what and the remedy."""
+    """An export that is not possible with these options; the message names the cause and the remedy."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a graph takes: `example` (N, C, H, W), and which of its axes may have any size; H and W in multiples of `multiple`."""
+    """The input of a graph: an `example` (N, C, H, W) in [-1, 1], and which axes are free (H, W: multiples of `multiple`)."""
 
     example: Tensor
     any_batch: bool = True
@@ -96,7 +94,7 @@ def _write_old(network: nn.Module, shape: Shape, opset: int, buffer: io.BytesIO)
 
 
 def to_torchscript(network: nn.Module, shape: Shape) -> bytes:
-    """The network traced as TorchScript, for libtorch. Its input may have any batch and any size that the network takes."""
+    """The bytes of the traced network as TorchScript, for libtorch. Batch and size of its input are free, as for the network."""
     buffer = io.BytesIO()
     with _quiet(), torch.no_grad():
         traced = torch.jit.trace(network, shape.example, check_trace=False)  # type: ignore[no-untyped-call,unused-ignore]
@@ -105,7 +103,7 @@ def to_torchscript(network: nn.Module, shape: Shape) -> bytes:
 
 
 def _strip(model: Any) -> None:
-    """Removes what torch notes of the Python code behind each operation: it is large, and holds this machine's paths."""
+    """Removes torch's notes on the Python code of each operation: they are large, and contain paths of this machine."""
     graph = model.graph
     for one in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
         one.doc_string = ""
@@ -113,7 +111,7 @@ def _strip(model: Any) -> None:
 
 
 def _halve(model: object) -> None:
-    """Each fp32 weight of an ONNX model as fp16 and a Cast to fp32, which runtimes fold away when they load the file."""
+    """Stores each fp32 weight as fp16, followed by a Cast to fp32, which runtimes compute once when they load the file."""
     import numpy as np
     from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -135,7 +133,7 @@ def _halve(model: object) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Torch's exporters say a lot that no user can act on: deprecations, missing torchvision, their progress."""
+    """Hides the output of torch's exporters, which does not help a user: deprecations, missing torchvision, progress."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -150,7 +148,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _first(error: BaseException) -> str:
-    """The first line of the innermost error, which is the one that says something."""
+    """The first line of the innermost error, which names the real cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip().split("\n")[0] or type(error).__name__)[:160]

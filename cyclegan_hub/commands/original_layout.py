@@ -1,11 +1,11 @@
 """How the code of the CycleGAN paper's authors (pytorch-CycleGAN-and-pix2pix, models/networks.py) names a generator's weights.
 
-Its networks are unnamed sequences, so that a key holds places: `model.10.conv_block.1.weight`. Here the architecture is read
-from keys and shapes, and each of its layers is set beside the one of ours that does the same:
+Its networks are sequences without names, so a key holds positions: `model.10.conv_block.1.weight`. This module reads the
+architecture from keys and shapes, and finds for each layer the layer of ours that does the same:
 
 - ResNet: reflection padding, 7x7 ends, two strided convolutions, blocks, two transposed convolutions. Instance norm without
-  weights, so that ours get 1 and 0; a bias in front of it cancels and is left out. In blocks with dropout the second
-  convolution stands one place further.
+  weights, so that ours get 1 and 0; a bias before it has no effect and is left out. In blocks with dropout the second
+  convolution is one position later.
 - U-Net: blocks inside of blocks, each a down and an up convolution around the next one. Its ReLU acts on the skip as well
   (`rectify_skips` of ours), and its skips come before what was decoded, ours after it.
 """
@@ -23,12 +23,12 @@ from cyclegan_hub.models.generators import Kind, ResNetGenerator, UNetGenerator
 
 
 class LayoutError(UserError):
-    """Weights of a layout that is not known; the message names the file and what is unknown."""
+    """Weights of an unknown layout; the message names the file and the unknown part."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What keys and shapes say of a generator, as arguments of `CycleGenerator`."""
+    """The architecture of a generator, read from keys and shapes, as arguments of `CycleGenerator`."""
 
     generator: Kind
     channels: int
@@ -45,17 +45,17 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution of theirs and the norm behind it, by their keys, and the modules of ours that do the same."""
+    """A convolution of the original code and the norm after it (their keys), and our modules that do the same."""
 
     conv: str
     norm: str | None
     own_conv: nn.Module
     own_norm: nn.Module | None
-    skip_channels: int = 0  # of its inputs, the first in theirs and the last in ours
+    skip_channels: int = 0  # input channels from the skip: first in the original code, last in ours
 
 
 def architecture_of(where: str, state: Mapping[str, Tensor]) -> Architecture:
-    """Reads what a generator is from its keys and shapes. Raises LayoutError for what is neither of the two networks."""
+    """Reads the architecture of a generator from keys and shapes. Raises LayoutError for any other network."""
     if "model.model.0.weight" in state:
         return _unet(where, state)
     if "model.1.weight" in state and state["model.1.weight"].shape[2:] == (7, 7):
@@ -80,7 +80,7 @@ def _resnet(where: str, state: Mapping[str, Tensor]) -> Architecture:
 
 
 def _unet(where: str, state: Mapping[str, Tensor]) -> Architecture:
-    depth = max(name.count("model.") for name in state) - 1  # a level of nesting for each halving
+    depth = max(name.count("model.") for name in state) - 1  # one level of nesting for each halving of the size
     batch = any(name.endswith("running_var") and name.replace("running_var", "weight") in state for name in state)
     width, channels = state["model.model.0.weight"].shape[:2]
     _check_channels(where, channels, state.get("model.model.3.weight"), 1)
@@ -93,7 +93,7 @@ def _check_channels(where: str, channels: int, last: Tensor | None, axis: int) -
 
 
 def layers(network: nn.Module) -> Iterator[Layer]:
-    """Every layer with weights of one of our generators, beside its keys in the original code."""
+    """Every layer with weights of one of our generators, with its keys in the original code."""
     match network:
         case ResNetGenerator():
             yield from _resnet_layers(network)

@@ -1,4 +1,4 @@
-"""Proof that an exported file does what the model does: the same real pictures through both, and how far the results differ."""
+"""Proof that an exported file works like its model: both get the same real pictures, and their results are compared."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from cyclegan_hub.models.protocols import Model, Sampler, Translator
 from cyclegan_hub.models.translate import translate_batch
 
 FREE_IMAGES = Path(__file__).parent.parent / "free_images"
-# Of the written picture, in shares of 255: the largest difference that is let through, and the largest mean.
+# In steps of 8-bit values (1/255 of the range): the largest difference that is accepted, and the largest mean difference.
 LIMITS = {"fp32": (0.2, 0.2), "fp16": (6.0, 0.5)}
-PICTURES = ("astronaut_face.jpg", "chelsea.jpg", "coffee.jpg")  # a portrait, a broad and a broader one
+PICTURES = ("astronaut_face.jpg", "chelsea.jpg", "coffee.jpg")  # a square portrait and two landscape formats
 LATENTS = 16
-Run = Callable[[np.ndarray], np.ndarray]  # pictures (N, C, H, W) in [-1, 1], of a DCGAN latents (N, L) -> results in [-1, 1]
+Run = Callable[[np.ndarray], np.ndarray]  # pictures (N, C, H, W) in [-1, 1], or latents (N, L) of a DCGAN -> results in [-1, 1]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far an exported file's result is from the model's, in shares of 255: the largest of all values, and the mean."""
+    """The largest and the mean difference between the results of an exported file and of the model, in 8-bit steps (1/255)."""
 
-    of: str
+    of: str  # the input
     largest: float
     mean: float
 
 
 def prove(model: Model, direction: str, run: Run, size: int | None) -> list[Difference]:
-    """The differences on three pictures, each at a size of its own (with `size` its centred square), or on 16 seeded latents.
+    """Compares a model with `run` on three pictures of different sizes (with `size`: their centred squares), or on 16 latents.
 
     The model computes in fp32. Results are compared before they are rounded to 8 bits: rounding would hide small
     differences, and make others larger.
@@ -65,7 +65,7 @@ def _compare(of: str, expected: Tensor, found: np.ndarray) -> Difference:
 
 
 def check(found: list[Difference], dtype: str) -> None:
-    """Raises ExportError for a difference beyond what LIMITS allow for this type, NaN included."""
+    """Raises ExportError for a difference above the LIMITS of this dtype, or NaN."""
     largest, mean = LIMITS[dtype]
     for one in found:
         if not (one.largest <= largest and one.mean <= mean):
@@ -77,7 +77,7 @@ def check(found: list[Difference], dtype: str) -> None:
 
 
 def as_json(found: list[Difference], dtype: str) -> dict[str, Any]:
-    """What is written beside a file: every difference, what was allowed, and what ran it."""
+    """The content of a .proof.json: every difference, the limits, and the versions of the libraries."""
     largest, mean = LIMITS[dtype]
     versions = {"torch": torch.__version__, "numpy": np.__version__}
     return {

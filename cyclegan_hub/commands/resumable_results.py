@@ -1,8 +1,8 @@
 """The results of a bulk translation on disk: a folder or a zip, written by processes that may be killed at any moment.
 
-A result appears whole under its own name, a zip only when all of it is there; what is there need not be made again, unless its
-input was replaced under its name. So each result is noted with a digest of its input: of a folder in lines beside the results, of
-a zip in its members' comments.
+A result appears under its name only when it is complete, a zip only when all its results are. A result that exists is not made
+again, unless its input file was replaced. To notice that, a digest of each input is stored: for a folder in text files
+in a hidden folder, for a zip in the comments of its members.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Results:
 
     out: Path
     zipped: bool
-    record: str = ""  # what the results are made with: of a folder a file, of a zip its comment
-    packed: frozenset[str] = frozenset()  # what the zip holds
-    inputs: dict[str, str] = field(default_factory=dict)  # digest of the input of each result, as far as it was noted
-    stale: set[str] = field(default_factory=set)  # in the zip, but of inputs that were replaced
+    record: str = ""  # JSON: what the results depend on; stored in a file, or as the comment of the zip
+    packed: frozenset[str] = frozenset()  # names of the results in the zip
+    inputs: dict[str, str] = field(default_factory=dict)  # name of a result -> digest of its input, where it is known
+    stale: set[str] = field(default_factory=set)  # results in the zip whose input was replaced
 
     @property
     def work(self) -> Path:
-        """The hidden folder of what is not a result."""
+        """The hidden folder for all files that are not results."""
         return self.out.with_name(f".{self.out.name}.translate") if self.zipped else self.out / ".translate"
 
     @property
@@ -45,7 +45,7 @@ class Results:
         return self.work / "images" if self.zipped else self.out
 
     def claim(self, record: dict[str, Any], results: Sequence[str]) -> None:
-        """Raises ValueError if `out` holds something else than results made with `record`; else says that it is theirs."""
+        """Writes `record` into the work folder. Raises ValueError if `out` holds other files, or results with another record."""
         self.record = json.dumps(record)
         self.refresh()
         for noted in sorted(self.work.glob("inputs-*.jsonl"), key=lambda path: path.stat().st_mtime_ns):
@@ -59,12 +59,14 @@ class Results:
             raise UserError(f"{self.out} holds a {taken} that this command did not write: give another folder")
         else:
             self.work.mkdir(parents=True, exist_ok=True)
-            fresh = self.work / f"{token_hex(4)}.record"  # on another machine a process may have our number, and claim as well
+            fresh = (
+                self.work / f"{token_hex(4)}.record"
+            )  # a random name: processes of other machines may do the same at this moment
             write_atomic(fresh, self.record.encode())
             fresh.replace(path)
 
     def refresh(self) -> None:
-        """Looks at the zip, which another process or an earlier run may have made."""
+        """Reads the names and digests in the zip, which another process or an earlier run may have made."""
         if not self.zipped or not self.out.exists():
             return
         try:
@@ -72,7 +74,7 @@ class Results:
                 self._agree(archive.comment.decode(errors="replace"))
                 self.packed = frozenset(archive.namelist())
                 noted = {one.filename: one.comment.decode(errors="replace") for one in archive.infolist() if one.comment}
-                self.inputs = noted | self.inputs  # what is known already may be newer
+                self.inputs = noted | self.inputs  # digests that are known already may be newer
         except (zipfile.BadZipFile, IsADirectoryError):
             raise UserError(self._foreign()) from None
 
@@ -92,7 +94,7 @@ class Results:
         return f"{self.out} exists and was not written by translate: give another name"
 
     def clear(self, rank: int, world: int, own: set[str]) -> None:
-        """Removes what a killed process left of our share, and no other's."""
+        """Removes files that a killed process left, but only those of this process's share (`own`: names of its results)."""
         (self.work / _note(rank, world)).unlink(missing_ok=True)
         own = own | {self.out.name} if rank == 0 else own
         for path in [*self.folder.rglob(".*.tmp"), *(self.out.parent.glob(".*.tmp") if self.zipped else ())]:
@@ -101,20 +103,20 @@ class Results:
                 path.unlink(missing_ok=True)
 
     def has(self, result: str) -> bool:
-        """Whether a result is there, and its input was not replaced."""
+        """Whether a result exists and is not stale."""
         return (result in self.packed and result not in self.stale) or (self.folder / result).is_file()
 
     def is_of(self, result: str, digest: str) -> bool:
-        """Whether a result is there and is that of this input; one whose input was not noted, of an older version, is."""
+        """Whether a result exists and was made of the input with this digest. An unknown digest counts as equal."""
         return self.has(result) and self.inputs.get(result, digest) == digest
 
     def drop(self, result: str) -> None:
-        """Removes a result whose input was replaced; from a zip when it is made anew."""
+        """Removes a result whose input was replaced; in a zip it stays until the zip is written again."""
         self.stale.add(result)
         (self.folder / result).unlink(missing_ok=True)
 
     def write(self, result: str, data: bytes, digest: str, part: str) -> None:
-        """Writes a result, then the digest of its input into the lines of the process `part`, such as "0-of-1"."""
+        """Writes a result, then the digest of its input into the file of the process `part`, such as "0-of-1"."""
         path = self.folder / result
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data)
@@ -122,16 +124,18 @@ class Results:
         with (self.work / f"inputs-{part}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps([result, digest]) + "\n")
 
-    def note(self, rank: int, world: int, skipped: Sequence[str]) -> None:
-        """Leaves for the last process to finish what was skipped here."""
+    def note_skipped(self, rank: int, world: int, skipped: Sequence[str]) -> None:
+        """Writes down which images this process skipped, for the process that finishes last."""
         if skipped:
             self.work.mkdir(parents=True, exist_ok=True)
             write_atomic(self.work / _note(rank, world), json.dumps(skipped).encode())
 
-    def noted(self, world: int) -> set[str]:
+    def skipped_names(self, world: int) -> set[str]:
+        """The images that the `world` processes have skipped so far."""
         return {name for path in self.work.glob(_note("*", world)) for name in json.loads(path.read_bytes())}
 
     def complete(self, results: Sequence[str]) -> None:
+        """Removes the temporary files, after it has written the zip, if `zipped`, from all `results`."""
         if not self.zipped:
             for path in self.work.glob(_note("*", "*")):
                 path.unlink(missing_ok=True)
@@ -144,11 +148,13 @@ class Results:
                 self.refresh()
                 if self.packed != set(results):
                     raise
-        shutil.rmtree(self.folder, ignore_errors=True)  # before the record, without which they would be nobody's after a kill
+        shutil.rmtree(
+            self.folder, ignore_errors=True
+        )  # first: images without a record would be taken for foreign files after a kill
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _pack(self, results: Sequence[str]) -> None:
-        """Writes the zip, one image in memory at a time: of the waiting ones, and of the zip of an earlier run."""
+        """Writes the zip from the new images and from the old zip, with one image in memory at a time."""
         temporary = self.out.with_name(f".{self.out.name}.{token_hex(4)}.tmp")
         try:
             with ExitStack() as stack:
@@ -172,7 +178,7 @@ class Results:
 
 
 def _noted_inputs(path: Path) -> dict[str, str]:
-    """Result -> digest of its input, of one process's lines; a torn last one, which a kill can leave, is passed over."""
+    """Result -> digest of its input, from the file of one process. An incomplete last line, left by a kill, is ignored."""
     found = {}
     for line in path.read_text("utf-8", errors="replace").splitlines():
         try:

@@ -1,7 +1,7 @@
-"""`cyclegan-hub translate`: a folder or a zip of pictures through a published model, by one process or several, to the end.
+"""`cyclegan-hub translate`: translates a folder or a zip of pictures by a published model, in one process or several.
 
-Progress is the output folder itself: each result appears whole, under its own name, and the same command again makes what is
-missing, and what was made of an input that has been replaced since.
+The output folder itself shows the progress: a result appears under its name only when it is complete. The same command again
+makes the missing results, and those whose input was replaced in the meantime.
 """
 
 from __future__ import annotations
@@ -57,74 +57,75 @@ def translate(
 ) -> int:
     """Translates every image of `pictures` into the folder `out`, or the zip `out` if `zipped`; 0, or 1 if some were skipped.
 
-    `pictures` is a folder (at any depth), a .zip or one image. Of WORLD_SIZE processes the one with RANK takes every
-    WORLD_SIZE-th image from there; the last to finish makes the zip, speaks for all, and alone may return 1 (a launcher ends
-    the others when one fails). `submission` warns where the number of images is not what the competition takes.
-    Raises ValueError or OSError for a mistake, and where `out` holds something else.
+    `pictures` is a folder (at any depth), a .zip or one image. With several processes (environment variables WORLD_SIZE and
+    RANK) each takes every WORLD_SIZE-th image. The last one to finish makes the zip and prints the summary; only it may return
+    1, because a launcher stops all processes when one fails. `submission` prints a warning if the competition does not take
+    this number of images. Raises ValueError or OSError for a mistake, and if `out` holds other files.
     """
     rank, world = _number("RANK", 0), _number("WORLD_SIZE", 1)
     if rank >= world:
         raise UserError(f"RANK={rank} and WORLD_SIZE={world}: ranks count from 0 to {world - 1}")
     pictures, out = pictures.expanduser().resolve(), out.expanduser().resolve()
     _check_places(pictures, out, zipped)
-    kept = Results(out, zipped)
-    items, wanted = _open(pictures, (kept.work, out))
+    results = Results(out, zipped)
+    items, wanted = _open(pictures, (results.work, out))
     if rank == 0:
         for note in items.notes:
             print(note, file=sys.stderr)
     names = [items.name(i) for i in range(len(items))]
-    results = result_names(names, format)
-    result_of = {names[i]: results[i] or "" for i in wanted}  # "": none, its path leads out of its folder or is too long
+    result_list = result_names(names, format)
+    result_of = {
+        names[i]: result_list[i] or "" for i in wanted
+    }  # "": no result, because the path leads out of its folder or is too long
     model = _load(source, epoch)
     direction = cast(Direction, direction or model.directions[0])
     check: Callable[..., object] = model.translate
-    check([], direction, resolution, batch_size)  # the options, before anything is written
+    check([], direction, resolution, batch_size)  # checks the options before anything is written
     record = _record(model, direction, resolution, square, format, pictures)
-    kept.claim(record, [result for result in result_of.values() if result])
-    mine = wanted[rank::world]
-    kept.clear(rank, world, {Path(results[i] or "").name for i in mine})
+    results.claim(record, [result for result in result_of.values() if result])
+    share = wanted[rank::world]
+    results.clear(rank, world, {Path(result_list[i] or "").name for i in share})
 
-    skipped = {names[i]: "its path leads out of its folder or is too long" for i in mine if not result_of[names[i]]}
-    digests = {names[i]: _digest(items, i) for i in mine if result_of[names[i]] and kept.has(result_of[names[i]])}
-    rest = [i for i in mine if names[i] not in skipped and not kept.is_of(result_of[names[i]], digests.get(names[i], ""))]
-    replaced = [names[i] for i in rest if names[i] in digests]
+    skipped = {names[i]: "its path leads out of its folder or is too long" for i in share if not result_of[names[i]]}
+    digests = {names[i]: _digest(items, i) for i in share if result_of[names[i]] and results.has(result_of[names[i]])}
+    todo = [i for i in share if names[i] not in skipped and not results.is_of(result_of[names[i]], digests.get(names[i], ""))]
+    replaced = [names[i] for i in todo if names[i] in digests]
     for name in replaced:
-        kept.drop(result_of[name])
+        results.drop(result_of[name])
     if replaced:
         print(f"{len(replaced):,} images have changed since they were translated: they are made again", file=sys.stderr)
-    before = len(mine) - len(skipped) - len(rest)
-    sources = ((names[i], partial(items.read, i)) for i in rest)
-    made: Iterator[Done | Skipped] = translate_files(
+    before = len(share) - len(skipped) - len(todo)
+    sources = ((names[i], partial(items.read, i)) for i in todo)
+    outcomes: Iterator[Done | Skipped] = translate_files(
         fast(model), sources, direction, resolution=resolution, square=square, batch_size=batch_size
     )
-
-    place = {names[i]: i for i in rest}
+    index_of = {names[i]: i for i in todo}
 
     def save(one: Done | Skipped) -> Done | Skipped:
         if isinstance(one, Done):
-            digest = _digest(items, place[one.name])
-            kept.write(result_of[one.name], encode(one.image, format), digest, f"{rank}-of-{world}")
+            digest = _digest(items, index_of[one.name])
+            results.write(result_of[one.name], encode(one.image, format), digest, f"{rank}-of-{world}")
         return one
 
-    # tqdm shows no bar where stderr is not a terminal; of several processes the first speaks.
+    # tqdm shows no bar where stderr is not a terminal; of several processes only the first shows one.
     hidden = None if rank == 0 else True
     with (
         _warnings_as_lines(),
-        tqdm(total=len(mine), initial=before + len(skipped), desc="translating", unit=" images", disable=hidden) as bar,
+        tqdm(total=len(share), initial=before + len(skipped), desc="translating", unit=" images", disable=hidden) as bar,
     ):
         for name, reason in skipped.items():
             tqdm.write(f"skipped {_shown(name)}: {reason}", file=sys.stderr)
-        for one in ahead(save, made):
+        for one in ahead(save, outcomes):
             bar.update()
             if isinstance(one, Skipped):
                 skipped[one.name] = one.reason
                 tqdm.write(f"skipped {_shown(one.name)}: {one.reason}", file=sys.stderr)
-    kept.note(rank, world, list(skipped))
-    return _finish(kept, result_of, world, before, submission)
+    results.note_skipped(rank, world, list(skipped))
+    return _finish(results, result_of, world, before, submission)
 
 
 def _digest(items: RawImages, index: int) -> str:
-    """BLAKE2b (32 hex digits) of what an image is read from; "" where it cannot be read, which is said elsewhere."""
+    """BLAKE2b (32 hex digits) of an image's file or pixels; "" if it cannot be read, which its translation reports."""
     try:
         raw = items.read(index)
         data = read_file(raw) if isinstance(raw, Path) else raw
@@ -133,18 +134,18 @@ def _digest(items: RawImages, index: int) -> str:
     return hashlib.blake2b(data if isinstance(data, bytes) else np.asarray(data).tobytes(), digest_size=16).hexdigest()
 
 
-def _finish(kept: Results, result_of: dict[str, str], world: int, before: int, submission: bool) -> int:
-    """Completes the results and says how it went, if none of the `world` processes is still at work."""
-    kept.refresh()
-    there = [result for result in result_of.values() if result and kept.has(result)]
-    missing = {name for name, result in result_of.items() if not result or not kept.has(result)}
-    if not missing <= kept.noted(world):
-        print(f"one of {world} processes has done its images; the last to finish completes {kept.out.name}")
+def _finish(results: Results, result_of: dict[str, str], world: int, before: int, submission: bool) -> int:
+    """Completes the results and prints the summary, unless another of the `world` processes is still working."""
+    results.refresh()
+    there = [result for result in result_of.values() if result and results.has(result)]
+    missing = {name for name, result in result_of.items() if not result or not results.has(result)}
+    if not missing <= results.skipped_names(world):
+        print(f"one of {world} processes has done its images; the last to finish completes {results.out.name}")
         return 0
-    kept.complete(there)
+    results.complete(there)
     already = f" ({before:,} of them earlier)" if before and world == 1 else ""
     left_out = f", {len(missing):,} skipped" if missing else ""
-    where = f"{'in' if there else 'nothing written to'} {_shown(str(kept.out))}"
+    where = f"{'in' if there else 'nothing written to'} {_shown(str(results.out))}"
     print(f"{len(there):,} images translated{already}{left_out}: {where}")
     if submission and not SUBMISSION[0] <= len(there) <= SUBMISSION[1]:
         print(
@@ -156,7 +157,7 @@ def _finish(kept: Results, result_of: dict[str, str], world: int, before: int, s
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """What an OnnxGenerator warns of (a picture made in one piece, or smaller), as one line each, beside the bar."""
+    """Prints each warning of an OnnxGenerator (a picture made in one piece, or smaller) as one line above the progress bar."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", OnnxSizeWarning)
         usual = warnings.showwarning
@@ -185,9 +186,9 @@ def _check_places(pictures: Path, out: Path, zipped: bool) -> None:
 
 
 def _open(pictures: Path, without: Sequence[Path]) -> tuple[RawImages, list[int]]:
-    """The images of a folder but for those below `without` (our own results), or of an archive, and which of them are wanted.
+    """Returns (images of a folder or an archive, indices of those to translate); folders in `without` (our results) are left out.
 
-    One image comes with those beside it, so that its result gets the same name as in a translation of them all.
+    If `pictures` is one image, the others in its folder are listed too, so that its result is named as if all were translated.
     """
     archive = source_of_file(pictures)
     items: RawImages
@@ -227,7 +228,7 @@ def _record(
     format: Format,
     pictures: Path,
 ) -> dict[str, Any]:
-    """All that the results depend on, but for the images themselves; no directory above the images' own."""
+    """All that the results depend on, besides the images: written as JSON. It names no folder above that of the images."""
     weights = hashlib.blake2b(digest_size=8)
     if isinstance(model, OnnxGenerator):
         weights.update(model.path.read_bytes())
@@ -249,7 +250,7 @@ def _record(
 
 
 def _number(name: str, default: int) -> int:
-    """What a launcher (torchrun, accelerate) sets for each of its processes."""
+    """A number that a launcher (torchrun, accelerate) sets in the environment of each process."""
     text = os.environ.get(name, str(default))
     if not text.isdecimal():
         raise UserError(f"{name}={text!r}: a launcher sets a whole number; unset it to work in one process")
@@ -265,5 +266,5 @@ def _device() -> torch.device:
 
 
 def _shown(name: str) -> str:
-    """A name as a terminal may print it."""
+    """A name without characters that a terminal should not print."""
     return name if name.isprintable() else repr(name)

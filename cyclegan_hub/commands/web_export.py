@@ -1,4 +1,4 @@
-"""`cyclegan-hub export MODEL DIR --web`: a folder of static files that runs the generators in the visitor's own browser."""
+"""`cyclegan-hub export MODEL DIR --web`: writes static files with which a visitor's browser runs the generators itself."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def export_web(
 
     `epochs` None: the best one. `size` None: the side the model was trained at; pictures become centred squares of it.
     `runtime`: a folder with the npm package onnxruntime-web, or its address (https://…); None: ./node_modules.
-    Each model file is proved as by `export`. Raises ExportError for what cannot be done; nothing half-written stays.
+    Each model file is compared with the model, as `export` does. Raises ExportError for options that cannot be followed; a failed
+    export leaves no folder.
     """  # fmt: skip
     out = out.expanduser().resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -55,7 +56,7 @@ def export_web(
     chosen = _chosen(source, epochs)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
     try:
-        folder.chmod(0o755)  # mkdtemp's 0700 would lock a web server out
+        folder.chmod(0o755)  # with mkdtemp's 0700 a web server of another user could not read it
         manifest = _models(source, chosen, size, folder)
         manifest |= {"runtime": found.address, "webgpu": webgpu, "version": __version__}
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -90,7 +91,7 @@ def _chosen(source: str, epochs: Sequence[int] | None) -> list[Epoch]:
 
 
 def _models(source: str, chosen: Sequence[Epoch], size: int | None, folder: Path) -> dict[str, Any]:
-    """Writes models/ and proof.json; what manifest.json says of them."""
+    """Writes models/ and proof.json; returns the content of manifest.json about the models."""
     (folder / "models").mkdir()
     epochs: list[dict[str, Any]] = []
     proofs: dict[str, Any] = {}
@@ -114,7 +115,7 @@ def _models(source: str, chosen: Sequence[Epoch], size: int | None, folder: Path
 
 
 def _model(model: Translator, source: str, direction: str, side: int, name: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
-    """The file of one direction and epoch, what the manifest says of the model, and the proof."""
+    """Returns (ONNX file of one direction, content of the manifest about the model, proof)."""
     made = part(model, source, direction, "fp16", side)
     network = _WithInput(model, copy.deepcopy(made.network))
     fold_upsampling(network)
@@ -144,7 +145,7 @@ class _WithInput(nn.Module):
 
 
 def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
-    """The page itself, with a policy that lets it ask its own address alone, and what hosts of static files read."""
+    """Writes the page, whose policy allows requests only to its own address, and the configuration files of static hosts."""
     origin = runtime.origin  # of a runtime that is not in the folder, else ""
     title = manifest["domain"] or " → ".join(manifest["labels"])
     policy = (

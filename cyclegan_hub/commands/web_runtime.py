@@ -1,4 +1,4 @@
-"""The files of onnxruntime-web that a folder for the browser needs: found in node_modules and copied, or named by address."""
+"""Finds the files of onnxruntime-web for the browser: a folder from which they are copied, or an address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HELP = f"run `npm install onnxruntime-web@{VERSION}` here, or give --runtime FO
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where the runtime comes from: `files` are copied to runtime/; without any `address` is that of another host."""
+    """The source of the runtime: `files` are copied to runtime/; if there are none, `address` is on another host."""
 
     address: str  # as the page asks for it, with a slash at the end
     words: str
@@ -31,7 +31,7 @@ class Runtime:
 
     @property
     def bytes(self) -> int:
-        """Of the files that are copied."""
+        """Size of the copied files in bytes."""
         return sum(path.stat().st_size for path in self.files)
 
     def copy(self, folder: Path) -> None:
@@ -43,7 +43,7 @@ class Runtime:
 
 
 def find_runtime(place: str | None, webgpu: bool = False) -> Runtime:
-    """The runtime in a folder (None: ./node_modules), or at an address. Raises ExportError, with the line to run, without one."""
+    """The runtime in a folder (None: ./node_modules), or at an address. Raises ExportError, with the remedy, if missing."""
     if place is not None and re.match(r"[a-z]+://", place):
         if not re.fullmatch(r"https://[\w.:-]+(/[\w.@/-]*)?", place):
             raise ExportError(f"--runtime {place}: give an address that starts with https:// and has no query")
@@ -59,7 +59,7 @@ def find_runtime(place: str | None, webgpu: bool = False) -> Runtime:
 
 
 def _version(folder: Path) -> str:
-    """That of the package a folder belongs to. Raises ExportError for another one than was tested."""
+    """The version of the package in this folder. Raises ExportError for another version than the tested one."""
     path = folder.parent / "package.json"
     if not path.is_file():
         return f"of unknown version ({VERSION} was tested)"

@@ -1,4 +1,4 @@
-"""3x3 convolutions by a quarter of the multiplications, for runtimes that multiply matrices well and have no such kernel."""
+"""3x3 convolutions with a quarter of the multiplications, for runtimes without a fast kernel of their own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TILE = 4
 
 
 class WinogradConv2d(nn.Module):
-    """What a 3x3 `nn.Conv2d` without bias, stride 1 and padding 1 makes of one picture (1, C, H, W), H and W multiples of 4.
+    """A 3x3 `nn.Conv2d` without bias, of stride 1 and padding 1, for one picture (1, C, H, W); H and W are multiples of 4.
 
     Tiles of 6x6 pixels are transformed (a convolution with stride 4), multiplied with the transformed kernels (36 products of
     matrices), and transformed back. Only the 3x3 kernels are stored: a runtime transforms them once, when it loads the file.
@@ -47,7 +47,7 @@ class WinogradConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2] // TILE, x.shape[3] // TILE
-        x = x.reshape(self.inputs, 1, TILE * height, TILE * width)  # channels as a batch: all are transformed alike
+        x = x.reshape(self.inputs, 1, TILE * height, TILE * width)  # channels become the batch: all get the same transform
         x = F.pad(x, (1, 1, 1, 1), mode="reflect") if self.reflects else F.pad(x, (1, 1, 1, 1))
         tiles = F.conv2d(x, cast(Tensor, self.of_input), stride=TILE).reshape(self.inputs, 36, height * width)
         kernels = (cast(Tensor, self.of_kernel) @ self.kernels).reshape(36, self.outputs, self.inputs)
@@ -58,13 +58,13 @@ class WinogradConv2d(nn.Module):
 
 
 def _both(matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    """A transform of rows and of columns as one matrix, of flattened tiles."""
+    """A transform of rows and columns as one matrix for flattened tiles."""
     one = torch.tensor(matrix, dtype=torch.float64)
     return torch.kron(one, one).float().contiguous()
 
 
 def use_winograd(network: nn.Module) -> nn.Module:
-    """Replaces, in place, the 3x3 convolutions of stride 1 of a ResNet's blocks; returns the network, for pictures one by one."""
+    """Replaces the 3x3 convolutions of stride 1 in place; returns the network, which then takes one picture at a time."""
     for module in network.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.Conv2d) and child.in_channels >= 16 and _fits(child):

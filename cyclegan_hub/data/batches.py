@@ -1,10 +1,10 @@
-"""Two unpaired piles of images, or one -> batches.
+"""Makes batches of two unpaired piles of images, or of one.
 
-`resolve` names the piles, `load_sides` reads them, `UnpairedBatches` draws from them.
+`resolve` finds the piles, `load_sides` reads them, `UnpairedBatches` draws from them.
 
-The order of training is a function of (seed, side, epoch, position) and of nothing else, so a run resumes at any step exactly
-and without any saved state, and the number of DataLoader workers cannot change it. `StreamingBatches` does the same for
-piles that are too large to look at before the first step, with a saved position instead.
+The order of the images depends only on (seed, side, epoch, position). So a run can resume exactly at any step without a saved
+state, and the number of DataLoader workers does not change the order. `StreamingBatches` does the same for
+piles that are too large to be read before the first step; it resumes from a saved position instead.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _Pass = tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]  # of each entry: in
 def _one_pass(seed: int, side: int, epoch: int, number: int, originals: int, length: int) -> _Pass:
     """One pass over a side in random order: (index of the image, whether it is a copy), `length` entries each.
 
-    With `length` above `originals` every image comes once as itself, and the rest are copies, drawn evenly: of each image
-    either the floor or the ceiling of (length - originals) / originals.
+    With `length` above `originals` every image comes once as an original; the other entries are copies. Each image has the same
+    number of copies, or one more than another: (length - originals) / originals, rounded down or up.
     """
     random = np.random.default_rng([seed, side, epoch, number])
     every, extra = divmod(length - originals, originals)
@@ -45,18 +45,19 @@ def _one_pass(seed: int, side: int, epoch: int, number: int, originals: int, len
 
 
 class UnpairedBatches:
-    """Endless seeded batches of two sides that are drawn independently, or of one side, "a".
+    """Endless seeded batches of two sides that are drawn independently, or of one side, which is called "a".
 
-    Without `steps_per_epoch` an epoch is one pass over the larger side: a new permutation of it, the last batch filled up
-    from the head of another one, because compiled graphs and process groups need equal shapes. The smaller side is a
-    stream of permutations that epochs do not interrupt. With `steps_per_epoch` both sides are such streams.
+    Without `steps_per_epoch` an epoch is one pass over the larger side, in a new random order. If its last batch is not full, it
+    is filled from the start of another random order, because compiled graphs and process groups need batches of one size.
+    The smaller side is read in one random order after another, and goes on across the end of an epoch. With
+    `steps_per_epoch` both sides are read in that way.
 
-    `balance`: an epoch's pass over the smaller side has as many entries as the larger side: its images once each and evenly
-    drawn copies, which the batch marks in "a_copy" and "b_copy" (augmenting them is the caller's business).
+    `balance`: a pass over the smaller side has as many entries as the larger side: each image once, and copies. The batch
+    marks copies in "a_copy" and "b_copy"; the caller augments them.
 
     `batch_size` is per process: of each global batch of `world_size * batch_size` entries, process `rank` takes its
-    contiguous part. `workers` decode in the background where the images did not fit into memory. Nothing is drawn from
-    torch's global random numbers.
+    contiguous part. `workers` processes decode images that are not in memory. torch's global
+    random numbers are not used.
     """
 
     def __init__(
@@ -89,8 +90,8 @@ class UnpairedBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, Tensor]]:
         """The batches of an epoch (from 0) after its first `start` steps.
 
-        A batch is {"a": uint8 (B, C, S, S), "b": uint8 (B, C, S, S)}, with `balance` also "a_copy" and "b_copy", bool (B,);
-        of one side there is no "b".
+        A batch is {"a": uint8 (B, C, S, S), "b": uint8 (B, C, S, S)}, with `balance` also "a_copy" and "b_copy", bool (B,).
+        S is the load size in px, B the batch size of this process. With one side there is no "b".
         """
         if epoch < 0 or not 0 <= start <= self.steps_per_epoch:
             raise DataError(f"epoch {epoch}, step {start}: epochs count from 0 and have {self.steps_per_epoch} steps")
@@ -116,12 +117,12 @@ class UnpairedBatches:
         return batch
 
     def _entries(self, side: int, images: int, epoch: int, step: int) -> _Pass:
-        """Indices and copy marks of this process's part of a global batch, both (B,)."""
+        """Image indices (B,) and copy marks (B,) of this process's part of a global batch."""
         length = self._larger if self.balance else images
         position = (step * self.world_size + self.rank) * self.batch_size
         if self._passes_are_epochs and length == self._larger:
             key = epoch
-        else:  # a stream that goes on from epoch to epoch
+        else:  # goes on across the end of an epoch
             key = 0
             position += epoch * self.steps_per_epoch * self.world_size * self.batch_size
         parts = []
@@ -160,9 +161,9 @@ class _Epoch(Dataset[dict[str, Tensor]]):
 
 
 def _gather(train: Tensor | LazyImages, index: npt.NDArray[np.int64], random: np.random.Generator) -> Tensor:
-    """The images at these places, uint8 (B, C, S, S); `random` draws where those of the fit "random-crop" are cropped."""
+    """The images of these indices, uint8 (B, C, S, S); `random` gives the place of the crop for the fit "random-crop"."""
     if isinstance(train, Tensor):
-        return torch.from_numpy(train.numpy()[index])  # plain copies: torch would wake its threads for every batch
+        return torch.from_numpy(train.numpy()[index])  # by numpy: torch would start its threads for every batch
     return torch.stack([train.at_random(i, random) for i in index.tolist()])
 
 
@@ -186,12 +187,13 @@ def open_batches(
     fit: Fit = "crop",
     value_range: tuple[int, int] | None = None,
 ) -> UnpairedBatches | StreamingBatches:
-    """Of two sources or one, `load_sides` and `UnpairedBatches`, or `StreamingBatches`.
+    """Opens one or two sources as `UnpairedBatches` (read by `load_sides`), or with `streaming` as `StreamingBatches`.
 
-    Both have held_out, fingerprints, counts and notes.
+    Both have the attributes held_out, fingerprints, counts and notes. Images come at `load_size` px (None: `image_size`),
+    held-out ones at `image_size` px.
 
-    `workers` decode images that are neither in memory nor streamed. Raises DataError if streaming is asked for together with
-    what needs a look at every image first.
+    `workers`: processes that decode images which are neither in memory nor streamed. Raises DataError if `streaming` is combined
+    with an option that needs all images to be read first.
     """
     if not streaming:
         sides = load_sides(

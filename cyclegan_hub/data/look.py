@@ -13,7 +13,7 @@ from torch import Tensor
 from cyclegan_hub.data.paired_images import PairItems
 from cyclegan_hub.data.raw_images import RawImages
 from cyclegan_hub.data.reading import Reading
-from cyclegan_hub.data.scan import MIN_SIDE, Seen, Unreadable, listed, note_on_shapes, notes_on_values, scan
+from cyclegan_hub.data.scan import MIN_SIDE, ImageFacts, Unreadable, listed, note_on_shapes, notes_on_values, scan
 from cyclegan_hub.data.specs import DataError
 
 MAX_UNREADABLE = 0.05  # more broken files than this mean the wrong folder or a broken download
@@ -28,7 +28,7 @@ class Look:
     reading: Reading
     image_size: int  # px; a smaller image is upscaled
     keep_size: int | None  # px of the pixels that are kept; None: none are
-    seen: dict[int, Seen] = field(default_factory=dict)  # by row, usable ones
+    seen: dict[int, ImageFacts] = field(default_factory=dict)  # by row, usable ones
     unreadable: list[Unreadable] = field(default_factory=list)
     tiny: list[int] = field(default_factory=list)
     chunks: list[tuple[list[int], Tensor]] = field(default_factory=list)  # rows and their pixels, uint8 (N, C, S, S)

@@ -1,7 +1,7 @@
-"""Which files of a tree are the images of a pile: one rule for folders, archives, streams and every command.
+"""Which files of a folder or archive are the images of a pile: one rule for folders, archives, streams and every command.
 
-Hidden files and what operating systems leave behind are no part of a pile. Of the rest a file with an ending that the decoder
-knows is an image, one without an ending is an image if its content says so, and any other is passed over and counted.
+Hidden files and files of operating systems do not belong to a pile. Of the other files, one with an ending that the decoder knows
+is an image; one without an ending is an image if its content is; all others are ignored and counted.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from cyclegan_hub.decoding import IMAGE_ENDINGS, looks_like_image
 # Folders and files of operating systems and storage devices, in lower case; what begins with a dot is hidden anyway.
 _SYSTEM = {"__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found"}
 _SYSTEM |= {"thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"}
-# `photo.jpg` has an ending; `IMG_0001`, `taken 12.05.2021` and `photo.jpg_large` have none that says anything.
+# `photo.jpg` has an ending; `IMG_0001`, `taken 12.05.2021` and `photo.jpg_large` have none that names a format.
 _ENDING = re.compile(r"\.(?=[a-z0-9]*[a-z])[a-z0-9]{1,12}$", re.IGNORECASE | re.ASCII)
 
 
 @dataclass
 class Pile:
-    """The images of a tree and what else was there."""
+    """The images among the files of a folder or archive, and the number of other files."""
 
     names: list[str] = field(default_factory=list)  # relative, with "/", in the order in which they are read
-    other: Counter[str] = field(default_factory=Counter)  # files that were passed over, by their ending; "" for none
+    other: Counter[str] = field(default_factory=Counter)  # number of other files by their ending; "": without an ending
 
     def note(self) -> str | None:
-        """One line on the files that were passed over, None where there were none."""
+        """A line about the other files; None if there are none."""
         count = sum(self.other.values())
         if not count:
             return None
@@ -42,23 +42,23 @@ class Pile:
 
 
 def portable_name(name: str) -> str:
-    """A name inside an archive with "/" between its parts, whichever system wrote it, and without "./" in front."""
+    """A name inside an archive with "/" between its parts, on whatever system it was written, and without a leading "./"."""
     return "/".join(part for part in name.replace("\\", "/").split("/") if part != ".")
 
 
 def is_hidden(name: str) -> bool:
-    """Whether any part of a relative name is hidden, or belongs to an operating system rather than to a pile."""
+    """Whether any part of a relative name is hidden, or is a file or folder of an operating system."""
     return any((part.startswith(".") and part not in (".", "..")) or part.lower() in _SYSTEM for part in name.split("/"))
 
 
 def ending_of(name: str) -> str:
-    """The ending of a file's name in lower case, such as ".jpg"; "" where it has none that says anything."""
+    """The ending of a file's name in lower case, such as ".jpg"; "" if it has none."""
     found = _ENDING.search(PurePosixPath(name).name)
     return found[0].lower() if found and found.start() else ""
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file's name alone says that it is an image, and not hidden, such as macOS's `._photo.jpg`."""
+    """Whether a file's name has an image's ending and is not hidden (`._photo.jpg` of macOS is hidden)."""
     return not is_hidden(name) and ending_of(name) in IMAGE_ENDINGS
 
 
@@ -70,7 +70,7 @@ def order(name: str) -> list[str]:
 def pile_of(names: Iterable[str], open_file: Callable[[str], BinaryIO]) -> Pile:
     """The images among relative names (see `portable_name`); `open_file` opens one, to look at the head of its content.
 
-    A file that cannot be opened to see what it is counts as an image, so that reading it names it and the reason.
+    A file that cannot be opened here counts as an image: the attempt to read it later reports its name and the reason.
     """
     pile = Pile()
     for name in names:
@@ -89,12 +89,12 @@ def _holds_image(name: str, open_file: Callable[[str], BinaryIO]) -> bool:
     try:
         with open_file(name) as file:
             return looks_like_image(file)
-    except Exception:  # whatever a file system or an archive raises: reading the image will say it
+    except Exception:  # any error of a file system or archive: reading the image later reports it
         return True
 
 
 def pile_in(root: Path) -> Pile:
-    """The images below a folder, at any depth; a folder that may not be listed is among the names, and fails when read."""
+    """The images below a folder, at any depth. A subfolder that cannot be listed is among the names, and fails when read."""
     unlisted: list[str] = []
     pile = pile_of(files_below(root, unlisted), lambda name: _open_regular(root / name))
     pile.names = sorted([*pile.names, *unlisted], key=order)
@@ -102,7 +102,7 @@ def pile_in(root: Path) -> Pile:
 
 
 def has_image(root: Path) -> bool:
-    """Whether there is an image below a folder: `pile_in` without looking further than the first."""
+    """Whether there is an image below a folder; stops at the first one."""
     return any(pile_of([name], lambda name: _open_regular(root / name)).names for name in files_below(root, []))
 
 
@@ -115,8 +115,8 @@ def _open_regular(path: Path) -> BinaryIO:
 def files_below(root: Path, unlisted: list[str]) -> Iterator[str]:
     """The relative names of all files below a folder, hidden parts left out, real folders before linked ones.
 
-    Links to folders are followed, each folder once, and never upwards: so no circle of links is walked twice. The names of
-    folders that may not be listed are added to `unlisted`. Raises OSError where `root` itself may not be.
+    Links to folders are followed, but each folder is listed once, and the parents of `root` never, so that circles of links
+    end. The names of subfolders that cannot be listed are added to `unlisted`. Raises OSError if `root` itself cannot.
     """
     seen = {_identity(folder) for folder in (root.resolve(), *root.resolve().parents)}
     folders, links = [""], list[str]()
@@ -150,7 +150,7 @@ def files_below(root: Path, unlisted: list[str]) -> Iterator[str]:
 
 
 def _identity(folder: Path) -> tuple[int, int] | str:
-    """What tells one folder from another, whatever paths lead to it."""
+    """A key that is the same for every path to a folder, and differs between folders."""
     try:
         state = folder.stat()
     except OSError:

@@ -16,7 +16,7 @@ from cyclegan_hub import images
 from cyclegan_hub.data.specs import DataError
 
 Fit = Literal["crop", "random-crop", "stretch", "pad"]
-Decodable = bytes | Path | npt.NDArray[Any] | Image.Image  # of what `images.decode` takes, what a pile holds
+Decodable = bytes | Path | npt.NDArray[Any] | Image.Image  # what a pile may hold; `images.decode` takes all of them
 
 
 class Readable(Protocol):
@@ -25,11 +25,11 @@ class Readable(Protocol):
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
-        """What to call the image in a log line."""
+        """The image's name in log lines."""
         ...
 
     def read(self, index: int) -> Decodable:
-        """Something `images.decode` takes."""
+        """The image, not decoded: an argument of `images.decode`."""
         ...
 
 
@@ -37,15 +37,15 @@ class Readable(Protocol):
 class Reading:
     """How the images of a pile are read.
 
-    `fit` says what becomes of an image that is not square: its centred square ("crop"), a square at a place that is drawn anew
-    each time it is trained on ("random-crop"; its centred square where it is held out), all of it, distorted ("stretch"), or all
-    of it with black at two sides ("pad").
+    `fit` says how an image that is not square becomes a square. "crop": its centred square. "random-crop": a square at a new
+    random place each time it is trained on, its centred square if it is held out. "stretch": the whole image, distorted.
+    "pad": the whole image with black bars on two sides.
     """
 
     channels: int = 3
     value_range: tuple[int, int] | None = None  # of 16-bit images, the values that become black and white; None: 0 and 65,535
-    halves: bool = False  # an image is a pair side by side, and becomes the channels of one half, then those of the other
-    swapped: bool = False  # of a pair, the right half comes first
+    halves: bool = False  # each image shows a pair side by side; its tensor has the channels of one half, then of the other
+    swapped: bool = False  # with `halves`: the right half comes first
     fit: Fit = "crop"
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class Reading:
 
     @property
     def planes(self) -> int:
-        """Channels of the tensor: of a pair those of both halves."""
+        """Channels of the tensor: `channels`, or twice as many for pairs."""
         return self.channels * (2 if self.halves else 1)
 
     def decode(self, items: Readable, row: int) -> Image.Image:
@@ -64,19 +64,19 @@ class Reading:
         return images.decode(items.read(row), self.channels, name=items.name(row), value_range=self.value_range)
 
     def parts(self, image: Image.Image, name: str = "this image") -> tuple[Image.Image, ...]:
-        """The pictures in an image: itself, or of a pair the input and the output. Raises images.ImageError for an odd width."""
+        """The image itself, or (input, output) for a pair. Raises images.ImageError for a pair of odd width."""
         if not self.halves:
             return (image,)
         left, right = images.halves(image, name)
         return (right, left) if self.swapped else (left, right)
 
     def tensor(self, image: Image.Image, size: int) -> Tensor:
-        """A decoded image as uint8 (planes, size, size); with "random-crop" uncropped, the shorter side `size` pixels long."""
+        """A decoded image -> uint8 (planes, size, size); with "random-crop" (planes, H, W), the shorter side `size` px."""
         fitted = [images.to_uint8_tensor(_FITS[self.fit](part, size)) for part in self.parts(image)]
         return fitted[0] if len(fitted) == 1 else torch.cat(fitted)
 
     def centred(self) -> Reading:
-        """The same without chance: what held-out images are read with."""
+        """The same without randomness ("crop" instead of "random-crop"), for held-out images."""
         return replace(self, fit="crop") if self.fit == "random-crop" else self
 
 
@@ -92,6 +92,6 @@ _FITS = {"crop": images.square, "random-crop": images.resize_short, "stretch": _
 
 
 def random_square(x: Tensor, size: int, random: np.random.Generator) -> Tensor:
-    """(C, H, W) -> (C, size, size): a part at a random place, every place equally likely."""
+    """(C, H, W) -> (C, size, size): a square at a random place; every place is equally likely."""
     top, left = (int(random.integers(0, side - size + 1)) for side in x.shape[-2:])
     return x[:, top : top + size, left : left + size]

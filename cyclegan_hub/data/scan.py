@@ -1,4 +1,4 @@
-"""One look at every image of a pile, in threads: decoded, hashed and measured; what cannot be read is named."""
+"""Reads every image of a pile once, in threads: decodes, hashes and measures it, and lists those that cannot be read."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one readable image is."""
+class ImageFacts:
+    """The facts about one readable image."""
 
     row: int  # in its pile
-    hash: str  # of its decoded pixels
-    mode: str  # Pillow's, before conversion
+    hash: str  # content hash of its decoded pixels
+    mode: str  # Pillow's mode of the file, before conversion
     size: tuple[int, int]  # (width, height) in px, upright; of a pair that of one half
-    low: int  # least, greatest and mean value over its 8-bit pixels
+    low: int  # smallest, largest and mean value of its 8-bit pixels, 0 to 255
     high: int
     mean: float
-    peak: int | None  # the greatest value as it is in the file, of 16 bits; None for other files
-    deep_colour: bool = False  # whether the file has 16 bits a channel in colour; the peak is then that of the high bytes
+    peak: int | None  # largest value in a file of 16 bits, 0 to 65,535; None for other files
+    deep_colour: bool = False  # whether the file is in colour with 16 bits a channel; `peak` is then 257 x the largest high byte
 
     @property
     def short(self) -> int:
@@ -44,14 +44,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An image that cannot be read, and why, its name included."""
+    """An image that cannot be read; `why` gives its name and the reason."""
 
     row: int
     why: str
 
 
 def in_threads(do: Callable[[int], Result], rows: Sequence[int], what: str) -> list[Result]:
-    """`do` of every row, in order, with a bar on stderr if that is a terminal."""
+    """The results of `do(row)` in the order of `rows`; shows a progress bar called `what` if stderr is a terminal."""
     workers = min(16, os.cpu_count() or 1)
     return list(thread_map(do, rows, max_workers=workers, desc=what, unit=" images", disable=None))
 
@@ -62,10 +62,13 @@ def scan(
     label: str,
     reading: Reading,
     keep: Callable[[int, Image.Image], None] | None = None,
-) -> list[Seen | Unreadable]:
-    """Look at some images of a pile, in order. `keep` is given the position in `rows` and the decoded image of each."""
+) -> list[ImageFacts | Unreadable]:
+    """Reads the images `rows` of a pile; returns their facts in the same order.
 
-    def look(position: int) -> Seen | Unreadable:
+    `keep(position in rows, decoded image)` is called for each image of at least MIN_SIDE px.
+    """
+
+    def look(position: int) -> ImageFacts | Unreadable:
         row = rows[position]
         name = items.name(row)
         try:
@@ -81,13 +84,13 @@ def scan(
             keep(position, image)
         pixels = np.asarray(image)
         values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
-        return Seen(row, images.content_hash(image), mode, size, *values, peak, deep_colour)
+        return ImageFacts(row, images.content_hash(image), mode, size, *values, peak, deep_colour)
 
     return in_threads(look, range(len(rows)), f"reading {label}")
 
 
 def _as_it_is(raw: Decodable) -> tuple[str, int | None, bool]:
-    """Pillow's mode of an image that has been decoded, of 16-bit values the greatest, and whether these are of colours."""
+    """Returns (Pillow's mode of the file, its largest value if it has 16 bits, else None; whether it has 16 bits in colour)."""
     if isinstance(raw, np.ndarray):
         mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[raw.shape[2] if raw.ndim == 3 else 1]
         return mode, int(raw[..., : 3 if mode == "RGBA" else None].max()) if raw.dtype == np.uint16 else None, False
@@ -99,8 +102,8 @@ def _as_it_is(raw: Decodable) -> tuple[str, int | None, bool]:
         return file.mode, int(np.asarray(file).max()) if file.mode.startswith("I") else None, False
 
 
-def notes_on_values(seen: Sequence[Seen], label: str) -> list[str]:
-    """Lines for the log on what a person would want to know of the values and shapes of a side before training on it."""
+def notes_on_values(seen: Sequence[ImageFacts], label: str) -> list[str]:
+    """A line for the log if a side's 16-bit images use a small part of their range, and so would be almost black."""
     notes = []
     for deep_colour in (False, True):
         peaks = [image.peak for image in seen if image.peak is not None and image.deep_colour == deep_colour]
@@ -117,8 +120,8 @@ def notes_on_values(seen: Sequence[Seen], label: str) -> list[str]:
     return notes
 
 
-def note_on_shapes(seen: Sequence[Seen], label: str, fit: str) -> list[str]:
-    """One line where images are not square, on what becomes of them."""
+def note_on_shapes(seen: Sequence[ImageFacts], label: str, fit: str) -> list[str]:
+    """A line for the log if images are not square: how `fit` makes them square."""
     count = sum(image.size[0] != image.size[1] for image in seen)
     if not count:
         return []
@@ -131,8 +134,8 @@ def note_on_shapes(seen: Sequence[Seen], label: str, fit: str) -> list[str]:
     return [f"{label}: {count} of {len(seen)} images are not square: {done[fit]} (--set fit=crop|random-crop|stretch|pad)"]
 
 
-def note_on_colours(sides: Sequence[Sequence[Seen]], channels: int) -> list[str]:
-    """One line where one side is grey and the other is not."""
+def note_on_colours(sides: Sequence[Sequence[ImageFacts]], channels: int) -> list[str]:
+    """A line for the log if one side is grey and the other is in colour."""
     grey = [all(image.mode in GREY_MODES for image in seen) for seen in sides]
     if channels == 3 and len(grey) == 2 and grey[0] != grey[1]:
         here, there = ("A", "B") if grey[0] else ("B", "A")
@@ -141,5 +144,5 @@ def note_on_colours(sides: Sequence[Sequence[Seen]], channels: int) -> list[str]
 
 
 def listed(names: Sequence[str], shown: int = 10) -> str:
-    """Some names in one line, and how many more there are."""
+    """The first `shown` names in one line, and the number of the others."""
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

@@ -1,4 +1,4 @@
-"""Batches of piles that are too large to look at first: read as streams, shuffled through a buffer, passed over endlessly."""
+"""Batches of piles that are too large to be read first: endless streams, shuffled in a buffer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from cyclegan_hub.data.scan import MIN_SIDE
 from cyclegan_hub.data.specs import DataError, Pair, SideSource
 
 SHUFFLE_BUFFER = 1000  # rows
-HELD_OUT_ROWS = 64  # the head of a stream that has no held-out split of its own
-MAX_HELD_OUT = 1000
-LEAST_READ = 100  # rows before the share of unreadable ones is judged
+HELD_OUT_ROWS = 64  # first rows, held out if the source has no held-out split
+MAX_HELD_OUT = 1000  # rows of a held-out split at most
+LEAST_READ = 100  # rows to be read before too many unreadable ones are an error
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 class StreamSide:
     """One side as an endless stream of uint8 tensors (C, S, S) with S the load size.
 
-    `held_out` (uint8 (M, C, image size, image size)), `fingerprint`, `counts` and `notes` are as those of `load_sides.Side`, but
-    counts hold what was read so far: found, unreadable, tiny, kept; and held_out. The fingerprint is that of the source, but
-    for the folder it lies in, and of the held-out images. Nothing is de-duplicated.
+    `held_out` (uint8 (M, C, image size, image size)), `fingerprint`, `counts` and `notes` are like those of `load_sides.Side`.
+    But `counts` holds the rows read so far (found, unreadable, tiny, kept) and the number held_out; and the fingerprint is made
+    of the source's name, without its parent folders, and of the held-out images. Duplicates are not removed.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class StreamSide:
         self.counts = dict.fromkeys(("found", "unreadable", "tiny", "kept", "held_out"), 0)
         self.held_out, hashes = self._read_held_out(head, column)
         self.counts["held_out"] = len(self.held_out)
-        told = [source.train.identity(), *hashes]
-        self.fingerprint = hashlib.blake2b("\n".join(told).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        identity_lines = [source.train.identity(), *hashes]
+        self.fingerprint = hashlib.blake2b("\n".join(identity_lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
         self.notes = [f"{label}: streaming from {source.describe()}, {len(self.held_out)} images held out"]
         self.notes += [f"{label}: {note}" for note in train.notes]
         rest = stream.skip(HELD_OUT_ROWS) if test is None else stream
         self._stream = shuffled_part(rest, seed=seed, buffer_size=SHUFFLE_BUFFER, rank=rank, world_size=world_size)
         self._passes = 0
-        self._loaded: dict[str, Any] | None = None  # a position that no row has been read from yet
+        self._loaded_position: dict[str, Any] | None = None  # the loaded position, until the first row after it is read
         self._images = self._endless()
-        self._said: set[str] = set()  # what is said once
+        self._warned: set[str] = set()  # warnings that were given: each is given once
 
     def _read_held_out(self, rows: Any, column: str) -> tuple[Tensor, list[str]]:
         found: list[Tensor] = []
@@ -86,7 +86,7 @@ class StreamSide:
         return torch.stack(found), hashes
 
     def _decode(self, cell: Any, row: int) -> Any:
-        """A PIL image. Raises images.ImageError if it is unreadable; a tiny one is too."""
+        """A PIL image. Raises images.ImageError if it is unreadable or tiny."""
         name = cell_name(cell, f"image {row} of the stream")
         image = images.decode(cell_bytes(cell), self._reading.channels, name=name, value_range=self._reading.value_range)
         if min(image.size) < MIN_SIDE:
@@ -94,22 +94,22 @@ class StreamSide:
         return image
 
     def _endless(self) -> Iterator[Tensor]:
-        """Pass after pass over the stream, each shuffled anew."""
+        """Training images, uint8 (C, S, S), in pass after pass over the stream, each in a new order."""
         empty_passes = 0
-        while empty_passes < 2:  # one may be the rest of a pass that was saved at its end
+        while empty_passes < 2:  # the first may be the end of a pass, where a state was saved
             self._stream.set_epoch(self._passes)
             kept = self.counts["kept"]
             for row in self._stream:
-                self._loaded = None
+                self._loaded_position = None
                 if (image := self._use(row[self._column])) is not None:
                     yield image
-            self._loaded = None
+            self._loaded_position = None
             empty_passes = empty_passes + 1 if self.counts["kept"] == kept else 0
             self._passes += 1
         raise DataError(f"side {self.label}: the stream has no image to train on for this process")
 
     def _use(self, cell: Any) -> Tensor | None:
-        """A training image, or None if it had to be skipped."""
+        """A row's training image, uint8 (C, S, S); None if it had to be skipped."""
         self.counts["found"] += 1
         try:
             image = self._decode(cell, self.counts["found"] - 1)
@@ -117,18 +117,18 @@ class StreamSide:
             self._skip(error)
             return None
         if min(image.size) < self._image_size:
-            self._say(f"images smaller than {self._image_size} px are upscaled")
+            self._warn_once(f"images smaller than {self._image_size} px are upscaled")
         if image.width != image.height:
-            self._say(f"images that are not square are made so with fit={self._reading.fit}")
+            self._warn_once(f"images that are not square are made so with fit={self._reading.fit}")
         self.counts["kept"] += 1
         x = self._reading.tensor(image, self._load_size)
         if self._reading.fit == "random-crop":
             x = random_square(x, self._load_size, np.random.default_rng([self._seed, self.counts["found"]]))
         return x
 
-    def _say(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
+    def _warn_once(self, line: str) -> None:
+        if line not in self._warned:
+            self._warned.add(line)
             logger.warning("%s: %s", self.label, line)
 
     def _skip(self, error: Exception) -> None:
@@ -146,33 +146,33 @@ class StreamSide:
 
     def state_dict(self) -> dict[str, Any]:
         """The position in the stream, in plain JSON values."""
-        position = self._stream.state_dict() if self._loaded is None else self._loaded
+        position = self._stream.state_dict() if self._loaded_position is None else self._loaded_position
         return {"fingerprint": self.fingerprint, "passes": self._passes, "counts": dict(self.counts), "position": position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on after the last row that was read when `state` was saved: the shuffle buffer is filled anew from there.
+        """Continues after the last row that was read when `state` was saved; the shuffle buffer is filled again from there.
 
-        The rows that were waiting in the buffer come back in the next pass. Raises DataError if the side is another one.
+        Rows that were waiting in the buffer are left out until the next pass. Raises DataError for the state of another side.
         """
         if state["fingerprint"] != self.fingerprint:
             raise DataError(f"side {self.label} is not the one this run was started with: its source or held-out images changed")
-        self.counts.update(state["counts"])  # in place: the batches show this very dict
-        self._passes, self._loaded = state["passes"], state["position"]
+        self.counts.update(state["counts"])  # in place, because StreamingBatches.counts is the same dict
+        self._passes, self._loaded_position = state["passes"], state["position"]
         self._stream.load_state_dict(state["position"])
         self._images = self._endless()
         logger.warning("%s: resumed after %d images, with a refilled shuffle buffer", self.label, self.counts["found"])
 
 
 class _TinyError(images.ImageError):
-    """An image below MIN_SIDE: skipped, but the file is whole."""
+    """An image with a side below MIN_SIDE px: skipped, but not counted as unreadable."""
 
 
 class StreamingBatches:
-    """Endless batches of two streams that are read independently, or of one, used as `data.UnpairedBatches` is.
+    """Endless batches of two independent streams, or of one; used like `batches.UnpairedBatches`.
 
-    Every process reads its own part of each stream. An epoch is `steps_per_epoch` steps and has nothing to do with the passes
-    over a stream. `batch_size` is per process. `state_dict` is the position of this process: each one saves its own.
-    After a pass over Parquet `datasets` waits 5 s for Arrow's threads, which only small piles notice.
+    Every process reads its own part of each stream. An epoch is `steps_per_epoch` steps, whatever the length of a pass over a
+    stream. `batch_size` is per process. `state_dict` is the position of this process: each process saves its own.
+    After a pass over Parquet `datasets` waits 5 s for Arrow's threads: noticeable for small piles only.
 
     Raises DataError without `steps_per_epoch`, for zip and npz, for an empty stream, for sides whose held-out images are the
     same, and while iterating when more than 5 % of at least 100 images were unreadable.
@@ -223,7 +223,7 @@ class StreamingBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, Tensor]]:
         """The next `steps_per_epoch - start` batches: {"a": uint8 (B, C, S, S), "b": uint8 (B, C, S, S)}.
 
-        They go on where the last one ended (or the loaded state): a stream cannot be asked for an epoch's own batches.
+        They continue after the last batch, or after the loaded state, whatever the number `epoch`: a stream only goes forward.
         """
         for _ in range(start, self.steps_per_epoch):
             yield {key: side.take(self.batch_size) for key, side in self.sides.items()}
@@ -233,7 +233,7 @@ class StreamingBatches:
         return {key: side.state_dict() for key, side in self.sides.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a position. Raises DataError for the state of a run that did not stream, or of other sources."""
+        """Continues from a saved position. Raises DataError for the state of a run without streaming, or of other sources."""
         if set(state) != set(self.sides):
             raise DataError("the saved position is not one of a streaming run: resume without streaming, or start a new run")
         for key, side in self.sides.items():

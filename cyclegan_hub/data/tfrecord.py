@@ -1,9 +1,9 @@
-"""JPEGs out of TFRecord files, nothing more: the encoded image of each `tf.train.Example`, without TensorFlow or protobuf.
+"""Reads the encoded image of each `tf.train.Example` in TFRecord files, without TensorFlow or protobuf.
 
 A file is one record after another: its length (uint64, little endian), the length's masked CRC-32C (uint32), the data, their
-masked CRC-32C (tensorflow/core/lib/io/record_writer.h). Both CRCs are checked: the length's where records are listed, which
-reads 12 bytes of each, the data's where one is read. No length is believed before it is compared with the file's or with its
-message's, so that a hostile file costs at most the time and memory of an honest one of its size.
+masked CRC-32C (tensorflow/core/lib/io/record_writer.h). Both CRCs are checked: that of the length when records are listed
+(12 bytes of each are read), that of the data when a record is read. Every length is compared with the size of the file or of the
+message before it is used, so that a hostile file costs no more time and memory than an honest one of its size.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from cyclegan_hub.data.raw_images import Raw, RawImages, Stream
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.decoding import ImageError
 
-MAX_RECORD_BYTES = 65 * 2**20  # decoding.MAX_BYTES, and room for what stands beside the image
-MAX_FIELDS = 10_000  # of one record; more are no labels of an image
+MAX_RECORD_BYTES = 65 * 2**20  # decoding.MAX_BYTES, and room for the record's other fields
+MAX_FIELDS = 10_000  # of one record; more are not an image with its labels
 IMAGE_FEATURES = ("image", "image/encoded", "image_raw")
 _FILE_NAME = re.compile(r"\.tfrec(ords?)?(-\d+-of-\d+)?$", re.ASCII | re.IGNORECASE)
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _KINDS = {1: "bytes", 2: "float", 3: "int64"}  # the three lists of a tf.train.Feature
-_TRIED = 10  # records that are asked for an image before a pile is refused
+_TRIED = 10  # first records of a pile: one of them must hold an image
 _HEADER = struct.Struct("<QI")
-_BLOCK = 256  # bytes; with 4-byte entries the tables of a block fill 256 KiB, about a core's second cache
+_BLOCK = 256  # bytes; the tables of a block take 256 KiB (4-byte entries), about the size of a core's level-2 cache
 
 
 def offsets(path: Path) -> Iterator[int]:
-    """Where each record starts, in bytes from the start of the file; the data are not read.
+    """The start of each record, in bytes from the start of the file; the data are not read.
 
     Raises DataError, which names the file and the byte, where a record is cut short or its length damaged.
     """
@@ -69,7 +69,7 @@ def image_at(path: Path, offset: int) -> bytes:
 
 
 def check(paths: Sequence[Path]) -> None:
-    """Raise DataError, of the first record, if none of the first ten records of a pile gives an image; an empty pile passes."""
+    """Raises DataError if none of the first ten records of a pile holds an image; an empty pile is accepted."""
     first: DataError | None = None
     records = ((path, offset) for path in paths for offset in offsets(path))
     for record in islice(records, _TRIED):
@@ -85,7 +85,7 @@ def check(paths: Sequence[Path]) -> None:
 def image_in(example: bytes) -> bytes:
     """The image of a serialized `tf.train.Example`: one of IMAGE_FEATURES, else the only feature that is a JPEG or PNG.
 
-    Raises ValueError, which lists the features, if there is no telling, and for bytes that are no Example.
+    Raises ValueError, which lists the features, if no feature or several could be the image, and for bytes that are no Example.
     """
     found = _features(memoryview(example))
     values = {name: value for name, (_, value) in found.items() if value is not None}
@@ -101,10 +101,10 @@ def image_in(example: bytes) -> bytes:
 
 
 def _features(example: memoryview) -> dict[str, tuple[str, memoryview | None]]:
-    """The features of an Example by name: what their list holds, and the value of a bytes list of exactly one.
+    """The features of an Example by name: (kind of their list, its value if it is a bytes list of exactly one, else None).
 
     Example.features = 1, Features.feature = 1 (a map: key = 1, value = 2), Feature.bytes_list = 1, BytesList.value = 1
-    (tensorflow/core/example/feature.proto). Of fields and keys that come twice the last counts, as in protobuf.
+    (tensorflow/core/example/feature.proto). If a field or key comes twice, the last one counts, as in protobuf.
     """
     budget = iter(range(MAX_FIELDS))
     found: dict[str, tuple[str, memoryview | None]] = {}
@@ -121,9 +121,9 @@ def _features(example: memoryview) -> dict[str, tuple[str, memoryview | None]]:
 
 
 def _fields(message: memoryview, budget: Iterator[int]) -> Iterator[tuple[int, memoryview]]:
-    """(number, content) of the length-delimited fields of a protobuf message; numbers are passed over.
+    """(number, content) of the length-delimited fields of a protobuf message; fields that hold a number are left out.
 
-    Each field takes one from `budget`. Raises ValueError where the message is malformed or the budget used up.
+    Each field takes one item from `budget`. Raises ValueError for a malformed message and for an empty budget.
     """
     at = 0
     while at < len(message):
@@ -147,7 +147,7 @@ def _fields(message: memoryview, budget: Iterator[int]) -> Iterator[tuple[int, m
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A protobuf varint, and the position after it."""
+    """Returns (the protobuf varint at position `at`, the position after it)."""
     value = 0
     for place, byte in enumerate(message[at : at + 10]):
         value |= (byte & 127) << 7 * place
@@ -157,7 +157,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 def _length(file: BinaryIO, offset: int, size: int, name: str) -> int:
-    """The length of the data of the record at `offset` of a file of `size` bytes; the file then stands at the data."""
+    """The length in bytes of the data of the record at `offset`; `size` is that of the file. Leaves the file at the data."""
     file.seek(offset)
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:
@@ -172,7 +172,7 @@ def _length(file: BinaryIO, offset: int, size: int, name: str) -> int:
 
 
 def _masked_crc(data: bytes) -> bytes:
-    """CRC-32C, turned and shifted so that it differs from that of data with a CRC in them; as it stands in the file."""
+    """The masked CRC-32C of `data`, 4 bytes as in the file. The mask is for data that contain a CRC themselves."""
     crc = crc32c(data)
     return ((((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
 
@@ -180,8 +180,8 @@ def _masked_crc(data: bytes) -> bytes:
 def crc32c(data: bytes) -> int:
     """The CRC-32C (Castagnoli; RFC 3720, section 12.1) of `data`, a block of 256 bytes at a time.
 
-    A CRC is linear: that of a block is the exclusive or of what each of its bytes adds at its place, and the CRC so far adds
-    what it would as an exclusive or with the first four bytes.
+    A CRC is linear: each byte of a block adds a value that depends on the byte and its place, and the CRC of the block is the
+    exclusive or of these values. The CRC of the data before is combined with the first four bytes of the block.
     """
     tables, places, (first, second, third, fourth), last = _tables()
     state, head = 0xFFFFFFFF, len(data) % _BLOCK
@@ -197,12 +197,12 @@ def crc32c(data: bytes) -> int:
 
 @functools.cache
 def _tables() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], list[list[int]], list[int]]:
-    """What a byte adds at each place of a block, flat (BLOCK x 256); where each place starts there; four places; the last."""
+    """Returns (what each byte adds at each place, flat (65536,); start of each place in it; first four places; last place)."""
     last: npt.NDArray[np.uint32] = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         last = last >> np.uint32(1) ^ (last & np.uint32(1)) * np.uint32(0x82F63B78)  # the polynomial, reversed
     rows = [last]
-    for _ in range(_BLOCK - 1):  # one place earlier: a zero byte follows
+    for _ in range(_BLOCK - 1):  # one place earlier, which is as if a zero byte followed
         rows.append(rows[-1] >> 8 ^ last[rows[-1] & 255])
     rows.reverse()
     return np.concatenate(rows), np.arange(_BLOCK) * 256, [row.tolist() for row in rows[:4]], last.tolist()
@@ -210,13 +210,13 @@ def _tables() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], list[list[
 
 @dataclass
 class TFRecordItems(RawImages):
-    """Records of TFRecord files, read one at a time: 16 bytes of memory each, whatever the size of the images."""
+    """The records of TFRecord files, read one at a time; each takes 16 bytes of memory, whatever the size of its image."""
 
     kind: ClassVar[str] = "TFRecord"
     endings: ClassVar[tuple[str, ...]] = (".tfrec",)
     sharded: ClassVar[bool] = True
     paths: tuple[Path, ...]
-    positions: npt.NDArray[np.int64]  # (N, 2): which of `paths`, and where in it the record starts, in bytes
+    positions: npt.NDArray[np.int64]  # (N, 2): index in `paths`, and start of the record in bytes
 
     @classmethod
     def matches(cls, path: Path) -> bool:
@@ -264,7 +264,7 @@ class TFRecordItems(RawImages):
 
 
 def _cells(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The images of TFRecord files as rows of a column `image`, one at a time; of a damaged record there are no bytes.
+    """The images of TFRecord files as rows of a column `image`, one at a time; a damaged record gives empty bytes.
 
     Raises DataError where a file is cut short.
     """
@@ -273,5 +273,5 @@ def _cells(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
             try:
                 data = image_at(path, offset)
             except DataError:
-                data = b""  # decoding counts it as unreadable, by the name of the cell
+                data = b""  # decoding then counts the row as unreadable
             yield {"image": {"bytes": data, "path": f"byte {offset} of {path.name}"}}

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     for source in opened:
         key = (source.model.image_size, source.model.channels)
         if key not in read:
-            read[key] = read_images(piles, first, seed, most, shape=key, seen=(args.size, channels))
+            read[key] = read_images(piles, first, seed, most, shape=key, scaled=(args.size, channels))
         found[source.name] = _evaluate(source, read[key], extractor, classifier, lines, unjudged, args, seed, device)
     if several:
         _compare(opened, found, first.model.labels, args.out)
@@ -119,13 +119,14 @@ def _evaluate(
     """The metrics of one source, which are also written and printed."""
     clock, own = [time.perf_counter()], same_data(source, read.sides)
 
-    def say(name: str) -> None:
+    def on_epoch(name: str) -> None:
         clock.append(time.perf_counter())
         print(f"{source.name} {name}: {clock[-1] - clock[-2]:.1f} s", file=sys.stderr, flush=True)
 
     found = evaluate(
-        source.epochs, read.held_out, read.train, extractor, classifier, seen=read.seen, batch_size=args.batch_size,
-        seed=seed, within_supports=args.within_supports, device=device, protocol=lines | {"training_data": own}, say=say,
+        source.epochs, read.held_out, read.train, extractor, classifier, scaled=read.scaled, batch_size=args.batch_size,
+        seed=seed, within_supports=args.within_supports, device=device, protocol=lines | {"training_data": own},
+        on_epoch=on_epoch,
     )  # fmt: skip
     found.metrics["notes"][:0] = [unjudged] * bool(unjudged) + [own] * (OTHER_IMAGES in own)
     folder = source.out or Path(source.text)

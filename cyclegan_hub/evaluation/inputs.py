@@ -18,7 +18,7 @@ from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
 from cyclegan_hub.data.specs import SideSource
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.evaluation.generate import Piles, at_size, inputs_and_targets
-from cyclegan_hub.evaluation.protocol import Seen
+from cyclegan_hub.evaluation.protocol import ScaledImages
 from cyclegan_hub.evaluation.results import EvaluationError
 from cyclegan_hub.hub.model_folder import epoch_name
 from cyclegan_hub.hub.run_record import RunRecord, read_run_record
@@ -57,7 +57,7 @@ class Images:
 
     held_out: Piles
     train: Piles
-    seen: Seen  # the same at the size and channels that features are taken at
+    scaled: ScaledImages  # the same at the size and channels that features are taken at
     sides: tuple[Side, ...]  # as they were read
 
 
@@ -175,21 +175,21 @@ def read_images(
     most: tuple[int, int],
     *,
     shape: tuple[int, int],
-    seen: tuple[int, int],
+    scaled: tuple[int, int],
 ) -> Images:
     """At most so many held-out and training images of each side, as `source` read them.
 
-    `shape` is the size in pixels and the channels that models take them at, `seen` that at which features are taken.
+    `shape` is the size in pixels and the channels that models take them at, `scaled` that at which features are taken.
     """
     sides = read_data(piles, source, seed, most[0], shape)
     held_out, train = _chosen(sides, most, seed)
     if source.paired and isinstance(source.model, PairedTranslator):
         held_out, train = (inputs_and_targets(source.model, *of) for of in (held_out, train))
-        brought = [tuple(at_size(x, *seen) for x in of) for of in (held_out, train)]
-        return Images(held_out, train, Seen(*brought), sides)
-    if shape == seen:
-        return Images(held_out, train, Seen(held_out, train), sides)
-    return Images(held_out, train, Seen(*_chosen(read_data(piles, source, seed, most[0], seen), most, seed)), sides)
+        brought = [tuple(at_size(x, *scaled) for x in of) for of in (held_out, train)]
+        return Images(held_out, train, ScaledImages(*brought), sides)
+    if shape == scaled:
+        return Images(held_out, train, ScaledImages(held_out, train), sides)
+    return Images(held_out, train, ScaledImages(*_chosen(read_data(piles, source, seed, most[0], scaled), most, seed)), sides)
 
 
 def _chosen(sides: tuple[Side, ...], most: tuple[int, int], seed: int) -> tuple[Piles, Piles]:

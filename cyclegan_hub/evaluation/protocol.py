@@ -34,28 +34,28 @@ _WITHIN = (
 
 
 @dataclass(frozen=True)
-class _Course:
+class _Task:
     """One direction: uint8 images of both sides at the model's size, and what its outputs are measured against, at the size that
     features are taken at. Samples have no inputs."""
 
     direction: str
     inputs: Tensor | None
     target: Tensor
-    seen_inputs: Tensor | None  # at the size and channels of the features
-    seen_target: Tensor
+    scaled_inputs: Tensor | None  # at the size and channels of the features
+    scaled_target: Tensor
     inputs_features: Tensor | None
     reference: Reference
     training: Tensor
     count: int  # of outputs
     paired: bool
 
-    def seen(self, x: Tensor) -> Tensor:
+    def scaled(self, x: Tensor) -> Tensor:
         """Pictures as the extractor and the classifier get them, like the real images that they are compared with."""
-        return at_size(x, self.seen_target.shape[-1], self.seen_target.shape[1])
+        return at_size(x, self.scaled_target.shape[-1], self.scaled_target.shape[1])
 
 
 @dataclass(frozen=True)
-class Seen:
+class ScaledImages:
     """Held-out and training images, uint8 (N, C, S, S) of A and of B, at the one size that features are taken at."""
 
     held_out: Piles
@@ -69,29 +69,29 @@ def evaluate(
     extractor: Extractor,
     classifier: Classifier | None = None,
     *,
-    seen: Seen | None = None,
+    scaled: ScaledImages | None = None,
     protocol: Mapping[str, Any] | None = None,
     batch_size: int = 16,
     seed: int = 0,
     within_supports: bool = False,
     device: str | torch.device = "cpu",
-    say: Callable[[str], None] = lambda text: None,
+    on_epoch: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
     """Measures every epoch. `epochs` maps its name ("epoch-005", or "main") to what loads it; one at a time is in memory.
 
     `held_out` and `train` are uint8 (N, C, S, S) of A and of B, S the models' image size; of a pile alone, one each; of a model
     that is measured by pairs A are the inputs that belong to B one by one. Outputs count as the 8-bit images that a PNG holds,
-    also on their way back. `seen` holds the same images at the size and channels at which features are taken and sides are
+    also on their way back. `scaled` holds the same images at the size and channels at which features are taken and sides are
     judged, to which outputs are brought by Pillow's bicubic filter; None: as they are. `protocol` adds lines to the recorded
-    ones; `say` is told of each epoch. `within_supports` is that of `metrics.alpha_beta_authenticity`.
+    ones; `on_epoch` is told of each epoch. `within_supports` is that of `metrics.alpha_beta_authenticity`.
     Raises EvaluationError for no epoch, and for images that are not of the models' size or channels.
     """
     if not epochs:
         raise EvaluationError("no epoch to evaluate: name at least one")
     notes, first = Notes(), next(iter(epochs.values()))()
-    courses = _courses(first, held_out, train, seen or Seen(held_out, train), extractor, seed, within_supports)
-    untranslated = {c.direction: _untranslated(c, classifier, notes) for c in courses if c.inputs is not None}
-    floor = {c.direction: _floor(c, classifier, notes, seed) for c in courses}
+    tasks = _tasks(first, held_out, train, scaled or ScaledImages(held_out, train), extractor, seed, within_supports)
+    untranslated = {task.direction: _untranslated(task, classifier, notes) for task in tasks if task.inputs is not None}
+    floor = {task.direction: _floor(task, classifier, notes, seed) for task in tasks}
     baselines = {"untranslated": untranslated, "floor": floor}
     found: dict[str, dict[str, Figures]] = {}
     shown: dict[str, dict[str, Shown]] = {}
@@ -105,17 +105,17 @@ def evaluate(
                 f"{name} was trained on {model.channels} x {model.image_size} x {model.image_size} and the held-out images are "
                 f"{' x '.join(map(str, held_out[0].shape[1:]))}: evaluate models of one size and number of channels together"
             )
-        found[name], pictures = _measure(model, name, courses, classifier, notes, batch_size)
+        found[name], pictures = _measure(model, name, tasks, classifier, notes, batch_size)
         if pictures:
             shown[name] = pictures
-        say(name)
+        on_epoch(name)
     notes.lines += relate_all(found, baselines, extractor)
     best, rule = choose(found, baselines, extractor, first.measured_by)
     metrics = {
         "best": best,
         "rule": rule,
         "extractor": extractor.label,
-        "protocol": _protocol(held_out, train, courses[0], seed, device) | _sampled(courses) | dict(protocol or {}),
+        "protocol": _protocol(held_out, train, tasks[0], seed, device) | _sampled(tasks) | dict(protocol or {}),
         "classifier": _judged(classifier, floor, held_out),
         "baselines": baselines,
         "epochs": found,
@@ -129,22 +129,22 @@ def evaluate(
 
 
 # ------------------------------------------------------------------------------------------------------ the parts
-def _courses(
-    model: Model, held_out: Piles, train: Piles, seen: Seen, extractor: Extractor, seed: int, within: bool
-) -> list[_Course]:
+def _tasks(
+    model: Model, held_out: Piles, train: Piles, scaled: ScaledImages, extractor: Extractor, seed: int, within: bool
+) -> list[_Task]:
     """The directions of a model on these piles. Raises EvaluationError for a translation without inputs."""
-    features = [extractor(x) for x in seen.held_out]
-    training = [extractor(x) for x in seen.train]
+    features = [extractor(x) for x in scaled.held_out]
+    training = [extractor(x) for x in scaled.train]
     if isinstance(model, Sampler):
         reference = Reference(extractor, features[-1], training[-1], seed, within)
         return [
-            _Course("samples", None, held_out[-1], None, seen.held_out[-1], None, reference, train[-1], len(held_out[0]), False)
+            _Task("samples", None, held_out[-1], None, scaled.held_out[-1], None, reference, train[-1], len(held_out[0]), False)
         ]
     if len(held_out) != 2:
         raise EvaluationError("a translation is measured on images of both sides: give A and B")
     return [
-        _Course(
-            direction, held_out[i], held_out[j], seen.held_out[i], seen.held_out[j], features[i],
+        _Task(
+            direction, held_out[i], held_out[j], scaled.held_out[i], scaled.held_out[j], features[i],
             Reference(extractor, features[j], training[j], seed, within), train[j], len(held_out[i]),
             model.measured_by == "pairs",
         )
@@ -152,71 +152,74 @@ def _courses(
     ]  # fmt: skip
 
 
-def _answers(course: _Course, classifier: Classifier | None, seen: Tensor) -> Tensor | None:
-    return None if classifier is None else answers_for(classifier, seen, course.direction)
+def _answers(task: _Task, classifier: Classifier | None, scaled: Tensor) -> Tensor | None:
+    return None if classifier is None else answers_for(classifier, scaled, task.direction)
 
 
-def _untranslated(course: _Course, classifier: Classifier | None, notes: Notes) -> Figures:
-    where, x, seen = f"untranslated, {course.direction}", course.inputs, course.seen_inputs
-    assert x is not None and seen is not None and course.inputs_features is not None
-    subject = Subject(course.inputs_features, course.reference, answers=_answers(course, classifier, seen), outputs=x)
-    if course.paired:
-        return measure(replace(subject, truth=course.target), where, notes)
-    subject = replace(subject, inputs=x, back=x, target=course.target, identity=course.target, others=x)
+def _untranslated(task: _Task, classifier: Classifier | None, notes: Notes) -> Figures:
+    where, x, scaled = f"untranslated, {task.direction}", task.inputs, task.scaled_inputs
+    assert x is not None and scaled is not None and task.inputs_features is not None
+    subject = Subject(task.inputs_features, task.reference, answers=_answers(task, classifier, scaled), outputs=x)
+    if task.paired:
+        return measure(replace(subject, truth=task.target), where, notes)
+    subject = replace(subject, inputs=x, back=x, target=task.target, identity=task.target, others=x)
     return measure(subject, where, notes)
 
 
-def _floor(course: _Course, classifier: Classifier | None, notes: Notes, seed: int) -> Figures:
+def _floor(task: _Task, classifier: Classifier | None, notes: Notes, seed: int) -> Figures:
     """Of a seeded choice of training images, measured against the held-out ones and, for copies, the rest of the training."""
-    where, training = f"floor, {course.direction}", course.reference.training
+    where, training = f"floor, {task.direction}", task.reference.training
     order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed))
-    drawn, rest = order[: course.count], order[course.count :]
-    if len(drawn) < course.count:
-        notes.lines.append(f"{where}: {len(drawn)} training images stand for {course.count} outputs: there are no more")
-    reference = replace(course.reference, training=training[rest])
-    return measure(Subject(training[drawn], reference, answers=_answers(course, classifier, course.seen_target)), where, notes)
+    drawn, rest = order[: task.count], order[task.count :]
+    if len(drawn) < task.count:
+        notes.lines.append(f"{where}: {len(drawn)} training images stand for {task.count} outputs: there are no more")
+    reference = replace(task.reference, training=training[rest])
+    return measure(Subject(training[drawn], reference, answers=_answers(task, classifier, task.scaled_target)), where, notes)
 
 
 def _measure(
-    model: Model, name: str, courses: list[_Course], classifier: Classifier | None, notes: Notes, batch_size: int
+    model: Model, name: str, tasks: list[_Task], classifier: Classifier | None, notes: Notes, batch_size: int
 ) -> tuple[dict[str, Figures], dict[str, Shown]]:
     """The figures of one epoch by direction, and what is shown of it; empty ones if its outputs hold NaN."""
     try:
-        made = {c.direction: generate(model, c.direction, c.inputs, c.target, c.count, batch_size=batch_size) for c in courses}
+        made = {
+            task.direction: generate(model, task.direction, task.inputs, task.target, task.count, batch_size=batch_size)
+            for task in tasks
+        }
     except images.ImageError as error:
         notes.lines.append(f"{name}: no figures: {error}")
-        return {c.direction: {} for c in courses}, {}
+        return {task.direction: {} for task in tasks}, {}
     found, shown = {}, {}
-    for course in courses:
-        direction, done = course.direction, made[course.direction]
-        seen = course.seen(done.outputs)
-        features, answers = course.reference.extractor(seen), _answers(course, classifier, seen)
-        found[direction] = measure(_subject(course, done, features, answers), f"{name}, {direction}", notes)
-        score = -distance_to(features, course.reference.held_out) if answers is None else answers[:, 0]
-        if course.paired:
-            score = -(done.outputs.float() - course.target.float()).abs().mean((1, 2, 3)) / 127.5
+    for task in tasks:
+        direction, done = task.direction, made[task.direction]
+        scaled = task.scaled(done.outputs)
+        features, answers = task.reference.extractor(scaled), _answers(task, classifier, scaled)
+        found[direction] = measure(_subject(task, done, features, answers), f"{name}, {direction}", notes)
+        score = -distance_to(features, task.reference.held_out) if answers is None else answers[:, 0]
+        if task.paired:
+            score = -(done.outputs.float() - task.target.float()).abs().mean((1, 2, 3)) / 127.5
         order = score.argsort(descending=True, stable=True)
         best, worst = (_ranked(part[:SHOWN], score.abs(), done.outputs) for part in (order, order.flip(0)))
         back = None if done.back is None else done.back[:SHOWN]
-        copies = _copies(course, features, done.outputs) if course.inputs is None else None
+        copies = _copies(task, features, done.outputs) if task.inputs is None else None
         shown[direction] = Shown(done.outputs[:SHOWN], back, best, worst, histogram(done.outputs), copies)
     return found, shown
 
 
-def _subject(course: _Course, made: Generated, features: Tensor, answers: Tensor | None) -> Subject:
+def _subject(task: _Task, made: Generated, features: Tensor, answers: Tensor | None) -> Subject:
     """Of pairs the real outputs; of other translations the inputs and, of a model with a way back, the ways back."""
-    subject = Subject(features, course.reference, outputs=made.outputs, answers=answers)
-    if course.paired:
-        return replace(subject, truth=course.target)
-    return replace(subject, inputs=course.inputs, inputs_features=course.inputs_features, back=made.back, identity=made.identity,
-                   target=course.target)  # fmt: skip
+    subject = Subject(features, task.reference, outputs=made.outputs, answers=answers)
+    if task.paired:
+        return replace(subject, truth=task.target)
+    return replace(subject, inputs=task.inputs, inputs_features=task.inputs_features, back=made.back, identity=made.identity,
+                   target=task.target)  # fmt: skip
 
 
-def _copies(course: _Course, features: Tensor, outputs: Tensor) -> tuple[Ranked, Tensor]:
+def _copies(task: _Task, features: Tensor, outputs: Tensor) -> tuple[Ranked, Tensor]:
     """The samples that are nearest to a training image, nearest first, and that image: what memorisation would look like."""
-    distance, index = nearest_to(features, course.reference.training)
+    distance, index = nearest_to(features, task.reference.training)
     order = distance.argsort(stable=True)[:SHOWN]
-    return _ranked(order, distance, outputs), course.training[index[order]]
+    return _ranked(order, distance, outputs), task.training[index[order]]
 
 
 def _ranked(order: Tensor, score: Tensor, outputs: Tensor) -> Ranked:
@@ -236,26 +239,26 @@ def _judged(classifier: Classifier | None, floor: Mapping[str, Figures], held_ou
     return {"name": classifier.label, **accuracy, **counts}
 
 
-def _sampled(courses: list[_Course]) -> dict[str, Any]:
+def _sampled(tasks: list[_Task]) -> dict[str, Any]:
     """What the protocol says of images that are drawn."""
-    samples = [course for course in courses if course.direction == "samples"]
+    samples = [task for task in tasks if task.direction == "samples"]
     return {"n_samples": samples[0].count, "latents": f"seed {SAMPLES_SEED}, no truncation"} if samples else {}
 
 
-def _protocol(held_out: Piles, train: Piles, course: _Course, seed: int, device: str | torch.device) -> dict[str, Any]:
+def _protocol(held_out: Piles, train: Piles, task: _Task, seed: int, device: str | torch.device) -> dict[str, Any]:
     """What has to be the same for two evaluations to be compared."""
     return {
         **{f"n_{side}": len(pile) for side, pile in zip("ab", held_out, strict=False)},
         **{f"n_training_{side}": len(pile) for side, pile in zip("ab", train, strict=False)},
         "image_size": held_out[0].shape[-1], "channels": held_out[0].shape[1],
-        "size": f"{course.seen_target.shape[-1]} px, {course.seen_target.shape[1]} channels: what features are taken and sides "
+        "size": f"{task.scaled_target.shape[-1]} px, {task.scaled_target.shape[1]} channels: what features are taken and sides "
                 "judged at; outputs are brought there by Pillow's bicubic filter",
         "resize": "centred square by Pillow's Lanczos filter, antialiased; none where an image has that size",
         "codec": "8-bit pixels as a PNG holds them, in memory",
         "reference": "held-out images of the target side; for mifid and authenticity its training images",
         "kid": f"mean over subsets of min({SUBSET}, n), kid_std over these or, where one is everything, over subsets of half",
         "mmd": "100 x unbiased MMD², Gaussian kernel, features standardised by the real ones and clipped to +-6",
-        "supports": _WITHIN if course.reference.within_supports else "alpha-precision and beta-recall count all rows",
+        "supports": _WITHIN if task.reference.within_supports else "alpha-precision and beta-recall count all rows",
         "intervals": "95 %, bootstrap over images, 1000 resamples",
         "content": "distance of input and output in the features, its share of that of two random inputs",
         "success": "taken for the target side, of three answers: target, source, neither",

@@ -9,12 +9,12 @@ from huggingface_hub import ModelCard, constants
 
 
 def address_of(source: str | Path) -> str:
-    """A repository's page on the Hub; of a folder its name alone, since where it lies is nobody's business."""
+    """The address of a repository's page on the Hub; for a local folder its name alone, so that no local path is published."""
     return Path(source).resolve().name if _is_folder(source) else f"{constants.ENDPOINT}/{source}"
 
 
 def licence_of(source: str | Path, token: str | None = None) -> str | None:
-    """What the card in a folder, or of a Hub repository, states: "mit", or the name of a licence of its own; None without one."""
+    """The licence in the model card of a folder or Hub repository: "mit" or another name; None if none is stated."""
     try:
         data = ModelCard.load(str(Path(source) / "README.md") if _is_folder(source) else str(source), token=token).data
     except Exception:  # no card, one that cannot be read, no Hub: by version the errors of two HTTP libraries, and YAML's

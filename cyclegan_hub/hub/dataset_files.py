@@ -1,4 +1,4 @@
-"""Single files of a dataset on the Hub: their sizes, their download, and what of them lies in the cache."""
+"""Single files of a dataset on the Hub: their sizes, their download, and which of them are in the cache."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from huggingface_hub.hf_api import RepoFile
 
 
 def download(dataset: str, names: Sequence[str], revision: str | None) -> list[Path]:
-    """These files of a dataset as files in the Hub's cache, all of one commit; what is there is not fetched again.
+    """Downloads these files of a dataset, all of one commit, into the Hub's cache and returns their paths.
 
-    Raises what the Hub's client raises.
+    A file that is in the cache is not downloaded again. Raises the errors of the Hub's client.
     """
     paths: list[Path] = []
     commit = revision
@@ -24,7 +24,7 @@ def download(dataset: str, names: Sequence[str], revision: str | None) -> list[P
 
 
 def cached_folder(dataset: str, revision: str | None) -> Path | None:
-    """The folder in the Hub's cache with what was downloaded of a dataset, as the Hub lays it out; None if there is none."""
+    """The folder in the Hub's cache that holds the downloaded files of a dataset; None if there is none."""
     try:
         return Path(snapshot_download(dataset, repo_type="dataset", revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
@@ -32,7 +32,7 @@ def cached_folder(dataset: str, revision: str | None) -> Path | None:
 
 
 def sizes(dataset: str, names: Sequence[str], commit: str) -> dict[str, int]:
-    """The size in bytes of each of these files. Raises what the Hub's client raises."""
+    """The size in bytes of each of these files. Raises the errors of the Hub's client."""
     found = HfApi().get_paths_info(dataset, list(names), repo_type="dataset", revision=commit)
     return {entry.path: entry.size for entry in found if isinstance(entry, RepoFile)}
 

@@ -1,4 +1,4 @@
-"""A published model's two files, from a folder or the Hub, both of one commit."""
+"""Finds the two files of a published model, in a folder or on the Hub, both of one commit."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def fetch(
     force_download: bool = False,
     local_files_only: bool = False,
 ) -> tuple[str, bytes, Path]:
-    """(what errors call it, text of `config.json`, file of the weights) of a folder or repository, both of one commit.
+    """Returns (name for error messages, content of `config.json`, path of the weights) of a folder or repository.
 
-    Arguments and errors as of `StrictHubMixin.from_pretrained`.
+    Both files come from one commit. Arguments and errors are those of `StrictHubMixin.from_pretrained`.
     """
     folder = Path(source)
     if os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
@@ -55,7 +55,7 @@ def fetch(
 
 
 def _epochs_of(repo: str, token: str | bool | None) -> str:
-    """Which epochs a repository has, to follow an error about one that it has not; "" where they cannot be listed."""
+    """A list of the epochs in a repository, as the end of an error about a missing one; "" if they cannot be listed."""
     try:
         return f"; {listed(refs_of(repo, token)[1])}"
     except Exception:  # whatever the client raises: the list is only a help

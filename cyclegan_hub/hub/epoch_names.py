@@ -1,4 +1,4 @@
-"""How a published epoch is called: "epoch-005", the name of its folder and of its tag; "main" for a model without epochs."""
+"""Names of published epochs: "epoch-005" is the name of a folder and of a tag; "main" is a model without epochs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def epoch_name(epoch: int) -> str:
 
 
 def epoch_number(name: str) -> int:
-    """5 for "epoch-005"; ValueError for what is no epoch's name."""
+    """5 for "epoch-005". Raises ValueError for another kind of name."""
     return int(name.removeprefix("epoch-"))
 
 
 def epoch_order(name: str) -> int:
-    """The place of an epoch among others, "main" before all; ValueError for what is no epoch's name."""
+    """A number to sort epochs by: "main" is 0 and comes first. Raises ValueError for another kind of name."""
     return 0 if name == "main" else epoch_number(name)
 
 
 def listed(names: Collection[str]) -> str:
-    """Which epochs there are, for an error about one that is not there."""
+    """A list of the epochs that exist, as part of an error about a missing one."""
     return f"epochs there: {', '.join(names) or 'none'}"

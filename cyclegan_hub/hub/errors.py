@@ -1,7 +1,7 @@
 """Every fault of the Hub in one line with its remedy: the client's own texts have several lines.
 
-`fault_of` is the one place that sorts errors: a new kind of fault is a member of `FaultKind`, a case there and its remedy in
-`_REMEDIES`. The functions below it are the sentences around it: for a file, a list of epochs, a publication and a data set.
+`fault_of` is the only place that classifies errors: a new kind of fault needs a member of `FaultKind`, a case in `_kind` and a
+remedy in `_REMEDIES`. The functions at the end make a sentence of it: for a file, a list of epochs, a publication, a data set.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from huggingface_hub.errors import (
 from cyclegan_hub.hub.wrong_sources import not_a_name, not_there
 
 (_TRANSPORT,) = (kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")  # of httpx or httpx2, by version
-# What the client raises: its own errors, those of its HTTP library, files that cannot be written, uploads that failed.
+# All that the client raises: its own errors, those of its HTTP library, files that cannot be written, failed uploads.
 HUB_ERRORS: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError, RuntimeError, _TRANSPORT)
 
 
@@ -49,7 +49,7 @@ class FaultKind(Enum):
     OFFLINE = auto()  # the client was told not to ask
     READ_ONLY = auto()  # the cache cannot be written
     DISK_FULL = auto()
-    OTHER = auto()  # the client's own words have to do
+    OTHER = auto()  # none of these: the client's own text is shown
 
 
 _REMEDIES = {
@@ -75,7 +75,7 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 @dataclass(frozen=True)
 class Fault:
-    """What went wrong: its kind, the client's own words in one line, what helps, the HTTP status (None: no answer)."""
+    """One fault: its kind, the client's text in one line, the remedy, and the HTTP status (None: no answer)."""
 
     kind: FaultKind
     words: str
@@ -89,9 +89,11 @@ class Fault:
 
 
 def fault_of(error: BaseException) -> Fault:
-    """Which fault an error of the client is, of `datasets` above it too: the first error of the chain that says so decides."""
+    """Classifies an error of the Hub's client or of `datasets`: the first error of the chain with a clear kind decides."""
     found = [(one, kind) for one in _causes(error) if (kind := _kind(one))]
-    clear = [pair for pair in found if pair[1] is not FaultKind.UNREACHABLE]  # `datasets` calls much a lost connection
+    clear = [
+        pair for pair in found if pair[1] is not FaultKind.UNREACHABLE
+    ]  # `datasets` reports many faults as a lost connection
     for one, kind in [*clear, *found]:
         words = first_line(one)
         if kind is FaultKind.READ_ONLY and isinstance(one, OSError):
@@ -103,11 +105,11 @@ def fault_of(error: BaseException) -> Fault:
 
 
 def _kind(error: BaseException) -> FaultKind | None:
-    """The kind of one error; None for one that does not say by itself."""
+    """The kind of one error, without its causes; None if that is not clear."""
     match error:
         case HFValidationError():
             return FaultKind.NAME
-        case GatedRepoError():  # one of the next, so it comes first
+        case GatedRepoError():  # a subclass of the next one, so it comes first
             return FaultKind.GATED
         case RepositoryNotFoundError():
             return FaultKind.REPOSITORY
@@ -163,16 +165,16 @@ def _status(error: BaseException) -> int | None:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line, without addresses: those of uploads are signed."""
+    """The first line of an error's text, without addresses: those of uploads contain a signature."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return re.sub(r" for url:? '?https?://[^\s']+'?", "", line)
 
 
 # ------------------------------------------------------------------------------------------------- the sentences
 def not_fetched(error: BaseException, source: str, where: str, file: str, there: str = "") -> str:
-    """One line on why the Hub did not give a file of the repository `source`, which is called `where`.
+    """The error for a file of the repository `source` that could not be fetched; the message calls the repository `where`.
 
-    `there` says which revisions there are, for one that is not there.
+    `there` lists the existing revisions; it is added if the revision was not found.
     """
     fault = fault_of(error)
     match fault.kind:
@@ -197,7 +199,7 @@ def not_fetched(error: BaseException, source: str, where: str, file: str, there:
 
 
 def not_listed(error: BaseException, where: str) -> str:
-    """One line on why the Hub did not list the epochs of a repository."""
+    """The error for a repository whose epochs the Hub did not list."""
     fault = fault_of(error)
     if fault.kind is FaultKind.NAME:
         return not_a_name(where)
@@ -205,7 +207,7 @@ def not_listed(error: BaseException, where: str) -> str:
 
 
 def not_cached(error: BaseException | None, where: str) -> str:
-    """One line for a repository of which nothing is cached while the Hub does not answer; None: it was not to be asked."""
+    """The error for a repository that is not in the cache while the Hub cannot be used; `error` None: offline on purpose."""
     if error is None:
         return f"{where}: the Hub was not to be asked, and nothing of it is in the cache: load it once with a connection"
     fault = fault_of(error)
@@ -213,7 +215,7 @@ def not_cached(error: BaseException | None, where: str) -> str:
 
 
 def not_published(error: BaseException, where: str, doing: str) -> str:
-    """One line on why the Hub did not take a part of a publication."""
+    """The error for a publication: `doing` names the part that the Hub refused."""
     if isinstance(error, ValueError) and not isinstance(error, HUB_ERRORS):  # the client's word on the card's YAML
         return f"{where}: {doing}: {' '.join(str(error).split())}"
     fault = fault_of(error)
@@ -230,8 +232,8 @@ def not_published(error: BaseException, where: str, doing: str) -> str:
 
 
 def dataset_not_loaded(error: BaseException, dataset: str, where: str, *, cached: bool = False, offline: bool = False) -> str:
-    """One line on why a data set of the Hub was not loaded. `cached`: a copy of it lies in a cache; `offline`: nothing may be
-    asked of the Hub, which `datasets` does not say of itself."""
+    """The error for a data set of the Hub that was not loaded. `cached`: a copy is in the cache; `offline`: HF_HUB_OFFLINE is set
+    (the errors of `datasets` do not say so)."""
     fault = fault_of(error)
     if offline and fault.kind is FaultKind.UNREACHABLE:
         fault = replace(fault, kind=FaultKind.OFFLINE)
@@ -250,6 +252,6 @@ def dataset_not_loaded(error: BaseException, dataset: str, where: str, *, cached
         case FaultKind.UNREACHABLE:
             copy = "set HF_HUB_OFFLINE=1 to use the copy in the cache, " if cached else ""
             return f"{unnamed}: the Hub ({constants.ENDPOINT}) cannot be reached; {copy}connect, or {local}"
-        case FaultKind.OTHER | FaultKind.FILE:  # no fault of the Hub: what `datasets` itself says of the files
+        case FaultKind.OTHER | FaultKind.FILE:  # not a fault of the Hub: `datasets` could not read the files
             return f"{where} cannot be loaded: {first_line(error).rstrip('.')}."
     return f"{where} cannot be loaded ({fault.words}): {fault.remedy}"

@@ -1,4 +1,4 @@
-"""The one reader of a run's `history.jsonl`, and what its speeds say of the time that was spent."""
+"""The one reader of a run's `history.jsonl`, and the training time computed from its speeds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class HistoryError(UserError):
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The lines of `history.jsonl`, none if there is no file; a torn one at the end, which a kill can leave, is passed over.
+    """The lines of `history.jsonl`; empty without that file. An incomplete last line, left by a killed process, is ignored.
 
-    Raises HistoryError for a damaged line elsewhere.
+    Raises HistoryError for any other damaged line.
     """
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     parsed = []
@@ -31,10 +31,10 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
 
 def training_time(lines: Iterable[Mapping[str, Any]], batch: int) -> tuple[float, int]:
-    """(seconds of computing, steps) of a history, each line of which holds the speed since the one before.
+    """Returns (seconds of computing, steps) of a history. Each line holds the mean speed since the line before it.
 
-    `batch`: pairs or images in a step of all processes. Stops between two runs of the command do not count; (0.0, 0) where no
-    line holds a speed.
+    `batch`: pairs or images in one step of all processes together. The time between two runs of the command does not count.
+    (0.0, 0) if no line holds a speed.
     """
     seconds, before = 0.0, 0
     for line in lines:

@@ -15,13 +15,13 @@ class MetricsFileError(UserError):
 
 
 def read_metrics(path: Path) -> dict[str, Any] | None:
-    """`metrics.json`, None if there is none.
+    """The content of `metrics.json`; None if there is no such file.
 
     {"best": "epoch-010", "rule": ..., "extractor": ..., "protocol": {...}, "classifier": {...}, "notes": [...],
     "baselines": {"untranslated": {"a_to_b": {"kid": ...}, "b_to_a": {...}}, "floor": {...}}, "epochs": {"epoch-005": ...}}, the
-    epochs of the same form as the baselines. The directions are those of the model's class; a FaceGenerator has the one
-    "samples", and no untranslated. A single model without an epoch's number is called "main". What could not be computed is
-    null. Only "best" and "epochs" must be there. Raises MetricsFileError if it is of another form.
+    epochs of the same form as the baselines. The directions are those of the model's class; a FaceGenerator has only
+    "samples", and no "untranslated". A single model without an epoch number is called "main". A figure that could not be
+    computed is null. "best" and "epochs" are required, all else is optional. Raises MetricsFileError for another form.
     """
     try:
         metrics: dict[str, Any] = json.loads(path.read_bytes())
@@ -40,9 +40,9 @@ def read_metrics(path: Path) -> dict[str, Any] | None:
 
 
 def read_best(path: Path) -> str | None:
-    """The epoch that `metrics.json` calls the best, whatever else it holds; None if there is no such file.
+    """The best epoch by `metrics.json`, such as "epoch-010"; None if there is no such file. The rest is not checked.
 
-    Raises MetricsFileError for a file that does not say.
+    Raises MetricsFileError for a file without "best".
     """
     try:
         best = json.loads(path.read_bytes())["best"]

@@ -22,7 +22,7 @@ from cyclegan_hub.hub.weights_file import check_fit, common_dtype, read_weights,
 # Of config.json; raised when an older package could no longer read what a newer one wrote. Every file is written in the newest
 # form, so that it always says all constructor arguments and there is one form to read for each number.
 FORMAT = 2
-# What other libraries call what is done to the loaded model here.
+# Keywords of other libraries' `from_pretrained`, each with what to do here instead.
 _INSTEAD = {
     **dict.fromkeys(("torch_dtype", "dtype"), "call .to(dtype) on the loaded model"),
     **dict.fromkeys(("device", "device_map"), "give map_location, or call .to(device) on the loaded model"),
@@ -42,19 +42,19 @@ class StrictHubMixin(PyTorchModelHubMixin):
     missing or extra weight, a config of another class, a pickle.
     """
 
-    # Constructor arguments that came with a format, and the value under which a model of an older format does what it did then.
+    # By format number: constructor arguments that are new in it, with the values that a model of an older format gets.
     _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {}
-    stored_dtype: torch.dtype | None = None  # of the weights in the file this was loaded from; None: not loaded, or mixed
+    stored_dtype: torch.dtype | None = None  # dtype of the weights in the loaded file; None: not loaded from one, or mixed dtypes
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Notes the arguments for `config`. Raises TypeError for one that is no JSON: the base class would note its default."""
+        """Stores the arguments for `config`. Raises TypeError for one that is not JSON (the base class stores its default)."""
         instance = super().__new__(cls)
         bound = inspect.signature(cls.__init__).bind_partial(instance, *args, **kwargs)
         bound.apply_defaults()
         config: dict[str, Any] = {}
         for name, value in list(bound.arguments.items())[1:]:
             try:
-                config[name] = json.loads(json.dumps(value))  # as it will be loaded: a tuple is a list
+                config[name] = json.loads(json.dumps(value))  # stored as it will be loaded: a tuple becomes a list
             except TypeError:
                 raise TypeError(
                     f"{name}={value!r} is a {type(value).__name__}, which config.json cannot hold: give plain numbers or text"
@@ -64,11 +64,14 @@ class StrictHubMixin(PyTorchModelHubMixin):
 
     @property
     def config(self) -> dict[str, Any]:
-        """What `config.json` says: the class, the format, and every constructor argument."""
+        """The content of `config.json`: the class, the format, and every constructor argument."""
         return {"model": type(self).__name__, "format": FORMAT, **cast(dict[str, Any], self._hub_mixin_config)}
 
     def files(self, metadata: dict[str, str] | None = None, dtype: torch.dtype | None = None) -> dict[str, bytes]:
-        """Content of `config.json` and `model.safetensors`, equal for equal models; `metadata` goes into the weights' header."""
+        """Returns {file name: content} of `config.json` and `model.safetensors`; equal models give equal bytes.
+
+        `metadata` goes into the header of the weights; `dtype` converts the floating-point weights, None leaves them as they are.
+        """
         state = {name: (t.detach().to("cpu", dtype) if t.is_floating_point() else t.detach().cpu()).contiguous()
                  for name, t in _module(self).state_dict().items()}  # fmt: skip
         config = json.dumps(self.config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -124,7 +127,7 @@ class StrictHubMixin(PyTorchModelHubMixin):
         strict: bool = True,
         **model_kwargs: Any,
     ) -> Self:
-        """What the base class calls to load: as strict as `from_pretrained`, whoever calls it."""
+        """The base class calls this to load a model. It is as strict as `from_pretrained`."""
         cls.check_arguments(strict, model_kwargs)
         where, config, path = fetch(
             model_id, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
@@ -134,10 +137,10 @@ class StrictHubMixin(PyTorchModelHubMixin):
 
     @classmethod
     def load_from(cls, where: str, config: bytes, path: Path, map_location: str | torch.device = "cpu") -> Self:
-        """The model of a config's text and a file of weights; `where` is what errors call it."""
+        """Builds the model from the content of a `config.json` and a weights file; error messages call it `where`."""
         device = _device(where, map_location)
         weights = read_weights(where, path.read_bytes())
-        with torch.device("meta"):  # only shapes: no number in a config claims memory that its weights do not fill
+        with torch.device("meta"):  # shapes only, so that a damaged config cannot ask for more memory than its weights need
             model = cls._build(where, config)
         _fill(where, _module(model), weights, device)
         model.stored_dtype = common_dtype(weights)
@@ -146,14 +149,14 @@ class StrictHubMixin(PyTorchModelHubMixin):
 
     @classmethod
     def _load_as_safetensor(cls, model: Any, model_file: str, map_location: str | torch.device, strict: bool) -> Any:
-        """What the base class loads a file with: fills `model`, strictly, whatever `strict` says."""
+        """The base class calls this to load a weights file into `model`: always strictly."""
         cls.check_arguments(strict, {})
         _fill(model_file, model, read_weights(model_file, Path(model_file).read_bytes()), _device(model_file, map_location))
         return model.eval()
 
     @classmethod
     def _load_as_pickle(cls, model: Any, model_file: str, map_location: str | torch.device, strict: bool) -> NoReturn:
-        """What the base class loads a pickle with: refused."""
+        """The base class calls this to load a pickle, which is refused."""
         raise ModelError(f"{model_file} is a pickle, which is never loaded: give config.json and model.safetensors")
 
     @classmethod
@@ -195,18 +198,18 @@ class StrictHubMixin(PyTorchModelHubMixin):
 
 
 def _module(model: StrictHubMixin) -> nn.Module:
-    """The same model as the torch module that every class with the mixin is."""
+    """The model itself, typed as a torch module: every class with this mixin is one."""
     return cast(nn.Module, model)
 
 
 def _fill(where: str, module: nn.Module, weights: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Gives a module, which may have shapes only, these weights on a device, in its own types: half precision is widened.
+    """Loads weights into a module (it may be on the meta device) and moves it to `device`; half precision is widened to fp32.
 
     Raises ModelError for weights that do not fit exactly.
     """
     own = module.state_dict()
     check_fit(where, own, weights)
-    # Copied, since the memory of a file may start anywhere, and torch rounds by how it is aligned.
+    # Copied: tensors in a file may start at any byte, and results of torch can depend on the alignment in the last digit.
     copies = {name: tensor.to(device, own[name].dtype, copy=True) for name, tensor in weights.items()}
     module.load_state_dict(copies, strict=True, assign=True)
     if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
@@ -214,7 +217,7 @@ def _fill(where: str, module: nn.Module, weights: dict[str, torch.Tensor], devic
 
 
 def _device(where: str, map_location: str | torch.device) -> torch.device:
-    """The device of that name. Raises ModelError if torch does not know it or the machine does not have it."""
+    """`map_location` as a device. Raises ModelError if torch does not know it or the machine does not have it."""
     try:
         device = torch.device(map_location)
         torch.empty(0, device=device)

@@ -1,4 +1,4 @@
-"""Where the models of a folder lie: one alone, or one for each published epoch below `epochs/`."""
+"""Finds the models in a folder: a single one, or one for each published epoch below `epochs/`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class ModelError(UserError):
 
 
 def epochs_in(folder: Path) -> dict[str, Path]:
-    """The models in `epochs/` of a folder, by name ("epoch-005"), ascending; none if it is a single model's."""
+    """The model folders in `epochs/`, by name ("epoch-005"), ascending; empty for the folder of a single model."""
     found = {path.name: path for path in folder.glob("epochs/epoch-*") if EPOCH.fullmatch(path.name) and path.is_dir()}
     return dict(sorted(found.items(), key=lambda item: epoch_number(item[0])))
 
 
 def chosen_in(folder: Path) -> str:
-    """Which of a folder's epochs stands for the model: the best that `metrics.json` names, without that file the last.
+    """The epoch that is loaded if none is named: the best one by `metrics.json`; without that file the last one.
 
-    Raises ModelError if the file is damaged, or names one that is not there.
+    Raises ModelError if the file is damaged, or names an epoch that does not exist.
     """
     names, path = list(epochs_in(folder)), folder / "metrics.json"
     try:
@@ -39,7 +39,10 @@ def chosen_in(folder: Path) -> str:
 
 
 def folder_of(folder: Path, revision: str | None) -> Path:
-    """Where a revision's `config.json` and weights lie in a folder, with `epochs/` or of a single model (whose one is "main")."""
+    """The folder with `config.json` and weights of a revision: one of `epochs/`, or `folder` itself for a single model ("main").
+
+    Raises ModelError for a revision that does not exist.
+    """
     epochs = epochs_in(folder)
     if epochs:
         name = chosen_in(folder) if revision is None or revision == "main" else revision

@@ -1,4 +1,4 @@
-"""What the branches and tags of a Hub repository point to."""
+"""Reads which commits the branches and tags of a Hub repository point to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from cyclegan_hub.hub.model_folder import EPOCH, epoch_number
 
 
 def refs_of(repo: str, token: str | bool | None = None) -> tuple[str | None, dict[str, str]]:
-    """A repository's commit on `main`, and its epoch tags with their commits, ascending: one request, errors as the client's."""
+    """Returns (commit of `main`, {epoch tag: commit}, ascending) of a repository by one request.
+
+    The commit is None without a branch `main`. Raises the errors of the Hub's client.
+    """
     validate_repo_id(repo)
     answer = get_session().get(  # not HfApi.list_repo_refs, which would wait for ever
         f"{constants.ENDPOINT}/api/models/{repo}/refs",

@@ -15,23 +15,23 @@ class RunRecordError(UserError):
 
 
 class RunRecord(TypedDict, total=False):
-    """What training writes before its first step. Other keys may be there, of an older or a newer version."""
+    """The content of `recipe.json`, written before the first step. An older or newer version may have other keys."""
 
     recipe: dict[str, Any]  # every field of the recipe, with its name
-    labels: list[str]  # of A and B, of input and output, or the one of what is drawn
+    labels: list[str]  # of A and B, of input and output, or one label for a model that draws
     data: dict[str, str]  # a line for each pile: {"a": ..., "b": ...}, or {"a": ...} for one pile or pairs
     seed: int
     init: str | None  # the weights that the run started from
-    extended: list[dict[str, Any]]  # each time that it was given more epochs: step, from, to, rate before and after
-    fingerprints: dict[str, str]  # of the images of each side, as `data.load_sides.Side` has them
-    inexact_resumes: list[dict[str, Any]]  # each time that it went on with another number of processes: step, processes
+    extended: list[dict[str, Any]]  # one entry for each extension by more epochs: step, from, to, rate before and after
+    fingerprints: dict[str, str]  # `data.load_sides.Side.fingerprint` of the images of each side
+    inexact_resumes: list[dict[str, Any]]  # one entry for each resume with another number of processes: step, processes
 
 
 def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None:
-    """The `recipe.json` at `path`, None if there is none.
+    """The content of the `recipe.json` at `path`; None if there is no such file.
 
-    The form of what is there is checked: `recipe` a table, `labels` texts, `data` a line for "a", or for "a" and "b"; what
-    `needs` names must be there. Raises RunRecordError for another form, or a file that may not be read.
+    `needs` names the required keys. The keys that are there must have the right form: `recipe` is a table, `labels` is a list of
+    texts, `data` has a line for "a", or for "a" and "b". Raises RunRecordError for another form or an unreadable file.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -57,7 +57,7 @@ def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None
 
 
 def _renamed(content: dict[str, Any]) -> dict[str, Any]:
-    """A record with the names that fields of recipes have now. Of pix2pix "adversarial" was the weight at first."""
+    """The record with today's field names: older pix2pix recipes call the field `adversarial_weight` "adversarial"."""
     recipe = content.get("recipe") or {}
     if "l1" in recipe and "adversarial" in recipe:
         names = {"adversarial": "adversarial_weight"}

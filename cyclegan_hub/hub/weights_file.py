@@ -1,4 +1,4 @@
-"""`model.safetensors` as bytes: written equal for equal content, read strictly, and what does not fit in one line."""
+"""Reads and writes `model.safetensors`: equal content gives equal bytes, and weights that do not fit give a one-line error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cyclegan_hub.hub.model_folder import ModelError
 
 
 def serialize(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """A safetensors file as bytes, equal for equal content: the library itself writes metadata in random order."""
+    """The bytes of a safetensors file, equal for equal content: its metadata are sorted, which the library does not do."""
     data = save_safetensors(tensors, metadata={"format": "pt", **metadata})
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
@@ -56,7 +56,7 @@ def check_fit(where: str, own: Mapping[str, Tensor], weights: Mapping[str, Tenso
 
 
 def common_dtype(weights: Mapping[str, Tensor]) -> torch.dtype | None:
-    """The type of the floating-point tensors; None if they have several, or there are none."""
+    """The dtype of all floating-point tensors; None if they have different ones, or there are no such tensors."""
     dtypes = {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()}
     return dtypes.pop() if len(dtypes) == 1 else None
 

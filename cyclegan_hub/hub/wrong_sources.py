@@ -1,4 +1,4 @@
-"""What was given where a model or a data set is expected: an address, a file, a folder without a model. Each in one line."""
+"""Error texts for a wrong model or data set argument: an address, a file, a folder without a model. One line each."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _IMPORT = "weights of the original code become one with `cyclegan-hub import lat
 
 
 def not_a_name(source: str, prefix: str = "") -> str:
-    """One line for what is neither a folder nor the name of a repository: an address gets the name that is in it.
+    """The error for a text that is neither a folder nor a repository name; for an address it suggests the name inside it.
 
-    `prefix` goes before the name where one is written so, such as "hf:".
+    `prefix` is written before the suggested name, such as "hf:".
     """
     if name := name_in_address(source):
         return f"{source!r} is an address, not a name: give '{prefix}{name}'"
@@ -25,12 +25,12 @@ def not_a_name(source: str, prefix: str = "") -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an address, of the Hub or of another server, and no path or name."""
+    """Whether a text is an address of the Hub or of another server, rather than a path or a name."""
     return "://" in text or name_in_address(text) is not None
 
 
 def name_in_address(text: str) -> str | None:
-    """'user/name' of an address such as https://huggingface.co/datasets/user/name/tree/main; None for what is none."""
+    """'user/name' of an address such as https://huggingface.co/datasets/user/name/tree/main; None for any other text."""
     host = re.escape(constants.ENDPOINT.partition("://")[2])
     found = re.match(
         rf"(?:(?:https?://|ssh://)?(?:[^@/\s]+@)?(?:www\.)?(?:huggingface\.co|hf\.co|{host})[/:]|hf://)"
@@ -41,7 +41,7 @@ def name_in_address(text: str) -> str | None:
 
 
 def not_there(where: str, file: str, found: Iterable[str]) -> str:
-    """One line for a model's file that is missing among those that were `found`."""
+    """The error for a model folder that lacks `file`; `found` are the names of the files in it."""
     pickles = sorted(name for name in found if _is_pickle(name))
     hint = f"; {', '.join(pickles)} is a pickle, which is never loaded" if pickles else ""
     convert = f"; {_IMPORT}" if any(_ORIGINAL.fullmatch(name) for name in pickles) else ""
@@ -49,7 +49,7 @@ def not_there(where: str, file: str, found: Iterable[str]) -> str:
 
 
 def not_a_folder(file: Path) -> str:
-    """One line for a file where the folder of a model is expected."""
+    """The error for a file given instead of a model folder."""
     if not _is_pickle(file.name):
         return f"{file} is a file: give the folder it is in"
     convert = f"; {_IMPORT}" if _ORIGINAL.fullmatch(file.name) else ""

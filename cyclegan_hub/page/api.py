@@ -17,7 +17,7 @@ from cyclegan_hub.serving.studio import Studio
 FIELDS = (
     "name", "title", "kind", "directions", "labels", "faces", "image_size", "source", "origin", "licence", "redistributable",
 )  # fmt: skip
-USUAL = {"n": 16, "seed": 0, "seed_a": 0, "seed_b": 1, "steps": 8}
+DEFAULTS = {"n": 16, "seed": 0, "seed_a": 0, "seed_b": 1, "steps": 8}
 
 
 class Endpoints:
@@ -29,7 +29,7 @@ class Endpoints:
             image, domain = Photo(label="image", format="png"), gr.Textbox(label="domain")
             direction, epoch = gr.Textbox(label="direction"), gr.Number(label="epoch", precision=0)
             # Their values are the clients' defaults; curl may give null for them.
-            n, seed, seed_a, seed_b, steps = (Number(value, label=label) for label, value in USUAL.items())
+            n, seed, seed_a, seed_b, steps = (Number(value, label=label) for label, value in DEFAULTS.items())
             truncation = Number(label="truncation")
             files, zipped = Files(label="files", file_count="multiple", type="filepath"), gr.File(label="zip")
             gallery, answer = gr.Gallery(label="gallery", format="png"), gr.JSON(label="answer")
@@ -135,4 +135,4 @@ class Endpoints:
 
 def with_defaults(**given: Any) -> dict[str, Any]:
     """The values by name, and for those that are None the usual ones."""
-    return {name: USUAL[name] if value is None else value for name, value in given.items()}
+    return {name: DEFAULTS[name] if value is None else value for name, value in given.items()}

@@ -9,7 +9,7 @@ import gradio as gr
 
 from cyclegan_hub.page.answers import as_html, explain_errors, private_folder, progress_callback
 from cyclegan_hub.page.components import Files, text
-from cyclegan_hub.serving.downloads import WAYS
+from cyclegan_hub.serving.downloads import SAVE_FORMATS
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
 from cyclegan_hub.serving.studio import Studio
@@ -28,7 +28,10 @@ class BatchPanel:
                 self.epoch = gr.Dropdown(label="Epoch", elem_id="batch-epoch")
                 self.crop = gr.Checkbox(label="Crop to the face", container=False, elem_id="batch-crop")
                 self.way = gr.Dropdown(
-                    [(way.label, name) for name, way in WAYS.items()], value="png", label="Save each as", elem_id="batch-way"
+                    [(way.label, name) for name, way in SAVE_FORMATS.items()],
+                    value="png",
+                    label="Save each as",
+                    elem_id="batch-way",
                 )
                 self.go = gr.Button("Translate all", variant="primary", elem_id="go")
             with gr.Column(scale=7, min_width=320):

@@ -16,16 +16,17 @@ from cyclegan_hub.page.translation_panel import TranslationPanel
 from cyclegan_hub.serving.model_info import DomainChoice
 from cyclegan_hub.serving.studio import Studio
 
-KEPT = 40 * 60, 10 * 60  # seconds: uploads and results older than the first are deleted, looked for as often as the second
+# Seconds: files of visitors that are older than the first number are deleted; the second is how often that is checked.
+DELETE_AFTER = 40 * 60, 10 * 60
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 
 
 class Page:
     """The page over a Studio: its panels are attributes. `demo` is the gradio Blocks."""
 
-    def __init__(self, studio: Studio, kept: tuple[int, int] = KEPT) -> None:
+    def __init__(self, studio: Studio, delete_after: tuple[int, int] = DELETE_AFTER) -> None:
         self.studio = studio
-        age, often = kept
+        age, often = delete_after
         with gr.Blocks(title="CycleGAN Hub", delete_cache=(often, age), analytics_enabled=False) as self.demo:
             text("head", "header.html")
             with gr.Column(visible=bool(studio.domains()), elem_id="body") as self.body:

@@ -52,7 +52,7 @@ class SamplingPanel:
             with gr.Row(elem_id="draw-bottom"):
                 self.epoch = epoch_slider("draw-epoch")
                 self.truncation = gr.Slider(
-                    0.1, FULL, FULL, step=0.1, label=words(FULL), buttons=[], scale=3, elem_id="truncation"
+                    0.1, FULL, FULL, step=0.1, label=truncation_label(FULL), buttons=[], scale=3, elem_id="truncation"
                 )  # fmt: skip
                 self.png = gr.DownloadButton("Save as PNG", variant="primary", scale=1, min_width=120, elem_id="draw-png")
                 self.zip = gr.DownloadButton("Save as zip", scale=1, min_width=120, elem_id="draw-zip")
@@ -91,7 +91,7 @@ class SamplingPanel:
         epoch = nearest_epoch(self.studio.epochs(domain), number)
         update: dict[Any, Any] = {
             self.view: view,
-            self.truncation: gr.update(label=words(truncation)),
+            self.truncation: gr.update(label=truncation_label(truncation)),
         }
         limit = None if truncation >= FULL else truncation
         name = f"{domain}-{epoch.name}"
@@ -149,7 +149,7 @@ def captioned(named: list[tuple[str, Image.Image]]) -> list[tuple[Image.Image, s
     return [(picture, caption) for caption, picture in named]
 
 
-def words(truncation: float) -> str:
+def truncation_label(truncation: float) -> str:
     """The label of the truncation's slider: what its value means."""
     if truncation >= FULL:
         return "Truncation: none, all it can draw"

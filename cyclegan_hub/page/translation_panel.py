@@ -21,7 +21,7 @@ from cyclegan_hub.page.answers import (
 )
 from cyclegan_hub.page.components import Photo, text
 from cyclegan_hub.page.number_slider import epoch_slider, epoch_update, nearest_epoch
-from cyclegan_hub.serving.downloads import WAYS, epoch_strip, kept, save_zip
+from cyclegan_hub.serving.downloads import SAVE_FORMATS, epoch_strip, result_file, save_zip
 from cyclegan_hub.serving.examples import Example, examples_for
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
 from cyclegan_hub.serving.photos import decoded
@@ -94,7 +94,7 @@ class TranslationPanel:
             self.epoch = epoch_slider("epoch")
             with gr.Column(scale=2, min_width=190, elem_id="keep"):
                 self.way = gr.Dropdown(
-                    [(way.label, name) for name, way in WAYS.items()], value="png", label="Save as", show_label=False,
+                    [(way.label, name) for name, way in SAVE_FORMATS.items()], value="png", label="Save as", show_label=False,
                     container=False, elem_id="way",
                 )  # fmt: skip
                 self.save = gr.DownloadButton("Save", variant="primary", size="sm", elem_id="save")
@@ -198,13 +198,13 @@ class TranslationPanel:
             return update | blank | {self.notes: as_html([*notes, nothing]), self.go_on: gr.update(visible=True), self.save: None}
         translate = self.studio.cycle if view == "back" else self.studio.translate
         result = translate(picture, domain, direction, chosen.name, "original" if original else None, crop, face)
-        kept_as = WAYS[way]
+        kept_as = SAVE_FORMATS[way]
         name = f"{domain}-{direction}-{result.epoch.name}{kept_as.mark}.{kept_as.ending}"
         update |= {
             self.notes: as_html([*notes, *result.notes]),
             self.go_on: gr.update(visible=False),
             self.epoch: gr.skip() if chosen.number in (None, epoch) else gr.update(value=chosen.number),
-            self.save: saved_file(kept(result, way, self.studio.caption(domain, direction, result.epoch)), name),
+            self.save: saved_file(result_file(result, way, self.studio.caption(domain, direction, result.epoch)), name),
         }
         return update | self._pictures(view, result, pixels)
 

@@ -3,7 +3,7 @@
     folder = build(Path("runs/smile"), Path("runs/smile/published"), "user/smile")  # works offline
     push(folder, "user/smile")
 
-Doing it again changes nothing; doing it again after an interruption completes it.
+Running it again changes nothing; after an interruption, running it again completes the work.
 """
 
 from __future__ import annotations
@@ -37,22 +37,23 @@ SHARED = ("recipe.json", "metrics.json", "samples.png", "README.md", FAILURES)  
 
 
 class PublishError(UserError):
-    """Something that cannot be published, or a Hub that refuses it; the message names it and the remedy."""
+    """A run that cannot be published, or a refusal by the Hub; the message names the cause and the remedy."""
 
 
 # ------------------------------------------------------------------------------------------------ the model folder
 def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = None, dtype: str = "fp32") -> Path:
     """Writes the model folder of a run into `out`, as the repository will hold it, and returns `out`; needs no Hub.
 
-    `out` itself holds what `main` will: the weights of the chosen epoch (the best by the run's `metrics.json`, else the last
-    of `epochs`), `config.json`, `recipe.json`, `metrics.json`, `samples.png` and the card; `out/epochs/` each epoch to be
-    published (None: all that the run kept). Equal runs give equal bytes; epochs of an earlier build are removed.
+    `out` itself holds the files of the branch `main`: the weights of the chosen epoch (the best by the run's `metrics.json`,
+    else the last of `epochs`), `config.json`, `recipe.json`, `metrics.json`, `samples.png` and the card. `out/epochs/` holds
+    each epoch to be published; `epochs` None: all that are in the run. Equal runs give equal bytes; epochs of an earlier
+    build are removed.
 
-    Which method it was follows from the class that the epochs' `config.json` names. The card lists the known failures that
-    `failures.txt` in the run's folder names, a line each; it is published too.
+    The class in the epochs' `config.json` tells the method. If the run's folder has a `failures.txt` (one known failure a
+    line), the card lists them, and the file is published too.
 
     Raises PublishError for a missing run, an epoch it does not have, a best epoch left out or epochs of another run,
-    ModelError for damaged weights, UserError for what a card cannot be made of.
+    ModelError for damaged weights, UserError where the card cannot be made.
     """
     if dtype not in DTYPES:
         raise PublishError(f"dtype {dtype!r}: must be one of {', '.join(DTYPES)}")
@@ -62,7 +63,7 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
     chosen = chosen_in(run) if metrics else names[-1]
     if chosen not in names:
         raise PublishError(f"{run}: {chosen} is the best by metrics.json but is not to be published: add it to the epochs")
-    for name in names:  # all are looked at before anything is written, and none is kept: twenty may be gigabytes
+    for name in names:  # all are checked before anything is written; loaded one at a time, since twenty may be gigabytes
         _check_same_run(run, name, record, from_pretrained(run / "epochs" / name))
     model = from_pretrained(run / "epochs" / chosen)
     facts = cards.Facts(
@@ -90,7 +91,7 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
 
 
 def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
-    """`recipe.json`, `history.jsonl` and the number of processes of a run."""
+    """Reads a run's `recipe.json` and `history.jsonl`, and the number of processes from its state files."""
     path = run / "recipe.json"
     record = read_run_record(path, needs=("recipe", "labels", "data"))
     if record is None:
@@ -108,14 +109,14 @@ def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
 
 
 def _failures(run: Path) -> list[str]:
-    """What somebody saw fail, from the run's `failures.txt`: a line each; none without that file."""
+    """The known failures in the run's `failures.txt`, one a line; empty without that file."""
     path = run / FAILURES
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
     return [line.strip().removeprefix("- ") for line in lines if line.strip()]
 
 
 def _check_same_run(run: Path, name: str, record: RunRecord, model: Model) -> None:
-    """Raises PublishError for an epoch that the run of this `recipe.json` cannot have written."""
+    """Raises PublishError for an epoch of another run: its labels or sides are not those of `recipe.json`."""
     own = (list(model.labels), set(type(model).data_sides))
     if own != (record["labels"], set(record["data"])):
         recorded = f"labels {', '.join(record['labels'])}, data {', '.join(sorted(record['data']))}"
@@ -139,11 +140,12 @@ def _selected(run: Path, epochs: Sequence[int] | None) -> list[str]:
 
 
 def read_files(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """{file name: content} of those of `names` that are in the folder."""
     return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
 
 
 def _model_files(folder: Path, dtype: str) -> dict[str, bytes]:
-    """`config.json` and the weights of one epoch, loaded strictly and written anew, with what their header said."""
+    """`config.json` and weights of one epoch, loaded strictly, with the same metadata, as {file name: content}."""
     model = from_pretrained(folder)
     try:
         with safe_open(folder / constants.SAFETENSORS_SINGLE_FILE, framework="pt") as file:

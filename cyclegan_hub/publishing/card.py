@@ -1,4 +1,4 @@
-"""The card of a published model: a template for each method, a statement for each domain, and what the run recorded."""
+"""The card of a published model: made of the method's template, the domain's statement, and the records of the run."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.templates import TemplateError, render_markdown
 
 TEMPLATES = MODEL_CARDS
-# The fields of a recipe that say most of what was done, in the order of the table; a method has those that it has.
+# The most important fields of a recipe, in the order of the card's table; fields that a method does not have are left out.
 _SHOWN = ("image_size", "crop_size", "channels", "side", "pairs", "latent", "gen_channels", "generator", "width", "blocks",
           "upsample", "skip", "discriminator", "disc_channels", "source_negatives", "adversarial", "adversarial_weight", "l1",
           "cycle", "own_cycle", "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay",
           "ema")  # fmt: skip
-_INDEXED = 10  # figures of a direction in the card's front matter, which stays readable: 150 lines at most
+_INDEXED = 10  # figures of a direction in the front matter at most, so that it stays readable (150 lines at most)
 
 
 class CardError(UserError):
-    """A card that cannot be written: from its template, or from what a run recorded; the message names what and the remedy."""
+    """A card that cannot be made, because of its template or the run's records; the message names the cause and the remedy."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a card says of a model that its template and the domain's statement do not."""
+    """All that a card needs besides its template and the domain's statement."""
 
     repo_id: str
     kind: type[Model]  # the class that the epochs' config.json names
@@ -58,7 +58,7 @@ class Facts:
     chosen: str
     metrics: Mapping[str, Any] | None  # metrics.json
     dtype: str  # of the weights
-    failures: Sequence[str] = ()  # what somebody saw fail, a sentence each
+    failures: Sequence[str] = ()  # known failures, a sentence each
 
 
 def render(facts: Facts) -> str:
@@ -86,15 +86,15 @@ def render(facts: Facts) -> str:
             raise CardError(f"the card's template names unknown fields {error.unknown}: there are {', '.join(fields)}") from error
         where = f"mend {kind.card_template} or {statement}.md"
         raise CardError(f"the card's template cannot be read ({error.reason}): {where}") from error
-    text = re.sub(r"\n{3,}", "\n\n", text)  # of parts that are left out
+    text = re.sub(r"\n{3,}", "\n\n", text)  # empty lines of parts that are left out
     return str(ModelCard(f"---\n{_metadata(facts, statement).to_yaml()}\n---\n\n{text}"))
 
 
 def statement_for(domain: str, labels: tuple[str, ...], kind: type[Model] = CycleGenerator) -> str:
-    """Which statement a model of this config gets (a file of model_cards/, plain but for {{ a }} and {{ b }}).
+    """The name of the statement for a model: a file of model_cards/, whose only fields are {{ a }} and {{ b }}.
 
-    A model that translates both ways gets its domain's, or "custom" for labels that are not the domain's own. The domains'
-    statements speak of translation in two directions, so the others get "faces" in that domain, and "other" in any other.
+    A model that translates in both directions gets the one of its domain, or "custom" if its labels are not the domain's. The
+    domains' statements describe two directions, so a model with one direction gets "faces" in the domain faces, else "other".
     """
     if len(kind.directions) < 2:
         return "faces" if domain == "faces" else "other"
@@ -122,10 +122,12 @@ def _dataset(source: str) -> str | None:
 
 
 def _results(facts: Facts) -> Iterator[EvalResult]:
-    """The published epoch's main figures, for the Hub's model-index; the protocol stands in the text, and in metrics.json."""
+    """The published epoch's main figures for the Hub's model-index; the card's text and metrics.json hold the full protocol."""
     metrics, data = facts.metrics or {"epochs": {}}, facts.run["data"]
     for direction, values in metrics["epochs"].get(facts.chosen, {}).items():
-        source = data["b" if direction == "a_to_b" and "b" in data else "a"]  # what is made is compared with its target's images
+        source = data[
+            "b" if direction == "a_to_b" and "b" in data else "a"
+        ]  # outputs are compared with real images of the target side
         accuracy = judged_accuracy(metrics, direction)
         shown = [name for name in _main_first(values) if is_figure(values[name]) and name != "n"]
         shown = [name for name in shown if not is_success(name) or accuracy is not None][:_INDEXED]
@@ -142,21 +144,21 @@ def _results(facts: Facts) -> Iterator[EvalResult]:
 
 
 def _main_first(names: Iterable[str]) -> list[str]:
-    """Metrics in the order of the evaluation's tables, then the others; not how much another one varies."""
+    """Metrics in the order of the evaluation's tables, then unknown ones; standard deviations are left out."""
     order = {name: place for place, name in enumerate(METRICS)}
     names = (name for name in names if not name.partition("[")[0].endswith("_std"))
     return sorted(names, key=lambda name: order.get(name.partition("[")[0], len(order)))
 
 
 def _conditions(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What the figures of a direction depend on, in a few words: written once, beside the first of them."""
+    """The conditions of the measurement (extractor, counts, size); they are written once, with a direction's first figure."""
     found = {**metrics, **(metrics.get("protocol") or {})}
     return {name: found[name] for name in ("extractor", "n_a", "n_b", "n_samples", "image_size") if name in found}
 
 
 # ---------------------------------------------------------------------------------------------------------- the data
 def _sources(facts: Facts) -> list[tuple[str, str]]:
-    """(what it shows, where it came from) of each pile that the run recorded."""
+    """(label, source) of each pile of images that the run recorded."""
     data, labels = facts.run["data"], facts.run["labels"]
     if len(data) == 2:
         heads = [f"{side.upper()}, {label}" for side, label in zip("ab", labels, strict=True)]
@@ -166,13 +168,13 @@ def _sources(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _known_terms(facts: Facts, statement: str) -> list[str]:
-    """Terms of the run's data sets that the package knows, where the statement does not name them."""
+    """Terms of the run's data sets, if the package knows them and the statement does not name them."""
     known = {hub_dataset(pile).describe(): pile.licence for domain in DOMAINS.values() for pile in domain.piles}
     return [known[source] for source in facts.run["data"].values() if source in known] if statement == "other" else []
 
 
 def _is_other_data(facts: Facts, statement: str) -> bool:
-    """Whether the run's data are not those that the domain is defined on."""
+    """Whether the run used other data than the domain's own."""
     if statement not in DOMAINS:
         return False
     return [hub_dataset(pile).describe() for pile in DOMAINS[statement].piles] != list(facts.run["data"].values())

@@ -1,4 +1,4 @@
-"""What a card says of a run's history and of its evaluation, as plain values for the template."""
+"""Values for the card's template, computed from a run's history and from its evaluation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from cyclegan_hub.models.protocols import arrow
 
 @dataclass(frozen=True)
 class Cost:
-    """How long a training took, in words where it is said."""
+    """How long a training took; texts are ready to be shown."""
 
     steps: int
     batch: int  # pairs or images in a step of all processes
-    seen: int
+    seen: int  # pairs or images in all steps together
     epochs: str
     length: str  # "30.5 minutes" or "2.1 hours"
     speed: str  # pairs or images a second, median
@@ -32,14 +32,14 @@ class EvaluationShown:
 
     protocol: list[tuple[str, str]]  # how the figures were taken, a line each
     columns: list[str]
-    rows: list[tuple[str, str, list[str]]]  # direction in words, metric, a figure for each column ("": none)
+    rows: list[tuple[str, str, list[str]]]  # (direction in words, metric, a figure for each column or "")
     baselines: list[str]
-    success: list[str]  # how often what judges the success is right on real images; none where there is no such figure
-    success_left_out: bool
+    success: list[str]  # the classifier's accuracy on real images, a text for each direction; empty without the figure success
+    success_left_out: bool  # whether success was measured, but is not shown since that accuracy is unknown
 
 
 def cost_of(history: Sequence[Mapping[str, Any]], batch: int) -> Cost | None:
-    """From the history's lines, each of which holds the speed since the one before; None where none does."""
+    """The cost from the lines of the history; None if no line holds a speed. `batch`: pairs or images in one step."""
     lines = [line for line in history if line.get("pairs_per_s")]
     if not lines:
         return None
@@ -50,7 +50,7 @@ def cost_of(history: Sequence[Mapping[str, Any]], batch: int) -> Cost | None:
 
 
 def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How a run was changed on its way, a row each: more epochs than planned, another number of processes."""
+    """Changes of a run after its start, as (heading, text): more epochs than planned, another number of processes."""
     rows = []
     for one in run.get("extended", []):
         text = f"at step {one['step']:,} from {one['from']['epochs']} to {one['to']['epochs']} epochs"
@@ -65,12 +65,12 @@ def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def warnings_of(history: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    """What the training warned of, and how often."""
+    """The warnings of a training, with the number of times that each was given."""
     return list(Counter(line["message"] for line in history if line.get("event") == "alarm").items())
 
 
 def evaluation_of(metrics: Mapping[str, Any] | None, labels: Sequence[str], chosen: str) -> EvaluationShown | None:
-    """What a card shows of `metrics.json`; None if there is none. `success` is never shown without its judge's own accuracy."""
+    """The card's part of `metrics.json`; None without it. `success` is shown only with the accuracy of its classifier."""
     if not metrics:
         return None
     epochs = metrics["epochs"]
@@ -96,12 +96,12 @@ def evaluation_of(metrics: Mapping[str, Any] | None, labels: Sequence[str], chos
 
 
 def is_success(metric: str) -> bool:
-    """Whether a metric is the share of outputs that a network takes for the target side."""
+    """Whether a metric is `success`: the share of outputs that a classifier takes for the target side."""
     return metric.partition("[")[0] == "success"
 
 
 def judged_accuracy(metrics: Mapping[str, Any], direction: str) -> float | None:
-    """How often what judges `success` is right on real images of a direction's target side; None if it is not recorded."""
+    """The accuracy (0 to 1) of the classifier behind `success` on real images of the target side; None if not recorded."""
     judge = metrics.get("classifier")
     value = judge.get("accuracy_a" if direction == "b_to_a" else "accuracy_b") if isinstance(judge, Mapping) else None
     return value if isinstance(value, float | int) and is_figure(value) else None
@@ -113,7 +113,7 @@ def is_figure(value: Any) -> bool:
 
 
 def _protocol(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """How the numbers were taken, flat: rule, extractor, the protocol's own lines, and what judged the success."""
+    """How the figures were measured, as one flat table: rule, extractor, the lines of the protocol, and the classifier."""
     flat: dict[str, Any] = {}
     for key, value in metrics.items():
         if isinstance(value, dict) and key not in ("epochs", "baselines"):

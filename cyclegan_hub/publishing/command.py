@@ -14,7 +14,7 @@ from cyclegan_hub.errors import UserError, calm_threads, exit_code
 
 
 def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
-    """Arguments. A wrong one exits 2 with the valid ones."""
+    """Reads the command line. For a wrong argument it prints the valid ones and exits with status 2."""
     what = "Publish a run on the Hub. Running it again completes or changes nothing."
     parser = argparse.ArgumentParser(prog=prog, description=what)
     add = parser.add_argument
@@ -29,7 +29,7 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
 
 
 def epoch_numbers(text: str) -> list[int] | None:
-    """The epochs of `--epochs`, None for all. Raises UserError for what is neither."""
+    """The epoch numbers of `--epochs`; None for "all". Raises UserError for any other text."""
     if text == "all":
         return None
     if not re.fullmatch(r"\d+(,\d+)*", text):
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Exit code: 0 done, 2 a mistake that one line explains."""
+    """Runs the command. Exit code: 0 for success, 2 after one line that explains a mistake."""
     arguments = parse(argv, prog)
     calm_threads()
     return exit_code(lambda: run(arguments))

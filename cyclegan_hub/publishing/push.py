@@ -1,4 +1,4 @@
-"""A model folder to the Hub: a commit and a tag for each epoch, `main` at the chosen one."""
+"""Publishes a model folder on the Hub: a commit and a tag for each epoch, and `main` with the chosen epoch."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from cyclegan_hub.hub.model_folder import chosen_in, epoch_number, epochs_in
 from cyclegan_hub.hub.refs import refs_of
 from cyclegan_hub.publishing.build import MODEL, SHARED, PublishError, read_files
 
-TIMEOUT = 60  # seconds to wait for an answer; the client itself would wait for ever
-SLOWEST = 20_000  # bytes a second: an upload that is slower is given up
-_ERRORS: tuple[type[Exception], ...] = (*HUB_ERRORS, ValueError)  # the latter: the Hub's word on the card's YAML
+TIMEOUT = 60  # seconds to wait for an answer; the client itself has no limit
+SLOWEST = 20_000  # bytes a second: a slower upload is stopped
+_ERRORS: tuple[type[Exception], ...] = (*HUB_ERRORS, ValueError)  # ValueError: the client refuses the card's YAML
 T = TypeVar("T")
 
 
 def check(repo_id: str, token: str | None = None) -> None:
-    """Raises PublishError for a wrong repository name, without a token, or with one that the Hub does not let write."""
+    """Raises PublishError for a wrong repository name, for a missing token, and for a token that may not write."""
     check_name(repo_id)
     if not (token or get_token()):
         raise PublishError("no token to publish with: log in with `hf auth login`, or set HF_TOKEN")
-    auth = _asked(repo_id, "checking the token", HfApi(token=token).whoami).get("auth") or {}
+    auth = _answer_of(repo_id, "checking the token", HfApi(token=token).whoami).get("auth") or {}
     if (auth.get("accessToken") or {}).get("role") == "read":
         raise PublishError(f"{repo_id}: the token may only read: make one with write permission and log in with `hf auth login`")
 
 
 def check_name(repo_id: str) -> None:
-    """Raises PublishError for what is no name of a repository with its owner."""
+    """Raises PublishError for anything but the name of a repository with its owner: "user/name"."""
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
@@ -48,20 +48,20 @@ def check_name(repo_id: str) -> None:
 def push(folder: Path, repo_id: str, *, private: bool = False, retag: bool = False, token: str | None = None) -> dict[str, str]:
     """Publishes a model folder; returns the commit of each of its epochs' tags, and of "main".
 
-    Each epoch that the repository does not hold yet becomes one commit with a tag, the chosen one last, and `main` ends at
-    the chosen epoch. What is there and equal is left alone. Every commit names its parent: of two publishers at once, one is told
-    to run again. Raises PublishError for that, for tags that hold another model (unless `retag`, which moves them), and for
-    whatever the Hub refuses; running it again then completes what was begun.
+    Each epoch that is not in the repository yet becomes one commit with a tag, the chosen one last, and `main` then holds the
+    chosen epoch. Equal files are not uploaded again. Every commit names its parent, so that of two people who publish at the same
+    time one gets an error. Raises PublishError in that case, for tags that hold another model (unless `retag`, which moves
+    them), and for every refusal by the Hub; running it again completes the publication.
     """
     check(repo_id, token)
     epochs, shared = epochs_in(folder), read_files(folder, SHARED)
     if not epochs or any(not (path / name).is_file() for path in epochs.values() for name in MODEL) or "README.md" not in shared:
         raise PublishError(f"{folder} is no model folder with a card and epochs/: build it from the run first")
     chosen, api, opening = chosen_in(folder), HfApi(token=token), "opening the repository"
-    _asked(repo_id, opening, lambda: api.create_repo(repo_id, private=private or None, exist_ok=True))
-    if private and not _asked(repo_id, opening, lambda: api.model_info(repo_id)).private:
+    _answer_of(repo_id, opening, lambda: api.create_repo(repo_id, private=private or None, exist_ok=True))
+    if private and not _answer_of(repo_id, opening, lambda: api.model_info(repo_id)).private:
         raise PublishError(f"{repo_id} is there and public: change that in its settings, or leave --private out")
-    head, tags = _asked(repo_id, opening, lambda: refs_of(repo_id, token))
+    head, tags = _answer_of(repo_id, opening, lambda: refs_of(repo_id, token))
     equal = _equal_epochs(api, repo_id, epochs, tags)
     wrong = [name for name in epochs if name in tags and name not in equal]
     if wrong and not retag:
@@ -79,7 +79,7 @@ def push(folder: Path, repo_id: str, *, private: bool = False, retag: bool = Fal
 
 
 def _equal_epochs(api: HfApi, repo_id: str, epochs: dict[str, Path], tags: dict[str, str]) -> set[str]:
-    """The epochs that the repository holds already, with equal files, at the commits of their tags."""
+    """The epochs whose tags in the repository already hold equal files."""
     return {
         name
         for name, path in epochs.items()
@@ -88,37 +88,37 @@ def _equal_epochs(api: HfApi, repo_id: str, epochs: dict[str, Path], tags: dict[
 
 
 def _commit(api: HfApi, repo_id: str, head: str | None, message: str, files: dict[str, bytes]) -> str:
-    """Brings `main`, which is at `head`, to hold these files; returns its commit, the same one if it does already."""
+    """Commits these files on top of `head` of `main`; returns the new commit, or `head` if it holds the same files already."""
     doing = f"committing {message}"
     operations = _changes(api, repo_id, doing, head, files, (*MODEL, *SHARED))
     if not operations and head is not None:
         return head
     size = sum(len(files[one.path_in_repo]) for one in operations if isinstance(one, CommitOperationAdd))
-    made = _asked(
+    made = _answer_of(
         repo_id, doing, lambda: api.create_commit(repo_id, operations, commit_message=message, parent_commit=head), size
     )
     return str(made.oid)
 
 
 def _tag(api: HfApi, repo_id: str, name: str, commit: str, *, moves: bool) -> None:
-    """Sets an epoch's tag, which `moves` if it is there already."""
+    """Sets an epoch's tag; `moves`: the tag exists, and is deleted first."""
     if moves:
-        _asked(repo_id, f"tagging {name}", lambda: api.delete_tag(repo_id, tag=name))
-    _asked(repo_id, f"tagging {name}", lambda: api.create_tag(repo_id, tag=name, revision=commit))
+        _answer_of(repo_id, f"tagging {name}", lambda: api.delete_tag(repo_id, tag=name))
+    _answer_of(repo_id, f"tagging {name}", lambda: api.create_tag(repo_id, tag=name, revision=commit))
 
 
 def _changes(
     api: HfApi, repo_id: str, doing: str, commit: str | None, files: dict[str, bytes], names: Sequence[str]
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
-    """What turns those of `names` that a commit has into `files`."""
-    found = _asked(repo_id, doing, lambda: api.get_paths_info(repo_id, list(names), revision=commit))
+    """The operations that make a commit's files called `names` equal to `files`: additions and deletions."""
+    found = _answer_of(repo_id, doing, lambda: api.get_paths_info(repo_id, list(names), revision=commit))
     there = {entry.path: entry for entry in found if isinstance(entry, RepoFile)}
     added = [CommitOperationAdd(name, data) for name, data in files.items() if not _equal(there.get(name), data)]
     return [*added, *(CommitOperationDelete(name) for name in there if name not in files)]
 
 
 def _equal(entry: RepoFile | None, data: bytes) -> bool:
-    """By hash: SHA-256 of an LFS file, git's own of another."""
+    """Whether a file of the repository has this content, by its hash: SHA-256 for an LFS file, git's own hash otherwise."""
     if entry is None:
         return False
     if entry.lfs is not None:
@@ -126,7 +126,7 @@ def _equal(entry: RepoFile | None, data: bytes) -> bool:
     return entry.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-def _asked(repo_id: str, doing: str, request: Callable[[], T], upload_bytes: int = 0) -> T:
+def _answer_of(repo_id: str, doing: str, request: Callable[[], T], upload_bytes: int = 0) -> T:
     """The answer to a request of the client. Raises PublishError, in one line, for its errors and for no answer in time."""
     try:
         return _answer_within(TIMEOUT + upload_bytes / SLOWEST, request)
@@ -137,8 +137,8 @@ def _asked(repo_id: str, doing: str, request: Callable[[], T], upload_bytes: int
 def _answer_within(seconds: float, request: Callable[[], T]) -> T:
     """What `request` returns or raises; TimeoutError after so many seconds.
 
-    In a thread of its own, which is left to itself then: the client has no time limit for what it sends, and one in its session
-    would hold for everything else in the process.
+    The request runs in a thread of its own, which goes on after a timeout: the client has no time limit for uploads, and a limit
+    in its session would apply to everything else in this process.
     """
     answers: list[T] = []
     errors: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""The picture beside a model's card: free photographs and what the model makes of them, or what it draws."""
+"""The picture on a model's card: free photographs with their translations, or images that the model draws."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _CELL = 160  # px of a picture in samples.png
 
 
 def sample_grid(model: Model) -> Image.Image:
-    """What a model makes, as one picture (PIL, RGB) that shows none of the training's images.
+    """Example outputs of a model as one picture (PIL, RGB) that shows no training image.
 
-    Of a model that draws the images of seed 0, none left out; else a row for each of some free photographs: translated and
-    back in both directions, or the input that a pix2pix makes of it and the output.
+    For a model that draws: all images of seed 0. For a model that translates: a row for each of four or five free photographs,
+    with its translations and their way back, or with the input and output of a pix2pix.
     """
     examples = model.examples(_free_photos(model) if model.takes_pictures else [])
-    # Of what is drawn every pixel is shown: a whole number of times as large, if it fits.
+    # Drawn images are small: they are enlarged by a whole factor, so that every pixel can be seen.
     cell = _CELL if model.takes_pictures else model.image_size * (_CELL // model.image_size) or _CELL
     return image_grid.grid(examples.rows, column_labels=examples.headings, cell=cell)
 
 
 def _free_photos(model: Model) -> list[Image.Image]:
-    """Free photographs as squares of the model's size and channels; where it is about faces, a face first."""
+    """Free photographs as squares of the model's size and channels; a face comes first for a domain of faces."""
     folder = package_files("cyclegan_hub") / "free_images"
     faces = model.domain in DOMAINS and DOMAINS[model.domain].faces
     names = [_FACE, *_FREE_IMAGES] if faces else _FREE_IMAGES

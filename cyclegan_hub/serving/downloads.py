@@ -23,12 +23,12 @@ SAVED = 512  # px of the shorter side of a saved result, at least
 CELL = 512  # px of the longer side of a picture in a row or a strip
 READABLE = 128  # px that small ones are enlarged towards in a row, by whole factors: their pixels stay what they are
 
-Keeping = Literal["png", "jpeg", "own", "pair"]
+SaveFormatName = Literal["png", "jpeg", "own", "pair"]
 Add = Callable[[str, bytes], None]  # name, content
 
 
 @dataclass(frozen=True)
-class Way:
+class SaveFormat:
     """A way to keep a result."""
 
     label: str
@@ -36,15 +36,15 @@ class Way:
     mark: str = ""  # of the file's name, before its ending
 
 
-WAYS: dict[Keeping, Way] = {
-    "png": Way(f"PNG, {SAVED} px or more", "png"),
-    "jpeg": Way(f"JPEG, {SAVED} px or more", "jpg"),
-    "pair": Way("Before and after in one JPEG, with a line below", "jpg", "-pair"),
-    "own": Way("PNG at the model's own size", "png", "-own-size"),
+SAVE_FORMATS: dict[SaveFormatName, SaveFormat] = {
+    "png": SaveFormat(f"PNG, {SAVED} px or more", "png"),
+    "jpeg": SaveFormat(f"JPEG, {SAVED} px or more", "jpg"),
+    "pair": SaveFormat("Before and after in one JPEG, with a line below", "jpg", "-pair"),
+    "own": SaveFormat("PNG at the model's own size", "png", "-own-size"),
 }
 
 
-def kept(result: Result, way: Keeping, caption: str) -> bytes:
+def result_file(result: Result, way: SaveFormatName, caption: str) -> bytes:
     """The file of a result, kept in this way; `caption` is the line below a pair."""
     match way:
         case "own":

@@ -19,7 +19,7 @@ from cyclegan_hub import images
 from cyclegan_hub.models.protocols import Sampler, Translator
 from cyclegan_hub.serving import about, catalog, sampling
 from cyclegan_hub.serving.catalog import Catalog
-from cyclegan_hub.serving.downloads import CELL, WAYS, Keeping, base_name, kept, open_zip, zip_names
+from cyclegan_hub.serving.downloads import CELL, SAVE_FORMATS, SaveFormatName, base_name, open_zip, result_file, zip_names
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
 from cyclegan_hub.serving.model_cache import ModelCache
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Published
@@ -131,9 +131,9 @@ class Studio:
 
     def translate_batch(
         self, files: Sequence[Path], domain: str, direction: str = "a_to_b", epoch: int | str | None = None, *,
-        folder: Path, progress: Progress | None = None, crop_face: bool = False, way: Keeping = "own",
+        folder: Path, progress: Progress | None = None, crop_face: bool = False, way: SaveFormatName = "own",
     ) -> Batch:  # fmt: skip
-        """Several files, into a new zip below `folder`, each kept in this `way` of WAYS.
+        """Several files, into a new zip below `folder`, each kept in this `way` of SAVE_FORMATS.
 
         One that cannot be translated is an error line, and the rest is done.
         """
@@ -142,7 +142,7 @@ class Studio:
         model = self._translator(domain, direction)
         chosen = model.epoch(epoch)
         self._network(model, chosen)  # what is wrong with the model is no error of the first file
-        names = zip_names(files, WAYS[way].ending)
+        names = zip_names(files, SAVE_FORMATS[way].ending)
         pictures: list[tuple[str, Image.Image]] = []
         errors: list[str] = []
         done = 0
@@ -153,7 +153,7 @@ class Studio:
                 except ServingError as error:
                     errors.append(f"{one_line(base_name(file))}: {error}")
                 else:
-                    add(name, kept(result, way, self.caption(domain, direction, chosen)))
+                    add(name, result_file(result, way, self.caption(domain, direction, chosen)))
                     done += 1
                     if len(pictures) < GALLERY:
                         result.after.thumbnail((CELL, CELL))
@@ -189,28 +189,28 @@ class Studio:
     # ----------------------------------------------------------------------------------------------------- drawing
     def sample(self, domain: str, n: Any = 16, seed: Any = 0, truncation: Any = None, epoch: int | str | None = None) -> Samples:
         """`n` pictures by one epoch, for a seed always the same; see `FaceGenerator.latents` for `truncation`."""
-        model, wanted = self._sampler(domain), sampling.sample_arguments(n, seed, truncation)
+        model, arguments = self._sampler(domain), sampling.sample_arguments(n, seed, truncation)
         chosen = model.epoch(epoch)
-        return Samples(self._drawn(self._drawer(model, chosen).sample, **wanted), chosen)
+        return Samples(self._drawn(self._sampler_network(model, chosen).sample, **arguments), chosen)
 
     def interpolate(
         self, domain: str, seed_a: Any = 0, seed_b: Any = 1, steps: Any = 8, truncation: Any = None,
         epoch: int | str | None = None,
     ) -> Samples:  # fmt: skip
         """`steps` pictures from the first one of seed A to the first one of seed B, both included."""
-        model, wanted = self._sampler(domain), sampling.interpolation_arguments(seed_a, seed_b, steps, truncation)
+        model, arguments = self._sampler(domain), sampling.interpolation_arguments(seed_a, seed_b, steps, truncation)
         chosen = model.epoch(epoch)
-        return Samples(self._drawn(self._drawer(model, chosen).interpolate, **wanted), chosen)
+        return Samples(self._drawn(self._sampler_network(model, chosen).interpolate, **arguments), chosen)
 
     def sample_every_epoch(
         self, domain: str, n: Any = 9, seed: Any = 0, truncation: Any = None, progress: Progress | None = None
     ) -> list[tuple[EpochChoice, Image.Image]]:
         """The first `n` pictures of a seed, at most SHEET of them, by each epoch: a sheet for each, ascending."""
-        model, wanted = self._sampler(domain), sampling.sample_arguments(n, seed, truncation)
-        wanted["n"] = min(wanted["n"], sampling.SHEET)
+        model, arguments = self._sampler(domain), sampling.sample_arguments(n, seed, truncation)
+        arguments["n"] = min(arguments["n"], sampling.SHEET)
         sheets = []
         for chosen in model.epochs:
-            sheets.append((chosen, sampling.sheet(self._drawn(self._drawer(model, chosen).sample, **wanted))))
+            sheets.append((chosen, sampling.sheet(self._drawn(self._sampler_network(model, chosen).sample, **arguments))))
             if progress:
                 progress(len(sheets), len(model.epochs))
         return sheets
@@ -262,7 +262,7 @@ class Studio:
         assert isinstance(network, Translator)  # the cache compared its directions with the catalogue's
         return network
 
-    def _drawer(self, model: Published, epoch: EpochChoice) -> Sampler:
+    def _sampler_network(self, model: Published, epoch: EpochChoice) -> Sampler:
         network = self._cache.network(model, epoch)
         assert isinstance(network, Sampler)  # as above
         return network
@@ -283,8 +283,8 @@ class Studio:
         )
         return made.convert("RGB")
 
-    def _drawn(self, draw: Callable[..., list[Image.Image]], **wanted: Any) -> list[Image.Image]:
-        made = self._run(lambda: draw(**wanted), "So many pictures need", "a smaller number")
+    def _drawn(self, draw: Callable[..., list[Image.Image]], **arguments: Any) -> list[Image.Image]:
+        made = self._run(lambda: draw(**arguments), "So many pictures need", "a smaller number")
         return [picture.convert("RGB") for picture in made]
 
     def _run(self, network: Callable[[], T], what: str, remedy: str) -> T:
