@@ -10,7 +10,7 @@ import hashlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -77,10 +77,9 @@ def translate(
     result_of = {
         names[i]: result_list[i] or "" for i in wanted
     }  # "": no result, because the path leads out of its folder or is too long
-    model = _load(source, epoch)
+    model: Any = _load(source, epoch)
     direction = cast(Direction, direction or model.directions[0])
-    check: Callable[..., object] = model.translate
-    check([], direction, resolution, batch_size)  # checks the options before anything is written
+    model.translate([], direction, resolution, batch_size)  # checks the options before anything is written
     record = _record(model, direction, resolution, square, format, pictures)
     results.claim(record, [result for result in result_of.values() if result])
     share = wanted[rank::world]
