@@ -13,8 +13,9 @@ from cyclegan_hub import FaceGenerator, images
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.models import inference
-from cyclegan_hub.models.folding import FoldedUpsample, fold_upsampling
-from cyclegan_hub.models.generators import ResNetGenerator
+from cyclegan_hub.models.discriminators import PatchDiscriminator
+from cyclegan_hub.models.folding import FoldedUpsample, UpsamplingConv2d, fold_upsampling, prepare_for_training
+from cyclegan_hub.models.generators import InstanceNorm2d, ResNetGenerator
 from cyclegan_hub.models.inference import decide, fast
 from cyclegan_hub.models.translate import translate_batch
 from support import tiny_models
@@ -49,6 +50,44 @@ def test_a_folded_generator_is_the_same_in_one_piece_and_in_tiles(padding: str) 
     for size in ((36, 20), (1100, 16)):  # above 1,024 px it runs in tiles
         x = torch.rand(1, 3, *size) * 2 - 1
         assert (translate_batch(folded, x) - translate_batch(network, x)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_prepared_for_training_is_the_same_forward_and_backward(padding: str, channels: int) -> None:
+    torch.manual_seed(0)
+    for network in (ResNetGenerator(channels, 4, 1, "resize", padding), PatchDiscriminator(channels, (4, 8, 8))):
+        prepared = prepare_for_training(copy.deepcopy(network))
+        assert list(prepared.state_dict()) == list(network.state_dict())
+        x = torch.rand(2, channels, 36, 40) * 2 - 1
+        found = []
+        for one in (network, prepared):
+            given = x.clone().requires_grad_()
+            y = one(given)
+            y = y[0] if isinstance(y, tuple) else y
+            weights = torch.rand(y.shape, generator=torch.Generator().manual_seed(1))
+            found.append((y, *torch.autograd.grad((y * weights).sum(), [given, *one.parameters()])))
+        for a, b in zip(*found, strict=True):
+            # Of a bias before a norm there is no gradient: only rounding, which may differ.
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3 * b.abs().max().item() + 1e-5)
+    assert sum(isinstance(module, UpsamplingConv2d) for module in prepare_for_training(ResNetGenerator(3, 4, 1)).modules()) == 2
+
+
+def test_the_norm_in_channels_last_keeps_its_layout_and_its_gradients() -> None:
+    torch.manual_seed(0)
+    for dtype, tolerance in ((torch.float32, 1e-4), (torch.bfloat16, 2e-2)):
+        norm = InstanceNorm2d(6)
+        nn.init.normal_(norm.weight)
+        x = torch.randn(3, 6, 5, 7).to(dtype)
+        found = []
+        for layout in (torch.contiguous_format, torch.channels_last):
+            one = x.clone(memory_format=layout).requires_grad_()
+            y = norm(one)
+            assert y.dtype == dtype and y.is_contiguous(memory_format=layout)
+            weights = torch.rand(y.shape, generator=torch.Generator().manual_seed(1))
+            found.append((y, *torch.autograd.grad((y * weights).sum(), [one, *norm.parameters()])))
+        for a, b in zip(*found, strict=True):
+            torch.testing.assert_close(a.float(), b.float(), rtol=tolerance, atol=tolerance * b.abs().max().item())
 
 
 def test_a_transposed_convolution_stays() -> None:

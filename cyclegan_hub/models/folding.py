@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,32 +19,72 @@ class FoldedUpsample(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        taps = conv.weight.detach().flip(2, 3).transpose(0, 1)  # of a transposed convolution: (in, out, height, width)
-        weight = taps.new_zeros(*taps.shape[:2], 4, 4)
-        for top in (0, 1):
-            for left in (0, 1):
-                weight[:, :, top : top + 3, left : left + 3] += taps
-        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.weight = nn.Parameter(_added_taps(conv.weight.detach()), requires_grad=False)
         self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach().clone(), requires_grad=False)
         # Reflecting the enlarged picture by one pixel repeats the outermost one of the small picture.
         self.reflects = conv.padding_mode == "reflect"
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.reflects:
-            x = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        return F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=3 if self.reflects else 1)
+        return _upsampled(x, self.weight, self.bias, self.reflects)
+
+
+class UpsamplingConv2d(nn.Conv2d):
+    """As `FoldedUpsample`, but it can be trained: the weight is that of the 3x3 convolution, and is folded at each call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _upsampled(x, _added_taps(self.weight), self.bias, self.padding_mode == "reflect")
+
+
+def _added_taps(weight: Tensor) -> Tensor:
+    """(O, I, 3, 3) of a convolution -> (I, O, 4, 4) of the transposed one with stride 2."""
+    taps = weight.flip(2, 3).transpose(0, 1)
+    a, b, c, d = (F.pad(taps, (left, 1 - left, top, 1 - top)) for top in (0, 1) for left in (0, 1))
+    return a + b + c + d
+
+
+def _upsampled(x: Tensor, weight: Tensor, bias: Tensor | None, reflects: bool) -> Tensor:
+    if reflects:
+        x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    return F.conv_transpose2d(x, weight, bias, stride=2, padding=3 if reflects else 1)
+
+
+def prepare_for_training(network: nn.Module) -> nn.Module:
+    """Makes a step of eager training faster, in place and by the same mathematics; returns the network.
+
+    Its parameters and the names in its state stay. Resizing is folded into the convolution after it, and on a CPU images go in
+    channels_last, which all layers keep.
+    """
+    for layers, i, conv in _places(network):
+        layers[i] = nn.Identity()
+        conv.__class__ = UpsamplingConv2d  # the same module with another forward: optimisers and hooks may hold it
+    network.register_forward_pre_hook(_channels_last)
+    return network
+
+
+def _channels_last(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    x, *more = arguments
+    if x.device.type != "cpu" or torch.compiler.is_compiling():  # a compiler chooses layouts itself
+        return arguments
+    return (x.contiguous(memory_format=torch.channels_last), *more)
 
 
 def fold_upsampling(network: nn.Module) -> nn.Module:
     """Replaces, in place, every resizing by 2 that a 3x3 convolution follows; returns the network, which is trained no more."""
-    for module in network.modules():
-        if not isinstance(module, nn.Sequential):
-            continue
-        for i in range(len(module) - 1):
-            up, conv = module[i], module[i + 1]
-            if isinstance(up, nn.Upsample) and isinstance(conv, nn.Conv2d) and _folds(up, conv):
-                module[i], module[i + 1] = nn.Identity(), FoldedUpsample(conv)
+    for layers, i, conv in _places(network):
+        layers[i], layers[i + 1] = nn.Identity(), FoldedUpsample(conv)
     return network
+
+
+def _places(network: nn.Module) -> list[tuple[nn.Sequential, int, nn.Conv2d]]:
+    """Where a resizing is followed by a convolution that it folds into: the layers, the resizing's index, the convolution."""
+    found = []
+    for layers in network.modules():
+        if isinstance(layers, nn.Sequential):
+            for i in range(len(layers) - 1):
+                up, conv = layers[i], layers[i + 1]
+                if isinstance(up, nn.Upsample) and isinstance(conv, nn.Conv2d) and _folds(up, conv):
+                    found.append((layers, i, conv))
+    return found
 
 
 def _folds(up: nn.Upsample, conv: nn.Conv2d) -> bool:

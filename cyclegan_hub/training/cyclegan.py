@@ -18,6 +18,7 @@ from cyclegan_hub.models.checks import evaluating
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
+from cyclegan_hub.models.folding import prepare_for_training
 from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.models.projected_discriminator import JointDiscriminator, ProjectedDiscriminator
 from cyclegan_hub.recipes.labels import domain_of
@@ -79,7 +80,8 @@ class CycleGANTrainer:
         self.schedulers = {name: LambdaLR(optimizer, self._rate) for name, optimizer in self.optimizers.items()}
 
     def prepare(self, prepare: Callable[[Any], Any]) -> None:
-        self.a_to_b, self.b_to_a, self.d_a, self.d_b = (prepare(network) for network in self.networks.values())
+        networks = (prepare(prepare_for_training(network)) for network in self.networks.values())
+        self.a_to_b, self.b_to_a, self.d_a, self.d_b = networks
         self.optimizers = {name: prepare(optimizer) for name, optimizer in self.optimizers.items()}
         if self.recipe.ema:  # after the weights have reached their device, and every process holds the same
             generators = self._parameters("a_to_b", "b_to_a")
