@@ -2,6 +2,7 @@
 
 accelerate launch --quiet --mixed_precision bf16 --dynamo_backend inductor train/benchmark.py smile-lsgan-128 --set batch_size=4
 accelerate launch --quiet --mixed_precision bf16 train/benchmark.py anime-compact-128 --set batch_size=1 --discriminators
+accelerate launch --quiet --mixed_precision bf16 train/benchmark.py anime-compact --set batch_size=1 --data FOLDER --to-quality 20
 
 The plain step is what a first implementation does: fp32, eager, torch's own instance norm, one pass for each image batch
 and loss. Ours runs as `accelerate launch` says. Shared machines drift by a factor of two within minutes: only the ratio of
@@ -18,7 +19,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -27,10 +28,11 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from to_quality import add_arguments, to_quality
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, exit_code
 from cyclegan_hub.models.generators import InstanceNorm2d
 from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.methods import CycleGANRecipe
@@ -130,13 +132,14 @@ def compare_discriminators(recipe: CycleGANRecipe, accelerator: Accelerator, rep
         print(f"{name:9} best of {repeats}: {wall:.3f} s wall, {cpu:.3f} s CPU ({share:.2f} of patch)")
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe")
     parser.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[])
     parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--discriminators", action="store_true", help="a step with each kind of discriminator, and no plain step")
-    args = parser.parse_args()
+    add_arguments(parser)
+    args = parser.parse_args(argv)
     try:
         recipe = override(find(args.recipe), dict(item.split("=", 1) if "=" in item else (item, "") for item in args.set))
         if not isinstance(recipe, CycleGANRecipe):
@@ -149,6 +152,9 @@ def main() -> int:
     set_seed(0)
     about = (f"{recipe.name}, {size} px, batch {batch}, {accelerator.device.type}, {torch.get_num_threads()} threads, "
              f"precision {accelerator.mixed_precision}, compiled: {accelerator.state.dynamo_plugin.backend.value}")  # fmt: skip
+    if args.to_quality is not None:
+        print(about)
+        return exit_code(lambda: to_quality(recipe, accelerator, args))
     if args.discriminators:
         print(about)
         compare_discriminators(recipe, accelerator, args.repeats)
