@@ -8,6 +8,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cyclegan_hub import images
 from cyclegan_hub.data import streaming
@@ -157,7 +158,7 @@ def test_what_cannot_be_streamed_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="steps_per_epoch None"):
         open_stream(data, steps_per_epoch=None)
     np.savez(tmp_path / "x.npz", images=np.zeros((3, 20, 20), np.uint8))
-    with pytest.raises(DataError, match=r"x\.npz cannot be streamed: streaming reads Hub datasets, Parquet and folders"):
+    with pytest.raises(DataError, match=r"x\.npz cannot be streamed: leave streaming out \(--set streaming=False\); it reads"):
         open_stream(data, a=str(tmp_path / "x.npz"))
     parquet(data / "testA.parquet", range(300, 302))
     with pytest.raises(DataError, match="same held-out images"):
@@ -181,3 +182,22 @@ def test_a_stream_with_nothing_to_train_on_stops(data: Path) -> None:
     parquet(data / "trainA.parquet", range(40))  # all of them within the head that is held out
     with pytest.raises(DataError, match="no image to train on"):
         next(open_stream(data).epoch(0))
+
+
+def test_pairs_are_refused_with_what_to_do(data: Path) -> None:
+    from cyclegan_hub.data.resolve import resolve_pairs
+
+    with pytest.raises(DataError, match=r"pairs of two piles cannot be streamed: leave streaming out \(--set streaming=False\)"):
+        StreamingBatches(*resolve_pairs(str(data), None, None), image_size=20, batch_size=1, seed=0, steps_per_epoch=2)
+
+
+def test_dark_16_bit_images_are_warned_of_in_a_stream_too(data: Path) -> None:
+    (data / "scans").mkdir()
+    for i in range(70):
+        values = np.random.default_rng(i).integers(0, 4081, (20, 20)).astype(np.uint16)
+        Image.fromarray(values).save(data / "scans" / f"{i}.png")
+    notes = open_stream(data, str(data / "scans"), channels=1).notes
+    (note,) = [note for note in notes if "16 bits" in note]
+    assert note.startswith("A: the held-out part: the greatest value") and "--set value_range=0,4095" in note
+    drawn = open_stream(data, str(data / "scans"), channels=1, value_range=(0, 4095))
+    assert int(next(drawn.epoch(0))["a"].max()) > 240

@@ -25,6 +25,7 @@ from cyclegan_hub.data.parse_side import one_side
 from cyclegan_hub.data.pile import ending_of
 from cyclegan_hub.data.raw_images import RawImages, read_file
 from cyclegan_hub.data.specs import DataError, Pair
+from cyclegan_hub.decoding.heif import is_heif
 from cyclegan_hub.files import appearing
 
 _AT_A_TIME = 16  # images in memory while they are read
@@ -188,8 +189,11 @@ def _names(items: RawImages, keep_endings: bool) -> list[str | None]:
 
 def _ending(data: bytes) -> str:
     """The ending of an encoded image that has just been decoded."""
-    with Image.open(io.BytesIO(data)) as header:
-        kind = header.format or "png"
+    try:
+        with Image.open(io.BytesIO(data)) as header:
+            kind = header.format or "png"
+    except Exception:  # what Pillow alone cannot open: HEIC, and PNG files whose metadata `decode` leaves out
+        kind = "heic" if is_heif(data) else "png"
     return _ENDINGS.get(kind, kind.lower())
 
 

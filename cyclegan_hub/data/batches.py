@@ -221,7 +221,8 @@ def open_batches(
         )
     given = {"balance": balance, "equal_sides": equal_sides, "max_images": max_images is not None, "pairs": halves}
     if refused := [name for name, is_given in given.items() if is_given]:
-        raise DataError(f"streaming reads every image as it comes, so it cannot be combined with {', '.join(refused)}")
+        names = ", ".join(refused)
+        raise DataError(f"streaming reads every image as it comes, so it cannot be combined with {names}: leave one of them out")
     return StreamingBatches(
         *sources,
         image_size=image_size,

@@ -18,6 +18,7 @@ from cyclegan_hub.decoding import IMAGE_ENDINGS, looks_like_image
 
 # Folders and files of operating systems and storage devices, in lower case; what begins with a dot is hidden anyway.
 _SYSTEM = {"__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found"}
+_SYSTEM |= {"@recycle", "@recently-snapshot", "@sharebin", "@tmp", "recycler", "network trash folder", "temporary items"}
 _SYSTEM |= {"thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"}
 # `photo.jpg` has an ending; `IMG_0001`, `taken 12.05.2021` and `photo.jpg_large` have none that names a format.
 _ENDING = re.compile(r"\.(?=[a-z0-9]*[a-z])[a-z0-9]{1,12}$", re.IGNORECASE | re.ASCII)
@@ -140,13 +141,21 @@ def files_below(root: Path, unlisted: list[str]) -> Iterator[str]:
             name = f"{prefix}{entry.name}"
             if is_hidden(entry.name):
                 continue
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 yield name
             elif entry.is_symlink() or getattr(entry, "is_junction", bool)():  # a link of Windows; Python 3.12 knows them
                 links.append(f"{name}/")
             elif (identity := _identity(root / name)) not in seen:
                 seen.add(identity)
                 folders.append(f"{name}/")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; a link that leads to itself is a file, which reading will name."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _identity(folder: Path) -> tuple[int, int] | str:

@@ -81,7 +81,7 @@ class RawImages(ABC):
 def not_streamed(source: Files) -> DataError:
     """The error of a kind that cannot be streamed."""
     what = "Hub datasets, Parquet and folders of images, archives and TFRecord"
-    return DataError(f"{source.describe()} cannot be streamed: streaming reads {what}")
+    return DataError(f"{source.describe()} cannot be streamed: leave streaming out (--set streaming=False); it reads {what}")
 
 
 def _cells(items: RawImages, rows: Sequence[int]) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -35,6 +35,17 @@ class ImageFacts:
     mean: float
     peak: int | None  # largest value in a file of 16 bits, 0 to 65,535; None for other files
     deep_colour: bool = False  # whether the file is in colour with 16 bits a channel; `peak` is then 257 x the largest high byte
+
+    @classmethod
+    def of(cls, row: int, image: Image.Image, raw: Decodable, size: tuple[int, int] | None = None) -> Self:
+        """What the decoded `image` of `raw` is; `size` where it is not that of the image."""
+        pixels = np.asarray(image)
+        values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
+        try:
+            mode, peak, deep_colour = _as_it_is(raw)
+        except Exception:  # Pillow alone cannot open HEIC and what `decode` repairs: nothing is known but the pixels
+            mode, peak, deep_colour = image.mode, None, False
+        return cls(row, images.content_hash(image), mode, size or image.size, *values, peak, deep_colour)
 
     @property
     def short(self) -> int:
@@ -75,16 +86,14 @@ def scan(
             raw = items.read(row)
             image = images.decode(raw, reading.channels, name=name, value_range=reading.value_range)
             size = reading.parts(image, name)[0].size
-            mode, peak, deep_colour = _as_it_is(raw)
+            found = ImageFacts.of(row, image, raw, size)
         except images.ImageError as error:
             return Unreadable(row, str(error))
         except OSError as error:
             return Unreadable(row, f"{name}: {error.strerror or error}")
         if keep is not None and min(size) >= MIN_SIDE:
             keep(position, image)
-        pixels = np.asarray(image)
-        values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
-        return ImageFacts(row, images.content_hash(image), mode, size, *values, peak, deep_colour)
+        return found
 
     return in_threads(look, range(len(rows)), f"reading {label}")
 

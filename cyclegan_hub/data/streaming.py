@@ -16,7 +16,7 @@ from cyclegan_hub.data.look import MAX_UNREADABLE
 from cyclegan_hub.data.open_source import open_stream, shuffled_part
 from cyclegan_hub.data.raw_images import cell_bytes, cell_name
 from cyclegan_hub.data.reading import Fit, Reading, random_square
-from cyclegan_hub.data.scan import MIN_SIDE
+from cyclegan_hub.data.scan import MIN_SIDE, ImageFacts, notes_on_values
 from cyclegan_hub.data.specs import DataError, Pair, SideSource
 
 SHUFFLE_BUFFER = 1000  # rows
@@ -48,7 +48,9 @@ class StreamSide:
         world_size: int,
     ) -> None:
         if isinstance(source.train, Pair) or isinstance(source.held_out, Pair):
-            raise DataError(f"{source.describe()}: pairs of two piles cannot be streamed")
+            raise DataError(
+                f"{source.describe()}: pairs of two piles cannot be streamed: leave streaming out (--set streaming=False)"
+            )
         self.label, self._image_size, self._load_size, self._reading, self._seed = label, image_size, load_size, reading, seed
         train = open_stream(source.train)
         test = open_stream(source.held_out) if source.held_out else None
@@ -57,12 +59,12 @@ class StreamSide:
         stream, self._column = train.rows, train.column
         head, column = (stream.take(HELD_OUT_ROWS), self._column) if test is None else (test.rows.take(MAX_HELD_OUT), test.column)
         self.counts = dict.fromkeys(("found", "unreadable", "tiny", "kept", "held_out"), 0)
-        self.held_out, hashes = self._read_held_out(head, column)
+        self.held_out, hashes, seen = self._read_held_out(head, column)
         self.counts["held_out"] = len(self.held_out)
         identity_lines = [source.train.identity(), *hashes]
         self.fingerprint = hashlib.blake2b("\n".join(identity_lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
         self.notes = [f"{label}: streaming from {source.describe()}, {len(self.held_out)} images held out"]
-        self.notes += [f"{label}: {note}" for note in train.notes]
+        self.notes += [f"{label}: {note}" for note in (*train.notes, *notes_on_values(seen, "the held-out part"))]
         rest = stream.skip(HELD_OUT_ROWS) if test is None else stream
         self._stream = shuffled_part(rest, seed=seed, buffer_size=SHUFFLE_BUFFER, rank=rank, world_size=world_size)
         self._passes = 0
@@ -70,9 +72,10 @@ class StreamSide:
         self._images = self._endless()
         self._warned: set[str] = set()  # warnings that were given: each is given once
 
-    def _read_held_out(self, rows: Any, column: str) -> tuple[Tensor, list[str]]:
+    def _read_held_out(self, rows: Any, column: str) -> tuple[Tensor, list[str], list[ImageFacts]]:
         found: list[Tensor] = []
         hashes: list[str] = []
+        seen: list[ImageFacts] = []
         for number, row in enumerate(rows):
             try:
                 image = self._decode(row[column], number)
@@ -81,9 +84,10 @@ class StreamSide:
                 continue
             found.append(self._reading.centred().tensor(image, self._image_size))
             hashes.append(images.content_hash(image))
+            seen.append(ImageFacts.of(number, image, cell_bytes(row[column])))
         if not found:
             raise DataError(f"side {self.label}: the held-out part of the stream has no image that can be used")
-        return torch.stack(found), hashes
+        return torch.stack(found), hashes, seen
 
     def _decode(self, cell: Any, row: int) -> Any:
         """A PIL image. Raises images.ImageError if it is unreadable or tiny."""
