@@ -154,3 +154,22 @@ def test_two_columns_of_a_parquet_file_are_pairs(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "pairs.parquet")
     specs = [f"{tmp_path / 'pairs.parquet'}?column={name}" for name in ("image", "output")]
     assert all_of(load(None, *specs)) == expected(*((i, 100 + i) for i in range(5)))
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (["\u00e90.png", "\u00e91.png"], ["e\u03010.png", "e\u03011.jpg"]),  # as Linux and as macOS write an e with an accent
+        (["IMG_0.JPG", "IMG_1.JPG"], ["img_0.png", "Img_1.png"]),
+        (["0.jpg", "1.jpg"], ["masks/png/0.png", "masks/png/1.png"]),  # a zip of a folder
+        (["photo/x/0.jpg", "photo/y/0.jpg"], ["label/x/0.png", "label/y/0.png"]),
+    ],
+)
+def test_names_that_are_equal_to_a_person_are_matched(a: list[str], b: list[str]) -> None:
+    assert match_names(a, b) == ([(0, 0), (1, 1)], [])
+
+
+def test_case_alone_decides_nothing_where_it_is_ambiguous() -> None:
+    assert match_names(["x.png", "X.png"], ["X.jpg", "x.jpg"]) == ([(0, 1), (1, 0)], [])
+    with pytest.raises(DataError, match="'IMG.jpg' and 'img.jpg' could both belong to 'Img.png'"):
+        match_names(["IMG.jpg", "img.jpg"], ["Img.png"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -90,34 +92,44 @@ def open_any(source: Files | HubSplit | Pair, value_range: tuple[int, int] | Non
 
 
 def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list[str]]:
-    """Which of two lists of file names belong together: equal names first, then equal but for the ending.
+    """Which of two lists of file names belong together: equal names first, then equal but for the ending, then but for case.
 
+    Names are equal whichever way Unicode writes them (macOS takes another one), and whatever folder encloses all of a list.
     Returns ((position in `a`, position in `b`), in the order of `a`) and the names that have no partner, but for other forms
     of an image that has one. Raises DataError, which names the files, where two of what is left could be one's partner.
     """
-    at = {name: i for i, name in enumerate(b)}
-    pairs = {i: at[name] for i, name in enumerate(a) if name in at}
-    taken, matched = set(pairs.values()), {_stem(a[i]) for i in pairs}
-    left_a, left_b = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
-    for i, name in enumerate(a):
-        if i not in pairs:
-            left_a[_stem(name)].append(i)
-    for i, name in enumerate(b):
-        if i not in taken:
-            left_b[_stem(name)].append(i)
-    for stem in sorted(left_a.keys() & left_b.keys()):
-        for names, rows in ((a, left_a[stem]), (b, left_b[stem])):
-            if len(rows) > 1:
-                partner = b[left_b[stem][0]] if names is a else a[left_a[stem][0]]
-                raise DataError(
-                    f"{names[rows[0]]!r} and {names[rows[1]]!r} could both belong to {partner!r}: keep one of them, or give "
-                    "the files of a pair the same name"
-                )
-        pairs[left_a[stem][0]] = left_b[stem][0]
-        matched.add(stem)
+    bare_a, bare_b = _bare(a), _bare(b)
+    pairs: dict[int, int] = {}
+    for form in (str, _stem, lambda name: _stem(name).casefold()):
+        taken = set(pairs.values())
+        left_a, left_b = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
+        for i, name in enumerate(bare_a):
+            if i not in pairs:
+                left_a[form(name)].append(i)
+        for i, name in enumerate(bare_b):
+            if i not in taken:
+                left_b[form(name)].append(i)
+        for key in sorted(left_a.keys() & left_b.keys()):
+            for names, rows in ((a, left_a[key]), (b, left_b[key])):
+                if len(rows) > 1:
+                    partner = b[left_b[key][0]] if names is a else a[left_a[key][0]]
+                    raise DataError(
+                        f"{names[rows[0]]!r} and {names[rows[1]]!r} could both belong to {partner!r}: keep one of them, or give "
+                        "the files of a pair the same name"
+                    )
+            pairs[left_a[key][0]] = left_b[key][0]
     taken = set(pairs.values())
-    alone = [name for i, name in enumerate(a) if i not in pairs] + [name for i, name in enumerate(b) if i not in taken]
-    return sorted(pairs.items()), [name for name in alone if _stem(name) not in matched]
+    matched = {_stem(bare_a[i]) for i in pairs} | {_stem(bare_b[i]) for i in taken}
+    alone = [a[i] for i, name in enumerate(bare_a) if i not in pairs and _stem(name) not in matched]
+    alone += [b[i] for i, name in enumerate(bare_b) if i not in taken and _stem(name) not in matched]
+    return sorted(pairs.items()), alone
+
+
+def _bare(names: list[str]) -> list[str]:
+    """Names in one form of Unicode (NFC), without the folders that enclose all of them."""
+    parts = [unicodedata.normalize("NFC", name).split("/") for name in names]
+    shared = os.path.commonprefix([one[:-1] for one in parts])
+    return ["/".join(one[len(shared) :]) for one in parts]
 
 
 def _stem(name: str) -> str:
