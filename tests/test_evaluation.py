@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -316,3 +317,14 @@ def test_the_papers_worked_figure_through_a_whole_evaluation() -> None:
         assert figures == pytest.approx(
             {"alpha_precision[pooled]": 8 / counted, "beta_recall[pooled]": 4 / counted, "authenticity[pooled]": 9 / 10}
         )
+
+
+def test_a_note_says_why_a_value_is_not_finite() -> None:
+    notes = Notes()
+    assert notes.attempt("x", ["low", "high", "psnr"], lambda: [math.nan, math.nan, math.inf]) == dict.fromkeys(
+        ("low", "high", "psnr")
+    )
+    assert notes.lines == [
+        "x: no low, high: too few images, or equal ones, leave no finite value",
+        "x: no psnr: two equal images leave no finite value",
+    ]

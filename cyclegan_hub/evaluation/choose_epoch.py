@@ -1,4 +1,4 @@
-"""Which epoch of a model is the best, and the rule that says so."""
+"""Chooses the best epoch of a model, and gives the rule in words."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ Baselines = Mapping[str, Mapping[str, Figures]]  # "untranslated" and "floor", b
 
 
 def choose(epochs: Epochs, baselines: Baselines, extractor: Extractor, measured_by: MeasuredBy) -> tuple[str, str]:
-    """The best epoch, and the rule it was chosen by in words: of samples and pairs the least figure, else see `choose_best`."""
+    """Returns (best epoch, the rule in words): for samples and pairs the least figure, for two sides see `choose_best`."""
     row = choosing(measured_by)
     key = extractor.metric(row.name) if row.of_features else row.name
-    if measured_by != "sides":  # there is a truth to be near to, or no input to be faithful to
+    if (
+        measured_by != "sides"
+    ):  # the figure is enough: there is a real output to compare with, or no input whose content must be kept
         return choose_least(epochs, key)
     relative = next(other.name for other in METRICS.values() if other.of == row.name)
     return choose_best(epochs, baselines, key, extractor.metric(relative))
 
 
 def choose_best(epochs: Epochs, baselines: Baselines, kid: str, relative: str) -> tuple[str, str]:
-    """The best epoch, and the rule it was chosen by in words.
+    """Returns (best epoch, the rule in words): the least mean of KID, relative to the baselines, over both directions.
 
-    KID, since its expectation does not depend on the number of images; relative to the baselines, since the two directions have
-    different scales. It alone would also crown a generator that ignores its input, or inverts its colours, if what it makes
-    looks like the target: hence the conditions on the colours and on the way back. Epochs that tie: the later.
+    KID is used because its expectation does not depend on the number of images, relative values because the two directions have
+    different scales. KID alone could choose a generator that ignores its input, or inverts its colours, if its outputs look like
+    the target. Therefore epochs must also keep colours and content (see `_keeps_content`). Of equal epochs the later one.
     """
     sane = [name for name, both in epochs.items() if all(_keeps_content(f, baselines, d) for d, f in both.items())]
     among = "those whose inputs and translations correlate in colour and whose way back is nearer to its input than to another"
@@ -41,7 +43,7 @@ def choose_best(epochs: Epochs, baselines: Baselines, kid: str, relative: str) -
 
 
 def choose_least(epochs: Epochs, key: str) -> tuple[str, str]:
-    """The epoch with the least of one figure, and that rule in words: of samples and pairs. Epochs that tie: the later."""
+    """Returns (epoch with the least value of one figure, the rule in words). Of equal epochs the later one."""
     best = _least(epochs, epochs, key)
     if best is None:
         return list(epochs)[-1], f"the last, since {key} could not be computed for any"
@@ -49,14 +51,14 @@ def choose_least(epochs: Epochs, key: str) -> tuple[str, str]:
 
 
 def _least(epochs: Epochs, names: Iterable[str], key: str) -> str | None:
-    """Of these epochs the one with the least mean of `key` over its directions, the latest of equals; None if none is known."""
+    """The epoch with the least mean of `key` over its directions, the latest of equals; None if no epoch has this figure."""
     means = {name: _mean([figures.get(key) for figures in epochs[name].values()]) for name in names}
     known = {name: mean for name, mean in means.items() if mean is not None}
     return min(reversed(known), key=lambda name: known[name]) if known else None
 
 
 def relate_all(epochs: Mapping[str, dict[str, Figures]], baselines: Baselines, extractor: Extractor) -> list[str]:
-    """Adds to all figures those that say where another one lies between the baselines; returns a note on each that cannot."""
+    """Adds the metrics that relate a figure to the baselines, such as kid_relative. Returns a note for each that has no value."""
     notes = []
     for row in METRICS.values():
         if row.relate:
@@ -71,9 +73,9 @@ def relate(
     relative: str,
     how: Callable[[float, float, float], float] = between,
 ) -> list[str]:
-    """Adds to all figures as `relative` where `key` lies beside the baselines: how(value, untranslated, floor).
+    """Adds the figure `relative` to every epoch: how(value of `key`, its value for untranslated, its value for floor).
 
-    None where that has no meaning, in a direction whose untranslated inputs are not above the floor; returns a note on each.
+    It is None in a direction where the untranslated inputs are not above the floor; returns a note for each of these.
     """
     notes = []
     for direction, raw in baselines["untranslated"].items():
@@ -91,7 +93,8 @@ def relate(
 
 
 def _keeps_content(figures: Figures, baselines: Baselines, direction: str) -> bool:
-    """Whether colours are not inverted, and a way back leads to its own input rather than to any."""
+    """Whether an epoch keeps colours (positive correlation of input and output) and content (the way back is nearer to its own
+    input than two inputs are to each other)."""
     correlation, cycle = figures.get("colour_correlation"), figures.get("cycle_l1")
     others = baselines["untranslated"][direction].get("others_l1")
     if correlation is not None and "input_output_l1" in figures and "cycle_l1" not in figures:  # a model without a way back
@@ -100,6 +103,6 @@ def _keeps_content(figures: Figures, baselines: Baselines, direction: str) -> bo
 
 
 def _mean(values: list[float | None]) -> float | None:
-    """None unless all are known."""
+    """The mean; None if a value is None."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None

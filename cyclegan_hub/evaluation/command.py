@@ -1,4 +1,4 @@
-"""The command that measures the epochs of models on held-out images: metrics.json, a table, and report.html with pictures.
+"""The command that measures the epochs of models on held-out images and writes metrics.json and report.html.
 
 cyclegan-hub evaluate runs/smile-compact --data my/faces --extractor encoder
 cyclegan-hub evaluate user/smile --epochs 5,10,20 --images 300 --extractor imagenet --out results/smile
@@ -40,7 +40,7 @@ from cyclegan_hub.evaluation.subject import Classifier
 
 
 def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
-    """Arguments. A wrong one exits 2 with the valid ones."""
+    """Reads the command line. For a wrong argument it prints the valid ones and exits with status 2."""
     description = "Measure models on held-out images; several sources are put side by side."
     parser = argparse.ArgumentParser(prog=prog, description=description)
     add = parser.add_argument
@@ -65,7 +65,7 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluates every source and prints what came out."""
+    """Evaluates every source and prints the tables; returns 0."""
     started = time.perf_counter()
     for name, least in (("images", 1), ("training", 1), ("batch_size", 1), ("size", 16)):
         if getattr(args, name) < least:
@@ -97,10 +97,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Classifier | None, str]:
-    """The classifier that the command line names, and why there is none where it names none.
+    """Returns (classifier or None, the reason if there is none).
 
-    Without one named it is the bundled encoder, of a model that translates without pairs. Raises FeatureError where the one
-    that is named does not know these sides.
+    Without --classifier (`text` None) it is the bundled encoder, for a model that translates without pairs. Raises FeatureError
+    if the classifier of the command line does not know these sides.
     """
     if text is None and (len(source.model.labels) != 2 or source.paired):
         return None, ""
@@ -116,7 +116,7 @@ def _evaluate(
     source: Source, read: Images, extractor: Extractor, classifier: Classifier | None, lines: dict[str, str], unjudged: str,
     args: argparse.Namespace, seed: int, device: str,
 ) -> dict[str, Any]:  # fmt: skip
-    """The metrics of one source, which are also written and printed."""
+    """Measures one source, writes and prints the results, and returns the content of metrics.json."""
     clock, own = [time.perf_counter()], same_data(source, read.sides)
 
     def on_epoch(name: str) -> None:
@@ -136,7 +136,7 @@ def _evaluate(
 
 
 def _compare(opened: list[Source], found: dict[str, dict[str, Any]], labels: tuple[str, ...], out: Path | None) -> None:
-    """Several sources side by side: their figures, and what tells their trainings apart."""
+    """Prints and writes a comparison of several sources: their figures, and how their trainings differ."""
     trainings = differences(opened)
     for arrow, rows in tables.compare(found, labels).items():
         print(f"\n{arrow}\n{tables.as_text(rows)}")
@@ -146,7 +146,7 @@ def _compare(opened: list[Source], found: dict[str, dict[str, Any]], labels: tup
 
 
 def _peak_memory() -> str:
-    """What this process took at most, where the system says it."""
+    """The peak memory of this process as text; "" if the system does not tell."""
     try:
         import resource
     except ImportError:  # Windows
@@ -155,7 +155,7 @@ def _peak_memory() -> str:
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Exit code: 0 done, 2 a mistake that one line explains."""
+    """Runs the command. Exit code: 0 for success, 2 after one line that explains a mistake."""
     args = parse(argv, prog)
     return exit_code(lambda: run(args))
 

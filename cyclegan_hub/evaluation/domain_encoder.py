@@ -1,4 +1,4 @@
-"""The domain encoder as an extractor of features and as a judge of which side a translation reads as."""
+"""The domain encoder as an extractor of features, and as a classifier that tells the two sides of a domain apart."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class _Encoded(nn.Module):
 
 @dataclass(frozen=True)
 class SideClassifier:
-    """Tells the sides of one domain apart, with how well it does so on images that nothing was trained on.
+    """Tells the sides of one domain apart; its accuracy was measured on held-out images.
 
-    `accuracy` holds the shares of held-out images it got right, "a" and "b", "n", their number on both sides, and, of an encoder
-    with a third answer, "neither", the share of heavily degraded ones that it takes for neither side.
+    `accuracy` holds "a" and "b", the shares of held-out images of each side that it got right (0 to 1); "n", the number of these
+    images; and for an encoder with a third answer "neither", the share of heavily degraded images that it takes for neither side.
     """
 
     encoder: SideEncoder = field(repr=False)
@@ -71,12 +71,12 @@ class SideClassifier:
 
     @property
     def labels(self) -> tuple[str, str]:
-        """What it calls A and B."""
+        """Its labels of A and B."""
         return self.encoder.domains[self.domain]
 
     @property
     def label(self) -> str:
-        """For protocol lines, with the held-out accuracy of both sides."""
+        """Its description in the protocol: digest of the weights and held-out accuracy of both sides."""
         a, b, n = (self.accuracy[key] for key in ("a", "b", "n"))
         first, second = self.labels
         neither = f"; of degraded ones {self.accuracy['neither']:.1%} neither" if "neither" in self.accuracy else ""
@@ -91,17 +91,17 @@ def side_classifier(domain: str, folder: Path | None = None, *, device: str | to
     encoder, digest, accuracy = _load_encoder(folder)
     if domain not in encoder.domains:
         raise FeatureError(
-            f"the encoder does not know domain {domain!r}, only {', '.join(encoder.domains)}: train one with train/encoder.py "
-            f"--data FOLDER --domain {domain} --labels A,B, and pass its folder"
+            f"the encoder does not know domain {domain!r}, only {', '.join(encoder.domains)}: train one with `cyclegan-hub "
+            f"encoder --data FOLDER --domain {domain} --labels A,B --out FOLDER`, and pass that folder"
         )
     return SideClassifier(encoder.to(device), domain, digest[:12], accuracy[domain])
 
 
 def classifier_for(text: str | None, labels: tuple[str, ...], *, device: str | torch.device = "cpu") -> SideClassifier | None:
-    """The classifier that a command line names: "encoder" (None too), "encoder:FOLDER", or "none".
+    """The classifier of a command line: "encoder" or None (the bundled one), "encoder:FOLDER", or "none" (returns None).
 
-    Sides are looked up by their labels: a model of one's own data carries the name of the domain whose recipe it was trained
-    with. Raises FeatureError where the encoder does not know these sides.
+    The sides are found by their labels, not by the domain's name: a model of other data may have the domain of the recipe it was
+    trained with. Raises FeatureError if the encoder does not know these sides.
     """
     kind, _, rest = (text or "encoder").partition(":")
     if kind == "none":
@@ -115,17 +115,17 @@ def classifier_for(text: str | None, labels: tuple[str, ...], *, device: str | t
     if known and domain is None:
         sides = "; ".join(f"{a} and {b}" for a, b in known.values())
         raise FeatureError(f"the encoder does not tell {labels[0]} from {labels[-1]}, only {sides}: train one with "
-                           "train/encoder.py and pass --classifier encoder:FOLDER, or pass --classifier none")  # fmt: skip
+                           "`cyclegan-hub encoder` and pass --classifier encoder:FOLDER, or pass --classifier none")  # fmt: skip
     return side_classifier(domain or "", folder, device=device)
 
 
 def _load_encoder(folder: Path | None) -> tuple[SideEncoder, str, dict[str, dict[str, float]]]:
-    """An encoder, the digest of its weights, and its held-out accuracy by domain, which must be of the same weights."""
+    """Returns (encoder, SHA-256 of its weights, its held-out accuracy by domain). Raises FeatureError if one is missing."""
     where = BUNDLED if folder is None else folder
     if not where.is_dir():
         reason = "this installation has no bundled encoder" if folder is None else f"{folder}: there is no such folder"
         raise FeatureError(
-            f"{reason}; pass encoder:FOLDER, a folder that train/encoder.py wrote (a checkout has pretrained/encoder)"
+            f"{reason}; pass encoder:FOLDER, a folder that `cyclegan-hub encoder` wrote (a checkout has pretrained/encoder)"
         )
     try:
         encoder = SideEncoder.from_pretrained(where)
@@ -139,11 +139,12 @@ def _load_encoder(folder: Path | None) -> tuple[SideEncoder, str, dict[str, dict
         accuracy = {d: {key: float(metrics["accuracy"][d][key]) for key in needed} for d in encoder.domains}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FeatureError(
-            f"{where}: metrics.json does not give the held-out accuracy ({type(error).__name__}: {error}): run train/encoder.py"
+            f"{where}: metrics.json does not give the held-out accuracy ({type(error).__name__}: {error}): "
+            "run `cyclegan-hub encoder`"
         ) from None
     if measured != digest:
         raise FeatureError(
             f"{where}: metrics.json was measured on other weights (sha256 {measured[:12]}) than those there ({digest[:12]}): "
-            "fetch the whole folder again, or run train/encoder.py"
+            "fetch the whole folder again, or run `cyclegan-hub encoder`"
         )
     return encoder, digest, accuracy

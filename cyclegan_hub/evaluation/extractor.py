@@ -1,4 +1,4 @@
-"""An extractor: images -> features, with the name and the hash that its figures carry."""
+"""An extractor: images -> features, with a name and a hash that are recorded with each figure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ INCEPTION, ENCODER, IMAGENET = "inception-v3", "encoder", "imagenet"  # the name
 
 
 class FeatureError(UserError):
-    """Features cannot be had as asked; the message names what and the remedy."""
+    """Features that cannot be computed as asked; the message names the cause and the remedy."""
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """Images -> features, with the name and the weights' hash that its figures carry.
+    """Images -> features, with a name and the hash of its weights, which are recorded with each figure.
 
-    `digest` is the first 12 hex digits of `weights_digest`, or "unhashed" for what has no weights to hash. `network` gets uint8
-    (N, 3, H, W) on the device of its weights and gives (N, D) floats.
+    `digest` is the first 12 hex digits of `weights_digest`, or "unhashed" without weights. `network` takes uint8 (N, 3, H, W) on
+    the device of its weights and returns floats (N, D).
     """
 
     name: str
     digest: str
     network: Callable[[Tensor], Tensor] = field(repr=False)
     batch_size: int = 64
-    remark: str = ""  # what has to be known of figures that are taken with it
+    remark: str = ""  # a warning that is shown with its figures
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W), C 1 or 3 (grey is repeated), any H and W -> float32 (N, D) on the CPU, without a gradient.
@@ -51,7 +51,7 @@ class Extractor:
                 found = self.network(batch.to(device))
                 self._check(found, len(batch), parts[0].shape[1] if parts else None)
                 parts.append(found.float().cpu())
-        return torch.cat(parts).clone()  # not an inference tensor, which could take no part in autograd
+        return torch.cat(parts).clone()  # a copy, because autograd cannot use an inference tensor
 
     def _check(self, found: Any, count: int, width: int | None) -> None:
         if not isinstance(found, Tensor):
@@ -72,18 +72,18 @@ class Extractor:
             raise FeatureError(f"extractor {self.name} gave NaN or infinity: its weights or its arithmetic are broken")
 
     def metric(self, name: str) -> str:
-        """What a figure over these features is called: "fid" for Inception-v3, else for example "fid[encoder]"."""
+        """The name of a figure of these features: "fid" for Inception-v3, else for example "fid[encoder]"."""
         return name if self.name == INCEPTION else f"{name}[{self.name}]"
 
     @property
     def label(self) -> str:
-        """For protocol lines: "encoder (sha256 0123456789ab)", with the remark."""
+        """Its description in the protocol: "encoder (sha256 0123456789ab)", with the remark."""
         remark = f"; {self.remark}" if self.remark else ""
         return f"{self.name} ({self.digest if self.digest == UNHASHED else f'sha256 {self.digest}'}{remark})"
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 (64 hex digits) of names, shapes and values as float32: the same weights hash the same, however they are stored."""
+    """SHA-256 (64 hex digits) of names, shapes and values as float32, so that it does not depend on how weights are stored."""
     digest = hashlib.sha256()
     for name in sorted(state):
         values = state[name].detach().to("cpu", torch.float32).contiguous()
@@ -93,6 +93,7 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
 
 
 def check_images(images: Tensor) -> None:
+    """Raises FeatureError unless images are uint8 (N, C, H, W) with C 1 or 3, and at least one."""
     if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
         what = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         raise FeatureError(f"the images are {what}: give uint8 (N, C, H, W) with C 1 or 3")

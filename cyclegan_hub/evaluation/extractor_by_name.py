@@ -1,6 +1,6 @@
-"""Where features come from: Inception-v3 as FID has it, EfficientNet-lite1, the domain encoder, or any network of the user's.
+"""Finds an extractor by its name: Inception-v3 as FID uses it, EfficientNet-lite1, the domain encoder, or a network of the user.
 
-A figure carries the extractor it was taken with: only with Inception-v3 is it called plain "fid".
+The name of a figure contains its extractor ("fid[encoder]"); only with Inception-v3 it is plain "fid".
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ FORMS = "inception, inception:FILE, imagenet, encoder, encoder:FOLDER or package
 def from_text(text: str, *, device: str | torch.device = "cpu") -> Extractor:
     """The extractor that a command line names: one of `FORMS`.
 
-    "inception" downloads its weights where they are not there yet. In "package.module:name" the name is a callable that takes
-    images, a module, or what takes no argument and returns one of these. Raises FeatureError for anything else.
+    "inception" downloads its weights if they are not on this machine. In "package.module:name" the name is a function of images,
+    a torch module, or a function without arguments that returns one of these. Raises FeatureError for any other text.
     """
     kind, colon, rest = text.partition(":")
     if not kind or (colon and not rest):
@@ -53,7 +53,7 @@ def from_text(text: str, *, device: str | torch.device = "cpu") -> Extractor:
 
 
 def default(*, device: str | torch.device = "cpu") -> Extractor:
-    """Inception-v3 where its weights already are. Raises FeatureError that says what to pass where they are not."""
+    """Inception-v3, if its weights are on this machine. Else raises FeatureError, which names the options."""
     return inception(device=device)
 
 
@@ -62,8 +62,8 @@ def custom(
 ) -> Extractor:
     """An extractor of the user's: uint8 (N, 3, H, W) -> floats (N, D); a module is put into evaluation mode.
 
-    The digest covers a module's weights and buffers, not its code. Raises FeatureError for what cannot be called, and for a
-    name that is taken or would not fit into a metric's.
+    The digest covers a module's weights and buffers, not its code. Raises FeatureError if `module` cannot be called, and for a
+    name that is taken or has other characters than a metric's name may have.
     """
     if not callable(module):
         raise FeatureError(f"extractor {name!r} is a {type(module).__name__}: give a module, or a function of images")
@@ -80,7 +80,7 @@ def custom(
 
 
 def _named(text: str, module: str, name: str) -> Any:
-    """What `module:name` names: a module, a function of images, or what its factory returns."""
+    """The object `module:name`; a function without required arguments is called, and its result returned."""
     try:
         found: Any = importlib.import_module(module)
         for part in name.split("."):

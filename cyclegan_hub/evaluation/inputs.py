@@ -1,4 +1,4 @@
-"""What an evaluation works on: the models that a command line names, and the images that they are measured with."""
+"""The inputs of an evaluation: the models of a command line, and the images with which they are measured."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.protocols import PairedTranslator
 
 OTHER_IMAGES = "not the images the run was trained with, so held-out ones may be among those it was trained on"
-MOST = 1000  # held-out images of a side that a training sets apart at most
+MOST = 1000  # held-out images of a side at most
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model to be measured: its epochs, one of them loaded for what all share, and where its results go."""
+    """A model to be measured: its epochs, one of them loaded (for size, labels and method), and the folder for its results."""
 
     text: str
     name: str
@@ -42,7 +42,7 @@ class Source:
 
     @property
     def paired(self) -> bool:
-        """Whether its outputs are compared with the real ones that belong to them."""
+        """Whether each output is compared with the real output of the same input."""
         return self.model.measured_by == "pairs"
 
     @property
@@ -62,7 +62,7 @@ class Images:
 
 
 def open_source(text: str, wanted: str, out: Path | None, name: str) -> Source:
-    """Lists the epochs. Raises ModelError, and EvaluationError for an epoch that is not there or results without a place."""
+    """Opens a model and lists its epochs. Raises ModelError; EvaluationError for a missing epoch, or if `out` is needed."""
     there = {epoch.name: epoch for epoch in list_epochs(text)}
     if wanted != "all":
         if not re.fullmatch(r"\d+(,\d+)*", wanted):
@@ -93,12 +93,12 @@ def names_of(texts: Sequence[str]) -> list[str]:
 
 
 def first_translator(sources: Sequence[Source]) -> Source:
-    """The source that says what data is needed: one that translates, if any does."""
+    """The source that decides which data are read: the first one that translates, if there is one."""
     return next((source for source in sources if source.model.measured_by != "samples"), sources[0])
 
 
 def check_alike(sources: Sequence[Source]) -> None:
-    """Raises EvaluationError, naming all, unless the sources translate the same; their sizes and channels may differ."""
+    """Raises EvaluationError unless all sources translate between the same labels; their sizes and channels may differ."""
     words = {s.name: f"{' → '.join(s.model.labels)}, {s.model.image_size} px, {s.model.channels} channels" for s in sources}
     targets = {s.model.labels[-1] for s in sources}  # samples and translations into the same are both measured against that
     inputs = {s.model.labels[0] for s in sources if s.model.measured_by != "samples"}
@@ -108,10 +108,10 @@ def check_alike(sources: Sequence[Source]) -> None:
 
 
 def find_data(given: tuple[str | None, str | None, str | None], source: Source) -> tuple[SideSource, ...]:
-    """The data of the command line (`--data`, `--data-a`, `--data-b`), else the run's, else the domain's.
+    """The data of the command line (`--data`, `--data-a`, `--data-b`); without them those of the run or of the domain.
 
-    Two sides of a model that translates without pairs, else one pile, or pairs. Raises DataError, or EvaluationError that asks
-    for --data.
+    Returns two sides for a model that translates without pairs, else one source. Raises DataError; EvaluationError, which asks
+    for --data, if the data are not known.
     """
     model, domain = source.model, DOMAINS.get(source.model.domain)
     find: Callable[[str | None, str | None, str | None], tuple[SideSource, ...]]
@@ -145,7 +145,7 @@ def find_data(given: tuple[str | None, str | None, str | None], source: Source) 
 
 
 def hub_spec(text: str) -> str | None:
-    """A side's recorded description as `resolve` takes it; None unless it is a dataset of the Hub."""
+    """A recorded description of a side in the form of `--data-a`; None if it is not a dataset of the Hub."""
     train, _, held_out = text.partition(", held out: ")
     if not re.match(r"hf:[^/?]+/", train):  # of a local folder only its last component is recorded
         return None
@@ -156,7 +156,7 @@ def hub_spec(text: str) -> str | None:
 def read_data(
     piles: tuple[SideSource, ...], source: Source, seed: int, most: int, shape: tuple[int, int] | None = None
 ) -> tuple[Side, ...]:
-    """The sides, the pile or the pairs as the run read them, at the model's size and channels or at those of `shape`."""
+    """Reads the data as the run did, at the model's size and channels, or at `shape` (size in px, channels)."""
     model = source.model
     size, channels = shape or (model.image_size, model.channels)
     return load_sides(
@@ -200,13 +200,13 @@ def _chosen(sides: tuple[Side, ...], most: tuple[int, int], seed: int) -> tuple[
 
 
 def subsample(pile: Any, most: int, seed: int) -> Tensor:
-    """At most so many images of a side, a seeded choice in file order: uint8 (n, C, S, S)."""
+    """At most `most` images of a side, chosen at random by `seed`, in file order: uint8 (n, C, S, S)."""
     chosen = torch.randperm(len(pile), generator=torch.Generator().manual_seed(seed))[:most].sort().values
     return pile[chosen] if isinstance(pile, Tensor) else torch.stack([pile[i] for i in chosen.tolist()])
 
 
 def same_data(source: Source, sides: tuple[Side, ...]) -> str:
-    """Whether these are the images that the run was trained on: else the held-out ones may be among those."""
+    """A line for the protocol: whether these are the images of the run. If not, held-out images may have been trained on."""
     then = (source.record or {}).get("fingerprints")
     if not then:
         return "not recorded"

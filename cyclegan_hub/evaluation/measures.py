@@ -1,6 +1,6 @@
-"""The figures of one subject, row by row of `metric_rows`.
+"""Computes the figures of one subject, by the rows of `metric_rows`.
 
-What cannot be computed is None, and a note says why: one figure that does not exist takes none of the others with it.
+A figure that cannot be computed is None, and a note gives the reason; the other figures are computed all the same.
 """
 
 from __future__ import annotations
@@ -26,22 +26,24 @@ class Notes:
     lines: list[str] = field(default_factory=list)
 
     def attempt(self, where: str, names: Sequence[str], compute: Callable[[], Sequence[float | None]]) -> Figures:
-        """The values of `compute` by name; None where it raises ValueError or a value is not finite, with a line that says so."""
+        """The values of `compute` by name. None, and a note, if it raises ValueError or a value is not finite."""
         try:
             values = compute()
         except ValueError as error:
             self.lines.append(f"{where}: no {', '.join(names)}: {error}")
             return dict.fromkeys(names)
         figures: Figures = {}
+        broken: dict[str, list[str]] = {}  # names by the cause
         for name, value in zip(names, values, strict=True):
             figures[name] = float(value) if value is not None and math.isfinite(value) else None
             if value is not None and figures[name] is None:
-                self.lines.append(f"{where}: no {name}: its value is {value}, which two equal images give")
+                broken.setdefault("too few images, or equal ones," if math.isnan(value) else "two equal images", []).append(name)
+        self.lines += [f"{where}: no {', '.join(those)}: {cause} leave no finite value" for cause, those in broken.items()]
         return figures
 
 
 def measure(subject: Subject, where: str, notes: Notes, wanted: Callable[[Metric], bool] = lambda row: True) -> Figures:
-    """The figures of all metrics that are wanted and whose needs the subject has; `where` says whose they are, for notes."""
+    """The figures of all `wanted` metrics whose needs the subject fulfils; notes name the subject `where`."""
     found: Figures = {}
     groups: dict[Callable[[Subject], Found], list[Metric]] = {}  # a function that gives several figures runs once
     for row in METRICS.values():
@@ -59,18 +61,18 @@ def measure(subject: Subject, where: str, notes: Notes, wanted: Callable[[Metric
 
 
 def answers_for(classifier: Classifier, outputs: Tensor, direction: str) -> Tensor:
-    """(N, 3): how probable the target side, the source side and neither are for each uint8 image, 0 to 1."""
+    """uint8 images -> (N, 3): the probabilities, 0 to 1, of target side, source side and neither."""
     sides = classifier(outputs)
     target, source = (sides[:, 0], sides[:, 1]) if direction == "b_to_a" else (sides[:, 1], sides[:, 0])
     return torch.stack([target, source, (1 - target - source).clamp(min=0)], 1)
 
 
 def nearest_to(generated: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """(N,), (N,): how far each row is from the nearest real one, and which that is."""
+    """Returns (distance (N,) of each row of `generated` (N, D) to the nearest row of `real` (M, D), index (N,) of that row)."""
     found = torch.cdist(generated.double(), real.double()).min(1)
     return found.values, found.indices
 
 
 def distance_to(generated: Tensor, real: Tensor) -> Tensor:
-    """(N,): from each row to the nearest real one."""
+    """The distance (N,) of each row of `generated` to the nearest row of `real`."""
     return nearest_to(generated, real)[0]

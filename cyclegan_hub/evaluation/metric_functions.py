@@ -1,6 +1,6 @@
-"""How each metric is computed: functions of a `Subject` that give figures by their names in `metric_rows`.
+"""Computes each metric: functions of a `Subject` that return figures by their names in `metric_rows`.
 
-A function raises ValueError, with the reason, where its figures do not exist; None among them means no figure and no reason.
+A function raises ValueError, with the reason, if its figures cannot be computed; the value None gives no figure and no note.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def fid(s: Subject) -> Found:
 
 
 def kid(s: Subject) -> Found:
-    """With subsets of min(1000, N), the mean."""
+    """KID: the mean over subsets of min(1000, N) images."""
     found = metrics.kid(s.features, s.reference.held_out, subset_size=_most(s), seed=s.reference.seed)
     return {"kid": found.mean}
 
 
 def kid_spread(s: Subject) -> Found:
-    """KID's spread over those subsets; where one of them is everything, over subsets of half of it, or it would be 0."""
+    """The standard deviation of KID over the subsets; over subsets of half the images where one would hold them all."""
     most = _most(s)
     size = most // 2 if most == len(s.features) == len(s.reference.held_out) else most
     return {"kid_std": metrics.kid(s.features, s.reference.held_out, subset_size=size, seed=s.reference.seed).spread}
@@ -45,7 +45,7 @@ def kid_ends(s: Subject) -> Found:
 
 
 def mmd(s: Subject) -> Found:
-    """Times 100."""
+    """MMD and its interval, times 100."""
     found = metrics.mmd_interval(s.features, s.reference.held_out, seed=s.reference.seed)
     return {"mmd": 100 * found.value, "mmd_low": 100 * found.low, "mmd_high": 100 * found.high}
 
@@ -73,7 +73,7 @@ def diversity(s: Subject) -> Found:
 
 
 def diversity_share(s: Subject) -> Found:
-    """Of the diversity of the real held-out images."""
+    """The diversity of the outputs divided by that of the real held-out images."""
     real = metrics.pairwise_diversity(s.reference.held_out)
     if not real:
         raise ValueError("all real images have the same features: there is no diversity to compare with")
@@ -120,7 +120,7 @@ def truth(s: Subject) -> Found:
 
 
 def others(s: Subject) -> Found:
-    """Mean L1 between an input and the next one: about what a way back reaches that has lost its input. None for one image."""
+    """Mean L1 between an input and the next one: about the L1 of a way back that has lost its input. None for one image."""
     assert s.others is not None
     if len(s.others) < 2:
         return {"others_l1": None}

@@ -1,7 +1,7 @@
 """Every metric, one row each. A new one is a row here and its function in `metric_functions`; nothing else lists them.
 
-What is measured, by which figure an epoch is chosen, the tables, the curves, the report, the cards' numbers and the quick
-evaluation during training all read these rows. Columns, panels and figures stand in their order.
+The evaluation, the choice of an epoch, the tables, the curves, the report, the cards and the quick evaluation during training all
+read these rows. Columns, panels and figures have the order of the rows.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ FLOOR: Better = "near the floor is better"
 class Metric:
     """One metric: what it is called, which way is better, how it is computed and how it is written.
 
-    `needs` are the fields of a `Subject` that must be there. A metric of features is taken on those of the extractor and carries
-    its name: "kid[encoder]". `relate` makes one out of another of the same direction, which `of` names, and that one's values
-    at the two baselines: (value, untranslated, floor).
+    `needs` are the fields of a `Subject` that must not be None. A metric `of_features` is computed on the extractor's features,
+    and its figures carry the extractor's name: "kid[encoder]". `relate` computes the metric from another one, called `of`:
+    relate(its value, its value for untranslated, its value for floor).
     """
 
     name: str
@@ -36,11 +36,11 @@ class Metric:
     needs: tuple[str, ...] = ()
     of_features: bool = False
     written: str = ".4g"  # Python's format of a number
-    column: bool = True  # whether it has a column in the tables; "all metrics" shows every one
+    column: bool = True  # whether it has a column in the tables; the table of all metrics has it anyway
     curve: bool = False  # whether it has a panel in the curves over the epochs
     limits: tuple[float, float] | None = None  # of the panel's axis
-    quick: str = ""  # its name in the evaluation during training, if it is part of that
-    chooses: tuple[MeasuredBy, ...] = ()  # kinds of models of which the epoch with the least value is the best
+    quick: str = ""  # its name in the quick evaluation during training; "": not part of it
+    chooses: tuple[MeasuredBy, ...] = ()  # for which kinds of models the epoch with the least value is the best
     of: str = ""
     relate: Callable[[float, float, float], float] | None = None
 
@@ -50,12 +50,12 @@ def _features(name: str, short: str, better: Better, compute: Callable[[Subject]
 
 
 def between(value: float, untranslated: float, floor: float) -> float:
-    """0 at the floor, real images against real ones, 1 at the untranslated inputs."""
+    """0 if the value is that of the floor (real images against real ones), 1 if it is that of the untranslated inputs."""
     return (value - floor) / (untranslated - floor)
 
 
 def share_of_untranslated(value: float, untranslated: float, floor: float) -> float:
-    """1 at the untranslated inputs; two models compare by it as by the figure itself."""
+    """The value divided by that of the untranslated inputs; the order of models stays that of the figure itself."""
     return value / untranslated
 
 
@@ -107,24 +107,24 @@ METRICS: dict[str, Metric] = {
 
 
 def base_name(key: str) -> str:
-    """ "kid" of "kid[encoder]": a figure's metric without the extractor it was taken with."""
+    """ "kid" for "kid[encoder]": the name of a figure without its extractor."""
     return key.split("[")[0]
 
 
 def column_heading(key: str) -> str:
-    """What a column of these figures is called; of a metric that this version does not know, its name."""
+    """The heading of a figure's column; for an unknown metric its name."""
     name = base_name(key)
     return METRICS[name].short if name in METRICS else name.replace("_", " ")
 
 
 def in_order(keys: Iterable[str], wanted: Callable[[Metric], bool]) -> list[str]:
-    """Of these figures those whose metric is wanted, in the order of the rows."""
+    """The figures whose metric is `wanted`, in the order of the rows."""
     there = dict.fromkeys(keys)
     return [key for row in METRICS.values() if wanted(row) for key in there if base_name(key) == row.name]
 
 
 def written(key: str, value: Any, missing: str = "-") -> str:
-    """A figure as text: as its row says, four digits of what has no row; `missing` for what could not be computed."""
+    """A figure as text, in the format of its row (four digits for an unknown metric); `missing` for None."""
     if value is None:
         return missing
     row = METRICS.get(base_name(key))
@@ -132,12 +132,12 @@ def written(key: str, value: Any, missing: str = "-") -> str:
 
 
 def choosing(measured_by: MeasuredBy) -> Metric:
-    """The metric by which the best epoch of such models is chosen: the least value is the best."""
+    """The metric that chooses the best epoch of such models by its least value."""
     return next(row for row in METRICS.values() if measured_by in row.chooses)
 
 
 def panels(quick_names: Iterable[str]) -> dict[str, list[str]]:
-    """Figures of the quick evaluation by the panel of the loss curves that they are drawn in: shares have one of their own."""
+    """Panel of the loss curves -> the figures of the quick evaluation in it. Figures with limits have a panel of their own."""
     found: dict[str, list[str]] = {}
     shares = {row.quick: row.name for row in METRICS.values() if row.quick and row.limits}
     for name in quick_names:

@@ -1,8 +1,8 @@
-"""The protocol: all epochs of a model on the same held-out images, in every direction it has, beside two baselines.
+"""The protocol: measures all epochs of a model on the same held-out images, in every direction, together with two baselines.
 
-"untranslated" are the inputs themselves, measured as if they were translations (of pairs for upscale-4x: what bicubic
-enlargement alone does). "floor" are as many real training images of the target side as there are outputs, measured as if they
-had been generated: no generator can be expected to do better. What is drawn from noise has no inputs, and only the floor.
+"untranslated": the inputs themselves, measured as if they were translations (for upscale-4x: the bicubic enlargement). "floor":
+real training images of the target side, as many as there are outputs, measured as if they were generated; no generator can be
+expected to be better. A model that draws from noise has no inputs, so only the floor.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ _WITHIN = (
 
 @dataclass(frozen=True)
 class _Task:
-    """One direction: uint8 images of both sides at the model's size, and what its outputs are measured against, at the size that
-    features are taken at. Samples have no inputs."""
+    """One direction to measure: uint8 images of both sides at the model's size, and scaled to the size of the features.
+
+    A model that draws has no inputs.
+    """
 
     direction: str
     inputs: Tensor | None
@@ -46,11 +48,11 @@ class _Task:
     inputs_features: Tensor | None
     reference: Reference
     training: Tensor
-    count: int  # of outputs
+    count: int  # number of outputs
     paired: bool
 
     def scaled(self, x: Tensor) -> Tensor:
-        """Pictures as the extractor and the classifier get them, like the real images that they are compared with."""
+        """Outputs at the size and channels of the real images, for the extractor and the classifier."""
         return at_size(x, self.scaled_target.shape[-1], self.scaled_target.shape[1])
 
 
@@ -77,13 +79,14 @@ def evaluate(
     device: str | torch.device = "cpu",
     on_epoch: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
-    """Measures every epoch. `epochs` maps its name ("epoch-005", or "main") to what loads it; one at a time is in memory.
+    """Measures every epoch. `epochs` maps its name ("epoch-005", or "main") to a function that loads it, one at a time.
 
-    `held_out` and `train` are uint8 (N, C, S, S) of A and of B, S the models' image size; of a pile alone, one each; of a model
-    that is measured by pairs A are the inputs that belong to B one by one. Outputs count as the 8-bit images that a PNG holds,
-    also on their way back. `scaled` holds the same images at the size and channels at which features are taken and sides are
-    judged, to which outputs are brought by Pillow's bicubic filter; None: as they are. `protocol` adds lines to the recorded
-    ones; `on_epoch` is told of each epoch. `within_supports` is that of `metrics.alpha_beta_authenticity`.
+    `held_out` and `train` are uint8 (N, C, S, S) of A and of B, where S is the models' image size; for a single pile one tensor
+    each; for pairs A holds the inputs and B the outputs that belong to them. Outputs are rounded to 8 bits, as in a PNG, before
+    they are measured or translated back. `scaled` holds the same images at the size and channels for the extractor and the
+    classifier; outputs are resized to it by Pillow's bicubic filter. None: no resizing. `protocol` adds lines to the record of
+    the conditions; `on_epoch` is called with the name of each epoch when it is done. `within_supports`: see
+    `metrics.alpha_beta_authenticity`.
     Raises EvaluationError for no epoch, and for images that are not of the models' size or channels.
     """
     if not epochs:
@@ -132,7 +135,7 @@ def evaluate(
 def _tasks(
     model: Model, held_out: Piles, train: Piles, scaled: ScaledImages, extractor: Extractor, seed: int, within: bool
 ) -> list[_Task]:
-    """The directions of a model on these piles. Raises EvaluationError for a translation without inputs."""
+    """A task for each direction of a model. Raises EvaluationError for a model that translates if there are no inputs."""
     features = [extractor(x) for x in scaled.held_out]
     training = [extractor(x) for x in scaled.train]
     if isinstance(model, Sampler):
@@ -167,7 +170,7 @@ def _untranslated(task: _Task, classifier: Classifier | None, notes: Notes) -> F
 
 
 def _floor(task: _Task, classifier: Classifier | None, notes: Notes, seed: int) -> Figures:
-    """Of a seeded choice of training images, measured against the held-out ones and, for copies, the rest of the training."""
+    """The baseline "floor": a seeded choice of training images, against held-out and (for copies) other training images."""
     where, training = f"floor, {task.direction}", task.reference.training
     order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed))
     drawn, rest = order[: task.count], order[task.count :]
@@ -180,7 +183,7 @@ def _floor(task: _Task, classifier: Classifier | None, notes: Notes, seed: int) 
 def _measure(
     model: Model, name: str, tasks: list[_Task], classifier: Classifier | None, notes: Notes, batch_size: int
 ) -> tuple[dict[str, Figures], dict[str, Shown]]:
-    """The figures of one epoch by direction, and what is shown of it; empty ones if its outputs hold NaN."""
+    """Returns (figures of one epoch, its part of the report), by direction; empty if its outputs hold NaN."""
     try:
         made = {
             task.direction: generate(model, task.direction, task.inputs, task.target, task.count, batch_size=batch_size)
@@ -207,7 +210,7 @@ def _measure(
 
 
 def _subject(task: _Task, made: Generated, features: Tensor, answers: Tensor | None) -> Subject:
-    """Of pairs the real outputs; of other translations the inputs and, of a model with a way back, the ways back."""
+    """The subject of the outputs: with the real outputs for pairs, else with inputs and, if there are some, the ways back."""
     subject = Subject(features, task.reference, outputs=made.outputs, answers=answers)
     if task.paired:
         return replace(subject, truth=task.target)
@@ -216,7 +219,7 @@ def _subject(task: _Task, made: Generated, features: Tensor, answers: Tensor | N
 
 
 def _copies(task: _Task, features: Tensor, outputs: Tensor) -> tuple[Ranked, Tensor]:
-    """The samples that are nearest to a training image, nearest first, and that image: what memorisation would look like."""
+    """Returns (the samples nearest to a training image, nearest first; these images): copies would be found here."""
     distance, index = nearest_to(features, task.reference.training)
     order = distance.argsort(stable=True)[:SHOWN]
     return _ranked(order, distance, outputs), task.training[index[order]]
@@ -227,7 +230,7 @@ def _ranked(order: Tensor, score: Tensor, outputs: Tensor) -> Ranked:
 
 
 def _judged(classifier: Classifier | None, floor: Mapping[str, Figures], held_out: Piles) -> dict[str, Any] | None:
-    """The classifier and how often it is right on the very images that are translated: real B is the floor of a_to_b."""
+    """The classifier, and its accuracy on real held-out images of each side: the success of the floor of a_to_b is that on B."""
     if classifier is None:
         return None
     accuracy = {
@@ -240,13 +243,13 @@ def _judged(classifier: Classifier | None, floor: Mapping[str, Figures], held_ou
 
 
 def _sampled(tasks: list[_Task]) -> dict[str, Any]:
-    """What the protocol says of images that are drawn."""
+    """The lines of the protocol for a model that draws."""
     samples = [task for task in tasks if task.direction == "samples"]
     return {"n_samples": samples[0].count, "latents": f"seed {SAMPLES_SEED}, no truncation"} if samples else {}
 
 
 def _protocol(held_out: Piles, train: Piles, task: _Task, seed: int, device: str | torch.device) -> dict[str, Any]:
-    """What has to be the same for two evaluations to be compared."""
+    """The conditions that two evaluations must share to be comparable."""
     return {
         **{f"n_{side}": len(pile) for side, pile in zip("ab", held_out, strict=False)},
         **{f"n_training_{side}": len(pile) for side, pile in zip("ab", train, strict=False)},

@@ -1,4 +1,4 @@
-"""A quick evaluation, for a look during training: a few figures of some held-out images."""
+"""A quick evaluation during training: a few figures on a small number of held-out images."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from cyclegan_hub.models.protocols import PairedTranslator, Sampler, Translator
 def quick_figures(
     model: Translator | Sampler, held_out: Piles, extractor: Extractor, classifier: Classifier | None = None
 ) -> dict[str, float]:
-    """A few figures for a look during training, on uint8 held-out images of A and B (N, C, S, S); some 64 are enough.
+    """A few figures during training, on held-out images of A and B, uint8 (N, C, S, S); about 64 of each are enough.
 
-    For each direction "kid[...]_a_to_b" and, with a classifier, "success_a_to_b"; and "score", the mean over both directions of
-    KID over that of the untranslated inputs: 1 is as far from the target as these, 0 is as near as real images; smaller is
-    better. A figure that does not exist is left out. The model's mode and place stay as they are.
-    Of samples: "kid[...]", which is the score. Of pairs, or targets to make inputs of: "l1" to the real outputs, the score,
-    "psnr" and "ssim".
+    Translation without pairs: for each direction "kid[...]_a_to_b" and, with a classifier, "success_a_to_b"; and "score", the
+    mean over both directions of KID divided by that of the untranslated inputs. A score of 1 is as far from the target as the
+    inputs, 0 as near as real images; smaller is better. Samples: "kid[...]", which is also the score. Pairs: "l1" to the real
+    outputs, which is also the score, "psnr" and "ssim". A figure that cannot be computed is left out. The model's mode
+    (training or evaluation) and device are not changed.
     """
     target = held_out[-1]
     if isinstance(model, Sampler):
@@ -41,7 +41,7 @@ def quick_figures(
     for direction, (i, j) in zip(model.directions, ((0, 1), (1, 0)), strict=False):
         try:
             outputs = translate(model, held_out[i], direction)
-        except images.ImageError:  # translations that hold NaN: the training says so itself
+        except images.ImageError:  # translations that hold NaN: the training reports that itself
             continue
         answers = None if classifier is None else answers_for(classifier, outputs, direction)
         subject = Subject(extractor(outputs), Reference(extractor, features[j], features[j], seed=0), answers=answers)
@@ -54,7 +54,7 @@ def quick_figures(
 
 
 def _quick(subject: Subject) -> dict[str, float]:
-    """The figures of the quick evaluation that this subject has, by their names there; those of features keep their extractor."""
+    """The figures of the quick evaluation by their short names; those of features keep the extractor, as in "kid[encoder]"."""
 
     def wanted(row: Metric) -> bool:
         return bool(row.quick) and (subject.truth is None or not row.of_features)
@@ -64,6 +64,6 @@ def _quick(subject: Subject) -> dict[str, float]:
 
 
 def _scored(found: dict[str, float], by: str) -> dict[str, float]:
-    """With "score": of the figure that epochs are chosen by."""
+    """The figures, with "score": the figure called `by`, by which epochs are chosen."""
     score = next((value for key, value in found.items() if base_name(key) == by), None)
     return found | ({} if score is None else {"score": score})

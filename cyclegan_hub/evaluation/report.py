@@ -1,4 +1,4 @@
-"""What an evaluation says, as files: a report that is one page with everything in it, and comparisons of several sources."""
+"""Writes the results of an evaluation: a report as one HTML page, and comparisons of several sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cyclegan_hub.templates import render_html, render_markdown
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG as a data: address, so that a page asks nothing of the network, and what it shows."""
+    """A PNG as a data: address, so that the page loads nothing from the network, and its caption."""
 
     address: str
     caption: str
@@ -26,12 +26,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """Everything of one direction."""
+    """The part of the report on one direction."""
 
     title: str
     words: str
     rows: Rows
-    chosen: str  # the first cell of the row of the chosen epoch
+    chosen: str  # first cell of the chosen epoch's row, to highlight it
     every_metric: Rows
     pictures: list[Picture] = field(default_factory=list)
 
@@ -39,7 +39,7 @@ class Section:
 def write_comparison(
     results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...], folder: Path, trainings: Rows = ()
 ) -> list[Path]:
-    """`comparison.md` and `comparison.html` in `folder`; `trainings` says what tells the sources' trainings apart.
+    """Writes `comparison.md` and `comparison.html` into `folder`; `trainings` is a table of differences between the trainings.
 
     Raises EvaluationError if they cannot be written.
     """
@@ -57,7 +57,7 @@ def write_comparison(
 
 
 def write_report(evaluation: Evaluation, labels: tuple[str, ...], name: str, folder: Path) -> Path:
-    """`report.html` in `folder`: one file that asks nothing of the network. Raises EvaluationError if it cannot be written."""
+    """Writes `report.html`, a file that loads nothing from the network. Raises EvaluationError if it cannot be written."""
     m, named = evaluation.metrics, measured(evaluation.metrics, labels)
     drawn = report_plots.curves(m, named)
     text = render_html(
@@ -110,7 +110,7 @@ def _picture(png: bytes, caption: str) -> Picture:
 
 
 def _turned(rows: Rows) -> Rows:
-    """Metrics as rows: there are more of them than fit beside each other."""
+    """The table with metrics as rows, since there are too many for columns."""
     return [list(column) for column in zip(*rows, strict=True)]
 
 

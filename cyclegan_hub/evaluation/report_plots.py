@@ -19,14 +19,14 @@ if TYPE_CHECKING:  # slow to import, and not needed before a curve is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CELL = 128  # px; larger images are shown smaller, others as large as whole multiples allow
+_CELL = 128  # px: larger images are made smaller, smaller ones are enlarged by a whole factor up to it
 _CHANNELS = {1: {"grey": "0.3"}, 3: {"red": "#D62728", "green": "#2CA02C", "blue": "#1F5FD0"}}
 
 
 def curves(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> bytes | None:
-    """Each metric that has a panel over the epochs, both directions, with the baselines as horizontal lines; None for one epoch.
+    """A PNG with a panel for each metric: its values over the epochs, and the baselines as horizontal lines. None for one epoch.
 
-    `labels` names each direction. What is None leaves a gap.
+    `labels` names each direction. A figure that is None leaves a gap.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -60,7 +60,7 @@ def curves(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> bytes | Non
 
 
 def _baselines(ax: Axes, baselines: Mapping[str, Any], key: str, directions: Iterable[str]) -> None:
-    """Lines; but an untranslated value far above everything else, which would flatten the curves, is written instead."""
+    """Draws the baselines as lines; an untranslated value far above the others is written as text, or curves would look flat."""
     pairs = list(zip(directions, COLOURS, strict=False))
     for direction, colour in pairs:
         value = baselines["floor"][direction].get(key)
@@ -79,7 +79,7 @@ def _baselines(ax: Axes, baselines: Mapping[str, Any], key: str, directions: Ite
 
 
 def _legend(figure: Figure, labels: Mapping[str, str], inputs: bool) -> None:
-    """One for all panels."""
+    """Draws one legend for all panels."""
     from matplotlib.lines import Line2D
 
     lines = [
@@ -96,7 +96,7 @@ def _legend(figure: Figure, labels: Mapping[str, str], inputs: bool) -> None:
 
 
 def colours(inputs: Tensor | None, shown: Shown, target: Tensor) -> bytes:
-    """Histograms of all inputs, if there are any, of the outputs and of the real target images, uint8 (N, C, H, W)."""
+    """A PNG with colour histograms of the inputs (if any), the outputs and the real target images, uint8 (N, C, H, W)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 2.6), dpi=110, layout="constrained")
@@ -118,7 +118,7 @@ def colours(inputs: Tensor | None, shown: Shown, target: Tensor) -> bytes:
 
 
 def epochs_grid(inputs: Tensor | None, shown: Mapping[str, Shown], best: str, truth: Tensor | None = None) -> bytes:
-    """The first inputs in a row, below them their outputs at every epoch, at last the chosen epoch's way back, or the truth."""
+    """A PNG: the first inputs in a row, below them their outputs at every epoch, then the way back, or the real outputs."""
     count = len(next(iter(shown.values())).first)
     rows = {} if inputs is None else {"input": inputs[:count]}
     rows |= {name: epoch.first for name, epoch in shown.items()}
@@ -131,7 +131,7 @@ def epochs_grid(inputs: Tensor | None, shown: Mapping[str, Shown], best: str, tr
 
 
 def ranking(inputs: Tensor | None, ranked: Ranked, truth: Tensor | None = None) -> bytes:
-    """Inputs above their outputs, the extreme one first, under their scores; and the truth, where there is one."""
+    """A PNG: scores, inputs, their outputs and, for pairs, the real outputs, in columns; the most extreme comes first."""
     rows = {} if inputs is None else {"input": inputs[ranked.indices]}
     rows |= {"output": ranked.outputs} | ({} if truth is None else {"real": truth[ranked.indices]})
     return _grid(list(rows.values()), list(rows), [f"{score:.3g}" for score in ranked.scores])

@@ -1,4 +1,4 @@
-"""What an evaluation gives: the figures, what the report shows beside them, and the file they are written to."""
+"""The results of an evaluation: figures, example images for the report, and the file metrics.json."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.generate import Piles
 from cyclegan_hub.files import write_atomic
 
-SHOWN = 8  # images of a row in the report
+SHOWN = 8  # images in a row of the report
 
 
 class EvaluationError(UserError):
-    """An evaluation that cannot be done as asked; the message names what and the remedy."""
+    """An evaluation that cannot be done as asked; the message names the cause and the remedy."""
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """Translations from one end of the ranking, the extreme one first: `indices` into the inputs, and their scores."""
+    """The outputs at one end of the ranking, the most extreme first, with the indices of their inputs and their scores."""
 
     indices: list[int]
     scores: list[float]
@@ -33,9 +33,9 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a report shows of one epoch and direction: of the first inputs their translations (uint8) and ways back, the best
-    and the worst outputs, the colours of all of them (see `histogram`), and of samples those nearest to a training image,
-    with that image."""
+    """The images of one epoch and direction in a report, uint8: outputs of the first inputs (`first`), their ways back (`back`),
+    the best and the worst outputs, the colours of all outputs (see `histogram`), and for samples those nearest to a training
+    image, with that image (`copies`)."""
 
     first: Tensor
     back: Tensor | None
@@ -47,7 +47,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`metrics` as metrics.json holds them; `shown[epoch][direction]`; `ranked_by` says what best and worst mean."""
+    """`metrics`: the content of metrics.json; `shown[epoch][direction]`: images; `ranked_by`: what best and worst mean."""
 
     metrics: dict[str, Any]
     shown: dict[str, dict[str, Shown]]
@@ -57,7 +57,7 @@ class Evaluation:
 
 
 def write(evaluation: Evaluation, folder: Path) -> Path:
-    """Writes `metrics.json` into `folder`, in one go, and returns its path. Raises EvaluationError if it cannot be written."""
+    """Writes `metrics.json` into `folder` atomically and returns its path. Raises EvaluationError if it cannot be written."""
     path = folder / "metrics.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What tells the trainings of compared models apart: their recipes' fields, hours, and how much they have seen."""
+"""Differences between the trainings of compared models: fields of the recipes, hours, and number of images seen."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from cyclegan_hub.evaluation.inputs import Source
 from cyclegan_hub.evaluation.tables import Rows
 from cyclegan_hub.hub.history_file import training_time
 
-_ALWAYS = ("name", "image_size", "channels")  # said in rows of their own, even where they are the same
+_ALWAYS = ("name", "image_size", "channels")  # these have rows of their own, even if they are equal
 _UNKNOWN = "not recorded"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training took: `hours` of computing, and `seen`, how many pairs or images; None where it was not recorded."""
+    """The cost of a training: `hours` of computing, and `seen`, the number of pairs or images; None if not recorded."""
 
     hours: float | None
     seen: int | None
 
 
 def training_cost(folder: Path, recipe: Mapping[str, Any]) -> Cost:
-    """From a run's `history.jsonl`, whose lines hold the speed since the one before. A damaged line is passed over."""
+    """The cost from a run's `history.jsonl`. Each line holds the mean speed since the line before; damaged lines are ignored."""
     try:
         lines = [_line(text) for text in (folder / "history.jsonl").read_text("utf-8").splitlines()]
     except OSError:
@@ -49,7 +49,7 @@ def _seen(cost: Cost, source: Source) -> str:
 
 
 def differences(sources: Sequence[Source]) -> Rows:
-    """A column for each source: its recipe, size, hours, what it has seen, and every field in which the recipes differ."""
+    """A table with a column for each source: recipe, size, hours, images seen, and every field in which the recipes differ."""
     recipes = [source.recipe for source in sources]
     costs = [training_cost(Path(source.text), source.recipe) for source in sources]
     rows = [

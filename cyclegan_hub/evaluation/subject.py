@@ -1,4 +1,4 @@
-"""What a metric may look at: the outputs of one direction, and the real images and features that they are measured against."""
+"""The arguments of metrics: outputs of one direction, and the real images and features with which they are compared."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from cyclegan_hub.evaluation.extractor import Extractor
 
 
 class Classifier(Protocol):
-    """Tells side A from side B and, if it can, from what is neither, such as `domain_encoder.SideClassifier`."""
+    """Tells side A, side B and (some classifiers) neither of them apart, such as `domain_encoder.SideClassifier`."""
 
     @property
     def label(self) -> str:
-        """Its name and weights' hash, for protocol lines."""
+        """Its description in the protocol: name and hash of the weights."""
         ...
 
     def __call__(self, images: Tensor, /) -> Tensor:
-        """uint8 (N, C, H, W) -> (N, 2): how probable side A and side B are; what is left of 1 is neither."""
+        """uint8 (N, C, H, W) -> (N, 2): the probabilities of side A and side B; the remainder to 1 is that of neither."""
         ...
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What one direction's outputs are measured against: features (N, D) of real images of the target side.
+    """Features (N, D) of real images of the target side, with which the outputs of one direction are compared.
 
-    Figures of quality are taken against `held_out`; those that ask for copies, against `training`. `seed` is that of subsets,
-    `within_supports` how alpha-precision and beta-recall are counted (see `metrics.alpha_beta_authenticity`).
+    Figures of quality use `held_out`, those that look for copies `training`. `seed` chooses subsets, `within_supports` says how
+    alpha-precision and beta-recall are counted (see `metrics.alpha_beta_authenticity`).
     """
 
     extractor: Extractor
@@ -40,12 +40,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Subject:
-    """The outputs of one direction. What a method does not have is None, and so are the metrics that need it.
+    """The outputs of one direction. A field that does not exist for a method is None; metrics that need it are left out.
 
-    Pixels are uint8 (N, C, S, S), rows belong together: `inputs`, what they were translated to (`outputs`), that translated back
-    (`back`); `target`, real images of the target side, and what the generator into that side makes of them (`identity`).
-    `truth` are the real outputs of pairs, `others` the inputs where the inputs themselves are measured as a baseline.
-    `answers` (N, 3) holds how probable the classifier finds the target side, the source side, and neither.
+    Images are uint8 (N, C, S, S). Rows of `inputs`, `outputs` and `back` (the outputs translated back) belong together; so do
+    those of `target` (real images of the target side) and `identity` (the same images through the generator into that side).
+    `truth`: the real outputs, for pairs. `others`: the inputs, if the inputs themselves are measured as a baseline.
+    `answers` (N, 3): the classifier's probabilities of target side, source side and neither.
     """
 
     features: Tensor  # (N, D) of the outputs

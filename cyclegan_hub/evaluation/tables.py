@@ -12,7 +12,7 @@ Rows = Sequence[Sequence[str]]
 
 
 def arrows(labels: tuple[str, ...]) -> dict[str, str]:
-    """Each direction in words; of one label what is drawn."""
+    """Direction -> its words, such as "photo → Monet"; with one label "samples: face"."""
     if len(labels) == 1:
         return {"samples": f"samples: {labels[0]}"}
     a, b = labels
@@ -20,14 +20,14 @@ def arrows(labels: tuple[str, ...]) -> dict[str, str]:
 
 
 def measured(metrics: Mapping[str, Any], labels: tuple[str, ...]) -> dict[str, str]:
-    """The directions that an evaluation has, in words."""
+    """The directions of an evaluation -> their words."""
     there = next(iter(metrics["epochs"].values()))
     named = arrows(labels[-1:] if "samples" in there else labels)
     return {direction: arrow for direction, arrow in named.items() if direction in there}
 
 
 def table(metrics: Mapping[str, Any], direction: str, *, every: bool = False) -> Rows:
-    """A row for each epoch and each baseline, headings first, of the metrics that have a column; `every`: all there are."""
+    """A table with headings and a row for each epoch and baseline. Only metrics with a column, or (`every`) all of them."""
     lines = {name: values[direction] for name, values in metrics["epochs"].items()}
     lines |= {name: values[direction] for name, values in metrics["baselines"].items() if direction in values}
     there = dict.fromkeys(key for values in lines.values() for key in values)
@@ -40,7 +40,7 @@ def table(metrics: Mapping[str, Any], direction: str, *, every: bool = False) ->
 
 
 def as_text(rows: Rows) -> str:
-    """Aligned for a screen: the first column to the left, numbers to the right."""
+    """The table as text for a screen: first column aligned left, numbers right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [[row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))] for row in rows]
     return "\n".join("  ".join(line).rstrip() for line in lines)
@@ -52,7 +52,7 @@ def as_markdown(rows: Rows) -> str:
 
 
 def screen(metrics: Mapping[str, Any], labels: tuple[str, ...]) -> str:
-    """What an evaluation prints: a table for each direction, the choice, the classifier and how many notes there are."""
+    """The printed text of an evaluation: a table for each direction, the classifier, the best epoch and the notes."""
     parts = []
     for direction, arrow in measured(metrics, labels).items():
         counts = ", ".join(f"n = {metrics['protocol'][key]}" for key in counts_of(metrics, direction))
@@ -68,9 +68,9 @@ def screen(metrics: Mapping[str, Any], labels: tuple[str, ...]) -> str:
 
 
 def compare(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...]) -> dict[str, Rows]:
-    """Of each source its best epoch, and the baselines, which are the same for all: a table for each direction, by its arrow.
+    """A table for each direction (key: its words) with the best epoch of each source, and the baselines.
 
-    A source without a direction is missing from its table; samples stand with the translations into what they show.
+    A source that lacks a direction is not in its table; samples are in the table of the translations into the same label.
     """
     tables: dict[str, Rows] = {}
     for direction, arrow in arrows(labels).items():
@@ -95,11 +95,11 @@ def compare(results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...]) -
 
 
 def counts_of(metrics: Mapping[str, Any], direction: str) -> list[str]:
-    """Names of the counts of outputs and of real images of the target side."""
+    """Keys of the protocol with the numbers of outputs and of real images of the target side."""
     names = {"a_to_b": ("n_a", "n_b"), "b_to_a": ("n_b", "n_a"), "samples": ("n_samples", "n_b", "n_a")}[direction]
     return [name for name in names if name in metrics["protocol"]][:2]
 
 
 def marked(name: str, best: str) -> str:
-    """The name of a row, with a star at the chosen epoch."""
+    """The name of a row, with a star for the best epoch."""
     return f"{name} *" if name == best else name

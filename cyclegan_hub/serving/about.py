@@ -1,4 +1,4 @@
-"""What the page says of a model, as Markdown: what it is, a sample, its limits, a few figures with their meaning, the rest."""
+"""The page's text about a model, as Markdown: method, sample, known failures, figures with their meaning, data and terms."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _METHODS = {
     "dcgan": "A DCGAN: draws pictures of {size} x {size} pixels from random numbers; a seed stands for the numbers.",
     "pix2pix": "A pix2pix: translates one way, learnt from pairs of pictures.",
 }
-SHOWN = 6  # figures at first sight, in the order of _MEANING
-PICTURE = 720, 480  # px of the sample, at most
+SHOWN = 6  # figures that are visible without a click, in the order of _MEANING
+PICTURE = 720, 480  # largest width and height of the sample in px
 _MEANING = {
     "success": "share of results that a classifier takes for the target side; higher is better",
     "kid_relative": "distance from real pictures, 0 being as near as real ones, 1 as far as the inputs; lower is better",
@@ -56,12 +56,14 @@ class Table:
 
 
 def render(model: Published, epoch: EpochChoice) -> str:
-    """Of one epoch: what it is, the sample, known failures, figures, the domain's statement, data and terms."""
+    """The text about one epoch: method, sample, known failures, figures, the domain's statement, data and terms."""
     choice = model.choice
     numbers = [str(e.number) for e in model.epochs if e.number is not None]
     own, directions = _own_figures(model, epoch), [d for d in choice.directions if d in (_own_figures(model, epoch) or {})]
     data = (model.run or {}).get("data") or {}
-    sides = zip("ab", choice.labels, strict=False) if len(data) == 2 else [("a", choice.labels[-1])]  # one: of what is made
+    sides = (
+        zip("ab", choice.labels, strict=False) if len(data) == 2 else [("a", choice.labels[-1])]
+    )  # one pile: that of the outputs
     metrics = model.metrics or {}
     statement = render_markdown(f"{model.statement}.md", a=choice.labels[0], b=choice.labels[-1]).strip()
     return render_markdown(
@@ -85,7 +87,7 @@ def render(model: Published, epoch: EpochChoice) -> str:
 
 
 def _own_figures(model: Published, epoch: EpochChoice) -> dict[str, Any] | None:
-    """What was measured of an epoch, by direction; of a single model, that of the epoch which was best."""
+    """The figures of an epoch, by direction; for a model without epochs those of the best epoch. None without figures."""
     if not model.metrics:
         return None
     name = model.metrics["best"] if epoch.number is None else epoch.name
@@ -94,7 +96,7 @@ def _own_figures(model: Published, epoch: EpochChoice) -> dict[str, Any] | None:
 
 
 def _first_figures(own: dict[str, Any], directions: list[str]) -> list[Figure]:
-    """Up to SHOWN figures whose meaning one sentence says; a figure that says the same as one before it is left out."""
+    """Up to SHOWN figures with an entry in _MEANING; "kid" is left out if "kid_relative" is there."""
     figures: list[Figure] = []
     for base, means in _MEANING.items():
         if base == "kid" and any(figure.name.startswith("kid_relative") for figure in figures):
@@ -107,7 +109,7 @@ def _first_figures(own: dict[str, Any], directions: list[str]) -> list[Figure]:
 
 
 def _tables(model: Published, epoch: EpochChoice, own: dict[str, Any]) -> Iterator[Table]:
-    """For each direction this epoch, inputs as they are, and real images against real ones."""
+    """A table for each direction with the figures of this epoch and of the baselines."""
     given = (model.metrics or {}).get("baselines")
     baselines = {  # those that have numbers in some direction: of a model that draws, nothing is untranslated
         name: values
@@ -137,7 +139,7 @@ def _number(value: Any) -> str:
 
 
 def _sample(path: Path | None) -> str | None:
-    """The picture of what a model makes, small, as base64 of a JPEG; None where there is none that can be read."""
+    """samples.png, made smaller, as base64 of a JPEG; None if there is no readable file."""
     if path is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a visitor takes home: one result, both pictures side by side, a strip of all epochs, and zips, with safe names."""
+"""Files that a visitor can save: a result, both pictures side by side, a strip of all epochs, and zips, with safe names."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from cyclegan_hub.file_names import Format, result_names
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.results import Result
 
-SAVED = 512  # px of the shorter side of a saved result, at least
-CELL = 512  # px of the longer side of a picture in a row or a strip
-READABLE = 128  # px that small ones are enlarged towards in a row, by whole factors: their pixels stay what they are
+SAVED = 512  # shorter side of a saved result in px, at least
+CELL = 512  # longer side in px of a picture in a row or strip
+READABLE = 128  # px: smaller pictures in a row are enlarged by a whole factor up to it, so that pixels stay sharp
 
 SaveFormatName = Literal["png", "jpeg", "own", "pair"]
 Add = Callable[[str, bytes], None]  # name, content
@@ -29,11 +29,11 @@ Add = Callable[[str, bytes], None]  # name, content
 
 @dataclass(frozen=True)
 class SaveFormat:
-    """A way to keep a result."""
+    """A format in which a result can be saved."""
 
     label: str
     ending: Format
-    mark: str = ""  # of the file's name, before its ending
+    mark: str = ""  # part of the file's name before the ending
 
 
 SAVE_FORMATS: dict[SaveFormatName, SaveFormat] = {
@@ -45,7 +45,7 @@ SAVE_FORMATS: dict[SaveFormatName, SaveFormat] = {
 
 
 def result_file(result: Result, way: SaveFormatName, caption: str) -> bytes:
-    """The file of a result, kept in this way; `caption` is the line below a pair."""
+    """The content of a result's file in this format; `caption` is the line below a pair."""
     match way:
         case "own":
             return images.png_bytes(result.after)
@@ -58,12 +58,12 @@ def result_file(result: Result, way: SaveFormatName, caption: str) -> bytes:
 
 
 def enlarged(picture: Image.Image) -> Image.Image:
-    """A result with a shorter side of SAVED px and more (Lanczos); one that has it stays."""
+    """A result enlarged (Lanczos) to a shorter side of SAVED px; a larger one is returned unchanged."""
     return picture if min(picture.size) >= SAVED else images.resize_short(picture, SAVED)
 
 
 def side_by_side(result: Result, caption: str) -> Image.Image:
-    """Before (from the file) and after, each CELL px high, with one line of text below, on white."""
+    """The given picture and the result side by side, each CELL px high, with a line of text below, on white."""
     width = max(1, round(CELL * result.given.width / result.given.height))
     pictures = [picture.resize((width, CELL), Image.Resampling.LANCZOS) for picture in (result.given, result.after)]
     gap, line = 8, 44
@@ -85,7 +85,7 @@ def jpeg_bytes(picture: Image.Image) -> bytes:
 
 
 def picture_row(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
-    """Pictures side by side, each under its label (Latin letters), scaled into CELL, or up towards READABLE."""
+    """Pictures side by side, each under its label (Latin letters), fitted into CELL px; small ones are enlarged to READABLE."""
     if not labelled:
         raise ServingError("There is nothing to put in a row: translate a picture first.")
     labels, pictures = [label for label, _ in labelled], [picture for _, picture in labelled]
@@ -96,7 +96,7 @@ def picture_row(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
 
 
 def epoch_strip(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
-    """The same pictures as they are shown: all in cells of CELL px, enlarged by Lanczos, each under its label."""
+    """Pictures side by side in cells of CELL px, resized by Lanczos, each under its label."""
     if not labelled:
         raise ServingError("There is nothing to put in a strip: translate a picture first.")
     pictures = [ImageOps.contain(picture, (CELL, CELL), Image.Resampling.LANCZOS) for _, picture in labelled]
@@ -104,7 +104,7 @@ def epoch_strip(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
 
 
 def _latin(text: str) -> str:
-    """A text in letters that the pictures' font has."""
+    """The text with Latin letters only, which the font has."""
     return text.replace("→", "to").replace("·", "-").encode("latin-1", "replace").decode("latin-1")
 
 
@@ -112,8 +112,8 @@ def _latin(text: str) -> str:
 def open_zip(folder: Path, name: str) -> Iterator[tuple[Path, Add]]:
     """A new zip `name` in a new folder below `folder`: its path, and a function that adds a file.
 
-    It appears under its name when it is whole; if anything goes wrong, nothing of it stays. A disk that is full, or a folder
-    that cannot be written, is a ServingError.
+    The zip appears under its name only when it is complete; after an error nothing is left. Raises ServingError for a full disk
+    and for a folder that cannot be written.
     """
     try:
         path = Path(tempfile.mkdtemp(dir=folder)) / name
@@ -132,7 +132,7 @@ def open_zip(folder: Path, name: str) -> Iterator[tuple[Path, Add]]:
 
 
 def save_zip(named: Iterable[tuple[str, Image.Image]], folder: Path, name: str) -> Path:
-    """A new zip `name` below `folder`, of the pictures as PNG under their names, as `open_zip`."""
+    """Writes (name without ending, picture) as PNG files into a new zip `name` below `folder`; errors as `open_zip`."""
     with open_zip(folder, name) as (path, add):
         for stem, picture in named:
             add(f"{stem}.png", images.png_bytes(picture))
@@ -140,12 +140,12 @@ def save_zip(named: Iterable[tuple[str, Image.Image]], folder: Path, name: str) 
 
 
 def base_name(file: Path | str) -> str:
-    """The last component of a name, of whatever system it comes from."""
+    """The last part of a path of any operating system."""
     return os.fsdecode(file).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
 def zip_names(files: Sequence[Path | str], ending: Format = "png") -> list[str]:
-    """The name of each file's result: safe on every system, each another one even where two files are called the same."""
+    """A name for each file's result: valid on every operating system, and all different."""
     seen: dict[str, int] = {}
     own = []
     for base in map(base_name, files):

@@ -1,4 +1,4 @@
-"""Which picture shows what a model does: an example for each domain and direction, and what else may be tried. One table.
+"""The table of example pictures: for each domain and direction those with which a visitor can try the model.
 
 The pictures lie in `cyclegan_hub/free_images/` and its folder `examples/`; where each comes from stands in ATTRIBUTION.md.
 """
@@ -15,14 +15,14 @@ FREE = Path(__file__).parents[1] / "free_images"
 
 @dataclass(frozen=True)
 class Example:
-    """A picture that may be shown to everybody."""
+    """A free picture, which may be shown to everybody."""
 
     file: str  # below FREE
-    shows: str  # in a sentence after "This is an example, "
+    shows: str  # what it shows, after the words "This is an example, "
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """The path of the file."""
         return FREE / self.file
 
 
@@ -37,7 +37,7 @@ ROCKET = Example("rocket.jpg", "the launch of a rocket")
 COFFEE = Example("coffee.jpg", "a cup of coffee")
 CAT = Example("chelsea.jpg", "a cat")
 
-# The first of each is what the page opens on, chosen by looking at what the model makes of it.
+# The page opens with the first of each list, which was chosen because its translation looks good.
 EXAMPLES: dict[tuple[str, str], tuple[Example, ...]] = {
     ("smile", "a_to_b"): (HOPPER, ASTRONAUT),
     ("smile", "b_to_a"): (ASTRONAUT, HOPPER),
@@ -53,5 +53,5 @@ _SCENES = (PAVILION, COFFEE, ROCKET, CAT)
 
 
 def examples_for(choice: DomainChoice, direction: str) -> tuple[Example, ...]:
-    """The pictures to try on a model, what it opens on first; a model of another domain gets faces or scenes by what it takes."""
+    """Example pictures for a model; the page opens with the first. A model of an unknown domain gets faces or scenes."""
     return EXAMPLES.get((choice.name, direction)) or (_FACES if choice.takes_faces(direction) else _SCENES)

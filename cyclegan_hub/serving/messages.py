@@ -1,4 +1,4 @@
-"""What a visitor is told: one plain sentence, without markup of the visitor's or a file's own."""
+"""Messages for visitors: one plain sentence, in which texts of visitors and files cannot add HTML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_BRACKETS = str.maketrans(
 
 
 class ServingError(UserError):
-    """What cannot be served; the message is one sentence to show, without a directory of the server and without HTML."""
+    """A request that cannot be served; the message is a sentence for the visitor, without server paths and without HTML."""
 
 
 def one_line(text: object, most: int = 60) -> str:
@@ -23,12 +23,12 @@ def one_line(text: object, most: int = 60) -> str:
 
 
 def as_sentence(error: Exception) -> str:
-    """An error of ours as a sentence to show."""
+    """An error of this package as a sentence for the visitor."""
     text = one_line(error, 300)
     return text[:1].upper() + text[1:] + "."
 
 
 def public_error_text(error: BaseException, where: str, name: str) -> str:
-    """The first line of an error about the folder or repository `where`, called `name`, without any directory of this machine."""
+    """The first line of an error about the folder or repository `where`, which is shown as `name`; server paths are removed."""
     line = first_line(error).replace(where, name)
     return one_line(re.sub(r"(?<![\w.:/])(?:[A-Za-z]:\\|/)[^\s'\":,;()]+", "…", line), 300)

@@ -1,4 +1,4 @@
-"""Models kept ready for the page: each loaded once, however many ask for it meanwhile, and the last used kept."""
+"""Loaded models for the page: each is loaded once, even if several visitors ask at once; the last used ones stay in memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from cyclegan_hub.serving.model_info import EpochChoice, Published
 class ModelCache:
     """At most `most` loaded models, each epoch of a domain being one; for many threads at once.
 
-    They are ready to run as `models/inference.py` decides for this machine.
+    They are prepared for fast inference on this machine (see `models/inference.py`).
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.loaded: OrderedDict[tuple[str, str], Future[Model]] = OrderedDict()  # by place and revision
         self._lock = threading.Lock()
-        self._reading = threading.Semaphore(2)  # weights of two models at most are read at a time: they are held twice meanwhile
+        self._reading = threading.Semaphore(
+            2
+        )  # at most two models are loaded at a time: loading holds the weights twice in memory
 
     def network(self, model: Published, chosen: EpochChoice) -> Model:
         """The model of an epoch. Raises ServingError if it cannot be loaded; the next one who asks tries again."""
@@ -56,7 +58,7 @@ class ModelCache:
 
     def _load(self, model: Published, chosen: EpochChoice) -> Model:
         offline = model.choice.origin == "cache"
-        # The best as `main`, so that the cache knows which it is when the Hub is gone.
+        # The best epoch is loaded as `main`, so that the Hub's cache tells which one it is while the Hub is down.
         network = checkpoints.load(model.where, None if chosen.best else chosen.name, local_files_only=offline)
         if network.directions != model.choice.directions:
             kind = type(network).__name__

@@ -1,4 +1,4 @@
-"""What the page chooses between, in words to show: models and their epochs; and text from files and errors, made safe to show."""
+"""The models and epochs between which a visitor chooses, with their texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EpochChoice:
     name: str  # "epoch-025", or "main" where there are no epochs
     number: int | None  # None for "main"
     label: str  # "Epoch 25 · best"; "· last" where no epoch was measured
-    best: bool  # whether it is the one that is taken when none is named
+    best: bool  # whether it is used if no epoch is given
 
 
 @dataclass(frozen=True)
@@ -30,34 +30,34 @@ class DomainChoice:
 
     name: str  # "smile"
     title: str  # "Smile"
-    labels: tuple[str, ...]  # of A and of B, or of the one thing that is drawn; no angle brackets in them
-    faces: bool  # whether what `a_to_b` is given should be human faces
-    original_size: bool  # whether translating at the picture's own size makes sense
-    image_size: int  # shorter side in pixels that it was trained at
-    source: str  # what is loaded: a folder's name, or a repository
+    labels: tuple[str, ...]  # of A and of B, or the one label of a model that draws; without angle brackets
+    faces: bool  # whether inputs of `a_to_b` should be human faces
+    original_size: bool  # whether a translation at the picture's own size is offered
+    image_size: int  # side in px of its training images
+    source: str  # a folder's name, or a repository
     origin: Origin
     licence: str  # terms of the training images, in words
-    redistributable: bool  # whether those of all its piles may be passed on
-    kind: str = "cyclegan"  # the method it was trained by, as its recipes are called
-    directions: tuple[str, ...] = ("a_to_b", "b_to_a")  # without a way back ("a_to_b",); of a model that draws ("samples",)
-    faces_b: bool = False  # whether what `b_to_a` is given should be human faces, too
-    rule: PairRule = PAIR_RULES["given"]  # how inputs are derived from what is given
-    started_from: str = ""  # which model its training began with, if not with noise
+    redistributable: bool  # whether all training images may be passed on
+    kind: str = "cyclegan"  # the method: "cyclegan", "pix2pix" or "dcgan"
+    directions: tuple[str, ...] = ("a_to_b", "b_to_a")  # or ("a_to_b",); ("samples",) for a model that draws
+    faces_b: bool = False  # whether inputs of `b_to_a` should be human faces
+    rule: PairRule = PAIR_RULES["given"]  # how the network's input is derived from a picture
+    started_from: str = ""  # the model whose weights its training started from; "": random weights
 
     value_range: tuple[int, int] | None = None  # of 16-bit pictures: what is black and what is white
 
     @property
     def draws(self) -> bool:
-        """Whether it draws pictures of its own, from seeds, instead of translating what it is given."""
+        """Whether it draws pictures from seeds, instead of translating pictures."""
         return self.directions == ("samples",)
 
     @property
     def enlarges(self) -> int:
-        """How many times as large a translation is as the picture that it is made of."""
+        """How many times as large as its input a translation is."""
         return self.rule.scale if self.rule.enlarges else 1
 
     def takes_faces(self, direction: str) -> bool:
-        """Whether what this direction is given should be a human face."""
+        """Whether the input of this direction should be a human face."""
         return {"a_to_b": self.faces, "b_to_a": self.faces_b}.get(direction, False)
 
     def arrow(self, direction: str) -> str:
@@ -67,21 +67,21 @@ class DomainChoice:
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of one model of the page before it is loaded."""
+    """All that is known about a model of the page before it is loaded."""
 
     choice: DomainChoice
     epochs: tuple[EpochChoice, ...]  # ascending, never empty
-    where: str  # what `checkpoints.load` takes
-    revisions: dict[str, str]  # of each epoch: another one when its weights are replaced
-    statement: str  # which text of model_cards/ holds for it
+    where: str  # argument of `checkpoints.load`
+    revisions: dict[str, str]  # epoch -> a text that changes when its weights are replaced
+    statement: str  # name of its statement in model_cards/
     metrics: dict[str, Any] | None  # metrics.json
     run: RunRecord | None  # recipe.json
     page: str | None  # its address on the Hub
-    sample: Path | None = None  # samples.png: what it makes of free pictures
-    failures: tuple[str, ...] = ()  # what is known to go wrong with these very weights, a sentence each
+    sample: Path | None = None  # samples.png: examples of its outputs
+    failures: tuple[str, ...] = ()  # known failures of these weights, a sentence each
 
     def epoch(self, wanted: Any) -> EpochChoice:
-        """The epoch that is meant by 25, 25.0, "25", "epoch-025", "main" or nothing. ServingError lists those there are."""
+        """The epoch for 25, 25.0, "25" or "epoch-025"; for "main", "" or None the best one. Raises ServingError for any other."""
         if wanted in (None, "", "main"):
             return next((epoch for epoch in self.epochs if epoch.best), self.epochs[-1])
         for epoch in self.epochs:

@@ -1,4 +1,4 @@
-"""What becomes of a picture on the page before it is translated: decoded, cropped to the face, brought to the model's size."""
+"""Prepares a visitor's picture for translation: decodes it, crops it to the face, resizes it to the model's size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cyclegan_hub.data import faces
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
 from cyclegan_hub.serving.model_info import DomainChoice
 
-MAX_RESULT = 4_000_000  # pixels of a translation; with a network of width 64 and 9 blocks that is minutes of one CPU core
-MAX_ASPECT = 20  # longer side to shorter
-REMEMBERED = 100  # pictures whose faces are not looked for again when only the epoch changes
-SMALL_FACE = 0.2  # of the picture's area: below this the page crops to the face by itself
+MAX_RESULT = 4_000_000  # pixels of a translation at most: minutes on one CPU core for a network of width 64 and 9 blocks
+MAX_ASPECT = 20  # longer side / shorter side at most
+REMEMBERED = 100  # pictures whose face positions stay in memory, so that another epoch needs no new search
+SMALL_FACE = 0.2  # share of the picture's area: the page crops to a smaller face by itself
 
 Picture = Path | str | bytes | Image.Image
 
@@ -27,14 +27,14 @@ Picture = Path | str | bytes | Image.Image
 class Prepared:
     """A picture that is ready to be translated."""
 
-    given: Image.Image  # RGB, of the file's own size; the square around the face if that was asked for
+    given: Image.Image  # RGB, at the file's own size; the square around the face if it was cropped
     model_input: Image.Image  # the same at the size it is translated at
     notes: list[str]  # sentences on what was done to it
 
 
 @dataclass(frozen=True)
 class FacesFound:
-    """What was found in a picture for a direction that takes faces."""
+    """The faces found in a picture."""
 
     thumbnails: list[Image.Image]  # a small square around each, the largest face first
     small: bool  # whether the largest takes less than SMALL_FACE of the picture
@@ -46,7 +46,7 @@ class FacesFound:
 
 
 class PhotoPreparer:
-    """Prepares pictures, for many threads at once. Of a picture only its hash and the places of its faces are kept, in memory."""
+    """Prepares pictures; thread-safe. It keeps only hashes of pictures and positions of faces, in memory."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class PhotoPreparer:
     ) -> Prepared:
         """The picture at the size it is translated at; `crop_face` cuts out the `face`-th largest face.
 
-        Raises ServingError for what is no picture, is too long and narrow, or is asked for at a size the domain does not offer.
+        Raises ServingError for a file that is no picture, one that is too long and narrow, and for a size that is not offered.
         """
         if resolution not in (None, "original"):
             raise ServingError(f"The resolution '{one_line(resolution)}' is not offered: leave it out, or give 'original'.")
@@ -92,7 +92,7 @@ class PhotoPreparer:
     def _face(
         self, picture: Image.Image, choice: DomainChoice, direction: str, crop_face: bool, face: int
     ) -> tuple[Image.Image, list[str]]:
-        """The picture, or the square around one of its faces, and what there is to say of faces."""
+        """Returns (the picture, or the square around one of its faces; sentences about the faces)."""
         if not choice.faces or not (crop_face or choice.takes_faces(direction)):
             return picture, []
         found = self._find(picture)
@@ -122,7 +122,7 @@ class PhotoPreparer:
 
 
 def decoded(image: Picture, value_range: tuple[int, int] | None = None) -> Image.Image:
-    """The picture, RGB; 16-bit pictures with the model's `value_range`. Raises ServingError for what is none."""
+    """The picture, RGB; 16-bit pictures with the model's `value_range`. Raises ServingError if it cannot be read."""
     if image is None:
         raise ServingError("There is no picture yet: give one first.")
     try:

@@ -1,4 +1,4 @@
-"""What the Studio hands back, and how a translation is shown: before and after at one size, as sharp as the file was."""
+"""Results of the Studio; a translation is shown as before and after at one size, as sharp as the given file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from PIL import Image
 
 from cyclegan_hub.serving.model_info import EpochChoice
 
-SHOWN = 768  # px of the longer side of a picture that is shown, at most
-LEAST = 512  # px of it at least: a result of 64 px is enlarged to this, beside a photograph that is as small
+SHOWN = 768  # longer side of a shown picture in px, at most
+LEAST = 512  # longer side of a shown picture in px, at least: a small result is enlarged to it
 
 
 class Shown(NamedTuple):
@@ -26,17 +26,17 @@ class Shown(NamedTuple):
 class Result:
     """A translation: RGB pictures."""
 
-    before: Image.Image  # as the model was given it; of the size of `after`
+    before: Image.Image  # the model's input, at the size of `after`
     after: Image.Image
     notes: tuple[str, ...]  # sentences for the reader
     epoch: EpochChoice
-    given: Image.Image  # as the file has it, at its own size; cut to the face where that was asked for
+    given: Image.Image  # the picture at the file's own size; cropped to the face if that was asked for
     back: Image.Image | None = None  # `after` translated back, from `Studio.cycle`
 
     def shown(self, as_model_sees: bool = False) -> Shown:
         """Before and after at one size: the input from the file, the result enlarged by Lanczos.
 
-        With `as_model_sees` both are what the model is given and makes, enlarged so that each pixel can be seen.
+        With `as_model_sees` they are the model's input and output, enlarged so that each pixel can be seen.
         """
         size = shown_size(self.given.size, self.after.size)
         how = Image.Resampling.NEAREST if as_model_sees else Image.Resampling.LANCZOS
@@ -48,10 +48,10 @@ class Result:
 class Batch:
     """Several translations."""
 
-    pictures: list[tuple[str, Image.Image]]  # name in the zip, thumbnail: of the first ones
+    pictures: list[tuple[str, Image.Image]]  # (name in the zip, thumbnail) of the first results
     zip: Path | None  # all results; None if there is none
-    errors: list[str]  # a line for each file that was left out: which, and why
-    done: int  # results in the zip
+    errors: list[str]  # a line for each file that was left out, with the reason
+    done: int  # number of results in the zip
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What may be asked of a model that draws, within which limits, and its pictures as one sheet."""
+"""Checks the arguments for a model that draws, and puts its pictures on one sheet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHEET = 9  # pictures of each epoch, at most, where all epochs are shown
 
 
 def sample_arguments(n: Any, seed: Any, truncation: Any) -> dict[str, Any]:
-    """The arguments of `FaceGenerator.sample`. Raises ServingError for the first that is out of its limits."""
+    """The arguments of `FaceGenerator.sample`. Raises ServingError for a value outside its limits."""
     return {
         "n": _whole(n, "number of pictures", 1, MAX_SAMPLES),
         "seed": _whole(seed, "seed", 0, MAX_SEED),
@@ -28,7 +28,7 @@ def sample_arguments(n: Any, seed: Any, truncation: Any) -> dict[str, Any]:
 
 
 def interpolation_arguments(seed_a: Any, seed_b: Any, steps: Any, truncation: Any) -> dict[str, Any]:
-    """The arguments of `FaceGenerator.interpolate`, as `checked`."""
+    """The arguments of `FaceGenerator.interpolate`. Raises ServingError for a value outside its limits."""
     return {
         "seed_a": _whole(seed_a, "first seed", 0, MAX_SEED),
         "seed_b": _whole(seed_b, "second seed", 0, MAX_SEED),
@@ -57,7 +57,7 @@ def _is_number(value: Any) -> bool:
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Pictures of one size as one, about as wide as high; small ones are enlarged by whole factors."""
+    """Pictures of one size in a grid, about as wide as high; small pictures are enlarged by a whole factor."""
     columns = math.ceil(math.sqrt(len(pictures)))
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
     width, height = pictures[0].size

@@ -1,4 +1,4 @@
-"""Whose turn it is: a lock that is given to those who wait in the order in which they came."""
+"""A fair lock: waiting threads get it in the order in which they came."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 
 
 class Turns:
-    """A lock for `with`, fair: several visitors who each ask for one frame after another get one each in turn.
+    """A fair lock for `with`: if several visitors ask for one frame after another, each gets one in turn.
 
     A `threading.Lock` may go to the same thread again and again while others wait.
     """
