@@ -1,1 +1,1 @@
-"""What app.py builds its page from: parts that need gradio, the endpoints, and the texts and styles beside them."""
+"""The parts of the page that need gradio: panels, endpoints, texts and styles. app.py builds the page from them."""

@@ -1,4 +1,4 @@
-"""What the page's handlers share: errors explained in one sentence, files in private folders, progress."""
+"""Functions for all handlers of the page: errors in one sentence, files in private folders, progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def explain_errors(function: Callable[..., R], title: str = "Not translated") -> Callable[..., R]:
-    """`function` with what it raises as one readable message; of anything unexpected only its place in the code is logged."""
+    """Wraps `function`: errors become one readable message. Of an unexpected error only the place in the code is logged."""
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> R:
@@ -30,7 +30,7 @@ def explain_errors(function: Callable[..., R], title: str = "Not translated") ->
             return function(*arguments, **options)
         except ServingError as error:
             message = html.escape(str(error), quote=False)  # gradio shows messages as HTML
-        except Exception as error:  # its own text could name a file of the user's
+        except Exception as error:  # its text could contain the name of a visitor's file
             print(*traceback.format_tb(error.__traceback__), type(error).__name__, sep="", file=sys.stderr)
             message = "Something went wrong here, which is no fault of yours. Try again, or ask for something else."
         raise gr.Error(message, duration=20, title=title, print_exception=False)
@@ -39,31 +39,31 @@ def explain_errors(function: Callable[..., R], title: str = "Not translated") ->
 
 
 def explain_drawing_errors(function: Callable[..., R]) -> Callable[..., R]:
-    """As `explain_errors`, for what draws."""
+    """As `explain_errors`, for functions that draw."""
     return explain_errors(function, title="Not drawn")
 
 
 def private_folder() -> Path:
-    """A new folder in gradio's cache: a file in it that is handed out is deleted when the uploads are."""
+    """A new folder in gradio's cache; its files are deleted together with old uploads."""
     cache = Path(gr.utils.get_upload_folder())
     cache.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(dir=cache))
 
 
 def saved_file(content: bytes, name: str) -> str:
-    """The path of a new file called `name`, in a folder of its own."""
+    """Writes `content` into a new file `name`, in a folder of its own, and returns its path."""
     path = private_folder() / name
     path.write_bytes(content)
     return str(path)
 
 
 def saved_png(picture: Image.Image, name: str) -> str:
-    """The path of a new PNG file called `name`, in a folder of its own."""
+    """Writes a picture into a new PNG file `name`, in a folder of its own, and returns its path."""
     return saved_file(images.png_bytes(picture), name)
 
 
 def shown_file(picture: Image.Image, exact: bool = False) -> str:
-    """The path of a new file of a picture that is only looked at: a JPEG of high quality, or (`exact`) a PNG.
+    """Writes a picture into a new file for display and returns its path: a JPEG of high quality, or (`exact`) a PNG.
 
     gradio would write either a PNG, which takes a quarter of a second for 768 px, or a WebP of low quality.
     """
@@ -73,12 +73,12 @@ def shown_file(picture: Image.Image, exact: bool = False) -> str:
 
 
 def as_html(sentences: Sequence[str]) -> str:
-    """Sentences of any origin as HTML that shows just them, a paragraph each."""
+    """Sentences as HTML paragraphs; HTML inside a sentence is shown as text."""
     return "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
 
 
 def progress_callback(progress: gr.Progress) -> Callable[[int, int], None]:
-    """`progress` as the Studio calls it."""
+    """A function for the Studio that passes (done, total) on to gradio's `progress`."""
 
     def report(done: int, total: int) -> None:
         progress((done, total), unit="pictures")

@@ -21,7 +21,7 @@ DEFAULTS = {"n": 16, "seed": 0, "seed_a": 0, "seed_b": 1, "steps": 8}
 
 
 class Endpoints:
-    """Adds the endpoints to the Blocks it is made in, on components of their own that are never shown."""
+    """Adds the endpoints to the current Blocks, with components of their own that are never shown."""
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
@@ -126,7 +126,7 @@ class Endpoints:
 
     @explain_errors
     def domains(self) -> list[dict[str, Any]]:
-        """What there is: name, kind of model, what it translates or draws, the size it was trained at, the terms of its data.
+        """Lists the models: name, kind, what it translates or draws, image size, and the terms of its training images.
 
         kind: "cyclegan" (directions a_to_b and b_to_a), "pix2pix" (a_to_b) or "dcgan" (samples: it draws).
         """
@@ -134,5 +134,5 @@ class Endpoints:
 
 
 def with_defaults(**given: Any) -> dict[str, Any]:
-    """The values by name, and for those that are None the usual ones."""
+    """The values by name, with the default for each that is None."""
     return {name: DEFAULTS[name] if value is None else value for name, value in given.items()}

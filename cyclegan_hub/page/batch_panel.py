@@ -16,7 +16,7 @@ from cyclegan_hub.serving.studio import Studio
 
 
 class BatchPanel:
-    """Made inside the Blocks that it is a part of: its components are attributes, its events methods."""
+    """Is created inside the page's Blocks. Its components are attributes, its event handlers methods."""
 
     def __init__(self, studio: Studio, domain: gr.Radio, direction: gr.Radio) -> None:
         self.studio, self.domain, self.direction = studio, domain, direction
@@ -43,13 +43,13 @@ class BatchPanel:
                 self.zip = gr.DownloadButton("Save all as zip", interactive=False, elem_id="zip")
 
     def events(self, demo: gr.Blocks, private: dict[str, Any]) -> None:
-        """What leads to what."""
+        """Connects the events with their handlers."""
         asked = [self.files, self.domain, self.direction, self.epoch, self.crop, self.way]
         self.go.click(self.show, asked, [self.gallery, self.notes, self.zip], show_progress_on=self.gallery, **private)
         demo.unload(self.gone)
 
     def choose(self, choice: DomainChoice, epochs: list[EpochChoice]) -> dict[Any, Any]:
-        """What a chosen model changes: its epochs and options."""
+        """Updates for a newly chosen model: its epochs and options."""
         best = next((epoch for epoch in epochs if epoch.best), epochs[-1])
         choices = [(epoch.label, epoch.name) for epoch in epochs]
         return {
@@ -67,7 +67,7 @@ class BatchPanel:
         self, files: list[str] | None, domain: str, direction: str, epoch: str | None, crop: bool, way: Any,
         request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
     ) -> tuple[list[Any], str, dict[str, Any]]:  # fmt: skip
-        """The gallery, what was left out and why, and the zip. Ends early, without a trace, if the visitor leaves."""
+        """Returns (gallery, notes on files left out, zip). Stops early, and leaves no files, if the visitor closes the page."""
         visitor, report = str(request.session_hash), progress_callback(progress)
 
         def progressed(done: int, total: int) -> None:
@@ -92,6 +92,6 @@ class BatchPanel:
         return pictures, as_html([*lines, *batch.errors]), gr.update(value=zipped, interactive=bool(zipped))
 
     def gone(self, request: gr.Request) -> None:
-        """A visitor closed the page."""
+        """Called when a visitor closes the page."""
         if str(request.session_hash) in self._working:
             self._left.add(str(request.session_hash))

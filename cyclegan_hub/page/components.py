@@ -1,4 +1,4 @@
-"""Inputs that hand over files as they are, and lines of text: what gradio needs to be told for this page."""
+"""Components of gradio, changed for this page: inputs that pass files on unchanged, and lines of text."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ HAS_CAMERA = """async () => {
 
 
 class Quiet(ComponentMeta):
-    """Makes a component's class without gradio's own step, which writes a .pyi file beside this one."""
+    """A metaclass for components that leaves out a step of gradio, which would write a .pyi file beside this module."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> Quiet:
         return ABCMeta.__new__(cls, name, bases, attributes)
 
 
 class _Local:
-    """A file input that takes what was uploaded, and fetches nothing: a download would know no limit, and tell of its users."""
+    """A file input that takes uploads only. gradio would also download addresses, without a limit on their size."""
 
     async def async_move_resource_to_block_cache(self, path: str | Path | None) -> str | None:
         _refuse_address(path)
@@ -45,7 +45,7 @@ def _refuse_address(path: str | Path | None) -> None:
 
 
 class Photo(_Local, gr.Image, metaclass=Quiet):
-    """An image input that hands over the file's path: `images.decode` opens it, under its limits, and not gradio."""
+    """An image input that passes the file's path on, so that `images.decode` opens it, with its limits, instead of gradio."""
 
     def get_block_name(self) -> str:
         return "image"
@@ -55,7 +55,7 @@ class Photo(_Local, gr.Image, metaclass=Quiet):
 
 
 class Camera(_Local, gr.Image, metaclass=Quiet):
-    """A camera's frames, handed over as the browser sends them: text with a JPEG file in it, that is never written to disk."""
+    """A camera's frames as the browser sends them: texts that contain a JPEG file. They are never written to disk."""
 
     def get_block_name(self) -> str:
         return "image"
@@ -72,7 +72,7 @@ class Files(_Local, gr.File, metaclass=Quiet):
 
 
 class Number(gr.Number, metaclass=Quiet):
-    """A whole number that is handed over as it was typed: the Studio says in its own words which ones it takes."""
+    """A number that is passed on as it was typed, because the Studio checks it and has better messages."""
 
     def get_block_name(self) -> str:
         return "number"
@@ -82,5 +82,5 @@ class Number(gr.Number, metaclass=Quiet):
 
 
 def text(elem_id: str, file: str | None = None) -> gr.HTML:
-    """A few quiet lines: those of a file beside this one, or what `as_html` makes later."""
+    """Lines of text: the content of a file beside this module, or set later by `as_html`."""
     return gr.HTML((HERE / file).read_text("utf-8") if file else None, padding=False, elem_id=elem_id, elem_classes="text")

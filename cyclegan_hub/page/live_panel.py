@@ -1,4 +1,4 @@
-"""The camera, live: frames stream through the chosen model, and the newest result stands beside what the model was given."""
+"""The panel for a live camera: translates its frames, and shows the newest result beside the model's input."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
 from cyclegan_hub.serving.studio import Studio
 
-EVERY = 0.05  # seconds between two frames that the browser offers; one that comes while another is being made replaces the last
-MINUTES = 5  # after which a stream ends by itself
-VISITORS = 8  # streams at once: each holds a place, and the Studio gives them one frame each in turn
+EVERY = 0.05  # seconds between two frames from the browser; a frame that must wait is replaced by the next one
+MINUTES = 5  # a stream ends by itself after them
+VISITORS = 8  # streams at the same time at most; the Studio translates one frame of each in turn
 FRAME = {"video": {"width": {"ideal": 320}, "height": {"ideal": 240}, "frameRate": {"ideal": 30}}}
-# Stops the stream when another tab is opened: the button that does it is gradio's own.
+# Stops the stream when another tab is opened, by a click on gradio's own button.
 STOP = """() => { document.querySelector('#camera-live [title="stop recording"]')?.closest('button').click(); }"""
 
 
 class LivePanel:
-    """Made inside the Blocks that it is a part of: its components are attributes, its events methods."""
+    """Is created inside the page's Blocks. Its components are attributes, its event handlers methods."""
 
     def __init__(self, studio: Studio, domain: gr.Radio, direction: gr.Radio) -> None:
         self.studio, self.domain, self.direction = studio, domain, direction
         with gr.Tab("Live", id="live") as self.tab, gr.Row(elem_id="live"):
             with gr.Column(scale=4, min_width=300):
-                # States stand inside a tab: gradio counts what lies between the tabs as tabs.
-                self.pace = gr.State(None)  # (when the last frame was done, frames a second so far)
+                # The state is inside a tab, because gradio counts components between tabs as tabs.
+                self.pace = gr.State(None)  # (time of the last frame in s, frames a second so far)
                 self.camera = Camera(
                     label="Your camera", sources=["webcam"], streaming=True, height=260, interactive=True, buttons=[],
                     webcam_options=gr.WebcamOptions(mirror=True, constraints=FRAME), elem_id="camera-live",
@@ -54,7 +54,7 @@ class LivePanel:
                         )
 
     def events(self, private: dict[str, Any], leaving: list[gr.Tab]) -> None:
-        """What leads to what; opening a tab of `leaving` ends the stream."""
+        """Connects the events with their handlers; opening a tab of `leaving` ends the stream."""
         asked = [self.camera, self.domain, self.direction, self.epoch, self.pace]
         self.camera.stream(
             self.show, asked, [self.result, self.notes, self.pace], stream_every=EVERY, time_limit=60 * MINUTES,
@@ -65,7 +65,7 @@ class LivePanel:
             tab.select(None, None, None, js=STOP, show_progress="hidden", **private)
 
     def choose(self, choice: DomainChoice, epochs: list[EpochChoice]) -> dict[Any, Any]:
-        """What a chosen model changes: its epochs."""
+        """Updates for a newly chosen model: its epochs."""
         return {self.epoch: epoch_update(epochs)}
 
     @property
@@ -77,7 +77,7 @@ class LivePanel:
     def show(
         self, frame: str | None, domain: str, direction: str, epoch: int, pace: tuple[float, float] | None
     ) -> tuple[Any, Any, Any]:
-        """What the model makes of a frame, as HTML, and how many frames a second there are."""
+        """Returns (frame and translation as HTML, a text with the frames a second, the new pace)."""
         if not frame:
             return gr.skip(), gr.skip(), None
         before, after = self._translated(frame, domain, direction, epoch)
@@ -91,7 +91,7 @@ class LivePanel:
 
     @explain_errors
     def take(self, frame: str | None, domain: str, direction: str, epoch: int) -> dict[str, Any]:
-        """The newest frame and its translation as one PNG to keep."""
+        """Saves the newest frame and its translation as one PNG."""
         if not frame:
             raise ServingError("There is no frame yet: start the camera first.")
         pair = image_grid.grid([[enlarged(one) for one in self._translated(frame, domain, direction, epoch)]], gap=8)

@@ -1,4 +1,4 @@
-"""A slider that speaks the numbers themselves: published epochs, or seeds. Whatever is typed into its box does no harm."""
+"""A slider with a number box for published epochs or seeds; wrong numbers in the box are corrected."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from cyclegan_hub.page.components import HERE, Quiet
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.model_info import EpochChoice
 
-# gradio's own slider knows no list of values, has no ticks, and answers a number out of its range with an error before any
-# handler is asked. This one is its HTML component, with a template and a script of ours.
+# gradio's own slider takes no list of values, has no ticks, and shows an error of its own for a number out of range. This one
+# is gradio's HTML component, with a template and a script of ours.
 _TEMPLATE = (HERE / "number_slider.html").read_text("utf-8")
 _SCRIPT = (HERE / "number_slider.js").read_text("utf-8")
 
 
 class NumberSlider(gr.HTML, metaclass=Quiet):
-    """A track, a box for a number, and marks. Hands over a whole number: what was sent by other means than the page is mended.
+    """A slider with a number box and marks. Its value is a whole number; other values, sent by a client, are corrected.
 
-    With `values` one of these, ascending; without, a whole number from 0 to `most`, of which the track reaches `track`.
+    With `values` (ascending) it is one of them; without, a number from 0 to `most`, and the slider ends at `track`.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class NumberSlider(gr.HTML, metaclass=Quiet):
         note: str = "",
         **options: Any,
     ) -> None:
-        # gradio makes the component anew for each update, from all that it was made of: nothing may be given twice.
+        # gradio builds the component again for each update from its arguments, so that options may contain these.
         given: dict[str, Any] = {"html_template": _TEMPLATE, "js_on_load": _SCRIPT, "apply_default_css": False} | options
         super().__init__(value, values=list(values), track=track, most=most, best=best, note=note, **given)
         self.most = most
@@ -54,7 +54,7 @@ class NumberSlider(gr.HTML, metaclass=Quiet):
 
 
 def whole_number(payload: Any, most: int) -> int:
-    """The whole number from 0 to `most` that comes nearest to what was sent; 0 for what is no number."""
+    """The whole number from 0 to `most` nearest to `payload`; 0 if it is no number."""
     try:
         number = float(payload)
     except (TypeError, ValueError, OverflowError):
@@ -63,12 +63,12 @@ def whole_number(payload: Any, most: int) -> int:
 
 
 def epoch_slider(elem_id: str) -> NumberSlider:
-    """The slider over the epochs of a model, before `epoch_update` says which there are."""
+    """A slider for epochs, empty until `epoch_update` sets them."""
     return NumberSlider(0, label="Epoch", elem_id=elem_id, elem_classes="epoch", scale=3)
 
 
 def epoch_update(epochs: Sequence[EpochChoice], started_from: str = "") -> dict[str, Any]:
-    """What the slider is updated with for a model: it starts at the best epoch, and is not there for a single one."""
+    """The update of the slider for a model: it starts at the best epoch, and is hidden if there is only one."""
     numbers = [epoch.number for epoch in epochs if epoch.number is not None]
     best = next((epoch for epoch in epochs if epoch.best), epochs[-1])
     note = f"Its training started from another model: {started_from}." if started_from else ""
@@ -80,7 +80,7 @@ def epoch_update(epochs: Sequence[EpochChoice], started_from: str = "") -> dict[
 
 
 def nearest_epoch(epochs: Sequence[EpochChoice], number: int) -> EpochChoice:
-    """The published epoch that comes nearest to a number. Raises ServingError where the model has none any more."""
+    """The published epoch nearest to a number. Raises ServingError if the model has no epochs any more."""
     if not epochs:
         raise ServingError("There are no epochs of this model any more: reload the page.")
     return min(epochs, key=lambda epoch: abs((epoch.number or 0) - number))

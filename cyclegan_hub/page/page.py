@@ -1,4 +1,4 @@
-"""The whole page: which model, then the panels of what it does, and the named endpoints."""
+"""The whole page: the choice of a model, the panels, and the named endpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 
 
 class Page:
-    """The page over a Studio: its panels are attributes. `demo` is the gradio Blocks."""
+    """The page of a Studio. Its panels are attributes; `demo` is the gradio Blocks."""
 
     def __init__(self, studio: Studio, delete_after: tuple[int, int] = DELETE_AFTER) -> None:
         self.studio = studio
@@ -44,8 +44,8 @@ class Page:
             Endpoints(studio)
 
     def _events(self) -> None:
-        """What leads to what."""
-        camera = gr.Checkbox(visible=False)  # what HAS_CAMERA found
+        """Connects the events with their handlers."""
+        camera = gr.Checkbox(visible=False)  # set by HAS_CAMERA in the browser
         panels = (self.one, self.several, self.live)
         chosen = [self.translating, self.direction, *(one for panel in panels for one in panel.chosen), *self.sampling.chosen]
         opened = [self.one.photo, self.one.no_camera, self.live.hint, self.status, self.body, self.domain, *chosen]
@@ -58,7 +58,7 @@ class Page:
 
     @explain_errors
     def open(self, camera: bool) -> dict[Any, Any]:
-        """When the page opens: whether there is a camera, and which models there are now."""
+        """Updates when the page opens: the camera, if there is one, and the models."""
         choices = self.studio.domains()
         sources = ["upload", "webcam", "clipboard"] if camera else ["upload", "clipboard"]
         update: dict[Any, Any] = {
@@ -79,7 +79,7 @@ class Page:
 
     @explain_errors
     def choose(self, domain: str) -> dict[Any, Any]:
-        """What there is to choose for a domain: its panels, directions, epochs, options."""
+        """Updates for a newly chosen domain: its panels, directions, epochs and options."""
         choice, epochs = self._choice(domain), self.studio.epochs(domain)
         directions = [(choice.arrow(direction), direction) for direction in choice.directions]
         update: dict[Any, Any] = {

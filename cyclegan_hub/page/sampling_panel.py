@@ -1,4 +1,4 @@
-"""The panel of a model that draws: samples of a seed, the way between two seeds, all epochs of one seed."""
+"""The panel of a model that draws: samples of a seed, pictures between two seeds, one seed by all epochs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
 from cyclegan_hub.serving.sampling import MAX_SAMPLES, MAX_SEED, MAX_STEPS, SHEET, sheet
 from cyclegan_hub.serving.studio import Studio
 
-FULL = 3.0  # the end of the truncation's slider, where nothing is left out: 0.3 % of normal values lie beyond it
-SLIDER_SEEDS = 999  # where the track ends; the box takes what the API takes, up to MAX_SEED
+FULL = 3.0  # end of the truncation's slider: no truncation (0.3 % of normal values are beyond it)
+SLIDER_SEEDS = 999  # last seed on the slider; its number box takes seeds up to MAX_SEED
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 
 
 class SamplingPanel:
-    """Made inside the Blocks that it is a part of: its components are attributes, its events methods."""
+    """Is created inside the page's Blocks. Its components are attributes, its event handlers methods."""
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
@@ -58,7 +58,7 @@ class SamplingPanel:
                 self.zip = gr.DownloadButton("Save as zip", scale=1, min_width=120, elem_id="draw-zip")
 
     def events(self, domain: gr.Radio, after: Iterable[Dependency]) -> None:
-        """What leads to what; `after` are the events that choose a model."""
+        """Connects the events with their handlers; `after` are the events that choose a model."""
         asked = [domain, self.epoch, self.truncation, self.seed, self.n, *self.ends, self.steps]
         galleries = [self.samples, self.between, self.epochs]
         shown = [self.view, *galleries, self.card, self.notes, self.truncation, self.png, self.zip]
@@ -68,11 +68,11 @@ class SamplingPanel:
         showing = [one.then(self.show, [self.view, *asked], **show) for one in (*after, other)]
         showing += [gr.on(given, self.show, [self.view, *asked], trigger_mode="always_last", **show)]
         showing += [tab.select(functools.partial(self.show, name), asked, **show) for name, tab in self.tabs.items()]
-        for one in showing:  # no picture beside a message about another
+        for one in showing:  # an error removes the pictures of the request before
             one.failure(lambda: [None, None, None, ""], None, [*galleries, self.notes], show_progress="hidden", **PRIVATE)
 
     def choose(self, choice: DomainChoice, epochs: list[EpochChoice]) -> dict[Any, Any]:
-        """What a chosen model changes: whether the panel is there, and its epochs."""
+        """Updates for a newly chosen model: whether the panel is visible, and its epochs."""
         return {self.panel: gr.update(visible=choice.draws), self.epoch: epoch_update(epochs, choice.started_from)}
 
     @property
@@ -85,7 +85,7 @@ class SamplingPanel:
         self, view: str, domain: str, number: int, truncation: float, seed: float | None, n: int, seed_a: float | None,
         seed_b: float | None, count: int, progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
     ) -> dict[Any, Any]:  # fmt: skip
-        """Everything that the chosen view shows; the others are filled when they are opened."""
+        """Updates of the chosen view; the other views are filled when they are opened."""
         if not any(choice.draws for choice in self.studio.domains() if choice.name == domain):
             return {self.view: view}
         epoch = nearest_epoch(self.studio.epochs(domain), number)
@@ -128,7 +128,7 @@ class SamplingPanel:
         return update | self.saving(sheet(pictures), f"{name}-seed-{seed:.0f}", enumerate(pictures, 1))
 
     def saving(self, whole: Any, name: str, single: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-        """The two files to save: all in one PNG, and a zip of each at its own size."""
+        """Writes the two files to save: one PNG with all pictures, and a zip with each picture at its own size."""
         named = [(f"{i:02d}" if isinstance(i, int) else i, picture) for i, picture in single]
         return {self.png: saved_png(whole, f"{name}.png"), self.zip: str(save_zip(named, private_folder(), f"{name}.zip"))}
 
@@ -145,12 +145,12 @@ def gallery(elem_id: str, columns: int = 8) -> gr.Gallery:
 
 
 def captioned(named: list[tuple[str, Image.Image]]) -> list[tuple[Image.Image, str]]:
-    """As a gallery takes them; the caption is the alternative text."""
+    """(picture, caption) for a gallery; the caption is also the alternative text."""
     return [(picture, caption) for caption, picture in named]
 
 
 def truncation_label(truncation: float) -> str:
-    """The label of the truncation's slider: what its value means."""
+    """The label of the truncation's slider, which explains its value."""
     if truncation >= FULL:
         return "Truncation: none, all it can draw"
     return f"Truncation {truncation:.1f}: " + ("much alike, rarely odd" if truncation < 1 else "less varied, less odd")

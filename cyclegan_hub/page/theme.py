@@ -9,7 +9,8 @@ from cyclegan_hub.page.components import HERE
 
 
 def theme() -> gr.themes.Base:
-    # The default theme's semi-bold cut renders capitals wrongly: only these two weights, from this machine.
+    """The page's colours and fonts."""
+    # Only these two weights, from this machine: the default theme's semi-bold font shows capitals wrongly.
     fonts = (LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif")
     return gr.themes.Default(primary_hue="teal", neutral_hue="stone", font=fonts, font_mono=("ui-monospace", "monospace")).set(
         button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800",
@@ -19,6 +20,6 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """The style sheet and a script as part of the page's head: gradio rewrites the selectors of its own argument `css`."""
+    """Style sheet and script for the page's head. gradio's own argument `css` is not used: it changes the selectors."""
     style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "browser.js"))
     return f"<style>{style}</style><script>{script}</script>"

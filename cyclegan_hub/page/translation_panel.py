@@ -28,12 +28,12 @@ from cyclegan_hub.serving.photos import decoded
 from cyclegan_hub.serving.results import Result
 from cyclegan_hub.serving.studio import Studio
 
-HEIGHT = 372  # px of a view: with it the slider of the epochs is in sight at 1280 x 800
-BROWSERS_SHOW = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif")  # of other files a copy is made to be looked at
+HEIGHT = 372  # px of a view, so that the slider of the epochs is visible on a screen of 1280 x 800
+BROWSERS_SHOW = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif")  # of other files a copy is shown
 
 
 class TranslationPanel:
-    """Made inside the Blocks that it is a part of: its components are attributes, its events methods."""
+    """Is created inside the page's Blocks. Its components are attributes, its event handlers methods."""
 
     def __init__(self, studio: Studio, domain: gr.Radio, direction: gr.Radio) -> None:
         self.studio, self.domain, self.direction = studio, domain, direction
@@ -48,9 +48,9 @@ class TranslationPanel:
     # -------------------------------------------------------------------------------------------------- layout
     def _input(self) -> None:
         """Left: the picture, the examples and the options."""
-        self.view = gr.State("pair")  # which one is filled: the others are when they are opened
-        self.face = gr.State(0)  # which of several faces is cut out
-        self.anyway = gr.State(False)  # whether a picture without a face is translated all the same
+        self.view = gr.State("pair")  # the view that is filled; others are filled when they are opened
+        self.face = gr.State(0)  # index of the face that is cut out
+        self.anyway = gr.State(False)  # whether to translate a picture without a face
         self.photo = Photo(
             label="Your picture", type="filepath", height=236, sources=["upload", "webcam", "clipboard"], interactive=True,
             buttons=[], elem_id="photo", alt_text="The picture that you gave",
@@ -69,7 +69,7 @@ class TranslationPanel:
         self.pixels = gr.Checkbox(label="As the model sees it", container=False, elem_id="pixels")
 
     def _results(self) -> None:
-        """Right: the views of one result, a tab each, and what holds for all of them."""
+        """Right: the views of one result, a tab each, with the notes, the epoch and the button to save."""
         self.tabs = {}
         with gr.Tabs(elem_id="views") as self.views:
             with gr.Tab("Pair", id="pair") as self.tabs["pair"], gr.Row(elem_id="pair", elem_classes="pictures"):
@@ -100,7 +100,7 @@ class TranslationPanel:
                 self.save = gr.DownloadButton("Save", variant="primary", size="sm", elem_id="save")
 
     def _strip(self) -> None:
-        """The picture and what every epoch makes of it, in one line."""
+        """The picture and its translation by every epoch, side by side."""
         self.strip = gr.Gallery(
             show_label=False, columns=1, height="auto", object_fit="contain", interactive=False, buttons=["fullscreen"],
             elem_id="strip",
@@ -112,7 +112,7 @@ class TranslationPanel:
 
     # -------------------------------------------------------------------------------------------------- events
     def events(self, first: Dependency, other: Dependency, private: dict[str, Any]) -> None:
-        """What leads to what; `first` opens the page, `other` chooses a model."""
+        """Connects the events with their handlers; `first` opens the page, `other` chooses a model."""
         options = [self.epoch, self.crop, self.original, self.pixels, self.way, self.anyway, self.face]
         asked = [self.view, self.photo, self.domain, self.direction, *options]
         pictures = [self.slider, *self.pair, *self.cycle, self.histogram, self.card]
@@ -134,7 +134,7 @@ class TranslationPanel:
             showing += [before.then(again, asked, **show)]
         for name, tab in self.tabs.items():
             showing += [tab.select(functools.partial(self.show, False, name), asked[1:], **show)]
-        for one in showing:  # no picture of before beside a message about another
+        for one in showing:  # an error removes the pictures of the request before
             one.failure(lambda: [None] * len(pictures) + [""], None, [*pictures, self.notes], **hidden)
         self.photo.upload(self.displayable, [self.photo, self.domain], self.photo, **hidden)
         self.examples.select(self.example, [self.domain, self.direction], self.photo, **hidden)
@@ -146,7 +146,7 @@ class TranslationPanel:
         filled.failure(lambda: [None, ""], None, [self.strip, self.strip_notes], **hidden)
 
     def choose(self, choice: DomainChoice, epochs: list[EpochChoice]) -> dict[Any, Any]:
-        """What a chosen model changes: its views, epochs and options."""
+        """Updates for a newly chosen model: its views, epochs and options."""
         both = len(choice.directions) > 1
         update: dict[Any, Any] = {
             self.tabs["back"]: gr.update(interactive=both),  # `visible` of a tab takes no update in gradio 6.31
@@ -155,7 +155,7 @@ class TranslationPanel:
             self.original: gr.update(visible=choice.original_size, value=False),
             self.pixels: gr.update(label=f"As the model sees it ({choice.image_size} pixels)"),
         }
-        if not both:  # the way back, if it is what is shown, is not there any more
+        if not both:  # leaves the view of the way back, which this model does not have
             update |= {self.view: "pair", self.views: gr.update(selected="pair")}
         return update
 
@@ -170,7 +170,7 @@ class TranslationPanel:
         self, fresh: bool, view: str, photo: str | None, domain: str, direction: str, epoch: int, crop: bool, original: bool,
         pixels: bool, way: Any, anyway: bool, face: int,
     ) -> dict[Any, Any]:  # fmt: skip
-        """Everything that the chosen view shows; `fresh` for another picture, model or direction: faces are looked for anew."""
+        """Updates of the chosen view. `fresh`: picture, model or direction is new, so faces are searched again."""
         choice = self._choice(domain)
         if choice is None:  # there is nothing to translate
             return {self.view: view}
@@ -225,7 +225,7 @@ class TranslationPanel:
         self, photo: str | None, domain: str, direction: str, crop: bool, anyway: bool, face: int,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
     ) -> dict[Any, Any]:  # fmt: skip
-        """The input, then every epoch in order, as they are shown and as files to keep."""
+        """Updates of the strip: the input, then the result of every epoch, shown and as files to save."""
         choice = self._choice(domain)
         if choice is None:
             return {self.strip: None}
@@ -250,7 +250,7 @@ class TranslationPanel:
 
     @explain_errors
     def displayable(self, photo: str | None, domain: str | None = None) -> Any:
-        """A copy that browsers can show of a photograph that they cannot, such as an iPhone's; nothing changes for others."""
+        """A JPEG copy of a photograph that browsers cannot show, such as HEIC; no update for others."""
         if photo is None or Path(photo).suffix.lower() in BROWSERS_SHOW:
             return gr.skip()
         choice = self._choice(domain)  # the copy is what will be translated
@@ -272,7 +272,7 @@ class TranslationPanel:
 
 
 def _introduction(choice: DomainChoice, direction: str, example: Example | None) -> list[str]:
-    """What is said above a result: that it is an example, and that there is no way back."""
+    """The notes above a result: whether it is an example, and whether there is no way back."""
     lines = [f"This is an example, {example.shows}: give your own picture, or choose another."] if example else []
     return lines if len(choice.directions) > 1 else [*lines, f"{choice.arrow(direction)}, one way only."]
 
@@ -282,7 +282,7 @@ def _thumbnails(choice: DomainChoice, direction: str) -> list[tuple[str, str]]:
 
 
 def _place(chosen: gr.SelectData) -> int:
-    """Which of the faces was clicked."""
+    """The index of the clicked face."""
     return int(chosen.index)
 
 

@@ -1,4 +1,4 @@
-"""Which models the page has, and how each is called: from a folder, the Hub, its cache, or what is bundled."""
+"""Finds the models of the page: in a folder, on the Hub, in the Hub's cache, or among the bundled ones."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Origin, Published
 
-BESIDE = ("metrics.json", "recipe.json", "samples.png", "failures.txt")  # what may lie beside config.json; the last: a line each
+BESIDE = ("metrics.json", "recipe.json", "samples.png", "failures.txt")  # files that may be beside config.json
 Place = Literal["bundled", "folder", "user", "repository"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """All of them by name, those of `DOMAINS` first."""
+    """All models by name, those of `DOMAINS` first."""
 
     models: dict[str, Published]
-    status: str  # which source serves, and what is wrong with it
+    status: str  # a sentence on the source and its faults
     hub_down: bool = False
 
 
 def kind_of(models: str | None) -> Place:
-    """What CYCLEGAN_HUB_MODELS means. Raises ServingError if it is neither a folder nor a name on the Hub."""
+    """The kind of source that CYCLEGAN_HUB_MODELS names. Raises ServingError if it is neither a folder nor a name on the Hub."""
     if not models:
         return "bundled"
     if os.path.isdir(models):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
@@ -55,7 +55,7 @@ def kind_of(models: str | None) -> Place:
 
 
 def find_models(models: str | None, bundled: Path) -> Catalog:
-    """What there is at this moment. A model that cannot be used is named in `status`; nothing is asked of the Hub but by name."""
+    """Finds the models. `status` names those that cannot be used. Without a name on the Hub no request is sent."""
     kind, problems, down = kind_of(models), list[str](), False
     if kind in ("bundled", "folder"):
         found = _in_folder(Path(models) if models else bundled, kind, problems)
@@ -69,11 +69,13 @@ def find_models(models: str | None, bundled: Path) -> Catalog:
 
 # ------------------------------------------------------------------------------------------------------------- folders
 def _in_folder(path: Path, origin: Origin, problems: list[str]) -> dict[str, Published]:
-    """The models of a folder: one for each of its own folders, or a single one if it is a run or a model itself."""
+    """The models of a folder: one for each subfolder, or a single one if the folder itself is a run or a model."""
     found = {}
     alone = _is_model(path)
     for folder in [path] if alone else sorted(path.iterdir()) if path.is_dir() else []:
-        if not _is_model(folder) or (folder.name.startswith(".") and not alone):  # the latter: half-written
+        if not _is_model(folder) or (
+            folder.name.startswith(".") and not alone
+        ):  # a hidden folder is one that is still being written
             continue
         folder = folder.resolve()
         try:
@@ -93,7 +95,7 @@ def _in_folder(path: Path, origin: Origin, problems: list[str]) -> dict[str, Pub
 
 
 def _is_model(folder: Path) -> bool:
-    """Whether it holds generators; a damaged config counts, so that it is named, and another class of model does not."""
+    """Whether a folder holds one of our models. With a damaged config it counts as one, so that the fault is reported."""
     config = folder / constants.CONFIG_NAME
     if not config.is_file():
         return folder.is_dir() and bool(epochs_in(folder))
@@ -105,12 +107,12 @@ def _is_model(folder: Path) -> bool:
 
 def _stamp(folder: Path) -> int:
     weights = folder / constants.SAFETENSORS_SINGLE_FILE
-    return weights.stat().st_mtime_ns if weights.is_file() else 0  # a load will say what is missing
+    return weights.stat().st_mtime_ns if weights.is_file() else 0  # loading reports the missing file
 
 
 # ------------------------------------------------------------------------------------------------------------- the Hub
 def _on_hub(name: str, kind: Place, problems: list[str]) -> tuple[dict[str, Published], bool]:
-    """The models of a user or a repository, and whether the Hub is down: then those that lie in its cache."""
+    """Returns (models of a user or a repository, whether the Hub is down); if it is down, the models come from its cache."""
     found: dict[str, Published] = {}
     down = False
     for domain, repo in _candidates(name, kind):
@@ -128,7 +130,7 @@ def _on_hub(name: str, kind: Place, problems: list[str]) -> tuple[dict[str, Publ
             if not fault.is_down:
                 problems.append(f"{repo} cannot be used (the Hub says {fault.status or fault.words}).")
                 continue
-            down = True  # and is not asked again for the others
+            down = True  # no more requests for the other models
         try:
             checkpoints.forget(repo)
             epochs = checkpoints.list_epochs(repo, local_files_only=down)
@@ -147,7 +149,7 @@ def _on_hub(name: str, kind: Place, problems: list[str]) -> tuple[dict[str, Publ
 
 
 def _candidates(name: str, kind: Place) -> Iterator[tuple[str | None, str]]:
-    """(domain, repository) in the order they are looked for; of a user: by the name that publishing gives, then the short one."""
+    """(domain, repository) in the order of the search. For a user: each domain's usual repository name, then its short name."""
     if kind == "repository":
         yield None, name
         return
@@ -156,7 +158,7 @@ def _candidates(name: str, kind: Place) -> Iterator[tuple[str | None, str]]:
 
 
 def _fetched(repo: str, file: str, commits: list[str], down: bool) -> Path | None:
-    """A small file of a repository at the first of `commits` that has it, from the cache where it is there."""
+    """The path of a small file at the first of `commits` that has it, from the cache if possible; None if there is none."""
     for commit in commits:
         cached = try_to_load_from_cache(repo, file, revision=commit)
         if isinstance(cached, str):
@@ -173,7 +175,7 @@ def _fetched(repo: str, file: str, commits: list[str], down: bool) -> Path | Non
 def _published(
     name: str, where: str, source: str, origin: Origin, epochs: list[checkpoints.Epoch], revisions: dict[str, str], files: Any
 ) -> Published:
-    """One entry; `files` are the paths of config.json and of BESIDE. ValueError for a config that is none."""
+    """Makes the entry of one model; `files`: the paths of config.json and of BESIDE. Raises ValueError for a damaged config."""
     config, metrics = _json(files[0]), read_metrics(files[1]) if files[1] else None
     model = config.get("model", CycleGenerator.__name__)
     if model not in list(KINDS):  # a list: from a damaged config it may be anything
@@ -205,7 +207,7 @@ def _published(
 
 
 def _lines(path: Path | None) -> tuple[str, ...]:
-    """The lines of a small text file; none where there is no such file."""
+    """The lines of a small text file; empty if there is no such file."""
     if path is None or not path.is_file():
         return ()
     text = path.read_bytes()[:20_000].decode("utf-8", "replace")
@@ -213,7 +215,7 @@ def _lines(path: Path | None) -> tuple[str, ...]:
 
 
 def _labels_and_size(where: str, config: dict[str, Any]) -> tuple[tuple[str, ...], int]:
-    """The labels of a config, safe to show, and the side of the images it was trained on."""
+    """Returns (labels of a config, safe to show; side of the training images in px)."""
     kind = KINDS[config.get("model", CycleGenerator.__name__)]
     labels, size = config.get("labels"), kind.trained_size(config)
     whole = isinstance(labels, list) and len(labels) == kind.label_count
@@ -231,7 +233,7 @@ def _value_range(config: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _piles(domain: Domain | None, kind: type[Model], labels: tuple[str, ...]) -> tuple[Pile, ...]:
-    """What a model with these labels was trained on; nothing is known where they are not its domain's own."""
+    """The piles on which a model with these labels was trained; empty if the labels are not those of its domain."""
     two = len(kind.data_sides) == 2
     if domain is None or (two and labels != domain.labels):
         return ()
@@ -242,7 +244,7 @@ def _piles(domain: Domain | None, kind: type[Model], labels: tuple[str, ...]) ->
 
 
 def _started_from(run: RunRecord | None) -> str:
-    """The model that a run's `--init` named: "runs/first/epochs/epoch-014" is "first, epoch 14"; "" without one."""
+    """The model of a run's `--init` in words: "first, epoch 14" for "runs/first/epochs/epoch-014"; "" without it."""
     init = run.get("init") if run else None
     if not isinstance(init, str) or not init:
         return ""
@@ -253,7 +255,7 @@ def _started_from(run: RunRecord | None) -> str:
 
 
 def _slug(name: object) -> str:
-    """A domain's name for the API and for file names, from a config or a folder."""
+    """A name from a config or a folder, made safe for the API and for file names."""
     return re.sub(r"[^\w.-]+", "-", one_line(name)).strip("-.") or "model"
 
 

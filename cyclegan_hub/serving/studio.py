@@ -1,7 +1,7 @@
-"""What the page does behind its layout: translations, drawn pictures, batches, live frames, cards; no gradio in it.
+"""Everything the page does, without gradio: translations, drawn pictures, batches, live frames, cards.
 
-Nothing is kept or logged of a picture but where its faces are, by content hash, in memory; files are written only below the
-folder that a caller names.
+Of a picture only its content hash and the positions of its faces are kept, in memory; nothing of it is logged. Files are written
+only below the folder that a caller names.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from cyclegan_hub.serving.results import Batch, Result, Samples
 from cyclegan_hub.serving.turns import Turns
 
 BUNDLED = Path(__file__).parents[2] / "pretrained"
-LOOK_AGAIN = 60  # seconds after which the source is looked at again, in the background, when somebody uses the page
-MAX_FILES = 200  # of a batch
-GALLERY = 60  # pictures of a batch that are handed back to be shown
-Progress = Callable[[int, int], None]  # done, total
+LOOK_AGAIN = 60  # seconds; if the last look at the source is older, a visitor's request starts a new one in the background
+MAX_FILES = 200  # files in a batch at most
+GALLERY = 60  # pictures of a batch that are shown at most
+Progress = Callable[[int, int], None]  # called with (done, total)
 T = TypeVar("T")
 
 
 class Studio:
-    """Everything the page can do, for many threads at once.
+    """Everything the page can do; thread-safe.
 
-    `models`: None for those in `bundled`, a folder (of models by domain, of one model, or a run), "user" of the Hub, or
-    "user/repository". At most `cache_models` models are kept loaded, each epoch of a domain being one.
-    Raises ServingError if `models` is none of these; every method does for whatever it cannot do.
+    `models`: None for those in `bundled`, a folder (with a folder for each domain, of one model, or of a run), "user" of the Hub,
+    or "user/repository". At most `cache_models` models stay loaded; each epoch of a domain counts as one.
+    Raises ServingError for any other `models`; every method raises it for a request that cannot be served.
     """
 
     def __init__(self, models: str | None = None, bundled: Path = BUNDLED, cache_models: int = 4) -> None:
         self._models, self._bundled = models, bundled
-        self._lock = threading.Lock()  # of the attributes below
+        self._lock = threading.Lock()  # protects _looking, _known and _looked_at
         self._looking: threading.Thread | None = None
         self._cache = ModelCache(cache_models)
         self._photos = PhotoPreparer()
@@ -55,19 +55,19 @@ class Studio:
 
     # --------------------------------------------------------------------------------------------- what there is
     def domains(self) -> list[DomainChoice]:
-        """The models there are; may be empty: then `status` says what to do."""
+        """All models; if the list is empty, `status` says what to do."""
         return [model.choice for model in self._catalog().models.values()]
 
     def epochs(self, domain: str) -> list[EpochChoice]:
-        """The published epochs of a domain, ascending. ServingError lists the domains for an unknown one."""
+        """The published epochs of a domain, ascending. Raises ServingError, which lists the domains, for an unknown one."""
         return list(self._published(domain).epochs)
 
     def status(self) -> str:
-        """Which source serves and what is wrong with it, e.g. "The Hub does not answer; bundled with this page: smile." """
+        """A sentence on the source of the models and its faults: "The Hub does not answer; bundled with this page: smile." """
         return self._catalog().status
 
     def card(self, domain: str, epoch: int | str | None = None) -> str:
-        """What is known of an epoch, as HTML: what it is, its limits, its figures, the data and terms, and where the card is."""
+        """The text about an epoch, as Markdown: method, known failures, figures, data and terms, and the address of its card."""
         model = self._published(domain)
         return about.render(model, model.epoch(epoch))
 
@@ -82,11 +82,11 @@ class Studio:
         crop_face: bool = False,
         face: int = 0,
     ) -> Result:
-        """One picture (a path, bytes or PIL) by one epoch (25, "epoch-025"; None or "main": the best).
+        """Translates one picture (a path, bytes or PIL) by one epoch (25, "epoch-025"; None or "main": the best).
 
         `resolution` None brings the shorter side to the size the model was trained at; "original" keeps the size, up to
-        MAX_RESULT pixels, where the domain allows it. `crop_face` takes the square around a face: the largest, or the one
-        of the place `face` in `find_faces`.
+        MAX_RESULT pixels, where the domain allows it. `crop_face` takes the square around a face: number `face` in the list
+        of `find_faces`, which starts with the largest.
         """
         model = self._translator(domain, direction)
         chosen = model.epoch(epoch)
@@ -103,7 +103,7 @@ class Studio:
         crop_face: bool = False,
         face: int = 0,
     ) -> Result:
-        """As `translate`, and the translation translated back, as `back`."""
+        """As `translate`; the result also has `back`, the translation translated back."""
         model = self._translator(domain, direction)
         if len(model.choice.directions) == 1:
             raise ServingError(f"{model.choice.title} translates one way only: there is no way back.")
@@ -119,7 +119,7 @@ class Studio:
         self, image: Picture, domain: str, direction: str = "a_to_b", crop_face: bool = False, face: int = 0,
         progress: Progress | None = None,
     ) -> list[Result]:  # fmt: skip
-        """One picture by each epoch of a domain, ascending, at the model's own size."""
+        """Translates one picture by each epoch of a domain, ascending, at the model's own size."""
         model = self._translator(domain, direction)
         prepared = self._photos.prepare(image, model.choice, direction, None, crop_face, face)
         results: list[Result] = []
@@ -133,15 +133,15 @@ class Studio:
         self, files: Sequence[Path], domain: str, direction: str = "a_to_b", epoch: int | str | None = None, *,
         folder: Path, progress: Progress | None = None, crop_face: bool = False, way: SaveFormatName = "own",
     ) -> Batch:  # fmt: skip
-        """Several files, into a new zip below `folder`, each kept in this `way` of SAVE_FORMATS.
+        """Translates several files into a new zip below `folder`, each saved in the format `way` of SAVE_FORMATS.
 
-        One that cannot be translated is an error line, and the rest is done.
+        A file that cannot be translated gives an error line; the others are translated.
         """
         if not 1 <= len(files) <= MAX_FILES:
             raise ServingError(f"{len(files)} files: give between 1 and {MAX_FILES} at a time.")
         model = self._translator(domain, direction)
         chosen = model.epoch(epoch)
-        self._network(model, chosen)  # what is wrong with the model is no error of the first file
+        self._network(model, chosen)  # so that a fault of the model is not reported as one of the first file
         names = zip_names(files, SAVE_FORMATS[way].ending)
         pictures: list[tuple[str, Image.Image]] = []
         errors: list[str] = []
@@ -168,7 +168,7 @@ class Studio:
     def live_frame(
         self, frame: Image.Image, domain: str, direction: str = "a_to_b", epoch: int | str | None = None
     ) -> tuple[Image.Image, Image.Image]:
-        """The centred square of a camera's frame (RGB) at the model's size, and its translation."""
+        """Returns (centred square of a camera's frame at the model's size, its translation), RGB."""
         model = self._translator(domain, direction)
         if model.choice.enlarges > 1:
             raise ServingError(f"{model.choice.title} enlarges small pictures and has no live view.")
@@ -176,19 +176,19 @@ class Studio:
         return before, self._translated(self._network(model, model.epoch(epoch)), before, direction)
 
     def caption(self, domain: str, direction: str, epoch: EpochChoice) -> str:
-        """One line below a picture that is passed on: what was translated into what, and by which model."""
+        """The line below a saved pair: the direction in words, the model and the epoch."""
         choice = self._published(domain).choice
         return f"{choice.arrow(direction)}, by the CycleGAN Hub model {choice.name}, {epoch.label.split(' · ')[0].lower()}"
 
     def histogram(self, before: Image.Image, after: Image.Image) -> Image.Image:
-        """The colour histograms of both pictures, one above the other."""
+        """A picture of both colour histograms, one above the other."""
         from cyclegan_hub.plots import colour_histograms
 
         return colour_histograms(before, after)
 
     # ----------------------------------------------------------------------------------------------------- drawing
     def sample(self, domain: str, n: Any = 16, seed: Any = 0, truncation: Any = None, epoch: int | str | None = None) -> Samples:
-        """`n` pictures by one epoch, for a seed always the same; see `FaceGenerator.latents` for `truncation`."""
+        """Draws `n` pictures by one epoch; the same seed gives the same ones. For `truncation` see `FaceGenerator.latents`."""
         model, arguments = self._sampler(domain), sampling.sample_arguments(n, seed, truncation)
         chosen = model.epoch(epoch)
         return Samples(self._drawn(self._sampler_network(model, chosen).sample, **arguments), chosen)
@@ -197,7 +197,7 @@ class Studio:
         self, domain: str, seed_a: Any = 0, seed_b: Any = 1, steps: Any = 8, truncation: Any = None,
         epoch: int | str | None = None,
     ) -> Samples:  # fmt: skip
-        """`steps` pictures from the first one of seed A to the first one of seed B, both included."""
+        """Draws `steps` pictures between the first one of seed A and the first one of seed B, both included."""
         model, arguments = self._sampler(domain), sampling.interpolation_arguments(seed_a, seed_b, steps, truncation)
         chosen = model.epoch(epoch)
         return Samples(self._drawn(self._sampler_network(model, chosen).interpolate, **arguments), chosen)
@@ -205,7 +205,7 @@ class Studio:
     def sample_every_epoch(
         self, domain: str, n: Any = 9, seed: Any = 0, truncation: Any = None, progress: Progress | None = None
     ) -> list[tuple[EpochChoice, Image.Image]]:
-        """The first `n` pictures of a seed, at most SHEET of them, by each epoch: a sheet for each, ascending."""
+        """(epoch, sheet with the first `n` pictures of a seed, at most SHEET) for each epoch, ascending."""
         model, arguments = self._sampler(domain), sampling.sample_arguments(n, seed, truncation)
         arguments["n"] = min(arguments["n"], sampling.SHEET)
         sheets = []
@@ -217,7 +217,7 @@ class Studio:
 
     # ------------------------------------------------------------------------------------------------ the inside
     def _catalog(self) -> Catalog:
-        """What there was when last looked; has it looked at again if that is too long ago."""
+        """The models found by the last look at the source; if that is too long ago, a new look starts in the background."""
         with self._lock:
             if time.monotonic() - self._looked_at >= LOOK_AGAIN and not (self._looking and self._looking.is_alive()):
                 self._looked_at = time.monotonic()
@@ -259,7 +259,7 @@ class Studio:
 
     def _network(self, model: Published, epoch: EpochChoice) -> Translator:
         network = self._cache.network(model, epoch)
-        assert isinstance(network, Translator)  # the cache compared its directions with the catalogue's
+        assert isinstance(network, Translator)  # the cache has compared its directions with those of the catalogue
         return network
 
     def _sampler_network(self, model: Published, epoch: EpochChoice) -> Sampler:
@@ -288,7 +288,7 @@ class Studio:
         return [picture.convert("RGB") for picture in made]
 
     def _run(self, network: Callable[[], T], what: str, remedy: str) -> T:
-        """What a network makes, one at a time; `what` and `remedy` are for the sentence about memory."""
+        """Runs a network, one at a time; `what` and `remedy` are parts of the sentence about too little memory."""
         try:
             with self._forward:
                 return network()
