@@ -97,6 +97,8 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument("--crop-face", action="store_true", help=face)
     convert.add_argument("--min-size", metavar="N", type=int, help="leave out images (faces) whose shorter side is below N px")
     convert.add_argument("--channels", type=int, choices=(1, 3), default=3, help="1 for grey (%(default)s if not given)")
+    values = "of 16-bit images, the values that become black and white, such as 0,4095 (0,65535 if not given)"
+    convert.add_argument("--value-range", metavar="LOW,HIGH", type=_value_range, help=values)
     convert.add_argument("--force", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(run=_convert)
 
@@ -137,6 +139,14 @@ def _inspect(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _value_range(text: str) -> tuple[int, int]:
+    """ "0,4095" as a pair; argparse names the option for a ValueError."""
+    low, high = (int(number) for number in text.split(","))
+    if low >= high:
+        raise ValueError(text)
+    return low, high
+
+
 def _convert(arguments: argparse.Namespace) -> int:
     from cyclegan_hub.commands.convert import convert
 
@@ -149,6 +159,7 @@ def _convert(arguments: argparse.Namespace) -> int:
             force=arguments.force,
             crop_face=arguments.crop_face,
             min_size=arguments.min_size,
+            value_range=arguments.value_range,
         )
     except KeyboardInterrupt:
         print("stopped: nothing was written", file=sys.stderr)

@@ -171,5 +171,5 @@ def test_names_that_are_equal_to_a_person_are_matched(a: list[str], b: list[str]
 
 def test_case_alone_decides_nothing_where_it_is_ambiguous() -> None:
     assert match_names(["x.png", "X.png"], ["X.jpg", "x.jpg"]) == ([(0, 1), (1, 0)], [])
-    with pytest.raises(DataError, match="'IMG.jpg' and 'img.jpg' could both belong to 'Img.png'"):
+    with pytest.raises(DataError, match=r"'IMG\.jpg' and 'img\.jpg' could both belong to 'Img\.png'"):
         match_names(["IMG.jpg", "img.jpg"], ["Img.png"])

@@ -17,7 +17,7 @@ from cyclegan_hub import CycleGenerator, images
 from cyclegan_hub.data.batches import open_batches
 from cyclegan_hub.data.load_sides import Side, load_sides
 from cyclegan_hub.data.reading import Reading
-from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.resolve import resolve, resolve_pairs
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.presets import RECIPES
@@ -143,6 +143,47 @@ def test_arrays_of_16_bits_are_read_warned_of_and_take_a_range(tmp_path: Path) -
     assert all(int(side.train.max()) > 240 for side in load(tmp_path, value_range=(0, 4095)))
     alpha = np.array([[[0, 65535], [4095, 65535], [2000, 0]]], np.uint16)
     assert np.asarray(images.decode(alpha, 1, value_range=(0, 4095))).tolist() == [[0, 255, 255]]
+
+
+def test_a_range_that_is_set_and_fits_is_not_asked_for_again(tmp_path: Path) -> None:
+    scans(tmp_path / "trainA", 4080)
+    folder(tmp_path / "trainB", range(5))
+    assert not any("16 bits" in note for note in load(tmp_path, value_range=(0, 4095))[0].notes)
+    (note,) = [note for note in load(tmp_path, value_range=(-1000, 60000))[0].notes if "16 bits" in note]
+    assert "is 4,080 of 60,000" in note and "value_range=-1000,4095" in note
+
+
+def test_pairs_of_16_bits_are_warned_of_too(tmp_path: Path) -> None:
+    scans(tmp_path / "trainA", 4080)
+    (tmp_path / "trainB").mkdir()
+    for i in range(6):
+        picture(i, (20, 20)).save(tmp_path / "trainB" / f"{i}.png")
+    (side,) = load_sides(*resolve_pairs(str(tmp_path), None, None), image_size=20, halves=True)
+    assert any("of 16 bits is 4,080 of 65,535" in note for note in side.notes)
+
+
+def test_floats_outside_0_to_1_are_read_with_a_range(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-1000.0, -300.0, 400.0, 900.5]], np.float32)).save(tmp_path / "ct.tiff")
+    with pytest.raises(images.ImageError, match=r"from -1000 to 900.* without NaN, or give a value range"):
+        images.decode(tmp_path / "ct.tiff")
+    assert np.asarray(images.decode(tmp_path / "ct.tiff", 1, value_range=(-1000, 400))).tolist() == [[0, 128, 255, 255]]
+    Image.fromarray(np.array([[np.nan]], np.float32)).save(tmp_path / "nan.tiff")
+    with pytest.raises(images.ImageError, match="NaN"):
+        images.decode(tmp_path / "nan.tiff", value_range=(0, 9))
+
+
+def test_convert_warns_of_dark_images_and_takes_the_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from cyclegan_hub.cli import main
+
+    scans(tmp_path / "ct", 4080)
+    assert main(["convert", str(tmp_path / "ct"), str(tmp_path / "dark.npz"), "--channels", "1"]) == 0
+    assert "is 4,080 of 65,535, so they are almost black: say what is white with --value-range 0,4095" in capsys.readouterr().err
+    assert main(["convert", str(tmp_path / "ct"), str(tmp_path / "ct.npz"), "--value-range", "0,4095"]) == 0
+    assert "16 bits" not in capsys.readouterr().err
+    assert int(np.load(tmp_path / "ct.npz")["images"].max()) > 250 > 20 > int(np.load(tmp_path / "dark.npz")["images"].max())
+    with pytest.raises(SystemExit):
+        main(["convert", str(tmp_path / "ct"), str(tmp_path / "x.npz"), "--value-range", "5"])
+    assert "--value-range" in capsys.readouterr().err
 
 
 def deep(values: list[int]) -> bytes:

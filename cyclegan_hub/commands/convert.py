@@ -24,9 +24,12 @@ from cyclegan_hub.data.open_source import open_items
 from cyclegan_hub.data.parse_side import one_side
 from cyclegan_hub.data.pile import ending_of
 from cyclegan_hub.data.raw_images import RawImages, read_file
+from cyclegan_hub.data.scan import notes_on_peaks
 from cyclegan_hub.data.specs import DataError, Pair
+from cyclegan_hub.decoding.depth import as_it_is
 from cyclegan_hub.decoding.heif import is_heif
 from cyclegan_hub.files import appearing
+from cyclegan_hub.models.checks import check_value_range
 
 _AT_A_TIME = 16  # images in memory while they are read
 _GROUP_ROWS = 100  # of a Parquet row group, as `datasets` writes images
@@ -34,6 +37,7 @@ _GROUP_BYTES = 64 * 2**20
 _ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # of Pillow's formats; the others end in their own name
 
 Pictures = Iterator[tuple[str, bytes, Image.Image]]  # name, encoded, decoded
+Peaks = list[tuple[int | None, bool]]  # the largest values of 16-bit images, and whether they are in colour
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,12 @@ class _Options:
     channels: int = 3
     crop_face: bool = False
     min_size: int | None = None
+    value_range: tuple[int, int] | None = None  # of 16-bit images, as `images.decode` takes it
 
     @property
     def changes_pixels(self) -> bool:
         """Whether an encoded image cannot be copied as it is."""
-        return self.size is not None or self.channels != 3 or self.crop_face
+        return self.size is not None or self.channels != 3 or self.crop_face or self.value_range is not None
 
 
 def convert(
@@ -60,6 +65,7 @@ def convert(
     force: bool = False,
     crop_face: bool = False,
     min_size: int | None = None,
+    value_range: tuple[int, int] | None = None,
 ) -> int:
     """Writes the images of `spec` (one side, in the form of `parse_side.one_side`) to `out`; returns the exit status.
 
@@ -68,7 +74,8 @@ def convert(
     rows. `.zip`: image files.
     In `.parquet` and `.zip` an encoded image is copied unchanged, except where its pixels change: by `crop_face` (the square
     around its largest face, with the head, as in the training images of the face domains), `size` (its centred square of
-    `size` x `size` px) or `channels` 1 (grey). Then it is written as a PNG, and so is a row of an array. Files keep their names,
+    `size` x `size` px), `channels` 1 (grey) or `value_range` (as of `images.decode`). Then it is written as a PNG, and so is a
+    row of an array. Files keep their names,
     except for the ending; other images are numbered in the order of the source.
     An image is named on stderr and left out if it cannot be read, if `crop_face` finds no face, or if the shorter side (after
     `crop_face`) is below `min_size` px. The status is then 1, else 0. `out` appears only when it is complete.
@@ -76,7 +83,7 @@ def convert(
     image is left, for `crop_face` without the face detector, and as `one_side` and `open_items` do; OSError for the disk.
     """
     out = out.expanduser().resolve()
-    options = _Options(size, channels, crop_face, min_size)
+    options = _Options(size, channels, crop_face, min_size, check_value_range(value_range))
     write = _checked(out, options, force)
     source = one_side(spec)
     if source.held_out is not None or isinstance(source.train, Pair):
@@ -87,11 +94,14 @@ def convert(
     for note in items.notes:
         print(note, file=sys.stderr)
     skipped: list[str] = []
+    found: Peaks = []
     with appearing(out) as temporary:
-        count = write(temporary, _pictures(items, options, skipped, encode=write is not _write_npz))
+        count = write(temporary, _pictures(items, options, skipped, found, encode=write is not _write_npz))
         if not count:
             fits = "is large enough and has a face" if crop_face else "is large enough" if min_size else "can be read"
             raise DataError(f"{spec}: none of its {len(items):,} images {fits}")
+    for note in notes_on_peaks(found, spec, options.value_range, "--value-range "):
+        print(note, file=sys.stderr)
     print(f"{count:,} images, {len(skipped):,} skipped: {out} ({out.stat().st_size:,} bytes)")
     return 1 if skipped else 0
 
@@ -117,7 +127,7 @@ def _checked(out: Path, options: _Options, force: bool) -> Callable[[Path, Pictu
     return writers[out.suffix.lower()]
 
 
-def _pictures(items: RawImages, options: _Options, skipped: list[str], *, encode: bool) -> Pictures:
+def _pictures(items: RawImages, options: _Options, skipped: list[str], peaks: Peaks, *, encode: bool) -> Pictures:
     """The readable images in order, as (name, encoded bytes, decoded image); names of the others are added to `skipped`.
 
     Without `encode` the bytes are empty, and the names are those of log lines. Threads read a few images at a time.
@@ -132,13 +142,15 @@ def _pictures(items: RawImages, options: _Options, skipped: list[str], *, encode
             raw = items.read(index)
             if isinstance(raw, Path):
                 raw = read_file(raw)
-            image = _wanted_part(images.decode(raw, options.channels, name=""), options)
+            image = _wanted_part(images.decode(raw, options.channels, name="", value_range=options.value_range), options)
         except images.ImageError as error:
             return str(error)
         except OSError as error:
             return error.strerror or type(error).__name__
         if encode and not options.changes_pixels and isinstance(raw, bytes):
             return names[index] or f"{index:06d}.{_ending(raw)}", raw, image
+        if known := as_it_is(raw):
+            peaks.append(known[1:])
         image = image if options.size is None else images.square(image, options.size)
         if not encode:
             return items.name(index), b"", image

@@ -88,5 +88,5 @@ class Look:
             upscaled = sum(image.short < self.image_size for image in seen)
             if upscaled:
                 notes.append(f"{label}: {upscaled} of {count} images are smaller than {self.image_size} px and will be upscaled")
-            notes += note_on_shapes(seen, label, self.reading.fit) + notes_on_values(seen, label)
+            notes += note_on_shapes(seen, label, self.reading.fit) + notes_on_values(seen, label, self.reading.value_range)
         self.notes += notes

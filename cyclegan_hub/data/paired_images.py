@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from cyclegan_hub.data.pile import ending_of
 from cyclegan_hub.data.raw_images import RawImages
 from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair
 from cyclegan_hub.decoding import ImageError, decode
+from cyclegan_hub.decoding.depth import as_it_is
 
 PAIRS = (
     "pairs are one folder or dataset `train` of pictures whose left half is the input and right half the output, two columns "
@@ -68,10 +68,8 @@ class PairItems:
     def read(self, index: int) -> Image.Image:
         """Both in one picture, side by side. Raises ImageError, also for two sizes, and OSError."""
         first, second = self.rows[index]
-        a, b = (
-            decode(items.read(row), name=items.name(row), value_range=self.value_range)
-            for items, row in ((self.a, first), (self.b, second))
-        )
+        raws = [(self.a.read(first), self.a.name(first)), (self.b.read(second), self.b.name(second))]
+        a, b = (decode(raw, name=name, value_range=self.value_range) for raw, name in raws)
         if a.size != b.size:
             raise ImageError(
                 f"{self.name(index)}: its input is {a.width} x {a.height} and its output {b.width} x {b.height}: the two halves "
@@ -80,6 +78,9 @@ class PairItems:
         both = Image.new("RGB", (2 * a.width, a.height))
         both.paste(a, (0, 0))
         both.paste(b, (a.width, 0))
+        peaks = [found[1] for found in (as_it_is(raw) for raw, _ in raws) if found and found[1] is not None]
+        if peaks:
+            both.info["peak"] = min(peaks)  # the darker half's
         return both
 
 
@@ -128,8 +129,10 @@ def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list
 def _bare(names: list[str]) -> list[str]:
     """Names in one form of Unicode (NFC), without the folders that enclose all of them."""
     parts = [unicodedata.normalize("NFC", name).split("/") for name in names]
-    shared = os.path.commonprefix([one[:-1] for one in parts])
-    return ["/".join(one[len(shared) :]) for one in parts]
+    shared = 0
+    while parts and all(len(one) > shared + 1 and one[shared] == parts[0][shared] for one in parts):
+        shared += 1
+    return ["/".join(one[shared:]) for one in parts]
 
 
 def _stem(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from tqdm.contrib.concurrent import thread_map
 
 from cyclegan_hub import images
 from cyclegan_hub.data.reading import Decodable, Readable, Reading
-from cyclegan_hub.decoding.depth import is_deep_colour
+from cyclegan_hub.decoding.depth import as_it_is
 
 MIN_SIDE = 16  # px; a smaller picture shows nothing to learn from
 GREY_MODES = {"1", "L", "LA", "F", "I", "I;16", "I;16B", "I;16L"}  # of Pillow
@@ -41,10 +40,7 @@ class ImageFacts:
         """What the decoded `image` of `raw` is; `size` where it is not that of the image."""
         pixels = np.asarray(image)
         values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
-        try:
-            mode, peak, deep_colour = _as_it_is(raw)
-        except Exception:  # Pillow alone cannot open HEIC and what `decode` repairs: nothing is known but the pixels
-            mode, peak, deep_colour = image.mode, None, False
+        mode, peak, deep_colour = as_it_is(raw) or (image.mode, None, False)
         return cls(row, images.content_hash(image), mode, size or image.size, *values, peak, deep_colour)
 
     @property
@@ -98,33 +94,31 @@ def scan(
     return in_threads(look, range(len(rows)), f"reading {label}")
 
 
-def _as_it_is(raw: Decodable) -> tuple[str, int | None, bool]:
-    """Returns (Pillow's mode of the file, its largest value if it has 16 bits, else None; whether it has 16 bits in colour)."""
-    if isinstance(raw, np.ndarray):
-        mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[raw.shape[2] if raw.ndim == 3 else 1]
-        return mode, int(raw[..., : 3 if mode == "RGBA" else None].max()) if raw.dtype == np.uint16 else None, False
-    if isinstance(raw, Image.Image):
-        return raw.mode, None, False
-    with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw) as file:
-        if is_deep_colour(file):
-            return file.mode, 257 * int(np.asarray(file.convert("RGB")).max()), True
-        return file.mode, int(np.asarray(file).max()) if file.mode.startswith("I") else None, False
+def notes_on_values(seen: Sequence[ImageFacts], label: str, value_range: tuple[int, int] | None = None) -> list[str]:
+    """A line for the log if a side's 16-bit images use a small part of `value_range` (None: 0 to 65,535), and would be dark."""
+    return notes_on_peaks([(one.peak, one.deep_colour) for one in seen], label, value_range)
 
 
-def notes_on_values(seen: Sequence[ImageFacts], label: str) -> list[str]:
-    """A line for the log if a side's 16-bit images use a small part of their range, and so would be almost black."""
+def notes_on_peaks(
+    found: Sequence[tuple[int | None, bool]],
+    label: str,
+    value_range: tuple[int, int] | None = None,
+    option: str = "--set value_range=",
+) -> list[str]:
+    """As `notes_on_values`, of (`peak`, `deep_colour`) of `ImageFacts`; `option` is how a command takes the range."""
     notes = []
+    low, high = value_range or (0, 65535)
     for deep_colour in (False, True):
-        peaks = [image.peak for image in seen if image.peak is not None and image.deep_colour == deep_colour]
-        if not peaks or max(peaks) >= 2**15:
+        peaks = [peak for peak, deep in found if peak is not None and deep == deep_colour]
+        if not peaks or max(peaks) > (low + high) // 2:
             continue
-        white = 2 ** max(8, max(peaks).bit_length()) - 1
-        remedy = f"say what is white with --set value_range=0,{white}"
+        white = 2 ** max(8, max(1, max(peaks)).bit_length()) - 1
+        remedy = f"say what is white with {option}{min(0, low)},{white}"
         if deep_colour:
             remedy = f"save them with 8 bits, {white:,} as white: in colour only their high bytes are read, and no value_range"
         notes.append(
             f"{label}: the greatest value of its {len(peaks)} images of 16 bits{' in colour' * deep_colour} is {max(peaks):,} of "
-            f"65,535, so they are almost black: {remedy}"
+            f"{high:,}, so they are almost black: {remedy}"
         )
     return notes
 

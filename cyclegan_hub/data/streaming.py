@@ -64,7 +64,8 @@ class StreamSide:
         identity_lines = [source.train.identity(), *hashes]
         self.fingerprint = hashlib.blake2b("\n".join(identity_lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
         self.notes = [f"{label}: streaming from {source.describe()}, {len(self.held_out)} images held out"]
-        self.notes += [f"{label}: {note}" for note in (*train.notes, *notes_on_values(seen, "the held-out part"))]
+        on_values = notes_on_values(seen, "the held-out part", reading.value_range)
+        self.notes += [f"{label}: {note}" for note in (*train.notes, *on_values)]
         rest = stream.skip(HELD_OUT_ROWS) if test is None else stream
         self._stream = shuffled_part(rest, seed=seed, buffer_size=SHUFFLE_BUFFER, rank=rank, world_size=world_size)
         self._passes = 0

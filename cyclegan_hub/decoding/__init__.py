@@ -63,7 +63,8 @@ def decode(
     the first frame taken. Grey 16-bit pixels (mode "I;16", and "I", which Pillow's readers fill with 16-bit values) are divided
     by 257, or with `value_range` (darkest, brightest), such as (0, 4095), brought from there to 0 to 255, what lies outside
     clipped; images of 8 bits stay as they are. Of files with 16 bits a channel in colour only the high byte can be read: with a
-    `value_range` they are refused. Mode "F" must lie in [0, 1]. Colours are converted from the file's ICC profile to
+    `value_range` they are refused. Mode "F" must lie in [0, 1], or is brought from the
+    `value_range`. Colours are converted from the file's ICC profile to
     sRGB. Metadata is dropped and does no harm when it is damaged or very large, nor does a JPEG's end marker that is missing.
     HEIC and HEIF are read where pi-heif is installed. Raises ImageError for anything else: another type or format, damaged or
     truncated data, more than MAX_BYTES or MAX_PIXELS, values out of range or NaN.
@@ -195,7 +196,9 @@ def from_array(array: np.ndarray, label: str, low: int = 0, value_range: tuple[i
     if array.dtype.kind == "f":
         least, most = float(array.min()), float(array.max())
         if not (least >= low and most <= 1):  # written so that NaN fails too
-            raise ImageError(f"{label} holds values from {least:g} to {most:g}: floats must lie in [{low}, 1], without NaN")
+            option = ", or give a value range" if low == 0 and np.isfinite(array).all() else ""
+            where = f"floats must lie in [{low}, 1], without NaN{option}"
+            raise ImageError(f"{label} holds values from {least:g} to {most:g}: {where}")
         array = np.rint((array.astype(np.float32) - low) * (255 / (1 - low))).astype(np.uint8)
     elif array.dtype == np.uint16:
         array = brought_to_8_bits(array, value_range)
@@ -217,7 +220,10 @@ def _upright(image: Image.Image) -> Image.Image:
 def _flatten(image: Image.Image, label: str, value_range: tuple[int, int] | None) -> Image.Image:
     """`image` with 8 bits a channel and without transparency, in a mode Pillow converts to "L" and "RGB" by itself."""
     if image.mode == "F":
-        return from_array(np.asarray(image), label)
+        floats = np.asarray(image)
+        if value_range is not None and np.isfinite(floats).all():
+            return Image.fromarray(brought_to_8_bits(floats, value_range))
+        return from_array(floats, label)
     if image.mode.startswith("I"):
         array = np.asarray(image).astype(np.int32)
         if value_range is not None:
