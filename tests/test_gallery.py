@@ -69,14 +69,14 @@ def test_table_and_picture_come_from_the_files(models: Path, readme: Path) -> No
     assert (readme.read_bytes(), (models / "gallery.png").read_bytes()) == first
 
 
-@pytest.mark.parametrize(("domain", "direction"), [("smile", "b_to_a"), ("monet", "a_to_b")])  # the free face smiles already
-def test_a_row_is_the_photograph_and_each_epoch(models: Path, domain: str, direction: str) -> None:
+@pytest.mark.parametrize("domain", ["smile", "monet"])
+def test_a_row_is_the_photograph_and_each_epoch(models: Path, domain: str) -> None:
     folder = models / domain
     epochs = gallery.list_epochs(folder)
     row = gallery.picture_row(folder, epochs)
     assert len(row) == 1 + len(epochs) and {image.size for image in row} == {(16, 16)}
     last = CycleGenerator.from_pretrained(folder, revision=epochs[-1].name)
-    assert row[-1].tobytes() == last.translate(row[0], direction).tobytes()
+    assert row[-1].tobytes() == last.translate(row[0]).tobytes()
 
 
 def test_the_table_says_that_a_run_began_from_other_weights(models: Path) -> None:

@@ -10,14 +10,15 @@ from cyclegan_hub import image_grid, images
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.models.auto import Model
 
-_FACE, *_FREE_IMAGES = ("astronaut_face.jpg", "astronaut.jpg", "chelsea.jpg", "coffee.jpg", "rocket.jpg")
+_FACES = ("examples/grace_hopper.jpg", "astronaut_face.jpg", "astronaut.jpg")
+_SCENES = ("examples/china.jpg", "coffee.jpg", "rocket.jpg", "chelsea.jpg", "astronaut.jpg")
 _CELL = 160  # px of a picture in samples.png
 
 
 def sample_grid(model: Model) -> Image.Image:
     """Example outputs of a model as one picture (PIL, RGB) that shows no training image.
 
-    For a model that draws: all images of seed 0. For a model that translates: a row for each of four or five free photographs,
+    For a model that draws: all images of seed 0. For a model that translates: a row for each of three to five free photographs,
     with its translations and their way back, or with the input and output of a pix2pix.
     """
     examples = model.examples(_free_photos(model) if model.takes_pictures else [])
@@ -27,9 +28,8 @@ def sample_grid(model: Model) -> Image.Image:
 
 
 def _free_photos(model: Model) -> list[Image.Image]:
-    """Free photographs as squares of the model's size and channels; a face comes first for a domain of faces."""
+    """Free photographs as squares of the model's size and channels: of people for a domain of faces, else of all kinds."""
     folder = package_files("cyclegan_hub") / "free_images"
     faces = model.domain in DOMAINS and DOMAINS[model.domain].faces
-    names = [_FACE, *_FREE_IMAGES] if faces else _FREE_IMAGES
-    decoded = [images.decode((folder / name).read_bytes(), model.channels, name=name) for name in names]
+    decoded = [images.decode((folder / name).read_bytes(), model.channels, name=name) for name in (_FACES if faces else _SCENES)]
     return [images.square(image, model.image_size) for image in decoded]
