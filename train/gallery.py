@@ -3,7 +3,7 @@
 python train/gallery.py                                        # pretrained/ -> pretrained/gallery.png, docs/benchmarks.md
 python train/gallery.py --models runs/published --page none --out gallery.png
 
-A row of the picture for each domain: the picture that the page opens with, and its translation at each bundled epoch (A -> B).
+A row of the picture for each domain: a free photograph, and its translation at each bundled epoch (A -> B).
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported:
 import argparse
 import json
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
 
 from cyclegan_hub import image_grid, images
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
-from cyclegan_hub.domains import place
+from cyclegan_hub.domains import DOMAINS, place
 from cyclegan_hub.evaluation import tables
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub import metrics_file
 from cyclegan_hub.hub.run_record import RunRecord, read_run_record
 from cyclegan_hub.models.auto import KINDS
 from cyclegan_hub.models.protocols import Sampler
-from cyclegan_hub.serving.examples import ASTRONAUT, EXAMPLES
 from cyclegan_hub.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- begin: python train/gallery.py -->", "<!-- end: python train/gallery.py -->"
 _CELL = 160  # px
+_FACE, _SCENE = "grace_hopper.jpg", "china.jpg"  # see cyclegan_hub/free_images/ATTRIBUTION.md
 
 
 class GalleryError(UserError):
@@ -65,7 +66,8 @@ def model_folders(models: Path) -> list[Path]:
 
 def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
     """A free picture, then its translation at each epoch; of a model that draws, the same latents at each epoch."""
-    example = EXAMPLES.get((folder.name, "a_to_b"), (ASTRONAUT,))[0]
+    domain = DOMAINS.get(folder.name)
+    name = _FACE if domain is None or domain.faces else _SCENE
     row: list[Image.Image] = []
     for epoch in epochs:
         model = load(folder, epoch.name)
@@ -74,7 +76,8 @@ def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
             row.append(image_grid.grid([four[:2], four[2:]], cell=_CELL // 2))
             continue
         if not row:
-            row.append(images.square(images.decode(example.path, model.channels), model.image_size))
+            data = (files("cyclegan_hub") / "free_images/examples" / name).read_bytes()
+            row.append(images.square(images.decode(data, model.channels, name=name), model.image_size))
         row.append(model.translate(row[0], "a_to_b", resolution="original"))
     return row
 
