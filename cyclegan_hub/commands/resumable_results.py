@@ -41,7 +41,7 @@ class Results:
 
     @property
     def folder(self) -> Path:
-        """Where the results are written."""
+        """The folder into which results are written."""
         return self.work / "images" if self.zipped else self.out
 
     def claim(self, record: dict[str, Any], results: Sequence[str]) -> None:

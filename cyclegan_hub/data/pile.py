@@ -151,7 +151,7 @@ def files_below(root: Path, unlisted: list[str]) -> Iterator[str]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one; a link that leads to itself is a file, which reading will name."""
+    """Whether it is a folder, or a link to one. A link to itself counts as a file: the attempt to read it reports the fault."""
     try:
         return entry.is_dir()
     except OSError:

@@ -37,7 +37,7 @@ class ImageFacts:
 
     @classmethod
     def of(cls, row: int, image: Image.Image, raw: Decodable, size: tuple[int, int] | None = None) -> Self:
-        """What the decoded `image` of `raw` is; `size` where it is not that of the image."""
+        """The facts about `image`, decoded from `raw`. `size`: (width, height) in px; None: that of the image."""
         pixels = np.asarray(image)
         values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
         mode, peak, deep_colour = as_it_is(raw) or (image.mode, None, False)

@@ -102,6 +102,6 @@ def check_images(images: Tensor) -> None:
 
 
 def device_of(network: Any) -> torch.device:
-    """Where a module's weights are; the CPU for a function."""
+    """The device of a module's weights; the CPU for a function."""
     tensors = (t for group in (network.parameters(), network.buffers()) for t in group) if isinstance(network, nn.Module) else ()
     return next((t.device for t in tensors), torch.device("cpu"))

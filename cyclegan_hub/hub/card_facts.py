@@ -1,4 +1,4 @@
-"""Where a published model is found, and the licence that its card states."""
+"""The address of a published model, and the licence in its card."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ HUB_ERRORS: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OS
 
 
 class FaultKind(Enum):
-    """What can go wrong with the Hub."""
+    """The kinds of faults of the Hub."""
 
     NAME = auto()  # no name of a repository
     GATED = auto()

@@ -226,7 +226,7 @@ def _labels_and_size(where: str, config: dict[str, Any]) -> tuple[tuple[str, ...
 
 
 def _value_range(config: dict[str, Any]) -> tuple[int, int] | None:
-    """What of 16-bit pictures is black and white, as a config says it; of a damaged one None: loading it will say so."""
+    """A config's `value_range`: the values of 16-bit pictures that are black and white. None if damaged: loading reports that."""
     limits = config.get("value_range")
     whole = isinstance(limits, list) and len(limits) == 2 and all(type(limit) is int for limit in limits)
     return (limits[0], limits[1]) if whole and limits and limits[0] < limits[1] else None
