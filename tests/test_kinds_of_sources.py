@@ -227,3 +227,22 @@ def test_an_archive_or_a_folder_without_sides_says_what_to_write(tmp_path: Path)
         folder(tmp_path / f"unpacked/horse2zebra/{name}", range(3))
     with pytest.raises(DataError, match=r"no side A in it, but in horse2zebra/: give --data .*unpacked/horse2zebra"):
         resolve(None, str(tmp_path / "unpacked"), None, None)
+
+
+@pytest.mark.parametrize("names", [("A", "B"), ("traina", "trainb"), ("train_A", "train_B")])
+def test_folders_of_nearly_the_right_name_are_named_with_what_to_write(names: tuple[str, str], tmp_path: Path) -> None:
+    for i, name in enumerate(names):
+        folder(tmp_path / name, [i])
+    where = rf"give --data-a \S+{names[0]} --data-b \S+{names[1]}"
+    with pytest.raises(DataError, match=rf"no trainA/ in it, but {names[0]}/: rename it to trainA, or {where}$"):
+        resolve(None, str(tmp_path), None, None)
+
+
+_UNREAD = [("x.rar", "unpack it first"), ("x.MP4", "save its frames"), ("x.npy", "numpy.savez"), ("x.h5", "save its images")]
+
+
+@pytest.mark.parametrize(("name", "remedy"), _UNREAD)
+def test_files_that_are_not_read_say_what_to_do(name: str, remedy: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=remedy):
+        resolve(None, None, str(tmp_path / name), str(tmp_path))

@@ -16,6 +16,13 @@ from cyclegan_hub.data.table_sources import SavedItems
 from cyclegan_hub.decoding import IMAGE_ENDINGS
 from cyclegan_hub.hub.wrong_sources import is_address, not_a_name
 
+# What to do with files of kinds that are not read, by their endings.
+_REMEDIES = dict.fromkeys((".rar", ".7z", ".gz", ".xz", ".bz2", ".zst"), ": unpack it first, and give the folder")
+_REMEDIES |= dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), ": save its frames first (ffmpeg -i FILE frames/%06d.png)")
+_REMEDIES |= {".npy": ": save it as a .npz first (numpy.savez), or its images as files"}
+_REMEDIES |= dict.fromkeys(
+    (".h5", ".hdf5", ".mat", ".arrow", ".csv", ".pt", ".pkl"), ": save its images as files, .npz or .parquet"
+)
 _HUB_KEYS = ("config", "split", "test_split", "column", "filter", "revision", "data_dir")
 
 
@@ -44,8 +51,9 @@ def files_of(path: Path) -> Files:
     """A file on disk as a source. Raises DataError for one of another kind."""
     source = source_of_file(path)
     if source is None:
+        ending = path.suffix.lower()
         kinds = f"a side is a folder, {', '.join(file_endings())} or hf:ID"
-        raise DataError(f"{path}: {kinds}, not a {path.suffix.lower() or 'suffixless'} file")
+        raise DataError(f"{path}: {kinds}, not a {ending or 'suffixless'} file{_REMEDIES.get(ending, '')}")
     return Files(source.kind, (path.resolve(),))
 
 

@@ -115,11 +115,24 @@ def side_of(data: str, letter: str) -> SideSource:
     inner = [path.name for path in sorted(place.iterdir()) if path.is_dir() and split_in(path, name) is not None]
     if inner:
         raise DataError(f"--data {data}: no side {letter} in it, but in {inner[0]}/: give --data {Path(data) / inner[0]}")
+    own = next((path.name for path in sorted(place.iterdir()) if path.name.lower() in _NEARLY[letter]), None)
+    if own:
+        other = _NEARLY["AB".replace(letter, "")]
+        beside = next((path.name for path in sorted(place.iterdir()) if path.name.lower() in other), "…")
+        sides = sorted([(letter, own), ("AB".replace(letter, ""), beside)])
+        listed = " ".join(f"--data-{side.lower()} {Path(data) / folder}" for side, folder in sides)
+        raise DataError(f"--data {data}: no {name}/ in it, but {own}/: rename it to {name}, or give {listed}")
     found = ", ".join(sorted(path.name for path in place.iterdir())[:10]) or "nothing"
     whole, shards = file_endings(sharded=False), file_endings(sharded=True)
     looked = [f"{name}/", *(f"{name}{ending}" for ending in (*whole, *shards)), *(f"{name}-*{ending}" for ending in shards)]
     looked += [f"data/{name}-*{ending}" for ending in shards]
     raise DataError(f"--data {data}: no side {letter}; looked for {', '.join(looked[:-1])} and {looked[-1]}, found {found}")
+
+
+# What people call the folders of the sides, in lower case.
+_NEARLY = {
+    letter: (f"train{letter}".lower(), f"train_{letter}".lower(), f"train-{letter}".lower(), letter.lower()) for letter in "AB"
+}
 
 
 def split_in(place: Path, name: str) -> Files | None:
@@ -148,7 +161,10 @@ def _split_in_archive(place: Path, name: str) -> Files | None:
     if not folders:
         return None
     if len(folders) > 1:
-        raise DataError(f"{place.name} holds {len(folders)} folders {name}, {' and '.join(folders[:3])}: unpack it first")
+        raise DataError(
+            f"{place.name} holds {len(folders)} folders {name}, {' and '.join(folders[:3])}: say which, such as --data-a "
+            f"'{place.name}?inside={folders[0]}', and --data-b likewise"
+        )
     return replace(files_of(place), inside=folders[0])
 
 
