@@ -246,3 +246,10 @@ def test_files_that_are_not_read_say_what_to_do(name: str, remedy: str, tmp_path
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(DataError, match=remedy):
         resolve(None, None, str(tmp_path / name), str(tmp_path))
+
+
+@pytest.mark.parametrize("option", ["--data-a", "--data-b"])
+def test_one_pile_is_inspected_whichever_option_names_it(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder(tmp_path / "pile", range(3))
+    assert main(["inspect", option, str(tmp_path / "pile"), "--out", str(tmp_path / "look.png")]) == 0
+    assert "3 found" in capsys.readouterr().out

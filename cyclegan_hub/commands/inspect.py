@@ -64,6 +64,8 @@ def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[t
     """Returns (label, source) of both sides or of the one pile. Raises DataError as `resolve` does."""
     if data is None and data_a is not None and data_b is None:
         return [("A", one_side(data_a))]
+    if data is None and data_a is None and data_b is not None:
+        return [("B", one_side(data_b))]
     alone = data is not None and data_a is None and data_b is None
     if data is not None and alone and (data.startswith("hf:") or "?" in data or (Path(data).exists() and not holds_sides(data))):
         return [("pile", one_side(data))]
