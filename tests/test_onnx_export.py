@@ -18,6 +18,7 @@ from cyclegan_hub.cli import main
 from cyclegan_hub.commands import export as command
 from cyclegan_hub.commands import proof
 from cyclegan_hub.commands.onnx_graph import ExportError, Shape, to_onnx
+from cyclegan_hub.hub import card_facts
 from cyclegan_hub.models.generators import InstanceNorm2d, PlainCNN, ResNetGenerator, UNetGenerator
 from support import tiny_models
 from support.pictures import picture
@@ -55,7 +56,8 @@ def test_both_exporters_write_what_the_network_computes_at_any_size(name: str, o
     data = to_onnx(network, Shape(example, any_size=True, multiple=multiple), opset=opset, metadata={"a": "ä"})
     model = onnx.load_from_string(data)
     assert [one.version for one in model.opset_import if not one.domain] == [opset]
-    assert [(one.key, one.value) for one in model.metadata_props] == [("cyclegan_hub.a", "ä")]
+    assert next((one.key, one.value) for one in model.metadata_props) == ("cyclegan_hub.a", "ä")
+    assert [one.key for one in model.metadata_props] == ["cyclegan_hub.a", "cyclegan_hub.sha256"]
     assert str(Path.home()) not in str(data) and b"site-packages" not in data
     norms = sum(isinstance(module, InstanceNorm2d) for module in network.modules())
     assert [node.op_type for node in model.graph.node].count("InstanceNormalization") == norms  # one fused operation each
@@ -191,6 +193,8 @@ def test_the_proof_would_see_a_wrong_norm(source: Path, tmp_path: Path, monkeypa
         for node in model.graph.node:
             if node.op_type == "InstanceNormalization":
                 node.attribute[0].f = 0.1  # another epsilon
+        digest = next(one for one in model.metadata_props if one.key.endswith("sha256"))  # it would see the change first
+        model.metadata_props.remove(digest)
         return model.SerializeToString()
 
     monkeypatch.setattr(command, "to_onnx", without_norms)
@@ -239,7 +243,9 @@ def test_files_that_are_none_of_ours(exported: Path, tmp_path: Path) -> None:
     newer = onnx.load_from_string(data)
     del foreign.metadata_props[:]
     next(one for one in newer.metadata_props if one.key == "cyclegan_hub.format").value = "2"
+    middle = len(data) // 2
     for name, content, said in (
+        ("zeroed", data[:middle] + bytes(64) + data[middle + 64 :], "is damaged, or was changed after its export"),
         ("cut", data[:-100], "no ONNX file that onnxruntime can load"),
         ("text", b"hello", "no ONNX file that onnxruntime can load"),
         ("empty", b"", "no ONNX file that onnxruntime can load"),
@@ -252,6 +258,11 @@ def test_files_that_are_none_of_ours(exported: Path, tmp_path: Path) -> None:
         assert "\n" not in str(error.value) and name in str(error.value)
     with pytest.raises(OnnxError, match="cannot be read"):
         OnnxGenerator(tmp_path / "none.onnx")
+
+
+def test_a_folder_without_a_card_asks_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(card_facts.ModelCard, "load", lambda *_, **__: pytest.fail("asked"))
+    assert card_facts.licence_of(tiny_models.folder(tmp_path / "m", 1)) is None
 
 
 def test_wrong_arguments_of_translate(exported: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.models.onnx import PREFIX
+from cyclegan_hub.models.onnx import DIGEST, NO_DIGEST, PREFIX, digest_of
 
 OPSET = 18  # torch's exporter writes it without conversion; onnxruntime can read it since 1.14 (2023)
 OLDEST = 11  # the first with all operations of our networks: resizing by a factor and padding by reflection
@@ -64,10 +64,13 @@ def to_onnx(network: nn.Module, shape: Shape, *, opset: int = OPSET, metadata: M
     _strip(model)
     if half:
         _halve(model)
-    for key, value in sorted(metadata.items()):
+    for key, value in sorted({**metadata, DIGEST: NO_DIGEST}.items()):
         model.metadata_props.add(key=f"{PREFIX}{key}", value=value)
     model.producer_name = "cyclegan_hub"
     onnx.checker.check_model(model)
+    data = bytes(model.SerializeToString(deterministic=True))
+    for entry in model.metadata_props:
+        entry.value = digest_of(data) if entry.key == f"{PREFIX}{DIGEST}" else entry.value
     return bytes(model.SerializeToString(deterministic=True))
 
 

@@ -15,6 +15,8 @@ def address_of(source: str | Path) -> str:
 
 def licence_of(source: str | Path, token: str | None = None) -> str | None:
     """The licence in the model card of a folder or Hub repository: "mit" or another name; None if none is stated."""
+    if _is_folder(source) and not (Path(source) / "README.md").is_file():
+        return None  # the Hub would be asked for a path that there is not
     try:
         data = ModelCard.load(str(Path(source) / "README.md") if _is_folder(source) else str(source), token=token).data
     except Exception:  # no card, one that cannot be read, no Hub: by version the errors of two HTTP libraries, and YAML's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 
 FORMAT = 1  # of the metadata; raised when an older package could no longer read what a newer one wrote
 PREFIX = "cyclegan_hub."  # of the metadata's keys
+DIGEST, NO_DIGEST = "sha256", "0" * 64  # its key, and what stands in its place while it is taken
 ONE_PIECE = 1024  # px of the longer side, up to which nothing is said
 LARGEST = 2048  # px of the longer side, above which a picture is made smaller
 KINDS = ("CycleGenerator", "PairedGenerator", "FaceGenerator")
@@ -32,6 +34,11 @@ class OnnxError(UserError):
 
 class OnnxSizeWarning(UserWarning):
     """A picture is so large that an ONNX file makes it in one piece, or smaller."""
+
+
+def digest_of(data: bytes, given: str = NO_DIGEST) -> str:
+    """The sha256 of a file, as hex, with the digest `given` that the file itself holds taken as zeros."""
+    return hashlib.sha256(data.replace(given.encode(), NO_DIGEST.encode())).hexdigest()
 
 
 class OnnxGenerator:
@@ -85,6 +92,8 @@ class OnnxGenerator:
         except (KeyError, ValueError, TypeError) as error:
             said = f"its metadata has no {error}" if isinstance(error, KeyError) else _first(error)
             raise OnnxError(f"{self.path} was not written by `cyclegan-hub export` ({said}): export it with that") from None
+        if found.get(DIGEST, NO_DIGEST) != NO_DIGEST and digest_of(data, found[DIGEST]) != found[DIGEST]:
+            raise OnnxError(f"{self.path} is damaged, or was changed after its export (its sha256 is another): export it again")
 
     def _describe(self, found: dict[str, str]) -> None:
         if int(found["format"]) > FORMAT:
