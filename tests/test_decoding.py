@@ -91,3 +91,18 @@ def test_content_says_what_is_an_image() -> None:
         assert decoding.looks_like_image(io.BytesIO(encoded(1, format=format)))
     for other in (b"", b"text", bytes(1000), b"%PDF-1.7", b"PK\3\4" + bytes(60)):
         assert not decoding.looks_like_image(io.BytesIO(other))
+
+
+def test_several_frames_are_noticed(tmp_path: Path) -> None:
+    """Animations and pages, but not a photograph that carries its preview, nor what cannot be read."""
+    frames = [Image.effect_noise((16, 12), 60).convert("RGB") for _ in range(3)]
+    for name, expected in (("a.gif", True), ("b.webp", True), ("c.tif", True), ("d.png", True), ("e.jpg", False)):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **({"format": "MPO"} if name == "e.jpg" else {}))
+        assert (
+            decoding.has_several_frames(tmp_path / name)
+            is decoding.has_several_frames((tmp_path / name).read_bytes())
+            is expected
+        )
+        frames[0].save(tmp_path / name)
+        assert not decoding.has_several_frames(tmp_path / name)
+    assert not decoding.has_several_frames(b"no image") and not decoding.has_several_frames(tmp_path / "nowhere.gif")

@@ -56,6 +56,14 @@ def test_translations_are_those_of_the_model(studio: Studio, epoch: Any, number:
     assert result.after == own.translate(source, "b_to_a") != own.translate(source, "a_to_b")
 
 
+def test_an_animation_is_translated_by_its_first_frame_and_says_so(studio: Studio, tmp_path: Path) -> None:
+    frames = [picture(seed, (40, 50)) for seed in (0, 1)]
+    frames[0].save(tmp_path / "x.tif", save_all=True, append_images=frames[1:])
+    result = studio.translate(tmp_path / "x.tif", "monet")
+    assert result.notes == ("This file has several frames or pages: the first is translated.",)
+    assert result.after == studio.translate(frames[0], "monet").after
+
+
 def test_there_and_back(studio: Studio) -> None:
     source = picture(0, (32, 32))
     for direction in ("a_to_b", "b_to_a"):

@@ -189,7 +189,7 @@ class TestInChromium:
         best = next((one["name"] for one in epochs if one["best"]), epochs[0]["name"])
         with Server(site, isolated) as server, Tab(browser, server).ready() as tab:
             threads = int(tab.page.get_attribute("#about", "data-threads"))
-            assert (threads > 1) == (isolated and (tab.page.evaluate("() => navigator.hardwareConcurrency") > 1))
+            assert (threads > 1) == (isolated and (tab.page.evaluate("() => navigator.hardwareConcurrency") > 2))
             for size in ((200, 150), (128, 128), (71, 90)):
                 small = image.resize(size)
                 tab.translate("a.png", encoded(small))

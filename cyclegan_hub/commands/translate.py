@@ -28,7 +28,7 @@ from cyclegan_hub.data.open_source import source_of_file
 from cyclegan_hub.data.pile import is_image_name, order, pile_of
 from cyclegan_hub.data.raw_images import RawImages, read_file
 from cyclegan_hub.data.specs import DataError, Files
-from cyclegan_hub.decoding import IMAGE_ENDINGS, ImageError
+from cyclegan_hub.decoding import IMAGE_ENDINGS, ImageError, has_several_frames
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.file_names import Format, result_names
 from cyclegan_hub.hub.model_folder import ModelError
@@ -89,12 +89,10 @@ def translate(
     digests = {names[i]: _digest(items, i) for i in share if result_of[names[i]] and results.has(result_of[names[i]])}
     todo = [i for i in share if names[i] not in skipped and not results.is_of(result_of[names[i]], digests.get(names[i], ""))]
     replaced = [names[i] for i in todo if names[i] in digests]
-    for name in replaced:
-        results.drop(result_of[name])
-    if replaced:
-        print(f"{len(replaced):,} images have changed since they were translated: they are made again", file=sys.stderr)
+    _drop(results, [result_of[name] for name in replaced])
     before = len(share) - len(skipped) - len(todo)
-    sources = ((names[i], partial(items.read, i)) for i in todo)
+    several: list[str] = []  # names of animations and of files with several pages
+    sources = ((names[i], partial(_read, items, i, several)) for i in todo)
     outcomes: Iterator[Done | Skipped] = translate_files(
         fast(model), sources, direction, resolution=resolution, square=square, batch_size=batch_size
     )
@@ -107,10 +105,11 @@ def translate(
         return one
 
     # tqdm shows no bar where stderr is not a terminal; of several processes only the first shows one.
-    hidden = None if rank == 0 else True
     with (
         _warnings_as_lines(),
-        tqdm(total=len(share), initial=before + len(skipped), desc="translating", unit=" images", disable=hidden) as bar,
+        tqdm(
+            total=len(share), initial=before + len(skipped), desc="translating", unit=" images", disable=rank > 0 or None
+        ) as bar,
     ):
         for name, reason in skipped.items():
             tqdm.write(f"skipped {_shown(name)}: {reason}", file=sys.stderr)
@@ -119,8 +118,26 @@ def translate(
             if isinstance(one, Skipped):
                 skipped[one.name] = one.reason
                 tqdm.write(f"skipped {_shown(one.name)}: {one.reason}", file=sys.stderr)
+    if several:
+        print(f"first frame or page translated of {len(several):,}: {_shown(min(several))} …", file=sys.stderr)
     results.note_skipped(rank, world, list(skipped))
     return _finish(results, result_of, world, before, submission)
+
+
+def _read(items: RawImages, index: int, several: list[str]) -> Any:
+    """An image as `translate_files` takes it. The name of one with several frames or pages is added to `several`."""
+    raw = items.read(index)
+    if isinstance(raw, bytes | Path) and has_several_frames(raw):
+        several.append(items.name(index))
+    return raw
+
+
+def _drop(results: Results, replaced: Sequence[str]) -> None:
+    """Removes the results of images that were replaced, and says so."""
+    for name in replaced:
+        results.drop(name)
+    if replaced:
+        print(f"{len(replaced):,} images have changed since they were translated: they are made again", file=sys.stderr)
 
 
 def _digest(items: RawImages, index: int) -> str:

@@ -166,6 +166,19 @@ def _open(data: bytes, label: str) -> Image.Image:
     return image
 
 
+def has_several_frames(source: bytes | Path) -> bool:
+    """Whether a file is an animation or has several pages, of which `decode` takes the first. False for what cannot be read.
+
+    Photographs that carry a preview or a depth map as a second picture (MPO, HEIC) count as one.
+    """
+    try:
+        data = _read(source, "") if isinstance(source, Path) else source
+        image = _open(data, "")
+        return image.format not in ("MPO", "HEIF") and bool(getattr(image, "is_animated", False))
+    except Exception:  # as in decode, which says what is wrong
+        return False
+
+
 def looks_like_image(file: BinaryIO) -> bool:
     """Whether a file that can be sought in begins as an image that `decode` may read; only its head is read."""
     head = file.read(32)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cyclegan_hub import images
 from cyclegan_hub.data import faces
+from cyclegan_hub.decoding import has_several_frames
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
 from cyclegan_hub.serving.model_info import DomainChoice
 
@@ -64,6 +65,8 @@ class PhotoPreparer:
         if resolution and not choice.original_size:
             raise ServingError(f"{choice.title} translates at its own size only: leave the original size out.")
         given, notes = self._face(decoded(image, choice.value_range), choice, direction, crop_face, face)
+        if isinstance(image, bytes | str | Path) and has_several_frames(image if isinstance(image, bytes) else Path(image)):
+            notes.append("This file has several frames or pages: the first is translated.")
         (width, height), short = given.size, min(given.size)
         if max(width, height) > MAX_ASPECT * short:
             rule = f"its longer side may be at most {MAX_ASPECT} times the shorter"
