@@ -74,9 +74,8 @@ def translate(
             print(note, file=sys.stderr)
     names = [items.name(i) for i in range(len(items))]
     result_list = result_names(names, format)
-    result_of = {
-        names[i]: result_list[i] or "" for i in wanted
-    }  # "": no result, because the path leads out of its folder or is too long
+    # "": no result, because the path leads out of its folder or is too long
+    result_of = {names[i]: result_list[i] or "" for i in wanted}
     model: Any = _load(source, epoch)
     direction = cast(Direction, direction or model.directions[0])
     model.translate([], direction, resolution, batch_size)  # checks the options before anything is written
