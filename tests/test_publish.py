@@ -28,7 +28,7 @@ from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing import push as pushing
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.publishing.push import push
-from cyclegan_hub.publishing.sample_grid import _CELL, _FACE, _FREE_IMAGES, sample_grid
+from cyclegan_hub.publishing.sample_grid import _CELL, _FACES, _SCENES, sample_grid
 from support.hub_checks import asked, control, fault, impatient, plant
 from support.local_hub import Checks, Server
 from support.published_runs import CONFIG, FREE_IMAGES, TOKENS, WEIGHTS, contents, make_run, model, published, refusal
@@ -95,13 +95,13 @@ def test_known_failures_are_published_and_on_the_card(tmp_path: Path) -> None:
     assert "failures.txt" not in contents(build(run, out, "user/smile"))
 
 
-@pytest.mark.parametrize("domain, channels, rows", [("smile", 3, 5), ("monet", 1, 4)])
+@pytest.mark.parametrize("domain, channels, rows", [("smile", 3, 3), ("monet", 1, 5)])
 def test_the_grid_shows_every_free_image_there_and_back(domain: str, channels: int, rows: int) -> None:
     one = model(1, domain=domain, channels=channels, labels=("夜", "day"))
     grid = sample_grid(one)
     side = _CELL + 4
     assert grid.mode == "RGB" and rows * side < grid.height < (rows + 1) * side and 5 * side < grid.width < 6 * side
-    source = Image.open(FREE_IMAGES / ("astronaut_face.jpg" if domain == "smile" else "astronaut.jpg")).convert("RGB")
+    source = Image.open(FREE_IMAGES / (_FACES if domain == "smile" else _SCENES)[0]).convert("RGB")
     expected = publish.images.square(publish.images.decode(source, channels), 16).resize((160, 160), Image.Resampling.NEAREST)
     top = grid.height - rows * side
     assert grid.crop((4, top, 164, top + 160)).tobytes() == expected.convert("RGB").tobytes()
@@ -110,7 +110,9 @@ def test_the_grid_shows_every_free_image_there_and_back(domain: str, channels: i
 def test_free_images_are_small_and_attributed() -> None:
     text = (FREE_IMAGES / "ATTRIBUTION.md").read_text("utf-8")
     found = sorted(FREE_IMAGES.glob("*.jpg"))
-    assert {path.name for path in found} == {_FACE, *_FREE_IMAGES}
+    shown = {FREE_IMAGES / name for name in (*_FACES, *_SCENES)}
+    assert shown >= set(found)
+    assert all(f"`{path.relative_to(FREE_IMAGES).as_posix()}`" in text for path in shown)
     for path in found:
         assert f"`{path.name}`" in text and path.stat().st_size < 60_000 and max(Image.open(path).size) <= 320
 

@@ -36,7 +36,7 @@ from cyclegan_hub.training.run_folder import RunFolder
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- begin: python train/gallery.py -->", "<!-- end: python train/gallery.py -->"
 _CELL = 160  # px
-_FACE, _SCENE = "grace_hopper.jpg", "china.jpg"  # see cyclegan_hub/free_images/ATTRIBUTION.md
+_FACE, _SCENE = "grace_hopper_face.jpg", "china.jpg"  # see cyclegan_hub/free_images/ATTRIBUTION.md
 
 
 class GalleryError(UserError):
@@ -101,8 +101,11 @@ def picture(folders: list[Path]) -> Image.Image:
 
 
 def table(folders: list[Path]) -> str:
-    """Markdown: what each model is and what was measured of its best epoch, direction by direction."""
-    lines, distances = [], set()
+    """Markdown: what each model is and what was measured of its best epoch, direction by direction.
+
+    Figures of different extractors do not stand in one column: a table for each, in the order of the folders.
+    """
+    lines: dict[str, list[str]] = {}  # by the distance of its fourth column
     for folder in folders:
         record = _record(folder)
         metrics = metrics_file.read_metrics(folder / "metrics.json")
@@ -118,15 +121,15 @@ def table(folders: list[Path]) -> str:
                 f"`{folder.name}`", arrow, f"`{recipe['name']}`, {pairs}", best,
                 "-" if success is None else f"{success:.0%}",
             ]  # fmt: skip
-            distance = next((name for name in values if name.startswith("fid")), "fid")
-            distances.add(distance)
+            distance = next((name for start in ("mmd", "fid") for name in values if name.partition("[")[0] == start), "fid")
             for some in (values, *baselines):
                 cells.append("-" if some.get(distance) is None else f"{some[distance]:.1f}")
-            lines.append(f"| {' | '.join(cells)} |")
-    if len(distances) > 1:
-        raise GalleryError(f"{', '.join(sorted(distances))}: figures of several extractors do not go into one column")
-    head = ["domain", "direction", "trained", "best epoch", "success", distances.pop(), "untranslated", "real against real"]
-    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines])
+            lines.setdefault(distance, []).append(f"| {' | '.join(cells)} |")
+    tables_of = []
+    for distance, rows in lines.items():
+        head = ["domain", "direction", "trained", "best epoch", "success", distance, "untranslated", "real against real"]
+        tables_of.append("\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *rows]))
+    return "\n\n".join(tables_of)
 
 
 def _record(folder: Path) -> RunRecord:

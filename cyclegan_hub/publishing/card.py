@@ -28,6 +28,7 @@ from cyclegan_hub.publishing.card_values import (
     judged_accuracy,
     warnings_of,
 )
+from cyclegan_hub.publishing.sample_grid import shows_faces
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.templates import TemplateError, render_markdown
 
@@ -72,10 +73,11 @@ def render(facts: Facts) -> str:
         "image_size": size, "taken_size": size // rule.scale if rule.enlarges else size, "dtype": facts.dtype,
         "why_chosen": "the best by the evaluation below" if facts.metrics else "the last, as none was measured",
         "labels": labels, "config": facts.config, "recipe": recipe, "rule": rule, "statement": statement, "epochs": facts.epochs,
+        "shows_faces": shows_faces(facts.config["domain"]),
         "sources": _sources(facts), "known_terms": _known_terms(facts, statement), "other_data": _is_other_data(facts, statement),
         "cost": cost_of(facts.history, recipe["batch_size"] * facts.processes), "unit": kind.batch_unit,
         "warnings": warnings_of(facts.history), "init": facts.run.get("init"), "changes": changes_of(facts.run),
-        "fields": [(name, json.dumps(recipe[name])) for name in _SHOWN if name in recipe],
+        "fields": [(name, json.dumps(recipe[name])) for name in _SHOWN if recipe.get(name) is not None],
         "evaluation": evaluation_of(facts.metrics, labels, facts.chosen), "outputs": kind.outputs_called,
         "failures": facts.failures, "with_discriminator": bool(recipe.get("adversarial_weight", recipe.get("adversarial"))),
     }  # fmt: skip

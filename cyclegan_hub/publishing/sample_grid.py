@@ -10,7 +10,7 @@ from cyclegan_hub import image_grid, images
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.models.auto import Model
 
-_FACES = ("examples/grace_hopper.jpg", "astronaut_face.jpg", "astronaut.jpg")
+_FACES = ("examples/grace_hopper_face.jpg", "astronaut_face.jpg", "astronaut.jpg")
 _SCENES = ("examples/china.jpg", "coffee.jpg", "rocket.jpg", "chelsea.jpg", "astronaut.jpg")
 _CELL = 160  # px of a picture in samples.png
 
@@ -27,9 +27,14 @@ def sample_grid(model: Model) -> Image.Image:
     return image_grid.grid(examples.rows, column_labels=examples.headings, cell=cell)
 
 
+def shows_faces(domain: str) -> bool:
+    """Whether the photographs of a domain's samples are of people; the card names their authors."""
+    return domain in DOMAINS and DOMAINS[domain].faces
+
+
 def _free_photos(model: Model) -> list[Image.Image]:
     """Free photographs as squares of the model's size and channels: of people for a domain of faces, else of all kinds."""
     folder = package_files("cyclegan_hub") / "free_images"
-    faces = model.domain in DOMAINS and DOMAINS[model.domain].faces
-    decoded = [images.decode((folder / name).read_bytes(), model.channels, name=name) for name in (_FACES if faces else _SCENES)]
+    names = _FACES if shows_faces(model.domain) else _SCENES
+    decoded = [images.decode((folder / name).read_bytes(), model.channels, name=name) for name in names]
     return [images.square(image, model.image_size) for image in decoded]
