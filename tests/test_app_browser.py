@@ -516,7 +516,7 @@ def test_a_model_that_draws(browser: Any, app: App, tmp_path: Path) -> None:
         tab.drawn("sheets", [], 3)
         page.get_by_alt_text("Epoch 3 · last").wait_for()
         tab.view("About")
-        page.locator("#draw-card").get_by_text("Epoch 3").first.wait_for()
+        page.locator("#draw-card").get_by_text("Epoch 2").first.wait_for()
 
         page.get_by_label("Anime", exact=True).check()  # and back to one that translates
         page.wait_for_selector("#pair img >> nth=1")

@@ -27,8 +27,6 @@ def small_steps():
     """Six images a side, one young model of three steps; before `trained`, which is of the module too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoder_fit, "SIDE_BATCH", 6)
-        patch.setattr(encoder_fit, "YOUNG_MODELS", 1)
-        patch.setattr(encoder, "JUDGED_MODELS", 1)
         patch.setattr(young_models, "SNAPSHOTS", (0, 1, 3))
         yield
 

@@ -33,10 +33,9 @@ from cyclegan_hub.recipes.fields import RecipeError
 from cyclegan_hub.training.degradations import heavily_degraded, slightly_degraded
 from cyclegan_hub.training.devices import make_accelerator
 from cyclegan_hub.training.encoder_card import Training, files
-from cyclegan_hub.training.encoder_fit import IMAGE_SIZE, LEARNING_RATE, LOAD_SIZE, NEITHER, SIDE_BATCH, fit
+from cyclegan_hub.training.encoder_fit import IMAGE_SIZE, LEARNING_RATE, LOAD_SIZE, NEITHER, SIDE_BATCH, STEPS_A_MODEL, fit
 from cyclegan_hub.training.young_models import outputs_of_young_models
 
-JUDGED_MODELS = 2  # young models of each domain whose outputs the encoder is measured on
 PER_SPREAD = 500  # images of a side that the spread of the features is taken from
 
 
@@ -112,17 +111,19 @@ def through(encoder: SideEncoder, images: Tensor, domain: str | None, batch: int
         return torch.cat([encoder.features(x) if domain is None else encoder.answer_logits(x, domain) for x in parts]).cpu()
 
 
-def accuracy(encoder: SideEncoder, domain: str, held_out: tuple[Tensor, Tensor], accelerator: Accelerator) -> dict[str, float]:
+def accuracy(
+    encoder: SideEncoder, domain: str, held_out: tuple[Tensor, Tensor], accelerator: Accelerator, models: int
+) -> dict[str, float]:
     """Shares in [0, 1] of the held-out images of a domain, uint8 (N, 3, S, S) of A and of B, and the counts.
 
     "a" and "b": taken for their own side, out of three answers; "slight": the same when they are slightly degraded; "neither":
-    taken for neither side when they are heavily degraded; "young": of what young models make of them, others than the encoder
-    was trained with, the share that is taken for neither. Random numbers from torch's global generator.
+    taken for neither side when they are heavily degraded; "young": of what `models` young models make of them, others than those
+    that the encoder was trained with, the share that is taken for neither. Random numbers from torch's global generator.
     """
     right = [int((through(encoder, x, domain).argmax(1) == side).sum()) for side, x in enumerate(held_out)]
     slight = [_degraded(encoder, domain, x, slightly_degraded, side) for side, x in enumerate(held_out)]
     heavy = [_degraded(encoder, domain, x, heavily_degraded, NEITHER) for x in held_out]
-    young = outputs_of_young_models(held_out, JUDGED_MODELS, encoder.image_size, accelerator)
+    young = outputs_of_young_models(held_out, models, encoder.image_size, accelerator)
     refused = int((through(encoder, young, domain).argmax(1) == NEITHER).sum())
     n_a, n_b = (len(x) for x in held_out)
     n = n_a + n_b
@@ -184,7 +185,8 @@ def run(args: argparse.Namespace) -> int:
     few = torch.cat([pile[torch.linspace(0, len(pile) - 1, min(PER_SPREAD, len(pile))).long()] for pile in piles])
     encoder.fit_spread(through(encoder, few, None))
     encoder.half().float()
-    scores = {name: accuracy(encoder, name, (a.held_out, b.held_out), accelerator) for name, (a, b) in sides.items()}
+    models = min(2, -(-args.steps // STEPS_A_MODEL))
+    scores = {name: accuracy(encoder, name, (a.held_out, b.held_out), accelerator, models) for name, (a, b) in sides.items()}
     for domain in domains:
         s = scores[domain.name]
         first, second = domain.labels

@@ -24,7 +24,8 @@ IMAGE_SIZE, LOAD_SIZE = 64, 72  # px; squares of the one are cropped at random o
 SIDE_BATCH = 12  # images of each side in a step: no side is seen more often than another, however large the piles are
 LEARNING_RATE, WEIGHT_DECAY, WARM_UP = 2e-3, 0.05, 0.1
 SMOOTHING = 0.1  # of the labels: probabilities that mean something, and faces that are in the sets of several domains
-YOUNG_MODELS = 6  # CycleGANs of each domain whose first outputs count as neither side
+YOUNG_MODELS = 6  # CycleGANs of each domain whose first outputs count as neither side; fewer for a short training
+STEPS_A_MODEL = 250
 NEITHER = 2  # what a picture counts as in its domain; 0 is A, 1 is B
 
 
@@ -76,8 +77,9 @@ def fit(
     """Trains `encoder` on the piles of its sides, uint8 (N, 3, L, L) each: A and B of each of its domains, in their order."""
     set_seed(seed)
     pairs = list(zip(piles[::2], piles[1::2], strict=True))
-    young = [outputs_of_young_models(pair, YOUNG_MODELS, IMAGE_SIZE, accelerator) for pair in pairs]
-    accelerator.print(f"{sum(map(len, young)):,} outputs of {YOUNG_MODELS * len(young)} young models", flush=True)
+    models = min(YOUNG_MODELS, -(-steps // STEPS_A_MODEL))
+    young = [outputs_of_young_models(pair, models, IMAGE_SIZE, accelerator) for pair in pairs]
+    accelerator.print(f"{sum(map(len, young)):,} outputs of {models * len(young)} young models", flush=True)
     decayed = [p for p in encoder.parameters() if p.ndim > 1]  # neither biases nor the scales of the norms
     others = [p for p in encoder.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
