@@ -17,7 +17,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported:
 import argparse
 import json
 import sys
-from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
@@ -31,12 +30,12 @@ from cyclegan_hub.hub import metrics_file
 from cyclegan_hub.hub.run_record import RunRecord, read_run_record
 from cyclegan_hub.models.auto import KINDS
 from cyclegan_hub.models.protocols import Sampler
+from cyclegan_hub.publishing.sample_grid import free_photos
 from cyclegan_hub.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- begin: python train/gallery.py -->", "<!-- end: python train/gallery.py -->"
 _CELL = 160  # px
-_FACE, _SCENE = "grace_hopper_face.jpg", "china.jpg"  # see cyclegan_hub/free_images/ATTRIBUTION.md
 
 
 class GalleryError(UserError):
@@ -67,7 +66,6 @@ def model_folders(models: Path) -> list[Path]:
 def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
     """A free picture, then its translation at each epoch; of a model that draws, the same latents at each epoch."""
     domain = DOMAINS.get(folder.name)
-    name = _FACE if domain is None or domain.faces else _SCENE
     row: list[Image.Image] = []
     for epoch in epochs:
         model = load(folder, epoch.name)
@@ -76,8 +74,7 @@ def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
             row.append(image_grid.grid([four[:2], four[2:]], cell=_CELL // 2))
             continue
         if not row:
-            data = (files("cyclegan_hub") / "free_images/examples" / name).read_bytes()
-            row.append(images.square(images.decode(data, model.channels, name=name), model.image_size))
+            row.append(free_photos(model, domain is None or domain.faces)[0])
         row.append(model.translate(row[0], "a_to_b", resolution="original"))
     return row
 

@@ -35,7 +35,7 @@ from cyclegan_hub.training.plan import find_data
 
 Kind = Literal["patch", "projected", "both"]
 KINDS: tuple[Kind, ...] = ("patch", "projected", "both")
-SIZE = 128  # px at which features are taken, as `evaluate --feature-size 128` does
+SIZE = 128  # px at which features are taken, as `evaluate --size 128` does
 SEED = 0
 
 

@@ -75,8 +75,7 @@ def convert(
     In `.parquet` and `.zip` an encoded image is copied unchanged, except where its pixels change: by `crop_face` (the square
     around its largest face, with the head, as in the training images of the face domains), `size` (its centred square of
     `size` x `size` px), `channels` 1 (grey) or `value_range` (as of `images.decode`). Then it is written as a PNG, and so is a
-    row of an array. Files keep their names,
-    except for the ending; other images are numbered in the order of the source.
+    row of an array. Files keep their names, except for the ending; other images are numbered in the order of the source.
     An image is named on stderr and left out if it cannot be read, if `crop_face` finds no face, or if the shorter side (after
     `crop_face`) is below `min_size` px. The status is then 1, else 0. `out` appears only when it is complete.
     Raises DataError for another ending, for an `out` that exists (without `force`), for images of two sizes in a `.npz`, if no

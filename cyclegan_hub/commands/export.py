@@ -143,8 +143,8 @@ def _metadata(
         "source": address_of(source),
         "version": __version__,
     }
-    if getattr(model, "value_range", None) is not None:
-        found["value_range"] = json.dumps(model.value_range)  # type: ignore[union-attr,attr-defined,unused-ignore]
+    if (limits := getattr(model, "value_range", None)) is not None:
+        found["value_range"] = json.dumps(limits)
     if isinstance(model, Sampler):
         found["latent"] = model.latent
     return {key: str(value) for key, value in found.items()}

@@ -59,9 +59,8 @@ class Results:
             raise UserError(f"{self.out} holds a {taken} that this command did not write: give another folder")
         else:
             self.work.mkdir(parents=True, exist_ok=True)
-            fresh = (
-                self.work / f"{token_hex(4)}.record"
-            )  # a random name: processes of other machines may do the same at this moment
+            # A random name, because processes of other machines may do the same at this moment.
+            fresh = self.work / f"{token_hex(4)}.record"
             write_atomic(fresh, self.record.encode())
             fresh.replace(path)
 
@@ -148,9 +147,8 @@ class Results:
                 self.refresh()
                 if self.packed != set(results):
                     raise
-        shutil.rmtree(
-            self.folder, ignore_errors=True
-        )  # first: images without a record would be taken for foreign files after a kill
+        # First, because images without a record would be taken for foreign files after a kill.
+        shutil.rmtree(self.folder, ignore_errors=True)
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _pack(self, results: Sequence[str]) -> None:

@@ -56,8 +56,7 @@ class UnpairedBatches:
     marks copies in "a_copy" and "b_copy"; the caller augments them.
 
     `batch_size` is per process: of each global batch of `world_size * batch_size` entries, process `rank` takes its
-    contiguous part. `workers` processes decode images that are not in memory. torch's global
-    random numbers are not used.
+    contiguous part. `workers` processes decode images that are not in memory. torch's global random numbers are not used.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,13 +104,7 @@ def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list
     pairs: dict[int, int] = {}
     for form in (str, _stem, lambda name: _stem(name).casefold()):
         taken = set(pairs.values())
-        left_a, left_b = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
-        for i, name in enumerate(bare_a):
-            if i not in pairs:
-                left_a[form(name)].append(i)
-        for i, name in enumerate(bare_b):
-            if i not in taken:
-                left_b[form(name)].append(i)
+        left_a, left_b = _grouped(bare_a, pairs.keys(), form), _grouped(bare_b, taken, form)
         for key in sorted(left_a.keys() & left_b.keys()):
             for names, rows in ((a, left_a[key]), (b, left_b[key])):
                 if len(rows) > 1:
@@ -124,6 +119,15 @@ def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list
     alone = [a[i] for i, name in enumerate(bare_a) if i not in pairs and _stem(name) not in matched]
     alone += [b[i] for i, name in enumerate(bare_b) if i not in taken and _stem(name) not in matched]
     return sorted(pairs.items()), alone
+
+
+def _grouped(names: list[str], without: Container[int], form: Callable[[str], str]) -> dict[str, list[int]]:
+    """The positions of names by their form, without those of these positions."""
+    found = defaultdict[str, list[int]](list)
+    for i, name in enumerate(names):
+        if i not in without:
+            found[form(name)].append(i)
+    return found
 
 
 def _bare(names: list[str]) -> list[str]:

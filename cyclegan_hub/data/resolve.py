@@ -115,14 +115,12 @@ def side_of(data: str, letter: str) -> SideSource:
     inner = [path.name for path in sorted(place.iterdir()) if path.is_dir() and split_in(path, name) is not None]
     if inner:
         raise DataError(f"--data {data}: no side {letter} in it, but in {inner[0]}/: give --data {Path(data) / inner[0]}")
-    own = next((path.name for path in sorted(place.iterdir()) if path.name.lower() in _NEARLY[letter]), None)
-    if own:
-        other = _NEARLY["AB".replace(letter, "")]
-        beside = next((path.name for path in sorted(place.iterdir()) if path.name.lower() in other), "…")
-        sides = sorted([(letter, own), ("AB".replace(letter, ""), beside)])
-        listed = " ".join(f"--data-{side.lower()} {Path(data) / folder}" for side, folder in sides)
+    names = sorted(path.name for path in place.iterdir())
+    nearly = {side: next((own for own in names if own.lower() in _NEARLY[side]), None) for side in "AB"}
+    if own := nearly[letter]:
+        listed = " ".join(f"--data-{side.lower()} {Path(data) / (folder or '…')}" for side, folder in nearly.items())
         raise DataError(f"--data {data}: no {name}/ in it, but {own}/: rename it to {name}, or give {listed}")
-    found = ", ".join(sorted(path.name for path in place.iterdir())[:10]) or "nothing"
+    found = ", ".join(names[:10]) or "nothing"
     whole, shards = file_endings(sharded=False), file_endings(sharded=True)
     looked = [f"{name}/", *(f"{name}{ending}" for ending in (*whole, *shards)), *(f"{name}-*{ending}" for ending in shards)]
     looked += [f"data/{name}-*{ending}" for ending in shards]

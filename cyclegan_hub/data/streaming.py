@@ -59,9 +59,9 @@ class StreamSide:
         stream, self._column = train.rows, train.column
         head, column = (stream.take(HELD_OUT_ROWS), self._column) if test is None else (test.rows.take(MAX_HELD_OUT), test.column)
         self.counts = dict.fromkeys(("found", "unreadable", "tiny", "kept", "held_out"), 0)
-        self.held_out, hashes, seen = self._read_held_out(head, column)
+        self.held_out, seen = self._read_held_out(head, column)
         self.counts["held_out"] = len(self.held_out)
-        identity_lines = [source.train.identity(), *hashes]
+        identity_lines = [source.train.identity(), *(facts.hash for facts in seen)]
         self.fingerprint = hashlib.blake2b("\n".join(identity_lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
         self.notes = [f"{label}: streaming from {source.describe()}, {len(self.held_out)} images held out"]
         on_values = notes_on_values(seen, "the held-out part", reading.value_range)
@@ -73,9 +73,8 @@ class StreamSide:
         self._images = self._endless()
         self._warned: set[str] = set()  # warnings that were given: each is given once
 
-    def _read_held_out(self, rows: Any, column: str) -> tuple[Tensor, list[str], list[ImageFacts]]:
+    def _read_held_out(self, rows: Any, column: str) -> tuple[Tensor, list[ImageFacts]]:
         found: list[Tensor] = []
-        hashes: list[str] = []
         seen: list[ImageFacts] = []
         for number, row in enumerate(rows):
             try:
@@ -84,11 +83,10 @@ class StreamSide:
                 logger.warning("%s: skipped a held-out image: %s", self.label, error)
                 continue
             found.append(self._reading.centred().tensor(image, self._image_size))
-            hashes.append(images.content_hash(image))
             seen.append(ImageFacts.of(number, image, cell_bytes(row[column])))
         if not found:
             raise DataError(f"side {self.label}: the held-out part of the stream has no image that can be used")
-        return torch.stack(found), hashes, seen
+        return torch.stack(found), seen
 
     def _decode(self, cell: Any, row: int) -> Any:
         """A PIL image. Raises images.ImageError if it is unreadable or tiny."""

@@ -63,9 +63,9 @@ def decode(
     the first frame taken. Grey 16-bit pixels (mode "I;16", and "I", which Pillow's readers fill with 16-bit values) are divided
     by 257, or with `value_range` (darkest, brightest), such as (0, 4095), brought from there to 0 to 255, what lies outside
     clipped; images of 8 bits stay as they are. Of files with 16 bits a channel in colour only the high byte can be read: with a
-    `value_range` they are refused. Mode "F" must lie in [0, 1], or is brought from the
-    `value_range`. Colours are converted from the file's ICC profile to
-    sRGB. Metadata is dropped and does no harm when it is damaged or very large, nor does a JPEG's end marker that is missing.
+    `value_range` they are refused. Mode "F" must lie in [0, 1], or is brought from the `value_range`. Colours are converted from
+    the file's ICC profile to sRGB. Metadata is dropped and does no harm when it is damaged or very large, nor does a JPEG's end
+    marker that is missing.
     HEIC and HEIF are read where pi-heif is installed. Raises ImageError for anything else: another type or format, damaged or
     truncated data, more than MAX_BYTES or MAX_PIXELS, values out of range or NaN.
     """
@@ -171,10 +171,11 @@ def has_several_frames(source: bytes | Path) -> bool:
 
     Photographs that carry a preview or a depth map as a second picture (MPO, HEIC) count as one.
     """
-    try:
-        data = _read(source, "") if isinstance(source, Path) else source
-        image = _open(data, "")
-        return image.format not in ("MPO", "HEIF") and bool(getattr(image, "is_animated", False))
+    if isinstance(source, Path) and not source.is_file():  # as in _read
+        return False
+    try:  # only the head is read, and of an animation the second frame's
+        with Image.open(source if isinstance(source, Path) else io.BytesIO(source), formats=tuple(FORMATS)) as image:
+            return image.format != "MPO" and bool(getattr(image, "is_animated", False))
     except Exception:  # as in decode, which says what is wrong
         return False
 

@@ -17,9 +17,8 @@ def choose(epochs: Epochs, baselines: Baselines, extractor: Extractor, measured_
     """Returns (best epoch, the rule in words): for samples and pairs the least figure, for two sides see `choose_best`."""
     row = choosing(measured_by)
     key = extractor.metric(row.name) if row.of_features else row.name
-    if (
-        measured_by != "sides"
-    ):  # the figure is enough: there is a real output to compare with, or no input whose content must be kept
+    # Elsewhere the figure is enough: there is a real output to compare with, or no input whose content must be kept.
+    if measured_by != "sides":
         return choose_least(epochs, key)
     relative = next(other.name for other in METRICS.values() if other.of == row.name)
     return choose_best(epochs, baselines, key, extractor.metric(relative))

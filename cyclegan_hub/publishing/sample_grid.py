@@ -21,7 +21,7 @@ def sample_grid(model: Model) -> Image.Image:
     For a model that draws: all images of seed 0. For a model that translates: a row for each of three to five free photographs,
     with its translations and their way back, or with the input and output of a pix2pix.
     """
-    examples = model.examples(_free_photos(model) if model.takes_pictures else [])
+    examples = model.examples(free_photos(model, shows_faces(model.domain)) if model.takes_pictures else [])
     # Drawn images are small: they are enlarged by a whole factor, so that every pixel can be seen.
     cell = _CELL if model.takes_pictures else model.image_size * (_CELL // model.image_size) or _CELL
     return image_grid.grid(examples.rows, column_labels=examples.headings, cell=cell)
@@ -32,9 +32,9 @@ def shows_faces(domain: str) -> bool:
     return domain in DOMAINS and DOMAINS[domain].faces
 
 
-def _free_photos(model: Model) -> list[Image.Image]:
-    """Free photographs as squares of the model's size and channels: of people for a domain of faces, else of all kinds."""
+def free_photos(model: Model, of_faces: bool) -> list[Image.Image]:
+    """Free photographs as squares of the model's size and channels: of people, or of all kinds, a landscape first."""
     folder = package_files("cyclegan_hub") / "free_images"
-    names = _FACES if shows_faces(model.domain) else _SCENES
+    names = _FACES if of_faces else _SCENES
     decoded = [images.decode((folder / name).read_bytes(), model.channels, name=name) for name in names]
     return [images.square(image, model.image_size) for image in decoded]

@@ -59,11 +59,11 @@ def render(model: Published, epoch: EpochChoice) -> str:
     """The text about one epoch: method, sample, known failures, figures, the domain's statement, data and terms."""
     choice = model.choice
     numbers = [str(e.number) for e in model.epochs if e.number is not None]
-    own, directions = _own_figures(model, epoch), [d for d in choice.directions if d in (_own_figures(model, epoch) or {})]
+    own = _own_figures(model, epoch)
+    directions = [direction for direction in choice.directions if direction in (own or {})]
     data = (model.run or {}).get("data") or {}
-    sides = (
-        zip("ab", choice.labels, strict=False) if len(data) == 2 else [("a", choice.labels[-1])]
-    )  # one pile: that of the outputs
+    # One pile is that of the outputs.
+    sides = zip("ab", choice.labels, strict=False) if len(data) == 2 else [("a", choice.labels[-1])]
     metrics = model.metrics or {}
     statement = render_markdown(f"{model.statement}.md", a=choice.labels[0], b=choice.labels[-1]).strip()
     return render_markdown(

@@ -15,12 +15,14 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from cyclegan_hub import checkpoints
 from cyclegan_hub.domains import DOMAINS, Domain, Pile, place
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.hub.errors import FaultKind, fault_of
 from cyclegan_hub.hub.metrics_file import read_metrics
 from cyclegan_hub.hub.model_folder import ModelError, epochs_in, folder_of
 from cyclegan_hub.hub.refs import refs_of
 from cyclegan_hub.hub.run_record import RunRecord, read_run_record
 from cyclegan_hub.models.auto import KINDS, Model
+from cyclegan_hub.models.checks import check_value_range
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.publishing.card import statement_for
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
@@ -73,9 +75,8 @@ def _in_folder(path: Path, origin: Origin, problems: list[str]) -> dict[str, Pub
     found = {}
     alone = _is_model(path)
     for folder in [path] if alone else sorted(path.iterdir()) if path.is_dir() else []:
-        if not _is_model(folder) or (
-            folder.name.startswith(".") and not alone
-        ):  # a hidden folder is one that is still being written
+        still_written = folder.name.startswith(".") and not alone
+        if still_written or not _is_model(folder):
             continue
         folder = folder.resolve()
         try:
@@ -227,9 +228,10 @@ def _labels_and_size(where: str, config: dict[str, Any]) -> tuple[tuple[str, ...
 
 def _value_range(config: dict[str, Any]) -> tuple[int, int] | None:
     """A config's `value_range`: the values of 16-bit pictures that are black and white. None if damaged: loading reports that."""
-    limits = config.get("value_range")
-    whole = isinstance(limits, list) and len(limits) == 2 and all(type(limit) is int for limit in limits)
-    return (limits[0], limits[1]) if whole and limits and limits[0] < limits[1] else None
+    try:
+        return check_value_range(config.get("value_range"))
+    except UserError:
+        return None
 
 
 def _piles(domain: Domain | None, kind: type[Model], labels: tuple[str, ...]) -> tuple[Pile, ...]:

@@ -24,9 +24,8 @@ class ModelCache:
         self.most = most
         self.loaded: OrderedDict[tuple[str, str], Future[Model]] = OrderedDict()  # by place and revision
         self._lock = threading.Lock()
-        self._reading = threading.Semaphore(
-            2
-        )  # at most two models are loaded at a time: loading holds the weights twice in memory
+        # At most two models are loaded at a time, because loading holds the weights twice in memory.
+        self._reading = threading.Semaphore(2)
 
     def network(self, model: Published, chosen: EpochChoice) -> Model:
         """The model of an epoch. Raises ServingError if it cannot be loaded; the next one who asks tries again."""

@@ -33,7 +33,7 @@ from cyclegan_hub.recipes.fields import RecipeError
 from cyclegan_hub.training.degradations import heavily_degraded, slightly_degraded
 from cyclegan_hub.training.devices import make_accelerator
 from cyclegan_hub.training.encoder_card import Training, files
-from cyclegan_hub.training.encoder_fit import IMAGE_SIZE, LEARNING_RATE, LOAD_SIZE, NEITHER, SIDE_BATCH, STEPS_A_MODEL, fit
+from cyclegan_hub.training.encoder_fit import IMAGE_SIZE, LEARNING_RATE, LOAD_SIZE, NEITHER, SIDE_BATCH, fit, young_models_for
 from cyclegan_hub.training.young_models import outputs_of_young_models
 
 PER_SPREAD = 500  # images of a side that the spread of the features is taken from
@@ -185,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
     few = torch.cat([pile[torch.linspace(0, len(pile) - 1, min(PER_SPREAD, len(pile))).long()] for pile in piles])
     encoder.fit_spread(through(encoder, few, None))
     encoder.half().float()
-    models = min(2, -(-args.steps // STEPS_A_MODEL))
+    models = young_models_for(args.steps, 2)
     scores = {name: accuracy(encoder, name, (a.held_out, b.held_out), accelerator, models) for name, (a, b) in sides.items()}
     for domain in domains:
         s = scores[domain.name]

@@ -25,7 +25,7 @@ SIDE_BATCH = 12  # images of each side in a step: no side is seen more often tha
 LEARNING_RATE, WEIGHT_DECAY, WARM_UP = 2e-3, 0.05, 0.1
 SMOOTHING = 0.1  # of the labels: probabilities that mean something, and faces that are in the sets of several domains
 YOUNG_MODELS = 6  # CycleGANs of each domain whose first outputs count as neither side; fewer for a short training
-STEPS_A_MODEL = 250
+STEPS_A_MODEL = 250  # of the encoder for each of them
 NEITHER = 2  # what a picture counts as in its domain; 0 is A, 1 is B
 
 
@@ -77,7 +77,7 @@ def fit(
     """Trains `encoder` on the piles of its sides, uint8 (N, 3, L, L) each: A and B of each of its domains, in their order."""
     set_seed(seed)
     pairs = list(zip(piles[::2], piles[1::2], strict=True))
-    models = min(YOUNG_MODELS, -(-steps // STEPS_A_MODEL))
+    models = young_models_for(steps, YOUNG_MODELS)
     young = [outputs_of_young_models(pair, models, IMAGE_SIZE, accelerator) for pair in pairs]
     accelerator.print(f"{sum(map(len, young)):,} outputs of {models * len(young)} young models", flush=True)
     decayed = [p for p in encoder.parameters() if p.ndim > 1]  # neither biases nor the scales of the norms
@@ -108,6 +108,11 @@ def fit(
         if step % 100 == 0 or step == steps:
             speed = seen / (time.perf_counter() - started)
             accelerator.print(f"step {step}/{steps}: loss {loss.item():.3f}, {speed:.0f} images/s", flush=True)
+
+
+def young_models_for(steps: int, most: int) -> int:
+    """How many young CycleGANs of each domain a training of so many steps makes: at least 1, at most `most`."""
+    return min(most, -(-steps // STEPS_A_MODEL))
 
 
 def compose(piles: Sequence[Tensor], young: Sequence[Tensor], device: torch.device) -> tuple[Batch, Batch]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What trained pretrained/smile. Not smiling <-> smiling, 96 px: 1.9 hours on one core of an AMD EPYC with bf16 instructions.
+# What trained pretrained/smile. Not smiling <-> smiling, 96 px: 3.1 hours beside other work on one core of an AMD EPYC with bf16.
 # An epoch is 1,000 pairs. Both kinds of discriminator, and a global skip: the network begins as a copy and adds what changes.
 # train/runs/smile.sh DATA [options of train.py]      DATA: a folder with trainA, trainB, testA, testB
 set -euo pipefail
