@@ -344,7 +344,7 @@ def test_several_pictures(tab: Tab, tmp_path: Path, photo: Path) -> None:
     bad.write_bytes(b"<html>")
     page.get_by_role("tab", name="Several pictures").click()
     page.set_input_files("#files input[type=file]", [str(photo), str(ROOT / "cyclegan_hub/free_images/coffee.jpg"), str(bad)])
-    page.get_by_text("photo.png").first.wait_for()
+    page.locator("#files").get_by_label("photo.png", exact=True).wait_for()  # its text is in two parts, with a space between
     tab.settle()
     page.get_by_role("button", name="Translate all").click()
     page.wait_for_selector("#batch img >> nth=1")
