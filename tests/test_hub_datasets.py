@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from cyclegan_hub.data.load_sides import load_sides
 from cyclegan_hub.data.open_source import open_items
 from cyclegan_hub.data.parse_side import one_side
 from cyclegan_hub.data.resolve import resolve, resolve_pile
+from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS
 from support.hub_checks import asked
 from support.hub_datasets import ORGANISATIONS, publish
@@ -121,6 +123,36 @@ def of_a_dataset_of_files_only_the_split_that_is_used_is_fetched(tmp: Path) -> N
     log = asked()
     assert any("train/cat" in line for line in log) and not any(line.startswith("GET") and "test/" in line for line in log)
     assert len(open_items(one_side("hf:user/files?split=test").train)) == 8
+
+
+@check
+def folders_of_two_sides_are_two_piles(tmp: Path) -> None:
+    for number, name in enumerate(("trainA", "trainB", "testA", "testB")):
+        folder(tmp / "sides" / name, range(200 + 10 * number, 204 + 10 * number))
+    api = HfApi()
+    api.create_repo("user/sides", repo_type="dataset")
+    api.upload_folder(repo_id="user/sides", folder_path=tmp / "sides", repo_type="dataset")
+    for data in ("user/sides", "hf:user/sides"):
+        a, b = load_sides(*resolve(None, data, None, None), image_size=32)
+        assert [a.counts["found"], len(a.held_out), b.counts["found"], len(b.held_out)] == [4, 4, 4, 4]
+    with pytest.raises(DataError, match="holds both sides: add data_dir=trainA or data_dir=trainB"):
+        open_items(one_side("hf:user/sides").train)
+    with pytest.raises(DataError, match="has no folder 'trainC': its folders are testA, testB, trainA, trainB"):
+        open_items(one_side("hf:user/sides?data_dir=trainC").train)
+    with pytest.raises(DataError, match=r"give --data-a 'hf:…' and --data-b 'hf:…'"):
+        resolve(None, "hf:user/sides?revision=main", None, None)
+
+
+@check
+def an_archive_that_is_not_read_says_what_to_do(tmp: Path) -> None:
+    folder(tmp / "in/trainA", range(3))
+    folder(tmp / "in/trainB", range(10, 13))
+    shutil.make_archive(str(tmp / "up/sides"), "zip", tmp / "in")
+    api = HfApi()
+    api.create_repo("user/zipped", repo_type="dataset")
+    api.upload_folder(repo_id="user/zipped", folder_path=tmp / "up", repo_type="dataset")
+    with pytest.raises(DataError, match=r"user/zipped sides\.zip --local-dir \.` and give --data sides\.zip"):
+        open_items(one_side("hf:user/zipped").train)
 
 
 @check

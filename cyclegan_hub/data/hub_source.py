@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.error import HTTPError
@@ -20,6 +20,8 @@ from cyclegan_hub.files import write_atomic
 
 if TYPE_CHECKING:
     import datasets
+
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,24 @@ class _Split:
             _check_reachable()
             if datasets.config.HF_HUB_OFFLINE and (cached := _cached(source)):
                 path, revision = str(cached), None
-        builder = datasets.load_dataset_builder(path, name=source.config, data_dir=source.data_dir, revision=revision)
+        try:
+            builder = datasets.load_dataset_builder(path, name=source.config, data_dir=source.data_dir, revision=revision)
+        except (datasets.exceptions.DatasetsError, ValueError):
+            _check_data_dir(source)
+            raise
         data_files = builder.config.data_files or {}
         splits = [str(name) for name in data_files or builder.info.splits or ()]
         wanted = [part.partition("[")[0].strip() for part in source.split.split("+")]
         if all(name in splits for name in wanted):
-            return cls(source, builder, wanted, [file for name in dict.fromkeys(wanted) for file in data_files.get(name, ())])
+            files = [file for name in dict.fromkeys(wanted) for file in data_files.get(name, ())]
+            sides = sorted({cls._name(file).partition("/")[0] for file in files} & {"trainA", "trainB"})
+            if len(sides) == 2:
+                raise DataError(f"{source.describe()} holds both sides: add data_dir=trainA or data_dir=trainB")
+            return cls(source, builder, wanted, files)
+        folder = wanted[0]  # such as trainA/, which `datasets` takes for a part of the split "train"
+        everything = [cls._name(file) for files in data_files.values() for file in files]
+        if source.data_dir is None and any(name.startswith(f"{folder}/") for name in everything):
+            return cls.find(replace(source, split=source.split.replace(folder, "train", 1), data_dir=folder))
         if source.optional:
             return None
         raise DataError(f"{source.dataset} has no split {source.split!r}: its splits are {', '.join(splits)}")
@@ -122,6 +136,20 @@ class _Split:
 
     def prepared(self) -> Any:
         """The split as a `datasets.Dataset`; of the dataset's files only those of the split are fetched and copied."""
+        import datasets
+
+        try:
+            return self._prepared()
+        except datasets.exceptions.DatasetGenerationError as error:
+            archive = next((self._name(file) for file in self.files if file.endswith(_ARCHIVES)), None)
+            if archive is None:
+                raise
+            raise DataError(
+                f"{self.source.describe()}: `datasets` cannot read {archive}: fetch it by `hf download --repo-type dataset "
+                f"{self.source.dataset} {archive} --local-dir .` and give --data {archive}"
+            ) from error
+
+    def _prepared(self) -> Any:
         if not self.files:  # a copy in the cache of `datasets`, of which the files are not known any more
             self.builder.download_and_prepare()
             return self.builder.as_dataset(split=self.source.split)
@@ -165,6 +193,19 @@ class _Split:
     def _name(file: str) -> str:
         """The name in the dataset of hf://datasets/ID@COMMIT/NAME."""
         return file.partition("@")[2].partition("/")[2]
+
+
+def _check_data_dir(source: HubSplit) -> None:
+    """Raises DataError, which lists the folders of the dataset, where that of `source` is none of them."""
+    import datasets
+
+    from cyclegan_hub.hub import dataset_files
+
+    if source.is_local or source.data_dir is None or datasets.config.HF_HUB_OFFLINE:
+        return
+    if not dataset_files.has_folder(source.dataset, source.data_dir, source.revision):
+        folders = ", ".join(dataset_files.folders(source.dataset, source.revision)) or "none"
+        raise DataError(f"{source.dataset} has no folder {source.data_dir!r}: its folders are {folders}")
 
 
 def _memory(source: HubSplit) -> Path:

@@ -98,6 +98,10 @@ def holds_sides(data: str) -> bool:
 
 def side_of(data: str, letter: str) -> SideSource:
     """Side `letter` of a folder, archive or Hub dataset that holds both."""
+    if data.startswith("hf:"):
+        data = data.removeprefix("hf:")
+        if "?" in data:
+            raise DataError(f"--data hf:{data}: options belong to one side: give --data-a 'hf:…' and --data-b 'hf:…'")
     place, name = Path(data).expanduser(), f"train{letter}"
     if not place.exists():
         if is_address(data):

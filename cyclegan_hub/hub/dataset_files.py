@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
-from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.hf_api import RepoFile, RepoFolder
 
 
 def download(dataset: str, names: Sequence[str], revision: str | None) -> list[Path]:
@@ -35,6 +35,18 @@ def sizes(dataset: str, names: Sequence[str], commit: str) -> dict[str, int]:
     """The size in bytes of each of these files. Raises the errors of the Hub's client."""
     found = HfApi().get_paths_info(dataset, list(names), repo_type="dataset", revision=commit)
     return {entry.path: entry.size for entry in found if isinstance(entry, RepoFile)}
+
+
+def folders(dataset: str, revision: str | None) -> list[str]:
+    """The names of the folders at the top of a dataset, in order. Raises the errors of the Hub's client."""
+    tree = HfApi().list_repo_tree(dataset, repo_type="dataset", revision=revision)
+    return sorted(entry.path for entry in tree if isinstance(entry, RepoFolder))
+
+
+def has_folder(dataset: str, folder: str, revision: str | None) -> bool:
+    """Whether a dataset has a folder of this path. Raises the errors of the Hub's client."""
+    found = HfApi().get_paths_info(dataset, [folder.strip("/")], repo_type="dataset", revision=revision)
+    return any(isinstance(entry, RepoFolder) for entry in found)
 
 
 def is_cached(dataset: str, name: str, commit: str) -> bool:

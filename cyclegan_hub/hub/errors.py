@@ -253,5 +253,6 @@ def dataset_not_loaded(error: BaseException, dataset: str, where: str, *, cached
             copy = "set HF_HUB_OFFLINE=1 to use the copy in the cache, " if cached else ""
             return f"{unnamed}: the Hub ({constants.ENDPOINT}) cannot be reached; {copy}connect, or {local}"
         case FaultKind.OTHER | FaultKind.FILE:  # not a fault of the Hub: `datasets` could not read the files
-            return f"{where} cannot be loaded: {first_line(error).rstrip('.')}."
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error  # `datasets` wraps what the file said
+            return f"{where} cannot be loaded: {first_line(cause).rstrip('.')}."
     return f"{where} cannot be loaded ({fault.words}): {fault.remedy}"
