@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from cyclegan_hub.evaluation.measures import answers_for
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.training import encoder, encoder_fit, young_models
 from cyclegan_hub.training.devices import make_accelerator
+from cyclegan_hub.training.linear_classifier import linear_accuracy
 from support.training import script
 
 pytestmark = pytest.mark.slow
@@ -92,6 +94,20 @@ def test_card_and_metrics_say_what_was_done_and_where_nothing_lies(data, trained
     assert metrics["sha256"][:12] in card
     for path in trained.iterdir():
         assert str(data.parent).encode() not in path.read_bytes()
+
+
+def test_the_linear_classifier_beside_it(trained) -> None:
+    """What differs in brightness along one axis is told apart; what does not differ is guessed."""
+    torch.manual_seed(0)
+    scores = json.loads((trained / "metrics.json").read_text())["accuracy"]["shapes"]
+    assert 0 <= scores["linear_a"] <= 1 and f"{scores['linear_b']:.1%}" in (trained / "README.md").read_text()
+    noise = [torch.randint(0, 200, (count, 3, 8, 8), dtype=torch.uint8) for count in (150, 90, 200, 200)]
+    lit = [noise[0], noise[1].clone(), noise[2], noise[3].clone()]
+    for side in (lit[1], lit[3]):
+        side[:, :, :4] += 40
+    as_is = partial(torch.mul, 1 / 255)
+    assert min(linear_accuracy((lit[0], lit[1]), (lit[2], lit[3]), as_is)) > 0.85
+    assert 0.35 < sum(linear_accuracy((noise[0], noise[1]), (noise[2], noise[3]), as_is)) / 2 < 0.65
 
 
 def test_same_command_and_seed_give_the_same_weights(data, trained, tmp_path) -> None:

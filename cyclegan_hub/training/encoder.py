@@ -34,6 +34,7 @@ from cyclegan_hub.training.degradations import heavily_degraded, slightly_degrad
 from cyclegan_hub.training.devices import make_accelerator
 from cyclegan_hub.training.encoder_card import Training, files
 from cyclegan_hub.training.encoder_fit import IMAGE_SIZE, LEARNING_RATE, LOAD_SIZE, NEITHER, SIDE_BATCH, fit, young_models_for
+from cyclegan_hub.training.linear_classifier import linear_accuracy
 from cyclegan_hub.training.young_models import outputs_of_young_models
 
 PER_SPREAD = 500  # images of a side that the spread of the features is taken from
@@ -187,12 +188,17 @@ def run(args: argparse.Namespace) -> int:
     encoder.half().float()
     models = young_models_for(args.steps, 2)
     scores = {name: accuracy(encoder, name, (a.held_out, b.held_out), accelerator, models) for name, (a, b) in sides.items()}
+    for name, (a, b) in sides.items():
+        if isinstance(a.train, Tensor) and isinstance(b.train, Tensor):
+            linear = linear_accuracy((a.train, b.train), (a.held_out, b.held_out), encoder.cpu().prepare)
+            scores[name] |= dict(zip(("linear_a", "linear_b"), linear, strict=True))
     for domain in domains:
         s = scores[domain.name]
         first, second = domain.labels
         print(
             f"{domain.name}: held out, {s['a']:.1%} of {s['n_a']} {first}, {s['b']:.1%} of {s['n_b']} {second}; slightly "
             f"degraded {s['slight']:.1%}; heavily degraded: {s['neither']:.1%} neither; of young models: {s['young']:.1%} neither"
+            f"; a linear classifier has {s['linear_a']:.1%} and {s['linear_b']:.1%}"
         )
     training = Training(
         command_of(args, accelerator), args.licence, args.about,

@@ -53,7 +53,7 @@ def card(encoder: SideEncoder, training: Training) -> str:
         for side, label, count in zip("ab", labels, counts, strict=True):
             right = f"{scores[side]:.1%} of {scores[f'n_{side}']:g}"
             both = tuple(f"{scores[key]:.1%}" if side == "b" else "" for key in ("slight", "neither", "young"))
-            rows.append((name, f"{side.upper()}: {label}", f"{count:,}", right, *both))
+            rows.append((name, f"{side.upper()}: {label}", f"{count:,}", right, f"{scores[f'linear_{side}']:.1%}", *both))
     sources = [
         (f"{name}, {side}", source) for name, two in training.sources.items() for side, source in zip("AB", two, strict=True)
     ]
