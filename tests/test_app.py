@@ -409,6 +409,7 @@ def test_import_is_light() -> None:
     assert done.stdout.strip() == "[] PASSIVE"
 
 
+@pytest.mark.slow
 def test_no_models_and_a_stop(tmp_path: Path) -> None:
     with running_app(tmp_path / "app", None) as app, httpx.Client(base_url=app.url, timeout=60) as client:
         assert call(client, "domains")[0] == []

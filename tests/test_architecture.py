@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,12 @@ OWNERS = {
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 
+@cache
+def parsed(text: str) -> ast.Module:
+    """The tree of a module's text, made once."""
+    return ast.parse(text)
+
+
 def sources() -> dict[str, str]:
     """Dotted name of each module of ours -> its text; "train.x" for scripts, "app", "" for the package itself."""
     found = {"app": (ROOT / "app.py").read_text("utf-8")}
@@ -69,7 +76,7 @@ def sources() -> dict[str, str]:
 
 def imported(text: str, known: set[str]) -> Iterator[str]:
     """Every module that is imported, at the top or inside a function; `from package import module` counts as the module."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -109,7 +116,7 @@ def test_walls_hold() -> None:
 
 def asked_classes(text: str) -> Iterator[str]:
     """The names of the classes that a module's `isinstance` calls ask for."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
             yield from (name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name))
 
@@ -129,14 +136,15 @@ def test_rooms_are_the_folders() -> None:
     loose = {path.stem for path in package.glob("*.py")} - {"__init__"}
     assert set(FLOOR) == folders | loose | {"train", "app"}
     assert len(loose) <= 10
-    assert [name for name, text in sources().items() if not ast.get_docstring(ast.parse(text))] == []
+    assert [name for name, text in sources().items() if not ast.get_docstring(parsed(text))] == []
 
 
 def test_every_owner_of_a_library_imports_it() -> None:
     """A row of OWNERS that guards an import which does not exist says nothing."""
     modules = sources()
+    libraries = {name: {target.split(".")[0] for target in imported(text, set(modules))} for name, text in modules.items()}
     for library, owners in OWNERS.items():
-        importing = {n for n, text in modules.items() if library in {t.split(".")[0] for t in imported(text, set(modules))}}
+        importing = {name for name, found in libraries.items() if library in found}
         unused = [o for o in owners if not any(name == o or name.startswith(f"{o}.") for name in importing)]
         assert unused == [], f"{library}: {unused} do not import it"
 
@@ -147,7 +155,7 @@ def test_files_and_functions_stay_short() -> None:
     for name, text in sources().items():
         if text.count("\n") > 300:
             long.append(f"{name}: {text.count(chr(10))} lines")
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 80:
                 long.append(f"{name}.{node.name}: {node.end_lineno - node.lineno + 1} lines")
     assert long == []

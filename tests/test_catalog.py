@@ -266,6 +266,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", [*check.functions, *gone.functions])
+@pytest.mark.slow
 def test_on_the_hub(results: dict[str, str], name: str) -> None:
     assert not results[name], results[name]
 

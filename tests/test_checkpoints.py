@@ -387,6 +387,7 @@ def a_server_that_is_gone_without_a_cache(tmp: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*check.functions, *gone.functions])
+@pytest.mark.slow
 def test_on_the_hub(results: dict[str, str], name: str) -> None:
     assert not results[name], results[name]
 

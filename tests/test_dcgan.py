@@ -170,6 +170,7 @@ def test_the_alarm_of_mode_collapse_rings_where_all_latents_give_one_image(monke
     assert rings(trainer, 60) == ["diversity"]
 
 
+@pytest.mark.slow
 def test_the_alarm_of_a_discriminator_that_has_won_rings_where_the_generator_cannot_follow() -> None:
     trainer = make(dataclasses.replace(SMALL, lr=2e-3))
     trainer.optimizers["generator"].param_groups[0]["lr"] = 0.0

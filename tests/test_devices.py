@@ -50,6 +50,7 @@ def test_what_it_can_do_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make_accelerator().mixed_precision == "bf16"
 
 
+@pytest.mark.slow
 def test_a_launcher_that_starts_fewer_processes_than_asked_for_is_noticed(tmp_path: Path) -> None:
     """`accelerate launch --cpu --num_processes 2` runs one process and says nothing of it."""
     program = tmp_path / "start.py"

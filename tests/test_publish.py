@@ -73,6 +73,7 @@ def test_chosen_epochs_only_and_half_precision(tmp_path: Path) -> None:
         assert file.metadata() == said
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_real_training(tmp_path: Path) -> None:
     script("demo_data").make(tmp_path / "data", images=6, size=36)
     arguments = ("--data", tmp_path / "data", "--labels", "disc,square", "--out", tmp_path / "run", "--set", "epochs=2")
@@ -495,6 +496,7 @@ def the_command_line(tmp: Path) -> None:
 
 
 @pytest.mark.parametrize("name", check.functions)
+@pytest.mark.slow
 def test_on_the_hub(results: dict[str, str], name: str) -> None:
     assert not results[name], results[name]
 

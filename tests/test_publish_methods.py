@@ -207,6 +207,7 @@ def cards_without_an_evaluation_are_accepted(tmp: Path) -> None:
 
 
 @pytest.mark.parametrize("name", check.functions)
+@pytest.mark.slow
 def test_on_the_hub(results: dict[str, str], name: str) -> None:
     assert not results[name], results[name]
 

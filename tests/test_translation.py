@@ -408,6 +408,7 @@ def test_kill_9_leaves_whole_results_only_and_the_rest_is_made_later(source: str
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_torchrun_makes_one_zip_and_one_exit_status(source: str, pile: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "cyclegan_hub.cli"]
     words = [*launch, "translate", source, str(pile), str(pile.parent / "out.zip"), "--zip"]

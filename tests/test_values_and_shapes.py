@@ -101,6 +101,7 @@ def test_the_page_reads_with_the_models_range(of_12_bits: tuple[CycleGenerator, 
     assert apart(batch.pictures[0][1], found.after) == 0
 
 
+@pytest.mark.slow
 def test_an_exported_file_reads_with_the_models_range(of_12_bits: tuple[CycleGenerator, Path, bytes], tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
     from cyclegan_hub.commands.export import export
