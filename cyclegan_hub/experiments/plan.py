@@ -74,15 +74,21 @@ def plan_runs(
 
 
 def small_settings(run: Run) -> tuple[str, ...]:
-    """What `--size small` sets: 64 px and width 24, of the discriminators too; six halvings of a U-Net."""
+    """What `--size small` sets: 64 px and width 24, of the discriminators too; six halvings of a U-Net.
+
+    A DCGAN whose row sets a size of its own keeps that size, since it is what the row is compared by.
+    """
     recipe = _resolved(run, run.set)
     widths = [SMALL_WIDTH * 2**i for i in range(max(4, len(recipe.disc_channels)))]
     settings = {"image_size": str(SMALL_SIZE), "disc_channels": _listed(widths[: len(recipe.disc_channels)])}
     if recipe.load_size is not None:
         settings["load_size"] = str(round(SMALL_SIZE * recipe.load_size / recipe.image_size))
     match recipe:
-        case DCGANRecipe():  # four halvings lead from 64 to 4 px
-            settings |= {"gen_channels": _listed(widths[3::-1]), "disc_channels": _listed(widths[:4])}
+        case DCGANRecipe():  # each doubling starts from 4 px: four of them lead to 64
+            own_size = any(setting.startswith("image_size=") for setting in run.set)
+            size, doublings = (recipe.image_size, len(recipe.gen_channels)) if own_size else (SMALL_SIZE, 4)
+            settings["image_size"] = str(size)
+            settings |= {"gen_channels": _listed(widths[:doublings][::-1]), "disc_channels": _listed(widths[:doublings])}
         case CycleGANRecipe() | Pix2PixRecipe():
             settings["width"] = str(SMALL_WIDTH)
             if recipe.generator == "unet":
