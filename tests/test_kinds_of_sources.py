@@ -238,7 +238,13 @@ def test_folders_of_nearly_the_right_name_are_named_with_what_to_write(names: tu
         resolve(None, str(tmp_path), None, None)
 
 
-_UNREAD = [("x.rar", "unpack it first"), ("x.MP4", "save its frames"), ("x.npy", "numpy.savez"), ("x.h5", "save its images")]
+_UNREAD = [
+    ("x.jpg", "give the folder that it lies in"),
+    ("x.rar", "unpack it first"),
+    ("x.MP4", "save its frames"),
+    ("x.npy", "numpy.savez"),
+    ("x.h5", "save its images"),
+]
 
 
 @pytest.mark.parametrize(("name", "remedy"), _UNREAD)

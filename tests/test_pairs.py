@@ -71,6 +71,9 @@ def test_names_are_matched_in_any_order() -> None:
     a, b = ["b.png", "a.png", "d/c.png"], ["d/c.jpg", "a.png", "b.tif"]
     assert match_names(a, b) == ([(0, 2), (1, 1), (2, 0)], [])
     assert match_names(["a.png", "b.png"], ["b.png"]) == ([(1, 0)], ["a.png"])
+    assert match_names(["2_A.png", "1_A.png"], ["1_B.jpg", "2_B.jpg"]) == ([(0, 1), (1, 0)], [])
+    assert match_names(["1-in.png", "2-in.png"], ["1.png", "2.png"]) == ([(0, 0), (1, 1)], [])
+    assert match_names(["1_A.png", "b.png"], ["1_B.png", "c.png"])[0] == []  # a word that only some names have says nothing
     with pytest.raises(DataError, match=r"'a\.png' and 'a\.webp' could both belong to 'a\.jpg'"):
         match_names(["a.png", "a.webp"], ["a.jpg"])
 

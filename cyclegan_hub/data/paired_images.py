@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Container
@@ -96,6 +97,7 @@ def open_any(source: Files | HubSplit | Pair, value_range: tuple[int, int] | Non
 def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list[str]]:
     """Which of two lists of file names belong together: equal names first, then equal but for the ending, then but for case.
 
+    Where no two are equal, a last word that all names of a list share is left away (1_A.png and 1_B.png, 1-in.png and 1.png).
     Names are equal whichever way Unicode writes them (macOS takes another one), and whatever folder encloses all of a list.
     Returns ((position in `a`, position in `b`), in the order of `a`) and the names that have no partner, but for other forms
     of an image that has one. Raises DataError, which names the files, where two of what is left could be one's partner.
@@ -114,6 +116,10 @@ def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list
                         "the files of a pair the same name"
                     )
             pairs[left_a[key][0]] = left_b[key][0]
+    if not pairs:
+        shorter_a, shorter_b = _without_last_word(bare_a), _without_last_word(bare_b)
+        if (shorter_a, shorter_b) != (bare_a, bare_b):
+            return match_names(shorter_a, shorter_b)
     taken = set(pairs.values())
     matched = {_stem(bare_a[i]) for i in pairs} | {_stem(bare_b[i]) for i in taken}
     alone = [a[i] for i, name in enumerate(bare_a) if i not in pairs and _stem(name) not in matched]
@@ -137,6 +143,16 @@ def _bare(names: list[str]) -> list[str]:
     while parts and all(len(one) > shared + 1 and one[shared] == parts[0][shared] for one in parts):
         shared += 1
     return ["/".join(one[shared:]) for one in parts]
+
+
+def _without_last_word(names: list[str]) -> list[str]:
+    """Names without the word before their ending, as _A in 1_A.png, if all have the same; else as they are."""
+    found = [re.search(r"[-_. ][^\W\d_]+$", _stem(name)) for name in names]
+    words = {match.group() if match else "" for match in found}
+    if len(words) != 1 or "" in words:
+        return names
+    word = words.pop()
+    return [_stem(name).removesuffix(word) + ending_of(name) for name in names]
 
 
 def _stem(name: str) -> str:

@@ -23,6 +23,7 @@ _REMEDIES |= {".npy": ": save it as a .npz first (numpy.savez), or its images as
 _REMEDIES |= dict.fromkeys(
     (".h5", ".hdf5", ".mat", ".arrow", ".csv", ".pt", ".pkl"), ": save its images as files, .npz or .parquet"
 )
+_REMEDIES |= dict.fromkeys(IMAGE_ENDINGS, ": give the folder that it lies in")
 _HUB_KEYS = ("config", "split", "test_split", "column", "filter", "revision", "data_dir")
 
 
