@@ -8,7 +8,7 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.labels import labels_of
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, METHODS, RESUMABLE_FIELDS, CycleGANRecipe, Recipe
-from cyclegan_hub.recipes.presets import RECIPES, find
+from cyclegan_hub.recipes.presets import RECIPES, find, tuned_on
 
 SOURCES = ["smile-baseline", "smile-lsgan-64", "smile-lsgan-128", "anime-128", "anime-256", "cartoon-64", "monet-unet"]
 OTHERS = ["faces-dcgan-64", "faces-dcgan-256", "monet-dcgan-64", "pix2pix", "colorize", "upscale-4x", "upscale-4x-cnn",
@@ -37,13 +37,17 @@ def test_every_recipe_names_a_domain_and_survives_text(recipe: Recipe) -> None:
 def test_ours_follow_the_evidence(domain: str) -> None:
     for suffix in ("", "-compact", "-compact-128"):
         r = RECIPES[domain + suffix]
-        assert (r.upsample, r.adversarial, r.pool_size, r.ema) == ("resize", "lsgan", 50, 0.999)
+        assert (r.upsample, r.pool_size, r.ema) == ("resize", 50, 0.999)
         assert r.decay >= 0.5
-        assert bool(r.diffaugment) == (domain == "monet")
         assert set(r.diffaugment) <= {"translation", "cutout"}
-        assert r.identity_warmup > 0 and r.identity_start is not None
+        if suffix != "-compact":  # with both kinds of discriminator; docs/quality.md
+            alike = domain in ("smile", "monet")
+            assert (r.discriminator, r.adversarial, r.skip, r.cycle) == ("both", "hinge", alike, 10 if alike else 20)
+            assert r.diffaugment == ("translation",)
+        assert r.skip or (r.identity_warmup > 0 and r.identity_start is not None)  # against inverted colours
     compact, larger = RECIPES[f"{domain}-compact"], RECIPES[f"{domain}-compact-128"]
-    assert (compact.image_size, larger.image_size) == (64, 128)
+    assert (compact.image_size, larger.trained_size) == (64, 128)
+    assert tuned_on(domain) == larger.name and tuned_on(larger.name) is None and tuned_on("anime-128") is None
     for r in (compact, larger):
         assert (r.width, r.blocks, r.padding) == (24, 6, "zeros")
 
@@ -149,12 +153,12 @@ def test_skip_and_projected_discriminators_have_conditions() -> None:
 def test_crops_are_part_of_the_image_and_large_enough() -> None:
     for changes, message in (
         ({"crop_size": "256"}, r"crop_size=256: must be none, or from 1 to image_size \(128\)"),
-        ({"crop_size": "30"}, "crop_size=30: must be a multiple of 4"),
+        ({"crop_size": "34"}, "crop_size=34: must be a multiple of 4"),
         ({"crop_size": "28", "discriminator": "projected"}, "crop_size=28: must be at least 32 for projected"),
     ):
         with pytest.raises(RecipeError, match=message):
             override(RECIPES["smile-compact-128"], changes)
-    recipe = override(RECIPES["monet-compact-128"], {"image_size": "256", "load_size": "none", "crop_size": "128"})
+    recipe = override(RECIPES["monet-compact-128"], {"load_size": "none"})
     assert (recipe.image_size, recipe.trained_size) == (256, 128)
 
 

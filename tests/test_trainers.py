@@ -41,7 +41,7 @@ def tiny(name: str, **changes) -> Recipe:
     size = 64 if recipe.generator == "unet" or recipe.disc_scales > 1 else 32
     small = {"image_size": size, "load_size": None, "width": 4, "batch_size": 2}
     small |= {"blocks": min(recipe.blocks, 4 if recipe.generator == "unet" else 1)}
-    small |= {"disc_channels": tuple(4 for _ in recipe.disc_channels), "max_images": None}
+    small |= {"disc_channels": tuple(4 for _ in recipe.disc_channels), "max_images": None, "crop_size": None}
     return dataclasses.replace(recipe, **small | changes)
 
 
@@ -66,6 +66,7 @@ def backward(loss: torch.Tensor) -> None:
 
 
 OTHER_KINDS = {
+    "two-scales": {"disc_scales": 2, "image_size": 64},
     "projected": {"discriminator": "projected", "adversarial": "hinge"},
     "both-skip": {"discriminator": "both", "adversarial": "hinge", "skip": True, "source_negatives": 0.25},
 }

@@ -59,8 +59,8 @@ _DC128 = ("image_size=128", "gen_channels=512,256,128,64,32", "disc_channels=32,
 _COLORIZE = ("image_size=64", "load_size=none", "blocks=6", "max_images=60", "disc_channels=32,64,128", "epochs=100", *_CURVE)
 # 2,000 pairs at a constant rate: the beginning of a longer training, in which the identity's warm-up is over after 600.
 _ABLATION = ("batch_size=1", "max_images=none", "steps_per_epoch=500", "epochs=4", "decay=0", "identity_a=0", "identity_b=0",
-             "identity_warmup=0.3", *_CURVE)  # fmt: skip
-_CROPS = ("load_size=256", "diffaugment=translation")  # of Monet's 256 px pictures, so that the brush has its own scale
+             "identity_warmup=0.3", "diffaugment=translation", *_CURVE)  # fmt: skip
+_CROPS = ("image_size=128", "crop_size=none", "load_size=256")  # of Monet's 256 px pictures, so that the brush has its own scale
 
 
 def _ablation(data: str, recipe: str, *fields: str) -> tuple[Run, ...]:

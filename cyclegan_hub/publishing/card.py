@@ -30,6 +30,7 @@ from cyclegan_hub.publishing.card_values import (
 )
 from cyclegan_hub.publishing.sample_grid import shows_faces
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
+from cyclegan_hub.recipes.presets import tuned_on
 from cyclegan_hub.templates import TemplateError, render_markdown
 
 TEMPLATES = MODEL_CARDS
@@ -77,6 +78,7 @@ def render(facts: Facts) -> str:
         "sources": _sources(facts), "known_terms": _known_terms(facts, statement), "other_data": _is_other_data(facts, statement),
         "cost": cost_of(facts.history, recipe["batch_size"] * facts.processes), "unit": kind.batch_unit,
         "warnings": warnings_of(facts.history), "init": facts.run.get("init"), "changes": changes_of(facts.run),
+        "tuned_on": tuned_on(recipe["name"]),
         "fields": [(name, json.dumps(recipe[name])) for name in _SHOWN if recipe.get(name) is not None],
         "evaluation": evaluation_of(facts.metrics, labels, facts.chosen), "outputs": kind.outputs_called,
         "failures": facts.failures, "with_discriminator": bool(recipe.get("adversarial_weight", recipe.get("adversarial"))),

@@ -11,16 +11,25 @@ from dataclasses import replace
 from cyclegan_hub.recipes.fields import RecipeError
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
 
-# Ours, from the project's notes on what raises quality for a given amount of compute: resize-then-convolve, least squares,
-# image pool, EMA, a linear decay over at least half of the schedule, small batches, a slower discriminator. High identity
-# weights first (against colour inversion), lower ones later (they hold the style back). The full size wants a GPU.
-FULL = CycleGANRecipe(
+# Ours, from the project's notes on what raises quality for a given amount of compute: resize-then-convolve, image pool, EMA, a
+# linear decay over at least half of the schedule, small batches, a slower discriminator. High identity weights first (against
+# colour inversion), lower ones later (they hold the style back).
+OURS = CycleGANRecipe(
     name="", domain="", image_size=128, load_size=144, batch_size=2, cycle=5.0, identity_a=1.0, identity_b=1.0,
     identity_start=5.0, identity_warmup=0.1, pool_size=50, ema=0.999, decay=0.5, disc_lr_factor=0.5,
 )  # fmt: skip
-# These train on a CPU: about 1.1 M weights a direction.
-COMPACT = replace(FULL, image_size=64, load_size=72, width=24, blocks=6, padding="zeros", disc_channels=(32, 64, 128))
-COMPACT_128 = replace(COMPACT, image_size=128, load_size=144, disc_channels=(32, 64, 128, 256))
+# At 64 px, for a CPU: about 1.1 M weights a direction, patch discriminators.
+COMPACT = replace(OURS, image_size=64, load_size=72, width=24, blocks=6, padding="zeros", disc_channels=(32, 64, 128))
+# Patch and projected discriminators together (docs/quality.md). The full size wants a GPU: its settings were tuned at the size
+# of COMPACT_128 and carried over.
+FULL = replace(
+    OURS, discriminator="both", adversarial="hinge", cycle=20.0, identity_a=0.0, identity_b=0.0, identity_start=10.0,
+    diffaugment=("translation",),
+)  # fmt: skip
+COMPACT_128 = replace(FULL, width=24, blocks=6, padding="zeros", batch_size=1, disc_channels=(32, 64, 128, 256))
+# For sides that are alike: the network starts as a copy and adds what changes, so that colours cannot be inverted.
+FULL_SKIP = replace(FULL, skip=True, cycle=10.0, identity_start=None)
+COMPACT_128_SKIP = replace(COMPACT_128, skip=True, cycle=10.0, identity_start=None)
 # A 70 px discriminator that is shown the other side too. Trained alone on smile for 300 steps at batch 1 it told unseen smiling
 # from neutral faces with an AUC of 0.97 (n = 100 a side), the three-layer one with 0.58; mouths changed soon after it came in.
 WATCHFUL = replace(COMPACT, disc_channels=(32, 64, 128, 256), disc_lr_factor=1.0, source_negatives=0.5)
@@ -40,14 +49,10 @@ DCGAN = DCGANRecipe(name="", domain="faces", image_size=64, batch_size=64, snaps
 PIX2PIX = Pix2PixRecipe(name="", domain="faces", image_size=256, load_size=286, max_images=20_000)
 
 _ROWS: tuple[Recipe, ...] = (
-    replace(FULL, name="smile", domain="smile", epochs=40, max_images=20_000),
+    replace(FULL_SKIP, name="smile", domain="smile", epochs=40, max_images=20_000, source_negatives=0.5),
     replace(FULL, name="anime", domain="anime", epochs=120),
     replace(FULL, name="cartoon", domain="cartoon", epochs=60, max_images=20_000),
-    # Only monet has sides of hundreds of images, which is what `diffaugment` is for.
-    replace(
-        FULL, name="monet", domain="monet", image_size=256, load_size=286, batch_size=1, disc_scales=2, epochs=60,
-        cycle=10.0, identity_a=5.0, identity_b=2.5, identity_start=10.0, diffaugment=("translation", "cutout"),
-    ),
+    replace(FULL_SKIP, name="monet", domain="monet", image_size=256, load_size=286, batch_size=1, epochs=60),
     replace(WATCHFUL, name="smile-compact", domain="smile", epochs=40, max_images=20_000),  # 64.8 / 86.0
     replace(COMPACT, name="anime-compact", domain="anime", epochs=60),  # 48.1 / 74.5 after 33,000 pairs at batch 1
     replace(COMPACT, name="cartoon-compact", domain="cartoon", epochs=40, max_images=20_000),  # 50.9 / 91.0
@@ -55,13 +60,13 @@ _ROWS: tuple[Recipe, ...] = (
         WATCHFUL, name="monet-compact", domain="monet", epochs=60,  # 159.4 / 139.5
         cycle=10.0, identity_a=5.0, identity_b=2.5, identity_start=10.0, diffaugment=("translation", "cutout"),
     ),
-    replace(COMPACT_128, name="smile-compact-128", domain="smile", epochs=40, max_images=20_000),
+    replace(
+        COMPACT_128_SKIP, name="smile-compact-128", domain="smile", epochs=40, max_images=20_000, source_negatives=0.5
+    ),
     replace(COMPACT_128, name="anime-compact-128", domain="anime", epochs=80),
     replace(COMPACT_128, name="cartoon-compact-128", domain="cartoon", epochs=40, max_images=20_000),
-    replace(
-        COMPACT_128, name="monet-compact-128", domain="monet", epochs=80,
-        cycle=10.0, identity_a=5.0, identity_b=2.5, identity_start=10.0, diffaugment=("translation", "cutout"),
-    ),
+    # Crops of 128 px out of pictures of 256, so that the brush has its own scale.
+    replace(COMPACT_128_SKIP, name="monet-compact-128", domain="monet", image_size=256, load_size=286, crop_size=128, epochs=80),
     replace(
         SOURCE, name="smile-baseline", domain="smile", image_size=64, channels=1, width=32, blocks=3, flip=False, balance=True,
         disc_channels=(32, 64, 128), disc_last_stride=2, adversarial="bce", identity_a=2.5, identity_b=2.5, batch_size=32,
@@ -117,3 +122,9 @@ def compact_of(recipe: Recipe) -> str | None:
     """The recipe for a CPU of the same method and domain; None where there is none, or where this is one itself."""
     compact = RECIPES.get(f"{recipe.domain}-compact")
     return compact.name if compact and compact.method == recipe.method and "compact" not in recipe.name else None
+
+
+def tuned_on(name: str) -> str | None:
+    """The compact recipe whose settings were carried over to the full-size one called `name`; None for any other recipe."""
+    compact = f"{name}-compact-128"
+    return compact if name in RECIPES and compact in RECIPES else None

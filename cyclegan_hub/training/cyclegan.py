@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,22 +32,22 @@ _INVERTED = (
     "{key} has been negative for {steps} steps: translations of {side} are inverted in colour. If they stay so, start anew in "
     "another --out with higher identity_a and identity_b"
 )
+_PANELS = {
+    "generators' totals": ["total_g", "total_f"],
+    "generators, adversarial": ["g_a_to_b", "g_b_to_a"],
+    "discriminators": ["d_a", "d_b"],
+    "AUC of the discriminators": ["d_a_auc", "d_b_auc"],
+    "cycle": ["cycle_a", "cycle_b"],
+    "identity": ["identity_a", "identity_b"],
+    "D(real), D(fake)": ["d_a_real", "d_a_fake", "d_b_real", "d_b_fake"],
+    "correlation of input and output": ["corr_a_to_b", "corr_b_to_a"],
+}
 _ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "padding", "skip")
 
 
 class CycleGANTrainer:
     """See `trainer.Trainer`. Field names are the recipe's; names of networks are those of the published model."""
 
-    panels: ClassVar[dict[str, list[str]]] = {
-        "generators' totals": ["total_g", "total_f"],
-        "generators, adversarial": ["g_a_to_b", "g_b_to_a"],
-        "discriminators": ["d_a", "d_b"],
-        "AUC of the discriminators": ["d_a_auc", "d_b_auc"],
-        "cycle": ["cycle_a", "cycle_b"],
-        "identity": ["identity_a", "identity_b"],
-        "D(real), D(fake)": ["d_a_real", "d_a_fake", "d_b_real", "d_b_fake"],
-        "correlation of input and output": ["corr_a_to_b", "corr_b_to_a"],
-    }
     alarms = tuple(
         Alarm(key, below=0.0, steps=200, message=_INVERTED.format(key=key, steps=200, side=side))
         for key, side in (("corr_a_to_b", "A"), ("corr_b_to_a", "B"))
@@ -57,6 +57,8 @@ class CycleGANTrainer:
         r = self.recipe = recipe
         self.labels = labels
         self.total_steps, self.steps_done = total_steps, 0
+        without = "" if r.identity_start or r.identity_a or r.identity_b else "identity"
+        self.panels = {title: keys for title, keys in _PANELS.items() if title != without}
         model_arguments: dict[str, Any] = {
             "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "upsample": r.upsample,
             "padding": r.padding, "dropout": r.dropout, "skip": r.skip, "image_size": r.image_size, "value_range": r.value_range,
