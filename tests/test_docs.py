@@ -21,6 +21,7 @@ from cyclegan_hub.evaluation.metric_rows import METRICS
 from cyclegan_hub.experiments.registry import find_experiment
 from cyclegan_hub.recipes.fields import override
 from cyclegan_hub.recipes.presets import RECIPES, find
+from cyclegan_hub.training.extension import changes_in
 from support.training import ROOT, environment
 
 README = (ROOT / "README.md").read_text("utf-8").split("---\n", 2)[2]
@@ -215,6 +216,8 @@ def test_a_run_script_is_how_the_bundled_model_was_trained(name: str, tmp_path: 
     words = last.splitlines()
     plan = parsed("train", words[words.index("train/train.py") + 1 :])
     recipe = override(find(plan.recipe), dict(item.split("=", 1) for item in plan.set))
+    if plan.extend:
+        recipe = override(recipe, changes_in(plan.extend.split(",")))
     record = json.loads((ROOT / f"pretrained/{name}/recipe.json").read_text("utf-8"))
     now = {field: getattr(recipe, field, None) for field in record["recipe"]}
     assert json.loads(json.dumps(now)) == record["recipe"]
