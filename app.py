@@ -89,7 +89,10 @@ def main() -> None:
         launch(page, server_name=host, server_port=port, prevent_thread_lock=True)
         shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
         print(f"{studio.status()}\nOpen http://{shown}:{port} in a browser. Stop with Ctrl+C.", flush=True)
-        page.demo.block_thread()
+        try:
+            page.demo.block_thread()
+        finally:
+            page.demo.close(verbose=False)  # a server thread that still works while Python ends can abort the process
 
 
 if __name__ == "__main__":

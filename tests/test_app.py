@@ -416,7 +416,7 @@ def test_no_models_and_a_stop(tmp_path: Path) -> None:
         upload(client, "private.png", encoded(1))
         assert [path for path in app.temporary.rglob("private.png") if path.is_file()]
         app.process.send_signal(signal.SIGTERM)
-        assert app.process.wait(60) == 0
+        assert app.process.wait(60) == 0, app.log.read_text()
         assert [path for path in app.temporary.rglob("*") if path.is_file()] == []
 
 
