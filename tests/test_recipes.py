@@ -40,7 +40,10 @@ def test_ours_follow_the_evidence(domain: str) -> None:
         assert (r.upsample, r.pool_size, r.ema) == ("resize", 50, 0.999)
         assert r.decay >= 0.5
         assert set(r.diffaugment) <= {"translation", "cutout"}
-        if suffix != "-compact":  # with both kinds of discriminator; docs/quality.md
+        if suffix == "-compact":
+            assert (r.discriminator, r.adversarial, r.skip) == ("patch", "lsgan", False)
+            assert bool(r.diffaugment) == (domain == "monet")
+        else:  # with both kinds of discriminator; docs/quality.md
             alike = domain in ("smile", "monet")
             assert (r.discriminator, r.adversarial, r.skip, r.cycle) == ("both", "hinge", alike, 10 if alike else 20)
             assert r.diffaugment == ("translation",)

@@ -13,6 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from cyclegan_hub.data import table_sources
+from cyclegan_hub.data.archive_sources import TarItems, ZipItems
 from cyclegan_hub.data.raw_images import Stream
 from cyclegan_hub.data.specs import DataError, HubSplit
 from cyclegan_hub.data.table_sources import TableItems, explained, image_stream, read_parquet
@@ -20,8 +21,6 @@ from cyclegan_hub.files import write_atomic
 
 if TYPE_CHECKING:
     import datasets
-
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,7 @@ class _Split:
         wanted = [part.partition("[")[0].strip() for part in source.split.split("+")]
         if all(name in splits for name in wanted):
             files = [file for name in dict.fromkeys(wanted) for file in data_files.get(name, ())]
-            sides = sorted({cls._name(file).partition("/")[0] for file in files} & {"trainA", "trainB"})
-            if len(sides) == 2:
+            if {"trainA", "trainB"} <= {cls._name(file).partition("/")[0] for file in files}:
                 raise DataError(f"{source.describe()} holds both sides: add data_dir=trainA or data_dir=trainB")
             return cls(source, builder, wanted, files)
         folder = wanted[0]  # such as trainA/, which `datasets` takes for a part of the split "train"
@@ -141,7 +139,9 @@ class _Split:
         try:
             return self._prepared()
         except datasets.exceptions.DatasetGenerationError as error:
-            archive = next((self._name(file) for file in self.files if file.endswith(_ARCHIVES)), None)
+            archive = next(
+                (self._name(file) for file in self.files if file.endswith((*ZipItems.endings, *TarItems.endings))), None
+            )
             if archive is None:
                 raise
             raise DataError(

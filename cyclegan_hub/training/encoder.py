@@ -188,10 +188,9 @@ def run(args: argparse.Namespace) -> int:
     encoder.half().float()
     models = young_models_for(args.steps, 2)
     scores = {name: accuracy(encoder, name, (a.held_out, b.held_out), accelerator, models) for name, (a, b) in sides.items()}
-    for name, (a, b) in sides.items():
-        if isinstance(a.train, Tensor) and isinstance(b.train, Tensor):
-            linear = linear_accuracy((a.train, b.train), (a.held_out, b.held_out), encoder.cpu().prepare)
-            scores[name] |= dict(zip(("linear_a", "linear_b"), linear, strict=True))
+    for (name, (a, b)), train in zip(sides.items(), zip(piles[::2], piles[1::2], strict=True), strict=True):
+        linear = linear_accuracy(train, (a.held_out, b.held_out), encoder.cpu().prepare)
+        scores[name] |= dict(zip(("linear_a", "linear_b"), linear, strict=True))
     for domain in domains:
         s = scores[domain.name]
         first, second = domain.labels
