@@ -105,6 +105,7 @@ def test_an_unknown_experiment_lists_those_there_are(capsys: pytest.CaptureFixtu
     ("arguments", "words"),
     [
         (["tiny", "--scale", "0"], "--scale 0: give more than 0"),
+        (["tiny", "--training", "0"], "--training 0: must be at least 1"),
         (["tiny", "--jobs", "999"], "--jobs 999: there are"),
         (["upscale", "--data", "here"], "say which it is, e.g. --data faces=here"),
         (["tiny", "--data", "no/such/folder"], "--data no/such/folder: there is no such folder"),
@@ -149,14 +150,14 @@ def row(name: str, *values: float, figure: str = "kid[x]") -> Row:
 )
 def test_an_order_is_claimed_only_where_seeds_do_not_overlap(seeds: int, values: dict[str, tuple[float, ...]], said: str) -> None:
     experiment = dataclasses.replace(TINY, seeds=seeds)
-    table = Table(experiment, (), tuple(row(name, *v) for name, v in values.items()), {}, {"a_to_b": "a to b"}, "x")
-    assert order(table, "a_to_b").endswith(said)
+    table = Table(experiment, (), tuple(row(name, *v) for name, v in values.items()), {}, {("smile", "a_to_b"): "a to b"}, "x")
+    assert order(table, "smile", "a_to_b").endswith(said)
 
 
 def test_more_is_better_of_some_figures() -> None:
     experiment = dataclasses.replace(TINY, seeds=2, measures=("success",))
     rows = (row("low", 0.1, 0.2, figure="success"), row("high", 0.8, 0.9, figure="success"))
-    assert "high < low" in order(Table(experiment, (), rows, {}, {"a_to_b": "a to b"}, "x"), "a_to_b")
+    assert "high < low" in order(Table(experiment, (), rows, {}, {("smile", "a_to_b"): "a to b"}, "x"), "smile", "a_to_b")
 
 
 # ------------------------------------------------------------------------------------------------------- from end to end, tiny
@@ -178,8 +179,16 @@ def test_an_experiment_makes_its_table_and_goes_on_where_it_was(
     assert re.search(r"^\| untranslated \|.*\| real against real \|", text, re.MULTILINE | re.DOTALL)
     assert "One seed each, so that no order is claimed." in text and "Not run: a third row: too small." in text
     html = (out / "report.html").read_text("utf-8")
-    assert "&lt;b&gt;" in html and html.count("data:image/png") == 2 and "default-src &#39;none&#39;" not in html
-    assert {p.name for p in out.iterdir()} == {"experiment.json", "table.md", "report.html", "epochs.png", "losses.png", "runs"}
+    assert "&lt;b&gt;" in html and html.count("data:image/png") == 3 and "default-src &#39;none&#39;" not in html
+    assert {p.name for p in out.iterdir()} == {
+        "experiment.json",
+        "table.md",
+        "report.html",
+        "epochs.png",
+        "figures.png",
+        "losses.png",
+        "runs",
+    }
     assert (out / "runs/high-seed-0/report.html").is_file()
 
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*/*/model.safetensors")}

@@ -37,6 +37,8 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
     add("--size", choices=("full", "small"), default="full", help="small: every row at 64 px and width 24")
     add("--jobs", type=int, default=1, metavar="N", help="trainings at a time, each on cores of its own (default: 1)")
     add("--extractor", default="encoder", metavar="TEXT", help="as for evaluate (default: encoder)")
+    add("--training", type=int, default=3000, metavar="N", help="as for evaluate: training images of a side, for MiFID, "
+        "authenticity and the floor (default: 3000)")  # fmt: skip
     add("--dry-run", action="store_true", help="list the trainings with their steps, estimate the hours, and stop")
     return parser.parse_args(argv)
 
@@ -44,9 +46,13 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
 def run(arguments: argparse.Namespace) -> int:
     """Plans, estimates, trains, measures and reports. Returns the exit code."""
     experiment = find_experiment(arguments.name)
+    if arguments.training < 1:
+        raise ExperimentError(f"--training {arguments.training}: must be at least 1")
     out = arguments.out or Path("runs") / "experiments" / experiment.name
     data = named_data(experiment, arguments.data)
-    settings = {"experiment": experiment.name} | {name: getattr(arguments, name) for name in ("scale", "size", "extractor")}
+    settings = {"experiment": experiment.name} | {
+        name: getattr(arguments, name) for name in ("scale", "size", "extractor", "training")
+    }
     check_same(out, settings)
     from cyclegan_hub.experiments.plan import plan_runs
     from cyclegan_hub.experiments.run import Measured, core_groups, is_done, run_all
@@ -68,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "experiment.json", (json.dumps(settings, indent=2) + "\n").encode())
-    run_all(left, arguments.jobs, Measured(arguments.extractor, None))
+    run_all(left, arguments.jobs, Measured(arguments.extractor, arguments.training))
     from cyclegan_hub.experiments.report import write_report
     from cyclegan_hub.experiments.table import collect
 

@@ -17,8 +17,9 @@ from PIL import Image
 from cyclegan_hub import image_grid, images, plots
 from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.experiments.plan import SMALL_SIZE, SMALL_WIDTH, Planned, Size
-from cyclegan_hub.experiments.table import Table, hours_of, order, rows_of
+from cyclegan_hub.experiments.table import Table, figures_of, hours_of, metrics_of, order, rows_of
 from cyclegan_hub.files import write_atomic
+from cyclegan_hub.hub.model_folder import epoch_number
 from cyclegan_hub.models.protocols import Sampler, Translator
 from cyclegan_hub.templates import render_html, render_markdown
 from cyclegan_hub.training.run_folder import RunFolder
@@ -27,13 +28,16 @@ CELL = 128  # px of a picture
 COLUMNS = 4  # epochs that are shown of a run
 CAPTIONS = {
     "epochs.png": "The first seed of each run: input, translations at epochs from its first to its last, and the way back",
+    "figures.png": "The first measure of each run's first seed after so many steps",
     "losses.png": "One plot for each network, a curve for each run",
 }
 
 
 def write_report(table: Table, planned: Sequence[Planned], out: Path, *, scale: float, size: Size) -> list[Path]:
     """Writes the report, the table and the pictures into `out`; returns their paths."""
-    drawn = {"epochs.png": epochs_picture(table, planned), "losses.png": _losses(table, planned, out)}
+    drawn = {"epochs.png": epochs_picture(table, planned), "figures.png": _figures(table, planned, out)}
+    drawn["losses.png"] = _losses(table, planned, out)
+    several = len(table.experiment.data) > 1
     pictures = {name: png for name, png in drawn.items() if png is not None}
     for name, png in pictures.items():
         write_atomic(out / name, png)
@@ -42,7 +46,10 @@ def write_report(table: Table, planned: Sequence[Planned], out: Path, *, scale: 
         "question": table.experiment.question,
         "source": table.experiment.source,
         "facts": [*_facts(table, planned, scale, size).items()],
-        "tables": [(arrow, rows_of(table, direction), order(table, direction)) for direction, arrow in table.arrows.items()],
+        "tables": [
+            (f"{data}: {arrow}" if several else arrow, rows_of(table, data, direction), order(table, data, direction))
+            for (data, direction), arrow in table.arrows.items()
+        ],
         "left_out": table.experiment.left_out,
     }
     shown = [(CAPTIONS[name], f"data:image/png;base64,{base64.b64encode(png).decode()}") for name, png in pictures.items()]
@@ -106,6 +113,26 @@ def _losses(table: Table, planned: Sequence[Planned], out: Path) -> bytes | None
     return path.read_bytes()
 
 
+def _figures(table: Table, planned: Sequence[Planned], out: Path) -> bytes | None:
+    """The first measure over the steps: a plot for each set of images and direction, a curve for each run of the first seed."""
+    panels, lines, most = dict[str, list[str]](), list[dict[str, Any]](), 0
+    for (data, direction), arrow in table.arrows.items():
+        names = figures_of(table, data, direction)[:1]
+        runs = [one for one in planned if not one.seed and (one.run.data or table.experiment.data[0]) == data]
+        for name in names:
+            keys = panels.setdefault(f"{arrow}: {name}", [])
+            for one in runs:
+                keys.append(f"{one.run.name} ({direction})")  # a curve's name is in the lines of all panels
+                points = [(epoch_number(epoch), found) for epoch, found in metrics_of(one)["epochs"].items()]
+                known = [(n * one.steps_per_epoch, found[direction].get(name)) for n, found in points if n and direction in found]
+                lines += [{"step": step, keys[-1]: value} for step, value in known]
+                most = max(most, len(known))
+    if most < 2:
+        return None
+    plots.losses(lines, out / "figures.png", panels=panels)
+    return (out / "figures.png").read_bytes()
+
+
 def _facts(table: Table, planned: Sequence[Planned], scale: float, size: Size) -> dict[str, str]:
     """What the tables were measured on and what was shortened: their head."""
     each = f"every row at {SMALL_SIZE} px, width {SMALL_WIDTH}" if size == "small" else "as in the recipes"
@@ -118,8 +145,17 @@ def _facts(table: Table, planned: Sequence[Planned], scale: float, size: Size) -
         "machine": machine(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "data": ", ".join(dict.fromkeys(text for one in planned for text in one.plan.identity["data"].values())),
+        "measured on": "; ".join(dict.fromkeys(_counts(table, one) for one in planned)),
         "hours of training": f"{hours:.2f}",
     }
+
+
+def _counts(table: Table, one: Planned) -> str:
+    """How many images a run was measured on, e.g. "anime: 200 and 200 held out, at most 400 training images of a side"."""
+    protocol = metrics_of(one)["protocol"]
+    held_out, training = ([protocol[f"{n}{s}"] for s in "ab" if f"{n}{s}" in protocol] for n in ("n_", "n_training_"))
+    name = one.run.data or table.experiment.data[0]
+    return f"{name}: {' and '.join(map(str, held_out))} held out, {' and '.join(map(str, training))} training images"
 
 
 def machine() -> str:

@@ -25,8 +25,8 @@ TRAIN, EVALUATE = ("-m", "cyclegan_hub.training"), ("-m", "cyclegan_hub.cli", "e
 class Measured:
     """How every run is measured."""
 
-    extractor: str | None
-    size: int | None  # px at which all pictures are compared; None: the models' own
+    extractor: str | None = None  # None: as `evaluate` takes it
+    training: int | None = None  # training images of a side at most; None: as `evaluate` takes them
 
 
 @dataclass
@@ -55,7 +55,7 @@ def core_groups(jobs: int) -> list[list[int]]:
 
 def is_done(planned: Planned) -> bool:
     """Whether a run was trained to its end and measured."""
-    return not _commands(planned, Measured(None, None))
+    return not _commands(planned, Measured())
 
 
 def run_all(planned: Sequence[Planned], jobs: int, how: Measured) -> None:
@@ -150,7 +150,7 @@ def _evaluations(planned: Planned, how: Measured) -> list[list[str]]:
     out = planned.plan.out
     command = [sys.executable, *EVALUATE, str(out)]
     command += [] if how.extractor is None else ["--extractor", how.extractor]
-    command += [] if how.size is None else ["--size", str(how.size)]
+    command += [] if how.training is None else ["--training", str(how.training)]
     where = [] if planned.data is None else ["--data", planned.data]
     commands = [[*command, *where]]
     if planned.run.on_training and planned.data is not None:

@@ -44,7 +44,7 @@ class Table:
     fields: tuple[str, ...]
     rows: tuple[Row, ...]
     baselines: dict[str, dict[str, dict[str, dict[str, float | None]]]]  # by data, name, direction, figure
-    arrows: dict[str, str]  # each direction in words
+    arrows: dict[tuple[str, str], str]  # by data and direction, in words
     extractor: str
 
 
@@ -52,30 +52,30 @@ def collect(experiment: Experiment, planned: Sequence[Planned]) -> Table:
     """Reads what the runs left. Raises ExperimentError for a run that is not measured."""
     differing = shown_fields(experiment, planned)
     baselines: dict[str, dict[str, dict[str, dict[str, float | None]]]] = {}
-    arrows: dict[str, str] = {}
+    arrows: dict[tuple[str, str], str] = {}
     rows, extractor = list[Row](), ""
     for run in dict.fromkeys(one.run for one in planned):
         seeds = [one for one in planned if one.run == run]
-        metrics = [_metrics(one, on_training=False) for one in seeds]
+        metrics = [metrics_of(one) for one in seeds]
         data = run.data or experiment.data[0]
         labels = seeds[0].plan.labels
-        arrows |= {d: arrow for d, arrow in measured(metrics[0], labels).items() if d not in arrows}
+        arrows |= {(data, d): arrow for d, arrow in measured(metrics[0], labels).items() if (data, d) not in arrows}
         extractor = str(metrics[0]["extractor"])
         for name in UNTRAINED:
             for direction, figures in metrics[0]["baselines"].get(name, {}).items():
                 baselines.setdefault(data, {}).setdefault(name, {}).setdefault(direction, figures)
         rows += [_row(run.name, data, seeds, metrics, epochs, differing) for epochs in _shown(experiment, seeds, metrics)]
         if (on_training_folder(seeds[0]) / "metrics.json").is_file():
-            known = [_metrics(one, on_training=True) for one in seeds]
+            known = [metrics_of(one, on_training=True) for one in seeds]
             chosen = tuple(str(m["best"]) for m in known)
             rows.append(_row(f"{run.name}, on its training images", data, seeds, known, chosen, differing))
     return Table(experiment, tuple(differing), tuple(rows), baselines, arrows, extractor)
 
 
-def rows_of(table: Table, direction: str) -> Rows:
-    """Headings and cells of one direction; of several seeds a cell holds each value."""
-    rows = [row for row in table.rows if direction in row.figures]
-    names = _figures(table, direction)
+def rows_of(table: Table, data: str, direction: str) -> Rows:
+    """Headings and cells of one direction of one set of images; of several seeds a cell holds each value."""
+    rows = _rows(table, data, direction)
+    names = figures_of(table, data, direction)
     head = ["run", *table.fields, "epoch", "pairs", "hours", "s per epoch", *names]
     head += ["alarm"] if any(row.alarms for row in rows) else []
     lines = [head]
@@ -84,22 +84,20 @@ def rows_of(table: Table, direction: str) -> Rows:
         cells += [" / ".join(written(name, value) for value in row.figures[direction].get(name, ())) for name in names]
         lines.append([*cells, *([", ".join(row.alarms)] if len(head) > len(cells) else [])])
     blank = [""] * (len(table.fields) + 4)
-    for data, named in table.baselines.items():
-        for name, by_direction in named.items():
-            if direction in by_direction:
-                words = {"untranslated": "untranslated", "floor": "real against real"}[name]
-                of = f" ({data})" if len(table.baselines) > 1 else ""
-                values = [written(n, by_direction[direction][n]) if n in by_direction[direction] else "" for n in names]
-                lines.append([f"{words}{of}", *blank, *values, *([""] if "alarm" in head else [])])
+    for name, by_direction in table.baselines.get(data, {}).items():
+        if direction in by_direction:
+            words = {"untranslated": "untranslated", "floor": "real against real"}[name]
+            values = [written(n, by_direction[direction][n]) if n in by_direction[direction] else "" for n in names]
+            lines.append([words, *blank, *values, *([""] if "alarm" in head else [])])
     return lines
 
 
-def order(table: Table, direction: str) -> str:
+def order(table: Table, data: str, direction: str) -> str:
     """In one sentence which rows are better by the first measure, as far as the seeds do not overlap."""
-    names = _figures(table, direction)
+    names = figures_of(table, data, direction)
     if not names:
         return "Nothing was measured here."
-    name, rows = names[0], [row for row in table.rows if direction in row.figures]
+    name, rows = names[0], _rows(table, data, direction)
     sign = -1 if METRICS[base_name(name)].better == LARGER else 1
     ranges = {}
     for row in rows:
@@ -126,12 +124,31 @@ def order(table: Table, direction: str) -> str:
     return f"By {name}, best first (no order within brackets, where seeds overlap): {' < '.join(map(_group, groups))}."
 
 
+def metrics_of(one: Planned, *, on_training: bool = False) -> Metrics:
+    """What was measured of a run, on held-out images or on those it was trained on. Raises ExperimentError if nothing was."""
+    path = (on_training_folder(one) if on_training else one.plan.out) / "metrics.json"
+    found = read_metrics(path)
+    if found is None:
+        raise ExperimentError(f"{path} is missing: run the same command again, which measures what is not measured yet")
+    return found
+
+
+def figures_of(table: Table, data: str, direction: str) -> list[str]:
+    """Names of the figures of a direction that the experiment asks for, as they are called with their extractor."""
+    there = dict.fromkeys(name for row in _rows(table, data, direction) for name in row.figures[direction])
+    return [name for wanted in table.experiment.measures for name in there if base_name(name) == wanted]
+
+
 def hours_of(lines: Iterable[Mapping[str, Any]], pairs_per_step: int) -> float:
     """Hours of training, from the speeds that a history holds."""
     return training_time(lines, pairs_per_step)[0] / 3600
 
 
 # ------------------------------------------------------------------------------------------------------------ the parts
+def _rows(table: Table, data: str, direction: str) -> list[Row]:
+    return [row for row in table.rows if row.data == data and direction in row.figures]
+
+
 def _row(
     name: str,
     data: str,
@@ -169,20 +186,6 @@ def _nearest(names: Sequence[str], wanted: int) -> str:
     if epoch_name(wanted) in names:
         return epoch_name(wanted)
     return min(names, key=lambda name: abs((epoch_number(name) or 0) - wanted))
-
-
-def _metrics(one: Planned, *, on_training: bool) -> Metrics:
-    path = (on_training_folder(one) if on_training else one.plan.out) / "metrics.json"
-    found = read_metrics(path)
-    if found is None:
-        raise ExperimentError(f"{path} is missing: run the same command again, which measures what is not measured yet")
-    return found
-
-
-def _figures(table: Table, direction: str) -> list[str]:
-    """Names of the figures of a direction that the experiment asks for, as they are called with their extractor."""
-    there = dict.fromkeys(name for row in table.rows if direction in row.figures for name in row.figures[direction])
-    return [name for wanted in table.experiment.measures for name in there if base_name(name) == wanted]
 
 
 def _each(values: Sequence[float], form: str) -> str:
