@@ -11,7 +11,8 @@ from PIL import Image
 
 from cyclegan_hub import images
 from cyclegan_hub.data import faces
-from cyclegan_hub.data.faces import Box, crop, find_faces
+from cyclegan_hub.data.faces import Box, closer, crop, find_faces
+from cyclegan_hub.domains import FACE_SHARE
 
 
 def photo(name: str) -> Image.Image:
@@ -88,3 +89,18 @@ def test_a_crop_is_a_square_that_shows_the_head() -> None:
 def test_a_crop_stays_in_the_picture(box: Box, left: int, top: int, side: int) -> None:
     picture = Image.effect_noise((300, 200), 80).convert("RGB")
     assert crop(picture, box).tobytes() == picture.crop((left, top, left + side, top + side)).tobytes()
+
+
+@pytest.mark.parametrize("share", [FACE_SHARE, 0.7])
+def test_a_crop_comes_closer(share: float) -> None:
+    picture = Image.effect_noise((1000, 800), 80).convert("RGB")
+    box = Box(400, 300, 508, 408)
+    near = crop(picture, box, share)
+    assert abs(near.width - 108 / share) < 1
+    again = closer(crop(picture, box), share)  # of the square that was cropped before
+    assert abs(again.width - near.width) <= 1
+    if share == FACE_SHARE:
+        assert again == near == crop(picture, box)
+    else:
+        difference = images.to_tensor(again.resize((32, 32))) - images.to_tensor(near.resize((32, 32)))
+        assert difference.abs().mean() < 0.05  # the same part, to a pixel

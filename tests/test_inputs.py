@@ -231,6 +231,8 @@ def test_what_the_page_asks_about_faces(monkeypatch: pytest.MonkeyPatch) -> None
     prepared = own.prepare(source, SMILE, "a_to_b", None, True, 1)
     assert prepared.given == faces.crop(source, boxes[1]) and prepared.notes == ["2 faces found: number 2 is taken."]
     assert own.prepare(source, SMILE, "a_to_b", None, True, 7).given == faces.crop(source, boxes[0])
+    near = own.prepare(source, replace(SMILE, face_share=0.7), "a_to_b", None, True).given
+    assert near == faces.crop(source, boxes[0], 0.7) and near.width < own.prepare(source, SMILE, "a_to_b", None, True).given.width
     finder(monkeypatch, [faces.Box(20, 20, 120, 120)])
     large = PhotoPreparer().find_faces(source, SMILE, "b_to_a")
     assert large is not None and not large.small

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from cyclegan_hub.domains import FACE_SHARE
+
 DETECT_AT = 640  # px of the longer side; the detector finds faces of 80 px and more, an eighth of it
 MOST_ENLARGED = 4  # beyond that there is nothing in a picture to be found
-# Medians over 60 test images each of CelebA (as the smile domain crops it) and selfie2anime: the detector's box is 0.54 of the
-# picture's side, and its centre lies at 0.57 of the height, 0.13 boxes below the picture's.
-SIDE = 1 / 0.54
-LIFT = 0.13
+LIFT = 0.13  # in boxes, how far a face's centre lies below the picture's: 0.57 of the height (as FACE_SHARE was measured)
 
 _LOCK = threading.Lock()
 _DETECTOR: list[Any] = []  # the one detector once it is made; it keeps buffers, so one thread at a time
@@ -54,10 +53,20 @@ def find_faces(image: Image.Image) -> list[Box] | None:
     return sorted(boxes, key=lambda box: box.side, reverse=True)
 
 
-def crop(image: Image.Image, box: Box) -> Image.Image:
-    """The square around a face that shows as much of the head as training images do, moved or shrunk into the picture."""
-    side = max(1, min(round(box.side * SIDE), *image.size))
+def crop(image: Image.Image, box: Box, share: float = FACE_SHARE) -> Image.Image:
+    """The square around a face that shows as much of the head as training images do, moved or shrunk into the picture.
+
+    `share` is how much of the square's side the face's box takes.
+    """
+    side = max(1, min(round(box.side / share), *image.size))
     left = (box.left + box.right - side) // 2
     top = (box.top + box.bottom - side) // 2 - round(box.side * LIFT)
     left, top = (min(max(0, start), room - side) for start, room in zip((left, top), image.size, strict=True))
     return image.crop((left, top, left + side, top + side))
+
+
+def closer(image: Image.Image, share: float) -> Image.Image:
+    """The part of a square that was cropped with FACE_SHARE in which the face takes `share`; the same square for FACE_SHARE."""
+    side, centre = round(FACE_SHARE * image.width), round((0.5 + LIFT * FACE_SHARE) * image.height)
+    left, top = (image.width - side) // 2, centre - side // 2
+    return crop(image, Box(left, top, left + side, top + side), share)

@@ -7,10 +7,12 @@ from importlib.resources import files as package_files
 from PIL import Image
 
 from cyclegan_hub import image_grid, images
+from cyclegan_hub.data import faces
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.models.auto import Model
 
-_FACES = ("examples/grace_hopper_face.jpg", "astronaut_face.jpg", "astronaut.jpg")
+_HOPPER, _ASTRONAUT = "examples/grace_hopper_face.jpg", "astronaut_face.jpg"  # cropped to the face with FACE_SHARE
+_FACES = (_HOPPER, _ASTRONAUT, "astronaut.jpg")
 _SCENES = ("examples/china.jpg", "coffee.jpg", "rocket.jpg", "chelsea.jpg", "astronaut.jpg")
 _CELL = 160  # px of a picture in samples.png
 
@@ -21,7 +23,7 @@ def sample_grid(model: Model) -> Image.Image:
     For a model that draws: all images of seed 0. For a model that translates: a row for each of three to five free photographs,
     with its translations and their way back, or with the input and output of a pix2pix.
     """
-    examples = model.examples(free_photos(model, shows_faces(model.domain)) if model.takes_pictures else [])
+    examples = model.examples(free_photos(model) if model.takes_pictures else [])
     # Drawn images are small: they are enlarged by a whole factor, so that every pixel can be seen.
     cell = _CELL if model.takes_pictures else model.image_size * (_CELL // model.image_size) or _CELL
     return image_grid.grid(examples.rows, column_labels=examples.headings, cell=cell)
@@ -32,9 +34,19 @@ def shows_faces(domain: str) -> bool:
     return domain in DOMAINS and DOMAINS[domain].faces
 
 
-def free_photos(model: Model, of_faces: bool) -> list[Image.Image]:
-    """Free photographs as squares of the model's size and channels: of people, or of all kinds, a landscape first."""
+def free_photos(model: Model, of_faces: bool | None = None) -> list[Image.Image]:
+    """Free photographs as squares of the model's size and channels: of people, or of all kinds, a landscape first.
+
+    `of_faces`: which of them; None: as the model's domain wants. The face is as large as that domain's crop shows it.
+    """
     folder = package_files("cyclegan_hub") / "free_images"
+    if of_faces is None:
+        of_faces = shows_faces(model.domain)
     names = _FACES if of_faces else _SCENES
-    decoded = [images.decode((folder / name).read_bytes(), model.channels, name=name) for name in names]
-    return [images.square(image, model.image_size) for image in decoded]
+    domain, pictures = DOMAINS.get(model.domain), list[Image.Image]()
+    for name in names:
+        picture = images.decode((folder / name).read_bytes(), model.channels, name=name)
+        if domain is not None and name in (_ASTRONAUT, _HOPPER):
+            picture = faces.closer(picture, domain.face_share)
+        pictures.append(images.square(picture, model.image_size))
+    return pictures

@@ -14,7 +14,7 @@ from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError
 
 from cyclegan_hub import checkpoints
-from cyclegan_hub.domains import DOMAINS, Domain, Pile, place
+from cyclegan_hub.domains import DOMAINS, FACE_SHARE, Domain, Pile, place
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.hub.errors import FaultKind, fault_of
 from cyclegan_hub.hub.metrics_file import read_metrics
@@ -191,6 +191,7 @@ def _published(
         name=name, title=name.replace("-", " ").replace("_", " ").capitalize(), labels=labels, kind=kind.method,
         directions=kind.directions, rule=PAIR_RULES.get(str(config.get("pairs")), PAIR_RULES["given"]),
         started_from=_started_from(run), faces=faces, faces_b=bool(faces and domain and domain.faces_b),
+        face_share=domain.face_share if domain else FACE_SHARE,
         original_size=not faces, image_size=size, source=one_line(source, 200), origin=origin,
         licence="; ".join(licences), redistributable=bool(piles) and all(pile.redistributable for pile in piles),
         value_range=_value_range(config),

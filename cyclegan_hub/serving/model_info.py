@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cyclegan_hub.domains import FACE_SHARE
 from cyclegan_hub.hub.run_record import RunRecord
 from cyclegan_hub.models.protocols import arrow
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
@@ -41,6 +42,7 @@ class DomainChoice:
     kind: str = "cyclegan"  # the method: "cyclegan", "pix2pix" or "dcgan"
     directions: tuple[str, ...] = ("a_to_b", "b_to_a")  # or ("a_to_b",); ("samples",) for a model that draws
     faces_b: bool = False  # whether inputs of `b_to_a` should be human faces
+    face_share: float = FACE_SHARE  # of the side of a picture that is cropped to a face, what the detector's box takes
     rule: PairRule = PAIR_RULES["given"]  # how the network's input is derived from a picture
     started_from: str = ""  # the model whose weights its training started from; "": random weights
 

@@ -88,7 +88,7 @@ class PhotoPreparer:
         found = self._find(picture)
         if found is None:
             return None
-        thumbnails = [faces.crop(picture, box).resize((96, 96), Image.Resampling.LANCZOS) for box in found]
+        thumbnails = [faces.crop(picture, box, choice.face_share).resize((96, 96), Image.Resampling.LANCZOS) for box in found]
         area = found[0].side ** 2 / (picture.width * picture.height) if found else 0
         return FacesFound(thumbnails, bool(found) and area < SMALL_FACE)
 
@@ -108,7 +108,8 @@ class PhotoPreparer:
             return picture, []
         chosen = face if 0 <= face < len(found) else 0
         which = "the largest is taken" if chosen == 0 else f"number {chosen + 1} is taken"
-        return faces.crop(picture, found[chosen]), [f"{len(found)} faces found: {which}."] if len(found) > 1 else []
+        cut = faces.crop(picture, found[chosen], choice.face_share)
+        return cut, [f"{len(found)} faces found: {which}."] if len(found) > 1 else []
 
     def _find(self, picture: Image.Image) -> list[faces.Box] | None:
         key = images.content_hash(picture)
