@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub.experiments import command
-from cyclegan_hub.experiments.plan import plan_runs, small_settings
-from cyclegan_hub.experiments.registry import EXPERIMENTS, Experiment, ExperimentError, Run
+from cyclegan_hub.experiments.plan import nearest_epochs, plan_runs, small_settings
+from cyclegan_hub.experiments.registry import EXPERIMENTS, LAST, Experiment, ExperimentError, Run
 from cyclegan_hub.experiments.run import core_groups
 from cyclegan_hub.experiments.table import Row, Table, order
+from cyclegan_hub.hub.model_folder import epoch_name
 from cyclegan_hub.recipes.fields import override
+from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe
 from cyclegan_hub.recipes.presets import find
 from support.pictures import folder
 from support.training import ROOT, demo_data, environment
@@ -33,6 +35,7 @@ TINY = Experiment(
     data=("smile",),
     runs=(Run("low", "smile-compact", (*SMALL, "cycle=1")), Run("high", "smile-compact", (*SMALL, "cycle=20"))),
     measures=("kid", "cycle_l1"),
+    shown=(1, 9),
     photograph="astronaut_face.jpg",
     curves=("d_a", "d_b"),
     left_out=("a third row: too small",),
@@ -68,7 +71,7 @@ def test_every_row_is_a_recipe_that_exists(experiment: Experiment) -> None:
         override(find(run.recipe), dict(setting.split("=", 1) for setting in run.set))
         small = dict(setting.split("=", 1) for setting in (*run.set, *small_settings(run)))
         recipe = override(find(run.recipe), small)
-        assert recipe.image_size == (128 if run.name == "128-px" else 64)  # a DCGAN that is compared by its size
+        assert recipe.image_size == 64
         assert getattr(recipe, "width", 24) == 24 and recipe.disc_channels[0] == 24
     assert not experiment.photograph or (ROOT / "cyclegan_hub/free_images" / experiment.photograph).is_file()
 
@@ -86,6 +89,38 @@ def test_scale_shortens_epochs_and_keeps_their_number(data: Path, tmp_path: Path
     assert [one.plan.recipe.epochs for one in (*whole, *tenth)] == [2] * 4
     assert [one.steps_per_epoch for one in whole] == [20, 20]  # 40 images, two at a time
     assert [(one.steps_per_epoch, one.full_epoch, one.plan.recipe.steps_per_epoch) for one in tenth] == [(2, 20, 2)] * 2
+
+
+def test_small_rows_that_are_compared_by_size_keep_their_ratio(data: Path, tmp_path: Path) -> None:
+    of_size = dataclasses.replace(
+        TINY,
+        by_size=True,
+        runs=(
+            Run("64", "smile-lsgan-64", ("batch_size=8",)),
+            Run("128", "smile-lsgan-128"),
+            Run(
+                "dcgan",
+                "faces-dcgan-64",
+                ("batch_size=8", "image_size=128", "gen_channels=64,32,16,8,4", "disc_channels=4,8,16,32,64"),
+            ),
+            Run("unet", "monet-unet", ("load_size=300",)),
+        ),
+    )
+    recipes = [one.plan.recipe for one in plan_runs(of_size, {"smile": str(data)}, tmp_path, size="small")]
+    assert [one.image_size for one in recipes] == [64, 128, 128, 256]
+    dcgan, unet = recipes[2:]
+    assert isinstance(dcgan, DCGANRecipe) and len(dcgan.gen_channels) == 5
+    assert isinstance(unet, CycleGANRecipe) and (unet.blocks, unet.load_size) == (8, 300)
+
+
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [((), [1, 4, 8]), (LAST, [8]), ((1, 3, 9), [1, 4, 8]), ((8, 20), [8]), ((5,), [4])],
+)
+def test_the_epochs_that_are_measured(data: Path, tmp_path: Path, shown: tuple[int, ...], found: list[int]) -> None:
+    some = dataclasses.replace(TINY, shown=shown, runs=(Run("one", "smile-compact", (*SMALL, "epochs=8")),))
+    (planned,) = plan_runs(some, {"smile": str(data)}, tmp_path)
+    assert nearest_epochs(planned, [epoch_name(n) for n in (1, 4, 8)]) == [epoch_name(n) for n in found]
 
 
 def test_rows_that_a_size_makes_equal_are_run_once(data: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 from cyclegan_hub.data.paired_images import open_any
 from cyclegan_hub.data.specs import SideSource
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError, Run
+from cyclegan_hub.hub.model_folder import epoch_name, epoch_number
 from cyclegan_hub.recipes.fields import override
 from cyclegan_hub.recipes.methods import RESUMABLE_FIELDS, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
 from cyclegan_hub.recipes.presets import find
@@ -34,6 +35,7 @@ class Planned:
     steps_per_epoch: int
     full_epoch: int  # steps of an epoch that is not shortened
     data: str | None  # what `--data` gave for it; None: the domain's own
+    shown: tuple[int, ...]  # the epochs that are measured, of those there will be; (): all that were kept
 
     @property
     def name(self) -> str:
@@ -64,35 +66,32 @@ def plan_runs(
     if unknown := sorted(set(data) - set(experiment.data)):
         raise ExperimentError(f"--data {unknown[0]}=…: {experiment.name} takes {' and '.join(experiment.data)}")
     planned, seen = list[Planned](), dict[Recipe, str]()
+    smallest = min(_resolved(run, run.set).image_size for run in experiment.runs)
     for seed in range(experiment.seeds):
         for run in experiment.runs:
-            settings = (*run.set, *(small_settings(run) if size == "small" else ()), *run.kept)
+            ratio = _resolved(run, run.set).image_size // smallest if experiment.by_size else 1
+            settings = (*run.set, *(small_settings(run, ratio) if size == "small" else ()), *run.kept)
             key = replace(_resolved(run, settings), name=f"{run.data or experiment.data[0]}")
             if seen.setdefault(key, run.name) == run.name:
                 planned.append(_planned(experiment, run, settings, seed, data, out, scale))
     return planned
 
 
-def small_settings(run: Run) -> tuple[str, ...]:
-    """What `--size small` sets: 64 px and width 24, of the discriminators too; six halvings of a U-Net.
-
-    A DCGAN whose row sets a size of its own keeps that size, since it is what the row is compared by.
-    """
-    recipe = _resolved(run, run.set)
+def small_settings(run: Run, ratio: int = 1) -> tuple[str, ...]:
+    """What `--size small` sets: 64 px times `ratio` and width 24, of the discriminators too; a U-Net halves down to one pixel."""
+    recipe, pixels = _resolved(run, run.set), SMALL_SIZE * ratio
     widths = [SMALL_WIDTH * 2**i for i in range(max(4, len(recipe.disc_channels)))]
-    settings = {"image_size": str(SMALL_SIZE), "disc_channels": _listed(widths[: len(recipe.disc_channels)])}
+    settings = {"image_size": str(pixels), "disc_channels": _listed(widths[: len(recipe.disc_channels)])}
     if recipe.load_size is not None:
-        settings["load_size"] = str(round(SMALL_SIZE * recipe.load_size / recipe.image_size))
+        settings["load_size"] = str(round(pixels * recipe.load_size / recipe.image_size))
     match recipe:
-        case DCGANRecipe():  # each doubling starts from 4 px: four of them lead to 64
-            own_size = any(setting.startswith("image_size=") for setting in run.set)
-            size, doublings = (recipe.image_size, len(recipe.gen_channels)) if own_size else (SMALL_SIZE, 4)
-            settings["image_size"] = str(size)
+        case DCGANRecipe():
+            doublings = int(math.log2(pixels // 4))  # it starts from 4 px: four of them lead to 64
             settings |= {"gen_channels": _listed(widths[:doublings][::-1]), "disc_channels": _listed(widths[:doublings])}
         case CycleGANRecipe() | Pix2PixRecipe():
             settings["width"] = str(SMALL_WIDTH)
             if recipe.generator == "unet":
-                settings["blocks"] = "6"
+                settings["blocks"] = str(int(math.log2(pixels)))
     return tuple(f"{name}={value}" for name, value in settings.items())
 
 
@@ -105,6 +104,20 @@ def count_images(sources: Sequence[SideSource], recipe: Recipe) -> list[int]:
         kept = found if source.held_out else found - math.ceil(HELD_OUT_SHARE * found)
         counts.append(min(kept, recipe.max_images or kept))
     return counts
+
+
+def nearest_epochs(planned: Planned, names: Sequence[str]) -> list[str]:
+    """Of the epochs that there are, by name, those nearest to the ones that are to be shown. Each once, in their order."""
+    if not planned.shown:
+        return list(names)
+    return list(
+        dict.fromkeys(
+            epoch_name(wanted)
+            if epoch_name(wanted) in names
+            else min(names, key=lambda name: abs((epoch_number(name) or 0) - wanted))
+            for wanted in planned.shown
+        )
+    )
 
 
 def shown_fields(experiment: Experiment, planned: Sequence[Planned]) -> list[str]:
@@ -137,7 +150,8 @@ def _planned(
     arguments = [run.recipe, *(part for setting in settings for part in ("--set", setting))]
     arguments += ["--seed", str(seed), "--out", str(out / "runs" / f"{run.name}-seed-{seed}")]
     arguments += ["--data", given] if given is not None else []
-    return Planned(run, seed, make_plan(parse(arguments)), tuple(arguments), per_epoch, full, given)
+    shown = tuple(dict.fromkeys(min(number, recipe.epochs) for number in experiment.shown))
+    return Planned(run, seed, make_plan(parse(arguments)), tuple(arguments), per_epoch, full, given, shown)
 
 
 def _resolved(run: Run, settings: Sequence[str]) -> Recipe:

@@ -135,7 +135,9 @@ def _figures(table: Table, planned: Sequence[Planned], out: Path) -> bytes | Non
 
 def _facts(table: Table, planned: Sequence[Planned], scale: float, size: Size) -> dict[str, str]:
     """What the tables were measured on and what was shortened: their head."""
-    each = f"every row at {SMALL_SIZE} px, width {SMALL_WIDTH}" if size == "small" else "as in the recipes"
+    rows = "the smallest row" if table.experiment.by_size else "every row"
+    more = ", the others in proportion" if table.experiment.by_size else ""
+    each = f"{rows} at {SMALL_SIZE} px{more}, width {SMALL_WIDTH}" if size == "small" else "as in the recipes"
     hours = sum(hours_of(RunFolder(one.plan.out).history(), one.plan.recipe.batch_size) for one in planned)
     return {
         "scale": f"{scale:g} of each schedule",

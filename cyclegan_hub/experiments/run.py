@@ -13,8 +13,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cyclegan_hub.experiments.plan import Planned
+from cyclegan_hub import checkpoints
+from cyclegan_hub.experiments.plan import Planned, nearest_epochs
 from cyclegan_hub.experiments.registry import ExperimentError
+from cyclegan_hub.hub.model_folder import epoch_number
 from cyclegan_hub.training.run_folder import RunFolder
 
 POLL = 0.5  # seconds between two looks at the processes
@@ -113,9 +115,13 @@ def _look(job: _Job, bar: tqdm[object]) -> bool:
 def _start(job: _Job) -> None:
     """Starts the next command of a job on its cores; what it says goes to a file beside the run folder."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
+    command = job.commands.pop(0)
+    if job.planned.shown and "evaluate" in command:
+        kept = [epoch.name for epoch in checkpoints.list_epochs(job.planned.plan.out)]
+        command = [*command, "--epochs", ",".join(str(epoch_number(name)) for name in nearest_epochs(job.planned, kept))]
     talk = os.environ | {"OMP_NUM_THREADS": str(len(job.cores)), "OMP_WAIT_POLICY": "PASSIVE"}
     with job.log.open("ab") as log:
-        job.process = subprocess.Popen(job.commands.pop(0), stdout=log, stderr=log, env=talk)
+        job.process = subprocess.Popen(command, stdout=log, stderr=log, env=talk)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(job.process.pid, job.cores)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from cyclegan_hub.evaluation.metric_rows import LARGER, METRICS, base_name, written
 from cyclegan_hub.evaluation.tables import Rows, measured
-from cyclegan_hub.experiments.plan import Planned, shown_fields
+from cyclegan_hub.experiments.plan import Planned, nearest_epochs, shown_fields
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError
 from cyclegan_hub.experiments.run import on_training_folder
 from cyclegan_hub.hub.history_file import training_time
 from cyclegan_hub.hub.metrics_file import read_metrics
-from cyclegan_hub.hub.model_folder import epoch_name, epoch_number
+from cyclegan_hub.hub.model_folder import epoch_number
 from cyclegan_hub.training.run_folder import RunFolder
 
 UNTRAINED = ("untranslated", "floor")
@@ -64,7 +64,7 @@ def collect(experiment: Experiment, planned: Sequence[Planned]) -> Table:
         for name in UNTRAINED:
             for direction, figures in metrics[0]["baselines"].get(name, {}).items():
                 baselines.setdefault(data, {}).setdefault(name, {}).setdefault(direction, figures)
-        rows += [_row(run.name, data, seeds, metrics, epochs, differing) for epochs in _shown(experiment, seeds, metrics)]
+        rows += [_row(run.name, data, seeds, metrics, epochs, differing) for epochs in _shown(seeds, metrics)]
         if (on_training_folder(seeds[0]) / "metrics.json").is_file():
             known = [metrics_of(one, on_training=True) for one in seeds]
             chosen = tuple(str(m["best"]) for m in known)
@@ -172,20 +172,11 @@ def _row(
     return Row(name, data, fields, " / ".join(dict.fromkeys(epochs)), done, hours, tuple(spent), figures, tuple(alarms))
 
 
-def _shown(experiment: Experiment, seeds: Sequence[Planned], metrics: Sequence[Metrics]) -> list[tuple[str, ...]]:
+def _shown(seeds: Sequence[Planned], metrics: Sequence[Metrics]) -> list[tuple[str, ...]]:
     """The epochs that get a row, each as its name for every seed: those asked for, or each seed's best."""
-    if not experiment.shown:
+    if not seeds[0].shown:
         return [tuple(str(m["best"]) for m in metrics)]
-    last = seeds[0].plan.recipe.epochs
-    wanted = dict.fromkeys(min(number, last) for number in experiment.shown)
-    return list(dict.fromkeys(tuple(_nearest(list(m["epochs"]), number) for m in metrics) for number in wanted))
-
-
-def _nearest(names: Sequence[str], wanted: int) -> str:
-    """The epoch whose number is nearest to the one wanted."""
-    if epoch_name(wanted) in names:
-        return epoch_name(wanted)
-    return min(names, key=lambda name: abs((epoch_number(name) or 0) - wanted))
+    return list(zip(*(nearest_epochs(one, list(m["epochs"])) for one, m in zip(seeds, metrics, strict=True)), strict=True))
 
 
 def _each(values: Sequence[float], form: str) -> str:
