@@ -214,7 +214,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             data=("anime", "monet"),
             runs=(*_ablation("anime", "anime-compact-128"), *_ablation("monet", "monet-compact-128", *_CROPS)),
             measures=_BY_MMD,
-            shown=(4,),
+            shown=(2, 4),
             photograph="astronaut_face.jpg",
         ),
     )
