@@ -450,6 +450,15 @@ def test_a_camera_that_is_taken_away_and_one_that_is_refused(browser: Any, app: 
 
 def test_a_phone_in_the_dark(browser: Any, app: App, photo: Path) -> None:
     with Tab(browser, app, PHONE, color_scheme="dark", has_touch=True, is_mobile=True) as tab:
+        before, after = (tab.page.locator("#pair img").nth(i).bounding_box() for i in (0, 1))
+        assert before["y"] == after["y"] and before["x"] + before["width"] <= after["x"]  # side by side
+        assert after["y"] + after["height"] <= PHONE["height"]  # and whole on the first screen
+        for name in ("One picture", "All epochs", "Several pictures", "Live"):
+            assert tab.page.get_by_role("tab", name=name).first.is_visible()  # none of them behind a menu
+        tab.page.get_by_label("Monet", exact=True).check()  # a radio button is there though its circle is not shown
+        tab.settle()
+        tab.page.get_by_label("Anime", exact=True).check()
+        tab.settle()
         tab.upload(photo)
         width, visible = tab.page.evaluate(SCROLL)
         assert visible == PHONE["width"] and width <= visible
