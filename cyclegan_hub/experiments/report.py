@@ -68,7 +68,7 @@ def epochs_picture(table: Table, planned: Sequence[Planned]) -> bytes | None:
     for one in planned:
         if one.seed:
             continue
-        row = _row(one.plan.out, table.experiment.photograph, table.experiment.direction)
+        row = _row(one.plan.out, one.run.photograph or table.experiment.photograph, table.experiment.direction)
         if row:
             rows.append(row)
             labels.append(one.run.name)
