@@ -24,6 +24,7 @@ from PIL import Image
 
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.models.inference import fast
 from cyclegan_hub.serving.examples import EXAMPLES, FREE
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
@@ -34,6 +35,11 @@ from support.training import ROOT, environment
 gr = pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
 
 NAME = "<img src=x onerror=alert(1)>.png"
+
+
+def served(where: Path, epoch: int) -> Any:
+    """A model as the page runs it in fp32."""
+    return fast(load(where, epoch), exact=True)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +103,7 @@ def show(page: Any, view: str, photo: Path | None, domain: str, epoch: int, fres
 def test_every_view_shows_its_own(page: Any, models: Path, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     photo.write_bytes(encoded(1, (48, 40)))
-    model, one = load(models / "anime", 2), page.one
+    model, one = served(models / "anime", 2), page.one
     after = model.translate(photo)
     for view in one.tabs:
         update = show(page, view, photo, "anime", 2, way="own", pixels=True)
@@ -150,7 +156,7 @@ def test_the_strip_shows_the_input_and_every_epoch(page: Any, models: Path, tmp_
     with zipfile.ZipFile(update[one.strip_zip]) as archive:
         assert {"strip.png", "input.png", *(f"epoch-00{i}.png" for i in (1, 2, 3))} == set(archive.namelist())
         assert same(
-            Image.open(io.BytesIO(archive.read("epoch-002.png"))), load(models / "anime", 2).translate(tmp_path / "photo.png")
+            Image.open(io.BytesIO(archive.read("epoch-002.png"))), served(models / "anime", 2).translate(tmp_path / "photo.png")
         )
 
 
@@ -315,13 +321,13 @@ def test_gradio_client(app: App, models: Path, tmp_path: Path) -> None:
     assert [one["epoch"] for one in client.predict("monet", api_name="/epochs")] == [None]
     for arguments, epoch in ((("anime", "b_to_a", 1), 1), (("anime", "b_to_a"), 3)):
         answer = client.predict(handle_file(photo), *arguments, api_name="/translate")
-        assert same(Image.open(answer), load(models / "anime", epoch).translate(photo, "b_to_a"))
+        assert same(Image.open(answer), served(models / "anime", epoch).translate(photo, "b_to_a"))
     gallery, archive = client.predict(
         [handle_file(photo), handle_file(broken)], "anime", "a_to_b", 2, api_name="/translate_batch"
     )
     with zipfile.ZipFile(archive) as zipped:
         (name,) = (name for name in zipped.namelist() if name.endswith(".png"))
-        assert same(Image.open(io.BytesIO(zipped.read(name))), load(models / "anime", 2).translate(photo))
+        assert same(Image.open(io.BytesIO(zipped.read(name))), served(models / "anime", 2).translate(photo))
     assert [one["caption"] for one in gallery] == ["photo.png"]
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from cyclegan_hub.data.paired_images import open_any
 from cyclegan_hub.data.specs import SideSource
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError, Run
-from cyclegan_hub.hub.model_folder import epoch_name, epoch_number
+from cyclegan_hub.hub.model_folder import epoch_number
 from cyclegan_hub.recipes.fields import override
 from cyclegan_hub.recipes.methods import RESUMABLE_FIELDS, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
 from cyclegan_hub.recipes.presets import find
@@ -110,14 +110,7 @@ def nearest_epochs(planned: Planned, names: Sequence[str]) -> list[str]:
     """Of the epochs that there are, by name, those nearest to the ones that are to be shown. Each once, in their order."""
     if not planned.shown:
         return list(names)
-    return list(
-        dict.fromkeys(
-            epoch_name(wanted)
-            if epoch_name(wanted) in names
-            else min(names, key=lambda name: abs((epoch_number(name) or 0) - wanted))
-            for wanted in planned.shown
-        )
-    )
+    return list(dict.fromkeys(min(names, key=lambda name: abs((epoch_number(name) or 0) - wanted)) for wanted in planned.shown))
 
 
 def shown_fields(experiment: Experiment, planned: Sequence[Planned]) -> list[str]:

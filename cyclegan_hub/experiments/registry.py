@@ -38,9 +38,8 @@ class Experiment:
     runs: tuple[Run, ...]
     measures: tuple[str, ...]  # names of figures without their extractor; rows are put in order by the first
     columns: tuple[str, ...] = ()  # fields that the table shows; (): those that the runs set and that differ
-    shown: tuple[
-        int, ...
-    ] = ()  # the epochs that are measured, a row each (the nearest kept); (): all of them, a row for the best
+    # The epochs that are measured, a row each (of those kept, the nearest); (): all of them, and a row for the best.
+    shown: tuple[int, ...] = ()
     by_size: bool = False  # rows are compared by their size too: `--size small` keeps the ratios of their sizes
     seeds: int = 1
     photograph: str = ""  # of the free ones, translated by each run; "": what the runs themselves draw

@@ -153,7 +153,7 @@ def _facts(table: Table, planned: Sequence[Planned], scale: float, size: Size) -
 
 
 def _counts(table: Table, one: Planned) -> str:
-    """How many images a run was measured on, e.g. "anime: 200 and 200 held out, at most 400 training images of a side"."""
+    """How many images a run was measured on, e.g. "anime: 200 and 200 held out, 400 and 400 training images"."""
     protocol = metrics_of(one)["protocol"]
     held_out, training = ([protocol[f"{n}{s}"] for s in "ab" if f"{n}{s}" in protocol] for n in ("n_", "n_training_"))
     name = one.run.data or table.experiment.data[0]

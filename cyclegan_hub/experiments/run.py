@@ -116,7 +116,7 @@ def _start(job: _Job) -> None:
     """Starts the next command of a job on its cores; what it says goes to a file beside the run folder."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
     command = job.commands.pop(0)
-    if job.planned.shown and "evaluate" in command:
+    if job.planned.shown and tuple(command[1 : 1 + len(EVALUATE)]) == EVALUATE:
         kept = [epoch.name for epoch in checkpoints.list_epochs(job.planned.plan.out)]
         command = [*command, "--epochs", ",".join(str(epoch_number(name)) for name in nearest_epochs(job.planned, kept))]
     talk = os.environ | {"OMP_NUM_THREADS": str(len(job.cores)), "OMP_WAIT_POLICY": "PASSIVE"}

@@ -23,7 +23,7 @@ def sample_grid(model: Model) -> Image.Image:
     For a model that draws: all images of seed 0. For a model that translates: a row for each of three to five free photographs,
     with its translations and their way back, or with the input and output of a pix2pix.
     """
-    examples = model.examples(free_photos(model) if model.takes_pictures else [])
+    examples = model.examples(free_photos(model, shows_faces(model.domain)) if model.takes_pictures else [])
     # Drawn images are small: they are enlarged by a whole factor, so that every pixel can be seen.
     cell = _CELL if model.takes_pictures else model.image_size * (_CELL // model.image_size) or _CELL
     return image_grid.grid(examples.rows, column_labels=examples.headings, cell=cell)
@@ -34,14 +34,12 @@ def shows_faces(domain: str) -> bool:
     return domain in DOMAINS and DOMAINS[domain].faces
 
 
-def free_photos(model: Model, of_faces: bool | None = None) -> list[Image.Image]:
+def free_photos(model: Model, of_faces: bool) -> list[Image.Image]:
     """Free photographs as squares of the model's size and channels: of people, or of all kinds, a landscape first.
 
-    `of_faces`: which of them; None: as the model's domain wants. The face is as large as that domain's crop shows it.
+    A portrait's face is as large as the crop of the model's domain shows it.
     """
     folder = package_files("cyclegan_hub") / "free_images"
-    if of_faces is None:
-        of_faces = shows_faces(model.domain)
     names = _FACES if of_faces else _SCENES
     domain, pictures = DOMAINS.get(model.domain), list[Image.Image]()
     for name in names:

@@ -217,6 +217,4 @@ LOCAL = ("/tmp", "/root", "/home", "Traceback", "gradio", ".py")  # what a messa
 
 
 def same(a: Image.Image, b: Image.Image) -> bool:
-    """Whether two pictures are equal, but for how two ways of computing one round (1 of 255)."""
-    one, other = (np.asarray(picture.convert("RGB"), np.int16) for picture in (a, b))
-    return one.shape == other.shape and int(abs(one - other).max()) <= 1
+    return a.size == b.size and np.array_equal(np.asarray(a.convert("RGB")), np.asarray(b.convert("RGB")))

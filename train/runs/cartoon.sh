@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What trained pretrained/cartoon. Celebrity photo <-> cartoon avatar, 128 px: 1.7 hours on one core of an AMD EPYC with bf16, beside other work.
+# What trained pretrained/cartoon. Celebrity photo <-> cartoon avatar, 128 px: 1.6 hours on one core of an AMD EPYC with bf16, beside other work.
 # An epoch is 500 pairs. Both kinds of discriminator, no skip; identity counts in the first tenth only, against inverted colours.
 # train/runs/cartoon.sh DATA [options of train.py]      DATA: a folder with trainA, trainB, testA, testB
 set -euo pipefail
