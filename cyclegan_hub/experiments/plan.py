@@ -143,6 +143,7 @@ def _planned(
     arguments = [run.recipe, *(part for setting in settings for part in ("--set", setting))]
     arguments += ["--seed", str(seed), "--out", str(out / "runs" / f"{run.name}-seed-{seed}")]
     arguments += ["--data", given] if given is not None else []
+    arguments += ["--labels", ",".join(run.labels)] if run.labels else []
     shown = tuple(dict.fromkeys(min(number, recipe.epochs) for number in experiment.shown))
     return Planned(run, seed, make_plan(parse(arguments)), tuple(arguments), per_epoch, full, given, shown)
 

@@ -24,10 +24,11 @@ from cyclegan_hub.models.protocols import Sampler, Translator
 from cyclegan_hub.templates import render_html, render_markdown
 from cyclegan_hub.training.run_folder import RunFolder
 
-CELL = 128  # px of a picture
+CELL, LARGEST_CELL = 128, 256  # px of a picture at least and at most
 COLUMNS = 4  # epochs that are shown of a run
 CAPTIONS = {
-    "epochs.png": "The first seed of each run: input, translations at epochs from its first to its last, and the way back",
+    "epochs.png": "The first seed of each run: the picture, the input if it is made of it, outputs from the first epoch to "
+    "the last, and the way back",
     "figures.png": "The first measure of each run's first seed after so many steps",
     "losses.png": "One plot for each network, a curve for each run",
 }
@@ -65,19 +66,24 @@ def write_report(table: Table, planned: Sequence[Planned], out: Path, *, scale: 
 def epochs_picture(table: Table, planned: Sequence[Planned]) -> bytes | None:
     """A row for each run: the free photograph, its translation at some epochs and back again; or pictures drawn from noise."""
     rows, labels = list[list[Image.Image]](), list[str]()
+    cell = min(LARGEST_CELL, max([CELL, *(one.plan.recipe.image_size for one in planned)]))
     for one in planned:
         if one.seed:
             continue
-        row = _row(one.plan.out, one.run.photograph or table.experiment.photograph, table.experiment.direction)
+        row = pictures_of(one.plan.out, one.run.photograph or table.experiment.photograph, table.experiment.direction, cell)
         if row:
             rows.append(row)
             labels.append(one.run.name)
     if not rows:
         return None
-    return images.png_bytes(image_grid.grid(rows, row_labels=labels, cell=CELL))
+    return images.png_bytes(image_grid.grid(rows, row_labels=labels, cell=cell))
 
 
-def _row(folder: Path, photograph: str, direction: str) -> list[Image.Image]:
+def pictures_of(folder: Path, photograph: str, direction: str, cell: int) -> list[Image.Image]:
+    """One row: the free photograph, the input if that is made of it, outputs of some epochs, the way back if there is one.
+
+    Of a model that draws: four images of each epoch, in a square of `cell` px. [] where a photograph is wanted and there is none.
+    """
     epochs = list_epochs(folder)
     step = max(1, -(-len(epochs) // COLUMNS))
     row = list[Image.Image]()
@@ -85,12 +91,14 @@ def _row(folder: Path, photograph: str, direction: str) -> list[Image.Image]:
         model: Any = load(folder, epoch.name)  # of any class: what it can do is asked below
         if isinstance(model, Sampler):
             drawn = model.sample(4, seed=0)
-            row.append(image_grid.grid([drawn[:2], drawn[2:]], cell=CELL // 2))
+            row.append(image_grid.grid([drawn[:2], drawn[2:]], cell=cell // 2))
         elif isinstance(model, Translator) and photograph:
             towards = direction if direction in model.directions else model.directions[0]
             if not row:
                 photo = (files("cyclegan_hub") / "free_images" / photograph).read_bytes()
-                row.append(images.square(images.decode(photo, model.channels, name=photograph), model.image_size))
+                square = images.square(images.decode(photo, model.channels, name=photograph), model.image_size)
+                # A model of one direction may make its input of the picture, which is shown between the two.
+                row += [square] if len(model.directions) > 1 else model.examples([square]).rows[0][:-1]
             row.append(model.translate(row[0], towards))
             if epoch is epochs[-1] and len(model.directions) == 2:
                 row.append(model.translate(row[-1], "b_to_a" if towards == "a_to_b" else "a_to_b"))
