@@ -124,6 +124,21 @@ def test_the_runs_own_data_are_recognised(data: Path, encoder: Path, tmp_path: P
     assert found is not None and found["protocol"]["training_data"] == "the run's own" and found["classifier"] is None
 
 
+def test_images_that_were_trained_on_are_measured_where_that_is_asked_for(data: Path, encoder: Path, tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", 1, record=record(recipe={"max_images": 5, "equal_sides": False}))
+    source, sides = inputs.open_source(str(run), "all", None, "run"), resolve(None, str(data), None, None)
+    read = inputs.read_images(sides, source, 0, (9, 9), shape=(16, 3), scaled=(24, 3), on_training=True)
+    for held_out, train in ((read.held_out, read.train), (read.scaled.held_out, read.scaled.train)):
+        assert [len(side) for side in held_out] == [5, 5]  # as many as the run was trained on, of 12 and 13
+        assert all(torch.equal(*both) for both in zip(held_out, train, strict=True))
+    options = ("--data", data, "--extractor", f"encoder:{encoder}", "--classifier", "none", "--size", 16)
+    assert evaluate(run, *options, "--on-training", "--out", tmp_path / "out") == 0
+    found = read_metrics(tmp_path / "out" / "metrics.json")
+    assert found is not None and (found["protocol"]["n_a"], found["protocol"]["n_training_a"]) == (5, 5)
+    assert found["protocol"]["reference"] == found["notes"][0] == "images that were trained on, in place of held-out ones"
+    assert not (run / "metrics.json").exists()
+
+
 def test_sources_side_by_side(data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = run_folder(tmp_path / "x" / "run", 1), run_folder(tmp_path / "y" / "run", 4)
     options = ("--data", data, "--extractor", f"encoder:{encoder}", "--out", tmp_path / "out")
@@ -174,6 +189,7 @@ def test_sources_that_cannot_be_compared(data: Path, tmp_path: Path, capsys: pyt
         (["--epochs", "five"], "--epochs 'five': give all, or numbers such as 5,10,20"),
         (["--epochs", "1,9"], "no epoch-009; epochs there: epoch-001"),
         (["--images", "0"], "--images 0: must be at least 1"),
+        (["--on-training"], "--on-training: give --out, so that these do not take the place of the figures of held-out images"),
         (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
         (["--extractor", "nonsense"], "extractor 'nonsense' is none: give inception"),
         (["--extractor", "ENCODER", "--classifier", "eyes"], "--classifier 'eyes': give encoder, encoder:FOLDER or none"),

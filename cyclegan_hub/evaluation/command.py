@@ -38,6 +38,8 @@ from cyclegan_hub.evaluation.results import EvaluationError
 from cyclegan_hub.evaluation.run_facts import differences
 from cyclegan_hub.evaluation.subject import Classifier
 
+ON_TRAINING = "images that were trained on, in place of held-out ones"
+
 
 def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
     """Reads the command line. For a wrong argument it prints the valid ones and exits with status 2."""
@@ -56,6 +58,8 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
     add("--images", type=int, default=MOST, metavar="N", help="held-out images of a side at most (default: %(default)s)")
     add("--training", type=int, default=3000, metavar="N", help="training images of a side at most, for MiFID, authenticity and "
         "the floor (default: %(default)s)")  # fmt: skip
+    add("--on-training", action="store_true", help="measure on images that were trained on in place of held-out ones: beside "
+        "the usual figures they show what was learnt by heart; with an --out of its own")  # fmt: skip
     add("--within-supports", action="store_true", help="count alpha-precision and beta-recall within the supports at 0.9, as the "
         "paper's worked figure does, instead of over all images")  # fmt: skip
     add("--batch-size", type=int, default=16, metavar="N", help="images that go through a generator together (default: 16)")
@@ -70,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
     for name, least in (("images", 1), ("training", 1), ("batch_size", 1), ("size", 16)):
         if getattr(args, name) < least:
             raise EvaluationError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least {least}")
+    if args.on_training and args.out is None:
+        raise EvaluationError("--on-training: give --out, so that these do not take the place of the figures of held-out images")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     several, names = len(args.sources) > 1, names_of(args.sources)
@@ -82,13 +88,17 @@ def run(args: argparse.Namespace) -> int:
     seed = args.seed if args.seed is not None else (first.record or {}).get("seed", 0)
     piles = find_data((args.data, args.data_a, args.data_b), first)
     lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=False)}
+    if args.on_training:
+        lines["reference"] = ON_TRAINING
     channels, most = max(source.model.channels for source in opened), (args.images, args.training)
     read: dict[tuple[int, int], Images] = {}
     found: dict[str, dict[str, Any]] = {}
     for source in opened:
         key = (source.model.image_size, source.model.channels)
         if key not in read:
-            read[key] = read_images(piles, first, seed, most, shape=key, scaled=(args.size, channels))
+            read[key] = read_images(
+                piles, first, seed, most, shape=key, scaled=(args.size, channels), on_training=args.on_training
+            )
         found[source.name] = _evaluate(source, read[key], extractor, classifier, lines, unjudged, args, seed, device)
     if several:
         _compare(opened, found, first.model.labels, args.out)
@@ -129,6 +139,7 @@ def _evaluate(
         on_epoch=on_epoch,
     )  # fmt: skip
     found.metrics["notes"][:0] = [unjudged] * bool(unjudged) + [own] * (OTHER_IMAGES in own)
+    found.metrics["notes"][:0] = [ON_TRAINING] * args.on_training
     folder = source.out or Path(source.text)
     written = [results.write(found, folder), report.write_report(found, source.model.labels, source.name, folder)]
     print(f"\n{tables.screen(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")

@@ -176,25 +176,28 @@ def read_images(
     *,
     shape: tuple[int, int],
     scaled: tuple[int, int],
+    on_training: bool = False,
 ) -> Images:
     """At most so many held-out and training images of each side, as `source` read them.
 
-    `shape` is the size in pixels and the channels that models take them at, `scaled` that at which features are taken.
+    `shape` is the size in pixels and the channels that models take them at, `scaled` that at which features are taken. With
+    `on_training` training images take the place of the held-out ones.
     """
     sides = read_data(piles, source, seed, most[0], shape)
-    held_out, train = _chosen(sides, most, seed)
+    held_out, train = _chosen(sides, most, seed, on_training)
     if source.paired and isinstance(source.model, PairedTranslator):
         held_out, train = (inputs_and_targets(source.model, *of) for of in (held_out, train))
         brought = [tuple(at_size(x, *scaled) for x in of) for of in (held_out, train)]
         return Images(held_out, train, ScaledImages(*brought), sides)
     if shape == scaled:
         return Images(held_out, train, ScaledImages(held_out, train), sides)
-    return Images(held_out, train, ScaledImages(*_chosen(read_data(piles, source, seed, most[0], scaled), most, seed)), sides)
+    larger = _chosen(read_data(piles, source, seed, most[0], scaled), most, seed, on_training)
+    return Images(held_out, train, ScaledImages(*larger), sides)
 
 
-def _chosen(sides: tuple[Side, ...], most: tuple[int, int], seed: int) -> tuple[Piles, Piles]:
+def _chosen(sides: tuple[Side, ...], most: tuple[int, int], seed: int, on_training: bool) -> tuple[Piles, Piles]:
     return (
-        tuple(subsample(side.held_out, most[0], seed) for side in sides),
+        tuple(subsample(side.train if on_training else side.held_out, most[0], seed) for side in sides),
         tuple(subsample(side.train, most[1], seed) for side in sides),
     )
 

@@ -157,28 +157,14 @@ def _evaluations(planned: Planned, how: Measured) -> list[list[str]]:
     command = [sys.executable, *EVALUATE, str(out)]
     command += [] if how.extractor is None else ["--extractor", how.extractor]
     command += [] if how.training is None else ["--training", str(how.training)]
-    where = [] if planned.data is None else ["--data", planned.data]
-    commands = [[*command, *where]]
-    if planned.run.on_training and planned.data is not None:
-        pile = training_pile(Path(planned.data))
-        commands += [] if pile is None else [[*command, "--data-a", str(pile), "--out", str(on_training_folder(planned))]]
-    return commands
+    command += [] if planned.data is None else ["--data", planned.data]
+    also = [[*command, "--on-training", "--out", str(on_training_folder(planned))]] if planned.run.on_training else []
+    return [command, *also]
 
 
 def on_training_folder(planned: Planned) -> Path:
     """Where the figures on training images go."""
     return planned.plan.out.with_name(f"{planned.plan.out.name}-on-training-images")
-
-
-def training_pile(data: Path) -> Path | None:
-    """The images of side A that a run is trained on, as one folder or file, or None if they cannot be told from held-out ones.
-
-    Where the held-out images have a split of their own, any part of `trainA` was trained on.
-    """
-    if not sorted(data.glob("testA*")):
-        return None
-    found = [path for path in sorted(data.glob("trainA*")) if not path.name.startswith(".")]
-    return found[0] if len(found) == 1 else None
 
 
 def _measured_file(planned: Planned, command: Sequence[str]) -> Path:
