@@ -51,7 +51,7 @@ PIX2PIX = Pix2PixRecipe(name="", domain="faces", image_size=256, load_size=286, 
 _ROWS: tuple[Recipe, ...] = (
     replace(FULL_SKIP, name="smile", domain="smile", epochs=40, max_images=20_000, source_negatives=0.5),
     replace(FULL, name="anime", domain="anime", epochs=120),
-    replace(FULL, name="cartoon", domain="cartoon", epochs=60, max_images=20_000),
+    replace(FULL, name="cartoon", domain="cartoon", epochs=60, max_images=20_000, cycle=10.0),
     replace(FULL_SKIP, name="monet", domain="monet", image_size=256, load_size=286, batch_size=1, epochs=60),
     replace(WATCHFUL, name="smile-compact", domain="smile", epochs=40, max_images=20_000),  # 64.8 / 86.0
     replace(COMPACT, name="anime-compact", domain="anime", epochs=60),  # 48.1 / 74.5 after 33,000 pairs at batch 1
@@ -64,7 +64,7 @@ _ROWS: tuple[Recipe, ...] = (
         COMPACT_128_SKIP, name="smile-compact-128", domain="smile", epochs=40, max_images=20_000, source_negatives=0.5
     ),
     replace(COMPACT_128, name="anime-compact-128", domain="anime", epochs=80),
-    replace(COMPACT_128, name="cartoon-compact-128", domain="cartoon", epochs=40, max_images=20_000),
+    replace(COMPACT_128, name="cartoon-compact-128", domain="cartoon", epochs=40, max_images=20_000, cycle=10.0),
     # Crops of 128 px out of pictures of 256, so that the brush has its own scale.
     replace(COMPACT_128_SKIP, name="monet-compact-128", domain="monet", image_size=256, load_size=286, crop_size=128, epochs=80),
     replace(
