@@ -189,7 +189,8 @@ def test_sources_that_cannot_be_compared(data: Path, tmp_path: Path, capsys: pyt
         (["--epochs", "five"], "--epochs 'five': give all, or numbers such as 5,10,20"),
         (["--epochs", "1,9"], "no epoch-009; epochs there: epoch-001"),
         (["--images", "0"], "--images 0: must be at least 1"),
-        (["--on-training"], "--on-training: give --out, so that these do not take the place of the figures of held-out images"),
+        (["--on-training"], "--on-training: give an --out of its own, so that these do not take the place of the figures of"),
+        (["--on-training", "--out", "RUN"], "--on-training: give an --out of its own, so that these do not take the place"),
         (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
         (["--extractor", "nonsense"], "extractor 'nonsense' is none: give inception"),
         (["--extractor", "ENCODER", "--classifier", "eyes"], "--classifier 'eyes': give encoder, encoder:FOLDER or none"),
@@ -202,7 +203,8 @@ def test_what_is_refused(
     arguments: list[str], message: str, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_folder(tmp_path / "run", 1, record=record())
-    assert message in refused(capsys, run, *(a.replace("ENCODER", f"encoder:{encoder}") for a in arguments))
+    arguments = [a.replace("ENCODER", f"encoder:{encoder}").replace("RUN", str(run)) for a in arguments]
+    assert message in refused(capsys, run, *arguments)
     assert not (run / "metrics.json").exists()
 
 

@@ -74,8 +74,10 @@ def run(args: argparse.Namespace) -> int:
     for name, least in (("images", 1), ("training", 1), ("batch_size", 1), ("size", 16)):
         if getattr(args, name) < least:
             raise EvaluationError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least {least}")
-    if args.on_training and args.out is None:
-        raise EvaluationError("--on-training: give --out, so that these do not take the place of the figures of held-out images")
+    if args.on_training and (args.out is None or args.out.resolve() in [Path(text).resolve() for text in args.sources]):
+        raise EvaluationError(
+            "--on-training: give an --out of its own, so that these do not take the place of the figures of held-out images"
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     several, names = len(args.sources) > 1, names_of(args.sources)
