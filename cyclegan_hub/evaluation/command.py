@@ -140,8 +140,8 @@ def _evaluate(
         seed=seed, within_supports=args.within_supports, device=device, protocol=lines | {"training_data": own},
         on_epoch=on_epoch,
     )  # fmt: skip
-    found.metrics["notes"][:0] = [unjudged] * bool(unjudged) + [own] * (OTHER_IMAGES in own)
-    found.metrics["notes"][:0] = [ON_TRAINING] * args.on_training
+    first = [ON_TRAINING] * args.on_training + [unjudged] * bool(unjudged) + [own] * (OTHER_IMAGES in own)
+    found.metrics["notes"][:0] = first
     folder = source.out or Path(source.text)
     written = [results.write(found, folder), report.write_report(found, source.model.labels, source.name, folder)]
     print(f"\n{tables.screen(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")

@@ -176,7 +176,7 @@ def read_images(
     *,
     shape: tuple[int, int],
     scaled: tuple[int, int],
-    on_training: bool = False,
+    on_training: bool,
 ) -> Images:
     """At most so many held-out and training images of each side, as `source` read them.
 

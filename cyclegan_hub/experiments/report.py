@@ -66,7 +66,7 @@ def write_report(table: Table, planned: Sequence[Planned], out: Path, *, scale: 
 def epochs_picture(table: Table, planned: Sequence[Planned]) -> bytes | None:
     """A row for each run: the free photograph, its translation at some epochs and back again; or pictures drawn from noise."""
     rows, labels = list[list[Image.Image]](), list[str]()
-    cell = min(LARGEST_CELL, max([CELL, *(one.plan.recipe.image_size for one in planned)]))
+    cell = min(LARGEST_CELL, max(CELL, *(one.plan.recipe.image_size for one in planned)))
     for one in planned:
         if one.seed:
             continue
