@@ -20,7 +20,7 @@ from cyclegan_hub.checkpoints import load
 from cyclegan_hub.experiments import command
 from cyclegan_hub.experiments.plan import nearest_epochs, plan_runs, small_settings
 from cyclegan_hub.experiments.registry import EXPERIMENTS, LAST, Experiment, ExperimentError, Run
-from cyclegan_hub.experiments.report import pictures_of
+from cyclegan_hub.experiments.report import epochs_shown, pictures_of
 from cyclegan_hub.experiments.run import core_groups
 from cyclegan_hub.experiments.table import Row, Table, order
 from cyclegan_hub.hub.model_folder import epoch_name
@@ -32,7 +32,8 @@ from support.pictures import folder
 from support.training import ROOT, demo_data, environment
 
 SMALL = ("image_size=32", "load_size=36", "width=4", "blocks=1", "disc_channels=4,8", "pool_size=4", "epochs=2",
-         "snapshot_every=1", "save_every=1", "log_every=1", "max_images=none")  # fmt: skip
+         "snapshot_every=1", "save_every=1", "log_every=1", "max_images=none", "batch_size=2", "discriminator=patch",
+         "adversarial=lsgan")  # fmt: skip
 TINY = Experiment(
     "tiny",
     "Does a higher cycle weight keep more?",
@@ -133,6 +134,16 @@ def test_the_epochs_that_are_measured(data: Path, tmp_path: Path, shown: tuple[i
     assert nearest_epochs(planned, [epoch_name(n) for n in (1, 4, 8)]) == [epoch_name(n) for n in found]
 
 
+@pytest.mark.parametrize(("shown", "found"), [((), [1, 3, 5, 7]), (LAST, [1, 3, 5, 7]), ((1, 2, 6), [1, 2, 6])])
+def test_the_picture_shows_the_epochs_of_the_table_or_some_from_the_first_to_the_last(
+    data: Path, tmp_path: Path, shown: tuple[int, ...], found: list[int]
+) -> None:
+    some = dataclasses.replace(TINY, shown=shown, runs=(Run("one", "smile-compact", (*SMALL, "epochs=7")),))
+    (planned,) = plan_runs(some, {"smile": str(data)}, tmp_path)
+    tiny_models.folder(planned.plan.out, *range(1, 8))
+    assert epochs_shown(planned) == [epoch_name(n) for n in found]
+
+
 def test_rows_that_a_size_makes_equal_are_run_once(data: Path, tmp_path: Path) -> None:
     two = dataclasses.replace(
         TINY, runs=(Run("64", "smile-lsgan-64", ("batch_size=8",)), Run("again", "smile-lsgan-64", ("batch_size=8",)))
@@ -215,14 +226,14 @@ def test_rows_on_other_images_say_what_those_show(tmp_path: Path) -> None:
 def test_the_picture_shows_the_input_of_a_model_that_makes_it_of_a_photograph(tmp_path: Path) -> None:
     for epoch in (1, 2):
         tiny_models.paired(pairs="upscale-4x", epoch=epoch).save_pretrained(tmp_path / "epochs" / epoch_name(epoch))
-    original, small, *outputs = pictures_of(tmp_path, "astronaut_face.jpg", "a_to_b", 128)
+    original, small, *outputs = pictures_of(tmp_path, [epoch_name(1), epoch_name(2)], "astronaut_face.jpg", "a_to_b", 128)
     assert [picture.size for picture in (original, small, *outputs)] == [(32, 32)] * 4
     assert detail(small) < detail(original) / 2  # a quarter of the pixels, enlarged
 
 
 def test_the_picture_shows_both_ways_of_a_model_that_has_two(tmp_path: Path) -> None:
     model = tiny_models.folder(tmp_path, 1)
-    original, there, back = pictures_of(model, "astronaut_face.jpg", "b_to_a", 128)
+    original, there, back = pictures_of(model, [epoch_name(1)], "astronaut_face.jpg", "b_to_a", 128)
     loaded = load(model, 1)
     assert there == loaded.translate(original, "b_to_a") and back == loaded.translate(there, "a_to_b")
 

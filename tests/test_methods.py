@@ -145,7 +145,8 @@ def test_pairs_of_two_halves(encoder: Path, tmp_path: Path) -> None:
 
 def test_samples_stand_beside_translations_into_the_same(data: Path, encoder: Path, tmp_path: Path) -> None:
     """The three methods in one table: photos into paintings, and paintings from noise."""
-    cycle = ["image_size=16", "load_size=20", "width=4", "blocks=1", "disc_channels=4,4", "pool_size=0", "diffaugment="]
+    cycle = ["image_size=16", "load_size=20", "width=4", "blocks=1", "disc_channels=4,4", "pool_size=0", "diffaugment=",
+             "crop_size=none", "discriminator=patch", "adversarial=lsgan"]  # fmt: skip
     labels = ["--data", data, "--labels"]
     assert train("monet-compact", cycle, *labels, "disc,square", "--out", tmp_path / "cycle") == 0
     assert train("monet-dcgan-64", FACES[1:], *labels, "square", "--out", tmp_path / "dcgan") == 0

@@ -16,7 +16,7 @@ from PIL import Image
 
 from cyclegan_hub import image_grid, images, plots
 from cyclegan_hub.checkpoints import list_epochs, load
-from cyclegan_hub.experiments.plan import SMALL_SIZE, SMALL_WIDTH, Planned, Size
+from cyclegan_hub.experiments.plan import SMALL_SIZE, SMALL_WIDTH, Planned, Size, nearest_epochs
 from cyclegan_hub.experiments.table import Table, figures_of, hours_of, metrics_of, order, rows_of
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.model_folder import epoch_number
@@ -70,7 +70,8 @@ def epochs_picture(table: Table, planned: Sequence[Planned]) -> bytes | None:
     for one in planned:
         if one.seed:
             continue
-        row = pictures_of(one.plan.out, one.run.photograph or table.experiment.photograph, table.experiment.direction, cell)
+        photograph = one.run.photograph or table.experiment.photograph
+        row = pictures_of(one.plan.out, epochs_shown(one), photograph, table.experiment.direction, cell)
         if row:
             rows.append(row)
             labels.append(one.run.name)
@@ -79,16 +80,23 @@ def epochs_picture(table: Table, planned: Sequence[Planned]) -> bytes | None:
     return images.png_bytes(image_grid.grid(rows, row_labels=labels, cell=cell))
 
 
-def pictures_of(folder: Path, photograph: str, direction: str, cell: int) -> list[Image.Image]:
-    """One row: the free photograph, the input if that is made of it, outputs of some epochs, the way back if there is one.
+def epochs_shown(planned: Planned) -> list[str]:
+    """The epochs of the table where it has several of them; else a few from the first to the last that was kept."""
+    names = [epoch.name for epoch in list_epochs(planned.plan.out)]
+    if len(planned.shown) > 1:
+        return nearest_epochs(planned, names)
+    step = max(1, -(-len(names) // COLUMNS))
+    return [*names[:-1:step][: COLUMNS - 1], names[-1]]
+
+
+def pictures_of(folder: Path, epochs: Sequence[str], photograph: str, direction: str, cell: int) -> list[Image.Image]:
+    """One row: the free photograph, the input if that is made of it, outputs of `epochs`, the way back if there is one.
 
     Of a model that draws: four images of each epoch, in a square of `cell` px. [] where a photograph is wanted and there is none.
     """
-    epochs = list_epochs(folder)
-    step = max(1, -(-len(epochs) // COLUMNS))
     row = list[Image.Image]()
-    for epoch in [*epochs[:-1:step][: COLUMNS - 1], epochs[-1]]:
-        model: Any = load(folder, epoch.name)  # of any class: what it can do is asked below
+    for epoch in epochs:
+        model: Any = load(folder, epoch)  # of any class: what it can do is asked below
         if isinstance(model, Sampler):
             drawn = model.sample(4, seed=0)
             row.append(image_grid.grid([drawn[:2], drawn[2:]], cell=cell // 2))
@@ -100,7 +108,7 @@ def pictures_of(folder: Path, photograph: str, direction: str, cell: int) -> lis
                 # A model of one direction may make its input of the picture, which is shown between the two.
                 row += [square] if len(model.directions) > 1 else model.examples([square]).rows[0][:-1]
             row.append(model.translate(row[0], towards))
-            if epoch is epochs[-1] and len(model.directions) == 2:
+            if epoch == epochs[-1] and len(model.directions) == 2:
                 row.append(model.translate(row[-1], "b_to_a" if towards == "a_to_b" else "a_to_b"))
     return row
 

@@ -1,7 +1,7 @@
 """The named recipes, each a row of its own; this module imports no torch.
 
-To add one, write a row: `replace(BASE, name=..., domain=..., what differs)`. Scores behind a row are fid[encoder] of A -> B and
-B -> A, measured as pretrained/README.md says.
+To add one, write a row: `replace(BASE, name=..., domain=..., what differs)`. Behind a row stand the figures of the bundled model
+that it made: 100 x MMD^2 of A -> B and B -> A (docs/quality.md), of a DCGAN fid[encoder].
 """
 
 from __future__ import annotations
@@ -11,28 +11,21 @@ from dataclasses import replace
 from cyclegan_hub.recipes.fields import RecipeError
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
 
-# Ours, from the project's notes on what raises quality for a given amount of compute: resize-then-convolve, image pool, EMA, a
-# linear decay over at least half of the schedule, small batches, a slower discriminator. High identity weights first (against
-# colour inversion), lower ones later (they hold the style back).
+# Ours: resize-then-convolve, image pool, EMA, a linear decay over half of the schedule, small batches, a slower discriminator,
+# patch and projected discriminators together (docs/quality.md). A high identity weight first, against inverted colours, then
+# none: it holds the style back. The full size wants a GPU: its settings were tuned at the size of COMPACT_128 and carried over.
 OURS = CycleGANRecipe(
-    name="", domain="", image_size=128, load_size=144, batch_size=2, cycle=5.0, identity_a=1.0, identity_b=1.0,
-    identity_start=5.0, identity_warmup=0.1, pool_size=50, ema=0.999, decay=0.5, disc_lr_factor=0.5,
+    name="", domain="", image_size=128, load_size=144, batch_size=2, discriminator="both", adversarial="hinge", cycle=20.0,
+    identity_a=0.0, identity_b=0.0, identity_start=10.0, identity_warmup=0.1, diffaugment=("translation",), pool_size=50,
+    ema=0.999, decay=0.5, disc_lr_factor=0.5,
 )  # fmt: skip
-# At 64 px, for a CPU: about 1.1 M weights a direction, patch discriminators.
-COMPACT = replace(OURS, image_size=64, load_size=72, width=24, blocks=6, padding="zeros", disc_channels=(32, 64, 128))
-# Patch and projected discriminators together (docs/quality.md). The full size wants a GPU: its settings were tuned at the size
-# of COMPACT_128 and carried over.
-FULL = replace(
-    OURS, discriminator="both", adversarial="hinge", cycle=20.0, identity_a=0.0, identity_b=0.0, identity_start=10.0,
-    diffaugment=("translation",),
-)  # fmt: skip
-COMPACT_128 = replace(FULL, width=24, blocks=6, padding="zeros", batch_size=1, disc_channels=(32, 64, 128, 256))
+# For a CPU: about 1.1 million weights a direction.
+COMPACT_128 = replace(OURS, width=24, blocks=6, padding="zeros", batch_size=1, disc_channels=(32, 64, 128, 256))
+COMPACT = replace(COMPACT_128, image_size=64, load_size=72)
 # For sides that are alike: the network starts as a copy and adds what changes, so that colours cannot be inverted.
-FULL_SKIP = replace(FULL, skip=True, cycle=10.0, identity_start=None)
-COMPACT_128_SKIP = replace(COMPACT_128, skip=True, cycle=10.0, identity_start=None)
-# A 70 px discriminator that is shown the other side too. Trained alone on smile for 300 steps at batch 1 it told unseen smiling
-# from neutral faces with an AUC of 0.97 (n = 100 a side), the three-layer one with 0.58; mouths changed soon after it came in.
-WATCHFUL = replace(COMPACT, disc_channels=(32, 64, 128, 256), disc_lr_factor=1.0, source_negatives=0.5)
+SKIP, COMPACT_128_SKIP, COMPACT_SKIP = (
+    replace(base, skip=True, cycle=10.0, identity_start=None) for base in (OURS, COMPACT_128, COMPACT)
+)
 
 # The systems of the sources that this project was made from. In the listings of smile's second and third system and of anime's,
 # the total of each generator has its own cycle term only; here both generators are trained on both terms, as in the paper.
@@ -49,24 +42,27 @@ DCGAN = DCGANRecipe(name="", domain="faces", image_size=64, batch_size=64, snaps
 PIX2PIX = Pix2PixRecipe(name="", domain="faces", image_size=256, load_size=286, max_images=20_000)
 
 _ROWS: tuple[Recipe, ...] = (
-    replace(FULL_SKIP, name="smile", domain="smile", epochs=40, max_images=20_000, source_negatives=0.5),
-    replace(FULL, name="anime", domain="anime", epochs=120),
-    replace(FULL, name="cartoon", domain="cartoon", epochs=60, max_images=20_000, cycle=10.0),
-    replace(FULL_SKIP, name="monet", domain="monet", image_size=256, load_size=286, batch_size=1, epochs=60),
-    replace(WATCHFUL, name="smile-compact", domain="smile", epochs=40, max_images=20_000),  # 64.8 / 86.0
-    replace(COMPACT, name="anime-compact", domain="anime", epochs=60),  # 48.1 / 74.5 after 33,000 pairs at batch 1
-    replace(COMPACT, name="cartoon-compact", domain="cartoon", epochs=40, max_images=20_000),  # 50.9 / 91.0
+    replace(SKIP, name="smile", domain="smile", epochs=40, max_images=20_000, source_negatives=0.5),
+    replace(OURS, name="anime", domain="anime", epochs=120),
+    replace(OURS, name="cartoon", domain="cartoon", epochs=60, max_images=20_000, cycle=10.0),
+    replace(SKIP, name="monet", domain="monet", image_size=256, load_size=286, batch_size=1, epochs=60),
+    replace(COMPACT_SKIP, name="smile-compact", domain="smile", epochs=40, max_images=20_000, source_negatives=0.5),
+    replace(COMPACT, name="anime-compact", domain="anime", epochs=60),
+    replace(COMPACT, name="cartoon-compact", domain="cartoon", epochs=40, max_images=20_000, cycle=10.0),
+    # Crops out of pictures of twice their size, so that the brush has its own scale; monet-compact-128 too.
+    replace(COMPACT_SKIP, name="monet-compact", domain="monet", image_size=128, load_size=144, crop_size=64, epochs=60),
     replace(
-        WATCHFUL, name="monet-compact", domain="monet", epochs=60,  # 159.4 / 139.5
-        cycle=10.0, identity_a=5.0, identity_b=2.5, identity_start=10.0, diffaugment=("translation", "cutout"),
+        COMPACT_128_SKIP, name="smile-compact-128", domain="smile", epochs=40, max_images=20_000,  # 1.4 / 1.5, at 96 px
+        source_negatives=0.5,
+    ),
+    replace(COMPACT_128, name="anime-compact-128", domain="anime", epochs=80),  # 14.3 / 15.3
+    replace(
+        COMPACT_128, name="cartoon-compact-128", domain="cartoon", epochs=40, max_images=20_000, cycle=10.0,  # 20.6 / 9.6
     ),
     replace(
-        COMPACT_128_SKIP, name="smile-compact-128", domain="smile", epochs=40, max_images=20_000, source_negatives=0.5
+        COMPACT_128_SKIP, name="monet-compact-128", domain="monet", image_size=256, load_size=286, crop_size=128,  # 4.6 / 6.3
+        epochs=80,
     ),
-    replace(COMPACT_128, name="anime-compact-128", domain="anime", epochs=80),
-    replace(COMPACT_128, name="cartoon-compact-128", domain="cartoon", epochs=40, max_images=20_000, cycle=10.0),
-    # Crops of 128 px out of pictures of 256, so that the brush has its own scale.
-    replace(COMPACT_128_SKIP, name="monet-compact-128", domain="monet", image_size=256, load_size=286, crop_size=128, epochs=80),
     replace(
         SOURCE, name="smile-baseline", domain="smile", image_size=64, channels=1, width=32, blocks=3, flip=False, balance=True,
         disc_channels=(32, 64, 128), disc_last_stride=2, adversarial="bce", identity_a=2.5, identity_b=2.5, batch_size=32,
@@ -102,7 +98,7 @@ _ROWS: tuple[Recipe, ...] = (
         PIX2PIX, name="upscale-4x-cnn", pairs="upscale-4x", generator="cnn", blocks=8, dropout=0.0, adversarial_weight=0.0,
         l1=1.0,
     ),
-    # At 64 px, as monet-dcgan-64 and monet-compact, so that the three can be measured together; the source's MiFID: 53.4.
+    # Trained at 64 px, as monet-dcgan-64 and monet-compact, to be measured beside them; the source's MiFID: 53.4.
     replace(
         PIX2PIX, name="monet-pix2pix", domain="monet", image_size=64, load_size=72, side="b", pairs="repaint", blocks=6,
         disc_channels=(64, 128, 256),

@@ -9,6 +9,5 @@ cd "$(dirname "$0")/../.."
 
 accelerate launch --cpu --num_processes 1 --mixed_precision bf16 \
   train/train.py smile-compact-128 --data "$data" --out runs/smile \
-  --set image_size=96 --set load_size=104 --set skip=true --set discriminator=both --set adversarial=hinge --set cycle=10 \
-  --set source_negatives=0.5 --set diffaugment=translation --set identity_a=0 --set identity_b=0 --set identity_start=none \
-  --set batch_size=1 --set steps_per_epoch=1000 --set epochs=16 --set snapshot_every=1 --set keep_epochs=20 --set save_every=250 "$@"
+  --set image_size=96 --set load_size=104 \
+  --set steps_per_epoch=1000 --set epochs=16 --set snapshot_every=1 --set keep_epochs=20 --set save_every=250 "$@"
