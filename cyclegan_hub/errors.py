@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ def files_explained() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _no_one_reads():
+            raise
         where = f"{error.filename}: " if error.filename is not None else ""
         raise UserError(f"{where}{error.strerror or error}: check the path, permissions and free space") from error
 
@@ -40,15 +43,36 @@ def files_explained() -> Iterator[None]:
 def exit_code(command: Callable[[], int]) -> int:
     """Runs a command and returns its exit code: 2 after one line `error: ...` for a UserError, which is printed to stderr.
 
-    A console that cannot show a character (cp1252 has no arrow) gets a plain one instead of a crash.
+    A console that cannot show a character (cp1252 has no arrow) gets a plain one instead of a crash. Where the reader of the
+    output has left, as `| head` does, the command ends without a word, with 141: what a shell says of `cat FILE | head`.
     """
     _make_printable()
     try:
-        return command()
+        code = command()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        if not _no_one_reads():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # takes what Python still has to write when it ends
+        return 141
     except UserError as error:
         rank = os.environ.get("RANK", "0")
         print(f"error{'' if rank == '0' else f' (process {rank})'}: {error}", file=sys.stderr)
         return 2
+
+
+def _no_one_reads() -> bool:
+    """Whether standard output is a pipe whose other end is closed. A worker's or a socket's broken pipe is another matter."""
+    if sys.stdout is None or not hasattr(select, "poll"):  # Windows has no poll, and no such error either
+        return False
+    try:
+        state = select.poll()
+        state.register(sys.stdout.fileno(), select.POLLOUT)
+    except (OSError, ValueError):  # a notebook's stream is no file
+        return False
+    return any(event & select.POLLERR for _, event in state.poll(0))
 
 
 _PLAIN = {

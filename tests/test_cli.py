@@ -9,6 +9,7 @@ from PIL import Image
 
 import cyclegan_hub
 from cyclegan_hub.cli import main
+from cyclegan_hub.errors import UserError, exit_code, files_explained
 from support.pictures import encoded, folder, parquet
 
 
@@ -175,3 +176,28 @@ def test_the_parser_speaks_for_itself(capsys: pytest.CaptureFixture, arguments: 
 def test_the_command_line_starts_without_heavy_imports() -> None:
     program = "import sys, cyclegan_hub.cli; print(sorted({'torch', 'datasets', 'matplotlib', 'PIL'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("arguments", [["inspect"], ["train", "smile-compact", "--dry-run", "--data"]], ids=lambda a: a[0])
+def test_a_reader_that_leaves_is_no_error(data: Path, arguments: list[str]) -> None:
+    """`cyclegan-hub inspect FOLDER | head -1`."""
+    (data / "trainB/broken.png").unlink()
+    command = [sys.executable, "-m", "cyclegan_hub.cli", *arguments, str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=data) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_a_broken_pipe_that_is_not_the_output_is_seen() -> None:
+    def broken() -> int:
+        raise BrokenPipeError("of a worker")
+
+    def explained() -> int:
+        with files_explained():
+            return broken()
+
+    with pytest.raises(BrokenPipeError, match="of a worker"):
+        exit_code(broken)
+    with pytest.raises(UserError, match="of a worker"):
+        explained()
