@@ -1,4 +1,4 @@
-"""cycle_generator.py: images of every kind and size, one or many, in each direction, as the bare network translates them."""
+"""cycle_generator.py: images of every kind, one or many, in each direction, as the bare network translates them."""
 
 from __future__ import annotations
 
@@ -16,42 +16,10 @@ from torch import Tensor, nn
 
 from cyclegan_hub import images
 from cyclegan_hub.hub.model_folder import ModelError
-from cyclegan_hub.models import tiling
-from cyclegan_hub.models import translate as pictures
 from cyclegan_hub.models.cycle_generator import CycleGenerator
-from cyclegan_hub.models.generators import ResNetGenerator, UNetGenerator, init_weights
-
-ODD_SIZES = [(37, 53), (1, 1), (7, 200), (200, 7), (3, 9), (8, 8), (64, 48)]  # (width, height)
-
-
-def tiny(**changes: object) -> CycleGenerator:
-    """A small model whose two directions differ and whose translations have contrast."""
-    torch.manual_seed(0)
-    model = CycleGenerator(**{"width": 4, "blocks": 1, "image_size": 16, "labels": ("day", "night")} | changes)
-    init_weights(model, std=0.2)
-    return model.eval()
-
-
-def picture(width: int, height: int, seed: int = 0, mode: str = "RGB") -> Image.Image:
-    bands = len(Image.new(mode, (1, 1)).getbands())
-    return Image.frombytes(mode, (width, height), np.random.default_rng(seed).bytes(width * height * bands))
-
-
-def pixels(image: Image.Image) -> np.ndarray:
-    return np.asarray(image).astype(int)
-
-
-def assert_same_picture(one: Image.Image, other: Image.Image, levels: int = 1) -> None:
-    """Equal within `levels` of 255."""
-    assert (one.mode, one.size) == (other.mode, other.size)
-    assert np.abs(pixels(one) - pixels(other)).max() <= levels
-
-
-def by_hand(network: nn.Module, image: Image.Image) -> Image.Image:
-    """Straight through a network whose multiple the image's sides are."""
-    with torch.no_grad():
-        return images.to_pil(network(images.to_tensor(image)[None])[0])
-
+from cyclegan_hub.models.generators import ResNetGenerator, UNetGenerator
+from support.pixels import assert_same_picture, pixels
+from support.translations import by_hand, picture, tiny
 
 # --- what it is made of
 
@@ -193,67 +161,6 @@ def test_only_images_of_one_size_share_a_batch(monkeypatch: pytest.MonkeyPatch) 
     for image, result in zip(pictures, model.translate(pictures, batch_size=2), strict=True):
         assert_same_picture(result, image, levels=0)
     assert batches == [(2, 3, 16, 16), (2, 3, 16, 24), (1, 3, 16, 16)]
-
-
-# --- sizes
-
-
-@pytest.mark.parametrize("size", ODD_SIZES, ids=str)
-@pytest.mark.parametrize("channels", [3, 1])
-@pytest.mark.parametrize("generator", ["resnet", "unet"])
-def test_sizes(size: tuple[int, int], channels: int, generator: str) -> None:
-    model = tiny(channels=channels, generator=generator, blocks=3)
-    image = picture(*size)
-    assert model.translate(image, resolution="original").size == size
-    for resolution, side in ((None, 16), (10, 10), (5, 5)):
-        result = model.translate(image, resolution=resolution)
-        assert result.size == images.resize_short(image, side).size
-        assert min(result.size) == side and result.mode == ("RGB" if channels == 3 else "L")
-
-
-def test_the_original_size_is_not_resampled() -> None:
-    """Sides that fit go through as they are; others are padded, which reaches no further than the network's kernels."""
-    model = tiny()
-    image = picture(24, 16)
-    assert_same_picture(model.translate(image, resolution="original"), by_hand(model.a_to_b, image), levels=0)
-    padded = images.to_pil(images.pad_to_multiple(images.to_tensor(picture(37, 53))[None], 4)[0])
-    expected = by_hand(model.a_to_b, padded).crop((0, 0, 37, 53))
-    assert_same_picture(model.translate(picture(37, 53), resolution="original"), expected, levels=0)
-
-
-def test_resolution_is_the_shorter_side() -> None:
-    model, image = tiny(image_size=20), picture(40, 80)
-    for resolution, size in ((None, (20, 40)), (32, (32, 64)), (80, (80, 160))):
-        result = model.translate(image, resolution=resolution)
-        expected = by_hand(model.a_to_b, images.resize_short(image, size[0]))
-        assert_same_picture(result, expected, levels=0)
-        assert result.size == size
-
-
-@pytest.mark.parametrize("threshold", [16, 40, 63])
-@pytest.mark.parametrize("size", [(64, 48), (37, 101), (7, 200)], ids=str)
-def test_large_images_are_tiled_without_a_trace(monkeypatch: pytest.MonkeyPatch, threshold: int, size: tuple[int, int]) -> None:
-    model, image, calls = tiny(), picture(*size), []
-    whole = model.translate(image, resolution="original")
-    tiled = tiling.translate_in_tiles
-
-    def small_tiles(network: ResNetGenerator, x: Tensor) -> Tensor:
-        calls.append(tuple(x.shape))
-        return tiled(network, x, tile=32)
-
-    monkeypatch.setattr(pictures, "TILE_ABOVE", threshold)
-    monkeypatch.setattr(pictures, "translate_in_tiles", small_tiles)
-    first, second = model.translate([image, image], resolution="original")
-    assert [shape[0] for shape in calls] == [1, 1]  # one at a time: it is for pictures that fill the memory
-    assert_same_picture(first, whole, levels=2)
-    assert_same_picture(second, whole, levels=2)
-
-
-def test_a_unet_is_never_tiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, image = tiny(generator="unet", blocks=3), picture(40, 48)
-    whole = model.translate(image, resolution="original")
-    monkeypatch.setattr(pictures, "TILE_ABOVE", 8)
-    assert_same_picture(model.translate(image, resolution="original"), whole, levels=0)
 
 
 # --- there and back

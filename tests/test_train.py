@@ -1,30 +1,22 @@
-"""train.py as a user runs it: a run folder, exact resume, and what bad input gets."""
+"""train.py as a user runs it: a run folder, exact resume, and runs that were cut off."""
 
 from __future__ import annotations
 
 import json
-import re
 import resource
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.training.cyclegan import CycleGANTrainer
 from cyclegan_hub.training.run_folder import RunFolder
-from support.training import TRAIN, demo_data, environment, history, script, train, train_process, weights
+from support.train_runs import data as data
+from support.train_runs import one_line
+from support.training import history, script, train, train_process, weights
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    return demo_data(tmp_path_factory, 10)
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +25,6 @@ def whole(data, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("whole") / "run"
     assert train("--data", data, "--out", out) == 0
     return out
-
-
-def one_line(capsys) -> str:
-    """What the user reads of an error: one line, no traceback."""
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 # ------------------------------------------------------------------------------------------------ the run folder
@@ -202,148 +187,7 @@ def test_init_starts_from_published_weights(whole: Path, data: Path, tmp_path: P
     assert "another architecture" in one_line(capsys)
 
 
-def test_crops_are_trained_on_and_the_whole_is_published(data: Path, tmp_path: Path, monkeypatch) -> None:
-    shapes: set[tuple[int, ...]] = set()
-    step = CycleGANTrainer.step
-    monkeypatch.setattr(
-        CycleGANTrainer, "step", lambda self, batch, *rest: shapes.add(batch["a"].shape[1:]) or step(self, batch, *rest)
-    )
-    assert train("--data", data, "--out", tmp_path / "run", "--set", "crop_size=16", "--max-steps", 5) == 0
-    assert shapes == {(3, 16, 16)}
-    assert CycleGenerator.from_pretrained(tmp_path / "run" / "last").image_size == 32
-    assert Image.open(tmp_path / "run" / "samples" / "epoch-001.png").width > 5 * 32
-
-
-def test_tensorboard_gets_the_losses(data: Path, tmp_path: Path) -> None:
-    assert train("--data", data, "--out", tmp_path / "run", "--max-steps", 4, "--log-with", "tensorboard") == 0
-    assert list((tmp_path / "run" / "logs").rglob("events.out.tfevents*"))
-
-
-def test_dry_run_prints_and_writes_nothing(data: Path, tmp_path: Path, capsys) -> None:
-    assert train("--data", data, "--out", tmp_path / "run", "--dry-run") == 0
-    out = capsys.readouterr().out
-    model = CycleGenerator(width=4, blocks=1, padding="zeros")
-    weights_a = sum(p.numel() for p in model.a_to_b.parameters())
-    assert f"trainable weights of a_to_b: {weights_a}\n" in out
-    assert "steps per epoch: 5; steps in all: 20" in out
-    assert re.search(r"side A: 10 of 10 images to train on; 2 held out \(folder .*\)\nside B: 8 of 8 images", out)
-    assert "disk needed: about" in out and '"image_size": 32' in out
-    assert not (tmp_path / "run").exists()
-
-
-def test_streaming_trains_and_resumes_at_its_position(data: Path, tmp_path: Path, capfd, caplog) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    for split in ("trainA", "trainB", "testA", "testB"):
-        pictures = [{"bytes": p.read_bytes(), "path": p.name} for p in sorted((data / split).iterdir())]
-        pq.write_table(pa.table({"image": pictures}), tmp_path / f"{split}.parquet")
-    stream = ["--data", tmp_path, "--out", tmp_path / "run", "--set", "streaming=true", "--set", "steps_per_epoch=2"]
-    assert train(*stream, "--max-steps", 3) == 0
-    assert "side A: streamed; 2 held out" in capfd.readouterr().out
-    assert train(*stream, "--max-steps", 4) == 0
-    assert "resumed after 6 images, with a refilled shuffle buffer" in caplog.text
-    capfd.readouterr()
-    assert RunFolder(tmp_path / "run").latest_step() == 4
-    assert train("--data", tmp_path, "--out", tmp_path / "other", "--set", "streaming=true") == 2
-    assert "steps_per_epoch" in one_line(capfd)
-
-
 # ------------------------------------------------------------------------------------------------ what goes wrong
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (["--data", "no/such/folder"], "no/such/folder"),
-        (["--set", "blocs=3"], "'blocs' is no field of a CycleGANRecipe; fields: image_size"),
-        (["--set", "width=wide"], "width='wide': must be a whole number"),
-        (["--set", "width"], "width='': must be a whole number"),
-        (["--labels", "day"], "give two different names"),
-        (["--labels", "day,day"], "give two different names"),
-        (["--max-steps", "0"], "--max-steps 0: must be at least 1"),
-        (["--seed", "-1"], "--seed -1"),
-        (["--seed", "5000000000"], "--seed 5000000000: must be from 0"),
-        (["--set", "image_size=16", "--set", "disc_channels=4,4,4,4"], "image_size=16: must be larger for this discriminator"),
-        (["--log-with", "punchcards"], "--log-with 'punchcards': must be one of"),
-        (["--init", "no/such/model/folder"], "no/such/model/folder"),
-        (["--push", "smile"], "'smile' names no owner: give 'user/name'"),
-        (["--push", "user/smile"], "no token to publish with: log in with `hf auth login`"),
-    ],
-)
-def test_bad_arguments_are_one_clear_line(data, tmp_path, capsys, arguments, named) -> None:
-    given = [] if "--data" in arguments else ["--data", data]
-    assert train(*given, "--out", tmp_path / "run", *arguments) == 2
-    assert named in one_line(capsys)
-    assert not (tmp_path / "run").exists()
-
-
-def test_no_network_says_what_to_do(tmp_path: Path, capsys) -> None:
-    """`accelerate launch train/train.py` alone is the smile recipe on its Hub datasets; here the Hub is out of reach."""
-    assert script("train").main(["--out", str(tmp_path / "run")]) == 2
-    message = one_line(capsys)
-    assert "flwrlabs/celeba" in message and "--data" in message
-    assert not (tmp_path / "run").exists()
-
-
-def test_wrong_column_lists_the_columns(data: Path, tmp_path: Path, capsys) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pictures = [{"bytes": p.read_bytes(), "path": p.name} for p in sorted((data / "trainA").iterdir())]
-    pq.write_table(pa.table({"image": pictures}), tmp_path / "train.parquet")
-    side = f"hf:{tmp_path}?split=train&column=picture"
-    assert train("--data-a", side, "--data-b", data / "trainB", "--out", tmp_path / "run") == 2
-    message = one_line(capsys)
-    assert "picture" in message and "image" in message
-
-
-def test_an_empty_side_and_the_same_pile_twice_are_refused(data: Path, tmp_path: Path, capsys) -> None:
-    (tmp_path / "empty").mkdir()
-    for a, b, named in ((tmp_path / "empty", data / "trainB", "empty"), (data / "trainA", data / "trainA", "both sides are")):
-        assert train("--data-a", a, "--data-b", b, "--out", tmp_path / "run") == 2
-        assert named in one_line(capsys)
-    assert not (tmp_path / "run").exists()
-
-
-def test_unknown_recipe_lists_the_recipes(capsys) -> None:
-    assert script("train").main(["smyle"]) == 2
-    assert "no recipe 'smyle'; recipes: smile, anime, cartoon, monet" in one_line(capsys)
-
-
-def test_a_folder_of_something_else_is_not_touched(data: Path, tmp_path: Path, capsys) -> None:
-    (tmp_path / "thesis.tex").write_text("precious")
-    assert train("--data", data, "--out", tmp_path) == 2
-    assert "holds 'thesis.tex' but no run" in one_line(capsys)
-    assert train("--data", data, "--out", tmp_path / "thesis.tex") == 2
-    assert "is a file" in one_line(capsys)
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-def test_two_processes_cannot_train_in_one_folder(data: Path, tmp_path: Path, capsys) -> None:
-    out = tmp_path / "run"
-    assert train("--data", data, "--out", out, "--max-steps", 1) == 0
-    holder = subprocess.Popen(
-        [sys.executable, "-c", "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('ok', flush=True); sys.stdin.read()", str(out / ".lock")],  # noqa: E501
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert holder.stdout.readline() == "ok\n"
-        assert train("--data", data, "--out", out, "--max-steps", 2) == 2
-        assert "another process is training" in one_line(capsys)
-    finally:
-        holder.communicate("")
-    assert train("--data", data, "--out", out, "--max-steps", 2) == 0
-
-
-def test_damaged_state_is_named_and_not_overwritten(data: Path, tmp_path: Path, capsys) -> None:
-    out = tmp_path / "run"
-    assert train("--data", data, "--out", out, "--max-steps", 2) == 0
-    path = out / "state" / "step-000000002" / "shared.safetensors"
-    path.write_bytes(path.read_bytes()[:5000])
-    assert train("--data", data, "--out", out) == 2
-    assert "cannot resume from" in one_line(capsys)
-    assert path.stat().st_size == 5000
-
-
 def test_torn_last_line_of_the_history_is_passed_over(whole: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert train("--data", data, "--out", out, "--max-steps", 7) == 0
@@ -351,22 +195,6 @@ def test_torn_last_line_of_the_history_is_passed_over(whole: Path, data: Path, t
         file.write('{"step": 8, "epo')
     assert train("--data", data, "--out", out) == 0
     assert history(out) == history(whole)
-
-
-def test_non_finite_loss_stops_and_names_step_losses_and_state(data: Path, tmp_path: Path, capsys) -> None:
-    out = tmp_path / "run"
-    assert train("--data", data, "--out", out, "--set", "lr=1e30") == 2
-    message = one_line(capsys)
-    assert re.search(r"step \d+: .*(d_a|g_a_to_b|cycle_a|weights).* (became|are) (nan|inf|not finite)", message)
-    assert "state" in message
-
-
-def test_non_finite_weights_are_never_kept_as_an_epoch(data: Path, tmp_path: Path, capsys) -> None:
-    out = tmp_path / "run"
-    assert train("--data", data, "--out", out, "--set", "lr=1e39", "--set", "steps_per_epoch=1") == 2
-    message = one_line(capsys)
-    assert "step 1" in message and "not finite" in message and "no state was saved yet" in message
-    assert RunFolder(out).epochs() == [] and not (out / "last").exists()
 
 
 def test_a_kill_before_the_first_step_leaves_a_folder_that_goes_on(whole: Path, data: Path, tmp_path: Path, monkeypatch) -> None:
@@ -411,43 +239,6 @@ def killed_after(calls: int, original: Callable[..., None] | None = None) -> Cal
     return call
 
 
-def test_another_precision_is_named_on_resume(data: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    out = tmp_path / "run"
-    done = train_process("--data", data, "--out", out, "--max-steps", 1, variables={"ACCELERATE_MIXED_PRECISION": "bf16"})
-    assert done.returncode == 0, done.stderr
-    assert train("--data", data, "--out", out, "--max-steps", 2) == 2
-    assert "mixed_precision is 'bf16' there and 'no' now" in one_line(capsys)
-
-
-def test_gradient_accumulation_is_refused(data: Path, tmp_path: Path) -> None:
-    done = train_process("--data", data, "--out", tmp_path, variables={"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"})
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: gradient_accumulation_steps=4: ")
-
-
-def test_full_disk_while_the_history_is_written_is_one_line(data: Path, tmp_path: Path) -> None:
-    def small_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2_500, 2_500))  # recipe.json fits, the history soon does not
-
-    often = ["--set", "log_every=1", "--set", "save_every=99"]
-    done = train_process("--data", data, "--out", tmp_path / "run", *often, preexec_fn=small_disk)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr and "error: cannot write to" in done.stderr
-
-
-def test_colour_inversion_warns_and_is_recorded(data: Path, tmp_path: Path, capsys, monkeypatch) -> None:
-    """The loop rings the trainer's alarms: here one on a measure that is certainly below its bound."""
-    from cyclegan_hub.training.alarms import Alarm
-    from cyclegan_hub.training.cyclegan import CycleGANTrainer
-
-    monkeypatch.setattr(CycleGANTrainer, "alarms", (Alarm("corr_a_to_b", below=2.0, steps=3, message="inverted"),))
-    assert train("--data", data, "--out", tmp_path / "run", "--max-steps", 5) == 0
-    assert "warning: inverted" in capsys.readouterr().err
-    assert [line for line in history(tmp_path / "run") if "event" in line] == [
-        {"step": 3, "event": "alarm", "message": "inverted"}
-    ]
-
-
 def test_full_disk_while_saving_is_one_line_and_loses_nothing(whole: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert train("--data", data, "--out", out, "--max-steps", 3) == 0
@@ -462,23 +253,3 @@ def test_full_disk_while_saving_is_one_line_and_loses_nothing(whole: Path, data:
     assert "cannot write to" in line and "the state of step 3 is safe" in line
     assert train("--data", data, "--out", out) == 0
     assert weights(out) == weights(whole)
-
-
-def test_python_train_py_exits_2_without_a_traceback(tmp_path: Path) -> None:
-    done = train_process("--data", tmp_path / "missing", "--out", tmp_path / "run")
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: ")
-
-
-def test_accelerate_launch_starts_it(data: Path, tmp_path: Path) -> None:
-    from support.training import TINY
-
-    done = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--cpu", "--num_processes", "1", "--num_machines", "1",
-         "--dynamo_backend", "no", "--mixed_precision", "bf16", str(TRAIN / "train.py"), *TINY, "--data", str(data),
-         "--out", str(tmp_path / "run"), "--max-steps", "2"],
-        capture_output=True, text=True, env=environment(), timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert RunFolder(tmp_path / "run").latest_step() == 2

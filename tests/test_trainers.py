@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 
@@ -10,66 +9,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models import auto as published
-from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.efficientnet_lite import FeatureNetworkError
 from cyclegan_hub.models.generators import InstanceNorm2d
 from cyclegan_hub.publishing import card as cards
-from cyclegan_hub.recipes.labels import labels_of
-from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
-from cyclegan_hub.training.alarms import Alarm, AlarmWatch
-from cyclegan_hub.training.build import build_trainer
 from cyclegan_hub.training.losses import adversarial
 from cyclegan_hub.training.state_file import pack, unpack
-from cyclegan_hub.training.trainer import Trainer
-
-LABELS = ("day", "night")
-
-
-def tiny(name: str, **changes) -> Recipe:
-    """A recipe of the registry at a size that a test can afford; the structure stays."""
-    recipe = RECIPES[name]
-    match recipe:
-        case DCGANRecipe():
-            widths = {key: tuple(4 for _ in getattr(recipe, key)[:3]) for key in ("gen_channels", "disc_channels")}
-            return dataclasses.replace(recipe, **widths | {"image_size": 32, "batch_size": 4, "latent": 8} | changes)
-        case Pix2PixRecipe():
-            small = {"image_size": 32, "load_size": None, "width": 4, "batch_size": 2, "blocks": 3, "disc_channels": (4, 4)}
-            return dataclasses.replace(recipe, **small | changes)
-    size = 64 if recipe.generator == "unet" or recipe.disc_scales > 1 else 32
-    small = {"image_size": size, "load_size": None, "width": 4, "batch_size": 2}
-    small |= {"blocks": min(recipe.blocks, 4 if recipe.generator == "unet" else 1)}
-    small |= {"disc_channels": tuple(4 for _ in recipe.disc_channels), "max_images": None, "crop_size": None}
-    return dataclasses.replace(recipe, **small | changes)
-
-
-def make(recipe: Recipe, total_steps: int = 100, seed: int = 0) -> Trainer:
-    torch.manual_seed(seed)
-    labels = LABELS if isinstance(recipe, CycleGANRecipe) else labels_of(recipe)
-    trainer = build_trainer(recipe, total_steps=total_steps, labels=labels)
-    trainer.prepare(lambda x: x)
-    return trainer
-
-
-def batch(recipe: Recipe, seed: int = 1) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    channels = recipe.channels * (2 if getattr(recipe, "pairs", None) == "given" else 1)
-    shape = (recipe.batch_size, channels, recipe.image_size, recipe.image_size)
-    sides = ("a", "b") if isinstance(recipe, CycleGANRecipe) else ("a",)
-    return {side: torch.rand(shape, generator=generator) * 2 - 1 for side in sides}
-
-
-def backward(loss: torch.Tensor) -> None:
-    loss.backward()
-
-
-OTHER_KINDS = {
-    "two-scales": {"disc_scales": 2, "image_size": 64, "discriminator": "patch", "adversarial": "lsgan"},
-    "projected": {"discriminator": "projected", "adversarial": "hinge"},
-    "both-skip": {"discriminator": "both", "adversarial": "hinge", "skip": True, "source_negatives": 0.25},
-}
+from support.tiny_trainers import OTHER_KINDS, backward, batch, make, tiny
 
 
 @pytest.mark.parametrize(
@@ -241,77 +189,11 @@ def test_learning_rates_of_both_optimizers_follow_the_schedule() -> None:
     assert trainer.optimizers["generators"].param_groups[0]["betas"] == (0.5, 0.999)
 
 
-def test_published_weights_are_the_moving_average() -> None:
-    recipe = tiny("smile-compact", ema=0.999)
-    trainer = make(recipe)
-    own = [trainer.networks["a_to_b"].state_dict()["decoder.8.bias"].clone()]
-    for i in range(3):
-        trainer.step(batch(recipe, i), backward)
-        own.append(trainer.networks["a_to_b"].state_dict()["decoder.8.bias"].clone())
-    # Warm-up (diffusers, after k-diffusion): decay of step t is 1 - t ** (-2/3), and 0 in the first step.
-    average = own[1]
-    for t, value in ((2, own[2]), (3, own[3])):
-        decay = 1 - t ** (-2 / 3)
-        average = decay * average + (1 - decay) * value
-    published = trainer.published(7)
-    torch.testing.assert_close(published.a_to_b.state_dict()["decoder.8.bias"], average)
-    assert (published.epoch, published.labels, published.training) == (7, LABELS, False)
-    assert published.domain == "custom"  # other labels than the domain's own: tests/test_train.py has those
-    assert torch.equal(make(tiny("smile-compact", ema=0.0)).published(1).a_to_b.encoder[0].weight,
-                       make(tiny("smile-compact", ema=0.0)).networks["a_to_b"].encoder[0].weight)  # fmt: skip
-
-
-def test_publishing_and_sampling_draw_no_random_numbers() -> None:
-    recipe = tiny("monet-unet")
-    trainer, data = make(recipe), batch(recipe)
-    before = torch.get_rng_state()
-    trainer.published(1)
-    trainer.samples(data["a"], data["b"])
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("kind", OTHER_KINDS)
-def test_a_snapshot_changes_no_weight(kind: str) -> None:
-    """Spectral norm would move its vectors in training mode."""
-    recipe = tiny("anime-compact", **OTHER_KINDS[kind])
-    trainer, data = make(recipe), batch(recipe)
-    before = copy.deepcopy(trainer.state_dict()["networks"])
-    grids = trainer.samples(data["a"], data["b"])
-    assert grids[0].rows[0][4].width > 1
-    for name, state in trainer.state_dict()["networks"].items():
-        assert all(torch.equal(value, before[name][key]) for key, value in state.items()), name
-
-
 def test_without_the_wheel_projected_training_is_refused_and_plain_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     make(tiny("smile-lsgan-64"))
     with pytest.raises(FeatureNetworkError, match="pip install"):
         make(tiny("anime-compact"))
-
-
-def test_samples_show_both_directions() -> None:
-    recipe = tiny("smile-baseline")
-    data = batch(recipe)
-    there, back = make(recipe).samples(data["a"], data["b"])
-    assert there.columns == ("day", "to night", "and back", "identity", "patch map")
-    assert back.columns[:2] == ("night", "to day")
-    for grid in (there, back):
-        assert [len(row) for row in grid.rows] == [5, 5]
-        assert [picture.size for picture in grid.rows[0][:4]] == [(32, 32)] * 4
-
-
-def test_start_from_takes_published_weights_and_refuses_others(tmp_path) -> None:
-    recipe = tiny("smile-compact")
-    trainer = make(recipe, seed=1)
-    trainer.published(3).save_pretrained(tmp_path / "model")
-    other = build_trainer(recipe, total_steps=10, labels=LABELS)
-    other.start_from(str(tmp_path / "model"))
-    assert torch.equal(other.networks["b_to_a"].encoder[0].weight, trainer.networks["b_to_a"].encoder[0].weight)
-    for name, given in (("wide", {"width": 8, "padding": "zeros"}), ("reflect", {"width": 4, "padding": "reflect"})):
-        CycleGenerator(blocks=1, **given).save_pretrained(tmp_path / name)  # the second's weights would fit
-        with pytest.raises(ModelError, match=r"another architecture \(channels=3, generator=resnet, width=") as caught:
-            other.start_from(str(tmp_path / name))
-        assert "\n" not in str(caught.value)
 
 
 def test_norms_compute_in_fp32_under_bf16() -> None:
@@ -348,49 +230,3 @@ def test_losses_are_fp32_under_bf16() -> None:
     assert trainer.a_to_b(batch(recipe)["a"]).dtype == torch.bfloat16
     losses = trainer.step(batch(recipe), backward)
     assert {value.dtype for value in losses.values()} == {torch.float32}
-
-
-def test_alarm_rings_once_after_a_sustained_time_and_again_after_recovery() -> None:
-    watch = AlarmWatch(Alarm("x", below=0.0, steps=10, message=""))
-    assert not any(watch.update({"x": -1.0}) for _ in range(9))
-    assert not watch.update({"y": 1.0})  # a step without it
-    assert watch.update({"x": -1.0})
-    assert not any(watch.update({"x": -1.0}) for _ in range(50))
-    assert not any(watch.update({"x": 1.0}) for _ in range(50))
-    assert sum(watch.update({"x": -1.0}) for _ in range(50)) == 1
-
-
-def test_alarm_may_ask_that_another_value_rises() -> None:
-    alarm = Alarm("d", below=0.1, steps=50, message="", rising="g")
-    for slope, rings in ((0.01, 1), (0.0, 0), (-0.01, 0)):
-        watch = AlarmWatch(alarm)
-        assert sum(watch.update({"d": 0.05, "g": 5 + slope * i}) for i in range(500)) == rings
-    watch = AlarmWatch(alarm)
-    assert not any(watch.update({"d": 0.5, "g": 5 + 0.01 * i}) for i in range(500))
-
-
-def test_alarm_state_round_trips() -> None:
-    first, second = (AlarmWatch(Alarm("x", 0.0, 10, "")) for _ in range(2))
-    for _ in range(6):
-        first.update({"x": -1.0})
-    second.load_state_dict(first.state_dict())
-    assert [second.update({"x": -1.0}) for _ in range(5)] == [False, False, False, True, False]
-
-
-def test_colour_inversion_is_measured() -> None:
-    """A generator that negates its input has correlation -1; the trainer's alarms watch that very key."""
-    recipe = tiny("smile-compact")
-    trainer = make(recipe)
-    trainer.a_to_b = _Negative(trainer.networks["a_to_b"])
-    losses = trainer.step(batch(recipe), backward)
-    assert losses["corr_a_to_b"].item() == pytest.approx(-1, abs=1e-5)
-    assert {alarm.key for alarm in trainer.alarms} == {"corr_a_to_b", "corr_b_to_a"}
-
-
-class _Negative(torch.nn.Module):
-    def __init__(self, network: torch.nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return -x + 0 * self.network(x)  # keeps every weight in the graph

@@ -1,0 +1,51 @@
+"""What a card is made of, as a run of each recipe has it, and a card's metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import yaml
+
+from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator
+from cyclegan_hub.data.resolve import hub_dataset
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.publishing.card import Facts
+from cyclegan_hub.recipes.labels import domain_of, labels_of
+from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe
+from cyclegan_hub.recipes.presets import RECIPES
+
+HISTORY = [
+    {"step": 10, "epoch": 0.5, "cycle": 1.0, "pairs_per_s": 2.0},
+    {"step": 20, "event": "alarm", "message": "the discriminator wins"},
+    {"step": 20, "epoch": 1.0, "cycle": 0.5, "pairs_per_s": 4.0},
+]
+KINDS = {CycleGANRecipe: CycleGenerator, DCGANRecipe: FaceGenerator, Pix2PixRecipe: PairedGenerator}
+
+
+def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes: Any) -> Facts:
+    """Of a run of a recipe, or of the first of a domain, on the domain's own datasets."""
+    recipe = RECIPES.get(name) or next(recipe for recipe in RECIPES.values() if recipe.domain == name)
+    domain, own = DOMAINS.get(recipe.domain), labels_of(recipe)
+    match recipe:
+        case CycleGANRecipe():
+            piles, config = domain.piles, {}
+        case DCGANRecipe():
+            piles, config = [domain.pile(recipe.side)], {"latent": recipe.latent}
+        case Pix2PixRecipe():
+            piles, config = [domain.pile(recipe.side)] if domain else [], {"pairs": recipe.pairs}
+    sources = [hub_dataset(pile).describe() for pile in piles] or ["folder mine/train, held out: folder mine/test"]
+    run = {
+        "recipe": json.loads(json.dumps(asdict(recipe))),
+        "labels": list(labels or own),
+        "data": dict(zip("ab", sources, strict=False)),
+        "seed": 0,
+    }
+    config |= {"domain": domain_of(recipe, labels or own), "labels": run["labels"]}
+    epochs = ["epoch-005", "epoch-010", "epoch-020"]
+    return replace(Facts("user/x", KINDS[type(recipe)], config, run, HISTORY, 1, epochs, "epoch-020", None, "fp32"), **changes)
+
+
+def metadata(card: str) -> dict[str, Any]:
+    return yaml.safe_load(card.split("---\n")[1])

@@ -1,0 +1,147 @@
+"""The page in Debian's chromium, for the browser tests: one server, one browser, and tabs that note what they ask for.
+
+Every request that the page makes is noted, and none may leave the machine. Without chromium, gradio or playwright the
+tests that import this are skipped.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.page_load import App, running_app, tiny_models
+from support.pictures import encoded
+
+pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: pip install playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+MARKS = [  # of every file of browser tests: pytestmark = MARKS
+    pytest.mark.browser,
+    pytest.mark.flaky(reruns=2),  # on a machine busy with other tests a click can come before the page is ready for it
+    pytest.mark.skipif(CHROMIUM is None, reason="the browser tests need chromium: apt-get install chromium"),
+]
+
+OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+]  # fmt: skip
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+SCROLL = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+PIXELS = """() => [...document.querySelectorAll('#pair img')].map((image) => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [16, 16];
+    canvas.getContext('2d').drawImage(image, 0, 0, 16, 16);
+    return canvas.toDataURL();
+})"""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    models = tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "monet": 0, "faces": 3})
+    with running_app(tmp_path_factory.mktemp("app"), models) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+class Tab:
+    """An open page, with what it asked for and what it complained of."""
+
+    def __init__(self, browser: Any, app: App, viewport: dict[str, int] = WIDE, script: str = "", **options: Any) -> None:
+        self.context = browser.new_context(viewport=viewport, **options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(30_000)
+        self.requests: list[str] = []
+        self.faults: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.faults.append(dialog.message), dialog.dismiss()))
+        if script:
+            self.page.add_init_script(script)
+        self.page.goto(app.url)
+        self.page.wait_for_selector("#pair img >> nth=1")
+        self.settle()
+
+    def __enter__(self) -> Tab:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.context.close()
+        if kind is None:
+            away = [url for url in self.requests if not re.match(r"(http://127\.0\.0\.1:\d+/|data:|blob:)", url)]
+            assert away == [] and self.faults == []
+
+    def sources(self) -> list[str]:
+        """The addresses of the two pictures, before and after."""
+        return self.page.eval_on_selector_all("#pair img", "all => all.map((one) => one.src)")
+
+    def pixels(self) -> list[str]:
+        """What the two pictures show: the address of a picture is another one each time, its pixels are not."""
+        return self.page.evaluate(PIXELS)
+
+    def settle(self) -> None:
+        """Waits until nothing is being worked on."""
+        self.page.wait_for_timeout(150)  # what was just done reaches the server first
+        self.page.wait_for_function("() => !document.querySelector('.generating, .wrap.translucent:not(.hide), .progress-text')")
+
+    def changed(self, before: list[str]) -> list[str]:
+        """Waits for another translation than that of `before`, and returns the new addresses."""
+        self.page.wait_for_function(
+            "(old) => { const now = document.querySelectorAll('#pair img'); return now.length > 1 && ![...now].some("
+            "(one) => !one.complete) && [...now].map((one) => one.src).join() !== old }",
+            arg=",".join(before),
+        )
+        self.settle()
+        return self.sources()
+
+    def upload(self, path: Path) -> list[str]:
+        """Gives a picture, and returns the addresses of the two that are shown then."""
+        before = self.sources()
+        self.page.set_input_files("#photo input[type=file]", str(path))
+        return self.translated_anyway(before)
+
+    def translated_anyway(self, before: list[str]) -> list[str]:
+        """As `changed`; where no face is in the picture that was given, as in noise, the page is told to go on."""
+        self.page.wait_for_function(
+            "(old) => document.querySelector('#anyway')?.offsetParent || (document.querySelectorAll('#pair img').length > 1 && "
+            "[...document.querySelectorAll('#pair img')].map((one) => one.src).join() !== old)",
+            arg=",".join(before),
+        )
+        self.settle()
+        if self.page.locator("#anyway").is_visible():
+            self.page.locator("#anyway").click()
+        return self.changed(before)
+
+    def drawn(self, gallery: str, before: list[str], count: int) -> list[str]:
+        """Waits for that many pictures in a gallery, all others than those of `before`, and returns their addresses."""
+        found = f"[...document.querySelectorAll('#{gallery} .thumbnail-lg img')]"
+        self.page.wait_for_function(
+            f"([old, count]) => {{ const now = {found}; return now.length === count && now.every((one) => one.complete) &&"
+            " now.map((one) => one.src).join() !== old }",
+            arg=[",".join(before), count],
+        )
+        self.settle()
+        return self.page.evaluate(f"{found}.map((one) => one.src)")
+
+    def view(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name, exact=True).first.click()
+        self.settle()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    path.write_bytes(encoded(1, (48, 40)))
+    return path

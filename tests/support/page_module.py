@@ -1,0 +1,36 @@
+"""app.py as a module, small models for it, and a file name that is markup: what the tests of its events and endpoints share."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cyclegan_hub.checkpoints import load
+from cyclegan_hub.models.inference import fast
+from support.page_load import tiny_models
+from support.training import ROOT
+
+NAME = "<img src=x onerror=alert(1)>.png"
+
+
+def served(where: Path, epoch: int) -> Any:
+    """A model as the page runs it in fp32."""
+    return fast(load(where, epoch), exact=True)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "monet": 0})
+
+
+@pytest.fixture(scope="module")
+def module() -> Any:
+    sys.path.insert(0, str(ROOT))
+    try:
+        return importlib.import_module("app")
+    finally:
+        sys.path.remove(str(ROOT))

@@ -1,0 +1,233 @@
+"""app.py: its endpoints as gradio_client and curl use them, with no way off the machine, and its start and stop."""
+
+from __future__ import annotations
+
+import io
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from cyclegan_hub.serving.studio import Studio
+from support.page_load import GUARD, LOCAL, App, call, running_app, same, upload
+from support.page_module import NAME, served
+from support.page_module import models as models
+from support.page_module import module as module
+from support.pictures import encoded, picture
+from support.training import ROOT, environment
+
+pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
+
+
+@pytest.fixture(scope="module")
+def app(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with running_app(tmp_path_factory.mktemp("app"), models) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def web(app: App) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=app.url, timeout=60) as client:
+        yield client
+
+
+# --- endpoints
+
+
+def test_gradio_client(app: App, models: Path, tmp_path: Path) -> None:
+    from gradio_client import Client, handle_file
+
+    photo, broken = tmp_path / "photo.png", tmp_path / "broken.png"
+    photo.write_bytes(encoded(3, (50, 40)))
+    broken.write_bytes(b"<html>")
+    client = Client(app.url, verbose=False, download_files=str(tmp_path / "answers"))
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(endpoints) == {"/translate", "/translate_batch", "/sample", "/interpolate", "/epochs", "/domains"}
+    assert all(one["description"] for one in endpoints.values())
+
+    domains = client.predict(api_name="/domains")
+    assert [(one["name"], one["labels"]) for one in domains] == [
+        ("anime", ["human face", "anime face"]),
+        ("monet", ["photo", "Monet"]),
+    ]
+    assert [one["epoch"] for one in client.predict("anime", api_name="/epochs")] == [1, 2, 3]
+    assert [one["epoch"] for one in client.predict("monet", api_name="/epochs")] == [None]
+    for arguments, epoch in ((("anime", "b_to_a", 1), 1), (("anime", "b_to_a"), 3)):
+        answer = client.predict(handle_file(photo), *arguments, api_name="/translate")
+        assert same(Image.open(answer), served(models / "anime", epoch).translate(photo, "b_to_a"))
+    gallery, archive = client.predict(
+        [handle_file(photo), handle_file(broken)], "anime", "a_to_b", 2, api_name="/translate_batch"
+    )
+    with zipfile.ZipFile(archive) as zipped:
+        (name,) = (name for name in zipped.namelist() if name.endswith(".png"))
+        assert same(Image.open(io.BytesIO(zipped.read(name))), served(models / "anime", 2).translate(photo))
+    assert [one["caption"] for one in gallery] == ["photo.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("landscape", "a_to_b"), "No domain 'landscape'; there are: anime, monet."),
+        (("anime", "sideways"), "No direction 'sideways'; there are a_to_b and b_to_a."),
+        (("anime", "a_to_b", 77), "Anime has no epoch '77'; there are: 1, 2, 3."),
+    ],
+)
+def test_what_there_is_not_is_as_html(web: httpx.Client, arguments: tuple, message: str) -> None:
+    photo = upload(web, "photo.png", encoded(1))
+    with pytest.raises(RuntimeError) as error:
+        call(web, "translate", photo, *arguments, *([None] if len(arguments) == 2 else []))
+    assert message in str(error.value)
+
+
+def hostile() -> dict[str, bytes]:
+    """Files that are not what they are called, or more than they seem."""
+    jpeg = encoded(1, (64, 48), "JPEG")
+    bomb = bytearray(encoded(1, (8, 8)))
+    bomb[16:24] = (60000).to_bytes(4, "big") * 2  # width and height in the header
+    return {
+        "truncated.jpg": jpeg[: len(jpeg) // 2],
+        "bomb.png": bytes(bomb),
+        "empty.png": b"",
+        NAME: b"<html><script>alert(1)</script></html>",
+        "vector.svg": b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
+        "../../etc/passwd.png": b"root:x:0:0",
+    }
+
+
+@pytest.mark.parametrize("name", hostile())
+def test_a_hostile_file_is_one_clear_sentence(web: httpx.Client, name: str) -> None:
+    photo = upload(web, name, hostile()[name])
+    with pytest.raises(RuntimeError) as error:
+        call(web, "translate", photo, "anime", "a_to_b", None)
+    text = str(error.value)
+    assert any(word in text for word in ("damaged", "not an image", "pixels")), text
+    assert not any(part in text for part in LOCAL) and "<" not in text
+    with pytest.raises(RuntimeError, match="None of the files could be translated"):
+        call(web, "translate_batch", [photo], "anime", "a_to_b", None)
+    assert web.get("/").status_code == 200
+
+
+def test_an_address_is_not_fetched_and_no_other_file_is_read(web: httpx.Client) -> None:
+    for path in ("http://127.0.0.1:9/x.png", "https://example.org/x.png"):
+        for endpoint in ("translate", "translate_batch"):
+            photo = {"path": path, "meta": {"_type": "gradio.FileData"}}
+            with pytest.raises(RuntimeError, match="Upload the picture: this page fetches nothing"):
+                call(web, endpoint, photo if endpoint == "translate" else [photo], "anime", "a_to_b", None)
+    for path in ("/etc/passwd", str(ROOT / "README.md")):
+        with pytest.raises(RuntimeError):
+            call(web, "translate", {"path": path, "meta": {"_type": "gradio.FileData"}}, "anime", "a_to_b", None)
+        assert web.get(f"/gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_too_large_a_file_is_refused(web: httpx.Client) -> None:
+    answer = web.post("/gradio_api/upload", files={"files": ("large.png", bytes(64 * 2**20 + 1))})
+    assert answer.status_code == 413 and "maximum allowed size" in answer.text
+
+
+def test_nothing_left_the_machine_and_nothing_was_logged(app: App, web: httpx.Client) -> None:
+    call(web, "translate", upload(web, "private.png", encoded(5)), "anime", "a_to_b", None)
+    log = app.log.read_text()
+    assert not any(word in log for word in ("LEFT THE MACHINE", "ASKED FOR", "private", "photo", *hostile()))
+    assert web.get("/config").json()["analytics_enabled"] is False
+
+
+def test_leaving_would_have_been_noticed() -> None:
+    for host, word in (("192.0.2.1", "LEFT THE MACHINE"), ("example.org", "ASKED FOR")):
+        code = f"{GUARD}\nsocket.create_connection(({host!r}, 9), timeout=1)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 1 and word in done.stderr
+
+
+# --- the process
+
+
+def test_import_is_light() -> None:
+    absent = ["accelerate", "datasets", "diffusers", "kornia", "matplotlib", "dlib"]
+    code = f"import app, sys, os\nprint([m for m in {absent!r} if m in sys.modules], os.environ['OMP_WAIT_POLICY'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] PASSIVE"
+
+
+@pytest.mark.slow
+def test_no_models_and_a_stop(tmp_path: Path) -> None:
+    with running_app(tmp_path / "app", None) as app, httpx.Client(base_url=app.url, timeout=60) as client:
+        assert call(client, "domains")[0] == []
+        upload(client, "private.png", encoded(1))
+        assert [path for path in app.temporary.rglob("private.png") if path.is_file()]
+        app.process.send_signal(signal.SIGTERM)
+        assert app.process.wait(60) == 0, app.log.read_text()
+        assert [path for path in app.temporary.rglob("*") if path.is_file()] == []
+
+
+def test_models_that_are_not_there(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setenv("CYCLEGAN_HUB_MODELS", "no/such/folder")
+    try:
+        with pytest.raises(SystemExit, match="CYCLEGAN_HUB_MODELS: models 'no/such/folder': no such folder"):
+            module.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_port_that_is_taken_is_one_line_and_without_a_name_the_next_is_taken(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(module.UserError, match=f"GRADIO_SERVER_PORT={port}: that port is taken: stop what uses it"):
+            module.free_port("127.0.0.1", str(port))
+        monkeypatch.setattr(module, "FIRST_PORT", port)
+        assert port < module.free_port("127.0.0.1", None) < port + module.PORTS
+        monkeypatch.setattr(module, "PORTS", 1)
+        with pytest.raises(module.UserError, match="is free: give one in GRADIO_SERVER_PORT"):
+            module.free_port("127.0.0.1", None)
+    assert module.free_port("127.0.0.1", str(port)) == port
+    for wrong in ("x", "0", "70000", "-1"):
+        with pytest.raises(module.UserError, match="give a number from 1 to 65535"):
+            module.free_port("127.0.0.1", wrong)
+
+
+def test_the_start_says_where_and_how_to_stop(app: App) -> None:
+    printed = app.log.read_text()
+    assert f"Open {app.url} in a browser. Stop with Ctrl+C." in printed and "Serving the models of the folder" in printed
+
+
+def test_a_full_queue_says_so_and_what_was_given_is_deleted(
+    module: Any, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(module, "WAITING", 1)
+    page = module.Page(Studio(str(models)), delete_after=(1, 1))
+    _, url, _ = module.launch(page, prevent_thread_lock=True, server_name="127.0.0.1")
+    try:
+        with httpx.Client(base_url=url, timeout=60) as client:
+            photo = upload(client, "private.png", encoded(1))
+            body = {"data": [photo, "anime", "a_to_b", None]}
+            with page.studio._forward:  # nothing is translated meanwhile: four at work, and one waits
+                codes: list[int] = []
+                while 503 not in codes and len(codes) < 20:
+                    answer = client.post("/gradio_api/call/translate", json=body)
+                    codes.append(answer.status_code)
+                    time.sleep(0.1)
+            assert codes[:5] == [200] * 5 and codes[-1] == 503 and "Queue is full" in answer.text
+            until = time.monotonic() + 30
+            while [*tmp_path.rglob("private.png"), *tmp_path.rglob("image.png")]:
+                assert time.monotonic() < until, "uploads or results are still there"
+                time.sleep(0.2)
+    finally:
+        page.demo.close()
+
+
+def test_same_tells_pictures_apart() -> None:
+    assert same(picture(1), picture(1)) and not same(picture(1), picture(2)) and not same(picture(1), picture(1, (9, 9)))
