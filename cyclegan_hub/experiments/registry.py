@@ -70,7 +70,10 @@ _COLORIZE = ("image_size=64", "load_size=none", "blocks=6", "disc_channels=32,64
 # 2,000 pairs at a constant rate: the beginning of a longer training, in which the identity's warm-up is over after 600.
 _ABLATION = ("batch_size=1", "max_images=none", "steps_per_epoch=500", "epochs=4", "decay=0", "identity_a=0", "identity_b=0",
              "identity_warmup=0.3", "diffaugment=translation", *_CURVE)  # fmt: skip
-_WHOLE = ("image_size=64", "load_size=72", "crop_size=none")  # as monet-dcgan-64 and monet-pix2pix see the paintings
+# Whole paintings of 64 px and a plain discriminator, as the rows of DCGAN and pix2pix have them.
+_PLAIN = ("image_size=64", "load_size=72", "crop_size=none", "batch_size=2", "discriminator=patch", "adversarial=lsgan",
+          "source_negatives=0.5", "skip=false", "disc_lr_factor=1", "identity_a=5", "identity_b=2.5", "identity_start=10",
+          "diffaugment=translation,cutout")  # fmt: skip
 _CROPS = ("image_size=128", "crop_size=none", "load_size=256")  # of Monet's 256 px pictures, so that the brush has its own scale
 
 
@@ -170,7 +173,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             runs=(
                 Run("dcgan", "monet-dcgan-64"),
                 Run("pix2pix", "monet-pix2pix"),
-                Run("cyclegan", "monet-compact", _WHOLE),
+                Run("cyclegan", "monet-compact", _PLAIN),
             ),
             measures=("mifid", *_TRANSLATED),
             columns=("batch_size",),
