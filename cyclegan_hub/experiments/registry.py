@@ -65,7 +65,7 @@ _PHOTOS = ("small photo", "photo")  # both recipes are of faces
 _DC128 = ("image_size=128", "gen_channels=512,256,128,64,32", "disc_channels=32,64,128,256,512")
 _FIRST = ("snapshot_every=1", "sample_every=10", "keep_epochs=10")  # of 100 epochs also one near the tenth
 _FAILING = (*_FIRST, "epochs=40", "batch_size=16")
-_SIXTY = ("max_images=60", "steps_per_epoch=200")  # each is seen thousands of times, as a set is that is learnt by heart
+_SIXTY = ("max_images=60", "steps_per_epoch=200")  # each is seen thousands of times: enough to be learnt by heart
 _COLORIZE = ("image_size=64", "load_size=none", "blocks=6", "disc_channels=32,64,128", "epochs=100", *_SIXTY, *_FIRST)
 # 2,000 pairs at a constant rate: the beginning of a longer training, in which the identity's warm-up is over after 600.
 _ABLATION = ("batch_size=1", "max_images=none", "steps_per_epoch=500", "epochs=4", "decay=0", "identity_a=0", "identity_b=0",
@@ -192,7 +192,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                 # With two channels a discriminator does not see that all samples are one image, and a generator cannot follow.
                 Run("made-to-collapse", "faces-dcgan-64", _FAILING, kept=("disc_channels=2,2,2,2",)),
                 Run("discriminator-made-to-win", "faces-dcgan-64", (*_FAILING, "lr=0.0001"), kept=("gen_channels=2,2,2,2",)),
-                Run("memorised-60-images", "faces-dcgan-64", (*_FIRST, *_SIXTY, "batch_size=20", "flip=false")),
+                Run("60-images", "faces-dcgan-64", (*_FIRST, *_SIXTY, "batch_size=20", "flip=false")),
                 Run("pix2pix-colorize-60-images", "colorize", _COLORIZE, on_training=True),
             ),
             measures=(*_DRAWN, *_PAIRED),
