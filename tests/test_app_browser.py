@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from support.page_in_chromium import MARKS, SCROLL, WIDE, Tab, playwright
+from support.chromium import WIDE, playwright
+from support.chromium import browser as browser
+from support.page_in_chromium import MARKS, SCROLL, Tab
 from support.page_in_chromium import app as app
-from support.page_in_chromium import browser as browser
 from support.page_in_chromium import photo as photo
 from support.page_load import App
+from support.page_module import NAME
 from support.training import ROOT
 
 pytestmark = MARKS
 
 NO_CAMERA = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined})"
-NAME = "<img src=x onerror=alert(1)>.png"
 
 
 @pytest.fixture

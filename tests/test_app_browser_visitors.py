@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from support.page_in_chromium import MARKS, PHONE, SCROLL, WIDE, Tab, playwright
+from support.chromium import PHONE, WIDE, playwright
+from support.chromium import browser as browser
+from support.page_in_chromium import MARKS, SCROLL, Tab
 from support.page_in_chromium import app as app
-from support.page_in_chromium import browser as browser
 from support.page_in_chromium import photo as photo
 from support.page_load import App
 

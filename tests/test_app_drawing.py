@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ from PIL import Image
 
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.serving.studio import Studio
-from support.page_load import LOCAL, App, call, running_app, same, tiny_models, upload
+from support.page_load import LOCAL, App, call, same, tiny_models, upload
+from support.page_module import app as app
+from support.page_module import web as web
 from support.pictures import encoded
 from support.tiny_models import paired
 from support.training import ROOT
@@ -35,18 +36,6 @@ def page(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.syspath_prepend(str(ROOT))
     return importlib.import_module("app").Page(Studio(str(models)))
-
-
-@pytest.fixture(scope="module")
-def app(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with running_app(tmp_path_factory.mktemp("app"), models) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def web(app: App) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=app.url, timeout=60) as client:
-        yield client
 
 
 # --- events

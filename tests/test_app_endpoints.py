@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,14 @@ from PIL import Image
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import GUARD, LOCAL, App, call, running_app, same, upload
 from support.page_module import NAME, served
+from support.page_module import app as app
 from support.page_module import models as models
 from support.page_module import module as module
+from support.page_module import web as web
 from support.pictures import encoded, picture
 from support.training import ROOT, environment
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
-
-
-@pytest.fixture(scope="module")
-def app(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with running_app(tmp_path_factory.mktemp("app"), models) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def web(app: App) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=app.url, timeout=60) as client:
-        yield client
 
 
 # --- endpoints

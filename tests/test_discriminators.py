@@ -5,15 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.generators import InstanceNorm2d
-
-
-def batch(*shape: int, seed: int = 0) -> Tensor:
-    """Images (N, C, H, W) in [-1, 1]."""
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+from support.small_generators import batch
 
 
 def map_side(side: int, widths: tuple[int, ...], last_stride: int) -> int:

@@ -26,6 +26,7 @@ from cyclegan_hub.recipes.presets import find
 from support import tiny_models
 from support.pictures import folder
 from support.tiny_experiment import SMALL, TINY
+from support.train_runs import one_line
 from support.training import ROOT, demo_data, environment
 
 
@@ -39,13 +40,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EXPERIMENTS, "tiny", TINY)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-
-
-def error(capsys: pytest.CaptureFixture[str]) -> str:
-    """What the user reads of an error: one line, no traceback."""
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 # ------------------------------------------------------------------------------------------------------------ the registry
@@ -130,7 +124,7 @@ def test_rows_that_a_size_makes_equal_are_run_once(data: Path, tmp_path: Path) -
 # ----------------------------------------------------------------------------------------------------------- what bad input gets
 def test_an_unknown_experiment_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["smiles"]) == 2
-    assert error(capsys).startswith("error: no experiment 'smiles'; experiments: smile-models, anime-table")
+    assert one_line(capsys).startswith("error: no experiment 'smiles'; experiments: smile-models, anime-table")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +149,7 @@ def test_bad_arguments_are_one_clear_line(
         folder(few / "trainA", range(40, 90))
     given = [word.replace("FEW", str(few)) for word in arguments]
     assert command.main([*given, "--out", str(tmp_path / "out")]) == 2
-    assert words in error(capsys)
+    assert words in one_line(capsys)
     assert not (tmp_path / "out").exists()
 
 
@@ -207,9 +201,9 @@ def test_an_experiment_makes_its_table_and_goes_on_where_it_was(
     other = dataclasses.replace(TINY, runs=(TINY.runs[0], Run("high", "smile-compact", (*SMALL, "cycle=30"))))
     EXPERIMENTS["tiny"] = other
     assert command.main(arguments) == 2
-    assert "high-seed-0 holds another run: recipe.cycle is 20.0 there and 30.0 now" in error(capfd)
+    assert "high-seed-0 holds another run: recipe.cycle is 20.0 there and 30.0 now" in one_line(capfd)
     assert command.main([*arguments[:3], "--scale", "0.5", "--out", str(out)]) == 2
-    assert "was begun with scale 0.05, not 0.5" in error(capfd)
+    assert "was begun with scale 0.05, not 0.5" in one_line(capfd)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

@@ -28,10 +28,8 @@ from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.paired_generator import PairedGenerator
-from support import saved_models
 from support.saved_models import CONFIG, FIRST, WEIGHTS, Trap, assert_equal, refusal, tiny
-
-folder = saved_models.folder  # the fixture
+from support.saved_models import folder as folder
 
 
 class Dense(nn.Module, StrictHubMixin):

@@ -12,11 +12,8 @@ from huggingface_hub.utils import hf_raise_for_status
 from cyclegan_hub.hub import download as fetch
 from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator
-from support import saved_models
 from support.saved_models import CONFIG, WEIGHTS, assert_equal, refusal, tiny
-
-folder = saved_models.folder  # the fixture
-
+from support.saved_models import folder as folder
 
 # --- the Hub's cache, and a Hub that says no
 

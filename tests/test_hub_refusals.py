@@ -14,11 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cyclegan_hub.hub.mixin import FORMAT
-from support import saved_models
 from support.saved_models import CONFIG, FIRST, WEIGHTS, Trap, refusal, tiny
-
-folder = saved_models.folder  # the fixture
-
+from support.saved_models import folder as folder
 
 # --- refusals: the folder
 

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -168,11 +169,9 @@ def broken_off(kind: str, tmp: Path) -> None:
         repo = f"user/{kind}{number}"
         if path == "/_lfs/":  # of weights that are there already nothing would be uploaded
             folder = folder_of(tmp, 5, 10, seed=1000 * (1 + list(BUSY).index(kind)))
-        patience = pushing.TIMEOUT
-        pushing.TIMEOUT = IMPATIENCE if kind == "timeout" else patience
-        with fault(path, **what):
+        patience = IMPATIENCE if kind == "timeout" else pushing.TIMEOUT
+        with patch.object(pushing, "TIMEOUT", patience), fault(path, **what):
             message = refusal(push, folder, repo)
-        pushing.TIMEOUT = patience
         if kind == "timeout":
             time.sleep(1)  # the commit that was not waited for is made yet: not between the next push's look and its own commit
         assert f"{repo}: {step}" in message and advice in message and "same command then completes" in message, message

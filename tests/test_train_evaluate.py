@@ -9,16 +9,12 @@ import pytest
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.evaluation import domain_encoder
 from cyclegan_hub.training.run_folder import RunFolder
-from support.training import demo_data, history, train, weights
+from support.train_runs import data as data
+from support.training import history, train, weights
 
 pytestmark = pytest.mark.slow
 
 EVERY_2 = ["--set", "evaluate_every=2"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    return demo_data(tmp_path_factory, 10)
 
 
 @pytest.fixture(scope="module")

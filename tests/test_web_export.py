@@ -12,7 +12,6 @@ import io
 import json
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +22,19 @@ from PIL import Image
 from cyclegan_hub import CycleGenerator, images
 from cyclegan_hub.commands.web_export import export_web
 from cyclegan_hub.commands.web_runtime import VERSION
+from support.chromium import NEEDED, PHONE, WIDE
+from support.chromium import browser as browser
 from support.pictures import picture
 from support.training import ROOT
 
 pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
 RUNTIME = ROOT / "node_modules" / "onnxruntime-web"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 in_chromium = [
     pytest.mark.browser,
     pytest.mark.flaky(reruns=1),
-    pytest.mark.skipif(CHROMIUM is None, reason="the browser tests need chromium: apt-get install chromium"),
+    NEEDED,
     pytest.mark.skipif(not RUNTIME.is_dir(), reason=f"the browser export needs: npm install onnxruntime-web@{VERSION}"),
 ]
-OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
-    "--disable-component-update", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-]  # fmt: skip
-WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 PORTRAIT = ROOT / "cyclegan_hub" / "free_images" / "astronaut_face.jpg"
 
 
@@ -89,15 +84,6 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.server.shutdown()
         self.server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: pip install playwright")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 class Tab:

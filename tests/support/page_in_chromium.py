@@ -1,4 +1,4 @@
-"""The page in Debian's chromium, for the browser tests: one server, one browser, and tabs that note what they ask for.
+"""The page in Debian's chromium, for the browser tests: one server, and tabs that note what they ask for.
 
 Every request that the page makes is noted, and none may leave the machine. Without chromium, gradio or playwright the
 tests that import this are skipped.
@@ -7,31 +7,24 @@ tests that import this are skipped.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.chromium import NEEDED, WIDE
 from support.page_load import App, running_app, tiny_models
 from support.pictures import encoded
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: pip install playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 MARKS = [  # of every file of browser tests: pytestmark = MARKS
     pytest.mark.browser,
     pytest.mark.flaky(reruns=2),  # on a machine busy with other tests a click can come before the page is ready for it
-    pytest.mark.skipif(CHROMIUM is None, reason="the browser tests need chromium: apt-get install chromium"),
+    NEEDED,
 ]
 
-OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
-    "--disable-component-update", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-]  # fmt: skip
-WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 SCROLL = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 PIXELS = """() => [...document.querySelectorAll('#pair img')].map((image) => {
     const canvas = document.createElement('canvas');
@@ -46,14 +39,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     models = tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "monet": 0, "faces": 3})
     with running_app(tmp_path_factory.mktemp("app"), models) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 class Tab:

@@ -1,17 +1,19 @@
-"""app.py as a module, small models for it, and a file name that is markup: what the tests of its events and endpoints share."""
+"""app.py as a module and as a server, small models for it, and a file name that is markup: what the tests of the page share."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.models.inference import fast
-from support.page_load import tiny_models
+from support.page_load import App, running_app, tiny_models
 from support.training import ROOT
 
 NAME = "<img src=x onerror=alert(1)>.png"
@@ -25,6 +27,19 @@ def served(where: Path, epoch: int) -> Any:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "monet": 0})
+
+
+@pytest.fixture(scope="module")
+def app(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The page in a process of its own, over the `models` of the file that asks for it."""
+    with running_app(tmp_path_factory.mktemp("app"), models) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def web(app: App) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=app.url, timeout=60) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
