@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # Rooms from the ground up: a folder of cyclegan_hub/ is a room, and so is each module that lies in it directly. A room imports
 # from rooms on lower floors only; within a floor, only what ALONGSIDE names. train/ and app.py stand on top.
 FLOORS = (
-    ("decoding", "domains", "errors", "file_names", "files", "images", "image_grid", "metrics", "plots", "templates"),
+    ("decoding", "domains", "errors", "faces", "file_names", "files", "images", "image_grid", "metrics", "plots", "templates"),
     ("recipes", "hub", "data"),
     ("models",),
     ("checkpoints",),
@@ -34,6 +34,7 @@ ALONGSIDE = {
     ("images", "decoding"),
     ("decoding", "errors"),
     ("decoding", "files"),
+    ("faces", "errors"),
     ("templates", "errors"),
     ("templates", "files"),
 }
@@ -47,10 +48,9 @@ OWNERS = {
     "matplotlib": {"plots", "evaluation.report_plots"},
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog", "training.encoder_card"},
     "jinja2": {"templates"},
-    "dlib": {"data.faces"},
     "pi_heif": {"decoding.heif"},
     "onnx": {"commands.onnx_graph"},
-    "onnxruntime": {"models.onnx", "commands.export"},
+    "onnxruntime": {"faces.mtcnn", "models.onnx", "commands.export"},
     "torchvision": set(),  # there is no CPU build of it to go with the pinned torch
     "pickle": set(),
 }

@@ -1,0 +1,18 @@
+"""Faces: found, aligned by their eyes, and put back. No torch here."""
+
+from cyclegan_hub.faces.align import Eyes, Similarity, align, alignment, put_back, region_of, warp
+from cyclegan_hub.faces.find import Face, find_faces
+from cyclegan_hub.faces.mtcnn import FaceFinderError
+
+__all__ = [
+    "Eyes",
+    "Face",
+    "FaceFinderError",
+    "Similarity",
+    "align",
+    "alignment",
+    "find_faces",
+    "put_back",
+    "region_of",
+    "warp",
+]
