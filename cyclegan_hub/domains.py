@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-# Of a training image's side, what the face detector's box takes: the median of 60 test images each of CelebA (as the smile domain
-# crops it) and selfie2anime.
-FACE_SHARE = 0.54
+# Where the eyes of an aligned face lie: (left x, left y, right x, right y) as they are seen, in shares of the image's side.
+Eyes = tuple[float, float, float, float]
+HEAD: Eyes = (47.5 / 128, 0.5, 80.5 / 128, 0.5)  # where every avatar of the Cartoon Set has them: the whole head is in the image
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Pile:
     filter: dict[str, int] = field(default_factory=dict)
     revision: str | None = None
     data_dir: str | None = None  # the folder of the dataset that is read; None: what its card says, or all of it
+    eyes: Eyes | None = (
+        None  # its images are faces, and are aligned so that their eyes lie there; None: they are used as they are
+    )
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,6 @@ class Domain:
     a: Pile
     b: Pile | None  # None: one pile, of which images are generated
     repo_id: str
-    faces: bool = False  # whether inputs of `a_to_b` should be human faces
-    faces_b: bool = False  # whether those of `b_to_a` should be human faces too
-    face_share: float = FACE_SHARE  # of a visitor's photograph that is cropped to a face: the box / the side
 
     @property
     def piles(self) -> tuple[Pile, ...]:
@@ -74,6 +74,8 @@ _CELEBA = Pile(
     column="image",
     licence="CelebA: non-commercial research only, no redistribution",
 )
+# The median of 3,881 training photographs (CelebA, cropped to 88 px) and of their mirror images.
+_SMILE_EYES: Eyes = (0.389, 0.454, 0.611, 0.454)
 _SELFIE2ANIME = Pile(
     "human face",
     dataset="huggan/selfie2anime",
@@ -92,23 +94,20 @@ DOMAINS: dict[str, Domain] = {
     for d in (
         Domain(
             "smile",
-            a=replace(_CELEBA, label="not smiling", filter={"Smiling": 0}),
-            b=replace(_CELEBA, label="smiling", filter={"Smiling": 1}),
+            a=replace(_CELEBA, label="not smiling", filter={"Smiling": 0}, eyes=_SMILE_EYES),
+            b=replace(_CELEBA, label="smiling", filter={"Smiling": 1}, eyes=_SMILE_EYES),
             repo_id="cyclegan-smile",
-            faces=True,
-            faces_b=True,
         ),
         Domain(
             "anime",
-            a=_SELFIE2ANIME,
+            # By eye: 40 px of 128 apart gives eyes of one size; at 56 px hair and chin are lost.
+            a=replace(_SELFIE2ANIME, eyes=(44 / 128, 62 / 128, 84 / 128, 62 / 128)),
             b=replace(_SELFIE2ANIME, label="anime face", column="imageB"),
             repo_id="cyclegan-anime",
-            faces=True,
-            face_share=0.7,  # by eye: larger faces get eyes of one size
         ),
         Domain(
             "cartoon",
-            a=replace(_CELEBA, label="celebrity photo"),
+            a=replace(_CELEBA, label="celebrity photo", eyes=HEAD),
             b=Pile(
                 "cartoon avatar",
                 dataset="cgarciae/cartoonset",
@@ -122,8 +121,6 @@ DOMAINS: dict[str, Domain] = {
                 test_split=None,
             ),
             repo_id="cyclegan-cartoon",
-            faces=True,
-            face_share=0.7,  # by eye: smaller faces lose glasses and hair to the background
         ),
         Domain(
             "monet",
@@ -137,7 +134,7 @@ DOMAINS: dict[str, Domain] = {
             ),
             repo_id="cyclegan-monet",
         ),
-        Domain("faces", a=_CELEBA, b=None, repo_id="dcgan-faces", faces=True),
+        Domain("faces", a=replace(_CELEBA, eyes=HEAD), b=None, repo_id="dcgan-faces"),
     )
 }
 

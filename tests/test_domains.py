@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.models.checks import check_eyes
 
 
 def test_the_domains() -> None:
@@ -35,6 +36,15 @@ def test_sides_of_one_dataset_differ() -> None:
     assert smile.a.filter == {"Smiling": 0} and smile.b.filter == {"Smiling": 1}
     assert (monet.a.column, monet.b.column) == ("imageB", "imageA")  # the dataset's A is the painting
     assert DOMAINS["cartoon"].b.revision == "refs/convert/parquet"
+
+
+def test_eyes_of_faces_are_two_places_in_a_square() -> None:
+    assert {name: [side.eyes is not None for side in domain.piles] for name, domain in DOMAINS.items()} == {
+        "smile": [True, True], "anime": [True, False], "cartoon": [True, False], "monet": [False, False], "faces": [True],
+    }  # fmt: skip
+    for side in (side for domain in DOMAINS.values() for side in domain.piles if side.eyes):
+        left, top, right, level = check_eyes(side.eyes) or (0, 0, 0, 0)
+        assert left + right == pytest.approx(1) and top == level  # upright and symmetrical, so that a flip keeps them
 
 
 def test_only_free_piles_are_redistributable() -> None:

@@ -28,7 +28,7 @@ from support.training import TINY, script
 pytestmark = pytest.mark.slow
 
 check = Checks()
-TINY_DCGAN = ["image_size=32", "gen_channels=8,8,4", "disc_channels=4,8,8", "batch_size=4", "max_images=none"]
+TINY_DCGAN = ["image_size=32", "gen_channels=8,8,4", "disc_channels=4,8,8", "batch_size=4", "max_images=none", "eyes=none"]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from support.training import demo_data, history, script, weights
 pytestmark = pytest.mark.slow
 
 SMALL = ["epochs=2", "snapshot_every=1", "save_every=1", "log_every=1", "max_images=none", "steps_per_epoch=2"]
-FACES = ["faces-dcgan-64", *(["image_size=16", "gen_channels=4,4", "disc_channels=4,4", "latent=8", "batch_size=4"])]
+FACES = ["faces-dcgan-64", *(["image_size=16", "gen_channels=4,4", "disc_channels=4,4", "latent=8", "batch_size=4", "eyes=none"])]
 PAIRS = ["image_size=16", "load_size=20", "width=4", "blocks=2", "disc_channels=4,4", "batch_size=2"]
 
 

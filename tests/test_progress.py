@@ -10,7 +10,7 @@ from PIL import Image
 from cyclegan_hub.recipes.presets import RECIPES, compact_of
 from cyclegan_hub.training import progress
 from cyclegan_hub.training.progress import Progress, duration
-from support.training import demo_data, script, train
+from support.training import NO_FACES, demo_data, script, train
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_how_often_grids_are_drawn_is_a_field(data: Path, tmp_path: Path) -> Non
 
 
 def test_a_full_size_recipe_on_a_cpu_names_its_hours_and_the_compact_one(data: Path, tmp_path: Path, capsys) -> None:
-    tiny = ["image_size=32", "load_size=36", "width=4", "blocks=1", "disc_channels=4,8", "epochs=4"]
+    tiny = ["image_size=32", "load_size=36", "width=4", "blocks=1", "disc_channels=4,8", "epochs=4", *NO_FACES]
     settings = [part for setting in tiny for part in ("--set", setting)]
     arguments = ["smile", *settings, "--data", str(data), "--out", str(tmp_path / "run"), "--max-steps", "4"]
     assert script("train").main(arguments) == 0

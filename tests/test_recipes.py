@@ -160,6 +160,32 @@ def test_crops_are_part_of_the_image_and_large_enough() -> None:
     assert (recipe.image_size, recipe.trained_size) == (256, 128)
 
 
+def test_recipes_of_faces_align_as_their_domain_says() -> None:
+    aligned = {
+        name: (r.eyes_a, r.eyes_b) for name, r in RECIPES.items() if isinstance(r, CycleGANRecipe) and (r.eyes_a or r.eyes_b)
+    }
+    ours = [f"{name}{suffix}" for suffix in ("", "-compact", "-compact-128") for name in ("smile", "anime", "cartoon")]
+    assert sorted(aligned) == sorted(ours)
+    for name, eyes in aligned.items():
+        domain = DOMAINS[RECIPES[name].domain]
+        assert domain.b and eyes == (domain.a.eyes, domain.b.eyes) == RECIPES[name].load_options()["eyes"]
+    assert {name for name in OTHERS if getattr(RECIPES[name], "eyes", None)} == {"faces-dcgan-64", "faces-dcgan-256"}
+    assert RECIPES["faces-dcgan-64"].load_options()["eyes"] == (DOMAINS["faces"].a.eyes,)
+
+
+@pytest.mark.parametrize(
+    "text", ["0.5", "0.3,0.5,0.7", "0.7,0.5,0.3,0.5", "0,0.5,0.7,0.5", "0.3,0.5,0.7,1", "47,64,81,64", "0.3,0.5,0.7,0.5,0.5", ""]
+)
+def test_eyes_are_two_places_in_a_square(text: str) -> None:
+    for name, field in (("monet", "eyes_a"), ("smile", "eyes_b"), ("monet-dcgan-64", "eyes")):
+        with pytest.raises(
+            RecipeError, match=rf"^{field}=\(.*\): must be none, or the left and the right eye as x,y,x,y in shares"
+        ):
+            override(RECIPES[name], {field: text})
+        assert getattr(override(RECIPES[name], {field: "0.25, 0.5, 0.75, 0.625"}), field) == (0.25, 0.5, 0.75, 0.625)
+        assert getattr(override(RECIPES[name], {field: "none"}), field) is None
+
+
 def test_fields_that_came_later_have_the_old_behaviour_as_their_default() -> None:
     defaults = {f.name: f.default for kind in METHODS for f in fields(kind)}
     assert {name: defaults[name] for name in ADDED_FIELDS} == ADDED_FIELDS

@@ -82,7 +82,7 @@ def to_quality(recipe: CycleGANRecipe, accelerator: Accelerator, arguments: argp
         batch_size=recipe.batch_size, **load,
     )  # fmt: skip
     assert isinstance(batches, UnpairedBatches)  # since _check refuses streaming
-    fit = {key: value for key, value in load.items() if key in ("channels", "seed", "value_range")}
+    fit = {key: value for key, value in load.items() if key in ("channels", "seed", "value_range", "eyes")}
     seen = load_sides(*sources, image_size=SIZE, max_images=held, max_held_out=held, **fit)
     inputs = tuple(x[:held] for x in batches.held_out)
     fewest = min(len(x) for x in (*inputs, *(side.held_out for side in seen)))

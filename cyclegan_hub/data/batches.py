@@ -10,7 +10,7 @@ piles that are too large to be read before the first step; it resumes from a sav
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,11 +21,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from cyclegan_hub.data.landmarks import Landmarks
 from cyclegan_hub.data.lazy_images import LazyImages
 from cyclegan_hub.data.load_sides import Side, load_sides
 from cyclegan_hub.data.reading import Fit
 from cyclegan_hub.data.specs import DataError, SideSource
 from cyclegan_hub.data.streaming import StreamingBatches
+from cyclegan_hub.domains import Eyes
 
 _Pass = tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]  # of each entry: index of the image, whether it is a copy
 
@@ -69,6 +71,7 @@ class UnpairedBatches:
         steps_per_epoch: int | None = None,
         balance: bool = False,
         workers: int = 0,
+        landmarks: Landmarks | None = None,
     ) -> None:
         if batch_size < 1 or seed < 0 or not 0 <= rank < world_size or (steps_per_epoch is not None and steps_per_epoch < 1):
             raise DataError(
@@ -82,6 +85,7 @@ class UnpairedBatches:
         self.notes = [note for side in sides for note in side.notes]
         self.batch_size, self.seed, self.rank, self.world_size = batch_size, seed, rank, world_size
         self.balance, self.workers = balance, workers
+        self.landmarks = landmarks or Landmarks()
         self._larger = max(len(side.train) for side in sides)
         self._passes_are_epochs = steps_per_epoch is None
         self.steps_per_epoch = steps_per_epoch or math.ceil(self._larger / (world_size * batch_size))
@@ -185,11 +189,14 @@ def open_batches(
     swapped: bool = False,
     fit: Fit = "crop",
     value_range: tuple[int, int] | None = None,
+    eyes: Sequence[Eyes | None] = (),
+    landmarks: Landmarks | None = None,
 ) -> UnpairedBatches | StreamingBatches:
     """Opens one or two sources as `UnpairedBatches` (read by `load_sides`), or with `streaming` as `StreamingBatches`.
 
     Both have the attributes held_out, fingerprints, counts and notes. Images come at `load_size` px (None: `image_size`),
-    held-out ones at `image_size` px.
+    held-out ones at `image_size` px. `eyes`: of each side, where the eyes of its faces are brought to (None: it is not aligned);
+    `landmarks` holds those that were found before, and takes up new ones.
 
     `workers`: processes that decode images which are neither in memory nor streamed. Raises DataError if `streaming` is combined
     with an option that needs all images to be read first.
@@ -207,6 +214,8 @@ def open_batches(
             swapped=swapped,
             fit=fit,
             value_range=value_range,
+            eyes=eyes,
+            landmarks=landmarks,
         )
         return UnpairedBatches(
             *sides,
@@ -217,6 +226,7 @@ def open_batches(
             steps_per_epoch=steps_per_epoch,
             balance=balance,
             workers=workers,
+            landmarks=landmarks,
         )
     given = {"balance": balance, "equal_sides": equal_sides, "max_images": max_images is not None, "pairs": halves}
     if refused := [name for name, is_given in given.items() if is_given]:
@@ -232,6 +242,8 @@ def open_batches(
         channels=channels,
         fit=fit,
         value_range=value_range,
+        eyes=eyes,
+        landmarks=landmarks,
         rank=rank,
         world_size=world_size,
     )

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
 
 from cyclegan_hub.data.choose_images import Chosen, HeldOut, held_out_of, look_at_all, look_until_enough, ranked
+from cyclegan_hub.data.landmarks import Landmarks
 from cyclegan_hub.data.lazy_images import LazyImages, decoded, gathered
 from cyclegan_hub.data.look import Look
 from cyclegan_hub.data.paired_images import PairItems, open_any
@@ -20,6 +21,7 @@ from cyclegan_hub.data.raw_images import RawImages
 from cyclegan_hub.data.reading import Fit, Reading
 from cyclegan_hub.data.scan import note_on_colours
 from cyclegan_hub.data.specs import DataError, SideSource
+from cyclegan_hub.domains import Eyes
 
 CACHE_BYTES = 4 * 2**30  # decoded training images of both sides are kept in memory up to this
 LEAST_HELD_OUT = 64  # held-out images that are read however small max_images is
@@ -30,9 +32,9 @@ class Side:
     """One side, read and checked.
 
     `train[i]` is a uint8 tensor (C, S, S) with S the load size, `held_out` a uint8 tensor (M, C, image size, image size), both
-    in file order. `counts` holds found, unreadable, tiny, duplicates, also_held_out, not_chosen, kept (all of the training
-    source; without a held-out split of its own also held_out, they add up to found) and held_out. `fingerprint` changes
-    when the kept or the held-out images do; `notes` are lines for the log.
+    in file order. `counts` holds found, unreadable, tiny, no_face (where faces are aligned), duplicates, also_held_out,
+    not_chosen, kept (all of the training source; without a held-out split of its own also held_out, they add up to found) and
+    held_out. `fingerprint` changes when the kept or the held-out images do; `notes` are lines for the log.
     """
 
     train: Tensor | LazyImages
@@ -55,6 +57,8 @@ def load_sides(
     swapped: bool = False,
     fit: Fit = "crop",
     value_range: tuple[int, int] | None = None,
+    eyes: Sequence[Eyes | None] = (),
+    landmarks: Landmarks | None = None,
 ) -> tuple[Side, ...]:
     """Read two sides, or one: decode every image once, drop what cannot be used, set the held-out images apart.
 
@@ -64,21 +68,22 @@ def load_sides(
     `equal_sides` the larger one to the other's size, both by a seeded choice that the order of the files does not change; what
     `max_images` leaves out is not decoded. Training images are made square at `load_size` px (default: `image_size`), held-out
     ones at `image_size`. `halves`: an image is a pair side by side, and becomes (2 C, S, S), the right half first if `swapped`.
-    `fit` and `value_range` are those of `Reading`.
+    `fit` and `value_range` are those of `Reading`, and so are `eyes`, for each side; `landmarks` is where they were found before.
     Raises DataError if a side is empty, more than 5 % unreadable, or the same as the other.
     """
     if max_images is not None and max_images < 1:
         raise DataError(f"max_images is {max_images}: give at least 1, or leave it out for all")
-    reading = Reading(channels, value_range, halves, swapped, fit)
+    common = Reading(channels, value_range, halves, swapped, fit, landmarks=landmarks or Landmarks())
+    readings = [replace(common, eyes=of_side) for of_side in (*eyes, None, None)][:2]
     size = load_size or image_size
     opened = [_open(source, letter, value_range) for source, letter in zip(sources, "AB", strict=False)]
     total = sum(min(len(items), max_images or len(items)) for items, _ in opened)
-    fits = total * reading.planes * size**2 <= CACHE_BYTES
+    fits = total * common.planes * size**2 <= CACHE_BYTES
     keep_size = size if fits and fit != "random-crop" else None
     limit = max_held_out if max_images is None else min(max_held_out, max(LEAST_HELD_OUT, max_images))
     looks: list[Look] = []
     held: list[HeldOut] = []
-    for (items, test), letter in zip(opened, "AB", strict=False):
+    for (items, test), letter, reading in zip(opened, "AB", readings, strict=False):
         look = Look(items, letter, reading, image_size, keep_size)
         own = None if test is None else Look(test, f"{letter} held out", reading.centred(), image_size, image_size)
         if own is not None:
@@ -96,7 +101,7 @@ def load_sides(
     if equal_sides:
         smaller = min(len(one.rows) for one in chosen)
         chosen = [_choice(look, apart, smaller, seed) for look, apart in zip(looks, held, strict=True)]
-    fits = sum(len(one.rows) for one in chosen) * reading.planes * size**2 <= CACHE_BYTES
+    fits = sum(len(one.rows) for one in chosen) * common.planes * size**2 <= CACHE_BYTES
     looks[0].notes += note_on_colours([list(look.seen.values()) for look in looks], channels)
     return tuple(_side(one, size, cached=fits) for one in chosen)
 
@@ -151,6 +156,7 @@ def _side(chosen: Chosen, size: int, *, cached: bool) -> Side:
         "found": len(look.items),
         "unreadable": len(look.unreadable),
         "tiny": len(look.tiny),
+        **({"no_face": len(look.no_face)} if look.reading.eyes else {}),
         "duplicates": len(look.seen) - len(unique) + look.copies,
         "also_held_out": dropped if held.own_split else 0,
         "not_chosen": len(unique) - dropped - len(rows) + look.not_looked_at(),

@@ -13,7 +13,7 @@ from torch import Tensor
 from cyclegan_hub.data.paired_images import PairItems
 from cyclegan_hub.data.raw_images import RawImages
 from cyclegan_hub.data.reading import Reading
-from cyclegan_hub.data.scan import MIN_SIDE, ImageFacts, Unreadable, listed, note_on_shapes, notes_on_values, scan
+from cyclegan_hub.data.scan import MIN_SIDE, ImageFacts, NoFace, Unreadable, listed, note_on_shapes, notes_on_values, scan
 from cyclegan_hub.data.specs import DataError
 
 MAX_UNREADABLE = 0.05  # more broken files than this mean the wrong folder or a broken download
@@ -21,7 +21,7 @@ MAX_UNREADABLE = 0.05  # more broken files than this mean the wrong folder or a 
 
 @dataclass
 class Look:
-    """The images of a pile that have been looked at so far; those too small to be used are in `tiny`, not in `seen`."""
+    """The images of a pile that have been looked at so far; those that cannot be used are not in `seen`."""
 
     items: RawImages | PairItems
     label: str
@@ -31,6 +31,7 @@ class Look:
     seen: dict[int, ImageFacts] = field(default_factory=dict)  # by row, usable ones
     unreadable: list[Unreadable] = field(default_factory=list)
     tiny: list[int] = field(default_factory=list)
+    no_face: list[int] = field(default_factory=list)
     chunks: list[tuple[list[int], Tensor]] = field(default_factory=list)  # rows and their pixels, uint8 (N, C, S, S)
     notes: list[str] = field(default_factory=list)
     order: list[int] = field(default_factory=list)  # of a look at a part: all rows but for copies, as they are chosen
@@ -51,6 +52,8 @@ class Look:
         for found in scan(self.items, rows, self.label, self.reading, None if pixels is None else keep):
             if isinstance(found, Unreadable):
                 self.unreadable.append(found)
+            elif isinstance(found, NoFace):
+                self.no_face.append(found.row)
             elif found.short < MIN_SIDE:
                 self.tiny.append(found.row)
             else:
@@ -58,7 +61,7 @@ class Look:
 
     def looked_at(self) -> int:
         """How many images were looked at."""
-        return len(self.seen) + len(self.unreadable) + len(self.tiny)
+        return len(self.seen) + len(self.unreadable) + len(self.tiny) + len(self.no_face)
 
     def not_looked_at(self) -> int:
         """How many images no one needed to look at."""
@@ -83,10 +86,20 @@ class Look:
         if self.tiny:
             names = [self.items.name(row) for row in self.tiny]
             notes.append(f"{label}: skipped {len(names)} images with a side below {MIN_SIDE} px: {listed(names)}")
+        if self.no_face:
+            names = [self.items.name(row) for row in self.no_face]
+            notes.append(f"{label}: left out {len(names)} of {count} images in which no face is found: {listed(names)}")
+        if self.no_face and not self.seen:
+            raise DataError(
+                f"side {label}: no face is found in any of its {count} images: to train on them as they are, give "
+                f"--set eyes_{label[0].lower()}=none" + (", or to a DCGAN --set eyes=none" if label[0] == "A" else "")
+            )
         if not held_out:  # said once for a side, not again for its held-out split
             seen = list(self.seen.values())
             upscaled = sum(image.short < self.image_size for image in seen)
             if upscaled:
                 notes.append(f"{label}: {upscaled} of {count} images are smaller than {self.image_size} px and will be upscaled")
-            notes += note_on_shapes(seen, label, self.reading.fit) + notes_on_values(seen, label, self.reading.value_range)
+            if self.reading.eyes is None:
+                notes += note_on_shapes(seen, label, self.reading.fit)
+            notes += notes_on_values(seen, label, self.reading.value_range)
         self.notes += notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -13,7 +13,10 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from cyclegan_hub import images
+from cyclegan_hub.data.landmarks import Landmarks
 from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.domains import Eyes
+from cyclegan_hub.faces import align
 
 Fit = Literal["crop", "random-crop", "stretch", "pad"]
 Decodable = bytes | Path | npt.NDArray[Any] | Image.Image  # what a pile may hold; `images.decode` takes all of them
@@ -39,7 +42,8 @@ class Reading:
 
     `fit` says how an image that is not square becomes a square. "crop": its centred square. "random-crop": a square at a new
     random place each time it is trained on, its centred square if it is held out. "stretch": the whole image, distorted.
-    "pad": the whole image with black bars on two sides.
+    "pad": the whole image with black bars on two sides. With `eyes` the images are faces, and `fit` says nothing: each is aligned
+    by the largest face in it, so that its eyes lie there. An image without a face cannot be read so.
     """
 
     channels: int = 3
@@ -47,6 +51,8 @@ class Reading:
     halves: bool = False  # each image shows a pair side by side; its tensor has the channels of one half, then of the other
     swapped: bool = False  # with `halves`: the right half comes first
     fit: Fit = "crop"
+    eyes: Eyes | None = None  # (left x, left y, right x, right y) in shares of the square's side
+    landmarks: Landmarks = field(default_factory=Landmarks, compare=False)  # where the eyes of each image are, found once
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
@@ -71,7 +77,12 @@ class Reading:
         return (right, left) if self.swapped else (left, right)
 
     def tensor(self, image: Image.Image, size: int) -> Tensor:
-        """A decoded image -> uint8 (planes, size, size); with "random-crop" (planes, H, W), the shorter side `size` px."""
+        """A decoded image -> uint8 (planes, size, size); with "random-crop" (planes, H, W), the shorter side `size` px.
+
+        Raises NoFaceError where `eyes` are given and the image has none.
+        """
+        if self.eyes is not None:
+            return images.to_uint8_tensor(align(image, self.landmarks.of(image), self.eyes, size))
         fitted = [images.to_uint8_tensor(_FITS[self.fit](part, size)) for part in self.parts(image)]
         return fitted[0] if len(fitted) == 1 else torch.cat(fitted)
 

@@ -12,6 +12,7 @@ from PIL import Image
 from tqdm.contrib.concurrent import thread_map
 
 from cyclegan_hub import images
+from cyclegan_hub.data.landmarks import NoFaceError
 from cyclegan_hub.data.reading import Decodable, Readable, Reading
 from cyclegan_hub.decoding.depth import as_it_is
 
@@ -57,6 +58,13 @@ class Unreadable:
     why: str
 
 
+@dataclass(frozen=True)
+class NoFace:
+    """An image without a face, of a domain whose faces are aligned."""
+
+    row: int
+
+
 def in_threads(do: Callable[[int], Result], rows: Sequence[int], what: str) -> list[Result]:
     """The results of `do(row)` in the order of `rows`; shows a progress bar called `what` if stderr is a terminal."""
     workers = min(16, os.cpu_count() or 1)
@@ -69,13 +77,13 @@ def scan(
     label: str,
     reading: Reading,
     keep: Callable[[int, Image.Image], None] | None = None,
-) -> list[ImageFacts | Unreadable]:
+) -> list[ImageFacts | Unreadable | NoFace]:
     """Reads the images `rows` of a pile; returns their facts in the same order.
 
-    `keep(position in rows, decoded image)` is called for each image of at least MIN_SIDE px.
+    `keep(position in rows, decoded image)` is called for each image of at least MIN_SIDE px, with a face where faces are aligned.
     """
 
-    def look(position: int) -> ImageFacts | Unreadable:
+    def look(position: int) -> ImageFacts | Unreadable | NoFace:
         row = rows[position]
         name = items.name(row)
         try:
@@ -83,6 +91,10 @@ def scan(
             image = images.decode(raw, reading.channels, name=name, value_range=reading.value_range)
             size = reading.parts(image, name)[0].size
             found = ImageFacts.of(row, image, raw, size)
+            if reading.eyes is not None and min(size) >= MIN_SIDE:
+                reading.landmarks.of(image, found.hash)
+        except NoFaceError:
+            return NoFace(row)
         except images.ImageError as error:
             return Unreadable(row, str(error))
         except OSError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub import images
+from cyclegan_hub.data.landmarks import Landmarks, NoFaceError
 from cyclegan_hub.data.look import MAX_UNREADABLE
 from cyclegan_hub.data.open_source import open_stream, shuffled_part
 from cyclegan_hub.data.raw_images import cell_bytes, cell_name
 from cyclegan_hub.data.reading import Fit, Reading, random_square
 from cyclegan_hub.data.scan import MIN_SIDE, ImageFacts, notes_on_values
 from cyclegan_hub.data.specs import DataError, Pair, SideSource
+from cyclegan_hub.domains import Eyes
 
 SHUFFLE_BUFFER = 1000  # rows
 HELD_OUT_ROWS = 64  # first rows, held out if the source has no held-out split
@@ -58,7 +61,8 @@ class StreamSide:
             raise DataError(f"side {label}: there is nothing at {source.train.describe()}")
         stream, self._column = train.rows, train.column
         head, column = (stream.take(HELD_OUT_ROWS), self._column) if test is None else (test.rows.take(MAX_HELD_OUT), test.column)
-        self.counts = dict.fromkeys(("found", "unreadable", "tiny", "kept", "held_out"), 0)
+        names = ("found", "unreadable", "tiny", *(("no_face",) if reading.eyes else ()), "kept", "held_out")
+        self.counts = dict.fromkeys(names, 0)
         self.held_out, seen = self._read_held_out(head, column)
         self.counts["held_out"] = len(self.held_out)
         identity_lines = [source.train.identity(), *(facts.hash for facts in seen)]
@@ -79,21 +83,24 @@ class StreamSide:
         for number, row in enumerate(rows):
             try:
                 image = self._decode(row[column], number)
+                pixels = self._reading.centred().tensor(image, self._image_size)
             except (images.ImageError, OSError) as error:
                 logger.warning("%s: skipped a held-out image: %s", self.label, error)
                 continue
-            found.append(self._reading.centred().tensor(image, self._image_size))
+            found.append(pixels)
             seen.append(ImageFacts.of(number, image, cell_bytes(row[column])))
         if not found:
             raise DataError(f"side {self.label}: the held-out part of the stream has no image that can be used")
         return torch.stack(found), seen
 
     def _decode(self, cell: Any, row: int) -> Any:
-        """A PIL image. Raises images.ImageError if it is unreadable or tiny."""
+        """A PIL image. Raises images.ImageError if it is unreadable, tiny or, where faces are aligned, without one."""
         name = cell_name(cell, f"image {row} of the stream")
         image = images.decode(cell_bytes(cell), self._reading.channels, name=name, value_range=self._reading.value_range)
         if min(image.size) < MIN_SIDE:
             raise _TinyError(f"{name} has a side below {MIN_SIDE} px")
+        if self._reading.eyes is not None:
+            self._reading.landmarks.of(image, name=name)
         return image
 
     def _endless(self) -> Iterator[Tensor]:
@@ -116,15 +123,15 @@ class StreamSide:
         self.counts["found"] += 1
         try:
             image = self._decode(cell, self.counts["found"] - 1)
+            x = self._reading.tensor(image, self._load_size)
         except (images.ImageError, OSError) as error:
             self._skip(error)
             return None
         if min(image.size) < self._image_size:
             self._warn_once(f"images smaller than {self._image_size} px are upscaled")
-        if image.width != image.height:
+        if image.width != image.height and self._reading.eyes is None:
             self._warn_once(f"images that are not square are made so with fit={self._reading.fit}")
         self.counts["kept"] += 1
-        x = self._reading.tensor(image, self._load_size)
         if self._reading.fit == "random-crop":
             x = random_square(x, self._load_size, np.random.default_rng([self._seed, self.counts["found"]]))
         return x
@@ -135,7 +142,7 @@ class StreamSide:
             logger.warning("%s: %s", self.label, line)
 
     def _skip(self, error: Exception) -> None:
-        kind = "tiny" if isinstance(error, _TinyError) else "unreadable"
+        kind = "tiny" if isinstance(error, _TinyError) else "no_face" if isinstance(error, NoFaceError) else "unreadable"
         self.counts[kind] += 1
         if self.counts[kind] <= 10:
             logger.warning("%s: skipped: %s", self.label, error)
@@ -192,6 +199,8 @@ class StreamingBatches:
         channels: int = 3,
         fit: Fit = "crop",
         value_range: tuple[int, int] | None = None,
+        eyes: Sequence[Eyes | None] = (),
+        landmarks: Landmarks | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -200,7 +209,7 @@ class StreamingBatches:
                 f"streaming with steps_per_epoch {steps_per_epoch} and batch_size {batch_size}: both must be given, at least 1, "
                 "because the length of a stream is not known"
             )
-        reading = Reading(channels, value_range, fit=fit)
+        reading = Reading(channels, value_range, fit=fit, landmarks=landmarks or Landmarks())
         # Seeds of their own: with one, two streams of equal length would pair their images up in every pass.
         self.sides = {
             key: StreamSide(
@@ -208,7 +217,7 @@ class StreamingBatches:
                 key.upper(),
                 image_size=image_size,
                 load_size=load_size or image_size,
-                reading=reading,
+                reading=replace(reading, eyes=eyes[i] if i < len(eyes) else None),
                 seed=2 * seed + i,
                 rank=rank,
                 world_size=world_size,
@@ -222,6 +231,7 @@ class StreamingBatches:
         self.fingerprints = {key: side.fingerprint for key, side in self.sides.items()}
         self.counts = {key: side.counts for key, side in self.sides.items()}
         self.notes = [note for side in self.sides.values() for note in side.notes]
+        self.landmarks = reading.landmarks
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, Tensor]]:
         """The next `steps_per_epoch - start` batches: {"a": uint8 (B, C, S, S), "b": uint8 (B, C, S, S)}.

@@ -19,6 +19,7 @@ RESUMABLE_FIELDS = frozenset(
 # Fields that came after run folders were first written, with the value under which a run does what it did before.
 ADDED_FIELDS = {"skip": False, "discriminator": "patch", "own_cycle": False}
 ADDED_FIELDS |= {"fit": "crop", "value_range": None, "direction": "a_to_b", "crop_size": None}
+ADDED_FIELDS |= {"eyes_a": None, "eyes_b": None, "eyes": None}
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,9 @@ class CycleGANRecipe(_Recipe):
     method: ClassVar[str] = "cyclegan"  # as on the class of the published model
     layout: ClassVar[Layout] = "sides"
     # data
+    # A is of faces: each is aligned so that its eyes lie at (left x, left y, right x, right y), in shares of the image's side
+    eyes_a: tuple[float, ...] | None = None
+    eyes_b: tuple[float, ...] | None = None  # likewise B
     crop_size: int | None = None  # train on random squares of this side; held-out and published at image_size all the same
     balance: bool = False  # bring the smaller side to parity by augmented copies
     equal_sides: bool = False  # cut the larger side to the size of the smaller
@@ -139,6 +143,7 @@ class CycleGANRecipe(_Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_all(self, ("width", "blocks", "disc_scales"), lambda n: n >= 1, "at least 1")
+        check_all(self, ("eyes_a", "eyes_b"), _are_eyes, _EYES)
         check_all(self, ("decay", "identity_warmup"), lambda n: 0 <= n <= 1, "a share from 0 to 1")
         check_all(self, ("ema", "dropout", "source_negatives"), lambda n: 0 <= n < 1, "from 0 up to, not including, 1")
         weights = ("cycle", "identity_a", "identity_b", "identity_start", "pool_size", "block_init_std")
@@ -168,8 +173,9 @@ class CycleGANRecipe(_Recipe):
         return domain.labels if domain else ("A", "B")
 
     def load_options(self) -> dict[str, Any]:
-        """As that of every recipe, and whether the sides are brought to one size."""
-        return super().load_options() | {"equal_sides": self.equal_sides, "balance": self.balance}
+        """As that of every recipe, where the eyes of faces are brought to, and whether the sides are brought to one size."""
+        own = {"eyes": (self.eyes_a, self.eyes_b), "equal_sides": self.equal_sides, "balance": self.balance}
+        return super().load_options() | own
 
 
 @dataclass(frozen=True)
@@ -180,6 +186,7 @@ class DCGANRecipe(_Recipe):
     layout: ClassVar[Layout] = "pile"
     # Of a folder or domain of two sides, which one is the pile.
     side: Literal["a", "b"] = "a"
+    eyes: tuple[float, ...] | None = None  # its images are faces, aligned as with `eyes_a` of a CycleGANRecipe
     latent: int = 100
     gen_channels: tuple[int, ...] = (256, 128, 64, 32)  # after each transposed convolution but the last; the image is 4 * 2**n px
     disc_channels: tuple[int, ...] = (32, 64, 128, 256)
@@ -187,6 +194,7 @@ class DCGANRecipe(_Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_all(self, ("latent",), lambda n: n >= 1, "at least 1")
+        check_all(self, ("eyes",), _are_eyes, _EYES)
         channels = ("gen_channels", "disc_channels")
         check_all(self, channels, lambda n: len(n) >= 1 and min(n) >= 1, "e.g. 256,128,64,32")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: batch norm compares the images of a batch")
@@ -199,6 +207,10 @@ class DCGANRecipe(_Recipe):
     def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
         """What is drawn."""
         return (domain.pile(self.side).label,) if domain else ("image",)
+
+    def load_options(self) -> dict[str, Any]:
+        """As that of every recipe, and where the eyes of faces are brought to."""
+        return super().load_options() | {"eyes": (self.eyes,)}
 
 
 @dataclass(frozen=True)
@@ -265,6 +277,12 @@ Recipe = CycleGANRecipe | DCGANRecipe | Pix2PixRecipe
 
 
 METHODS = (CycleGANRecipe, DCGANRecipe, Pix2PixRecipe)
+_EYES = "none, or the left and the right eye as x,y,x,y in shares of the side, such as 0.37,0.5,0.63,0.5"
+
+
+def _are_eyes(eyes: tuple[float, ...] | None) -> bool:
+    """Whether these are two places in a square, the first left of the second."""
+    return eyes is None or (len(eyes) == 4 and all(0 < share < 1 for share in eyes) and eyes[0] < eyes[2])
 
 
 def _check_patches(name: str, image_size: int, disc_channels: tuple[int, ...], last_stride: int, scales: int) -> None:

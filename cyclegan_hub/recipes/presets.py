@@ -7,7 +7,9 @@ that it made: 100 x MMD^2 of A -> B and B -> A (docs/quality.md), of a DCGAN fid
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.fields import RecipeError
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
 
@@ -27,6 +29,13 @@ SKIP, COMPACT_128_SKIP, COMPACT_SKIP = (
     replace(base, skip=True, cycle=10.0, identity_start=None) for base in (OURS, COMPACT_128, COMPACT)
 )
 
+
+def _faces(name: str) -> dict[str, Any]:
+    """Fields of a recipe for a domain of faces, which are aligned as the domain says."""
+    domain = DOMAINS[name]
+    return {"domain": name, "eyes_a": domain.a.eyes, "eyes_b": domain.b and domain.b.eyes}
+
+
 # The systems of the sources that this project was made from. In the listings of smile's second and third system and of anime's,
 # the total of each generator has its own cycle term only; here both generators are trained on both terms, as in the paper.
 # `--set own_cycle=true` does as those listings do.
@@ -36,28 +45,30 @@ LSGAN = replace(SOURCE, domain="smile", norm_init_mean=0.0, flip=False, equal_si
 ANIME = replace(SOURCE, domain="anime", norm_init_mean=0.0, snapshot_every=1)
 
 # Images from noise; epochs are kept at 10 and then every 10, as in the source.
-DCGAN = DCGANRecipe(name="", domain="faces", image_size=64, batch_size=64, snapshot_every=10, max_images=20_000)
+DCGAN = DCGANRecipe(
+    name="", domain="faces", eyes=DOMAINS["faces"].a.eyes, image_size=64, batch_size=64, snapshot_every=10, max_images=20_000
+)
 
 # Translation learnt from pairs, given or made from one pile.
 PIX2PIX = Pix2PixRecipe(name="", domain="faces", image_size=256, load_size=286, max_images=20_000)
 
 _ROWS: tuple[Recipe, ...] = (
-    replace(SKIP, name="smile", domain="smile", epochs=40, max_images=20_000, source_negatives=0.5),
-    replace(OURS, name="anime", domain="anime", epochs=120),
-    replace(OURS, name="cartoon", domain="cartoon", epochs=60, max_images=20_000, cycle=10.0),
+    replace(SKIP, name="smile", **_faces("smile"), epochs=40, max_images=20_000, source_negatives=0.5),
+    replace(OURS, name="anime", **_faces("anime"), epochs=120),
+    replace(OURS, name="cartoon", **_faces("cartoon"), epochs=60, max_images=20_000, cycle=10.0),
     replace(SKIP, name="monet", domain="monet", image_size=256, load_size=286, batch_size=1, epochs=60),
-    replace(COMPACT_SKIP, name="smile-compact", domain="smile", epochs=40, max_images=20_000, source_negatives=0.5),
-    replace(COMPACT, name="anime-compact", domain="anime", epochs=60),
-    replace(COMPACT, name="cartoon-compact", domain="cartoon", epochs=40, max_images=20_000, cycle=10.0),
+    replace(COMPACT_SKIP, name="smile-compact", **_faces("smile"), epochs=40, max_images=20_000, source_negatives=0.5),
+    replace(COMPACT, name="anime-compact", **_faces("anime"), epochs=60),
+    replace(COMPACT, name="cartoon-compact", **_faces("cartoon"), epochs=40, max_images=20_000, cycle=10.0),
     # Crops out of pictures of twice their size, so that the brush has its own scale; monet-compact-128 too.
     replace(COMPACT_SKIP, name="monet-compact", domain="monet", image_size=128, load_size=144, crop_size=64, epochs=60),
     replace(
-        COMPACT_128_SKIP, name="smile-compact-128", domain="smile", epochs=40, max_images=20_000,  # 1.4 / 1.5, at 96 px
+        COMPACT_128_SKIP, name="smile-compact-128", **_faces("smile"), epochs=40, max_images=20_000,  # 1.4 / 1.5, at 96 px
         source_negatives=0.5,
     ),
-    replace(COMPACT_128, name="anime-compact-128", domain="anime", epochs=80),  # 14.3 / 15.3
+    replace(COMPACT_128, name="anime-compact-128", **_faces("anime"), epochs=80),  # 14.3 / 15.3
     replace(
-        COMPACT_128, name="cartoon-compact-128", domain="cartoon", epochs=40, max_images=20_000, cycle=10.0,  # 20.6 / 9.6
+        COMPACT_128, name="cartoon-compact-128", **_faces("cartoon"), epochs=40, max_images=20_000, cycle=10.0,  # 20.6 / 9.6
     ),
     replace(
         COMPACT_128_SKIP, name="monet-compact-128", domain="monet", image_size=256, load_size=286, crop_size=128,  # 4.6 / 6.3
@@ -90,7 +101,7 @@ _ROWS: tuple[Recipe, ...] = (
         DCGAN, name="faces-dcgan-256", image_size=256, gen_channels=(1024, 512, 256, 128, 64, 32),
         disc_channels=(32, 64, 128, 256, 512, 1024),
     ),
-    replace(DCGAN, name="monet-dcgan-64", domain="monet", side="b"),  # the source's Kaggle MiFID: 210
+    replace(DCGAN, name="monet-dcgan-64", domain="monet", eyes=None, side="b"),  # the source's Kaggle MiFID: 210
     replace(PIX2PIX, name="pix2pix", domain=""),
     replace(PIX2PIX, name="colorize", pairs="colorize"),
     replace(PIX2PIX, name="upscale-4x", pairs="upscale-4x"),

@@ -67,12 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
         trainer = build_trainer(r, total_steps=r.epochs, labels=plan.labels)
         accelerator.print(dry_run_text(plan, trainer, None, accelerator.num_processes, downloads.lines()))
         return 0
+    landmarks = RunFolder(plan.out).landmarks()
     with accelerator.main_process_first():  # one process fills the datasets cache, the others read it
         batches = open_batches(
             *plan.sources, image_size=r.image_size, load_size=r.load_size, channels=r.channels, seed=arguments.seed,
             max_images=r.max_images, streaming=r.streaming, **r.load_options(),
             batch_size=r.batch_size, rank=accelerator.process_index, world_size=accelerator.num_processes,
-            steps_per_epoch=r.steps_per_epoch or steps_per_epoch, workers=r.workers,
+            steps_per_epoch=r.steps_per_epoch or steps_per_epoch, workers=r.workers, landmarks=landmarks,
         )  # fmt: skip
     for line in (*batches.notes, *(counts_text(side, counts) for side, counts in batches.counts.items())):
         accelerator.print(line)

@@ -62,7 +62,7 @@ class CycleGANTrainer:
         model_arguments: dict[str, Any] = {
             "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "upsample": r.upsample,
             "padding": r.padding, "dropout": r.dropout, "skip": r.skip, "image_size": r.image_size, "value_range": r.value_range,
-            "domain": domain_of(r, labels), "labels": list(labels),
+            "eyes_a": r.eyes_a, "eyes_b": r.eyes_b, "domain": domain_of(r, labels), "labels": list(labels),
         }  # fmt: skip
         self._publish: Callable[[int | None], CycleGenerator] = lambda epoch: CycleGenerator(**model_arguments, epoch=epoch)
         model = self._publish(None)

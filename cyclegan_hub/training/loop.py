@@ -54,6 +54,7 @@ class Loop:
         """Trains to the end of the schedule or to `max_steps`; returns the exit code."""
         try:
             self.processes.on_main(lambda: self.folder.open(self.identity))
+            self.processes.on_main(lambda: self.folder.write_landmarks(self.batches.landmarks))
             with self.processes.listening():
                 self.end = min(self.total, max_steps or self.total)
                 return self._run()
@@ -169,6 +170,7 @@ class Loop:
             "precision": accelerator.mixed_precision,
             "scaler": accelerator.scaler.state_dict() if accelerator.scaler is not None else None,
         }
+        self.processes.on_main(lambda: self.folder.write_landmarks(self.batches.landmarks))  # of a stream there are new ones
         self.processes.on_main(lambda: self.folder.stage_state(step))
         self.processes.write(lambda: self.folder.write_rank(step, accelerator.process_index, own))
         accelerator.wait_for_everyone()

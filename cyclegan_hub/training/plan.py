@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.labels import labels_of
-from cyclegan_hub.recipes.methods import Recipe
+from cyclegan_hub.recipes.methods import ADDED_FIELDS, Recipe
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.extension import CARRIED, changes_in, extended
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cyclegan_hub.training.trainer import Trainer
 
 Batches: TypeAlias = "UnpairedBatches | StreamingBatches"
+_EYES = {"eyes", "eyes_a", "eyes_b"}  # fields of recipes of faces
 HELD_OUT = 64  # images of each side for the light evaluation
 
 
@@ -52,12 +53,17 @@ def make_plan(arguments: Namespace) -> Plan:
     out = arguments.out or Path("runs") / recipe.name
     folder = RunFolder(out)
     record = folder.record()
-    recipe, steps = extended(override(recipe, changes_in(arguments.set)), record, arguments.extend, folder.latest_step())
+    changes = changes_in(arguments.set)
+    recipe = _as_recorded(override(recipe, changes), record, changes)
+    labels = _labels(recipe, arguments.labels)
+    if labels != labels_of(recipe):  # of other images than the domain's, which need not be faces
+        unaligned: dict[str, Any] = dict.fromkeys(_EYES & _names(recipe) - set(changes))
+        recipe = replace(recipe, **unaligned)
+    recipe, steps = extended(recipe, record, arguments.extend, folder.latest_step())
     if arguments.max_steps is not None and arguments.max_steps < 1:
         raise RecipeError(f"--max-steps {arguments.max_steps}: must be at least 1")
     if not 0 <= arguments.seed < 2**31:
         raise RecipeError(f"--seed {arguments.seed}: must be from 0 up to 2147483647")
-    labels = _labels(recipe, arguments.labels)
     sources = find_data(recipe, arguments.data, arguments.data_a, arguments.data_b)
     identity: dict[str, Any] = {key: value for key, value in (record or {}).items() if key in CARRIED}
     identity |= {"extended": steps} if steps else {}
@@ -70,6 +76,21 @@ def make_plan(arguments: Namespace) -> Plan:
     }
     folder.check(identity)
     return Plan(recipe, labels, sources, out, identity)
+
+
+def _names(recipe: Recipe) -> set[str]:
+    return {field.name for field in fields(recipe)}
+
+
+def _as_recorded(recipe: Recipe, record: Mapping[str, Any] | None, changes: Mapping[str, str]) -> Recipe:
+    """The recipe with the fields that came after the run was recorded as they then were, except for what `--set` changes."""
+    recorded = record.get("recipe", {}) if record else recipe.__dict__
+    added: dict[str, Any] = {
+        name: value
+        for name, value in ADDED_FIELDS.items()
+        if name in _names(recipe) and name not in recorded and name not in changes
+    }
+    return replace(recipe, **added)
 
 
 def note_processes(plan: Plan, processes: int, inexact: bool) -> int | None:

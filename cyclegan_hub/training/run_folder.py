@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cyclegan_hub.data.landmarks import Landmarks
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import remove_temporary, sync_folder, write_atomic, write_folder
 from cyclegan_hub.hub.history_file import read_history
@@ -25,6 +26,8 @@ class RunError(UserError):
 class RunFolder:
     """`recipe.json`, `state/step-N/`, `epochs/epoch-N/`, `last/`, `samples/`, `history.jsonl`, `losses.png` of one run.
 
+    Where faces are aligned, `landmarks.json` too: it is neither published nor logged.
+
     Every file is written under a temporary name, synced and renamed: a kill at any instant leaves the last save whole.
     Only the main process writes, but for its own `rank-R.safetensors` in a state.
     """
@@ -32,6 +35,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: Any = None
+        self._landmarks_written = 0
 
     # ------------------------------------------------------------------------------------------- identity
     def check(self, identity: dict[str, Any]) -> None:
@@ -110,6 +114,18 @@ class RunFolder:
             raise RunError(
                 f"another process is training in {self.path}: wait for it, or give another folder with --out"
             ) from None
+
+    # ------------------------------------------------------------------------------------------ landmarks
+    def landmarks(self) -> Landmarks:
+        """Where the eyes of the run's images are, as far as they were found. Raises DataError if the file is damaged."""
+        path = self.path / "landmarks.json"
+        return Landmarks.loads(path.read_bytes()) if path.exists() else Landmarks()
+
+    def write_landmarks(self, landmarks: Landmarks) -> None:
+        """`landmarks.json`, if there is something to write that is not written yet."""
+        if len(landmarks.found) > self._landmarks_written:
+            write_atomic(self.path / "landmarks.json", landmarks.dumps())
+            self._landmarks_written = len(landmarks.found)
 
     def close(self) -> None:
         """Gives the lock back."""

@@ -1,0 +1,198 @@
+"""Training data of faces: photographs of any shape are read aligned from every source, and a resumed run finds no face again."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cyclegan_hub import images
+from cyclegan_hub.data import load_sides as sides
+from cyclegan_hub.data.batches import open_batches
+from cyclegan_hub.data.landmarks import Landmarks
+from cyclegan_hub.data.lazy_images import LazyImages
+from cyclegan_hub.data.load_sides import load_sides
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.data.streaming import StreamingBatches
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.faces import align, find_faces
+from cyclegan_hub.training.augment import BatchAugment
+from support.aligned import A_IMAGES, PLACES, load
+from support.aligned import data as data
+from support.aligned import found as found
+from support.aligned import no_finder as no_finder
+from support.pictures import folder
+
+SMILE = DOMAINS["smile"].a.eyes
+
+
+def by_hand(path: Path, size: int, eyes: Any = PLACES) -> torch.Tensor:
+    """The photographs of a folder with a face, aligned one by one, in file order."""
+    decoded = [images.decode(file.read_bytes()) for file in sorted(path.iterdir())]
+    found = [(image, find_faces(image)) for image in decoded]
+    return torch.stack([images.to_uint8_tensor(align(image, faces[0], eyes, size)) for image, faces in found if faces])
+
+
+def apart(one: torch.Tensor, other: torch.Tensor) -> int:
+    assert one.shape == other.shape
+    return int((one.int() - other.int()).abs().max())
+
+
+# --- what is read
+
+
+def test_a_side_of_faces_is_read_aligned_and_the_other_is_not(data: Path) -> None:
+    a, b = load(data)
+    assert apart(a.train, by_hand(data / "trainA", 36)) <= 1 and apart(a.held_out, by_hand(data / "testA", 32)) <= 1
+    plain = load(data, eyes=())
+    assert torch.equal(b.train, plain[1].train) and torch.equal(b.held_out, plain[1].held_out) and b.counts == plain[1].counts
+    assert a.train.shape == (A_IMAGES, 3, 36, 36) and len(plain[0].train) == A_IMAGES + 1
+    assert a.counts == dict(
+        found=13, unreadable=0, tiny=0, no_face=1, duplicates=0, also_held_out=0, not_chosen=0, kept=12, held_out=3
+    )
+    assert "no_face" not in b.counts and "no_face" not in plain[0].counts
+    assert a.notes == [
+        "A: left out 1 of 13 images in which no face is found: 05_coffee.png",
+        "A held out: left out 1 of 4 images in which no face is found: 21_rocket.png",
+    ]  # nothing on their shapes: of an aligned image no centred square is taken
+    assert "not square" in " ".join(b.notes) and "not square" in " ".join(plain[0].notes)
+
+
+def test_both_sides_may_be_of_faces(data: Path) -> None:
+    sources = resolve(None, None, str(data / "trainA"), str(data / "testA"))
+    a, b = load_sides(*sources, image_size=32, eyes=(PLACES, SMILE))
+    assert (a.counts["no_face"], b.counts["no_face"]) == (1, 1)
+    assert all(min(apart(x, other) for other in by_hand(data / "testA", 32, SMILE)) <= 1 for x in b.train)
+    with pytest.raises(DataError, match=r"^side B: no face is found in any of its 8 images: .*--set eyes_b=none$"):
+        load(data, eyes=(None, SMILE))
+
+
+def test_grey_faces(data: Path) -> None:
+    a, _ = load(data, channels=1)
+    expected = by_hand(data / "trainA", 36).float().mean(1, keepdim=True)
+    assert a.train.shape == (A_IMAGES, 1, 36, 36)
+    assert (a.train.float() - expected).abs().mean() < 12  # the eyes of the grey photograph, and the weights of the colours
+
+
+def test_images_that_do_not_fit_in_memory_are_the_same(data: Path, found: Landmarks, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, _ = load(data, landmarks=found)
+    monkeypatch.setattr(sides, "CACHE_BYTES", 0)
+    a, _ = load(data)
+    assert isinstance(a.train, LazyImages) and a.fingerprint == expected.fingerprint
+    assert torch.equal(torch.stack([a.train[i] for i in range(A_IMAGES)]), expected.train)
+    monkeypatch.undo()
+    cropped, _ = load(data, fit="random-crop")  # says nothing of an aligned image
+    assert isinstance(cropped.train, LazyImages) and cropped.notes == expected.notes
+    assert all(torch.equal(cropped.train.at_random(i, np.random.default_rng(i)), expected.train[i]) for i in range(A_IMAGES))
+
+
+def test_processes_that_decode_find_no_face_again(
+    data: Path, found: Landmarks, no_finder: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sides, "CACHE_BYTES", 0)
+    options = {"image_size": 32, "batch_size": 4, "seed": 0, "eyes": (PLACES, None), "landmarks": found}
+    alone, helped = (open_batches(*resolve(None, str(data), None, None), **options, workers=workers) for workers in (0, 1))
+    for one, other in zip(alone.epoch(0), helped.epoch(0), strict=True):
+        assert torch.equal(one["a"], other["a"]) and torch.equal(one["b"], other["b"])
+
+
+def test_a_choice_of_images_has_a_face_each(data: Path) -> None:
+    a, b = load(data, max_images=5)
+    assert len(a.train) == 5 == a.counts["kept"] and len(b.train) == 5
+    every = load(data)[0].train
+    assert all(any(torch.equal(one, other) for other in every) for one in a.train)
+
+
+@pytest.mark.parametrize("kind", ["zip", "parquet", "npz"])
+def test_archives_and_tables_are_aligned_too(data: Path, kind: str, tmp_path: Path) -> None:
+    files, packed = sorted((data / "trainA").iterdir()), tmp_path / f"faces.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(packed, "w") as archive:
+            for file in files:
+                archive.write(file, file.name)
+    elif kind == "parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        cells = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+        pq.write_table(pa.table({"image": pa.array(cells, pa.struct({"bytes": pa.binary(), "path": pa.string()}))}), packed)
+    else:
+        np.savez(packed, images=np.stack([np.asarray(images.decode(file.read_bytes()).resize((380, 250))) for file in files]))
+    a = load_sides(*resolve(None, None, str(packed), str(data / "trainB")), image_size=36, eyes=(PLACES, None), max_held_out=1)[0]
+    assert a.counts["no_face"] == 1 and a.counts["kept"] + a.counts["held_out"] == A_IMAGES
+    every = by_hand(data / "trainA", 36)
+    assert all(min(apart(one, other) for other in every) <= 1 for one in a.train)
+
+
+def test_a_stream_is_aligned_too(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = Landmarks()
+    sources = resolve(None, str(data), None, None)
+    options = {"image_size": 32, "load_size": 36, "batch_size": 4, "seed": 0, "steps_per_epoch": 3, "eyes": (PLACES, None)}
+    batches = StreamingBatches(*sources, **options, landmarks=kept)
+    assert apart(batches.held_out[0], by_hand(data / "testA", 32)) <= 1
+    seen = torch.cat([batch["a"] for batch in batches.epoch(0)])
+    every = by_hand(data / "trainA", 36)
+    assert sorted(min(range(A_IMAGES), key=lambda i: apart(x, every[i])) for x in seen) == list(range(A_IMAGES))
+    assert all(min(apart(x, other) for other in every) <= 1 for x in seen)
+    next(batches.epoch(1))  # of the second pass: the image without a face was met at last
+    assert batches.counts["a"]["no_face"] >= 1 and batches.counts["a"]["unreadable"] == 0
+    for line in ("A: skipped: no face is found in image", "A: skipped a held-out image: no face is found in image"):
+        assert line in caplog.text
+    assert "(05_coffee.png)" in caplog.text and "(21_rocket.png)" in caplog.text
+    assert "A: images that are not square" not in caplog.text
+    assert batches.landmarks is kept and sum(pair is None for pair in kept.found.values()) == 2
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_side_without_any_face_is_one_line(data: Path, streamed: bool, tmp_path: Path) -> None:
+    folder(tmp_path / "faceless", range(6), (40, 30))
+    sources = resolve(None, str(data), str(tmp_path / "faceless"), None)
+    if streamed:
+        with pytest.raises(DataError, match=r"^side A: the held-out part of the stream has no image that can be used"):
+            StreamingBatches(*sources, image_size=32, batch_size=1, seed=0, steps_per_epoch=1, eyes=(PLACES, None))
+    else:
+        with pytest.raises(
+            DataError, match=r"^side A: no face is found in any of its 6 images: .*--set eyes_a=none, or to a DCGAN --"
+        ):
+            load_sides(*sources, image_size=32, eyes=(PLACES, None))
+
+
+# --- landmarks that are known
+
+
+def test_known_landmarks_give_the_same_tensors_without_a_finder(data: Path, found: Landmarks, no_finder: None) -> None:
+    first, _ = load(data, landmarks=found)
+    again, _ = load(data, landmarks=Landmarks.loads(found.dumps()))
+    assert torch.equal(first.train, again.train) and torch.equal(first.held_out, again.held_out)
+    assert (first.counts, first.notes, first.fingerprint) == (again.counts, again.notes, again.fingerprint)
+    with pytest.raises(AssertionError, match="searched again"):
+        load(data)
+
+
+def test_the_spread_of_the_eyes_in_training_batches(data: Path) -> None:
+    """After alignment the crop jitter shifts a face by up to 8 px of 128 each way and enlarges it by 144 / 128; a flip keeps the
+    eyes' places, since they lie symmetrically. They are found again here."""
+    a, _ = load(data, eyes=(SMILE, None), image_size=128, load_size=144)
+    augment = BatchAugment(image_size=128, load_size=144, flip=True)
+    torch.manual_seed(0)
+    batches = [augment({"a": a.train})["a"] for _ in range(4)]
+    faces = [find_faces(images.to_pil(x)) for batch in batches for x in batch]
+    assert SMILE is not None
+    left, right = (complex(x * 144 - 8, y * 144 - 8) for x, y in (SMILE[:2], SMILE[2:]))
+    middles = [min(face, key=lambda f: abs(sum(f.eyes) / 2 - (left + right) / 2)).eyes for face in faces if face]
+    assert len(middles) > 0.9 * len(faces)
+    shifts = np.array([(here + there - left - right) / 2 for here, there in middles])
+    tilts = np.array([(there - here) / (right - left) for here, there in middles])
+    print(
+        f"{len(shifts)} faces of 128 px: the middle of the eyes is shifted by {shifts.real.std():.1f} px across and "
+        f"{shifts.imag.std():.1f} px down (standard deviation), by {max(abs(shifts.real).max(), abs(shifts.imag).max()):.1f} px "
+        f"at most; their distance differs by {abs(tilts).std():.1%}"
+    )
+    assert np.abs(shifts.real).max() < 9.5 and np.abs(shifts.imag).max() < 9.5
+    assert 3 < shifts.real.std() < 6 and 3 < shifts.imag.std() < 6  # of whole numbers from -8 to 8: 4.9
+    assert np.abs(np.abs(tilts) - 1).max() < 0.05 and np.abs(np.degrees(np.angle(tilts))).max() < 3
