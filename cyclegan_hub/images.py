@@ -19,6 +19,7 @@ __all__ = [
     "ImageSource",
     "content_hash",
     "decode",
+    "decode_with_alpha",
     "from_uint8",
     "halves",
     "pad_to_multiple",
@@ -38,9 +39,16 @@ def decode(
     source: ImageSource, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
 ) -> Image.Image:
     """As `decoding.decode`, and of a tensor (C, H, W) of uint8 or of floats in [-1, 1] with C 1 or 3."""
+    return decode_with_alpha(source, channels, name=name, value_range=value_range)[0]
+
+
+def decode_with_alpha(
+    source: ImageSource, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
+) -> tuple[Image.Image, Image.Image | None]:
+    """As `decoding.decode_with_alpha`, and of a tensor, which has no alpha channel; see `decode`."""
     if isinstance(source, Tensor):
         source = _from_tensor(source, decoding.label_of(source, name))
-    return decoding.decode(source, channels, name=name, value_range=value_range)
+    return decoding.decode_with_alpha(source, channels, name=name, value_range=value_range)
 
 
 def _from_tensor(x: Tensor, label: str) -> Image.Image:

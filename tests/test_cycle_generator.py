@@ -28,17 +28,18 @@ def test_every_argument_is_saved_and_loaded(tmp_path: Path) -> None:
     arguments = {
         "channels": 1, "width": 6, "blocks": 2, "generator": "resnet", "upsample": "transpose", "padding": "zeros",
         "dropout": 0.25, "image_size": 48, "domain": "cartoon", "labels": ("photo", "漢字"), "epoch": 40,
-        "skip": True, "value_range": [0, 4095],
+        "skip": True, "value_range": [0, 4095], "eyes_a": [0.3, 0.5, 0.7, 0.5], "eyes_b": None,
     }  # fmt: skip
     model = CycleGenerator(**arguments)
     model.save_pretrained(tmp_path / "model")
     loaded = CycleGenerator.from_pretrained(tmp_path / "model")
     assert "漢字" in (tmp_path / "model" / "config.json").read_text("utf-8")  # for people to read
-    expected = {"model": "CycleGenerator", "format": 2, **arguments, "labels": ["photo", "漢字"]}
+    expected = {"model": "CycleGenerator", "format": 3, **arguments, "labels": ["photo", "漢字"]}
     assert loaded.config == model.config == expected
     for one in (model, loaded):
         assert (one.channels, one.image_size, one.domain, one.epoch) == (1, 48, "cartoon", 40)
         assert one.labels == ("photo", "漢字") and isinstance(one.labels, tuple)
+        assert one.eyes == {"a_to_b": (0.3, 0.5, 0.7, 0.5), "b_to_a": None}
         assert [m.p for m in one.modules() if isinstance(m, nn.Dropout)] == [0.25] * 4
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor), name
@@ -54,7 +55,8 @@ def test_a_model_of_format_1_gives_the_pixels_it_gave_then() -> None:
         and b'"format": 1' in (FORMAT_1 / "config.json").read_bytes()
     )
     model = CycleGenerator.from_pretrained(FORMAT_1)
-    assert model.config["format"] == 2 and model.config["skip"] is False and model.epoch == 3
+    assert model.config["format"] == 3 and model.config["skip"] is False and model.epoch == 3
+    assert model.eyes == {"a_to_b": None, "b_to_a": None}
     picture = Image.new("RGB", (16, 16))
     picture.putdata([(16 * x, 16 * y, x * y % 256) for y in range(16) for x in range(16)])
     expected = np.asarray(Image.open(FORMAT_1 / "expected.png"), dtype=int)
@@ -71,6 +73,12 @@ def test_arguments_of_a_later_format_are_unknown_in_an_earlier_one(tmp_path: Pat
         CycleGenerator.from_pretrained(tmp_path / "model")
     (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"format": 2}))
     with pytest.raises(ModelError, match=r"missing \['skip', 'value_range'\]"):
+        CycleGenerator.from_pretrained(tmp_path / "model")
+    second = config | {"format": 2, "skip": False, "value_range": None}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(second))
+    assert CycleGenerator.from_pretrained(tmp_path / "model").config == second | {"format": 3, "eyes_a": None, "eyes_b": None}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(second | {"format": 3}))
+    with pytest.raises(ModelError, match=r"missing \['eyes_a', 'eyes_b'\]"):
         CycleGenerator.from_pretrained(tmp_path / "model")
 
 
@@ -128,12 +136,15 @@ def test_every_kind_of_image(kind: str, direction: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels, mode", [(3, "RGB"), (1, "L")])
 @pytest.mark.parametrize("source", ["RGB", "L", "RGBA", "1", "P", "CMYK", "LA"])
 def test_every_mode(channels: int, mode: str, source: str) -> None:
-    """Grey pictures for a colour model, colour for a grey one, transparency on white."""
+    """Grey images for a colour model, colour for a grey one; transparency is on white for the network, and comes back."""
     model = tiny(channels=channels)
     image = picture(24, 16).convert(source) if source in ("1", "P") else picture(24, 16, mode=source)
     result = model.translate(image)
-    assert (result.mode, result.size) == (mode, (24, 16))
-    assert_same_picture(result, by_hand(model.a_to_b, images.decode(image, channels)), levels=0)
+    assert (result.mode, result.size) == (mode + "A" * source.endswith("A"), (24, 16))
+    expected = by_hand(model.a_to_b, images.decode(image, channels))
+    if source.endswith("A"):
+        expected.putalpha(image.getchannel("A"))
+    assert_same_picture(result, expected, levels=0)
 
 
 def test_a_list_keeps_its_order_and_its_sizes(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_config_holds_every_constructor_argument_given_or_not() -> None:
     assert tiny(labels=("photo", "Monet"), epoch=5).config == {
         "model": "CycleGenerator", "format": FORMAT, "channels": 3, "width": 4, "blocks": 1, "generator": "resnet",
         "upsample": "resize", "padding": "reflect", "dropout": 0.0, "image_size": 16, "domain": "",
-        "labels": ["photo", "Monet"], "epoch": 5, "skip": False, "value_range": None,
+        "labels": ["photo", "Monet"], "epoch": 5, "skip": False, "value_range": None, "eyes_a": None, "eyes_b": None,
     }  # fmt: skip
     assert Dense(3, 5, note="x").config == {
         "model": "Dense", "format": FORMAT, "inputs": 3, "outputs": 5, "names": ["a"], "note": "x",

@@ -69,6 +69,13 @@ def decode(
     HEIC and HEIF are read where pi-heif is installed. Raises ImageError for anything else: another type or format, damaged or
     truncated data, more than MAX_BYTES or MAX_PIXELS, values out of range or NaN.
     """
+    return decode_with_alpha(source, channels, name=name, value_range=value_range)[0]
+
+
+def decode_with_alpha(
+    source: Source, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
+) -> tuple[Image.Image, Image.Image | None]:
+    """What `decode` gives, and the alpha channel (mode "L", of the same size); None where every pixel is opaque."""
     if channels not in (1, 3):
         raise ImageError(f"channels={channels!r}: give 3 for RGB or 1 for grey")
     label = label_of(source, name)
@@ -85,13 +92,15 @@ def decode(
     check_size(image.width, image.height, label)
     try:
         image.load()
-        image = _flatten(to_srgb(_upright(image)), label, value_range).convert("L" if channels == 1 else "RGB")
+        upright = _upright(image)
+        alpha = _alpha(upright)
+        image = _flatten(to_srgb(upright), label, value_range).convert("L" if channels == 1 else "RGB")
     except ImageError:
         raise
     except Exception:  # on foreign bytes Pillow raises OSError, SyntaxError, struct.error, zlib.error, IndexError, ...
         raise ImageError(f"{label} {_DAMAGED}") from None
     image.info = {}  # or a later save or conversion would bring orientation or transparency back
-    return image
+    return image, alpha
 
 
 def halves(image: Image.Image, name: str = "this image") -> tuple[Image.Image, Image.Image]:
@@ -229,6 +238,14 @@ def _upright(image: Image.Image) -> Image.Image:
     except Exception:
         return image
     return image if transpose is None else image.transpose(transpose)
+
+
+def _alpha(image: Image.Image) -> Image.Image | None:
+    """The alpha channel; None where there is none, or it hides nothing."""
+    if image.mode == "F" or image.mode.startswith("I") or not image.has_transparency_data:
+        return None
+    alpha = (image.convert("LA") if image.mode == "La" else image).convert("RGBA").getchannel("A")
+    return None if alpha.getextrema()[0] == 255 else alpha
 
 
 def _flatten(image: Image.Image, label: str, value_range: tuple[int, int] | None) -> Image.Image:

@@ -21,7 +21,7 @@ from cyclegan_hub.hub.weights_file import check_fit, common_dtype, read_weights,
 
 # Of config.json; raised when an older package could no longer read what a newer one wrote. Every file is written in the newest
 # form, so that it always says all constructor arguments and there is one form to read for each number.
-FORMAT = 2
+FORMAT = 3
 # Keywords of other libraries' `from_pretrained`, each with what to do here instead.
 _INSTEAD = {
     **dict.fromkeys(("torch_dtype", "dtype"), "call .to(dtype) on the loaded model"),

@@ -10,11 +10,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub import images
+from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.models.checks import check_positive, check_value_range, whole_number
 from cyclegan_hub.models.generators import PlainCNN, UNetGenerator
+from cyclegan_hub.models.photograph import DEFAULT, Photograph, Work
 from cyclegan_hub.models.protocols import Examples, MeasuredBy, heading
 from cyclegan_hub.models.translate import Resolution, Source, Sources, fit_to, translate_batch, translate_pictures
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, enlarge
@@ -49,6 +51,7 @@ class PairedGenerator(
     outputs_called: ClassVar[str] = "translations"
     takes_pictures: ClassVar[bool] = True
     card_template: ClassVar[str] = "pix2pix.md"
+    eyes: Mapping[str, Eyes | None] = {"a_to_b": None}
 
     def __init__(
         self,
@@ -123,7 +126,10 @@ class PairedGenerator(
                 raise images.ImageError(f"this image is {picture.width} x {picture.height}: give one of {scale} px and more")
             return picture
 
-        return translate_pictures(network, image, self.channels, fitted, batch_size, self.input_of, self.value_range)
+        def plan(photo: Photograph) -> Work:
+            return photo.plan(DEFAULT, eyes=None, skip=False, side="original", fit=fitted)
+
+        return translate_pictures(network, image, self.channels, plan, batch_size, self.input_of, self.value_range)
 
     def network(self, direction: str = "a_to_b") -> nn.Module:
         """The generator. Raises ValueError for another direction than "a_to_b"."""

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from PIL import Image
 from torch import Tensor, nn
 
+from cyclegan_hub.domains import Eyes
 from cyclegan_hub.recipes.pair_rules import PairRule
 
 # What its outputs are compared with: real images of the target side only; held-out images of both sides, unpaired;
@@ -60,7 +61,7 @@ class Published(Protocol):
         """`image_size` of a `config.json` that may be damaged, without building the model; None if it does not say."""
 
     def examples(self, photographs: Sequence[Image.Image]) -> Examples:
-        """What it makes of squares of `image_size` px (PIL), or draws: for the picture beside a card."""
+        """What it makes of squares of `image_size` px (PIL), aligned as its inputs are, or draws: for the image of a card."""
 
     def network(self, direction: str) -> nn.Module:
         """The generator of a direction. Raises ValueError, naming those there are, for another."""
@@ -69,6 +70,8 @@ class Published(Protocol):
 @runtime_checkable
 class Translator(Published, Protocol):
     """A model that translates pictures."""
+
+    eyes: Mapping[str, Eyes | None]  # where the eyes of faces lie in the inputs of a direction; None: any pictures
 
     @property
     def translate_size(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan_hub import images
+from cyclegan_hub import decoding, images
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.models.checks import evaluating, is_positive
 from cyclegan_hub.models.generators import ResNetGenerator
+from cyclegan_hub.models.photograph import Photograph, Work, run_in_batches
 from cyclegan_hub.models.tiling import translate_in_tiles
 
 Source = str | Path | bytes | Image.Image | np.ndarray | Tensor
@@ -22,6 +23,7 @@ Sources = list[Any] | tuple[Any, ...]  # of Source; a list of any one kind of th
 Resolution = int | Literal["original"] | None  # px of the shorter side; None: what the model was trained at
 Fit = Callable[[Image.Image], Image.Image]
 Before = Callable[[Tensor], Tensor]
+Plan = Callable[[Photograph], Work]
 TILE_ABOVE = 1024  # px of the longer side
 
 
@@ -37,51 +39,45 @@ def fit_to(resolution: Resolution, image_size: int) -> Fit:
     return lambda picture: images.resize_short(picture, resolution or image_size)
 
 
+def photograph(source: Source, channels: int, value_range: tuple[int, int] | None = None) -> Photograph:
+    """A decoded source. Raises images.ImageError for what is not an image."""
+    image, alpha = images.decode_with_alpha(source, channels, value_range=value_range)
+    return Photograph(image, alpha, decoding.label_of(source, None))
+
+
 @overload
 def translate_pictures(
-    network: nn.Module, image: Source, channels: int, fit: Fit, batch_size: int, before: Before = ...,
+    network: nn.Module, image: Source, channels: int, plan: Plan, batch_size: int, before: Before = ...,
     value_range: tuple[int, int] | None = ...,
 ) -> Image.Image: ...  # fmt: skip
 @overload
 def translate_pictures(
-    network: nn.Module, image: Sources, channels: int, fit: Fit, batch_size: int, before: Before = ...,
+    network: nn.Module, image: Sources, channels: int, plan: Plan, batch_size: int, before: Before = ...,
     value_range: tuple[int, int] | None = ...,
 ) -> list[Image.Image]: ...  # fmt: skip
 def translate_pictures(
     network: nn.Module,
     image: Source | Sources,
     channels: int,
-    fit: Fit,
+    plan: Plan,
     batch_size: int,
     before: Before = lambda x: x,
     value_range: tuple[int, int] | None = None,
 ) -> Image.Image | list[Image.Image]:
-    """One picture, or a list of them, decoded, brought to a size by `fit`, and through the network; equal sizes in batches.
+    """One picture, or a list of them, decoded and taken through the network as `plan` says; inputs of one size in batches.
 
     `before` is done to a batch (N, C, H, W) in [-1, 1] first; `value_range` is that of `images.decode`. Raises images.ImageError
     for what is not an image, ValueError for a batch size below 1.
     """
-    if not is_positive(batch_size):
-        raise UserError(f"batch_size={batch_size!r}: give how many images of one size go through the network at a time")
-    many = isinstance(image, list | tuple)
-    sources: list[Source] = list(image) if isinstance(image, list | tuple) else [image]
-    results: dict[int, Image.Image] = {}
-    waiting: dict[tuple[int, int], list[tuple[int, Tensor]]] = {}  # by size: only equal ones make a batch
 
-    def flush(group: list[tuple[int, Tensor]]) -> None:
-        translated = translate_batch(network, before(torch.stack([x for _, x in group])))
-        for (i, _), y in zip(group, translated, strict=True):
-            results[i] = images.to_pil(y)
+    def run(pictures: Sequence[Image.Image]) -> list[Image.Image]:
+        translated = translate_batch(network, before(torch.stack([images.to_tensor(picture) for picture in pictures])))
+        return [images.to_pil(y) for y in translated]
 
-    for i, source in enumerate(sources):
-        picture = fit(images.decode(source, channels, value_range=value_range))
-        group = waiting.setdefault(picture.size, [])
-        group.append((i, images.to_tensor(picture)))
-        if len(group) == batch_size:
-            flush(waiting.pop(picture.size))
-    for group in waiting.values():
-        flush(group)
-    return [results[i] for i in range(len(sources))] if many else results[0]
+    sources = image if isinstance(image, list | tuple) else [image]
+    results = run_in_batches(run, (plan(photograph(source, channels, value_range)) for source in sources), batch_size)
+    ordered = [result for _, result in sorted(results, key=lambda one: one[0])]
+    return ordered if isinstance(image, list | tuple) else ordered[0]
 
 
 @torch.inference_mode()
