@@ -4,7 +4,7 @@
     model = CycleGenerator.from_pretrained("user/smile")
     model.translate("selfie.jpg", direction="a_to_b").save("smiling.png")
 
-Names are loaded on first use (PEP 562), so that `import cyclegan_hub.recipes` needs no torch.
+Names are loaded on first use (PEP 562), so that `import cyclegan_hub.recipes` and `OnnxGenerator` need no torch.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cyclegan_hub.models.cycle_generator import CycleGenerator
     from cyclegan_hub.models.face_generator import FaceGenerator
+    from cyclegan_hub.models.onnx import OnnxGenerator
     from cyclegan_hub.models.paired_generator import PairedGenerator
 
 __version__ = "0.1.0"
-__all__ = ["CycleGenerator", "FaceGenerator", "PairedGenerator", "__version__"]
+__all__ = ["CycleGenerator", "FaceGenerator", "OnnxGenerator", "PairedGenerator", "__version__"]
 
 _LAZY = {
     "CycleGenerator": "cyclegan_hub.models.cycle_generator",
     "FaceGenerator": "cyclegan_hub.models.face_generator",
+    "OnnxGenerator": "cyclegan_hub.models.onnx",
     "PairedGenerator": "cyclegan_hub.models.paired_generator",
 }
 

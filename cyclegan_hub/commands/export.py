@@ -134,6 +134,9 @@ def _metadata(
         "multiple": multiple,
         "size": size or "dynamic",
         "pairs": getattr(model, "pairs", "given"),
+        # Where the eyes of faces lie in the input (left x, left y, right x, right y in shares of the side); null: any pictures.
+        "eyes": json.dumps(getattr(model, "eyes", {}).get(direction)),
+        "skip": json.dumps(bool(getattr(model.network(direction), "skip", False))),  # whether the output is input + change
         "input": f"x: fp32 {shape}",
         "range": "[-1, 1]: pixel / 127.5 - 1 in, round((y + 1) * 127.5) out, RGB or grey",
         "dtype": dtype,

@@ -11,7 +11,7 @@ from cyclegan_hub.errors import UserError, exit_code, files_explained
 _WHAT = """Write one direction of MODEL to OUT, and a proof beside it: how much its results differ from the model's on pictures
 of three sizes. If they differ by more than 0.2/255 (fp16: 6/255, 0.5/255 in the mean), no file is written."""
 _NOTES = """OUT's metadata describe input and output, labels, epoch, licence and the model's address. In Python
-cyclegan_hub.models.onnx.OnnxGenerator uses it, without torch. Exit status: 0, or 2 after one line for a mistake."""
+cyclegan_hub.OnnxGenerator uses it, without torch. Exit status: 0, or 2 after one line for a mistake."""
 
 
 def main(argv: Sequence[str], prog: str = "cyclegan-hub export") -> int:

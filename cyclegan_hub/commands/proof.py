@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cyclegan_hub import images
 from cyclegan_hub.commands.onnx_graph import ExportError
+from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.models.protocols import Model, Sampler, Translator
 from cyclegan_hub.models.translate import translate_batch
 
@@ -36,21 +37,25 @@ class Difference:
 def prove(model: Model, direction: str, run: Run, size: int | None) -> list[Difference]:
     """Compares a model with `run` on three pictures of different sizes (with `size`: their centred squares), or on 16 latents.
 
-    The model computes in fp32. Results are compared before they are rounded to 8 bits: rounding would hide small
-    differences, and make others larger.
+    Both networks get the pictures as they are and, where the direction's inputs are aligned faces, one of these as well. The
+    model computes in fp32. Results are compared before they are rounded to 8 bits: rounding would hide small differences, and
+    make others larger.
     """
     if isinstance(model, Sampler):
         z, network = model.latents(LATENTS, seed=0), model.network(direction)
         with torch.inference_mode():
             return [_compare(f"{LATENTS} latents of seed 0", network(z[:, :, None, None]), run(z.numpy()))]
-    found = []
+    pictures = {}
     for name, times in zip(PICTURES, (1, 1.5, 2), strict=True):
         picture = images.decode(FREE_IMAGES / name, model.channels)
         picture = images.square(picture, size) if size else images.resize_short(picture, round(model.translate_size * times))
-        x = images.to_tensor(picture)[None]
-        of = f"{name} at {picture.width} x {picture.height} px"
-        found.append(_compare(of, _by_torch(model, direction, x), run(x.numpy())))
-    return found
+        pictures[f"{name} at {picture.width} x {picture.height} px"] = picture
+    if (eyes := model.eyes[direction]) is not None:
+        portrait, side = images.decode(FREE_IMAGES / PICTURES[0], model.channels), size or model.translate_size
+        aligned = align(portrait, find_faces(portrait)[0], eyes, side)
+        pictures[f"the face of {PICTURES[0]}, aligned at {side} x {side} px"] = aligned
+    inputs = {of: images.to_tensor(picture)[None] for of, picture in pictures.items()}
+    return [_compare(of, _by_torch(model, direction, x), run(x.numpy())) for of, x in inputs.items()]
 
 
 def _by_torch(model: Translator, direction: str, x: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +16,15 @@ import numpy as np
 from PIL import Image
 
 from cyclegan_hub import decoding
+from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.models.onnx_rules import input_of, pad_to_multiple
+from cyclegan_hub.models.onnx_rules import input_of, pad_to_multiple, to_array, to_picture
+from cyclegan_hub.models.photograph import FaceChoice, Options, Photograph, Work, run_in_batches
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 
-FORMAT = 1  # of the metadata; raised when an older package could no longer read what a newer one wrote
+# Of the metadata; raised when an older package could no longer use what a newer one writes. `eyes` and `skip` left it at 1: the
+# graph takes what it always took, and a package that does not know them translates images as they are, as it always did.
+FORMAT = 1
 PREFIX = "cyclegan_hub."  # of the metadata's keys
 DIGEST, NO_DIGEST = "sha256", "0" * 64  # its key, and what stands in its place while it is taken
 ONE_PIECE = 1024  # px of the longer side, up to which nothing is said
@@ -26,6 +32,7 @@ LARGEST = 2048  # px of the longer side, above which a picture is made smaller
 KINDS = ("CycleGenerator", "PairedGenerator", "FaceGenerator")
 
 Source = decoding.Source
+Resolution = int | Literal["original"] | None
 
 
 class OnnxError(UserError):
@@ -46,7 +53,8 @@ class OnnxGenerator:
 
     `translate` gives the sizes and colours that `CycleGenerator.translate` and `PairedGenerator.translate` give, `sample`
     draws from a DCGAN. `labels` (of input and output), `direction`, `epoch`, `domain`, `image_size` (px), `size` (px; None: any),
-    `value_range`, `license` and `source` are what the file says of itself.
+    `eyes` (by direction, as of a `CycleGenerator`), `skip` (whether the network adds to its input), `value_range`, `license` and
+    `source` are what the file says of itself.
     `providers` are onnxruntime's, tried in this order; `threads` at most so many (None: onnxruntime's choice, one a core).
     Raises OnnxError for a file that is missing, damaged or was not written by the export.
     """
@@ -115,6 +123,8 @@ class OnnxGenerator:
         self.rule = PAIR_RULES[found["pairs"]]
         limits = [int(limit) for limit in json.loads(found.get("value_range", "[]"))]
         self.value_range = (limits[0], limits[1]) if len(limits) == 2 else None  # of 16-bit pictures: black and white
+        self.eyes: dict[str, Eyes | None] = {self.direction: _eyes(json.loads(found.get("eyes", "null")))}  # of its inputs
+        self.skip = bool(json.loads(found.get("skip", "false")))
         self._input = self._session.get_inputs()[0].name
 
     # ---------------------------------------------------------------------------------------------- translating
@@ -122,39 +132,46 @@ class OnnxGenerator:
         self,
         image: Source | Sequence[Source],
         direction: str | None = None,
-        resolution: int | Literal["original"] | None = None,
+        resolution: Resolution = None,
         batch_size: int = 8,
+        *,
+        face: FaceChoice = "auto",
+        whole: bool = False,
+        strength: float = 1.0,
+        detail: bool | None = None,
     ) -> Image.Image | list[Image.Image]:
         """Translates one image, or a list of them, of any size: PIL images, arrays, paths or bytes.
 
-        `resolution` as for `CycleGenerator.translate`: None brings the shorter side to `image_size`, a number to that many
-        pixels, "original" keeps the size. A file exported with `--size N` takes the centred square, at N x N px. A picture
-        whose longer side is above 1,024 px is made in one piece, above 2,048 px smaller, and a warning says so: an exported
-        graph cannot share the statistics of its normalisations between tiles.
-        `direction` is that of the file, or None. Returns PIL images, RGB, or L for a model of one channel.
-        Raises ImageError for what is not an image, OnnxError for another direction, resolution or batch size.
+        `resolution`, `face`, `whole`, `strength` and `detail` as for `CycleGenerator.translate`. A file exported with `--size N`
+        aligns faces to N x N px, and takes the centred square of an image as a whole. An image or a face whose longer side is
+        above 1,024 px is made in one piece, above 2,048 px smaller, and a warning says so: an exported graph cannot share the
+        statistics of its normalisations between tiles.
+        `direction` is that of the file, or None. Returns PIL images, RGB, or L for a model of one channel, with the alpha channel
+        of an image that is shown as a whole.
+        Raises ImageError for what is not an image and a face that is not there, ValueError (mostly OnnxError) for another
+        direction, resolution or batch size and for options that mean nothing for this file.
         """
-        self._check(direction, resolution, batch_size)
-        many = isinstance(image, list | tuple)
+        plan = self._plan(direction, resolution, Options(face, whole, strength, detail))
         sources: list[Any] = list(image) if isinstance(image, list | tuple) else [image]
-        results: dict[int, Image.Image] = {}
-        waiting: dict[tuple[int, int], list[tuple[int, np.ndarray]]] = {}  # by size: only equal ones make a batch
+        results = run_in_batches(self._translated, (plan(self._photograph(source)) for source in sources), batch_size)
+        ordered = [result for _, result in sorted(results, key=lambda one: one[0])]
+        return ordered if isinstance(image, list | tuple) else ordered[0]
 
-        def flush(group: list[tuple[int, np.ndarray]]) -> None:
-            for (i, _), y in zip(group, self.run(np.stack([x for _, x in group])), strict=True):
-                results[i] = to_picture(y)
+    def prepare(
+        self, image: Source, direction: str | None = None, resolution: Resolution = None, *, face: FaceChoice = "auto"
+    ) -> Image.Image:
+        """What the network sees of an image: an aligned face, the image brought to size, or of a pix2pix model its rule's input.
 
-        for i, source in enumerate(sources):
-            picture = self.fit(decoding.decode(source, self.channels, value_range=self.value_range), resolution)
-            group = waiting.setdefault(picture.size, [])
-            group.append((i, to_array(picture)))
-            if len(group) == batch_size:
-                flush(waiting.pop(picture.size))
-        for group in waiting.values():
-            flush(group)
-        return [results[i] for i in range(len(sources))] if many else results[0]
+        Arguments as for `translate`.
+        """
+        picture = self._plan(direction, resolution, Options(face))(self._photograph(image)).inputs[0]
+        return to_picture(input_of(self.rule, to_array(picture)[None])[0])
 
-    def _check(self, direction: str | None, resolution: object, batch_size: object) -> None:
+    def _photograph(self, source: Source) -> Photograph:
+        image, alpha = decoding.decode_with_alpha(source, self.channels, value_range=self.value_range)
+        return Photograph(image, alpha, decoding.label_of(source, None))
+
+    def _plan(self, direction: str | None, resolution: Resolution, options: Options) -> Callable[[Photograph], Work]:
         if not self.takes_pictures:
             raise OnnxError(f"{self.path} draws {self.labels[0]} images and translates none: use sample")
         if direction not in (None, self.direction):
@@ -163,29 +180,51 @@ class OnnxGenerator:
             raise OnnxError(f"resolution={resolution!r}: give None, 'original' or the pixels of the shorter side")
         if self.size is not None and resolution not in (None, "original", self.size):
             raise OnnxError(f"resolution={resolution!r}: {self.path} was exported for {self.size} px alone, leave it out")
-        if not _positive(batch_size):
-            raise OnnxError(f"batch_size={batch_size!r}: give how many images of one size go through the network at a time")
+        options.check(self.eyes[self.direction], self.skip)
+        return partial(self._work if self.size is None else self._work_of_one_size, resolution=resolution, options=options)
 
-    def fit(self, picture: Image.Image, resolution: int | Literal["original"] | None = None) -> Image.Image:
+    def _work(self, photo: Photograph, resolution: Resolution, options: Options) -> Work:
+        fit, eyes = partial(self._fit, resolution=resolution), self.eyes[self.direction]
+        plan = partial(photo.plan, options, eyes=eyes, skip=self.skip, fit=fit)
+        work = plan(side=resolution or self.image_size)
+        most = max((square.width for square in work.inputs), default=0) if work.faces else 0
+        if most > LARGEST:
+            faces = work.faces
+            work = plan(side=LARGEST, find=lambda _: faces)
+        _warn_of_size("a face", (most, most), (min(most, LARGEST),) * 2)
+        return work
+
+    def _work_of_one_size(self, photo: Photograph, resolution: Resolution, options: Options) -> Work:
+        size, image = self.size or 0, photo.image
+        if resolution == "original" and image.size != (size, size):
+            raise OnnxError(f"{self.path} was exported for {size} px alone: leave resolution='original' out")
+        work = photo.plan(
+            options, eyes=self.eyes[self.direction], skip=self.skip, side=size, fit=lambda one: decoding.square(one, size)
+        )
+        if work.faces or not work.inputs:
+            return work
+        side = min(image.size)
+        alpha = None if photo.alpha is None else decoding.square(photo.alpha, side)
+        centre = Photograph(decoding.square(image, side), alpha, photo.name)
+        options = replace(options, face="none")
+        return centre.plan(options, eyes=None, skip=self.skip, side=size, fit=lambda _: work.inputs[0])
+
+    def _fit(self, picture: Image.Image, resolution: Resolution) -> Image.Image:
         """A decoded picture at the size it is translated at; warns above 1,024 px (see `translate`)."""
-        if self.size is not None:
-            if resolution == "original" and picture.size != (self.size, self.size):
-                raise OnnxError(f"{self.path} was exported for {self.size} px alone: leave resolution='original' out")
-            return decoding.square(picture, self.size)
         if resolution != "original":
             trained = self.image_size // self.rule.scale if self.rule.enlarges else self.image_size
             picture = decoding.resize_short(picture, resolution or trained)
         scale = self.rule.scale
         if not self.rule.enlarges and min(picture.size) < scale:
             raise decoding.ImageError(f"this image is {picture.width} x {picture.height}: give one of {scale} px and more")
-        given, most = f"a picture of {picture.width} x {picture.height} px", max(picture.size)
+        given, most = picture.size, max(picture.size)
         if most > LARGEST:
             picture = decoding.resize_short(picture, max(1, min(picture.size) * LARGEST // most))
-            said = f"{given} is made smaller, at {picture.width} x {picture.height} px: {_WHY}"
-            warnings.warn(said, OnnxSizeWarning, stacklevel=3)
-        elif most > ONE_PIECE:
-            warnings.warn(f"{given} is made in one piece: {_WHY}", OnnxSizeWarning, stacklevel=3)
+        _warn_of_size("a picture", given, picture.size)
         return picture
+
+    def _translated(self, pictures: Sequence[Image.Image]) -> list[Image.Image]:
+        return [to_picture(y) for y in self.run(np.stack([to_array(picture) for picture in pictures]))]
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """Pictures (N, C, H, W) of one size in [-1, 1] -> what the network makes of them, fp32 in [-1, 1]."""
@@ -228,18 +267,19 @@ class OnnxGenerator:
 _WHY = "an exported graph cannot share its statistics between tiles; CycleGenerator can, or give a lower resolution"
 
 
-def to_array(picture: Image.Image) -> np.ndarray:
-    """A decoded picture ("L" or "RGB") as fp32 (C, H, W) in [-1, 1]."""
-    array = np.asarray(picture, np.float32).reshape(picture.height, picture.width, -1)
-    return np.ascontiguousarray(array.transpose(2, 0, 1)) / np.float32(127.5) - 1
+def _warn_of_size(what: str, given: tuple[int, int], made: tuple[int, int]) -> None:
+    """Warns of what has more than 1,024 px (width, height), and of what is therefore made at another size."""
+    if max(given) > ONE_PIECE:
+        said = "made in one piece" if given == made else f"made smaller, at {made[0]} x {made[1]} px"
+        warnings.warn(f"{what} of {given[0]} x {given[1]} px is {said}: {_WHY}", OnnxSizeWarning, stacklevel=3)
 
 
-def to_picture(x: np.ndarray) -> Image.Image:
-    """fp32 (C, H, W) in [-1, 1], clamped -> "L" (C 1) or "RGB" (C 3). Raises ImageError for NaN."""
-    if np.isnan(x).any():
-        raise decoding.ImageError("the image holds NaN: its generator or its input is broken")
-    pixels = np.rint((x + 1) * 127.5).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
-    return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+def _eyes(shares: Sequence[float] | None) -> Eyes | None:
+    """The metadata's eyes. Raises ValueError or TypeError unless there are none or four numbers."""
+    if shares is None:
+        return None
+    left_x, left_y, right_x, right_y = (float(share) for share in shares)
+    return left_x, left_y, right_x, right_y
 
 
 def _positive(value: object) -> bool:

@@ -1,12 +1,28 @@
-"""What is done to pictures before an exported network sees them, in numpy: as `recipes.pair_rules` and `images` do it."""
+"""What is done to pictures before and after an exported network, in numpy: as `recipes.pair_rules` and `images` do it."""
 
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
+from cyclegan_hub import decoding
 from cyclegan_hub.recipes.pair_rules import PairRule
 
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32).reshape(1, 3, 1, 1)  # ITU-R BT.601, as in Pillow's mode "L"
+
+
+def to_array(picture: Image.Image) -> np.ndarray:
+    """A decoded picture ("L" or "RGB") as fp32 (C, H, W) in [-1, 1]."""
+    array = np.asarray(picture, np.float32).reshape(picture.height, picture.width, -1)
+    return np.ascontiguousarray(array.transpose(2, 0, 1)) / np.float32(127.5) - 1
+
+
+def to_picture(x: np.ndarray) -> Image.Image:
+    """fp32 (C, H, W) in [-1, 1], clamped -> "L" (C 1) or "RGB" (C 3). Raises ImageError for NaN."""
+    if np.isnan(x).any():
+        raise decoding.ImageError("the image holds NaN: its generator or its input is broken")
+    pixels = np.rint((x + 1) * 127.5).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
 
 
 def pad_to_multiple(x: np.ndarray, multiple: int) -> np.ndarray:
