@@ -10,15 +10,19 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from cyclegan_hub import __version__
+from cyclegan_hub.domains import DOMAINS, HEAD
 from cyclegan_hub.errors import UserError, calm_threads, exit_code, files_explained
+
+if TYPE_CHECKING:
+    from cyclegan_hub.models.photograph import FaceChoice
 
 _SIDE = "folder of images, .parquet, .tfrec, .zip, .tar, .npz or hf:ID?config=..&split=..&column=..&filter=NAME=VALUE"
 _CONVERT = """Write the images of IN, whatever holds them, to OUT. A .npz gets one array `images`, uint8 NHWC, all of one size; a
-.parquet a column `image` as on the Hub; a .zip files. In the last two an image is copied as it is, unless --size or --channels
-ask for other pixels. An image that cannot be read is named and skipped. OUT appears when it is complete."""
+.parquet a column `image` as on the Hub; a .zip files. In the last two an image is copied as it is, unless an option asks for
+other pixels. An image that cannot be read, or has no face to align, is named and skipped. OUT appears when it is complete."""
 _CONVERT_NOTES = "Exit status: 0 if all images were written, 1 if some were skipped, 2 for a mistake, 130 after Ctrl-C."
 _TRANSLATE = """Translate every image of IN, at any depth, into OUT. The same command again goes on where the last one stopped: an
 image whose result is there is passed over. An image that cannot be read is named and skipped. Pictures of one size go through the
@@ -93,9 +97,14 @@ def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument("source", metavar="IN", help=_SIDE)
     convert.add_argument("out", metavar="OUT", type=Path, help="a name that ends in .npz, .parquet or .zip")
     convert.add_argument("--size", metavar="N", type=int, help="cut each image to its centred square and make it N x N px")
-    face = "cut each image to the square around its largest face; leave out those without one (needs dlib-bin)"
-    convert.add_argument("--crop-face", action="store_true", help=face)
-    convert.add_argument("--min-size", metavar="N", type=int, help="leave out images (faces) whose shorter side is below N px")
+    face = (
+        "turn, scale and cut each image so that the eyes of its largest face lie at EYES: as in a domain (smile, anime, cartoon, "
+    )
+    face += "faces; cartoon if not given), or x,y,x,y in shares of the side; images without a face are left out"
+    convert.add_argument("--align-faces", metavar="EYES", nargs="?", type=_eyes, const=HEAD, help=face)
+    convert.add_argument("--crop-face", action="store_true", help=argparse.SUPPRESS)
+    smallest = "leave out images whose shorter side, or whose aligned face at its own scale, is below N px"
+    convert.add_argument("--min-size", metavar="N", type=int, help=smallest)
     convert.add_argument("--channels", type=int, choices=(1, 3), default=3, help="1 for grey (%(default)s if not given)")
     values = "of 16-bit images, the values that become black and white, such as 0,4095 (0,65535 if not given)"
     convert.add_argument("--value-range", metavar="LOW,HIGH", type=_value_range, help=values)
@@ -116,7 +125,16 @@ def _add_translate(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     translate.add_argument("--batch-size", metavar="N", type=int, default=8, help="images at a time, if small (%(default)s)")
     size = "shorter side in pixels, or 'original' (the size that the model was trained at if not given)"
     translate.add_argument("--resolution", metavar="N", type=_resolution, help=size)
-    translate.add_argument("--square", action="store_true", help="cut each image to its centred square first")
+    translate.add_argument("--square", action="store_true", help="cut each image without an aligned face to its centred square")
+    face = (
+        "auto: align the largest face, where the model takes faces (%(default)s); a number: another one, 0 is the largest; all: "
+    )
+    translate.add_argument("--face", type=_face, default="auto", help=f"{face}with --whole; none: translate images as they are")
+    translate.add_argument("--whole", action="store_true", help="put translated faces back into the whole photograph")
+    strength = "of the change, 0 to 1.5, for models that add it to the image (%(default)s)"
+    translate.add_argument("--strength", metavar="S", type=float, default=1.0, help=strength)
+    detail = "of such models: add the change to the image at its own scale (faces only if not given)"
+    translate.add_argument("--detail", action=argparse.BooleanOptionalAction, help=detail)
     translate.add_argument("--format", choices=("png", "jpg"), help="png if not given; jpg is of quality 95")
     translate.add_argument("--zip", action="store_true", help="write one .zip, which appears when it is complete")
     preset = "the upload for Kaggle's Monet competition: --zip --format jpg --resolution 256 --square, and a warning if the zip "
@@ -130,6 +148,26 @@ def _resolution(text: str) -> int | Literal["original"]:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number of pixels nor 'original'")
     return int(text)
+
+
+def _face(text: str) -> FaceChoice:
+    if text in ("auto", "none", "all"):
+        return cast("FaceChoice", text)
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of auto, none, all or a number, 0 for the largest face")
+    return int(text)
+
+
+def _eyes(text: str) -> tuple[float, ...]:
+    """The eyes of a domain's A side, or four numbers."""
+    eyes = {name: domain.a.eyes for name, domain in DOMAINS.items() if domain.a.eyes}
+    if found := eyes.get(text):
+        return found
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        known = ", ".join(eyes)
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {known} or x,y,x,y such as 0.37,0.5,0.63,0.5") from None
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
@@ -148,6 +186,8 @@ def _value_range(text: str) -> tuple[int, int]:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
+    if arguments.crop_face:
+        raise UserError("--crop-face is now --align-faces, which turns and scales each face so that its eyes lie in one place")
     from cyclegan_hub.commands.convert import convert
 
     try:
@@ -157,7 +197,7 @@ def _convert(arguments: argparse.Namespace) -> int:
             size=arguments.size,
             channels=arguments.channels,
             force=arguments.force,
-            crop_face=arguments.crop_face,
+            align_faces=arguments.align_faces,
             min_size=arguments.min_size,
             value_range=arguments.value_range,
         )
@@ -168,16 +208,19 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 def _translate(arguments: argparse.Namespace) -> int:
     if arguments.submission:
-        if arguments.format == "png" or arguments.resolution not in (None, 256):
-            raise UserError("--submission means 256 x 256 JPEGs: leave out --format and --resolution")
+        if arguments.format == "png" or arguments.resolution not in (None, 256) or arguments.detail:
+            raise UserError("--submission means 256 x 256 JPEGs: leave out --format, --resolution and --detail")
         arguments.zip, arguments.format, arguments.resolution, arguments.square = True, "jpg", 256, True
+        arguments.detail = False
     from cyclegan_hub.commands.translate import translate
+    from cyclegan_hub.models.photograph import Options
 
     try:
         return translate(
             arguments.source,
             arguments.pictures,
             arguments.out,
+            options=Options(arguments.face, arguments.whole, arguments.strength, arguments.detail),
             direction=arguments.direction,
             epoch=arguments.epoch,
             batch_size=arguments.batch_size,

@@ -178,7 +178,7 @@ def test_the_command_line_starts_without_heavy_imports() -> None:
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("arguments", [["inspect"], ["train", "smile-compact", "--dry-run", "--data"]], ids=lambda a: a[0])
+@pytest.mark.parametrize("arguments", [["inspect"], ["train", "monet-compact", "--dry-run", "--data"]], ids=lambda a: a[0])
 def test_a_reader_that_leaves_is_no_error(data: Path, arguments: list[str]) -> None:
     """`cyclegan-hub inspect FOLDER | head -1`."""
     (data / "trainB/broken.png").unlink()

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from importlib import resources
 from pathlib import Path
 
 import datasets
@@ -247,22 +246,6 @@ def test_the_command_line_does_not_need_datasets_for_files(tmp_path: Path) -> No
     assert done.stdout.splitlines()[-1] == "0 set()"
 
 
-def test_faces_are_cut_out_and_pictures_without_one_left_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    pytest.importorskip("dlib")
-    (tmp_path / "in").mkdir()
-    for name in ("astronaut", "astronaut_face", "rocket"):
-        (tmp_path / f"in/{name}.jpg").write_bytes((resources.files("cyclegan_hub") / f"free_images/{name}.jpg").read_bytes())
-    assert main(["convert", str(tmp_path / "in"), str(tmp_path / "out.zip"), "--crop-face"]) == 1
-    assert "skipped rocket.jpg: no face is found in it" in capsys.readouterr().err
-    found = pixels(tmp_path / "out.zip")
-    assert len(found) == 2 and all(array.shape[0] == array.shape[1] for array in found)
-    sides = sorted(len(array) for array in found)
-    assert main(["convert", str(tmp_path / "in"), str(tmp_path / "big.zip"), "--crop-face", "--min-size", str(sides[1])]) == 1
-    assert len(pixels(tmp_path / "big.zip")) == 1 and "its face is " in capsys.readouterr().err
-    assert main(["convert", str(tmp_path / "in"), str(tmp_path / "x.zip"), "--crop-face", "--min-size", "9999"]) == 2
-    assert "none of its 3 images is large enough and has a face" in capsys.readouterr().err
-
-
 def test_small_images_are_left_out_and_the_others_copied(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     pile = folder(tmp_path / "in", [1], (20, 40))
     folder(pile, [2], (21, 21))
@@ -271,12 +254,3 @@ def test_small_images_are_left_out_and_the_others_copied(tmp_path: Path, capsys:
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert archive.namelist() == ["0002.png"] and archive.read("0002.png") == (pile / "0002.png").read_bytes()
     assert main(["convert", str(pile), str(tmp_path / "x.zip"), "--min-size", "0"]) == 2
-
-
-def test_without_the_detector_faces_are_refused_before_anything_is_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "dlib", None)
-    monkeypatch.setattr(module.faces, "_DETECTOR", [])
-    assert main(["convert", str(folder(tmp_path / "in", [1])), str(tmp_path / "out.zip"), "--crop-face"]) == 2
-    assert "pip install dlib-bin" in capsys.readouterr().err

@@ -8,18 +8,18 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from cyclegan_hub import images
-from cyclegan_hub.data import faces
+from cyclegan_hub.data.landmarks import NoFaceError
 from cyclegan_hub.data.open_source import open_items
 from cyclegan_hub.data.parse_side import one_side
 from cyclegan_hub.data.pile import ending_of
@@ -28,8 +28,11 @@ from cyclegan_hub.data.scan import notes_on_peaks
 from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.decoding.depth import as_it_is
 from cyclegan_hub.decoding.heif import is_heif
+from cyclegan_hub.domains import Eyes
+from cyclegan_hub.faces import alignment, find_faces
 from cyclegan_hub.files import appearing
-from cyclegan_hub.models.checks import check_value_range
+from cyclegan_hub.models.checks import check_eyes, check_value_range
+from cyclegan_hub.models.photograph import Options, Photograph
 
 _AT_A_TIME = 16  # images in memory while they are read
 _GROUP_ROWS = 100  # of a Parquet row group, as `datasets` writes images
@@ -37,23 +40,24 @@ _GROUP_BYTES = 64 * 2**20
 _ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # of Pillow's formats; the others end in their own name
 
 Pictures = Iterator[tuple[str, bytes, Image.Image]]  # name, encoded, decoded
+Skipped = list[tuple[str, Exception]]  # names, and why they were left out
 Peaks = list[tuple[int | None, bool]]  # the largest values of 16-bit images, and whether they are in colour
 
 
 @dataclass(frozen=True)
-class _Options:
+class _Change:
     """How each image is changed; sides in px."""
 
     size: int | None = None  # of the centred square that is written; None: the image stays as it is
     channels: int = 3
-    crop_face: bool = False
+    eyes: Eyes | None = None  # where those of an aligned face lie; None: the image stays as it is
     min_size: int | None = None
     value_range: tuple[int, int] | None = None  # of 16-bit images, as `images.decode` takes it
 
     @property
     def changes_pixels(self) -> bool:
         """Whether an encoded image cannot be copied as it is."""
-        return self.size is not None or self.channels != 3 or self.crop_face or self.value_range is not None
+        return self.size is not None or self.channels != 3 or self.eyes is not None or self.value_range is not None
 
 
 def convert(
@@ -63,7 +67,7 @@ def convert(
     size: int | None = None,
     channels: int = 3,
     force: bool = False,
-    crop_face: bool = False,
+    align_faces: Sequence[float] | None = None,
     min_size: int | None = None,
     value_range: tuple[int, int] | None = None,
 ) -> int:
@@ -72,17 +76,19 @@ def convert(
     The ending of `out` gives the format. `.npz`: one array `images`, uint8 (N, H, W, C), all of one size; writing needs little
     memory, reading N x H x W x C bytes. `.parquet`: a column `image` of the Hub's Image feature, in row groups of at most 100
     rows. `.zip`: image files.
-    In `.parquet` and `.zip` an encoded image is copied unchanged, except where its pixels change: by `crop_face` (the square
-    around its largest face, with the head, as in the training images of the face domains), `size` (its centred square of
-    `size` x `size` px), `channels` 1 (grey) or `value_range` (as of `images.decode`). Then it is written as a PNG, and so is a
-    row of an array. Files keep their names, except for the ending; other images are numbered in the order of the source.
-    An image is named on stderr and left out if it cannot be read, if `crop_face` finds no face, or if the shorter side (after
-    `crop_face`) is below `min_size` px. The status is then 1, else 0. `out` appears only when it is complete.
+    In `.parquet` and `.zip` an encoded image is copied unchanged, except where its pixels change: by `align_faces`
+    (left x, left y, right x, right y: its largest face, turned and scaled so that the eyes lie there in shares of the square's
+    side), `size` (its centred square, or the aligned one, of `size` x `size` px; None: an aligned face keeps its own scale),
+    `channels` 1 (grey) or `value_range` (as of `images.decode`). Then it is written as a PNG, and so is a row of an array.
+    Files keep their names, except for the ending; other images are numbered in the order of the source.
+    An image is named on stderr and left out if it cannot be read, if `align_faces` finds no face, or if the shorter side (of an
+    aligned face the side at its own scale) is below `min_size` px. The status is then 1, else 0. `out` appears only when it is
+    complete.
     Raises DataError for another ending, for an `out` that exists (without `force`), for images of two sizes in a `.npz`, if no
-    image is left, for `crop_face` without the face detector, and as `one_side` and `open_items` do; OSError for the disk.
+    image is left, and as `one_side` and `open_items` do; FaceFinderError where faces cannot be found; OSError for the disk.
     """
     out = out.expanduser().resolve()
-    options = _Options(size, channels, crop_face, min_size, check_value_range(value_range))
+    options = _Change(size, channels, check_eyes(align_faces), min_size, check_value_range(value_range))
     write = _checked(out, options, force)
     source = one_side(spec)
     if source.held_out is not None or isinstance(source.train, Pair):
@@ -92,20 +98,21 @@ def convert(
         raise DataError(f"{spec} holds no image")
     for note in items.notes:
         print(note, file=sys.stderr)
-    skipped: list[str] = []
+    skipped: Skipped = []
     found: Peaks = []
     with appearing(out) as temporary:
         count = write(temporary, _pictures(items, options, skipped, found, encode=write is not _write_npz))
         if not count:
-            fits = "is large enough and has a face" if crop_face else "is large enough" if min_size else "can be read"
+            fits = "has a face that is large enough" if align_faces else "is large enough" if min_size else "can be read"
             raise DataError(f"{spec}: none of its {len(items):,} images {fits}")
     for note in notes_on_peaks(found, spec, options.value_range, "--value-range "):
         print(note, file=sys.stderr)
-    print(f"{count:,} images, {len(skipped):,} skipped: {out} ({out.stat().st_size:,} bytes)")
+    without = f" ({sum(isinstance(error, NoFaceError) for _, error in skipped):,} without a face)" if align_faces else ""
+    print(f"{count:,} images, {len(skipped):,} skipped{without}: {out} ({out.stat().st_size:,} bytes)")
     return 1 if skipped else 0
 
 
-def _checked(out: Path, options: _Options, force: bool) -> Callable[[Path, Pictures], int]:
+def _checked(out: Path, options: _Change, force: bool) -> Callable[[Path, Pictures], int]:
     """The function that writes this format. Raises DataError for an option with a wrong value."""
     writers = {".npz": _write_npz, ".parquet": _write_parquet, ".zip": _write_zip}
     if out.suffix.lower() not in writers:
@@ -117,8 +124,8 @@ def _checked(out: Path, options: _Options, force: bool) -> Callable[[Path, Pictu
         raise DataError(f"channels {channels}: give 3 for RGB or 1 for grey")
     if options.min_size is not None and options.min_size < 1:
         raise DataError(f"min size {options.min_size}: give at least 1 px")
-    if options.crop_face and faces.find_faces(Image.new("RGB", (100, 100))) is None:
-        raise DataError("cropping to faces needs the face detector: pip install dlib-bin")
+    if options.eyes:
+        find_faces(Image.new("RGB", (100, 100)))  # raises FaceFinderError now, not image by image
     if not out.parent.is_dir():
         raise DataError(f"{out}: there is no folder {out.parent}")
     if out.is_dir() or (out.exists() and not force):
@@ -126,8 +133,8 @@ def _checked(out: Path, options: _Options, force: bool) -> Callable[[Path, Pictu
     return writers[out.suffix.lower()]
 
 
-def _pictures(items: RawImages, options: _Options, skipped: list[str], peaks: Peaks, *, encode: bool) -> Pictures:
-    """The readable images in order, as (name, encoded bytes, decoded image); names of the others are added to `skipped`.
+def _pictures(items: RawImages, options: _Change, skipped: Skipped, peaks: Peaks, *, encode: bool) -> Pictures:
+    """The readable images in order, as (name, encoded bytes, decoded image); the others are added to `skipped`.
 
     Without `encode` the bytes are empty, and the names are those of log lines. Threads read a few images at a time.
     """
@@ -135,22 +142,19 @@ def _pictures(items: RawImages, options: _Options, skipped: list[str], peaks: Pe
 
     names = _names(items, keep_endings=not options.changes_pixels)
 
-    def prepare(index: int) -> tuple[str, bytes, Image.Image] | str:
-        """A picture, or the reason why it cannot be used."""
+    def prepare(index: int) -> tuple[str, bytes, Image.Image] | Exception:
+        """An image, or the reason why it cannot be used."""
         try:
             raw = items.read(index)
             if isinstance(raw, Path):
                 raw = read_file(raw)
-            image = _wanted_part(images.decode(raw, options.channels, name="", value_range=options.value_range), options)
-        except images.ImageError as error:
-            return str(error)
-        except OSError as error:
-            return error.strerror or type(error).__name__
+            image = _changed(images.decode(raw, options.channels, name="", value_range=options.value_range), options)
+        except (images.ImageError, OSError) as error:
+            return error
         if encode and not options.changes_pixels and isinstance(raw, bytes):
             return names[index] or f"{index:06d}.{_ending(raw)}", raw, image
         if known := as_it_is(raw):
             peaks.append(known[1:])
-        image = image if options.size is None else images.square(image, options.size)
         if not encode:
             return items.name(index), b"", image
         return names[index] or f"{index:06d}.png", images.png_bytes(image), image
@@ -163,26 +167,34 @@ def _pictures(items: RawImages, options: _Options, skipped: list[str], peaks: Pe
             rows = range(start, min(start + _AT_A_TIME, len(items)))
             for row, found in zip(rows, pool.map(prepare, rows), strict=True):
                 bar.update()
-                if isinstance(found, str):
-                    skipped.append(items.name(row))
-                    print(f"skipped {skipped[-1]}: {found}", file=sys.stderr)
+                if isinstance(found, Exception):
+                    skipped.append((items.name(row), found))
+                    reason = (found.strerror or type(found).__name__) if isinstance(found, OSError) else found
+                    print(f"skipped {items.name(row)}: {reason}", file=sys.stderr)
                 else:
                     yield found
 
 
-def _wanted_part(image: Image.Image, options: _Options) -> Image.Image:
-    """A decoded image, or the square around its largest face. Raises ImageError for one without a face, or too small."""
-    if options.crop_face:
-        found = faces.find_faces(image)
-        if found is None:  # it worked when the options were checked
-            raise images.ImageError("the face detector does not work here")
-        if not found:
-            raise images.ImageError("no face is found in it")
-        image = faces.crop(image, found[0])
-    if options.min_size is not None and min(image.size) < options.min_size:
-        what = "its face" if options.crop_face else "it"
-        raise images.ImageError(f"{what} is {image.width} x {image.height} px, below {options.min_size} px")
-    return image
+def _changed(image: Image.Image, options: _Change) -> Image.Image:
+    """A decoded image as it is to be written. Raises ImageError for one that is too small, NoFaceError for one without a face."""
+    if options.eyes is None:
+        _check_large_enough("it", image.size, options)
+        return image if options.size is None else images.square(image, options.size)
+    faces = find_faces(image)
+    if not faces:
+        raise NoFaceError("no face is found in it")
+    own = round(alignment(faces[0], options.eyes, 1).scale)
+    _check_large_enough("its aligned face", (own, own), options)
+    side: int | Literal["original"] = options.size or "original"
+    work = Photograph(image).plan(
+        Options(), eyes=options.eyes, skip=False, side=side, fit=lambda whole: whole, find=lambda _: faces
+    )
+    return work.inputs[0]
+
+
+def _check_large_enough(what: str, size: tuple[int, int], options: _Change) -> None:
+    if options.min_size is not None and min(size) < options.min_size:
+        raise images.ImageError(f"{what} is {size[0]} x {size[1]} px, below {options.min_size} px")
 
 
 def _names(items: RawImages, keep_endings: bool) -> list[str | None]:

@@ -19,8 +19,23 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import sync_folder, write_atomic
+from cyclegan_hub.models.photograph import Options
+
+# What records meant that were written before these keys existed.
+BEFORE = {"face": "none", "whole": False, "strength": 1.0, "detail": False, "eyes": None}
+
+
+def options_record(options: Options, eyes: Eyes | None, skip: bool) -> dict[str, Any]:
+    """What results depend on of `options`; options that give the same results have the same record.
+
+    `eyes` (None: faces are not aligned) and `skip` are those of `translate_many.check_options`.
+    """
+    detail = skip and (options.detail if eyes else bool(options.detail))
+    face = options.face if eyes else "none"
+    return {"face": face, "whole": options.whole, "strength": float(options.strength), "detail": detail, "eyes": eyes}
 
 
 @dataclass
@@ -84,6 +99,7 @@ class Results:
             found = None
         if not isinstance(found, dict):
             raise UserError(self._foreign())
+        found = BEFORE | found
         for key, value in json.loads(self.record).items():
             if found.get(key) != value:
                 different = f"{key} {found.get(key)!r}, and now it is {value!r}"

@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.commands.resumable_results import Results
+from cyclegan_hub.commands.resumable_results import Results, options_record
 from cyclegan_hub.data.archive_sources import ArchiveItems
 from cyclegan_hub.data.folder_source import FolderItems
 from cyclegan_hub.data.open_source import source_of_file
@@ -35,9 +35,11 @@ from cyclegan_hub.hub.model_folder import ModelError
 from cyclegan_hub.models.cycle_generator import Direction
 from cyclegan_hub.models.inference import fast
 from cyclegan_hub.models.onnx import OnnxGenerator, OnnxSizeWarning
+from cyclegan_hub.models.photograph import DEFAULT, FaceNotFoundWarning, Options
 from cyclegan_hub.models.protocols import Translator
-from cyclegan_hub.models.translate_many import Done, Skipped, ahead, encode, translate_files
+from cyclegan_hub.models.translate_many import Done, Skipped, ahead, check_options, encode, translate_files
 
+NOTED = (FaceNotFoundWarning, OnnxSizeWarning)
 SUBMISSION = (7_000, 10_000)  # images that Kaggle's "I'm Something of a Painter Myself" takes
 
 
@@ -46,6 +48,7 @@ def translate(
     pictures: Path,
     out: Path,
     *,
+    options: Options = DEFAULT,
     direction: Direction | None = None,
     epoch: int | None = None,
     batch_size: int = 8,
@@ -57,10 +60,11 @@ def translate(
 ) -> int:
     """Translates every image of `pictures` into the folder `out`, or the zip `out` if `zipped`; 0, or 1 if some were skipped.
 
-    `pictures` is a folder (at any depth), a .zip or one image. With several processes (environment variables WORLD_SIZE and
+    `pictures` is a folder (at any depth), a .zip or one image; `options`, `resolution`, `square` and `batch_size` are those of
+    `translate_files`. With several processes (environment variables WORLD_SIZE and
     RANK) each takes every WORLD_SIZE-th image. The last one to finish makes the zip and prints the summary; only it may return
     1, because a launcher stops all processes when one fails. `submission` prints a warning if the competition does not take
-    this number of images. Raises ValueError or OSError for a mistake, and if `out` holds other files.
+    this number of images. Raises ValueError or OSError for a mistake, and if `out` holds other files, before anything is written.
     """
     rank, world = _number("RANK", 0), _number("WORLD_SIZE", 1)
     if rank >= world:
@@ -78,8 +82,8 @@ def translate(
     result_of = {names[i]: result_list[i] or "" for i in wanted}
     model: Any = _load(source, epoch)
     direction = cast(Direction, direction or model.directions[0])
-    model.translate([], direction, resolution, batch_size)  # checks the options before anything is written
-    record = _record(model, direction, resolution, square, format, pictures)
+    eyes, skip = check_options(model, direction, options, resolution, square, batch_size)
+    record = _record(model, direction, resolution, square, format, pictures) | options_record(options, eyes, skip)
     results.claim(record, [result for result in result_of.values() if result])
     share = wanted[rank::world]
     results.clear(rank, world, {Path(result_list[i] or "").name for i in share})
@@ -93,7 +97,7 @@ def translate(
     several: list[str] = []  # names of animations and of files with several pages
     sources = ((names[i], partial(_read, items, i, several)) for i in todo)
     outcomes: Iterator[Done | Skipped] = translate_files(
-        fast(model), sources, direction, resolution=resolution, square=square, batch_size=batch_size
+        fast(model), sources, direction, options=options, resolution=resolution, square=square, batch_size=batch_size
     )
     index_of = {names[i]: i for i in todo}
 
@@ -104,12 +108,9 @@ def translate(
         return one
 
     # tqdm shows no bar where stderr is not a terminal; of several processes only the first shows one.
-    with (
-        _warnings_as_lines(),
-        tqdm(
-            total=len(share), initial=before + len(skipped), desc="translating", unit=" images", disable=rank > 0 or None
-        ) as bar,
-    ):
+    done = before + len(skipped)
+    bar = tqdm(total=len(share), initial=done, desc="translating", unit=" images", disable=rank > 0 or None)
+    with _warnings_as_lines(), bar:
         for name, reason in skipped.items():
             tqdm.write(f"skipped {_shown(name)}: {reason}", file=sys.stderr)
         for one in ahead(save, outcomes):
@@ -172,14 +173,15 @@ def _finish(results: Results, result_of: dict[str, str], world: int, before: int
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Prints each warning of an OnnxGenerator (a picture made in one piece, or smaller) as one line above the progress bar."""
+    """Prints each warning of `NOTED` (no face is found, a picture is made in one piece or smaller) above the progress bar."""
     with warnings.catch_warnings():
-        warnings.simplefilter("always", OnnxSizeWarning)
+        for noted in NOTED:
+            warnings.simplefilter("always", noted)
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *more: Any, **rest: Any) -> None:
-            if issubclass(category, OnnxSizeWarning):
-                tqdm.write(f"note: {message}", file=sys.stderr)
+            if issubclass(category, NOTED):
+                tqdm.write(f"note: {_shown(str(message))}", file=sys.stderr)
             else:
                 usual(message, category, *more, **rest)
 
