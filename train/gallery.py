@@ -74,8 +74,8 @@ def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
             row.append(image_grid.grid([four[:2], four[2:]], cell=_CELL // 2))
             continue
         if not row:
-            row.append(free_photos(model, domain is None or domain.faces)[0])
-        row.append(model.translate(row[0], "a_to_b", resolution="original"))
+            row.append(free_photos(model, domain is None or domain.a.eyes is not None)[0])
+        row.append(model.examples(row[:1]).rows[0][1])
     return row
 
 

@@ -93,13 +93,14 @@ def run(args: argparse.Namespace) -> int:
     if args.on_training:
         lines["reference"] = ON_TRAINING
     channels, most = max(source.model.channels for source in opened), (args.images, args.training)
-    read: dict[tuple[int, int], Images] = {}
+    read: dict[Any, Images] = {}  # by size, channels and where the eyes of faces lie
     found: dict[str, dict[str, Any]] = {}
     for source in opened:
-        key = (source.model.image_size, source.model.channels)
+        reader = first if source.model.measured_by == "samples" else source
+        key = (shape := (source.model.image_size, source.model.channels), reader.eyes)
         if key not in read:
             read[key] = read_images(
-                piles, first, seed, most, shape=key, scaled=(args.size, channels), on_training=args.on_training
+                piles, reader, seed, most, shape=shape, scaled=(args.size, channels), on_training=args.on_training
             )
         found[source.name] = _evaluate(source, read[key], extractor, classifier, lines, unjudged, args, seed, device)
     if several:

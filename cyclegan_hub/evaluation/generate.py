@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from cyclegan_hub import images
 from cyclegan_hub.models.protocols import PairedTranslator, Sampler, Translator
@@ -49,15 +49,18 @@ def generate(
 
 
 def translate(model: Translator, x: Tensor, direction: str, batch_size: int = 16) -> Tensor:
-    """uint8 (N, C, H, W) -> uint8 (N, C, H, W), as `model.translate` gives them. Raises ImageError if they hold NaN."""
-    return _stacked(model.translate(list(x), direction, resolution="original", batch_size=batch_size))
+    """uint8 (N, C, H, W), aligned where the model's inputs are -> uint8 (N, C, H, W). Raises ImageError if they hold NaN."""
+    return _outputs(model.network(direction), x, batch_size, model.input_of)
 
 
 def through_network(model: Translator, prepared: Tensor, direction: str, batch_size: int = 16) -> Tensor:
-    """Prepared inputs uint8 (N, C, S, S) -> outputs uint8 (N, C, S, S), without the preparation in `model.translate`."""
-    network, starts = model.network(direction), range(0, len(prepared), batch_size)
-    parts = [translate_batch(network, images.from_uint8(prepared[i : i + batch_size])) for i in starts]
-    return _rounded(torch.cat(parts))
+    """Inputs of the network itself, uint8 (N, C, S, S) -> outputs uint8 (N, C, S, S)."""
+    return _outputs(model.network(direction), prepared, batch_size, lambda x: x)
+
+
+def _outputs(network: nn.Module, x: Tensor, batch_size: int, before: Callable[[Tensor], Tensor]) -> Tensor:
+    starts = range(0, len(x), batch_size)
+    return _rounded(torch.cat([translate_batch(network, before(images.from_uint8(x[i : i + batch_size]))) for i in starts]))
 
 
 def inputs_and_targets(model: PairedTranslator, pile: Tensor) -> tuple[Tensor, Tensor]:

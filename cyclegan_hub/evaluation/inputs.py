@@ -13,17 +13,18 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub.checkpoints import list_epochs, load
+from cyclegan_hub.data.landmarks import Landmarks
 from cyclegan_hub.data.load_sides import Side, load_sides
 from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
 from cyclegan_hub.data.specs import SideSource
-from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.domains import DOMAINS, Eyes
 from cyclegan_hub.evaluation.generate import Piles, at_size, inputs_and_targets
 from cyclegan_hub.evaluation.protocol import ScaledImages
 from cyclegan_hub.evaluation.results import EvaluationError
 from cyclegan_hub.hub.model_folder import epoch_name
 from cyclegan_hub.hub.run_record import RunRecord, read_run_record
 from cyclegan_hub.models.auto import Model
-from cyclegan_hub.models.protocols import PairedTranslator
+from cyclegan_hub.models.protocols import PairedTranslator, Translator
 
 OTHER_IMAGES = "not the images the run was trained with, so held-out ones may be among those it was trained on"
 MOST = 1000  # held-out images of a side at most
@@ -44,6 +45,11 @@ class Source:
     def paired(self) -> bool:
         """Whether each output is compared with the real output of the same input."""
         return self.model.measured_by == "pairs"
+
+    @property
+    def eyes(self) -> tuple[Eyes | None, ...]:
+        """Where the eyes lie in the images of each side; None for a side that is not aligned."""
+        return tuple(self.model.eyes.values()) if isinstance(self.model, Translator) else (self.recipe.get("eyes"),)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -154,9 +160,17 @@ def hub_spec(text: str) -> str | None:
 
 
 def read_data(
-    piles: tuple[SideSource, ...], source: Source, seed: int, most: int, shape: tuple[int, int] | None = None
+    piles: tuple[SideSource, ...],
+    source: Source,
+    seed: int,
+    most: int,
+    shape: tuple[int, int] | None = None,
+    landmarks: Landmarks | None = None,
 ) -> tuple[Side, ...]:
-    """Reads the data as the run did, at the model's size and channels, or at `shape` (size in px, channels)."""
+    """Reads the data as the model takes them, at its size and channels, or at `shape` (size in px, channels).
+
+    Faces are aligned as `model.prepare` does it; `landmarks` holds those that were found before, and takes up new ones.
+    """
     model = source.model
     size, channels = shape or (model.image_size, model.channels)
     return load_sides(
@@ -164,7 +178,7 @@ def read_data(
         equal_sides=source.recipe.get("equal_sides", False), max_held_out=max(most, MOST),
         halves=source.paired and isinstance(model, PairedTranslator) and not model.rule.derived,
         swapped=source.recipe.get("direction") == "b_to_a", fit=source.recipe.get("fit", "crop"),
-        value_range=getattr(model, "value_range", None),
+        value_range=getattr(model, "value_range", None), eyes=source.eyes, landmarks=landmarks,
     )  # fmt: skip
 
 
@@ -183,7 +197,8 @@ def read_images(
     `shape` is the size in pixels and the channels that models take them at, `scaled` that at which features are taken. With
     `on_training` training images take the place of the held-out ones.
     """
-    sides = read_data(piles, source, seed, most[0], shape)
+    landmarks = Landmarks()
+    sides = read_data(piles, source, seed, most[0], shape, landmarks)
     held_out, train = _chosen(sides, most, seed, on_training)
     if source.paired and isinstance(source.model, PairedTranslator):
         held_out, train = (inputs_and_targets(source.model, *of) for of in (held_out, train))
@@ -191,7 +206,7 @@ def read_images(
         return Images(held_out, train, ScaledImages(*brought), sides)
     if shape == scaled:
         return Images(held_out, train, ScaledImages(held_out, train), sides)
-    larger = _chosen(read_data(piles, source, seed, most[0], scaled), most, seed, on_training)
+    larger = _chosen(read_data(piles, source, seed, most[0], scaled, landmarks), most, seed, on_training)
     return Images(held_out, train, ScaledImages(*larger), sides)
 
 

@@ -16,11 +16,13 @@ from PIL import Image
 
 from cyclegan_hub import image_grid, images, plots
 from cyclegan_hub.checkpoints import list_epochs, load
+from cyclegan_hub.evaluation.generate import translate
 from cyclegan_hub.experiments.plan import SMALL_SIZE, SMALL_WIDTH, Planned, Size, nearest_epochs
 from cyclegan_hub.experiments.table import Table, figures_of, hours_of, metrics_of, order, rows_of
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.model_folder import epoch_number
 from cyclegan_hub.models.protocols import Sampler, Translator
+from cyclegan_hub.publishing.sample_grid import square_for
 from cyclegan_hub.templates import render_html, render_markdown
 from cyclegan_hub.training.run_folder import RunFolder
 
@@ -104,13 +106,22 @@ def pictures_of(folder: Path, epochs: Sequence[str], photograph: str, direction:
             towards = direction if direction in model.directions else model.directions[0]
             if not row:
                 photo = (files("cyclegan_hub") / "free_images" / photograph).read_bytes()
-                square = images.square(images.decode(photo, model.channels, name=photograph), model.image_size)
+                square = square_for(model, images.decode(photo, model.channels, name=photograph), towards)
                 # A model of one direction may make its input of the picture, which is shown between the two.
                 row += [square] if len(model.directions) > 1 else model.examples([square]).rows[0][:-1]
-            row.append(model.translate(row[0], towards))
+            row.append(translated(model, row[0], towards))
             if epoch == epochs[-1] and len(model.directions) == 2:
-                row.append(model.translate(row[-1], "b_to_a" if towards == "a_to_b" else "a_to_b"))
+                row.append(translated(model, row[-1], "b_to_a" if towards == "a_to_b" else "a_to_b"))
     return row
+
+
+def translated(model: Translator, square: Image.Image, direction: str) -> Image.Image:
+    """The translation of a square; of a face that is aligned already, as it is."""
+    if model.eyes[direction] is None:
+        result: Image.Image = model.translate(square, direction)
+        return result
+    y = translate(model, images.to_uint8_tensor(square)[None], direction)
+    return images.to_pil(images.from_uint8(y[0]))
 
 
 def _losses(table: Table, planned: Sequence[Planned], out: Path) -> bytes | None:
