@@ -19,18 +19,13 @@ from cyclegan_hub.serving.examples import EXAMPLES, FREE
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import same
-from support.page_module import NAME, served
+from support.page_module import NAME, served, show
 from support.page_module import models as models
 from support.page_module import module as module
+from support.page_module import page as page
 from support.pictures import encoded, picture
 
 gr = pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
-
-
-@pytest.fixture
-def page(module: Any, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    return module.Page(Studio(str(models)))
 
 
 # --- events
@@ -50,20 +45,15 @@ def test_opening_offers_what_there_is(page: Any) -> None:
 def test_one_epoch_has_no_slider_and_only_monet_its_own_size(page: Any) -> None:
     anime, monet = page.choose("anime"), page.choose("monet")
     assert not monet[page.one.epoch]["visible"] and not monet[page.several.epoch]["visible"]
-    assert (anime[page.one.crop]["visible"], anime[page.one.original]["visible"]) == (True, False)
-    assert (monet[page.one.crop]["visible"], monet[page.one.original]["visible"]) == (False, True)
-
-
-def show(page: Any, view: str, photo: Path | None, domain: str, epoch: int, fresh: bool = False, **options: Any) -> Any:
-    given = {"crop": False, "original": False, "pixels": False, "way": "png", "anyway": True, "face": 0} | options
-    return page.one.show(fresh, view, str(photo) if photo else None, domain, "a_to_b", epoch, *given.values())
+    assert (anime[page.one.part]["visible"], anime[page.one.original]["visible"]) == (True, False)
+    assert (monet[page.one.part]["visible"], monet[page.one.original]["visible"]) == (False, True)
 
 
 def test_every_view_shows_its_own(page: Any, models: Path, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     photo.write_bytes(encoded(1, (48, 40)))
     model, one = served(models / "anime", 2), page.one
-    after = model.translate(photo)
+    after = model.translate(photo, face="none")
     for view in one.tabs:
         update = show(page, view, photo, "anime", 2, way="own", pixels=True)
         if view == "card":
@@ -108,14 +98,15 @@ def test_ways_to_keep_a_result(page: Any, tmp_path: Path, way: str, name: str, k
 def test_the_strip_shows_the_input_and_every_epoch(page: Any, models: Path, tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
     one = page.one
-    update = one.show_strip(str(tmp_path / "photo.png"), "anime", "a_to_b", False, True, 0)
+    update = one.show_strip(str(tmp_path / "photo.png"), "anime", "a_to_b", "face", 1, True, 0)
     assert [label.split(" ·")[0] for _, label in update[one.strip]] == ["Input", "Epoch 1", "Epoch 2", "Epoch 3"]
     assert all(Image.open(path).size == (512, 427) for path, _ in update[one.strip])
     assert Image.open(update[one.strip_png]).width > 4 * 512
     with zipfile.ZipFile(update[one.strip_zip]) as archive:
         assert {"strip.png", "input.png", *(f"epoch-00{i}.png" for i in (1, 2, 3))} == set(archive.namelist())
         assert same(
-            Image.open(io.BytesIO(archive.read("epoch-002.png"))), served(models / "anime", 2).translate(tmp_path / "photo.png")
+            Image.open(io.BytesIO(archive.read("epoch-002.png"))),
+            served(models / "anime", 2).translate(tmp_path / "photo.png", face="none"),
         )
 
 
@@ -124,22 +115,9 @@ def test_the_strip_shows_the_input_and_every_epoch(page: Any, models: Path, tmp_
     [("anime", "a_to_b", "Grace Hopper"), ("anime", "b_to_a", "an anime face"), ("monet", "a_to_b", "a pavilion above a lake")],
 )
 def test_without_a_picture_an_example_is_shown_and_named(page: Any, domain: str, direction: str, shows: str) -> None:
-    update = page.one.show(True, "pair", None, domain, direction, 1, False, False, False, "png", False, 0)
+    update = page.one.show(True, "pair", None, domain, direction, 1, "face", 1, False, False, "png", False, 0)
     assert f"This is an example, {shows}" in update[page.one.notes].replace("the computer scientist ", "")
     assert all(Path(path).is_file() for path, _ in update[page.one.examples])
-
-
-def test_a_small_face_is_cut_out_and_a_picture_without_one_waits(page: Any, tmp_path: Path) -> None:
-    pytest.importorskip("dlib")
-    one = page.one
-    update = show(page, "pair", EXAMPLES["smile", "b_to_a"][0].path, "anime", 1, fresh=True)
-    assert update[one.crop] is True and "so it was cut out" in update[one.notes] and not update[one.faces]["visible"]
-    (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
-    update = show(page, "pair", tmp_path / "photo.png", "anime", 1, fresh=True)
-    assert "No face was found" in update[one.notes] and update[one.go_on]["visible"] and update[one.pair[1]] is None
-    assert one.show_strip(str(tmp_path / "photo.png"), "anime", "a_to_b", False, False, 0)[one.strip] is None
-    update = show(page, "pair", tmp_path / "photo.png", "anime", 1, anyway=True)
-    assert update[one.pair[1]] and not update[one.go_on]["visible"]
 
 
 def test_own_size(page: Any, tmp_path: Path) -> None:
@@ -194,7 +172,7 @@ def test_a_visitor_who_leaves_during_a_batch_leaves_nothing(page: Any, tmp_path:
     before = sorted(tmp_path.rglob("*.zip"))
     with pytest.raises(gr.Error) as error:
         files = [str(tmp_path / "photo.png")] * 3
-        panel.show(files, "anime", "a_to_b", "epoch-001", False, "png", request, progress=left)
+        panel.show(files, "anime", "a_to_b", "epoch-001", "face", 1, "png", request, progress=left)
     assert "The page was closed" in error.value.message and sorted(tmp_path.rglob("*.zip")) == before
     assert not panel._left and not panel._working
 
@@ -203,18 +181,26 @@ def frame(seed: int) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(encoded(seed, (64, 48), 'JPEG')).decode()}"
 
 
+def face() -> str:
+    content = EXAMPLES["anime", "a_to_b"][0].path.read_bytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+
+
 def test_a_live_frame_is_translated_and_nothing_is_written(page: Any, models: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    shown, notes, pace = page.live.show(frame(1), "anime", "a_to_b", 2, None)
+    shown, notes, track, pace = page.live.show(frame(1), "anime", "a_to_b", 2, None, None)
     assert shown.count('<img alt="What') == 2 and shown.count("data:image/jpeg;base64,") == 2 and "Starting" in notes
-    shown, notes, pace = page.live.show(frame(2), "anime", "a_to_b", 2, pace)
-    assert "frames a second, at 32 x 32 pixels." in notes and pace[1] > 0
-    assert sorted(tmp_path.rglob("*")) == before and page.live.show(None, "anime", "a_to_b", 2, pace)[2] is None
-    still = Image.open(page.live.take(frame(1), "anime", "a_to_b", 2)["value"])
+    assert track is None and "No face is found: the middle" in notes
+    assert "No face" not in page.live.show(frame(1), "anime", "b_to_a", 2, None, None)[1]
+    shown, notes, track, pace = page.live.show(face(), "anime", "a_to_b", 2, track, pace)
+    assert "frames a second, at 32 x 32 pixels." in notes and pace[1] > 0 and track is not None and "No face" not in notes
+    assert page.live.show(face(), "anime", "a_to_b", 2, track, pace)[2] == track
+    assert sorted(tmp_path.rglob("*")) == before and page.live.show(None, "anime", "a_to_b", 2, track, pace)[2:] == (None, None)
+    still = Image.open(page.live.take(face(), "anime", "a_to_b", 2, track)["value"])
     assert still.size == (2 * 512 + 24, 512 + 16)
     for broken in ("data:image/jpeg;base64,!", "data:,", "http://127.0.0.1/x.png"):
         with pytest.raises(gr.Error) as error:
-            page.live.show(broken, "anime", "a_to_b", 2, None)
+            page.live.show(broken, "anime", "a_to_b", 2, None, None)
         assert "camera's picture cannot be read" in error.value.message
 
 

@@ -16,6 +16,7 @@ from support.chromium import browser as browser
 from support.page_in_chromium import MARKS, SCROLL, Tab
 from support.page_in_chromium import app as app
 from support.page_in_chromium import photo as photo
+from support.page_in_chromium import two_faces as two_faces
 from support.page_load import App
 from support.page_module import NAME
 from support.training import ROOT
@@ -128,6 +129,38 @@ def test_as_the_model_sees_it(tab: Tab) -> None:
     assert tab.pixels() == pixels
 
 
+def test_a_face_or_the_whole_photograph(tab: Tab, two_faces: Path) -> None:
+    page = tab.page
+    size = "[...document.querySelectorAll('#pair img')].map((one) => [one.naturalWidth, one.naturalHeight])"
+    first = tab.upload(two_faces)
+    playwright.expect(page.locator("#faces img")).to_have_count(2)
+    assert page.evaluate(size) == [[512, 512]] * 2 and not page.locator("#strength").is_visible()
+    page.locator("#faces button").nth(1).click()
+    second = tab.changed(first)
+    page.locator("#notes").get_by_text("number 2 is taken").wait_for()
+    page.locator("#part").get_by_label("Whole photograph").check()
+    whole = tab.changed(second)
+    assert page.evaluate(size) == [[768, 450]] * 2 and not page.locator("#faces").is_visible()
+    page.get_by_label("anime face → human face").check()  # whose input is no face
+    tab.changed(whole)
+    playwright.expect(page.locator("#part")).to_be_hidden()
+
+
+def test_the_strength_by_keyboard(tab: Tab) -> None:
+    page, before = tab.page, tab.sources()
+    page.get_by_label("Cartoon", exact=True).check()
+    full, pixels = tab.changed(before), tab.pixels()
+    for key in ("Home", "End"):
+        page.locator("#strength input[type=range]").focus()
+        page.keyboard.press(key)
+        full = tab.changed(full)
+        now = tab.pixels()
+        assert (now[0] == now[1]) == (key == "Home") and now[1] != pixels[1]
+    page.get_by_label("Anime", exact=True).check()
+    tab.changed(full)
+    playwright.expect(page.locator("#strength")).to_be_hidden()
+
+
 def test_every_view(tab: Tab, tmp_path: Path) -> None:
     page = tab.page
     page.get_by_alt_text("The picture before translation").first.wait_for()
@@ -142,7 +175,7 @@ def test_every_view(tab: Tab, tmp_path: Path) -> None:
 
 SAVED = (
     ("JPEG, 512 px or more", ".jpg", (615, 512)),
-    ("PNG at the model's own size", "-own-size.png", (38, 32)),
+    ("PNG at its own size", "-own-size.png", (38, 32)),
     ("Before and after in one JPEG, with a line below", "-pair.jpg", (1252, 572)),
     ("PNG, 512 px or more", ".png", (615, 512)),
 )
@@ -219,11 +252,17 @@ def test_several_pictures(tab: Tab, tmp_path: Path, photo: Path) -> None:
     page.set_input_files("#files input[type=file]", [str(photo), str(ROOT / "cyclegan_hub/free_images/coffee.jpg"), str(bad)])
     page.locator("#files").get_by_label("photo.png", exact=True).wait_for()  # its text is in two parts, with a space between
     tab.settle()
+    page.locator("#batch-part").get_by_label("Face", exact=True).wait_for()
     page.get_by_role("button", name="Translate all").click()
     page.wait_for_selector("#batch img >> nth=1")
     notes = page.locator("#batch-notes")
     notes.get_by_text("2 of 3 translated.").wait_for()
-    assert "is not an image" in notes.inner_text() and notes.locator("img").count() == 0
+    assert "coffee.jpg, photo.png" in notes.inner_text().replace("photo.png, coffee.jpg", "coffee.jpg, photo.png")
+    assert (
+        "No face was found" in notes.inner_text()
+        and "is not an image" in notes.inner_text()
+        and notes.locator("img").count() == 0
+    )
     tab.settle()
     with page.expect_download() as archive:
         page.locator("#zip").click()

@@ -66,7 +66,7 @@ def test_the_live_stream(browser: Any, app: App, tmp_path: Path) -> None:
         seen, until = set(), time.monotonic() + 3
         while time.monotonic() < until:
             seen.add(page.locator("#live-result img").first.get_attribute("src"))
-        words = page.locator("#live-notes p").inner_text()
+        words = page.locator("#live-notes p").first.inner_text()
         print(f"live, tiny model: {words} {len(seen) / 3:.1f} pictures a second reached the page")
         assert len(seen) > 2
         files = [path for path in app.temporary.rglob("*") if path.is_file()]

@@ -53,14 +53,14 @@ def test_each_kind_has_its_panel(page: Any) -> None:
 
 
 def test_a_panel_does_nothing_for_the_other_kind(page: Any) -> None:
-    nothing = page.one.show(False, "pair", None, "faces", "samples", 1, False, False, False, "png", False, 0)
+    nothing = page.one.show(False, "pair", None, "faces", "samples", 1, "face", 1, False, False, "png", False, 0)
     assert nothing == {page.one.view: "pair"}
     assert page.sampling.show("between", "monet", 1, 3.0, 0, 16, 0, 1, 8) == {page.sampling.view: "between"}
     assert page.sampling.show("samples", None, 1, 3.0, 0, 16, 0, 1, 8) == {page.sampling.view: "samples"}
 
 
 def test_one_direction_is_said(page: Any) -> None:
-    update = page.one.show(False, "pair", None, "colorize", "a_to_b", 1, False, False, False, "png", False, 0)
+    update = page.one.show(False, "pair", None, "colorize", "a_to_b", 1, "face", 1, False, False, "png", False, 0)
     notes = update[page.one.notes]
     assert "face in grey → face, one way only." in notes and "the colours are its own" in notes
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from cyclegan_hub import images
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import GUARD, LOCAL, App, call, running_app, same, upload
 from support.page_module import NAME, served
@@ -23,6 +24,7 @@ from support.page_module import app as app
 from support.page_module import models as models
 from support.page_module import module as module
 from support.page_module import web as web
+from support.photographs import TWO, largest_difference
 from support.pictures import encoded, picture
 from support.training import ROOT, environment
 
@@ -48,6 +50,7 @@ def test_gradio_client(app: App, models: Path, tmp_path: Path) -> None:
         ("anime", ["human face", "anime face"]),
         ("monet", ["photo", "Monet"]),
     ]
+    assert [(one["faces"], one["skip"]) for one in domains] == [(True, False), (False, False)]
     assert [one["epoch"] for one in client.predict("anime", api_name="/epochs")] == [1, 2, 3]
     assert [one["epoch"] for one in client.predict("monet", api_name="/epochs")] == [None]
     for arguments, epoch in ((("anime", "b_to_a", 1), 1), (("anime", "b_to_a"), 3)):
@@ -58,8 +61,63 @@ def test_gradio_client(app: App, models: Path, tmp_path: Path) -> None:
     )
     with zipfile.ZipFile(archive) as zipped:
         (name,) = (name for name in zipped.namelist() if name.endswith(".png"))
-        assert same(Image.open(io.BytesIO(zipped.read(name))), served(models / "anime", 2).translate(photo))
+        assert same(Image.open(io.BytesIO(zipped.read(name))), served(models / "anime", 2).translate(photo, face="none"))
     assert [one["caption"] for one in gallery] == ["photo.png"]
+
+
+def test_a_face_by_every_option(app: App, models: Path, tmp_path: Path) -> None:
+    from gradio_client import Client, handle_file
+
+    client = Client(app.url, verbose=False, download_files=str(tmp_path / "answers"))
+    TWO.save(tmp_path / "two.png")
+    two, model = handle_file(tmp_path / "two.png"), served(models / "anime", 2)
+    for given, options in (
+        ((), {}),
+        (("1",), {"face": 1}),
+        (("none",), {"face": "none"}),
+        (("auto", True), {"whole": True}),
+        (("all", True, 1), {"face": "all", "whole": True}),
+    ):
+        answer = client.predict(two, "anime", "a_to_b", 2, *given, api_name="/translate")
+        assert largest_difference(Image.open(answer), model.translate(TWO, **options)) <= 1, given
+    _, archive = client.predict([two], "anime", "a_to_b", 2, "all", True, api_name="/translate_batch")
+    with zipfile.ZipFile(archive) as zipped:
+        assert same(Image.open(io.BytesIO(zipped.read("two.png"))), model.translate(TWO, face="all", whole=True))
+
+
+def test_clients_of_before_give_four_values_and_get_an_aligned_face(web: httpx.Client, models: Path) -> None:
+    photo = upload(web, "two.png", images.png_bytes(TWO))
+    expected = served(models / "anime", 2).translate(TWO)
+    for more in ((), ("auto",), (None, None, None), ("", False, 1)):
+        answer = call(web, "translate", photo, "anime", "a_to_b", 2, *more)[0]
+        assert largest_difference(Image.open(io.BytesIO(web.get(answer["url"]).content)), expected) <= 1
+    assert call(web, "translate_batch", [photo], "anime", "a_to_b", 2)[1]["url"]
+    without = upload(web, "photo.png", encoded(1, (40, 40)))
+    assert "No face was found, and this model knows only faces" in warned(web, "translate", without, "anime", "a_to_b", 2)
+    assert "photo.png: No face was found" in warned(web, "translate_batch", [without], "anime", "a_to_b", 2)
+
+
+def warned(web: httpx.Client, endpoint: str, *data: Any) -> str:
+    """The events of a call, as a page of gradio gets them: with its warnings."""
+    (index,) = (one["id"] for one in web.get("/config").json()["dependencies"] if one["api_name"] == endpoint)
+    web.post("/gradio_api/queue/join", json={"data": data, "session_hash": "s", "fn_index": index}).raise_for_status()
+    return web.get("/gradio_api/queue/data", params={"session_hash": "s"}).text
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("7",), "face=7: this image has 2 faces: give 0 to 1."),
+        (("most",), "face='most': give 'auto', 'none', 'all', or the number of a face"),
+        (("all", False), "face='all': several faces need the photograph that they are put back into: add whole=True"),
+        (("auto", False, 0.5), "strength=0.5: this model draws its output anew"),
+        (("auto", False, "x"), "strength='x': give a number from 0"),
+    ],
+)
+def test_options_that_mean_nothing_are_one_clear_sentence(web: httpx.Client, more: tuple, message: str) -> None:
+    with pytest.raises(RuntimeError) as error:
+        call(web, "translate", upload(web, "two.png", images.png_bytes(TWO)), "anime", "a_to_b", 2, *more)
+    assert message in str(error.value) and not any(part in str(error.value) for part in LOCAL)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +198,7 @@ def test_leaving_would_have_been_noticed() -> None:
 
 
 def test_import_is_light() -> None:
-    absent = ["accelerate", "datasets", "diffusers", "kornia", "matplotlib", "dlib"]
+    absent = ["accelerate", "datasets", "diffusers", "kornia", "matplotlib"]
     code = f"import app, sys, os\nprint([m for m in {absent!r} if m in sys.modules], os.environ['OMP_WAIT_POLICY'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] PASSIVE"
@@ -197,7 +255,7 @@ def test_a_full_queue_says_so_and_what_was_given_is_deleted(
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setattr(module, "WAITING", 1)
-    page = module.Page(Studio(str(models)), delete_after=(1, 1))
+    page = module.Page(Studio(str(models)), delete_after=(5, 1))
     _, url, _ = module.launch(page, prevent_thread_lock=True, server_name="127.0.0.1")
     try:
         with httpx.Client(base_url=url, timeout=60) as client:

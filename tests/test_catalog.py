@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -40,12 +41,35 @@ def test_a_folder_of_domains(tmp_path: Path) -> None:
         ("epoch-005", 5, "Epoch 5", False), ("epoch-010", 10, "Epoch 10 · best", True), ("epoch-015", 15, "Epoch 15", False)
     ]  # fmt: skip
     assert [epoch.label for epoch in monet.epochs] == ["Epoch 5"] and zebra.epochs[0].label == "The published model"
-    assert (smile.choice.faces, monet.choice.faces, zebra.choice.faces) == (True, False, False)
+    assert (smile.choice.portraits, monet.choice.portraits, zebra.choice.portraits) == (True, False, False)
+    assert not any(one.choice.faces or one.choice.skip for one in (smile, monet, zebra))
     assert (smile.choice.original_size, monet.choice.original_size, zebra.choice.original_size) == (False, True, True)
     assert smile.choice.arrow("a_to_b") == "not smiling → smiling" and smile.choice.arrow("b_to_a") == "smiling → not smiling"
     assert zebra.choice.labels == ("horse", "zebra") and zebra.choice.image_size == 64 and zebra.choice.title == "Zebra"
     assert "non-commercial" in smile.choice.licence and zebra.choice.licence.startswith("not stated")
     assert smile.choice.origin == "bundled" and find_models(str(tmp_path), NOWHERE).models["smile"].choice.origin == "folder"
+
+
+def test_faces_and_strength_are_those_of_the_config(tmp_path: Path) -> None:
+    eyes = (0.3, 0.4, 0.7, 0.4)
+    folder(tmp_path / "one", domain="", labels=("pet", "drawing"), eyes_a=eyes)
+    folder(tmp_path / "both", 5, eyes_a=eyes, eyes_b=eyes, skip=True)
+    one, both = (find_models(None, tmp_path).models[name].choice for name in ("one", "both"))
+    assert (one.eyes_a, one.eyes_b, one.skip, one.original_size) == (eyes, None, False, False)
+    assert (both.eyes("a_to_b"), both.eyes("b_to_a"), both.skip) == (eyes, eyes, True)
+    assert (one.faces, one.takes_faces("b_to_a"), both.takes_faces("b_to_a"), both.takes_faces("samples")) == (
+        True, False, True, False
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("eyes", [5, "x", [0.1, 0.2], [0.7, 0.4, 0.3, 0.4], [1, 2, 3, None], {"left": 1}])
+def test_damaged_eyes_are_none(tmp_path: Path, eyes: object) -> None:
+    config = folder(tmp_path / "smile") / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"eyes_a": eyes}))
+    studio = Studio(None, tmp_path)
+    assert studio.choice("smile").eyes_a is None
+    with pytest.raises(ServingError, match="cannot be loaded"):
+        studio.translate(png(), "smile")
 
 
 def test_a_run_and_a_single_model(tmp_path: Path) -> None:

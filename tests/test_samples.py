@@ -71,7 +71,8 @@ def test_the_catalog_says_what_each_is(studio: Studio) -> None:
         and found["faces"].image_size == 16
         and found["faces"].arrow("samples") == "noise → face"
     )
-    assert [choice.name for choice in found.values() if choice.faces] == ["smile", "colorize", "upscale"]
+    assert [choice.name for choice in found.values() if choice.portraits] == ["smile", "colorize", "upscale"]
+    assert not any(choice.faces for choice in found.values())  # none of them has eyes
     assert [choice.name for choice in found.values() if "CelebA" in choice.licence] == ["smile", "faces", "colorize", "upscale"]
     assert found["digits"].licence.startswith("not stated") and not found["digits"].redistributable
     assert [epoch.label for epoch in studio.epochs("faces")] == ["Epoch 1", "Epoch 2 · best", "Epoch 3"]

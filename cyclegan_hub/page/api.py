@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
 
 FIELDS = (
-    "name", "title", "kind", "directions", "labels", "faces", "image_size", "source", "origin", "licence", "redistributable",
+    "name", "title", "kind", "directions", "labels", "faces", "skip", "image_size", "source", "origin", "licence",
+    "redistributable",
 )  # fmt: skip
-DEFAULTS = {"n": 16, "seed": 0, "seed_a": 0, "seed_b": 1, "steps": 8}
+FACE = {"face": "auto", "whole": False, "strength": 1.0}
+DEFAULTS: dict[str, Any] = FACE | {"n": 16, "seed": 0, "seed_a": 0, "seed_b": 1, "steps": 8}
 
 
 class Endpoints:
@@ -29,13 +32,17 @@ class Endpoints:
             image, domain = Photo(label="image", format="png"), gr.Textbox(label="domain")
             direction, epoch = gr.Textbox(label="direction"), gr.Number(label="epoch", precision=0)
             # Their values are the clients' defaults; curl may give null for them.
-            n, seed, seed_a, seed_b, steps = (Number(value, label=label) for label, value in DEFAULTS.items())
+            n, seed, seed_a, seed_b, steps, strength = (
+                Number(DEFAULTS[name], label=name) for name in ("n", "seed", "seed_a", "seed_b", "steps", "strength")
+            )
+            face, whole = gr.Textbox(DEFAULTS["face"], label="face"), gr.Checkbox(DEFAULTS["whole"], label="whole")
+            how = [face, whole, strength]
             truncation = Number(label="truncation")
             files, zipped = Files(label="files", file_count="multiple", type="filepath"), gr.File(label="zip")
             gallery, answer = gr.Gallery(label="gallery", format="png"), gr.JSON(label="answer")
             for name, function, given, back in (
-                ("translate", self.translate, [image, domain, direction, epoch], image),
-                ("translate_batch", self.translate_batch, [files, domain, direction, epoch], [gallery, zipped]),
+                ("translate", self.translate, [image, domain, direction, epoch, *how], image),
+                ("translate_batch", self.translate_batch, [files, domain, direction, epoch, *how], [gallery, zipped]),
                 ("sample", self.sample, [domain, n, seed, truncation, epoch], gallery),
                 ("interpolate", self.interpolate, [domain, seed_a, seed_b, steps, truncation, epoch], gallery),
                 ("epochs", self.epochs, [domain], answer),
@@ -44,23 +51,36 @@ class Endpoints:
                 gr.Button(name).click(function, given, back, api_name=name, api_visibility="public")
 
     @explain_errors
-    def translate(self, image: str | None, domain: str, direction: str, epoch: int | None = None) -> Image.Image:
+    def translate(
+        self, image: str | None, domain: str, direction: str, epoch: int | None = None,
+        face: str | None = "auto", whole: bool | None = False, strength: float | None = 1.0,
+    ) -> Image.Image:  # fmt: skip
         """Translates one picture of any size and returns it as a PNG file.
+
+        Where the direction's input is a face, the largest one is found and aligned; if none is found, a warning says so and the
+        whole picture is translated.
 
         Args:
             image: the picture, as a file: JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF or PPM.
             domain: a name from /domains, such as "anime".
             direction: "a_to_b" or "b_to_a"; /domains has the labels of both sides.
             epoch: a number from /epochs; without it the best one.
+            face: "auto" for the largest face, a number for another one (0 is the largest), "all" for all (with whole), "none" to
+                translate the picture as it is.
+            whole: whether to return the whole photograph with the translated face in its place.
+            strength: how much is changed, from 0 to 1.5, by a model with `skip` in /domains; usually 1.
         """
         if not image:
             raise ServingError("No image was given.")
-        return self.studio.translate(Path(image), domain, direction, epoch).after
+        result = self.studio.translate(Path(image), domain, direction, epoch, **face_options(face, whole, strength))
+        warn(result.notes)
+        return result.after
 
     @explain_errors
     def translate_batch(
-        self, files: list[str] | None, domain: str, direction: str, epoch: int | None = None
-    ) -> tuple[list[tuple[Image.Image, str]], str]:
+        self, files: list[str] | None, domain: str, direction: str, epoch: int | None = None,
+        face: str | None = "auto", whole: bool | None = False, strength: float | None = 1.0,
+    ) -> tuple[list[tuple[Image.Image, str]], str]:  # fmt: skip
         """Translates several pictures; returns a gallery of small ones, and a zip of all as PNG files.
 
         A file that cannot be translated is left out, and a warning says why.
@@ -70,13 +90,15 @@ class Endpoints:
             domain: a name from /domains.
             direction: "a_to_b" or "b_to_a".
             epoch: a number from /epochs; without it the best one.
+            face: as of /translate.
+            whole: as of /translate.
+            strength: as of /translate.
         """
-        paths = [Path(file) for file in files or ()]
-        batch = self.studio.translate_batch(paths, domain, direction, epoch, folder=private_folder())
+        paths, options = [Path(file) for file in files or ()], face_options(face, whole, strength)
+        batch = self.studio.translate_batch(paths, domain, direction, epoch, folder=private_folder(), **options)
         if not batch.zip:
             raise ServingError(f"None of the files could be translated. {' '.join(batch.errors)}")
-        for error in batch.errors:
-            gr.Warning(html.escape(error, quote=False))
+        warn([*batch.lines, *batch.errors])
         return [(picture, name) for name, picture in batch.pictures], str(batch.zip)
 
     @explain_drawing_errors
@@ -131,6 +153,19 @@ class Endpoints:
         kind: "cyclegan" (directions a_to_b and b_to_a), "pix2pix" (a_to_b) or "dcgan" (samples: it draws).
         """
         return [{field: getattr(choice, field) for field in FIELDS} for choice in self.studio.domains()]
+
+
+def face_options(face: str | None, whole: bool | None, strength: float | None) -> dict[str, Any]:
+    """The options of `Studio.translate`; `face` is a number as text, or one of its words."""
+    given = with_defaults(face=face or None, whole=whole, strength=strength)
+    text = str(given["face"]).strip()
+    return given | {"face": int(text) if text.isdecimal() and len(text) < 6 else text}
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """Sends warnings along with an answer."""
+    for sentence in sentences:
+        gr.Warning(html.escape(sentence, quote=False))
 
 
 def with_defaults(**given: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from cyclegan_hub.page.answers import as_html, explain_errors, private_folder, progress_callback
-from cyclegan_hub.page.components import Files, text
+from cyclegan_hub.page.components import Files, face_or_whole, options_for, strength_slider, text
 from cyclegan_hub.serving.downloads import SAVE_FORMATS
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
@@ -26,7 +26,8 @@ class BatchPanel:
             with gr.Column(scale=4, min_width=300):
                 self.files = Files(label="Your pictures", file_count="multiple", type="filepath", height=220, elem_id="files")
                 self.epoch = gr.Dropdown(label="Epoch", elem_id="batch-epoch")
-                self.crop = gr.Checkbox(label="Crop to the face", container=False, elem_id="batch-crop")
+                self.part = face_or_whole("batch-part")
+                self.strength = strength_slider("batch-strength")
                 self.way = gr.Dropdown(
                     [(way.label, name) for name, way in SAVE_FORMATS.items()],
                     value="png",
@@ -44,8 +45,10 @@ class BatchPanel:
 
     def events(self, demo: gr.Blocks, private: dict[str, Any]) -> None:
         """Connects the events with their handlers."""
-        asked = [self.files, self.domain, self.direction, self.epoch, self.crop, self.way]
+        asked = [self.files, self.domain, self.direction, self.epoch, self.part, self.strength, self.way]
         self.go.click(self.show, asked, [self.gallery, self.notes, self.zip], show_progress_on=self.gallery, **private)
+        given: dict[str, Any] = {"show_progress": "hidden", **private}
+        self.direction.input(self.offer, [self.domain, self.direction], self.part, **given)
         demo.unload(self.gone)
 
     def choose(self, choice: DomainChoice, epochs: list[EpochChoice]) -> dict[Any, Any]:
@@ -54,20 +57,26 @@ class BatchPanel:
         choices = [(epoch.label, epoch.name) for epoch in epochs]
         return {
             self.epoch: gr.update(choices=choices, value=best.name, visible=len(epochs) > 1),
-            self.crop: gr.update(visible=choice.faces, value=False),
+            self.part: gr.update(visible=choice.takes_faces(choice.directions[0]), value="face"),
+            self.strength: gr.update(visible=choice.skip, value=1),
         }
 
     @property
     def chosen(self) -> list[Any]:
         """The components that `choose` updates."""
-        return [self.epoch, self.crop]
+        return [self.epoch, self.part, self.strength]
+
+    @explain_errors
+    def offer(self, domain: str, direction: str) -> Any:
+        """The update of the choice between face and photograph for a newly chosen direction."""
+        return gr.update(visible=self.studio.choice(domain).takes_faces(direction))
 
     @explain_errors
     def show(
-        self, files: list[str] | None, domain: str, direction: str, epoch: str | None, crop: bool, way: Any,
-        request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
+        self, files: list[str] | None, domain: str, direction: str, epoch: str | None, part: str, strength: float,
+        way: Any, request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
     ) -> tuple[list[Any], str, dict[str, Any]]:  # fmt: skip
-        """Returns (gallery, notes on files left out, zip). Stops early, and leaves no files, if the visitor closes the page."""
+        """Returns (gallery, notes, zip). Stops early, and leaves no files, if the visitor closes the page."""
         visitor, report = str(request.session_hash), progress_callback(progress)
 
         def progressed(done: int, total: int) -> None:
@@ -79,7 +88,7 @@ class BatchPanel:
         try:
             batch = self.studio.translate_batch(
                 [Path(file) for file in files or ()], domain, direction, epoch, folder=private_folder(), progress=progressed,
-                crop_face=crop, way=way,
+                way=way, **options_for(self.studio.choice(domain), direction, part, strength),
             )  # fmt: skip
         finally:
             self._working.discard(visitor)
@@ -89,7 +98,7 @@ class BatchPanel:
         lines = [f"{count}; the first {len(batch.pictures)} are shown, all are in the zip." if hidden > 0 else f"{count}."]
         zipped = str(batch.zip) if batch.zip else None
         pictures = [(picture, name) for name, picture in batch.pictures]
-        return pictures, as_html([*lines, *batch.errors]), gr.update(value=zipped, interactive=bool(zipped))
+        return pictures, as_html([*lines, *batch.lines, *batch.errors]), gr.update(value=zipped, interactive=bool(zipped))
 
     def gone(self, request: gr.Request) -> None:
         """Called when a visitor closes the page."""

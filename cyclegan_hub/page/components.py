@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.block_function import BlockFunction
 from gradio.component_meta import ComponentMeta
+
+from cyclegan_hub.models.photograph import MAX_STRENGTH
+from cyclegan_hub.serving.model_info import DomainChoice
 
 HERE = Path(__file__).parent
 HAS_CAMERA = """async () => {
@@ -79,6 +83,39 @@ class Number(gr.Number, metaclass=Quiet):
 
     def preprocess(self, payload: float | None) -> float | None:
         return payload
+
+
+class Blocks(gr.Blocks):
+    """A page whose named endpoints take fewer values than they have inputs, as older clients send: the rest is the default."""
+
+    def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
+        if block_fn.api_visibility == "public":
+            inputs.extend(getattr(component, "value", None) for component in block_fn.inputs[len(inputs) :])
+        super().validate_inputs(block_fn, inputs)
+
+
+def face_or_whole(elem_id: str) -> gr.Radio:
+    """The choice between an aligned face and the whole photograph, where a direction takes faces."""
+    parts = [("Face", "face"), ("Whole photograph", "whole")]
+    return gr.Radio(parts, value="face", label="Translate", show_label=False, container=False, elem_id=elem_id)
+
+
+def strength_slider(elem_id: str) -> gr.Slider:
+    """How much is changed, of a model that adds a change to its input."""
+    return gr.Slider(0, MAX_STRENGTH, value=1, step=0.05, label="Strength", min_width=230, elem_id=elem_id)
+
+
+def options_for(choice: DomainChoice, direction: str, part: str, strength: float, face: int | None = 0) -> dict[str, Any]:
+    """What both mean for `Studio.translate`, with face number `face`, None: as if it were any picture.
+
+    Values that a hidden component was left with mean nothing.
+    """
+    options: dict[str, Any] = {"strength": strength if choice.skip else 1.0}
+    if not choice.takes_faces(direction):
+        return options
+    if face is None:
+        return options | {"face": "none"}
+    return options | ({"face": "all", "whole": True} if part == "whole" else {"face": face or "auto"})
 
 
 def text(elem_id: str, file: str | None = None) -> gr.HTML:

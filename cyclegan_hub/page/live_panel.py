@@ -16,6 +16,7 @@ from cyclegan_hub.page.answers import as_html, explain_errors, saved_png
 from cyclegan_hub.page.components import Camera, text
 from cyclegan_hub.page.number_slider import epoch_slider, epoch_update, nearest_epoch
 from cyclegan_hub.serving.downloads import enlarged, jpeg_bytes
+from cyclegan_hub.serving.live import LiveFrame, Track
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
 from cyclegan_hub.serving.studio import Studio
@@ -37,6 +38,7 @@ class LivePanel:
             with gr.Column(scale=4, min_width=300):
                 # The state is inside a tab, because gradio counts components between tabs as tabs.
                 self.pace = gr.State(None)  # (time of the last frame in s, frames a second so far)
+                self.track = gr.State(None)  # the `Track` of the last frame
                 self.camera = Camera(
                     label="Your camera", sources=["webcam"], streaming=True, height=260, interactive=True, buttons=[],
                     webcam_options=gr.WebcamOptions(mirror=True, constraints=FRAME), elem_id="camera-live",
@@ -55,9 +57,9 @@ class LivePanel:
 
     def events(self, private: dict[str, Any], leaving: list[gr.Tab]) -> None:
         """Connects the events with their handlers; opening a tab of `leaving` ends the stream."""
-        asked = [self.camera, self.domain, self.direction, self.epoch, self.pace]
+        asked = [self.camera, self.domain, self.direction, self.epoch, self.track, self.pace]
         self.camera.stream(
-            self.show, asked, [self.result, self.notes, self.pace], stream_every=EVERY, time_limit=60 * MINUTES,
+            self.show, asked, [self.result, self.notes, self.track, self.pace], stream_every=EVERY, time_limit=60 * MINUTES,
             concurrency_limit=VISITORS, concurrency_id="live", show_progress="hidden", **private,
         )  # fmt: skip
         self.still.click(self.take, asked[:-1], self.save, show_progress="hidden", **private)
@@ -75,36 +77,40 @@ class LivePanel:
 
     @explain_errors
     def show(
-        self, frame: str | None, domain: str, direction: str, epoch: int, pace: tuple[float, float] | None
-    ) -> tuple[Any, Any, Any]:
-        """Returns (frame and translation as HTML, a text with the frames a second, the new pace)."""
+        self, frame: str | None, domain: str, direction: str, epoch: int, track: Track | None, pace: tuple[float, float] | None
+    ) -> tuple[Any, Any, Track | None, Any]:
+        """Returns (frame and translation as HTML, a text with the frames a second, the new track, the new pace)."""
         if not frame:
-            return gr.skip(), gr.skip(), None
-        before, after = self._translated(frame, domain, direction, epoch)
+            return gr.skip(), gr.skip(), None, None
+        before, after, track = self._translated(frame, domain, direction, epoch, track)
         now = time.monotonic()
         speed = 0.0
         if pace is not None:
             own = 1 / max(now - pace[0], 1e-3)
             speed = own if pace[1] == 0 or now - pace[0] > 2 else 0.9 * pace[1] + 0.1 * own
         words = f"{speed:.0f} frames a second" if speed else "Starting"
-        return _side_by_side(before, after), as_html([f"{words}, at {after.width} x {after.height} pixels."]), (now, speed)
+        lines = [f"{words}, at {after.width} x {after.height} pixels."]
+        if track is None and self.studio.choice(domain).takes_faces(direction):
+            lines.append("No face is found: the middle of the picture is translated.")
+        return _side_by_side(before, after), as_html(lines), track, (now, speed)
 
     @explain_errors
-    def take(self, frame: str | None, domain: str, direction: str, epoch: int) -> dict[str, Any]:
+    def take(self, frame: str | None, domain: str, direction: str, epoch: int, track: Track | None) -> dict[str, Any]:
         """Saves the newest frame and its translation as one PNG."""
         if not frame:
             raise ServingError("There is no frame yet: start the camera first.")
-        pair = image_grid.grid([[enlarged(one) for one in self._translated(frame, domain, direction, epoch)]], gap=8)
+        before, after, _ = self._translated(frame, domain, direction, epoch, track)
+        pair = image_grid.grid([[enlarged(before), enlarged(after)]], gap=8)
         return gr.update(value=saved_png(pair, f"{domain}-{direction}-still.png"), interactive=True)
 
-    def _translated(self, frame: str, domain: str, direction: str, epoch: int) -> tuple[Image.Image, Image.Image]:
+    def _translated(self, frame: str, domain: str, direction: str, epoch: int, track: Track | None) -> LiveFrame:
         chosen = nearest_epoch(self.studio.epochs(domain), epoch)
         try:
             content = base64.b64decode(frame.partition(",")[2], validate=True)
             picture = images.decode(content, name="frame")
         except (binascii.Error, images.ImageError):
             raise ServingError("The camera's picture cannot be read: stop it and start it again.") from None
-        return self.studio.live_frame(picture, domain, direction, chosen.name)
+        return self.studio.live_frame(picture, domain, direction, chosen.name, track)
 
 
 def _side_by_side(before: Image.Image, after: Image.Image) -> str:

@@ -9,11 +9,10 @@ import gradio as gr
 from cyclegan_hub.page.answers import as_html, explain_errors
 from cyclegan_hub.page.api import Endpoints
 from cyclegan_hub.page.batch_panel import BatchPanel
-from cyclegan_hub.page.components import HAS_CAMERA, text
+from cyclegan_hub.page.components import HAS_CAMERA, Blocks, text
 from cyclegan_hub.page.live_panel import LivePanel
 from cyclegan_hub.page.sampling_panel import SamplingPanel
 from cyclegan_hub.page.translation_panel import TranslationPanel
-from cyclegan_hub.serving.model_info import DomainChoice
 from cyclegan_hub.serving.studio import Studio
 
 # Seconds: files of visitors that are older than the first number are deleted; the second is how often that is checked.
@@ -27,7 +26,7 @@ class Page:
     def __init__(self, studio: Studio, delete_after: tuple[int, int] = DELETE_AFTER) -> None:
         self.studio = studio
         age, often = delete_after
-        with gr.Blocks(title="CycleGAN Hub", delete_cache=(often, age), analytics_enabled=False) as self.demo:
+        with Blocks(title="CycleGAN Hub", delete_cache=(often, age), analytics_enabled=False) as self.demo:
             text("head", "header.html")
             with gr.Column(visible=bool(studio.domains()), elem_id="body") as self.body:
                 with gr.Row(elem_id="choices"):
@@ -80,7 +79,7 @@ class Page:
     @explain_errors
     def choose(self, domain: str) -> dict[Any, Any]:
         """Updates for a newly chosen domain: its panels, directions, epochs and options."""
-        choice, epochs = self._choice(domain), self.studio.epochs(domain)
+        choice, epochs = self.studio.choice(domain), self.studio.epochs(domain)
         directions = [(choice.arrow(direction), direction) for direction in choice.directions]
         update: dict[Any, Any] = {
             self.translating: gr.update(visible=not choice.draws),
@@ -89,7 +88,3 @@ class Page:
         for panel in (self.one, self.several, self.live, self.sampling):
             update |= panel.choose(choice, epochs)
         return update
-
-    def _choice(self, domain: str) -> DomainChoice:
-        self.studio.epochs(domain)  # raises for an unknown one
-        return next(choice for choice in self.studio.domains() if choice.name == domain)

@@ -19,12 +19,12 @@ from cyclegan_hub.page.answers import (
     saved_png,
     shown_file,
 )
-from cyclegan_hub.page.components import Photo, text
+from cyclegan_hub.page.components import Photo, face_or_whole, options_for, strength_slider, text
 from cyclegan_hub.page.number_slider import epoch_slider, epoch_update, nearest_epoch
 from cyclegan_hub.serving.downloads import SAVE_FORMATS, epoch_strip, result_file, save_zip
 from cyclegan_hub.serving.examples import Example, examples_for
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
-from cyclegan_hub.serving.photos import decoded
+from cyclegan_hub.serving.photos import photograph
 from cyclegan_hub.serving.results import Result
 from cyclegan_hub.serving.studio import Studio
 
@@ -49,7 +49,7 @@ class TranslationPanel:
     def _input(self) -> None:
         """Left: the picture, the examples and the options."""
         self.view = gr.State("pair")  # the view that is filled; others are filled when they are opened
-        self.face = gr.State(0)  # index of the face that is cut out
+        self.face = gr.State(0)  # index of the face that is translated
         self.anyway = gr.State(False)  # whether to translate a picture without a face
         self.photo = Photo(
             label="Your picture", type="filepath", height=236, sources=["upload", "webcam", "clipboard"], interactive=True,
@@ -64,7 +64,7 @@ class TranslationPanel:
             label="Several faces: choose one", columns=6, height="auto", allow_preview=False, interactive=False, buttons=[],
             visible=False, elem_id="faces",
         )  # fmt: skip
-        self.crop = gr.Checkbox(label="Crop to the face", container=False, elem_id="crop")
+        self.part = face_or_whole("part")
         self.original = gr.Checkbox(label="Keep the original size", container=False, elem_id="original")
         self.pixels = gr.Checkbox(label="As the model sees it", container=False, elem_id="pixels")
 
@@ -92,6 +92,7 @@ class TranslationPanel:
         self.go_on = gr.Button("Translate anyway", size="sm", visible=False, elem_id="anyway")
         with gr.Row(elem_id="bottom"):
             self.epoch = epoch_slider("epoch")
+            self.strength = strength_slider("strength")
             with gr.Column(scale=2, min_width=190, elem_id="keep"):
                 self.way = gr.Dropdown(
                     [(way.label, name) for name, way in SAVE_FORMATS.items()], value="png", label="Save as", show_label=False,
@@ -113,18 +114,18 @@ class TranslationPanel:
     # -------------------------------------------------------------------------------------------------- events
     def events(self, first: Dependency, other: Dependency, private: dict[str, Any]) -> None:
         """Connects the events with their handlers; `first` opens the page, `other` chooses a model."""
-        options = [self.epoch, self.crop, self.original, self.pixels, self.way, self.anyway, self.face]
+        options = [self.epoch, self.part, self.strength, self.original, self.pixels, self.way, self.anyway, self.face]
         asked = [self.view, self.photo, self.domain, self.direction, *options]
         pictures = [self.slider, *self.pair, *self.cycle, self.histogram, self.card]
         shown = [
-            *pictures, self.view, self.notes, self.go_on, self.epoch, self.save, self.crop, self.faces, self.examples,
+            *pictures, self.view, self.notes, self.go_on, self.epoch, self.save, self.part, self.faces, self.examples,
             self.anyway, self.face,
         ]  # fmt: skip
         show: dict[str, Any] = {"outputs": shown, "show_progress": "minimal", "show_progress_on": pictures, **private}
         again, fresh = functools.partial(self.show, False), functools.partial(self.show, True)
         showing = [one.then(fresh, asked, **show) for one in (first, other)]
         showing += [gr.on([self.photo.change, self.direction.input], fresh, asked, trigger_mode="always_last", **show)]
-        given = [self.epoch.input, self.crop.input, self.original.input, self.pixels.input, self.way.input]
+        given = [one.input for one in (self.epoch, self.part, self.strength, self.original, self.pixels, self.way)]
         showing += [gr.on(given, again, asked, trigger_mode="always_last", **show)]
         hidden: dict[str, Any] = {"show_progress": "hidden", **private}
         for before in (
@@ -139,7 +140,7 @@ class TranslationPanel:
         self.photo.upload(self.displayable, [self.photo, self.domain], self.photo, **hidden)
         self.examples.select(self.example, [self.domain, self.direction], self.photo, **hidden)
         strip = [self.strip, self.strip_notes, self.strip_png, self.strip_zip]
-        to_strip = [self.photo, self.domain, self.direction, self.crop, self.anyway, self.face]
+        to_strip = [self.photo, self.domain, self.direction, self.part, self.strength, self.anyway, self.face]
         filled = self.epochs_tab.select(
             self.show_strip, to_strip, strip, show_progress="minimal", show_progress_on=self.strip, **private
         )
@@ -151,7 +152,8 @@ class TranslationPanel:
         update: dict[Any, Any] = {
             self.tabs["back"]: gr.update(interactive=both),  # `visible` of a tab takes no update in gradio 6.31
             self.epoch: epoch_update(epochs, choice.started_from),
-            self.crop: gr.update(visible=choice.faces, value=False),
+            self.part: gr.update(visible=choice.takes_faces(choice.directions[0]), value="face"),
+            self.strength: gr.update(visible=choice.skip, value=1),
             self.original: gr.update(visible=choice.original_size, value=False),
             self.pixels: gr.update(label=f"As the model sees it ({choice.image_size} pixels)"),
         }
@@ -162,13 +164,15 @@ class TranslationPanel:
     @property
     def chosen(self) -> list[Any]:
         """The components that `choose` updates."""
-        return [self.tabs["back"], self.epoch, self.crop, self.original, self.pixels, self.view, self.views]
+        return [
+            self.tabs["back"], self.epoch, self.part, self.strength, self.original, self.pixels, self.view, self.views,
+        ]  # fmt: skip
 
     # ------------------------------------------------------------------------------------------------ handlers
     @explain_errors
     def show(
-        self, fresh: bool, view: str, photo: str | None, domain: str, direction: str, epoch: int, crop: bool, original: bool,
-        pixels: bool, way: Any, anyway: bool, face: int,
+        self, fresh: bool, view: str, photo: str | None, domain: str, direction: str, epoch: int, part: str, strength: float,
+        original: bool, pixels: bool, way: Any, anyway: bool, face: int,
     ) -> dict[Any, Any]:  # fmt: skip
         """Updates of the chosen view. `fresh`: picture, model or direction is new, so faces are searched again."""
         choice = self._choice(domain)
@@ -181,23 +185,20 @@ class TranslationPanel:
         if fresh:
             anyway, face = False, 0
             update |= {self.anyway: anyway, self.face: face, self.examples: _thumbnails(choice, direction)}
+            update[self.part] = gr.update(visible=choice.takes_faces(direction))
         chosen = nearest_epoch(self.studio.epochs(domain), epoch)
         if view == "card":
             return update | {self.card: self.studio.card(domain, chosen.name), self.notes: ""}
-        found = self.studio.find_faces(picture, domain, direction)
-        if fresh:
-            crop = found is not None and found.small
-            update |= {self.crop: crop}
-            if crop:
-                notes.append("The face is small here, so it was cut out; untick “Crop to the face” for the whole picture.")
-        several = found.thumbnails if found is not None and len(found.thumbnails) > 1 and crop else []
+        faces = self.studio.find_faces(picture, domain, direction)
+        several = faces if faces and len(faces) > 1 and part == "face" else []
         update[self.faces] = gr.update(value=several or None, visible=bool(several), selected_index=face if several else None)
-        if found is not None and found.none and not anyway:
+        if faces == [] and not anyway:
             nothing = "No face was found in this picture, and this model was trained on faces alone: expect a distorted picture."
             blank = dict.fromkeys([self.slider, *self.pair, *self.cycle, self.histogram])
             return update | blank | {self.notes: as_html([*notes, nothing]), self.go_on: gr.update(visible=True), self.save: None}
+        options = options_for(choice, direction, part, strength, None if faces == [] else face)
         translate = self.studio.cycle if view == "back" else self.studio.translate
-        result = translate(picture, domain, direction, chosen.name, "original" if original else None, crop, face)
+        result = translate(picture, domain, direction, chosen.name, "original" if original else None, **options)
         kept_as = SAVE_FORMATS[way]
         name = f"{domain}-{direction}-{result.epoch.name}{kept_as.mark}.{kept_as.ending}"
         update |= {
@@ -211,7 +212,7 @@ class TranslationPanel:
     def _pictures(self, view: str, result: Result, pixels: bool) -> dict[Any, Any]:
         """The components of a view, filled."""
         if view == "colours":
-            return {self.histogram: self.studio.histogram(result.before, result.after)}
+            return {self.histogram: result.histogram()}
         files = [shown_file(one, exact=pixels) for one in result.shown(as_model_sees=pixels) if one is not None]
         match view:
             case "slider":
@@ -222,7 +223,7 @@ class TranslationPanel:
 
     @explain_errors
     def show_strip(
-        self, photo: str | None, domain: str, direction: str, crop: bool, anyway: bool, face: int,
+        self, photo: str | None, domain: str, direction: str, part: str, strength: float, anyway: bool, face: int,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
     ) -> dict[Any, Any]:  # fmt: skip
         """Updates of the strip: the input, then the result of every epoch, shown and as files to save."""
@@ -231,13 +232,14 @@ class TranslationPanel:
             return {self.strip: None}
         example = None if photo else examples_for(choice, direction)[0]
         picture = Path(photo) if photo else examples_for(choice, direction)[0].path
-        found = self.studio.find_faces(picture, domain, direction)
-        if found is not None and found.none and not anyway:
+        faces = self.studio.find_faces(picture, domain, direction)
+        if faces == [] and not anyway:
             return {
                 self.strip: None,
                 self.strip_notes: as_html(["No face was found in this picture: see the tab “One picture”."]),
             }
-        results = self.studio.every_epoch(picture, domain, direction, crop, face, progress=progress_callback(progress))
+        options = options_for(choice, direction, part, strength, None if faces == [] else face)
+        results = self.studio.every_epoch(picture, domain, direction, progress_callback(progress), **options)
         labelled = [("Input", results[0].shown().before), *((one.epoch.label, one.shown().after) for one in results)]
         own = [("input", results[0].before), *((one.epoch.name, one.after) for one in results)]
         strip, name = epoch_strip(labelled), f"{domain}-{direction}-epochs"
@@ -254,7 +256,7 @@ class TranslationPanel:
         if photo is None or Path(photo).suffix.lower() in BROWSERS_SHOW:
             return gr.skip()
         choice = self._choice(domain)  # the copy is what will be translated
-        return shown_file(decoded(Path(photo), choice.value_range if choice else None))
+        return shown_file(photograph(Path(photo), choice).image)
 
     @explain_errors
     def example(self, domain: str, direction: str, chosen: gr.SelectData) -> str | None:
@@ -265,10 +267,8 @@ class TranslationPanel:
 
     def _choice(self, domain: str | None) -> DomainChoice | None:
         """The model of this name if it translates."""
-        if not domain:
-            return None
-        self.studio.epochs(domain)  # raises for an unknown one
-        return next((one for one in self.studio.domains() if one.name == domain and not one.draws), None)
+        choice = self.studio.choice(domain) if domain else None
+        return None if choice is None or choice.draws else choice
 
 
 def _introduction(choice: DomainChoice, direction: str, example: Example | None) -> list[str]:

@@ -14,7 +14,7 @@ from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError
 
 from cyclegan_hub import checkpoints
-from cyclegan_hub.domains import DOMAINS, FACE_SHARE, Domain, Pile, place
+from cyclegan_hub.domains import DOMAINS, Domain, Eyes, Pile, place
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.hub.errors import FaultKind, fault_of
 from cyclegan_hub.hub.metrics_file import read_metrics
@@ -22,7 +22,7 @@ from cyclegan_hub.hub.model_folder import ModelError, epochs_in, folder_of
 from cyclegan_hub.hub.refs import refs_of
 from cyclegan_hub.hub.run_record import RunRecord, read_run_record
 from cyclegan_hub.models.auto import KINDS, Model
-from cyclegan_hub.models.checks import check_value_range
+from cyclegan_hub.models.checks import check_eyes, check_value_range
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.publishing.card import statement_for
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
@@ -185,16 +185,16 @@ def _published(
     domain = DOMAINS.get(str(config.get("domain")))
     piles = _piles(domain, kind, labels)
     licences = list(dict.fromkeys(pile.licence for pile in piles)) or ["not stated: ask who published the model"]
-    faces = bool(piles and domain and domain.faces and domain.a.label in labels and kind.takes_pictures)
+    eyes_a, eyes_b = (_eyes(config, name) for name in ("eyes_a", "eyes_b"))
+    portraits = bool(piles and domain and domain.a.eyes and domain.a.label in labels and kind.takes_pictures)
     run = read_run_record(files[2]) if files[2] else None
     choice = DomainChoice(
         name=name, title=name.replace("-", " ").replace("_", " ").capitalize(), labels=labels, kind=kind.method,
         directions=kind.directions, rule=PAIR_RULES.get(str(config.get("pairs")), PAIR_RULES["given"]),
-        started_from=_started_from(run), faces=faces, faces_b=bool(faces and domain and domain.faces_b),
-        face_share=domain.face_share if domain else FACE_SHARE,
-        original_size=not faces, image_size=size, source=one_line(source, 200), origin=origin,
+        started_from=_started_from(run), eyes_a=eyes_a, eyes_b=eyes_b, portraits=portraits, skip=config.get("skip") is True,
+        original_size=not (portraits or eyes_a or eyes_b), image_size=size, source=one_line(source, 200), origin=origin,
         licence="; ".join(licences), redistributable=bool(piles) and all(pile.redistributable for pile in piles),
-        value_range=_value_range(config),
+        value_range=_value_range(config), channels=1 if config.get("channels") == 1 else 3,
     )  # fmt: skip
     statement = statement_for(str(config.get("domain")), labels, kind)
     mark = (" · best" if metrics else " · last") if len(epochs) > 1 else ""
@@ -231,6 +231,14 @@ def _value_range(config: dict[str, Any]) -> tuple[int, int] | None:
     """A config's `value_range`: the values of 16-bit pictures that are black and white. None if damaged: loading reports that."""
     try:
         return check_value_range(config.get("value_range"))
+    except UserError:
+        return None
+
+
+def _eyes(config: dict[str, Any], name: str) -> Eyes | None:
+    """A config's `eyes_a` or `eyes_b`. None if absent, or damaged: loading reports that."""
+    try:
+        return check_eyes(config.get(name))
     except UserError:
         return None
 

@@ -40,7 +40,7 @@ SAVE_FORMATS: dict[SaveFormatName, SaveFormat] = {
     "png": SaveFormat(f"PNG, {SAVED} px or more", "png"),
     "jpeg": SaveFormat(f"JPEG, {SAVED} px or more", "jpg"),
     "pair": SaveFormat("Before and after in one JPEG, with a line below", "jpg", "-pair"),
-    "own": SaveFormat("PNG at the model's own size", "png", "-own-size"),
+    "own": SaveFormat("PNG at its own size", "png", "-own-size"),
 }
 
 
@@ -65,7 +65,9 @@ def enlarged(picture: Image.Image) -> Image.Image:
 def side_by_side(result: Result, caption: str) -> Image.Image:
     """The given picture and the result side by side, each CELL px high, with a line of text below, on white."""
     width = max(1, round(CELL * result.given.width / result.given.height))
-    pictures = [picture.resize((width, CELL), Image.Resampling.LANCZOS) for picture in (result.given, result.after)]
+    pictures = [
+        images.decode(picture).resize((width, CELL), Image.Resampling.LANCZOS) for picture in (result.given, result.after)
+    ]
     gap, line = 8, 44
     canvas = Image.new("RGB", (2 * width + 3 * gap, CELL + 2 * gap + line), "white")
     for i, picture in enumerate(pictures):
@@ -78,9 +80,9 @@ def side_by_side(result: Result, caption: str) -> Image.Image:
 
 
 def jpeg_bytes(picture: Image.Image) -> bytes:
-    """A picture as a JPEG file of high quality, with full colour resolution and without metadata."""
+    """A picture, on white, as a JPEG file of high quality, with full colour resolution and without metadata."""
     buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=92, subsampling=0)
+    images.decode(picture).save(buffer, "JPEG", quality=92, subsampling=0)
     return buffer.getvalue()
 
 

@@ -54,4 +54,4 @@ _SCENES = (PAVILION, COFFEE, ROCKET, CAT)
 
 def examples_for(choice: DomainChoice, direction: str) -> tuple[Example, ...]:
     """Example pictures for a model; the page opens with the first. A model of an unknown domain gets faces or scenes."""
-    return EXAMPLES.get((choice.name, direction)) or (_FACES if choice.takes_faces(direction) else _SCENES)
+    return EXAMPLES.get((choice.name, direction)) or (_FACES if choice.portraits or choice.takes_faces(direction) else _SCENES)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cyclegan_hub.domains import FACE_SHARE
+from cyclegan_hub.domains import Eyes
 from cyclegan_hub.hub.run_record import RunRecord
 from cyclegan_hub.models.protocols import arrow
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
@@ -32,7 +32,6 @@ class DomainChoice:
     name: str  # "smile"
     title: str  # "Smile"
     labels: tuple[str, ...]  # of A and of B, or the one label of a model that draws; without angle brackets
-    faces: bool  # whether inputs of `a_to_b` should be human faces
     original_size: bool  # whether a translation at the picture's own size is offered
     image_size: int  # side in px of its training images
     source: str  # a folder's name, or a repository
@@ -41,11 +40,13 @@ class DomainChoice:
     redistributable: bool  # whether all training images may be passed on
     kind: str = "cyclegan"  # the method: "cyclegan", "pix2pix" or "dcgan"
     directions: tuple[str, ...] = ("a_to_b", "b_to_a")  # or ("a_to_b",); ("samples",) for a model that draws
-    faces_b: bool = False  # whether inputs of `b_to_a` should be human faces
-    face_share: float = FACE_SHARE  # of the side of a picture that is cropped to a face, what the detector's box takes
+    eyes_a: Eyes | None = None  # where the eyes lie in the inputs of `a_to_b`, which are aligned faces; None: any pictures
+    eyes_b: Eyes | None = None  # the same of `b_to_a`
+    portraits: bool = False  # whether its domain is of faces, aligned or not: they are its examples
+    skip: bool = False  # whether its output is its input plus a change, so that a strength is offered
+    channels: int = 3  # 1: grey
     rule: PairRule = PAIR_RULES["given"]  # how the network's input is derived from a picture
     started_from: str = ""  # the model whose weights its training started from; "": random weights
-
     value_range: tuple[int, int] | None = None  # of 16-bit pictures: what is black and what is white
 
     @property
@@ -58,9 +59,18 @@ class DomainChoice:
         """How many times as large as its input a translation is."""
         return self.rule.scale if self.rule.enlarges else 1
 
+    @property
+    def faces(self) -> bool:
+        """Whether the inputs of `a_to_b` are aligned faces."""
+        return self.takes_faces("a_to_b")
+
+    def eyes(self, direction: str) -> Eyes | None:
+        """Where the eyes lie in the inputs of a direction, in shares of the side; None where they are any pictures."""
+        return {"a_to_b": self.eyes_a, "b_to_a": self.eyes_b}.get(direction)
+
     def takes_faces(self, direction: str) -> bool:
-        """Whether the input of this direction should be a human face."""
-        return {"a_to_b": self.faces, "b_to_a": self.faces_b}.get(direction, False)
+        """Whether the inputs of a direction are aligned faces."""
+        return self.eyes(direction) is not None
 
     def arrow(self, direction: str) -> str:
         """ "not smiling → smiling" for a_to_b, the other way round for b_to_a; "noise → face" for samples."""

@@ -1,25 +1,30 @@
-"""Prepares a visitor's picture for translation: decodes it, crops it to the face, resizes it to the model's size."""
+"""Prepares a visitor's picture for translation: decodes it, finds and aligns its faces, brings it to the model's size."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from cyclegan_hub import images
-from cyclegan_hub.data import faces
 from cyclegan_hub.decoding import has_several_frames
+from cyclegan_hub.domains import Eyes
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.faces import Face, FaceFinderError, align, alignment, find_faces
+from cyclegan_hub.models.photograph import Options, Photograph, Work
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
 from cyclegan_hub.serving.model_info import DomainChoice
+from cyclegan_hub.serving.results import SHOWN
 
 MAX_RESULT = 4_000_000  # pixels of a translation at most: minutes on one CPU core for a network of width 64 and 9 blocks
-MAX_ASPECT = 20  # longer side / shorter side at most
+MAX_ASPECT = 20  # longer side / shorter side at most, where all of a picture goes through the network
 REMEMBERED = 100  # pictures whose face positions stay in memory, so that another epoch needs no new search
-SMALL_FACE = 0.2  # share of the picture's area: the page crops to a smaller face by itself
+THUMBNAIL = 96  # px
 
 Picture = Path | str | bytes | Image.Image
 
@@ -28,22 +33,19 @@ Picture = Path | str | bytes | Image.Image
 class Prepared:
     """A picture that is ready to be translated."""
 
-    given: Image.Image  # RGB, at the file's own size; the square around the face if it was cropped
-    model_input: Image.Image  # the same at the size it is translated at
+    photo: Photograph  # as it is translated: reduced where the result would be too large
+    work: Work
     notes: list[str]  # sentences on what was done to it
+    square: tuple[Face, Eyes] | None = None  # the face whose aligned square is the result; None: all of the picture is shown
 
-
-@dataclass(frozen=True)
-class FacesFound:
-    """The faces found in a picture."""
-
-    thumbnails: list[Image.Image]  # a small square around each, the largest face first
-    small: bool  # whether the largest takes less than SMALL_FACE of the picture
-
-    @property
-    def none(self) -> bool:
-        """Whether there is no face in the picture."""
-        return not self.thumbnails
+    def beside(self, after: Image.Image) -> tuple[Image.Image, Image.Image]:
+        """What a result shows, before it was translated: at the result's size, and as sharp as the photograph is."""
+        image = self.photo.image
+        if self.square is None:
+            seen = image if image.size == after.size else self.work.inputs[0]
+            return seen if seen.size == after.size else seen.resize(after.size), image
+        own = min(round(alignment(*self.square, 1).scale), SHOWN)
+        return align(image, *self.square, after.width), align(image, *self.square, max(own, after.width))
 
 
 class PhotoPreparer:
@@ -51,73 +53,69 @@ class PhotoPreparer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._faces: OrderedDict[str, list[faces.Box] | None] = OrderedDict()  # by content hash
+        self._faces: OrderedDict[str, list[Face]] = OrderedDict()  # by content hash
 
-    def prepare(
-        self, image: Picture, choice: DomainChoice, direction: str, resolution: str | None, crop_face: bool, face: int = 0
-    ) -> Prepared:
-        """The picture at the size it is translated at; `crop_face` cuts out the `face`-th largest face.
+    def prepare(self, image: Picture, choice: DomainChoice, direction: str, resolution: str | None, options: Options) -> Prepared:
+        """The picture's way through the model's network. `options` are those of `CycleGenerator.translate`.
 
-        Raises ServingError for a file that is no picture, one that is too long and narrow, and for a size that is not offered.
+        Raises ServingError for a file that is no picture, one that is too long and narrow, for a size that is not offered, and
+        for options that the model does not have.
         """
         if resolution not in (None, "original"):
             raise ServingError(f"The resolution '{one_line(resolution)}' is not offered: leave it out, or give 'original'.")
         if resolution and not choice.original_size:
             raise ServingError(f"{choice.title} translates at its own size only: leave the original size out.")
-        given, notes = self._face(decoded(image, choice.value_range), choice, direction, crop_face, face)
+        eyes, notes = choice.eyes(direction), list[str]()
+        try:
+            options.check(eyes, choice.skip)
+        except UserError as error:
+            raise ServingError(f"{one_line(error, 300)}.") from None
+        photo = photograph(image, choice)
         if isinstance(image, bytes | str | Path) and has_several_frames(image if isinstance(image, bytes) else Path(image)):
             notes.append("This file has several frames or pages: the first is translated.")
-        (width, height), short = given.size, min(given.size)
-        if max(width, height) > MAX_ASPECT * short:
-            rule = f"its longer side may be at most {MAX_ASPECT} times the shorter"
-            raise ServingError(f"This picture is {width} x {height} pixels: {rule}, so cut a part out of it.")
-        scale = 1 if resolution else choice.image_size / choice.enlarges / short
-        most = MAX_RESULT / choice.enlarges**2
-        if width * height * scale**2 > most:
-            scale = math.sqrt(most / (width * height))
-            small = math.floor(short * scale)
-            notes.append(f"Translated with its shorter side at {small} pixels: results have at most {MAX_RESULT:,} pixels.")
-        target = short if scale == 1 else max(1, math.floor(short * scale + 1e-6))  # floor: rounding up may pass the bound
-        return Prepared(given, given if target == short else images.resize_short(given, target), notes)
+        searched = eyes is not None and options.face != "none"
+        faces = self._find(photo.image) if searched else []
+        if searched and not faces and options.face in ("auto", "all"):
+            if options.whole:
+                notes.append("No face was found: the picture is left as it is.")
+                return Prepared(photo, Work([], lambda _: _with_alpha(photo)), notes)
+            notes.append("No face was found, and this model knows only faces: the whole picture is translated.")
+            options = replace(options, face="none")
+        number = options.face if isinstance(options.face, int) else 0
+        chosen = faces if options.whole else faces[number : number + 1]
+        if len(faces) > 1 and not options.whole and chosen:
+            taken = f"number {number + 1}" if number else "the largest"
+            notes.append(f"{len(faces)} faces found: {taken} is taken.")
+        if eyes is not None and chosen:
+            photo, faces = _bounded(photo, faces, _pixels(photo, chosen, eyes, options.whole, choice.skip), notes)
 
-    def find_faces(self, image: Picture, choice: DomainChoice, direction: str) -> FacesFound | None:
-        """The faces of a picture; None where the direction takes no faces, or there is no detector."""
-        if not choice.takes_faces(direction):
+        def fit(picture: Image.Image) -> Image.Image:
+            return _fitted(picture, choice, resolution, notes)
+
+        try:
+            work = photo.plan(
+                options, eyes=eyes, skip=choice.skip, side=choice.image_size, fit=fit, find=lambda _: faces
+            )  # fmt: skip
+        except images.ImageError as error:
+            raise ServingError(f"{one_line(error, 300)}.") from None
+        square = (faces[number], eyes) if eyes is not None and chosen and not options.whole else None
+        return Prepared(photo, work, notes, square)
+
+    def thumbnails(self, image: Picture, choice: DomainChoice, direction: str) -> list[Image.Image] | None:
+        """The faces of a picture, aligned and small, the largest first; None where the direction takes no faces."""
+        eyes = choice.eyes(direction)
+        if eyes is None:
             return None
-        picture = decoded(image, choice.value_range)
-        found = self._find(picture)
-        if found is None:
-            return None
-        thumbnails = [faces.crop(picture, box, choice.face_share).resize((96, 96), Image.Resampling.LANCZOS) for box in found]
-        area = found[0].side ** 2 / (picture.width * picture.height) if found else 0
-        return FacesFound(thumbnails, bool(found) and area < SMALL_FACE)
+        picture = photograph(image, choice).image
+        return [align(picture, face, eyes, THUMBNAIL) for face in self._find(picture)]
 
-    def _face(
-        self, picture: Image.Image, choice: DomainChoice, direction: str, crop_face: bool, face: int
-    ) -> tuple[Image.Image, list[str]]:
-        """Returns (the picture, or the square around one of its faces; sentences about the faces)."""
-        if not choice.faces or not (crop_face or choice.takes_faces(direction)):
-            return picture, []
-        found = self._find(picture)
-        if found is None:
-            missing = "The face detector is not installed here: the whole picture is translated."
-            return picture, [missing] if crop_face else []
-        if not found:
-            return picture, ["No face found: this model works best on a face. Translating anyway."]
-        if not crop_face:
-            return picture, []
-        chosen = face if 0 <= face < len(found) else 0
-        which = "the largest is taken" if chosen == 0 else f"number {chosen + 1} is taken"
-        cut = faces.crop(picture, found[chosen], choice.face_share)
-        return cut, [f"{len(found)} faces found: {which}."] if len(found) > 1 else []
-
-    def _find(self, picture: Image.Image) -> list[faces.Box] | None:
+    def _find(self, picture: Image.Image) -> list[Face]:
         key = images.content_hash(picture)
         with self._lock:
             if key in self._faces:
                 self._faces.move_to_end(key)
                 return self._faces[key]
-        found = faces.find_faces(picture)
+        found = search(picture)
         with self._lock:
             self._faces[key] = found
             while len(self._faces) > REMEMBERED:
@@ -125,11 +123,69 @@ class PhotoPreparer:
         return found
 
 
-def decoded(image: Picture, value_range: tuple[int, int] | None = None) -> Image.Image:
-    """The picture, RGB; 16-bit pictures with the model's `value_range`. Raises ServingError if it cannot be read."""
+def search(picture: Image.Image) -> list[Face]:
+    """`find_faces`. Raises ServingError where the finder cannot be loaded."""
+    try:
+        return find_faces(picture)
+    except FaceFinderError as error:
+        raise ServingError(as_sentence(error)) from None
+
+
+def scaled(face: Face, scale: float) -> Face:
+    """A face of a picture in the same picture at another size."""
+    box: Any = tuple(scale * x for x in face.box)
+    landmarks: Any = tuple(scale * z for z in face.landmarks)
+    return replace(face, box=box, landmarks=landmarks)
+
+
+def photograph(image: Picture, choice: DomainChoice | None = None) -> Photograph:
+    """The picture, decoded for a model: RGB, or L for a grey one. Raises ServingError if it cannot be read."""
     if image is None:
         raise ServingError("There is no picture yet: give one first.")
+    channels, value_range = (choice.channels, choice.value_range) if choice else (3, None)
     try:
-        return images.decode(image, value_range=value_range)
+        return Photograph(*images.decode_with_alpha(image, channels, value_range=value_range))
     except images.ImageError as error:
         raise ServingError(as_sentence(error)) from None
+
+
+def _pixels(photo: Photograph, faces: list[Face], eyes: Eyes, whole: bool, skip: bool) -> float:
+    """How many pixels a result with faces would have."""
+    if whole:
+        return photo.image.width * photo.image.height
+    return max(alignment(face, eyes, 1).scale ** 2 for face in faces) if skip else 0
+
+
+def _bounded(photo: Photograph, faces: list[Face], pixels: float, notes: list[str]) -> tuple[Photograph, list[Face]]:
+    """The photograph and its faces, reduced where the result would have more than MAX_RESULT pixels."""
+    if pixels <= MAX_RESULT:
+        return photo, faces
+    scale = math.sqrt(MAX_RESULT / pixels)
+    width, height = (max(1, math.floor(side * scale)) for side in photo.image.size)
+    notes.append(f"The picture was reduced to {width} x {height} pixels: results have at most {MAX_RESULT:,}.")
+    image = photo.image.resize((width, height), Image.Resampling.LANCZOS)
+    alpha = photo.alpha and photo.alpha.resize((width, height), Image.Resampling.LANCZOS)
+    return replace(photo, image=image, alpha=alpha), [scaled(face, scale) for face in faces]
+
+
+def _fitted(picture: Image.Image, choice: DomainChoice, resolution: str | None, notes: list[str]) -> Image.Image:
+    """All of a picture at the size it is translated at. Raises ServingError for one that is too long and narrow."""
+    (width, height), short = picture.size, min(picture.size)
+    if max(width, height) > MAX_ASPECT * short:
+        rule = f"its longer side may be at most {MAX_ASPECT} times the shorter"
+        raise ServingError(f"This picture is {width} x {height} pixels: {rule}, so cut a part out of it.")
+    scale = 1 if resolution else choice.image_size / choice.enlarges / short
+    most = MAX_RESULT / choice.enlarges**2
+    if width * height * scale**2 > most:
+        scale = math.sqrt(most / (width * height))
+        small = math.floor(short * scale)
+        notes.append(f"Translated with its shorter side at {small} pixels: results have at most {MAX_RESULT:,} pixels.")
+    target = short if scale == 1 else max(1, math.floor(short * scale + 1e-6))  # floor: rounding up may pass the bound
+    return picture if target == short else images.resize_short(picture, target)
+
+
+def _with_alpha(photo: Photograph) -> Image.Image:
+    image = photo.image.copy()
+    if photo.alpha is not None:
+        image.putalpha(photo.alpha)
+    return image

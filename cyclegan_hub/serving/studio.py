@@ -16,15 +16,17 @@ from typing import Any, Literal, TypeVar
 from PIL import Image
 
 from cyclegan_hub import images
+from cyclegan_hub.models.photograph import FaceChoice, Options
 from cyclegan_hub.models.protocols import Sampler, Translator
 from cyclegan_hub.serving import about, catalog, sampling
 from cyclegan_hub.serving.catalog import Catalog
 from cyclegan_hub.serving.downloads import CELL, SAVE_FORMATS, SaveFormatName, base_name, open_zip, result_file, zip_names
+from cyclegan_hub.serving.live import LiveFrame, Track, prepare_frame
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
 from cyclegan_hub.serving.model_cache import ModelCache
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Published
-from cyclegan_hub.serving.photos import FacesFound, PhotoPreparer, Picture, Prepared
-from cyclegan_hub.serving.results import Batch, Result, Samples
+from cyclegan_hub.serving.photos import PhotoPreparer, Picture, Prepared
+from cyclegan_hub.serving.results import Batch, Result, Samples, coloured
 from cyclegan_hub.serving.turns import Turns
 
 BUNDLED = Path(__file__).parents[2] / "pretrained"
@@ -58,8 +60,12 @@ class Studio:
         """All models; if the list is empty, `status` says what to do."""
         return [model.choice for model in self._catalog().models.values()]
 
+    def choice(self, domain: str) -> DomainChoice:
+        """The model of this name. Raises ServingError, which lists the names, for an unknown one."""
+        return self._published(domain).choice
+
     def epochs(self, domain: str) -> list[EpochChoice]:
-        """The published epochs of a domain, ascending. Raises ServingError, which lists the domains, for an unknown one."""
+        """The published epochs of a domain, ascending. Raises ServingError as `choice` does."""
         return list(self._published(domain).epochs)
 
     def status(self) -> str:
@@ -73,55 +79,44 @@ class Studio:
 
     # ---------------------------------------------------------------------------------------------- translations
     def translate(
-        self,
-        image: Picture,
-        domain: str,
-        direction: str = "a_to_b",
-        epoch: int | str | None = None,
-        resolution: Literal["original"] | None = None,
-        crop_face: bool = False,
-        face: int = 0,
-    ) -> Result:
+        self, image: Picture, domain: str, direction: str = "a_to_b", epoch: int | str | None = None,
+        resolution: Literal["original"] | None = None, *, face: FaceChoice = "auto", whole: bool = False, strength: float = 1.0,
+    ) -> Result:  # fmt: skip
         """Translates one picture (a path, bytes or PIL) by one epoch (25, "epoch-025"; None or "main": the best).
 
         `resolution` None brings the shorter side to the size the model was trained at; "original" keeps the size, up to
-        MAX_RESULT pixels, where the domain allows it. `crop_face` takes the square around a face: number `face` in the list
-        of `find_faces`, which starts with the largest.
+        MAX_RESULT pixels, where the domain allows it. `face` (a number is that of `find_faces`), `whole` and `strength` are those
+        of `CycleGenerator.translate`; where no face is found, a note says so.
         """
         model = self._translator(domain, direction)
-        chosen = model.epoch(epoch)
-        prepared = self._photos.prepare(image, model.choice, direction, resolution, crop_face, face)
-        return self._result(model, chosen, direction, prepared)
+        prepared = self._photos.prepare(image, model.choice, direction, resolution, Options(face, whole, strength))
+        return self._result(model, model.epoch(epoch), direction, prepared)
 
     def cycle(
-        self,
-        image: Picture,
-        domain: str,
-        direction: str = "a_to_b",
-        epoch: int | str | None = None,
-        resolution: Literal["original"] | None = None,
-        crop_face: bool = False,
-        face: int = 0,
-    ) -> Result:
-        """As `translate`; the result also has `back`, the translation translated back."""
+        self, image: Picture, domain: str, direction: str = "a_to_b", epoch: int | str | None = None,
+        resolution: Literal["original"] | None = None, *, face: FaceChoice = "auto", whole: bool = False, strength: float = 1.0,
+    ) -> Result:  # fmt: skip
+        """As `translate`; the result also has `back`, the reconstruction: the translation translated back."""
         model = self._translator(domain, direction)
         if len(model.choice.directions) == 1:
             raise ServingError(f"{model.choice.title} translates one way only: there is no way back.")
-        result = self.translate(image, domain, direction, epoch, resolution, crop_face, face)
-        network = self._network(model, result.epoch)
-        return replace(result, back=self._translated(network, result.after, "b_to_a" if direction == "a_to_b" else "a_to_b"))
+        prepared = self._photos.prepare(image, model.choice, direction, resolution, Options(face, whole, strength))
+        result = self._result(model, model.epoch(epoch), direction, prepared)
+        (other,) = (one for one in model.choice.directions if one != direction)
+        returned = self._translated(self._network(model, result.epoch), result.outputs, other)
+        return replace(result, back=coloured(prepared.work.finish(returned)), reconstructions=tuple(returned))
 
-    def find_faces(self, image: Picture, domain: str, direction: str) -> FacesFound | None:
-        """The faces of a picture; None where the direction takes no faces, or there is no detector."""
-        return self._photos.find_faces(image, self._translator(domain, direction).choice, direction)
+    def find_faces(self, image: Picture, domain: str, direction: str) -> list[Image.Image] | None:
+        """The faces of a picture, aligned and small, the largest first; None where the direction takes no faces."""
+        return self._photos.thumbnails(image, self._translator(domain, direction).choice, direction)
 
     def every_epoch(
-        self, image: Picture, domain: str, direction: str = "a_to_b", crop_face: bool = False, face: int = 0,
-        progress: Progress | None = None,
+        self, image: Picture, domain: str, direction: str = "a_to_b", progress: Progress | None = None, *,
+        face: FaceChoice = "auto", whole: bool = False, strength: float = 1.0,
     ) -> list[Result]:  # fmt: skip
         """Translates one picture by each epoch of a domain, ascending, at the model's own size."""
         model = self._translator(domain, direction)
-        prepared = self._photos.prepare(image, model.choice, direction, None, crop_face, face)
+        prepared = self._photos.prepare(image, model.choice, direction, None, Options(face, whole, strength))
         results: list[Result] = []
         for chosen in model.epochs:
             results.append(self._result(model, chosen, direction, prepared))
@@ -131,7 +126,8 @@ class Studio:
 
     def translate_batch(
         self, files: Sequence[Path], domain: str, direction: str = "a_to_b", epoch: int | str | None = None, *,
-        folder: Path, progress: Progress | None = None, crop_face: bool = False, way: SaveFormatName = "own",
+        folder: Path, progress: Progress | None = None, way: SaveFormatName = "own",
+        face: FaceChoice = "auto", whole: bool = False, strength: float = 1.0,
     ) -> Batch:  # fmt: skip
         """Translates several files into a new zip below `folder`, each saved in the format `way` of SAVE_FORMATS.
 
@@ -142,17 +138,19 @@ class Studio:
         model = self._translator(domain, direction)
         chosen = model.epoch(epoch)
         self._network(model, chosen)  # so that a fault of the model is not reported as one of the first file
-        names = zip_names(files, SAVE_FORMATS[way].ending)
         pictures: list[tuple[str, Image.Image]] = []
         errors: list[str] = []
+        notes: dict[str, list[str]] = {}
         done = 0
         with open_zip(folder, f"{direction}.zip") as (path, add):
-            for i, (file, name) in enumerate(zip(files, names, strict=True)):
+            for i, (file, name) in enumerate(zip(files, zip_names(files, SAVE_FORMATS[way].ending), strict=True)):
                 try:
-                    result = self.translate(file, domain, direction, chosen.name, crop_face=crop_face)
+                    result = self.translate(file, domain, direction, chosen.name, face=face, whole=whole, strength=strength)
                 except ServingError as error:
                     errors.append(f"{one_line(base_name(file))}: {error}")
                 else:
+                    for note in result.notes:
+                        notes.setdefault(note, []).append(one_line(base_name(file)))
                     add(name, result_file(result, way, self.caption(domain, direction, chosen)))
                     done += 1
                     if len(pictures) < GALLERY:
@@ -163,28 +161,24 @@ class Studio:
         if not done:
             path.unlink()
             path.parent.rmdir()
-        return Batch(pictures, path if done else None, errors, done)
+        return Batch(pictures, path if done else None, errors, notes, done)
 
     def live_frame(
-        self, frame: Image.Image, domain: str, direction: str = "a_to_b", epoch: int | str | None = None
-    ) -> tuple[Image.Image, Image.Image]:
-        """Returns (centred square of a camera's frame at the model's size, its translation), RGB."""
+        self, frame: Image.Image, domain: str, direction: str = "a_to_b", epoch: int | str | None = None,
+        track: Track | None = None,
+    ) -> LiveFrame:  # fmt: skip
+        """Translates a frame of a camera at the model's size: the face of `track`, which the frame before has, or a square."""
         model = self._translator(domain, direction)
         if model.choice.enlarges > 1:
             raise ServingError(f"{model.choice.title} enlarges small pictures and has no live view.")
-        before = images.square(frame, model.choice.image_size)
-        return before, self._translated(self._network(model, model.epoch(epoch)), before, direction)
+        before, track = prepare_frame(frame, model.choice.eyes(direction), model.choice.image_size, track)
+        (after,) = self._translated(self._network(model, model.epoch(epoch)), [before], direction)
+        return LiveFrame(before, coloured(after), track)
 
     def caption(self, domain: str, direction: str, epoch: EpochChoice) -> str:
         """The line below a saved pair: the direction in words, the model and the epoch."""
-        choice = self._published(domain).choice
+        choice = self.choice(domain)
         return f"{choice.arrow(direction)}, by the CycleGAN Hub model {choice.name}, {epoch.label.split(' · ')[0].lower()}"
-
-    def histogram(self, before: Image.Image, after: Image.Image) -> Image.Image:
-        """A picture of both colour histograms, one above the other."""
-        from cyclegan_hub.plots import colour_histograms
-
-        return colour_histograms(before, after)
 
     # ----------------------------------------------------------------------------------------------------- drawing
     def sample(self, domain: str, n: Any = 16, seed: Any = 0, truncation: Any = None, epoch: int | str | None = None) -> Samples:
@@ -268,20 +262,23 @@ class Studio:
         return network
 
     def _result(self, model: Published, epoch: EpochChoice, direction: str, prepared: Prepared) -> Result:
-        network, given, notes = self._network(model, epoch), prepared.given, prepared.notes
-        after = self._translated(network, prepared.model_input, direction)
-        before = prepared.model_input if prepared.model_input.size == after.size else prepared.model_input.resize(after.size)
-        if network.channels == 1 or model.choice.rule.grey:
-            before, given = (picture.convert("L").convert("RGB") for picture in (before, given))
+        choice, work, notes = model.choice, prepared.work, prepared.notes
+        outputs = self._translated(self._network(model, epoch), work.inputs, direction)
+        after = coloured(work.finish(outputs))
+        before, given, *inputs = *prepared.beside(after), *work.inputs
+        if choice.channels == 1 or choice.rule.grey:
+            before, given, *inputs = (picture.convert("L") for picture in (before, given, *inputs))
             only, own = "sees and makes grey pictures only", "sees the picture in grey: the colours are its own"
-            notes = [*notes, f"This model {only if network.channels == 1 else own}."]
-        return Result(before, after, tuple(notes), epoch, given)
+            notes = [*notes, f"This model {only if choice.channels == 1 else own}."]
+        return Result(coloured(before), after, tuple(notes), epoch, coloured(given), tuple(inputs), tuple(outputs))
 
-    def _translated(self, network: Translator, picture: Image.Image, direction: str) -> Image.Image:
-        made: Image.Image = self._run(
-            lambda: network.translate(picture, direction, "original"), "This picture needs", "a smaller one"
+    def _translated(self, network: Translator, pictures: Sequence[Image.Image], direction: str) -> list[Image.Image]:
+        """What a network makes of pictures that are its input already."""
+        aligned: dict[str, Any] = {"face": "none"} if network.eyes[direction] else {}
+        made: list[Image.Image] = self._run(
+            lambda: network.translate(list(pictures), direction, "original", **aligned), "This picture needs", "a smaller one"
         )
-        return made.convert("RGB")
+        return made
 
     def _drawn(self, draw: Callable[..., list[Image.Image]], **arguments: Any) -> list[Image.Image]:
         made = self._run(lambda: draw(**arguments), "So many pictures need", "a smaller number")

@@ -15,6 +15,7 @@ import pytest
 
 from support.chromium import NEEDED, WIDE
 from support.page_load import App, running_app, tiny_models
+from support.photographs import TWO
 from support.pictures import encoded
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
@@ -36,7 +37,7 @@ PIXELS = """() => [...document.querySelectorAll('#pair img')].map((image) => {
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    models = tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "monet": 0, "faces": 3})
+    models = tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "cartoon": 0, "monet": 0, "faces": 3})
     with running_app(tmp_path_factory.mktemp("app"), models) as running:
         yield running
 
@@ -123,6 +124,13 @@ class Tab:
     def view(self, name: str) -> None:
         self.page.get_by_role("tab", name=name, exact=True).first.click()
         self.settle()
+
+
+@pytest.fixture
+def two_faces(tmp_path: Path) -> Path:
+    """A photograph of two."""
+    TWO.save(tmp_path / "two.png")
+    return tmp_path / "two.png"
 
 
 @pytest.fixture

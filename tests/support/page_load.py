@@ -30,7 +30,11 @@ from PIL import Image
 from support.pictures import encoded
 from support.training import ROOT, environment
 
-LABELS = {"anime": ("human face", "anime face"), "monet": ("photo", "Monet"), "smile": ("not smiling", "smiling")}
+LABELS = {
+    "anime": ("human face", "anime face"), "cartoon": ("celebrity photo", "cartoon avatar"), "monet": ("photo", "Monet"),
+}  # fmt: skip
+EYES = (0.35, 0.45, 0.65, 0.45)
+FACES: dict[str, dict[str, Any]] = {"anime": {"eyes_a": EYES}, "cartoon": {"eyes_a": EYES, "skip": True}}
 DRAWS = ("faces",)  # what is a FaceGenerator in `tiny_models`
 # A process that may connect to this machine only, and the page in it.
 GUARD = """
@@ -70,7 +74,7 @@ def tiny_models(folder: Path, domains: dict[str, int], **changes: Any) -> Path:
             if domain in DRAWS:
                 model = FaceGenerator(widths=(8, 4, 4), **own)
             else:
-                model = CycleGenerator(**size, labels=LABELS[domain], **own)
+                model = CycleGenerator(**size, labels=LABELS[domain], **FACES.get(domain, {}), **own)
             model.save_pretrained(folder / domain / (f"epochs/epoch-{epoch:03d}" if epoch else ""))
     return folder
 

@@ -13,6 +13,7 @@ import pytest
 
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.models.inference import fast
+from cyclegan_hub.serving.studio import Studio
 from support.page_load import App, running_app, tiny_models
 from support.training import ROOT
 
@@ -49,3 +50,16 @@ def module() -> Any:
         return importlib.import_module("app")
     finally:
         sys.path.remove(str(ROOT))
+
+
+@pytest.fixture
+def page(module: Any, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The page over the `models`, in this process."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    return module.Page(Studio(str(models)))
+
+
+def show(page: Any, view: str, photo: Path | None, domain: str, epoch: int, fresh: bool = False, **options: Any) -> Any:
+    """What a view of the first tab becomes."""
+    given = {"part": "face", "strength": 1, "original": False, "pixels": False, "way": "png", "anyway": True, "face": 0} | options
+    return page.one.show(fresh, view, str(photo) if photo else None, domain, "a_to_b", epoch, *given.values())
