@@ -65,7 +65,8 @@ def test_norm_is_torchs_forward_and_backward(shape: tuple[int, ...], memory_form
 def test_norm_of_one_pixel_is_the_bias(images: int) -> None:
     norm = InstanceNorm2d(2)
     nn.init.constant_(norm.bias, 0.25)
-    torch.testing.assert_close(norm(batch(images, 2, 1, 1)), torch.full((images, 2, 1, 1), 0.25))
+    y = norm(batch(images, 2, 1, 1))  # rounding of the mean, 1e-8, over the root of an epsilon of 1e-5, is 1e-5
+    torch.testing.assert_close(y, torch.full((images, 2, 1, 1), 0.25), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("path", ["parameters in bfloat16", "autocast", "given statistics"])

@@ -69,7 +69,7 @@ def test_a_network_prepared_for_training_is_the_same_forward_and_backward(paddin
             found.append((y, *torch.autograd.grad((y * weights).sum(), [given, *one.parameters()])))
         for a, b in zip(*found, strict=True):
             # Of a bias before a norm there is no gradient: only rounding, which may differ.
-            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3 * b.abs().max().item() + 1e-5)
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3 * b.abs().max().item() + 1e-4)
     assert sum(isinstance(module, UpsamplingConv2d) for module in prepare_for_training(ResNetGenerator(3, 4, 1)).modules()) == 2
 
 

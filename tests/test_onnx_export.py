@@ -88,7 +88,7 @@ def test_torchscript(source: Path, tmp_path: Path) -> None:
     model = CycleGenerator.from_pretrained(source)
     x = torch.rand(3, 3, 36, 44) * 2 - 1
     with torch.inference_mode():
-        assert torch.allclose(network(x), model(x), atol=1e-5)
+        assert torch.allclose(network(x), model(x), atol=1e-4)
     assert json.loads((tmp_path / "x.proof.json").read_text())["run_by"].startswith("libtorch")
 
 
