@@ -69,7 +69,7 @@ def test_every_view_shows_its_own(page: Any, models: Path, tmp_path: Path) -> No
             case "pair":
                 assert same(Image.open(update[one.pair[1]]), large)
             case "back":
-                back = model.translate(after, "b_to_a", "original")
+                back = model.translate(Image.open(update[one.save]), "b_to_a", "original")
                 assert same(Image.open(update[one.cycle[2]]), back.resize((512, 427), Image.Resampling.NEAREST))
             case "colours":
                 assert update[one.histogram].width > 100

@@ -16,7 +16,7 @@ from cyclegan_hub.faces import align, alignment, find_faces
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.photograph import FaceNotFoundWarning, Options, Photograph
 from support.photos import photo, scaled
-from support.pixels import apart, assert_same_picture, pixels
+from support.pixels import apart, assert_equal_pixels, assert_same_pixels, pixels
 from support.translations import EYES, LANDSCAPE, PORTRAIT, by_hand, faces_model, tiny, two_faces
 
 
@@ -44,15 +44,15 @@ def changed(before: Image.Image, after: Image.Image, number: int) -> np.ndarray:
 def test_the_largest_face_is_aligned_and_translated() -> None:
     model, image = faces_model(), two_faces()
     seen = model.prepare(image)
-    assert_same_picture(seen, squared(image, 32))
-    assert_same_picture(model.translate(image), by_hand(model.a_to_b, seen))
-    assert_same_picture(model.translate(image, face=0), model.translate(image))
+    assert_same_pixels(seen, squared(image, 32))
+    assert_same_pixels(model.translate(image), by_hand(model.a_to_b, seen))
+    assert_same_pixels(model.translate(image, face=0), model.translate(image))
 
 
 def test_a_number_takes_another_face() -> None:
     model, image = faces_model(), two_faces()
-    assert_same_picture(model.prepare(image, face=1), squared(image, 32, 1))
-    assert_same_picture(model.translate(image, face=1), by_hand(model.a_to_b, model.prepare(image, face=1)))
+    assert_same_pixels(model.prepare(image, face=1), squared(image, 32, 1))
+    assert_same_pixels(model.translate(image, face=1), by_hand(model.a_to_b, model.prepare(image, face=1)))
 
 
 @pytest.mark.parametrize(("resolution", "size"), [(None, 32), (48, 48), ("original", 179)])  # 71.7 px between the eyes / 0.4
@@ -71,17 +71,17 @@ def test_face_none_and_a_direction_of_any_images_are_as_a_model_without_eyes() -
         for direction, options in (("a_to_b", {"face": "none"}), ("b_to_a", {}), ("b_to_a", {"face": "none"})):
             for resolution in (None, 40):
                 found = model.translate(image, direction, resolution, **options)
-                assert_same_picture(found, plain.translate(image, direction, resolution), levels=0)
-            assert_same_picture(model.prepare(image, direction, **options), images.resize_short(image, 32), levels=0)
+                assert_equal_pixels(found, plain.translate(image, direction, resolution))
+            assert_equal_pixels(model.prepare(image, direction, **options), images.resize_short(image, 32))
 
 
 def test_without_a_face_all_is_translated_with_a_warning() -> None:
     model = faces_model()
     with pytest.warns(FaceNotFoundWarning, match="^no face is found in this image: all of it is translated, which"):
         found = model.translate(LANDSCAPE)
-    assert_same_picture(found, model.translate(LANDSCAPE, face="none"), levels=0)
+    assert_equal_pixels(found, model.translate(LANDSCAPE, face="none"))
     with pytest.warns(FaceNotFoundWarning, match="^no face is found in this image: it is left as it is$"):
-        assert_same_picture(model.translate(LANDSCAPE, whole=True), LANDSCAPE, levels=0)
+        assert_equal_pixels(model.translate(LANDSCAPE, whole=True), LANDSCAPE)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.translate(LANDSCAPE, face="none")
@@ -173,9 +173,9 @@ def test_strength_0_returns_the_input_and_1_the_output(options: dict[str, Any]) 
 def test_strength_of_a_model_without_faces() -> None:
     model = tiny(skip=True, image_size=32)
     small = images.resize_short(LANDSCAPE, 32)
-    assert_same_picture(model.translate(LANDSCAPE, strength=0), small, levels=0)
-    assert_same_picture(model.translate(LANDSCAPE, strength=1), by_hand_padded(model, small))
-    assert_same_picture(model.translate(LANDSCAPE, strength=0, detail=True), LANDSCAPE, levels=0)
+    assert_equal_pixels(model.translate(LANDSCAPE, strength=0), small)
+    assert_same_pixels(model.translate(LANDSCAPE, strength=1), by_hand_padded(model, small))
+    assert_equal_pixels(model.translate(LANDSCAPE, strength=0, detail=True), LANDSCAPE)
 
 
 def by_hand_padded(model: CycleGenerator, image: Image.Image) -> Image.Image:
@@ -248,7 +248,7 @@ def test_a_list_of_photographs_with_and_without_faces_keeps_its_order(skip: bool
     alone = [model.translate(image, **options) for image in given]
     for batch_size in (1, 2, 8):
         for one, other in zip(model.translate(given, batch_size=batch_size, **options), alone, strict=True):
-            assert_same_picture(one, other)
+            assert_same_pixels(one, other)
 
 
 def test_prepare_is_what_the_network_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,19 +257,19 @@ def test_prepare_is_what_the_network_was_given(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(model.a_to_b, "forward", lambda x: (given.append(x), forward(x))[1])
     for options in ({}, {"face": 1}, {"face": "none"}, {"face": "auto"}):
         model.translate(two_faces(), **options)
-        assert_same_picture(images.to_pil(given.pop()[0, :, :32]), model.prepare(two_faces(), **options), levels=0)
+        assert_equal_pixels(images.to_pil(given.pop()[0, :, :32]), model.prepare(two_faces(), **options))
     model.translate(two_faces(), whole=True, strength=0.5)
-    assert_same_picture(images.to_pil(given.pop()[0]), model.prepare(two_faces()), levels=0)
+    assert_equal_pixels(images.to_pil(given.pop()[0]), model.prepare(two_faces()))
 
 
 @pytest.mark.parametrize("skip", [False, True])
 def test_a_cycle_begins_with_the_face_and_ends_at_the_models_size(skip: bool) -> None:
     model = faces_model(skip=skip, eyes_b=HEAD)
     there = model.translate(PORTRAIT, detail=False)
-    assert_same_picture(model.cycle(PORTRAIT), model.translate(there, "b_to_a", "original", face="none"))
+    assert_same_pixels(model.cycle(PORTRAIT), model.translate(there, "b_to_a", "original", face="none"))
     assert model.cycle(PORTRAIT).size == (32, 32)
     seen = by_hand(model.b_to_a, by_hand(model.a_to_b, model.prepare(PORTRAIT)))
-    assert_same_picture(model.cycle(PORTRAIT), seen, levels=3)  # between the two it is a picture of 8 bits
+    assert_same_pixels(model.cycle(PORTRAIT), seen, levels=3)  # between the two it is a picture of 8 bits
     row = model.examples([model.prepare(PORTRAIT)]).rows[0]
     assert [image.size for image in row] == [(32, 32)] * 5
-    assert_same_picture(row[2], model.cycle(PORTRAIT))
+    assert_same_pixels(row[2], model.cycle(PORTRAIT))

@@ -24,6 +24,7 @@ from cyclegan_hub.recipes.labels import domain_of, labels_of
 from cyclegan_hub.recipes.methods import DCGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
 from support.local_hub import Checks, Server
+from support.pixels import assert_same_pixels
 from support.published_runs import CONFIG, FREE_IMAGES, TOKENS, WEIGHTS, contents, published, refusal
 from support.published_runs import make_run as cyclegan_run
 from support.training import ROOT
@@ -103,7 +104,7 @@ def test_images_from_noise_are_shown_as_they_come() -> None:
     assert grid.mode == "RGB" and grid.size == (6 * (pixels + 4) + 4,) * 2
     for i, image in enumerate(one.sample(36, seed=0)):
         x, y = 4 + (i % 6) * (pixels + 4), 4 + (i // 6) * (pixels + 4)
-        assert grid.crop((x, y, x + pixels, y + pixels)).tobytes() == image.resize((pixels,) * 2, 0).tobytes()
+        assert_same_pixels(grid.crop((x, y, x + pixels, y + pixels)), image.resize((pixels,) * 2, 0))
     assert sample_grid(model("faces-dcgan-64", 1, widths=[4] * 6)).width == 6 * 164 + 4  # of 256 px
 
 
@@ -122,7 +123,7 @@ def test_pairs_are_shown_with_the_input_that_the_generator_sees(name: str, colum
     top = grid.height - rows * side
     for i, image in enumerate(expected):
         shown = grid.crop((4 + i * side, top, 164 + i * side, top + 160))
-        assert shown.tobytes() == image.resize((160, 160), Image.Resampling.NEAREST).tobytes(), i
+        assert_same_pixels(shown, image.resize((160, 160), Image.Resampling.NEAREST))
     grey = sample_grid(model("upscale-4x", 1, channels=1))
     assert grey.mode == "RGB"
 
@@ -188,7 +189,7 @@ def comes_back(tmp: Path, name: str) -> None:
 def a_dcgan_is_published_and_comes_back(tmp: Path) -> None:
     comes_back(tmp, "faces-dcgan-64")
     one = FaceGenerator.from_pretrained("user/faces-dcgan-64", revision="epoch-002")
-    assert one.sample(2, seed=3)[1].tobytes() == model("faces-dcgan-64", 2).eval().sample(2, seed=3)[1].tobytes()
+    assert_same_pixels(one.sample(2, seed=3)[1], model("faces-dcgan-64", 2).eval().sample(2, seed=3)[1])
 
 
 @check

@@ -22,6 +22,7 @@ from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.presets import RECIPES
 from support.pictures import encoded, folder, picture
+from support.pixels import assert_equal_pixels, assert_same_pixels, pixels, same_pixels
 
 
 def load(path: Path, **options: object) -> tuple[Side, ...]:
@@ -67,7 +68,7 @@ def test_the_range_is_published_with_the_model_and_used_by_it(tmp_path: Path) ->
     loaded = CycleGenerator.from_pretrained(tmp_path / "model")
     assert loaded.value_range == (0, 4095)
     as_it_should_be = loaded.translate(Image.new("RGB", (16, 16), (125,) * 3))
-    assert loaded.translate(buffer.getvalue()).tobytes() == as_it_should_be.tobytes()
+    assert_equal_pixels(loaded.translate(buffer.getvalue()), as_it_should_be)
     for wrong in ((0,), (5, 5), "0,4095", (0, 1.5)):
         with pytest.raises(ValueError, match="value_range="):
             CycleGenerator(width=4, blocks=1, value_range=wrong)
@@ -95,10 +96,10 @@ def test_the_page_reads_with_the_models_range(of_12_bits: tuple[CycleGenerator, 
     studio = Studio(str(models))
     for source in (data, tmp_path / "scan.png"):
         found = studio.translate(source, "scan")
-        assert apart(found.before.convert("L"), RAMP) <= 1
-        assert apart(found.after, model.translate(data)) <= 1
+        assert np.abs(pixels(found.before.convert("L")) - RAMP).max() <= 1
+        assert_same_pixels(found.after, model.translate(data))
     batch = studio.translate_batch([tmp_path / "scan.png"], "scan", folder=tmp_path)
-    assert apart(batch.pictures[0][1], found.after) == 0
+    assert_equal_pixels(batch.pictures[0][1], found.after)
 
 
 @pytest.mark.slow
@@ -111,8 +112,8 @@ def test_an_exported_file_reads_with_the_models_range(of_12_bits: tuple[CycleGen
     export(str(models / "scan"), tmp_path / "scan.onnx")
     exported = OnnxGenerator(tmp_path / "scan.onnx")
     assert exported.value_range == (0, 4095)
-    assert apart(exported.translate(data), model.translate(data)) <= 1
-    assert apart(exported.translate(data), exported.translate(images.decode(data))) > 1  # what it would be without
+    assert_same_pixels(exported.translate(data), model.translate(data))
+    assert not same_pixels(exported.translate(data), exported.translate(images.decode(data)))  # what it would be without
 
 
 def test_the_static_page_refuses_16_bits_where_a_range_is_set(
@@ -125,11 +126,6 @@ def test_the_static_page_refuses_16_bits_where_a_range_is_set(
     assert json.loads((tmp_path / "site" / "manifest.json").read_text("utf-8"))["value_range"] == [0, 4095]
     assert "the page refuses them" in capsys.readouterr().out
     assert "manifest.value_range && (await isDeep(file))" in (tmp_path / "site" / "app.js").read_text("utf-8")
-
-
-def apart(a: object, b: object) -> int:
-    """The largest difference of two pictures."""
-    return int(np.abs(np.asarray(a, dtype=int) - np.asarray(b, dtype=int)).max())
 
 
 def test_arrays_of_16_bits_are_read_warned_of_and_take_a_range(tmp_path: Path) -> None:
