@@ -189,7 +189,9 @@ def test_eyes_are_two_places_in_a_square(text: str) -> None:
 def test_fields_that_came_later_have_the_old_behaviour_as_their_default() -> None:
     defaults = {f.name: f.default for kind in METHODS for f in fields(kind)}
     assert {name: defaults[name] for name in ADDED_FIELDS} == ADDED_FIELDS
-    assert all(getattr(RECIPES[name], field, value) == value for name in SOURCES for field, value in ADDED_FIELDS.items())
+    later = {"own_cycle"}  # the loss of these systems' listings: their recipes changed with the field
+    old = {field: value for field, value in ADDED_FIELDS.items() if field not in later}
+    assert all(getattr(RECIPES[name], field, value) == value for name in SOURCES for field, value in old.items())
 
 
 def test_streaming_excludes_what_needs_the_whole_pile() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from cyclegan_hub.hub.history_file import HistoryError
 from cyclegan_hub.hub.model_folder import epoch_name
+from cyclegan_hub.hub.run_record import read_run_record
+from cyclegan_hub.training.plan import make_plan
 from cyclegan_hub.training.run_folder import RunError, RunFolder, crowded
 
 IDENTITY = {"recipe": {"name": "x", "lr": 2e-4, "snapshot_every": 5}, "labels": ["a", "b"], "seed": 0}
@@ -64,6 +67,36 @@ def test_identity_is_compared_by_what_is_given(tmp_path: Path) -> None:
         (folder.path / "recipe.json").write_text(damaged)
         with pytest.raises(RunError, match=r"recipe\.json is damaged"):
             folder.check(IDENTITY)
+
+
+def test_a_run_of_the_former_own_cycle_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Until 2026-11-30 the field meant the other cycle; such a record lacks the key that says which."""
+    arguments = Namespace(
+        recipe="anime-128", out=tmp_path / "run", set=[], extend=None, max_steps=None, seed=0, labels=None, data=None,
+        data_a=None, data_b=None, init=None,
+    )  # fmt: skip
+    plan = make_plan(arguments)
+    folder = RunFolder(plan.out)
+    folder.open(plan.identity)
+    folder.close()
+    make_plan(arguments)  # the same run of today
+    path = folder.path / "recipe.json"
+    record = json.loads(path.read_text())
+    assert record["recipe"]["own_cycle"] is True and record.pop("own_cycle") == "ends"
+    path.write_text(json.dumps(record))
+    before = path.read_bytes()
+    for changes in ([], ["own_cycle=false"]):
+        arguments.set = changes
+        with pytest.raises(RunError, match=r"own_cycle=true when that meant .* give another folder with --out") as refused:
+            make_plan(arguments)
+        assert "\n" not in str(refused.value) and path.read_bytes() == before
+    assert read_run_record(path)["recipe"]["own_cycle"] == "begins"  # as its card has it
+    # One that was trained on both cycles resumes.
+    path.write_text(json.dumps(record | {"recipe": record["recipe"] | {"own_cycle": False}}))
+    make_plan(arguments)
+    arguments.set = []
+    with pytest.raises(RunError, match=r"recipe\.own_cycle is False there and True now"):
+        make_plan(arguments)
 
 
 def test_state_appears_whole_and_the_older_one_goes(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
     """Gradients of one step, each term by a pass of its own, against those of the batched step. DiffAugment off: it draws."""
     known = name in RECIPES
     changes = {} if known else OTHER_KINDS[name] | {"channels": 1}  # of which a projected discriminator makes three
-    recipe = tiny(name if known else "anime-compact", **changes | {"diffaugment": (), "source_negatives": negatives})
+    recipe = tiny(
+        name if known else "anime-compact", **changes | {"diffaugment": (), "source_negatives": negatives, "own_cycle": False}
+    )
     trainer = make(recipe)
     reference = make(recipe)
     g, f, d_a, d_b = reference.networks.values()
@@ -126,25 +128,46 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
 def test_totals_are_what_each_generator_is_trained_on() -> None:
     recipe = tiny("smile-compact", identity_a=2.0, identity_b=3.0, identity_start=None)
     for own in (False, True):
-        losses = make(dataclasses.replace(recipe, own_cycle=own)).step(batch(recipe), backward)
+        losses = make(dataclasses.replace(recipe, own_cycle=own)).step(apart(recipe), backward)
         value = {name: loss.item() for name, loss in losses.items()}
-        of_g, of_f = (value["cycle_a"], value["cycle_b"]) if own else [value["cycle_a"] + value["cycle_b"]] * 2
+        assert value["cycle_a"] != pytest.approx(value["cycle_b"], rel=1e-2)  # else an exchange would pass
+        # cycle_a is |F(G(a)) - a|, which ends with F; cycle_b is |G(F(b)) - b|, which ends with G.
+        of_g, of_f = (value["cycle_b"], value["cycle_a"]) if own else [value["cycle_a"] + value["cycle_b"]] * 2
         assert value["total_g"] == pytest.approx(value["g_a_to_b"] + recipe.cycle * of_g + 3 * value["identity_b"], rel=1e-5)
         assert value["total_f"] == pytest.approx(value["g_b_to_a"] + recipe.cycle * of_f + 2 * value["identity_a"], rel=1e-5)
 
 
-def test_own_cycle_trains_each_generator_on_its_own_total() -> None:
-    """Gradients of both generators, each of its own total alone, as a source's two tapes take them."""
-    recipe = tiny("smile-baseline", own_cycle=True)
-    trainer, reference, data = make(recipe), make(recipe), batch(recipe)
+def apart(recipe: CycleGANRecipe) -> dict[str, torch.Tensor]:
+    """A batch whose two sides differ in their means."""
+    return {side: 0.4 * x + shift for (side, x), shift in zip(batch(recipe).items(), (-0.5, 0.3), strict=True)}
+
+
+@pytest.mark.parametrize("name", ["smile-lsgan-64", "smile-lsgan-128", "anime-128", "anime-256"])
+def test_own_cycle_is_the_cycle_that_ends_with_the_generator(name: str) -> None:
+    """Gradients of the listings' totals, each differentiated for its own generator alone:
+
+    of G: adv(D_B(G(a))) + cycle |G(F(b)) - b| + identity |G(b) - b|,
+    of F: adv(D_A(F(b))) + cycle |F(G(a)) - a| + identity |F(a) - a|.
+    """
+    recipe = tiny(name)
+    assert recipe.own_cycle
+    trainer, reference, data = make(recipe), make(recipe), apart(recipe)
+    with torch.no_grad():
+        for networks in (trainer.networks, reference.networks):
+            for p in networks["b_to_a"].parameters():
+                p.mul_(1.5)  # another network than a_to_b in scale too
     g, f, d_a, d_b = reference.networks.values()
     a, b = data["a"], data["b"]
     fake_b, fake_a = g(a), f(b)
-    total_g = adversarial("bce", d_b(fake_b), True) + recipe.cycle * F.l1_loss(f(fake_b), a) + 2.5 * F.l1_loss(g(b), b)
-    total_f = adversarial("bce", d_a(fake_a), True) + recipe.cycle * F.l1_loss(g(fake_a), b) + 2.5 * F.l1_loss(f(a), a)
-    expected = [
-        *torch.autograd.grad(total_g, [*g.parameters()], retain_graph=True), *torch.autograd.grad(total_f, [*f.parameters()])
-    ]  # fmt: skip
+    ends_with_g, ends_with_f = F.l1_loss(g(f(b)), b), F.l1_loss(f(g(a)), a)
+
+    def gradients(cycle_of_g: torch.Tensor, cycle_of_f: torch.Tensor) -> list[torch.Tensor]:
+        kind, weight_a, weight_b = recipe.adversarial, recipe.identity_a, recipe.identity_b
+        total_g = adversarial(kind, d_b(fake_b), True) + recipe.cycle * cycle_of_g + weight_b * F.l1_loss(g(b), b)
+        total_f = adversarial(kind, d_a(fake_a), True) + recipe.cycle * cycle_of_f + weight_a * F.l1_loss(f(a), a)
+        pairs = ((total_g, g), (total_f, f))
+        return [x for total, own in pairs for x in torch.autograd.grad(total, [*own.parameters()], retain_graph=True)]
+
     found: list[torch.Tensor] = []
 
     def record(loss: torch.Tensor) -> None:
@@ -152,9 +175,13 @@ def test_own_cycle_trains_each_generator_on_its_own_total() -> None:
         if not found:
             found.extend(p.grad for name in ("a_to_b", "b_to_a") for p in trainer.networks[name].parameters())
 
-    trainer.step(data, record)
-    for own, wanted in zip(found, expected, strict=True):
+    losses = trainer.step(data, record)
+    for own, wanted in zip(found, gradients(ends_with_g, ends_with_f), strict=True):
         torch.testing.assert_close(own, wanted, rtol=1e-3, atol=1e-5)
+    exchanged = gradients(ends_with_f, ends_with_g)
+    assert not all(torch.allclose(own, other, rtol=1e-3, atol=1e-5) for own, other in zip(found, exchanged, strict=True))
+    assert losses["cycle_b"].item() == pytest.approx(ends_with_g.item(), rel=1e-4)
+    assert losses["cycle_a"].item() == pytest.approx(ends_with_f.item(), rel=1e-4)
 
 
 def test_without_identity_no_pass_is_spent_on_it() -> None:

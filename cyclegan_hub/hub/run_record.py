@@ -9,6 +9,9 @@ from typing import Any, TypedDict, cast
 
 from cyclegan_hub.errors import UserError
 
+# Of a run with `own_cycle`: which cycle that is. Records without this key are of versions in which it was the other one.
+CYCLE_BEGINS, CYCLE_ENDS = "begins", "ends"
+
 
 class RunRecordError(UserError):
     """A `recipe.json` that is not of the form that training writes; the message names it, what is wrong and the remedy."""
@@ -22,6 +25,7 @@ class RunRecord(TypedDict, total=False):
     data: dict[str, str]  # a line for each pile: {"a": ..., "b": ...}, or {"a": ...} for one pile or pairs
     seed: int
     init: str | None  # the weights that the run started from
+    own_cycle: str  # CYCLE_ENDS, of a run with `own_cycle`: each generator is trained on the cycle that ends with it
     extended: list[dict[str, Any]]  # one entry for each extension by more epochs: step, from, to, rate before and after
     fingerprints: dict[str, str]  # `data.load_sides.Side.fingerprint` of the images of each side
     inexact_resumes: list[dict[str, Any]]  # one entry for each resume with another number of processes: step, processes
@@ -57,8 +61,11 @@ def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None
 
 
 def _renamed(content: dict[str, Any]) -> dict[str, Any]:
-    """The record with today's field names: older pix2pix recipes call the field `adversarial_weight` "adversarial"."""
+    """The record in today's names: older pix2pix recipes call the field `adversarial_weight` "adversarial", and where an older
+    one has `own_cycle`, it was the cycle that begins with the generator, which is no value of today's field."""
     recipe = content.get("recipe") or {}
+    if recipe.get("own_cycle") is True and "own_cycle" not in content:
+        return content | {"recipe": recipe | {"own_cycle": CYCLE_BEGINS}}
     if "l1" in recipe and "adversarial" in recipe:
         names = {"adversarial": "adversarial_weight"}
         return content | {"recipe": {names.get(name, name): value for name, value in recipe.items()}}

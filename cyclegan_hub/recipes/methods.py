@@ -127,7 +127,8 @@ class CycleGANRecipe(_Recipe):
     # losses
     adversarial: Literal["lsgan", "bce", "hinge"] = "lsgan"
     cycle: float = 10.0
-    own_cycle: bool = False  # each generator is trained on the cycle that begins with it alone, as in some of the sources
+    # Each generator learns from one cycle, the one that ends with it, as in some sources: a_to_b from |a_to_b(b_to_a(b)) - b|.
+    own_cycle: bool = False
     identity_a: float = 5.0  # weight of |b_to_a(a) - a|
     identity_b: float = 5.0  # weight of |a_to_b(b) - b|
     identity_start: float | None = None  # both weights start here and reach their own value at the end of the warm-up

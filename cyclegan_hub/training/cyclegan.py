@@ -102,7 +102,7 @@ class CycleGANTrainer:
         self.optimizers["generators"].zero_grad()
         fake_b, identity_b = self._translate(self.a_to_b, a, b if weight_b else None)
         fake_a, identity_a = self._translate(self.b_to_a, b, a if weight_a else None)
-        cycle_a, cycle_b = self._back("b_to_a", fake_b), self._back("a_to_b", fake_a)
+        cycle_a, cycle_b = self._reconstruct("b_to_a", fake_b), self._reconstruct("a_to_b", fake_a)
         parts = {
             "g_a_to_b": persuading(r.adversarial, self.d_b(self._augment(fake_b))),
             "g_b_to_a": persuading(r.adversarial, self.d_a(self._augment(fake_a))),
@@ -226,19 +226,14 @@ class CycleGANTrainer:
         translated, kept = network(torch.cat([x, same])).chunk(2)
         return translated, kept
 
-    def _back(self, name: str, fake: Tensor) -> Tensor:
-        """The way back of a translation; with `own_cycle` through a frozen network, which learns nothing from the other's."""
-        own = self._parameters(name) if self.recipe.own_cycle else []
-        for parameter in own:
-            parameter.requires_grad_(False)
-        back: Tensor = getattr(self, name)(fake)
-        for parameter in own:
-            parameter.requires_grad_(True)
-        return back
+    def _reconstruct(self, name: str, fake: Tensor) -> Tensor:
+        """The cycle that ends with this generator; with `own_cycle` no gradient reaches the one that it began with."""
+        reconstruction: Tensor = getattr(self, name)(fake.detach() if self.recipe.own_cycle else fake)
+        return reconstruction
 
     def _totals(self, parts: dict[str, Tensor], weight_a: float, weight_b: float) -> dict[str, Tensor]:
         """What each generator is trained on in all, as the sources print it: `total_g` of A -> B, `total_f` of B -> A."""
-        cycles = (parts["cycle_a"], parts["cycle_b"]) if self.recipe.own_cycle else (parts["cycle_a"] + parts["cycle_b"],) * 2
+        cycles = (parts["cycle_b"], parts["cycle_a"]) if self.recipe.own_cycle else (parts["cycle_a"] + parts["cycle_b"],) * 2
         totals = {"total_g": parts["g_a_to_b"] + self.recipe.cycle * cycles[0]}
         totals["total_f"] = parts["g_b_to_a"] + self.recipe.cycle * cycles[1]
         for total, key, weight in (("total_g", "identity_b", weight_b), ("total_f", "identity_a", weight_a)):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.hub.run_record import CYCLE_ENDS
 from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.labels import labels_of
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, Recipe
@@ -74,6 +75,7 @@ def make_plan(arguments: Namespace) -> Plan:
         "seed": arguments.seed,
         "init": arguments.init,
     }
+    identity |= {"own_cycle": CYCLE_ENDS} if getattr(recipe, "own_cycle", False) else {}
     folder.check(identity)
     return Plan(recipe, labels, sources, out, identity)
 

@@ -13,7 +13,7 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import remove_temporary, sync_folder, write_atomic, write_folder
 from cyclegan_hub.hub.history_file import read_history
 from cyclegan_hub.hub.model_folder import epoch_name
-from cyclegan_hub.hub.run_record import RunRecord, RunRecordError, read_run_record
+from cyclegan_hub.hub.run_record import CYCLE_BEGINS, RunRecord, RunRecordError, read_run_record
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, RESUMABLE_FIELDS
 from cyclegan_hub.training.extension import CARRIED, FIELDS
 from cyclegan_hub.training.state_file import pack, unpack
@@ -51,6 +51,11 @@ class RunFolder:
             if foreign:
                 raise RunError(f"{self.path} holds {foreign[0]!r} but no run: give an empty or a new folder with --out")
             return
+        if old.get("recipe", {}).get("own_cycle") == CYCLE_BEGINS:
+            raise RunError(
+                f"{self.path} was trained with own_cycle=true when that meant the cycle that begins with a generator, and now it "
+                "is the one that ends with it: this run cannot be resumed, give another folder with --out"
+            )
         # Only a command that changes the run holds more of these than the run does.
         changing = {name for name in CARRIED if identity.get(name, []) != old.get(name, [])}
         for name, before, now in _differences(dict(old), json.loads(json.dumps(identity))):
