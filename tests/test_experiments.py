@@ -65,6 +65,14 @@ def test_every_experiment_is_in_the_documentation() -> None:
             assert row and (int(row[1]), int(row[2])) == (len(experiment.runs), experiment.seeds), experiment.name
 
 
+def test_the_published_tables_say_what_the_registry_says() -> None:
+    for experiment in EXPERIMENTS.values():
+        if experiment is not TINY:
+            table = (ROOT / f"docs/experiments/{experiment.name}.md").read_text("utf-8")
+            assert table.startswith(f"## {experiment.name}\n\n{experiment.question}\n"), experiment.name
+            assert f"\nThe source: {experiment.source}\n" in table, experiment.name
+
+
 def test_scale_shortens_epochs_and_keeps_their_number(data: Path, tmp_path: Path) -> None:
     whole, tenth = (plan_runs(TINY, {"smile": str(data)}, tmp_path, scale=scale) for scale in (1.0, 0.1))
     assert [one.plan.recipe.epochs for one in (*whole, *tenth)] == [2] * 4
