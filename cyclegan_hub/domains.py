@@ -89,6 +89,18 @@ _MONET2PHOTO = Pile(
     licence="Flickr photographers' copyright: research use",
 )
 
+
+def _painter(name: str, label: str, terms: str) -> Domain:
+    """A domain of a sibling of monet2photo: the same photographs, and other paintings in the column `imageA`.
+
+    Its columns and counts of rows are those of monet2photo. That `imageA` is the painting was not looked at here, and follows
+    from the sibling.
+    """
+    photo = replace(_MONET2PHOTO, dataset=f"huggan/{name}2photo")
+    painting = replace(photo, label=label, column="imageA", licence=terms, redistributable=True)
+    return Domain(name, a=photo, b=painting, repo_id=f"cyclegan-{name}")
+
+
 DOMAINS: dict[str, Domain] = {
     d.name: d
     for d in (
@@ -134,6 +146,9 @@ DOMAINS: dict[str, Domain] = {
             ),
             repo_id="cyclegan-monet",
         ),
+        _painter("vangogh", "Van Gogh", "paintings in the public domain (Van Gogh died in 1890)"),
+        _painter("cezanne", "Cezanne", "paintings in the public domain (Cezanne died in 1906)"),
+        _painter("ukiyoe", "ukiyo-e", "ukiyo-e prints in the public domain"),
         Domain("faces", a=replace(_CELEBA, eyes=HEAD), b=None, repo_id="dcgan-faces"),
     )
 }

@@ -19,7 +19,7 @@ from cyclegan_hub.models.photograph import FaceNotFoundWarning, Options
 from cyclegan_hub.models.translate_many import Done, Skipped, encode, translate_files
 from support.photos import photo, scaled
 from support.pictures import picture
-from support.pixels import assert_same_picture
+from support.pixels import assert_equal_pixels, assert_same_pixels
 from support.translations import tiny, two_faces
 
 pytestmark = pytest.mark.filterwarnings("ignore::cyclegan_hub.models.photograph.FaceNotFoundWarning")
@@ -69,7 +69,7 @@ def test_each_result_is_what_the_model_makes_of_that_photograph_alone(
         if isinstance(one, Skipped):
             assert name == "cat" and options["face"] == 0 and "no face is found" in one.reason
         else:
-            assert_same_picture(one.image, model.translate(given[name], **options, **more))
+            assert_same_pixels(one.image, model.translate(given[name], **options, **more))
 
 
 @pytest.mark.parametrize("options", [{"strength": 0.5}, {"strength": 1.3, "face": "none", "detail": True}])
@@ -77,7 +77,7 @@ def test_strength_is_that_of_the_model(options: dict[str, Any]) -> None:
     model, given = tiny(image_size=32, eyes_a=HEAD, skip=True), photographs()
     for one in translate_files(model, given.items(), options=Options(**options)):
         assert isinstance(one, Done)
-        assert_same_picture(one.image, model.translate(given[one.name], **options))
+        assert_same_pixels(one.image, model.translate(given[one.name], **options))
 
 
 def test_a_face_that_is_not_there_is_skipped_with_its_reason(model: CycleGenerator) -> None:
@@ -97,8 +97,8 @@ def test_square_is_for_images_as_a_whole(model: CycleGenerator) -> None:
     assert {one.image.size for one in made.values() if isinstance(one, Done)} == {(32, 32)}
     red, green, blue, alpha = (images.square(band, 32) for band in decoded(photographs()["cat"]))
     given = Image.merge("RGB", (red, green, blue))
-    assert_same_picture(made["cat"].image.convert("RGB"), model.translate(given, face="none"))
-    assert_same_picture(made["cat"].image.getchannel("A"), alpha)
+    assert_same_pixels(made["cat"].image.convert("RGB"), model.translate(given, face="none"))
+    assert_same_pixels(made["cat"].image.getchannel("A"), alpha)
     with pytest.raises(ValueError, match="square=True, whole=True: a whole photograph keeps its shape"):
         translate_files(model, [], square=True, options=Options(whole=True))
 
@@ -108,7 +108,7 @@ def test_square_at_the_photographs_own_scale() -> None:
     (one,) = translate_files(model, [("cat", photographs()["cat"])], square=True, options=Options(detail=True))
     given = photographs()["cat"].crop((53, 0, 266, 213))
     assert isinstance(one, Done)
-    assert_same_picture(one.image, model.translate(given, detail=True))
+    assert_same_pixels(one.image, model.translate(given, detail=True))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_paired_model_takes_images_and_keeps_alpha() -> None:
     cat = photographs()["cat"]
     (one,) = translate_files(model, [("cat", cat)], resolution=16)
     assert isinstance(one, Done)
-    assert_same_picture(one.image, model.translate(cat, resolution=16))
+    assert_same_pixels(one.image, model.translate(cat, resolution=16))
     with pytest.raises(ValueError, match="leave strength out"):
         translate_files(model, [], options=Options(strength=0.5))
 
@@ -173,7 +173,7 @@ def test_an_onnx_file_does_the_same(tmp_path: Path, size: int | None) -> None:
     for options in ({}, {"face": "all", "whole": True, "strength": 0.5}, {"face": "none", "detail": size is None}):
         for one in translate_files(generator, given.items(), options=Options(**options)):
             assert isinstance(one, Done)
-            assert_same_picture(one.image, generator.translate(given[one.name], **options))
+            assert_same_pixels(one.image, generator.translate(given[one.name], **options))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -183,4 +183,4 @@ def test_a_transparent_result_is_white_where_it_is_clear_in_a_jpeg(mode: str) ->
     with Image.open(io.BytesIO(encode(clear, "jpg"))) as back:
         assert back.mode == mode[:-1] and back.convert("L").getextrema()[0] >= 254
     with Image.open(io.BytesIO(encode(clear, "png"))) as back:
-        assert_same_picture(back, clear, levels=0)
+        assert_equal_pixels(back, clear)

@@ -12,6 +12,9 @@ def test_the_domains() -> None:
         "anime": ("human face", "anime face"),
         "cartoon": ("celebrity photo", "cartoon avatar"),
         "monet": ("photo", "Monet"),
+        "vangogh": ("photo", "Van Gogh"),
+        "cezanne": ("photo", "Cezanne"),
+        "ukiyoe": ("photo", "ukiyo-e"),
         "faces": ("face",),
     }
 
@@ -49,4 +52,13 @@ def test_eyes_of_faces_are_two_places_in_a_square() -> None:
 
 def test_only_free_piles_are_redistributable() -> None:
     free = {p.label for d in DOMAINS.values() for p in d.piles if p.redistributable}
-    assert free == {"cartoon avatar", "Monet"}
+    assert free == {"cartoon avatar", "Monet", "Van Gogh", "Cezanne", "ukiyo-e"}
+
+
+@pytest.mark.parametrize("name", ["vangogh", "cezanne", "ukiyoe"])
+def test_the_other_painters_are_siblings_of_monet(name: str) -> None:
+    own, monet = DOMAINS[name], DOMAINS["monet"]
+    assert {pile.dataset for pile in own.piles} == {f"huggan/{name}2photo"} and own.repo_id == f"cyclegan-{name}"
+    for pile, sibling in zip(own.piles, monet.piles, strict=True):
+        assert (pile.column, pile.split, pile.test_split) == (sibling.column, sibling.split, sibling.test_split)
+        assert pile.redistributable == sibling.redistributable

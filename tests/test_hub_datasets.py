@@ -19,6 +19,7 @@ from cyclegan_hub.data.parse_side import one_side
 from cyclegan_hub.data.resolve import resolve, resolve_pile
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.recipes.presets import RECIPES
 from support.hub_checks import asked
 from support.hub_datasets import ORGANISATIONS, publish
 from support.local_hub import Checks, Server, User
@@ -182,7 +183,8 @@ def two_steps(tmp: Path, domain: str) -> None:
         options = [part for setting in TINY_DCGAN for part in ("--set", setting)]
         recipe = "faces-dcgan-64"
     else:
-        options, recipe = TINY[1:], f"{domain}-compact"
+        options = TINY[1:]
+        recipe = domain if f"{domain}-compact" not in RECIPES else f"{domain}-compact"
     arguments = [recipe, *options, "--max-steps", "2", "--out", str(tmp / "run")]
     assert script("train").main(arguments) == 0
     assert (tmp / "run/last/model.safetensors").exists()
@@ -206,6 +208,21 @@ def cartoon_trains_two_steps(tmp: Path) -> None:
 @check
 def monet_trains_two_steps(tmp: Path) -> None:
     two_steps(tmp, "monet")
+
+
+@check
+def vangogh_trains_two_steps(tmp: Path) -> None:
+    two_steps(tmp, "vangogh")
+
+
+@check
+def cezanne_trains_two_steps(tmp: Path) -> None:
+    two_steps(tmp, "cezanne")
+
+
+@check
+def ukiyoe_trains_two_steps(tmp: Path) -> None:
+    two_steps(tmp, "ukiyoe")
 
 
 @check

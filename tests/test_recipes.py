@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import pytest
 
@@ -13,12 +13,13 @@ from cyclegan_hub.recipes.presets import RECIPES, find, tuned_on
 SOURCES = ["smile-baseline", "smile-lsgan-64", "smile-lsgan-128", "anime-128", "anime-256", "cartoon-64", "monet-unet"]
 OTHERS = ["faces-dcgan-64", "faces-dcgan-256", "monet-dcgan-64", "pix2pix", "colorize", "upscale-4x", "upscale-4x-cnn",
           "monet-pix2pix"]  # fmt: skip
-TRANSLATED = [name for name, domain in DOMAINS.items() if domain.b]
+PAINTERS = ["vangogh", "cezanne", "ukiyoe"]
+TRANSLATED = [name for name, domain in DOMAINS.items() if domain.b and name not in PAINTERS]
 
 
 def test_registry_has_ours_and_the_sources() -> None:
     ours = [f"{d}{suffix}" for suffix in ("", "-compact", "-compact-128") for d in TRANSLATED]
-    assert sorted(RECIPES) == sorted(ours + SOURCES + OTHERS)
+    assert sorted(RECIPES) == sorted(ours + SOURCES + OTHERS + PAINTERS)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
@@ -31,6 +32,11 @@ def test_every_recipe_names_a_domain_and_survives_text(recipe: Recipe) -> None:
         if name not in ("name", "domain")
     }
     assert override(recipe, texts) == recipe
+
+
+def test_painters_are_trained_as_monet_is() -> None:
+    for name in PAINTERS:
+        assert replace(RECIPES[name], name="monet", domain="monet") == RECIPES["monet"]
 
 
 @pytest.mark.parametrize("domain", TRANSLATED)

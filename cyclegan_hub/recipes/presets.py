@@ -116,6 +116,8 @@ _ROWS: tuple[Recipe, ...] = (
     ),
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ROWS}
+# The other painters of Monet's collection, of whom no model was trained here.
+RECIPES |= {name: replace(RECIPES["monet"], name=name, domain=name) for name in ("vangogh", "cezanne", "ukiyoe")}
 
 
 def find(name: str) -> Recipe:

@@ -14,7 +14,8 @@ from huggingface_hub import HfApi
 
 from support.pictures import encoded
 
-NAMES = ("flwrlabs/celeba", "huggan/selfie2anime", "huggan/monet2photo", "cgarciae/cartoonset")
+PAINTERS = tuple(f"huggan/{name}2photo" for name in ("monet", "vangogh", "cezanne", "ukiyoe"))
+NAMES = ("flwrlabs/celeba", "huggan/selfie2anime", "cgarciae/cartoonset", *PAINTERS)
 ORGANISATIONS = tuple(name.split("/")[0] for name in NAMES)
 SIZE = (40, 44)  # px, so that images have to be made square
 CONFIG = "img_align+identity+attr"
@@ -41,7 +42,7 @@ def _celeba(folder: Path) -> None:
 
 
 def _two_columns(folder: Path, repeated: bool) -> None:
-    """imageA and imageB, train and test; of monet2photo the paintings of imageA are repeated to match the photos."""
+    """imageA and imageB, train and test; where the paintings of imageA are fewer, they are repeated to match the photos."""
     for start, (split, count) in enumerate({"train": 20, "test": 6}.items()):
         first = [1000 + 100 * start + (i % 8 if repeated else i) for i in range(count)]
         second = [2000 + 100 * start + i for i in range(count)]
@@ -70,6 +71,6 @@ def publish(folder: Path) -> None:
                 _cartoonset(own)
                 revision = "refs/convert/parquet"
                 api.create_branch(name, branch=revision, repo_type="dataset")
-            case other:
-                _two_columns(own, repeated=other == "monet2photo")
+            case _:
+                _two_columns(own, repeated=name in PAINTERS)
         api.upload_folder(repo_id=name, folder_path=own, repo_type="dataset", revision=revision)
