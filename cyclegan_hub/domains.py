@@ -140,7 +140,7 @@ DOMAINS: dict[str, Domain] = {
             b=replace(
                 _MONET2PHOTO,
                 label="Monet",
-                column="imageA",  # repeated to match the photos, about 1,072 unique: copies are left out when it is read
+                column="imageA",  # repeated to match the photos, about 1,070 unique: copies are left out when it is read
                 licence="paintings in the public domain (Monet died in 1926)",
                 redistributable=True,
             ),

@@ -25,7 +25,7 @@ def model_folder(path: Path, *, labels: tuple[str, str], epochs: tuple[int, ...]
     (path / "recipe.json").write_text(json.dumps(record))
     (path / "history.jsonl").write_text('{"step": 10}\n{"step": 400}\n')
     names = [f"epoch-{epoch:03d}" for epoch in epochs]
-    values = {name: {"a_to_b": {distance: 41.04, "success": 0.5}, "b_to_a": {distance: None}} for name in names}
+    values = {name: {"a_to_b": {distance: 41.04, "success": 0.995}, "b_to_a": {distance: None}} for name in names}
     metrics = {
         "best": names[0], "rule": "by hand", "epochs": values,
         "baselines": {"untranslated": {"a_to_b": {distance: 80.0}}, "floor": {"a_to_b": {distance: 3.26}}},
@@ -60,7 +60,7 @@ def test_table_and_picture_come_from_the_files(models: Path, readme: Path) -> No
         ["| `monet`", "photo → Monet"], ["| `monet`", "Monet → photo"],
     ]  # fmt: skip
     assert "| fid[encoder] | untranslated | real against real |" in table[0]
-    assert table[2].endswith("| `smile-compact`, 800 pairs | epoch-001 | 50% | 41.0 | 80.0 | 3.3 |")
+    assert table[2].endswith("| `smile-compact`, 800 pairs | epoch-001 | 99.5% | 41.0 | 80.0 | 3.3 |")
     assert table[3].endswith("| epoch-001 | - | - | - | - |")
     with Image.open(models / "gallery.png") as picture:
         assert picture.height > 2 * gallery._CELL and picture.width > 4 * gallery._CELL

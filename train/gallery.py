@@ -116,7 +116,7 @@ def table(folders: list[Path]) -> str:
             success = values.get("success")
             cells = [
                 f"`{folder.name}`", arrow, f"`{recipe['name']}`, {pairs}", best,
-                "-" if success is None else f"{success:.0%}",
+                "-" if success is None else f"{success:.1%}",
             ]  # fmt: skip
             distance = next((name for start in ("mmd", "fid") for name in values if name.partition("[")[0] == start), "fid")
             for some in (values, *baselines):

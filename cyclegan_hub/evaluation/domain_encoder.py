@@ -76,11 +76,9 @@ class SideClassifier:
 
     @property
     def label(self) -> str:
-        """Its description in the protocol: digest of the weights and held-out accuracy of both sides."""
-        a, b, n = (self.accuracy[key] for key in ("a", "b", "n"))
-        first, second = self.labels
-        neither = f"; of degraded ones {self.accuracy['neither']:.1%} neither" if "neither" in self.accuracy else ""
-        return f"encoder (sha256 {self.digest}), held out: {a:.1%} of {first}, {b:.1%} of {second} (n = {n:.0f}){neither}"
+        """Its description in the protocol, which has its accuracy on the very images beside it, not that of its own card."""
+        neither = f"; of degraded images {self.accuracy['neither']:.1%} neither" if "neither" in self.accuracy else ""
+        return f"encoder (sha256 {self.digest}){neither}"
 
 
 def side_classifier(domain: str, folder: Path | None = None, *, device: str | torch.device = "cpu") -> SideClassifier:
