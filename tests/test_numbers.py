@@ -65,6 +65,26 @@ def test_untranslated_images_have_one_distance_everywhere() -> None:
     assert {row[0]: row[-1] for row in projected[1:]} == {name: expected[name] for name in ("anime", "monet")}
 
 
+def test_the_table_of_discriminators_is_the_one_of_its_experiment() -> None:
+    rows: dict[tuple[str, str], list[dict[str, str]]] = {}  # by run and epoch, A to B and then B to A
+    for heads, *lines in tables((ROOT / "docs/experiments/projected.md").read_text("utf-8")):
+        for line in lines:
+            row = dict(zip(heads, line, strict=True))
+            rows.setdefault((row["run"], row["epoch"]), []).append(row)
+    shown = next(t for t in tables((ROOT / "docs/quality.md").read_text("utf-8")) if t[0][-1] == "content share")
+    assert len(shown) == 13
+    for domain, kind, skip, first, second, success, content in shown[1:]:
+        run = f"{domain}-{kind.strip('`')}{'-skip' if skip == 'yes' else ''}"
+        for cell, epoch, key in (
+            (first, "epoch-002", "mmd[imagenet]"),
+            (second, "epoch-004", "mmd[imagenet]"),
+            (success, "epoch-004", "success"),
+            (content, "epoch-004", "content_share[imagenet]"),
+        ):
+            for printed, row in zip(cell.strip("*").split(" / "), rows[run, epoch], strict=True):
+                assert agrees(printed, float(row[key])), f"{run}, {epoch}, {key}: {printed}"
+
+
 def test_agrees_to_the_last_digit_that_is_shown() -> None:
     assert agrees("48.15 (46.27 to 49.90)", 48.1518) and agrees("92.5 %", 0.925) and agrees("48.2", 48.15) and agrees("1 %", 0.01)
     assert not agrees("48.1", 48.1518) and not agrees("100 %", 0.99) and not agrees("93.0%", 0.925)
