@@ -102,6 +102,18 @@ def to_torchscript(network: nn.Module, shape: Shape) -> bytes:
     with _quiet(), torch.no_grad():
         traced = torch.jit.trace(network, shape.example, check_trace=False)  # type: ignore[no-untyped-call,unused-ignore]
         torch.jit.save(traced, buffer)
+    return _without_sources(buffer.getvalue())
+
+
+def _without_sources(data: bytes) -> bytes:
+    """A TorchScript file without torch's notes on the Python code, which hold paths of this machine and serve tracebacks."""
+    reader, buffer = torch._C.PyTorchFileReader(io.BytesIO(data)), io.BytesIO()
+    writer = torch._C.PyTorchFileWriter(buffer)
+    for name in reader.get_all_records():
+        if not name.endswith(".debug_pkl") and not name.startswith(".data/") and name != "version":  # which the writer adds
+            record = reader.get_record(name)
+            writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
     return buffer.getvalue()
 
 
