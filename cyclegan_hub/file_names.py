@@ -1,12 +1,14 @@
-"""Names of result files that are valid on every system and differ from each other."""
+"""The base name of any path, and names of results that are valid on every system and all different."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 Format = Literal["png", "jpg"]
@@ -16,6 +18,11 @@ _NAME_BYTES = 180  # of a path's component: 255 is the limit of file systems, an
 
 
 _PATH_BYTES = 1000
+
+
+def base_name(file: Path | str) -> str:
+    """The last part of a path of any operating system."""
+    return os.fsdecode(file).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
 def result_names(names: Sequence[str], format: Format) -> list[str | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import Literal
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from cyclegan_hub import image_grid, images
-from cyclegan_hub.file_names import Format, result_names
+from cyclegan_hub.file_names import Format, base_name, result_names
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.results import Result
 
@@ -139,11 +138,6 @@ def save_zip(named: Iterable[tuple[str, Image.Image]], folder: Path, name: str) 
         for stem, picture in named:
             add(f"{stem}.png", images.png_bytes(picture))
     return path
-
-
-def base_name(file: Path | str) -> str:
-    """The last part of a path of any operating system."""
-    return os.fsdecode(file).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
 def zip_names(files: Sequence[Path | str], ending: Format = "png") -> list[str]:

@@ -15,12 +15,12 @@ from typing import Any, Literal, TypeVar
 
 from PIL import Image
 
-from cyclegan_hub import images
+from cyclegan_hub import file_names, images
 from cyclegan_hub.models.photograph import FaceChoice, Options
 from cyclegan_hub.models.protocols import Sampler, Translator
 from cyclegan_hub.serving import about, catalog, sampling
 from cyclegan_hub.serving.catalog import Catalog
-from cyclegan_hub.serving.downloads import CELL, SAVE_FORMATS, SaveFormatName, base_name, open_zip, result_file, zip_names
+from cyclegan_hub.serving.downloads import CELL, SAVE_FORMATS, SaveFormatName, open_zip, result_file, zip_names
 from cyclegan_hub.serving.live import LiveFrame, Track, prepare_frame
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
 from cyclegan_hub.serving.model_cache import ModelCache
@@ -147,10 +147,10 @@ class Studio:
                 try:
                     result = self.translate(file, domain, direction, chosen.name, face=face, whole=whole, strength=strength)
                 except ServingError as error:
-                    errors.append(f"{one_line(base_name(file))}: {error}")
+                    errors.append(f"{one_line(file_names.base_name(file))}: {error}")
                 else:
                     for note in result.notes:
-                        notes.setdefault(note, []).append(one_line(base_name(file)))
+                        notes.setdefault(note, []).append(one_line(file_names.base_name(file)))
                     add(name, result_file(result, way, self.caption(domain, direction, chosen)))
                     done += 1
                     if len(pictures) < GALLERY:

@@ -27,6 +27,7 @@ from cyclegan_hub.data.specs import DataError, SideSource
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation.extractor import device_of, weights_digest
+from cyclegan_hub.file_names import base_name
 from cyclegan_hub.files import write_folder
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.recipes.fields import RecipeError
@@ -145,10 +146,10 @@ def command_of(args: argparse.Namespace, accelerator: Accelerator) -> str:
     words += ["train/encoder.py"]
     for text in args.data:
         name, data = _named(text, args.domain)
-        words.append(f"--data {name}" if data is None else f"--data {name}={Path(data).name}")
+        words.append(f"--data {name}" if data is None else f"--data {name}={base_name(data)}")
     words += [f"--labels '{text}'" for text in args.labels]
-    words += [f"--init {args.init.name}"] if args.init else []
-    return " ".join([*words, f"--steps {args.steps}", f"--seed {args.seed}", f"--out {args.out.name}"])
+    words += [f"--init {base_name(args.init)}"] if args.init else []
+    return " ".join([*words, f"--steps {args.steps}", f"--seed {args.seed}", f"--out {base_name(args.out)}"])
 
 
 def run(args: argparse.Namespace) -> int:
