@@ -25,10 +25,11 @@ class Files:
     def describe(self) -> str:
         """The kind and the last two components of the path: the same on every machine that has the same data."""
         first = self.paths[0]
+        folder = "" if first.parent == Path.home() else first.parent.name  # that of the home folder is the user's
         more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
         pairs = [("column", self.column), ("inside", self.inside), *(("filter", "=".join(pair)) for pair in self.filter)]
         options = "&".join(f"{key}={value}" for key, value in pairs if value is not None)
-        return f"{self.kind} {first.parent.name}/{first.name}{more}{f'?{options}' if options else ''}".replace(" /", " ")
+        return f"{self.kind} {folder}/{first.name}{more}{f'?{options}' if options else ''}".replace(" /", " ")
 
     def identity(self) -> str:
         """What does not change when the files are moved to another folder: their names and sizes, and what is read of them."""
