@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import sys
 from collections.abc import Sequence
@@ -67,6 +68,27 @@ def make_accelerator(log_with: str | None = None, out: Path | None = None) -> Ac
         # many as the machine has cores: more than this process may use would wait for each other by spinning.
         torch.set_num_threads(cores)
     return accelerator
+
+
+def hardware(accelerator: Accelerator) -> str:
+    """What a training runs on, as one line for its record: "2 x NVIDIA H100, bf16", "AMD EPYC 7B13, 1 thread, fp32"."""
+    count, precision = accelerator.num_processes, {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+    times = f"{count} x " if count > 1 else ""
+    if accelerator.device.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"{times}{processor()}, {threads} thread{'' if threads == 1 else 's'}, {precision}"
+    name = torch.cuda.get_device_name() if accelerator.device.type == "cuda" else str(accelerator.device.type)
+    return f"{times}{name}, {precision}"
+
+
+def processor() -> str:
+    """The name of the CPU, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def processes_asked_for(command: Sequence[str] | None = None) -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
 from huggingface_hub import ModelCard, ModelCardData
@@ -16,6 +14,7 @@ from cyclegan_hub import __version__
 from cyclegan_hub.evaluation.extractor import weights_digest
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.templates import render_markdown
+from cyclegan_hub.training.devices import processor
 
 
 @dataclass(frozen=True)
@@ -67,19 +66,11 @@ def card(encoder: SideEncoder, training: Training) -> str:
         weights=f"{sum(p.numel() for p in encoder.parameters()):,}",
         digest=weights_digest(encoder.state_dict())[:12],
         rows=rows, sources=sources, training=training, steps=f"{training.steps:,}", seconds=f"{training.seconds:.0f}",
-        machine=f"{_processor()}, {torch.get_num_threads()} thread(s), {precision}, torch {torch.__version__}",
+        machine=f"{_device()}, {torch.get_num_threads()} thread(s), {precision}, torch {torch.__version__}",
         version=__version__, date=f"{datetime.now(UTC):%Y-%m-%d}",
     )  # fmt: skip
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n{text}"))
 
 
-def _processor() -> str:
-    """The processor's name, where the system tells it."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
