@@ -1,16 +1,20 @@
-"""The address of a published model, and the licence in its card."""
+"""The URL of a published model, and the licence in its card."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from huggingface_hub import ModelCard, constants
+from huggingface_hub import ModelCard
+
+from cyclegan_hub.file_names import base_name
+
+HUB = "https://huggingface.co"  # what is published names the real Hub, whichever mirror HF_ENDPOINT is
 
 
 def address_of(source: str | Path) -> str:
-    """The address of a repository's page on the Hub; for a local folder its name alone, so that no local path is published."""
-    return Path(source).resolve().name if _is_folder(source) else f"{constants.ENDPOINT}/{source}"
+    """The URL of a repository's page on the Hub; for a local folder its name alone, so that no local path is published."""
+    return base_name(Path(source).resolve()) if _is_folder(source) else f"{HUB}/{source}"
 
 
 def licence_of(source: str | Path, token: str | None = None) -> str | None:

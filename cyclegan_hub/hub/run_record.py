@@ -11,6 +11,8 @@ from cyclegan_hub.errors import UserError
 
 # Of a run with `own_cycle`: which cycle that is. Records without this key are of versions in which it was the other one.
 CYCLE_BEGINS, CYCLE_ENDS = "begins", "ends"
+# Keys that describe a run and do not make it another one: a resumed run keeps them, and may change them.
+NOTES = ("data_note", "hardware")
 
 
 class RunRecordError(UserError):
@@ -24,11 +26,14 @@ class RunRecord(TypedDict, total=False):
     labels: list[str]  # of A and B, of input and output, or one label for a model that draws
     data: dict[str, str]  # a line for each pile: {"a": ..., "b": ...}, or {"a": ...} for one pile or pairs
     seed: int
-    init: str | None  # the weights that the run started from
+    init: str | None  # the weights that the run started from: a repository, or "NAME (weights sha256 0123456789ab)"
     own_cycle: str  # CYCLE_ENDS, of a run with `own_cycle`: each generator is trained on the cycle that ends with it
     extended: list[dict[str, Any]]  # one entry for each extension by more epochs: step, from, to, rate before and after
     fingerprints: dict[str, str]  # `data.load_sides.Side.fingerprint` of the images of each side
     inexact_resumes: list[dict[str, Any]]  # one entry for each resume with another number of processes: step, processes
+    data_note: dict[str, Any]  # {"text", "licence", "use", "limits"} of the training images: see `hub.provenance`
+    hardware: list[str]  # what the run was trained on, a line for each machine
+    seconds: float  # of training, where the history was thinned and no longer adds up to it
 
 
 def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None:
@@ -48,6 +53,11 @@ def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None
             raise TypeError(f"labels={labels!r} is no list of texts")
         if data is not None and not _is_data(data):
             raise TypeError(f"data={data!r} is not a line for a, or for a and b")
+        note, hardware = content.get("data_note"), content.get("hardware")
+        if note is not None and not isinstance(note, dict):
+            raise TypeError(f"data_note={note!r} must be a JSON object")
+        if hardware is not None and not (isinstance(hardware, list) and all(isinstance(line, str) for line in hardware)):
+            raise TypeError(f"hardware={hardware!r} must be a list of texts")
         if missing := sorted(set(needs) - content.keys()):
             raise KeyError(", ".join(missing))
     except FileNotFoundError:
