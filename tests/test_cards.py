@@ -13,7 +13,8 @@ from huggingface_hub import ModelCard
 from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator, templates
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.publishing import card as cards
-from cyclegan_hub.publishing.card import CardError, render, statement_for
+from cyclegan_hub.publishing.card import CardError, render
+from cyclegan_hub.publishing.statement import statement_for
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import RECIPES
@@ -53,7 +54,6 @@ def test_a_card_for_every_domain(domain: str) -> None:
     for part in ("![", "](samples.png)", 'from_pretrained("user/x")', 'revision="epoch-005"', "Not evaluated", "zhu2017"):
         assert part in card, part
     assert "`main` is `epoch-020`, the last" in card
-    assert "These are not the datasets" not in card
     assert str(ModelCard(card)) == card
 
 
@@ -125,31 +125,37 @@ def plain(card: str) -> str:
 
 
 def test_which_statement_a_model_gets() -> None:
-    found = {name: statement_for(f.config["domain"], tuple(f.run["labels"]), f.kind) for name in RECIPES for f in [facts(name)]}
+    """A domain's own describes its datasets: only a run whose record names these gets it."""
     for name, recipe in RECIPES.items():
+        of = facts(name)
+        domain, labels = of.config["domain"], tuple(of.run["labels"])
         own = isinstance(recipe, CycleGANRecipe) or recipe.domain == "faces"
-        assert found[name] == (recipe.domain if own else "other"), name
+        assert statement_for(domain, labels, of.run, of.kind) == (recipe.domain if own else "other"), name
+        local = of.run | {"data": {side: "folder mine/train" for side in of.run["data"]}}
+        for record in (local, None, {}):
+            found = statement_for(domain, labels, record, of.kind)
+            assert found == ("custom" if isinstance(recipe, CycleGANRecipe) else "other"), (name, record)
     assert facts("colorize", labels=("sketch", "face")).config["domain"] == "custom"  # labels of the user's own
-    assert "publisher" in render(facts("colorize", labels=("sketch", "face")))
-    assert statement_for("monet", ("photo", "Monet"), PairedGenerator) == "other"  # those of the domain in both directions
+    assert "has not been stated" in render(facts("colorize", labels=("sketch", "face")))
+    assert statement_for("monet", ("photo", "Monet"), facts("monet").run, PairedGenerator) == "other"  # two directions there
 
 
 @pytest.mark.parametrize("name, terms", [("monet-dcgan-64", True), ("monet-pix2pix", True), ("pix2pix", False)])
 def test_terms_of_data_without_a_statement(name: str, terms: bool) -> None:
     card = render(facts(name))
-    assert metadata(card)["license_name"] == "not-stated" and "ask the publisher" in card
+    assert metadata(card)["license_name"] == "not-stated" and "the licence of the images is not stated" in card.lower()
     assert (f"as the package knows them: {DOMAINS['monet'].b.licence}." in card) == terms
+    assert ("ask the publisher before you build on them" in card) != terms
     assert metadata(render(facts("faces-dcgan-64")))["license_name"] == "research-only"
     assert metadata(render(facts("colorize")))["datasets"] == ["flwrlabs/celeba"]
 
 
 def test_faces_of_other_files_are_not_taken_for_celeba() -> None:
     other = facts("faces-dcgan-64")
-    assert "These are not the datasets" not in render(other)
+    assert "CelebA" in render(other) and metadata(render(other))["license_name"] == "research-only"
     other.run["data"] = {"a": "folder mine/faces, held out: a tenth by content hash"}
-    assert "These are not the datasets the domain is defined on" in render(other) and "- face: `folder mine/faces" in render(
-        other
-    )
+    card = render(other)
+    assert "CelebA" not in card and "- face: `folder mine/faces" in card and metadata(card)["license_name"] == "not-stated"
 
 
 @pytest.mark.parametrize(
@@ -168,14 +174,17 @@ def test_a_domain_of_ones_own() -> None:
     card = render(other)
     head = metadata(card)
     assert head["license_name"] == "not-stated" and head["datasets"] == ["me/night"]
-    assert "# day|noon ↔ {{ night }}" in card and "CelebA" not in card and "publisher's own choice" in card
+    assert "# day|noon ↔ {{ night }}" in card and "CelebA" not in card and "ask the publisher" in card
     assert "`folder mine/trainA" in card
 
 
-def test_local_files_are_not_taken_for_the_domains_own() -> None:
-    local = facts()
-    local.run["data"]["a"] = "Parquet smile/trainA.parquet, held out: Parquet smile/testA.parquet"
-    assert "These are not the datasets the domain is defined on" in render(local)
+@pytest.mark.parametrize("domain", BOTH)
+def test_local_files_are_not_taken_for_the_domains_own(domain: str) -> None:
+    local = facts(domain)
+    local.run["data"] = {side: f"Parquet {domain}/train{side}.parquet" for side in "ab"}
+    card = render(local)
+    assert metadata(card)["license_name"] == "not-stated" and "Where the training images come from" in card
+    assert not any(word in card for word in ("CelebA", "selfie2anime", "Cartoon Set", "monet2photo", "Flickr", "women"))
 
 
 def test_what_the_training_cost() -> None:

@@ -15,6 +15,7 @@ from cyclegan_hub.serving import studio as serving
 from cyclegan_hub.serving.catalog import find_models, kind_of
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
 from cyclegan_hub.serving.studio import Studio
+from support.card_facts import facts
 from support.hub_checks import commit, fault, impatient
 from support.local_hub import Checks, Server, User
 from support.tiny_models import folder, measured, model
@@ -30,7 +31,8 @@ NOWHERE = Path("none")
 def test_a_folder_of_domains(tmp_path: Path) -> None:
     folder(tmp_path / "zebra", domain="", labels=("horse", "zebra"), image_size=64)
     folder(tmp_path / "monet", 5, domain="monet", labels=("photo", "Monet"))
-    folder(tmp_path / "smile", 5, 10, 15, metrics=measured(10, 5, 10, 15))
+    smile = folder(tmp_path / "smile", 5, 10, 15, metrics=measured(10, 5, 10, 15))
+    (smile / "recipe.json").write_text(json.dumps(facts("smile").run))
     (tmp_path / "notes").mkdir()
     folder(tmp_path / ".half.tmp", 5)
     found = find_models(None, tmp_path)
@@ -46,7 +48,8 @@ def test_a_folder_of_domains(tmp_path: Path) -> None:
     assert (smile.choice.original_size, monet.choice.original_size, zebra.choice.original_size) == (False, True, True)
     assert smile.choice.arrow("a_to_b") == "not smiling → smiling" and smile.choice.arrow("b_to_a") == "smiling → not smiling"
     assert zebra.choice.labels == ("horse", "zebra") and zebra.choice.image_size == 64 and zebra.choice.title == "Zebra"
-    assert "non-commercial" in smile.choice.licence and zebra.choice.licence.startswith("not stated")
+    assert "non-commercial" in smile.choice.licence and not smile.choice.redistributable
+    assert monet.choice.licence == zebra.choice.licence == "not stated: ask who published the model"  # without a record
     assert smile.choice.origin == "bundled" and find_models(str(tmp_path), NOWHERE).models["smile"].choice.origin == "folder"
 
 
@@ -186,7 +189,7 @@ def a_user_and_what_is_bundled(tmp: Path) -> None:
     ]  # fmt: skip
     assert studio.status() == "Serving smile, monet of user from the Hub; bundled with this page: anime."
     assert [epoch.label for epoch in studio.epochs("smile")] == ["Epoch 5", "Epoch 10 · last"]
-    assert "[The model's card on the Hub](http://127.0.0.1" in studio.card("smile")
+    assert "[The model's card on the Hub](https://huggingface.co/user/" in studio.card("smile")
     assert "/user/cyclegan-smile/tree/epoch-005)" in studio.card("smile", 5)
     assert {d.origin for d in Studio("org", tmp / "bundled").domains()} == {"bundled"}
     assert Studio("org", tmp / "bundled").status() == "org has no models on the Hub; bundled with this page: smile, anime."

@@ -32,7 +32,7 @@ def test_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     client.kernel_manager_class = _own_python(client.kernel_manager_class)
     client.execute()
     (work,) = tmp_path.glob("cyclegan_hub-quickstart-*")
-    assert (work / "run/published/README.md").is_file()
+    assert (work / "published/README.md").is_file()
     pictures = [o for cell in notebook.cells for o in cell.get("outputs", ()) if "image/png" in o.get("data", {})]
     assert len(pictures) == 3
 

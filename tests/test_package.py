@@ -124,8 +124,9 @@ def test_installed_means_trainable(installed: Path, tmp_path: Path) -> None:
     few = ["--data", data, "--images", "4", "--training", "4", "--classifier", "none", "--extractor", "encoder"]
     assert "encoder" in run(installed, command, "evaluate", out, *few)  # whose weights the wheel carries
     assert (tmp_path / "run" / "metrics.json").is_file()
-    assert "published" in run(installed, command, "publish", out, "user/name", "--dry-run")
-    assert (tmp_path / "run" / "published" / "README.md").is_file()
+    kept = str(tmp_path / "published")
+    assert "published" in run(installed, command, "publish", out, "user/name", "--dry-run", "--out", kept)
+    assert (tmp_path / "published" / "README.md").is_file()
     own = ["--data", data, "--domain", "mine", "--labels", "disc,square", "--steps", "2", "--out", str(tmp_path / "encoder")]
     run(installed, command, "encoder", *own)
     assert (tmp_path / "encoder" / "model.safetensors").is_file()

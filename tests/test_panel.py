@@ -12,6 +12,7 @@ from PIL import Image
 from cyclegan_hub.serving.about import render
 from cyclegan_hub.serving.catalog import find_models
 from cyclegan_hub.serving.model_info import Published
+from support.card_facts import facts
 from support.tiny_models import folder, measured
 
 EVIL = "<script>alert(1)</script>[x](javascript:alert(1)) | **b** `c` $d$ &lt;"
@@ -25,7 +26,9 @@ def one(path: Path) -> Published:
 def test_metrics_of_the_chosen_epoch_beside_the_baselines(tmp_path: Path) -> None:
     floor = {d: {"kid[encoder]": 0.5, "n": 100} for d in ("a_to_b", "b_to_a")}
     metrics = measured(10, 5, 10, baselines={"untranslated": {"a_to_b": {"kid[encoder]": 0.75}}, "floor": floor})
-    model = one(folder(tmp_path / "smile", 5, 10, metrics=metrics))
+    path = folder(tmp_path / "smile", 5, 10, metrics=metrics)
+    (path / "recipe.json").write_text(json.dumps(facts("smile").run))
+    model = one(path)
     text = render(model, model.epochs[0])
     assert "**Epoch 5**, of the published epochs 5, 10. Source: smile (folder)." in text
     there, back = text.split("smiling → not smiling:")
@@ -35,6 +38,7 @@ def test_metrics_of_the_chosen_epoch_beside_the_baselines(tmp_path: Path) -> Non
     assert "| kid[encoder] | 0.05 |  | 0.5 |" in back
     assert "| metric | Epoch 10 · best |" in render(model, model.epochs[1])
     assert "#### Limits" in text and "CelebA may be used for non-commercial research only" in text
+    assert "nothing of it was measured" not in text
 
 
 @pytest.mark.parametrize("metrics", [None, measured(5, 5)], ids=["none", "of-another-epoch"])
@@ -62,7 +66,7 @@ def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
     path = folder(tmp_path / EVIL.replace("/", "_"), 5, metrics=metrics, labels=(EVIL, "b"), domain=EVIL)
     (path / "recipe.json").write_text(json.dumps({"data": {"a": EVIL, "b": EVIL}}))
     text = render(one(path), one(path).epochs[0])
-    assert "script" in text and "Whoever trained this model on their own images" in text
+    assert "script" in text and "Whoever trained this model on images of their own" in text
     for own in ("<details><summary>All figures</summary>", "</details>"):
         text = text.replace(own, "", 1)
     assert "<" not in text and not re.search(r"(?<!\\)\[[^\]]*\]\(", text) and "javascript:" in text

@@ -65,7 +65,8 @@ def test_the_folder_of_a_real_training(tmp_path: Path) -> None:
     out = build(tmp_path / "run", tmp_path / "run" / "published", "user/shapes")
     assert [epoch.name for epoch in list_epochs(out)] == [epoch.name for epoch in list_epochs(tmp_path / "run")]
     card = (out / "README.md").read_text("utf-8")
-    assert "# disc ↔ square" in card and "pairs a second" in card and "publisher's own choice" in card
+    assert "# disc ↔ square" in card and "pairs a second" in card and "ask the publisher" in card
+    assert "the hardware is not recorded" not in card and " thread" in card
     assert str(tmp_path) not in "".join(path.read_text("utf-8") for path in out.glob("*.json")) + card
     assert train(*arguments) == 0  # the run is none the worse
 
@@ -150,6 +151,18 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert refusal(build, run, tmp_path / "out", "user/smile").startswith(f"cannot write to {tmp_path / 'out'}: ")
 
 
+@pytest.mark.parametrize("taken", ["run", "notes"])
+def test_nothing_of_the_users_is_overwritten(tmp_path: Path, taken: str) -> None:
+    run = make_run(tmp_path / "run", 5)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "README.md").write_text("mine")
+    (tmp_path / "notes" / "todo.txt").write_text("mine too")
+    before = contents(tmp_path)
+    message = refusal(build, run, tmp_path / taken, "user/smile")
+    assert message.startswith(f"{tmp_path / taken} {'is the run itself' if taken == 'run' else 'holds '}")
+    assert contents(tmp_path) == before
+
+
 @pytest.mark.parametrize("missing", ["README.md", "epochs", f"epochs/epoch-005/{WEIGHTS}"])
 def test_what_is_no_model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.setattr(pushing, "check", lambda *_: None)  # of the token
@@ -161,11 +174,17 @@ def test_what_is_no_model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # --- the command line
 
 
-def test_dry_run_needs_no_hub(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_needs_no_hub_and_writes_nothing_into_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(tmp_path / "run", 5, 10)
+    before = contents(run)
     assert published(run, "user/smile", "--dry-run", "--epochs", "10") == 0
-    assert capsys.readouterr().out.startswith(f"{run / 'published'}: ")
-    assert [epoch.name for epoch in list_epochs(run / "published")] == ["epoch-010"]
+    place = Path(capsys.readouterr().out.rpartition(": ")[0])
+    assert [epoch.name for epoch in list_epochs(place)] == ["epoch-010"] and tmp_path not in place.parents
+    shutil.rmtree(place.parent)
+    assert contents(run) == before
+    assert published(run, "user/smile", "--dry-run", "--out", tmp_path / "kept") == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'kept'}: ") and len(list_epochs(tmp_path / "kept")) == 2
+    assert contents(run) == before and sorted(path.name for path in tmp_path.iterdir()) == ["kept", "run"]
     assert published(run, "user/smile") == 2
     assert capsys.readouterr().err == "error: no token to publish with: log in with `hf auth login`, or set HF_TOKEN\n"
 

@@ -110,7 +110,7 @@ def every_domains_card_is_accepted(tmp: Path) -> None:
         control("DELETE")
         push(folder_of(tmp, 5, best=5, domain=domain), f"user/{domain}-card")
         assert "POST /api/validate-yaml" in asked()
-        assert ModelCard.load(f"user/{domain}-card").data.license_name == "research-only"
+        assert ModelCard.load(f"user/{domain}-card").data.license_name == "not-stated"  # nothing was said of local files
     broken = folder_of(tmp, 5)
     (broken / "README.md").write_text("---\ntags: [open\n---\n")
     assert "YAML" in refusal(push, broken, "user/broken-card")

@@ -17,6 +17,7 @@ from cyclegan_hub.serving.catalog import find_models
 from cyclegan_hub.serving.downloads import picture_row, save_zip
 from cyclegan_hub.serving.sampling import sheet
 from cyclegan_hub.serving.studio import Studio
+from support.card_facts import facts
 from support.messages import refusal
 from support.pictures import picture
 from support.pixels import assert_same_pixels, same_pixels
@@ -43,11 +44,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for epoch in (1, 2, 3):
         face(epoch).save_pretrained(path / "faces" / "epochs" / f"epoch-{epoch:03d}")
     (path / "faces" / "metrics.json").write_text(json.dumps(METRICS))
-    (path / "faces" / "recipe.json").write_text(json.dumps(DATA))
+    note = {"data_note": {"text": "handwriting of my own", "licence": "cc0-1.0"}}
+    (path / "faces" / "recipe.json").write_text(json.dumps(DATA | note))
     face(None, channels=1, domain="custom", labels=("digit",)).save_pretrained(path / "digits")
     paired().save_pretrained(path / "colorize")
     (path / "colorize" / "recipe.json").write_text(json.dumps(DATA))
     paired(pairs="upscale-4x", generator="cnn", labels=("small face", "face")).save_pretrained(path / "upscale")
+    (path / "upscale" / "recipe.json").write_text(json.dumps({"data": facts("upscale-4x").run["data"]}))
     paired(pairs="given", domain="", labels=("edges", "shoes")).save_pretrained(path / "edges")
     folder(path / "smile")
     return path
@@ -74,7 +77,8 @@ def test_the_catalog_says_what_each_is(studio: Studio) -> None:
     )
     assert [choice.name for choice in found.values() if choice.portraits] == ["smile", "colorize", "upscale"]
     assert not any(choice.faces for choice in found.values())  # none of them has eyes
-    assert [choice.name for choice in found.values() if "CelebA" in choice.licence] == ["smile", "faces", "colorize", "upscale"]
+    assert [choice.name for choice in found.values() if "CelebA" in choice.licence] == ["upscale"]  # as its record says
+    assert found["faces"].licence == "handwriting of my own; licence cc0-1.0" and found["faces"].redistributable
     assert found["digits"].licence.startswith("not stated") and not found["digits"].redistributable
     assert [epoch.label for epoch in studio.epochs("faces")] == ["Epoch 1", "Epoch 2 · best", "Epoch 3"]
 

@@ -1,7 +1,7 @@
 """Run folder -> model folder with its card -> commits and epoch tags of a Hub repository.
 
-    folder = build(Path("runs/smile"), Path("runs/smile/published"), "user/smile")  # works offline
-    push(folder, "user/smile")
+    with built(Path("runs/smile"), "user/smile") as folder:  # works offline; nothing is written into the run
+        push(folder, "user/smile")
 
 Running it again changes nothing; after an interruption, running it again completes the work.
 """
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from cyclegan_hub.hub import metrics_file
 from cyclegan_hub.hub.errors import first_line
 from cyclegan_hub.hub.history_file import HistoryError, read_history
 from cyclegan_hub.hub.model_folder import chosen_in, epoch_number, epochs_in, listed
+from cyclegan_hub.hub.private_paths import public_record, without_paths
+from cyclegan_hub.hub.provenance import data_note, known_note
 from cyclegan_hub.hub.run_record import RunRecord, read_run_record
 from cyclegan_hub.models.auto import Model, from_pretrained
 from cyclegan_hub.publishing import card as cards
@@ -41,7 +45,24 @@ class PublishError(UserError):
 
 
 # ------------------------------------------------------------------------------------------------ the model folder
-def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = None, dtype: str = "fp32") -> Path:
+@contextmanager
+def built(run: Path, repo_id: str, **options: Any) -> Iterator[Path]:
+    """The model folder of a run, as `build` makes it, in a temporary folder for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="cyclegan_hub-") as place:
+        yield build(run, Path(place) / "published", repo_id, **options)
+
+
+def build(
+    run: Path,
+    out: Path,
+    repo_id: str,
+    *,
+    epochs: Sequence[int] | None = None,
+    dtype: str = "fp32",
+    note: str | None = None,
+    licence: str | None = None,
+    on_hub: bool = True,
+) -> Path:
     """Writes the model folder of a run into `out`, as the repository will hold it, and returns `out`; needs no Hub.
 
     `out` itself holds the files of the branch `main`: the weights of the chosen epoch (the best by the run's `metrics.json`,
@@ -49,17 +70,26 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
     each epoch to be published; `epochs` None: all that are in the run. Equal runs give equal bytes; epochs of an earlier
     build are removed.
 
+    With `on_hub` False `repo_id` is a folder, such as "pretrained/smile", and the card names no URL. `note` and `licence` say
+    where the training images come from and under which licence, in place of what the run's record says (`--data-note` and
+    `--data-licence`). No path of this machine is published: see `hub.private_paths`.
+
     The class in the epochs' `config.json` tells the method. If the run's folder has a `failures.txt` (one known failure a
     line), the card lists them, and the file is published too.
 
-    Raises PublishError for a missing run, an epoch it does not have, a best epoch left out or epochs of another run,
-    ModelError for damaged weights, UserError where the card cannot be made.
+    Raises PublishError for a missing run, an `out` that is the run or holds other files, an epoch it does not have, a best epoch
+    left out or epochs of another run, ModelError for damaged weights, UserError where the card cannot be made.
     """
     if dtype not in DTYPES:
         raise PublishError(f"dtype {dtype!r}: must be one of {', '.join(DTYPES)}")
+    _check_out(out, run)
     record, history, processes = _read_run(run)
+    record = public_record(record)
+    if given := data_note(note, licence, record.get("data_note") or known_note(record["data"])):
+        record["data_note"] = given
     names = _selected(run, epochs)
-    metrics = metrics_file.read_metrics(run / "metrics.json")
+    measured = metrics_file.read_metrics(run / "metrics.json")
+    metrics = without_paths(measured)
     chosen = chosen_in(run) if metrics else names[-1]
     if chosen not in names:
         raise PublishError(f"{run}: {chosen} is the best by metrics.json but is not to be published: add it to the epochs")
@@ -67,14 +97,16 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
         _check_same_run(run, name, record, from_pretrained(run / "epochs" / name))
     model = from_pretrained(run / "epochs" / chosen)
     facts = cards.Facts(
-        repo_id, type(model), model.config, record, history, processes, names, chosen, metrics, dtype, _failures(run)
-    )
+        repo_id, type(model), model.config, record, history, processes, names, chosen, metrics, dtype, _failures(run),
+        on_hub=on_hub,
+    )  # fmt: skip
     shared = {
-        "recipe.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+        "recipe.json": _json(record),
         "samples.png": images.png_bytes(sample_grid(model)),
         "README.md": cards.render(facts).encode(),
+        **({"metrics.json": (run / "metrics.json").read_bytes() if metrics == measured else _json(metrics)} if metrics else {}),
+        **{name: without_paths(data.decode("utf-8")).encode() for name, data in read_files(run, [FAILURES]).items()},
     }
-    shared |= read_files(run, [name for name in ("metrics.json", FAILURES) if metrics or name == FAILURES])
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in names:
@@ -88,6 +120,16 @@ def build(run: Path, out: Path, repo_id: str, *, epochs: Sequence[int] | None = 
     except OSError as error:
         raise PublishError(f"cannot write to {out}: {error.strerror or error}. Free space or choose another folder") from error
     return out
+
+
+def _check_out(out: Path, run: Path) -> None:
+    """Raises PublishError where something of the user's would be overwritten: the run itself, or a folder with other files."""
+    if out.resolve() == run.resolve():
+        raise PublishError(f"{out} is the run itself: give another folder to write to")
+    ours = {"epochs", *MODEL, *SHARED}
+    foreign = sorted(path.name for path in out.glob("*") if path.name not in ours) if out.is_dir() else []
+    if foreign:
+        raise PublishError(f"{out} holds {foreign[0]!r}, which no model folder does: give a new or an empty folder")
 
 
 def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
@@ -111,7 +153,7 @@ def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
 def _failures(run: Path) -> list[str]:
     """The known failures in the run's `failures.txt`, one a line; empty without that file."""
     path = run / FAILURES
-    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    lines = without_paths(path.read_text("utf-8")).splitlines() if path.is_file() else []
     return [line.strip().removeprefix("- ") for line in lines if line.strip()]
 
 
@@ -152,4 +194,8 @@ def _model_files(folder: Path, dtype: str) -> dict[str, bytes]:
             metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise PublishError(f"{folder}: the header of its weights cannot be read ({first_line(error)})") from error
-    return model.files(metadata, DTYPES[dtype])
+    return model.files(without_paths(metadata), DTYPES[dtype])
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

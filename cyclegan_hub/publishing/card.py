@@ -1,4 +1,4 @@
-"""The card of a published model: made of the method's template, the domain's statement, and the records of the run."""
+"""The card of a published model: made of the method's template, a statement, and the records of the run."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData, constants
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from cyclegan_hub.data.resolve import hub_dataset
-from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.metric_rows import METRICS
 from cyclegan_hub.files import MODEL_CARDS
+from cyclegan_hub.hub.provenance import Provenance, known_note, provenance_of
 from cyclegan_hub.hub.run_record import RunRecord
 from cyclegan_hub.models.auto import Model
-from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.protocols import arrow
 from cyclegan_hub.publishing.card_values import (
     changes_of,
@@ -26,9 +24,11 @@ from cyclegan_hub.publishing.card_values import (
     is_figure,
     is_success,
     judged_accuracy,
+    light_evaluation,
     warnings_of,
 )
 from cyclegan_hub.publishing.sample_grid import shows_faces
+from cyclegan_hub.publishing.statement import render_statement, statement_for
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import tuned_on
 from cyclegan_hub.templates import TemplateError, render_markdown
@@ -48,9 +48,9 @@ class CardError(UserError):
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a card needs besides its template and the domain's statement."""
+    """All that a card needs besides its template and the statement."""
 
-    repo_id: str
+    repo_id: str  # what `from_pretrained` takes
     kind: type[Model]  # the class that the epochs' config.json names
     config: Mapping[str, Any]  # config.json of the chosen epoch
     run: RunRecord
@@ -61,62 +61,53 @@ class Facts:
     metrics: Mapping[str, Any] | None  # metrics.json
     dtype: str  # of the weights
     failures: Sequence[str] = ()  # known failures, a sentence each
+    on_hub: bool = True  # False: `repo_id` is a folder, such as "pretrained/smile"
 
 
 def render(facts: Facts) -> str:
     """The card as text: YAML metadata for the Hub, then Markdown. Raises CardError for a template with an unknown field."""
     recipe, labels, kind = facts.run["recipe"], tuple(facts.run["labels"]), facts.kind
-    (a, b), statement = (labels[0], labels[-1]), statement_for(facts.config["domain"], labels, kind)
+    a, b, domain = labels[0], labels[-1], facts.config["domain"]
     rule = PAIR_RULES[facts.config.get("pairs", "given")]
     size = recipe["image_size"]
+    light, provenance = light_evaluation(facts.history), provenance_of(facts.run)
     fields = {
-        "title": kind.title.format(a=a, b=b), "a": a, "b": b, "repo_id": facts.repo_id, "chosen": facts.chosen,
-        "image_size": size, "taken_size": size // rule.scale if rule.enlarges else size, "dtype": facts.dtype,
-        "why_chosen": "the best by the evaluation below" if facts.metrics else "the last, as none was measured",
-        "labels": labels, "config": facts.config, "recipe": recipe, "rule": rule, "statement": statement, "epochs": facts.epochs,
-        "shows_faces": shows_faces(facts.config["domain"]),
-        "sources": _sources(facts), "known_terms": _known_terms(facts, statement), "other_data": _is_other_data(facts, statement),
-        "cost": cost_of(facts.history, recipe["batch_size"] * facts.processes), "unit": kind.batch_unit,
+        "title": kind.title.format(a=a, b=b), "a": a, "b": b, "repo_id": facts.repo_id, "on_hub": facts.on_hub,
+        "chosen": facts.chosen, "image_size": size, "dtype": facts.dtype,
+        "taken_size": size // rule.scale if rule.enlarges else size,
+        "why_chosen": "the best by the evaluation below" if facts.metrics else "the last, as there is no evaluation of all",
+        "labels": labels, "config": facts.config, "recipe": recipe, "rule": rule, "epochs": facts.epochs,
+        "shows_faces": shows_faces(domain), "sources": _sources(facts),
+        "datasets": known_note(facts.run["data"]).get("text", ""), "hardware": facts.run.get("hardware", []), "light": light,
+        "cost": cost_of(facts.history, recipe["batch_size"] * facts.processes, facts.run.get("seconds")), "unit": kind.batch_unit,
         "warnings": warnings_of(facts.history), "init": facts.run.get("init"), "changes": changes_of(facts.run),
         "tuned_on": tuned_on(recipe["name"]),
         "fields": [(name, json.dumps(recipe[name])) for name in _SHOWN if recipe.get(name) is not None],
         "evaluation": evaluation_of(facts.metrics, labels, facts.chosen), "outputs": kind.outputs_called,
         "failures": facts.failures, "with_discriminator": bool(recipe.get("adversarial_weight", recipe.get("adversarial"))),
     }  # fmt: skip
+    statement = statement_for(domain, labels, facts.run, kind)
     try:
+        fields["statement"] = render_statement(domain, labels, facts.run, kind, measured=bool(facts.metrics or light))
         text = render_markdown(kind.card_template, **fields)
     except TemplateError as error:
         if error.unknown:
             raise CardError(f"the card's template names unknown fields {error.unknown}: there are {', '.join(fields)}") from error
-        where = f"mend {kind.card_template} or {statement}.md"
+        where = f"fix {kind.card_template} or {statement}.md"
         raise CardError(f"the card's template cannot be read ({error.reason}): {where}") from error
     text = re.sub(r"\n{3,}", "\n\n", text)  # empty lines of parts that are left out
-    return str(ModelCard(f"---\n{_metadata(facts, statement).to_yaml()}\n---\n\n{text}"))
-
-
-def statement_for(domain: str, labels: tuple[str, ...], kind: type[Model] = CycleGenerator) -> str:
-    """The name of the statement for a model: a file of model_cards/, whose only fields are {{ a }} and {{ b }}.
-
-    A model that translates in both directions gets the one of its domain, or "custom" if its labels are not the domain's. The
-    domains' statements describe two directions, so a model with one direction gets "faces" in the domain faces, else "other".
-    """
-    if len(kind.directions) < 2:
-        return "faces" if domain == "faces" else "other"
-    return domain if domain in DOMAINS and DOMAINS[domain].labels == labels else "custom"
+    return str(ModelCard(f"---\n{_metadata(facts, provenance).to_yaml()}\n---\n\n{text}"))
 
 
 # ------------------------------------------------------------------------------------------------ the front matter
-def _metadata(facts: Facts, statement: str) -> ModelCardData:
+def _metadata(facts: Facts, provenance: Provenance) -> ModelCardData:
     info = facts.kind._hub_mixin_info.model_card_data
     datasets = sorted(name for name in map(_dataset, facts.run["data"].values()) if name)
-    extra: dict[str, Any] = {"datasets": sorted(set(datasets))} if datasets else {}
+    extra: dict[str, Any] = dict(provenance.metadata(facts.repo_id if facts.on_hub else None))
+    extra |= {"datasets": sorted(set(datasets))} if datasets else {}
     if results := list(_results(facts)):
         extra |= {"model_name": facts.repo_id.split("/")[-1], "eval_results": results}
-    return ModelCardData(
-        library_name=info.library_name, pipeline_tag=info.pipeline_tag, tags=list(info.tags or []), license="other",
-        license_name="research-only" if statement in DOMAINS else "not-stated",
-        license_link=f"{constants.ENDPOINT}/{facts.repo_id}#data-and-licence", **extra,
-    )  # fmt: skip
+    return ModelCardData(library_name=info.library_name, pipeline_tag=info.pipeline_tag, tags=list(info.tags or []), **extra)
 
 
 def _dataset(source: str) -> str | None:
@@ -169,16 +160,3 @@ def _sources(facts: Facts) -> list[tuple[str, str]]:
     else:
         heads = [f"pairs of {' and '.join(labels)}" if facts.config.get("pairs") == "given" else labels[-1]]
     return list(zip(heads, data.values(), strict=True))
-
-
-def _known_terms(facts: Facts, statement: str) -> list[str]:
-    """Terms of the run's data sets, if the package knows them and the statement does not name them."""
-    known = {hub_dataset(pile).describe(): pile.licence for domain in DOMAINS.values() for pile in domain.piles}
-    return [known[source] for source in facts.run["data"].values() if source in known] if statement == "other" else []
-
-
-def _is_other_data(facts: Facts, statement: str) -> bool:
-    """Whether the run used other data than the domain's own."""
-    if statement not in DOMAINS:
-        return False
-    return [hub_dataset(pile).describe() for pile in DOMAINS[statement].piles] != list(facts.run["data"].values())

@@ -38,12 +38,16 @@ class EvaluationShown:
     success_left_out: bool  # whether success was measured, but is not shown since that accuracy is unknown
 
 
-def cost_of(history: Sequence[Mapping[str, Any]], batch: int) -> Cost | None:
-    """The cost from the lines of the history; None if no line holds a speed. `batch`: pairs or images in one step."""
+def cost_of(history: Sequence[Mapping[str, Any]], batch: int, measured: float | None = None) -> Cost | None:
+    """The cost from the lines of the history; None if no line holds a speed. `batch`: pairs or images in one step.
+
+    `measured`: the seconds of training, where the run's record has them.
+    """
     lines = [line for line in history if line.get("pairs_per_s")]
     if not lines:
         return None
     seconds, steps = training_time(lines, batch)
+    seconds = measured or seconds
     length = f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{seconds / 60:.1f} minutes"
     speed = median(line["pairs_per_s"] for line in lines)
     return Cost(steps, batch, steps * batch, f"{lines[-1]['epoch']:g}", length, f"{speed:.1f}")
@@ -67,6 +71,15 @@ def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
 def warnings_of(history: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
     """The warnings of a training, with the number of times that each was given."""
     return list(Counter(line["message"] for line in history if line.get("event") == "alarm").items())
+
+
+def light_evaluation(history: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
+    """The last values that were measured during the training (`evaluate_every`), as texts; None if there are none."""
+    lines = [line for line in history if line.get("event") == "evaluation"]
+    if not lines:
+        return None
+    values = {key: value for key, value in lines[-1].items() if key not in ("step", "epoch", "event") and is_figure(value)}
+    return {"epoch": f"{lines[-1].get('epoch', 0):g}", "measured": ", ".join(f"{k} {v:.4g}" for k, v in values.items())}
 
 
 def evaluation_of(metrics: Mapping[str, Any] | None, labels: Sequence[str], chosen: str) -> EvaluationShown | None:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from cyclegan_hub.errors import UserError, calm_threads, exit_code
@@ -24,7 +27,14 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
     add("--private", action="store_true", help="make the repository private")
     add("--dtype", choices=["fp32", "fp16"], default="fp32", help="of the weights; fp16 halves the files (default: fp32)")
     add("--retag", action="store_true", help="move tags that hold another model, e.g. of an earlier run")
-    add("--dry-run", action="store_true", help="write the model folder to RUN_DIR/published and stop; needs no Hub")
+    add("--data-note", metavar="TEXT", help="where the training images come from and what they show, if the run did not say")
+    add(
+        "--data-licence",
+        metavar="ID",
+        help="licence of the images, which the weights inherit: an id of the Hub such as cc-by-4.0, or other:NAME",
+    )
+    add("--dry-run", action="store_true", help="write the model folder to --out or to a temporary folder, and stop; needs no Hub")
+    add("--out", type=Path, metavar="DIR", help="keep the model folder there (default: a temporary folder)")
     return parser.parse_args(argv)
 
 
@@ -46,13 +56,23 @@ def run(arguments: argparse.Namespace) -> int:
     check_name(repo)
     if not arguments.dry_run:
         check(repo)  # before the work, not after it
-    folder = build(arguments.run, arguments.run / "published", repo, epochs=epochs, dtype=arguments.dtype)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"{folder}: {size / 2**20:.1f} MiB")
-    if arguments.dry_run:
-        return 0
-    for name, commit in push(folder, repo, private=arguments.private, retag=arguments.retag).items():
-        print(f"{repo}@{name}: {commit}")
+    with ExitStack() as stack:
+        place = arguments.out
+        if place is None:
+            temporary = tempfile.mkdtemp(prefix="cyclegan_hub-")
+            stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+            place = Path(temporary) / "published"
+        folder = build(
+            arguments.run, place, repo,
+            epochs=epochs, dtype=arguments.dtype, note=arguments.data_note, licence=arguments.data_licence,
+        )  # fmt: skip
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        print(f"{folder}: {size / 2**20:.1f} MiB")
+        if arguments.dry_run:
+            stack.pop_all()  # the folder is what was asked for
+            return 0
+        for name, commit in push(folder, repo, private=arguments.private, retag=arguments.retag).items():
+            print(f"{repo}@{name}: {commit}")
     return 0
 
 

@@ -16,15 +16,18 @@ from huggingface_hub.errors import EntryNotFoundError
 from cyclegan_hub import checkpoints
 from cyclegan_hub.domains import DOMAINS, Domain, Eyes, Pile, place
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.hub.card_facts import address_of
 from cyclegan_hub.hub.errors import FaultKind, fault_of
 from cyclegan_hub.hub.metrics_file import read_metrics
 from cyclegan_hub.hub.model_folder import ModelError, epochs_in, folder_of
+from cyclegan_hub.hub.private_paths import public_record, without_paths
+from cyclegan_hub.hub.provenance import provenance_of
 from cyclegan_hub.hub.refs import refs_of
 from cyclegan_hub.hub.run_record import RunRecord, read_run_record
 from cyclegan_hub.models.auto import KINDS, Model
 from cyclegan_hub.models.checks import check_eyes, check_value_range
 from cyclegan_hub.models.cycle_generator import CycleGenerator
-from cyclegan_hub.publishing.card import statement_for
+from cyclegan_hub.publishing.statement import render_statement
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
 from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Origin, Published
@@ -184,26 +187,27 @@ def _published(
     kind, (labels, size) = KINDS[model], _labels_and_size(where, config)
     domain = DOMAINS.get(str(config.get("domain")))
     piles = _piles(domain, kind, labels)
-    licences = list(dict.fromkeys(pile.licence for pile in piles)) or ["not stated: ask who published the model"]
     eyes_a, eyes_b = (_eyes(config, name) for name in ("eyes_a", "eyes_b"))
     portraits = bool(piles and domain and domain.a.eyes and domain.a.label in labels and kind.takes_pictures)
     run = read_run_record(files[2]) if files[2] else None
+    run, metrics = public_record(run) if run else None, without_paths(metrics)
+    provenance = provenance_of(run)
     choice = DomainChoice(
         name=name, title=name.replace("-", " ").replace("_", " ").capitalize(), labels=labels, kind=kind.method,
         directions=kind.directions, rule=PAIR_RULES.get(str(config.get("pairs")), PAIR_RULES["given"]),
         started_from=_started_from(run), eyes_a=eyes_a, eyes_b=eyes_b, portraits=portraits, skip=config.get("skip") is True,
         original_size=not (portraits or eyes_a or eyes_b), image_size=size, source=one_line(source, 200), origin=origin,
-        licence="; ".join(licences), redistributable=bool(piles) and all(pile.redistributable for pile in piles),
+        licence=provenance.terms, redistributable=provenance.redistributable,
         value_range=_value_range(config), channels=1 if config.get("channels") == 1 else 3,
     )  # fmt: skip
-    statement = statement_for(str(config.get("domain")), labels, kind)
+    statement = render_statement(str(config.get("domain")), labels, run, kind, measured=bool(metrics))
     mark = (" · best" if metrics else " · last") if len(epochs) > 1 else ""
     alone = f"Epoch {config['epoch']}" if isinstance(config.get("epoch"), int) else "The published model"
     choices = tuple(
         EpochChoice(e.name, e.number, alone if e.number is None else f"Epoch {e.number}{mark if e.best else ''}", e.best)
         for e in epochs
     )
-    page = f"{constants.ENDPOINT}/{source}" if origin in ("Hub", "cache") else None  # the name was checked by `kind_of`
+    page = address_of(source) if origin in ("Hub", "cache") else None  # the name was checked by `kind_of`
     sample = files[3] if files[3] and files[3].is_file() else None
     return Published(choice, choices, where, revisions, statement, metrics, run, page, sample, _lines(files[4]))
 
@@ -212,7 +216,7 @@ def _lines(path: Path | None) -> tuple[str, ...]:
     """The lines of a small text file; empty if there is no such file."""
     if path is None or not path.is_file():
         return ()
-    text = path.read_bytes()[:20_000].decode("utf-8", "replace")
+    text = without_paths(path.read_bytes()[:20_000].decode("utf-8", "replace"))
     return tuple(line.removeprefix("- ").strip() for line in text.splitlines() if line.strip())
 
 
@@ -255,14 +259,9 @@ def _piles(domain: Domain | None, kind: type[Model], labels: tuple[str, ...]) ->
 
 
 def _started_from(run: RunRecord | None) -> str:
-    """The model of a run's `--init` in words: "first, epoch 14" for "runs/first/epochs/epoch-014"; "" without it."""
+    """The model whose weights a run started from (`--init`); "" without it."""
     init = run.get("init") if run else None
-    if not isinstance(init, str) or not init:
-        return ""
-    parts = [part for part in init.replace("\\", "/").split("/") if part not in ("", ".", "epochs")]
-    last = re.fullmatch(r"epoch-0*(\d+)", parts[-1]) if parts else None
-    named = [*parts[-2:-1], f"epoch {last[1]}"] if last else parts[-1:]
-    return one_line(", ".join(named))
+    return one_line(init) if isinstance(init, str) else ""
 
 
 def _slug(name: object) -> str:

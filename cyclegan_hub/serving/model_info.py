@@ -85,7 +85,7 @@ class Published:
     epochs: tuple[EpochChoice, ...]  # ascending, never empty
     where: str  # argument of `checkpoints.load`
     revisions: dict[str, str]  # epoch -> a text that changes when its weights are replaced
-    statement: str  # name of its statement in model_cards/
+    statement: str  # intended use, limits, data and licence, as Markdown
     metrics: dict[str, Any] | None  # metrics.json
     run: RunRecord | None  # recipe.json
     page: str | None  # its address on the Hub
