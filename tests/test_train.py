@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,8 @@ def test_init_starts_from_published_weights(whole: Path, data: Path, tmp_path: P
     out = tmp_path / "run"
     start = whole / "epochs" / "epoch-004"
     assert train("--data", data, "--out", out, "--init", start, "--max-steps", 1, "--set", "lr=1e-12", "--set", "ema=0") == 0
-    assert json.loads((out / "recipe.json").read_text())["init"] == str(start)
+    recorded = json.loads((out / "recipe.json").read_text())["init"]
+    assert recorded == f"epoch-004 (weights sha256 {sha256((start / 'model.safetensors').read_bytes()).hexdigest()[:12]})"
     ours, theirs = CycleGenerator.from_pretrained(out / "last"), CycleGenerator.from_pretrained(start)
     for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-8)
@@ -181,6 +183,13 @@ def test_init_starts_from_published_weights(whole: Path, data: Path, tmp_path: P
     moved = start.rename(tmp_path / "moved")  # a resumed run has its weights and needs the source no more
     resume = ["--data", data, "--out", out, "--init", start, "--set", "lr=1e-12", "--set", "ema=0"]
     assert train(*resume, "--max-steps", 2) == 0
+    assert json.loads((out / "recipe.json").read_text())["init"] == recorded
+    other = [*resume[:5], whole / "epochs" / "epoch-001", *resume[6:]]
+    assert train(*other, "--max-steps", 3) == 2  # other weights make another run
+    record = json.loads((out / "recipe.json").read_text())
+    (out / "recipe.json").write_text(json.dumps(record | {"init": str(start)}))  # as older versions recorded it
+    assert train(*resume, "--max-steps", 3) == 0
+    assert json.loads((out / "recipe.json").read_text())["init"] == "epoch-004"
     moved.rename(start)
     capsys.readouterr()
     assert train("--data", data, "--out", tmp_path / "other", "--init", start, "--set", "width=8") == 2

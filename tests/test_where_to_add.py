@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_hub import CycleGenerator
+from cyclegan_hub import CycleGenerator, templates
 from cyclegan_hub.domains import DOMAINS, Domain, Pile
 from cyclegan_hub.evaluation import report, tables
 from cyclegan_hub.evaluation.extractor_by_name import custom
 from cyclegan_hub.evaluation.metric_rows import METRICS, SMALLER, Metric
 from cyclegan_hub.evaluation.protocol import evaluate
 from cyclegan_hub.evaluation.subject import Subject
-from cyclegan_hub.publishing.card import statement_for
+from cyclegan_hub.publishing.statement import statement_for
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.serving.catalog import find_models
 from cyclegan_hub.training.command import parse
@@ -83,13 +84,17 @@ def test_a_domain_is_its_entry_and_what_its_card_says(monkeypatch: pytest.Monkey
         "hf:user/hours?split=train&column=image&filter=night=0",
         "hf:user/hours?split=train&column=image&filter=night=1",
     ]
-    assert statement_for("night", ("day", "night")) == "night"  # the file of model_cards/
+    assert statement_for("night", ("day", "night"), plan.identity) == "night"  # the file of model_cards/
 
     folder(tmp_path / "models/night", 1, domain="night", labels=("day", "night"))
+    (tmp_path / "card").mkdir()
+    (tmp_path / "card/night.md").write_text("## Limits\n\nIt knows {{ a }} and {{ b }}.\n")
+    monkeypatch.setattr(templates, "FOLDERS", (tmp_path / "card", *templates.FOLDERS))
+    (tmp_path / "models/night/recipe.json").write_text(json.dumps(plan.identity))
     folder(tmp_path / "models/another", 1, domain="custom", labels=("a", "b"))
     models = find_models(str(tmp_path / "models"), tmp_path).models
     assert list(models) == ["night", "another"]  # domains first
-    assert models["night"].choice.licence == "CC0"
+    assert models["night"].choice.licence == "CC0" and models["night"].statement == "## Limits\n\nIt knows day and night."
 
 
 def test_every_domain_has_its_words() -> None:

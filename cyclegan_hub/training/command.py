@@ -15,7 +15,7 @@ from typing import NoReturn
 from cyclegan_hub.errors import calm_threads, exit_code
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.extension import for_trainer, with_rates
-from cyclegan_hub.training.plan import counts_text, dry_run_text, make_judge, make_plan, note_processes
+from cyclegan_hub.training.plan import counts_text, dry_run_text, make_judge, make_plan, note_hardware, note_processes
 
 
 def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
@@ -37,6 +37,12 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
     )
     add("--data-b", metavar="SPEC", help="side B, likewise; of pairs given as two columns, the outputs")
     add("--labels", metavar="A,B", help="what the sides show, e.g. 'day,night'; of a DCGAN one name (default: the domain's)")
+    add("--data-note", metavar="TEXT", help="where local images come from and what they show, for the card, the page and exports")
+    add(
+        "--data-licence",
+        metavar="ID",
+        help="licence of the images, which the weights inherit: an id of the Hub such as cc-by-4.0, or other:NAME",
+    )
     add("--set", metavar="FIELD=VALUE", action="append", default=[], help="change a field of the recipe; may be repeated")
     add("--seed", type=int, default=0)
     add("--init", metavar="SOURCE", help="start from the weights of a published model or a folder")
@@ -57,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     from cyclegan_hub.data.batches import open_batches
     from cyclegan_hub.data.downloads import downloads_of
     from cyclegan_hub.training.build import build_trainer
-    from cyclegan_hub.training.devices import make_accelerator
+    from cyclegan_hub.training.devices import hardware, make_accelerator
     from cyclegan_hub.training.loop import Loop
     from cyclegan_hub.training.run_folder import RunFolder
 
@@ -91,15 +97,16 @@ def run(arguments: argparse.Namespace) -> int:
         from cyclegan_hub.publishing.push import check
 
         check(arguments.push)  # before a night of training, not after it
+    note_hardware(plan, hardware(accelerator))
     judge = make_judge(plan) if r.evaluate_every else None
     code = Loop(accelerator, plan, trainer, batches, judge).run(arguments.max_steps)
     if arguments.push and code == 0 and accelerator.is_main_process:
-        from cyclegan_hub.publishing.build import build
+        from cyclegan_hub.publishing.build import built
         from cyclegan_hub.publishing.push import push
 
-        folder = build(plan.out, plan.out / "published", arguments.push)
-        for name, commit in push(folder, arguments.push).items():
-            print(f"{arguments.push}@{name}: {commit}")
+        with built(plan.out, arguments.push) as folder:
+            for name, commit in push(folder, arguments.push).items():
+                print(f"{arguments.push}@{name}: {commit}")
     return code
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.hub.run_record import CYCLE_ENDS
+from cyclegan_hub.hub.private_paths import has_digest, init_of, public_init, same_init
+from cyclegan_hub.hub.provenance import data_note, known_note
+from cyclegan_hub.hub.run_record import CYCLE_ENDS, NOTES, RunRecord
 from cyclegan_hub.recipes.fields import RecipeError, override
 from cyclegan_hub.recipes.labels import labels_of
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, Recipe
@@ -66,16 +68,19 @@ def make_plan(arguments: Namespace) -> Plan:
     if not 0 <= arguments.seed < 2**31:
         raise RecipeError(f"--seed {arguments.seed}: must be from 0 up to 2147483647")
     sources = find_data(recipe, arguments.data, arguments.data_a, arguments.data_b)
-    identity: dict[str, Any] = {key: value for key, value in (record or {}).items() if key in CARRIED}
+    identity: dict[str, Any] = {key: value for key, value in (record or {}).items() if key in (*CARRIED, *NOTES)}
     identity |= {"extended": steps} if steps else {}
     identity |= {
         "recipe": asdict(recipe),
         "labels": list(labels),
         "data": {side: source.describe() for side, source in zip("ab", sources, strict=False)},
         "seed": arguments.seed,
-        "init": arguments.init,
+        "init": init_to_record(arguments.init, record),
     }
     identity |= {"own_cycle": CYCLE_ENDS} if getattr(recipe, "own_cycle", False) else {}
+    known = identity.get("data_note") or known_note(identity["data"])
+    if note := data_note(arguments.data_note, arguments.data_licence, known):
+        identity["data_note"] = note
     folder.check(identity)
     return Plan(recipe, labels, sources, out, identity)
 
@@ -93,6 +98,17 @@ def _as_recorded(recipe: Recipe, record: Mapping[str, Any] | None, changes: Mapp
         if name in _names(recipe) and name not in recorded and name not in changes
     }
     return replace(recipe, **added)
+
+
+def init_to_record(given: str | None, record: RunRecord | None) -> str | None:
+    """What the record says of `--init`: as before where that may be the same weights, whose source may be gone by now."""
+    now, before = init_of(given) if given else None, record.get("init") if record else None
+    return public_init(before) if before and same_init(before, now) and not has_digest(now) else now
+
+
+def note_hardware(plan: Plan, line: str) -> None:
+    """Adds the machine to the record of a run, once."""
+    plan.identity["hardware"] = list(dict.fromkeys([*plan.identity.get("hardware", []), line]))
 
 
 def note_processes(plan: Plan, processes: int, inexact: bool) -> int | None:

@@ -13,7 +13,8 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import remove_temporary, sync_folder, write_atomic, write_folder
 from cyclegan_hub.hub.history_file import read_history
 from cyclegan_hub.hub.model_folder import epoch_name
-from cyclegan_hub.hub.run_record import CYCLE_BEGINS, RunRecord, RunRecordError, read_run_record
+from cyclegan_hub.hub.private_paths import same_init
+from cyclegan_hub.hub.run_record import CYCLE_BEGINS, NOTES, RunRecord, RunRecordError, read_run_record
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, RESUMABLE_FIELDS
 from cyclegan_hub.training.extension import CARRIED, FIELDS
 from cyclegan_hub.training.state_file import pack, unpack
@@ -42,8 +43,8 @@ class RunFolder:
         """Raises RunError, before anything is written, unless the folder is new, empty, or holds a run of this identity.
 
         `identity` is what makes the run the same run: {"recipe": {...}, "labels", "data", "seed", "init"}. Recipe fields
-        in RESUMABLE_FIELDS may differ, and so may where the images lie, as long as their fingerprints are the same; anything
-        else that differs is named. Keys that `identity` lacks are not compared.
+        in RESUMABLE_FIELDS and NOTES may differ, and so may where the images lie, as long as their fingerprints are the same;
+        anything else that differs is named. Keys that `identity` lacks are not compared.
         """
         old = self.record()
         if old is None:
@@ -67,6 +68,8 @@ class RunFolder:
                     f"{self.path}: the images of side {side.upper()} have changed since this run began (fingerprint {before} "
                     f"then, {now} now{moved}): restore them, or give another folder with --out"
                 )
+            if name.partition(".")[0] in NOTES or (name == "init" and same_init(before, now)):
+                continue
             if name.startswith("data.") and "fingerprints" in old:  # these decide, once the images have been read
                 continue
             if name in changing or ("extended" in changing and name.removeprefix("recipe.") in FIELDS):
