@@ -20,6 +20,7 @@ from cyclegan_hub.commands import proof
 from cyclegan_hub.commands.onnx_graph import ExportError
 from cyclegan_hub.hub import card_facts
 from support import tiny_models
+from support.card_facts import facts
 from support.pictures import picture
 from support.pixels import apart, assert_same_pixels
 
@@ -32,7 +33,8 @@ from cyclegan_hub.models.onnx import OnnxError, OnnxGenerator, OnnxSizeWarning  
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tiny_models.folder(tmp_path_factory.mktemp("models") / "smile", 1, 2)
-    (path / "README.md").write_text("---\nlicense: other\nlicense_name: research-only\n---\n")
+    (path / "README.md").write_text("---\nlicense: mit\n---\n")  # what the record says counts
+    (path / "recipe.json").write_text(json.dumps(facts("smile").run))
     return path
 
 

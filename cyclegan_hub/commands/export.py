@@ -15,9 +15,10 @@ from cyclegan_hub import __version__, images
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.commands import proof
 from cyclegan_hub.commands.onnx_graph import OPSET, ExportError, Shape, to_onnx, to_torchscript
-from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.card_facts import address_of, licence_of
+from cyclegan_hub.hub.private_paths import without_paths
+from cyclegan_hub.hub.provenance import provenance_of
 from cyclegan_hub.models.onnx import FORMAT, OnnxGenerator
 from cyclegan_hub.models.protocols import Model, Sampler
 
@@ -118,8 +119,7 @@ def part(
 def _metadata(
     model: Model, source: str, direction: str, dtype: str, multiple: int, size: int | None, opset: int
 ) -> dict[str, str]:
-    domain = DOMAINS.get(model.domain)
-    terms = dict.fromkeys(pile.licence for pile in domain.piles) if domain else ["not stated: ask who published the model"]
+    provenance = provenance_of(model.record)
     labels = list(model.labels)[::-1] if direction == "b_to_a" else list(model.labels)
     shape = "pictures (batch, channels, height, width)" if model.takes_pictures else "latents (batch, latent, 1, 1)"
     found: dict[str, Any] = {
@@ -141,8 +141,8 @@ def _metadata(
         "range": "[-1, 1]: pixel / 127.5 - 1 in, round((y + 1) * 127.5) out, RGB or grey",
         "dtype": dtype,
         "opset": opset,
-        "license": licence_of(source) or "not stated",
-        "terms": "; ".join(terms),
+        "license": provenance.licence_name if provenance.licence else licence_of(source) or provenance.licence_name,
+        "terms": without_paths(provenance.terms),
         "source": address_of(source),
         "version": __version__,
     }

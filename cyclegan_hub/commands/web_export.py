@@ -22,6 +22,7 @@ from cyclegan_hub.commands.onnx_graph import OPSET, ExportError, Shape, to_onnx
 from cyclegan_hub.commands.web_runtime import Runtime, find_runtime
 from cyclegan_hub.commands.winograd import TILE, use_winograd
 from cyclegan_hub.files import sync_folder
+from cyclegan_hub.hub.provenance import LICENCES
 from cyclegan_hub.models.folding import fold_upsampling
 from cyclegan_hub.models.generators import ResNetGenerator
 from cyclegan_hub.models.onnx import OnnxGenerator
@@ -163,9 +164,21 @@ def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
         "/*\n  Cross-Origin-Opener-Policy: same-origin\n  Cross-Origin-Embedder-Policy: require-corp\n", "utf-8"
     )
     (folder / "README.md").write_text(
-        _SPACE.format(title=json.dumps(title.capitalize(), ensure_ascii=False), arrow=" ↔ ".join(manifest["labels"]), **manifest),
+        _SPACE.format(
+            title=json.dumps(title.capitalize(), ensure_ascii=False),
+            arrow=" ↔ ".join(manifest["labels"]),
+            terms_of_use=_front_matter(manifest["license"]),
+            **manifest,
+        ),
         "utf-8",
     )
+
+
+def _front_matter(licence: str) -> str:
+    """The licence of a model as lines of a Space's front matter."""
+    if licence in LICENCES:
+        return f"license: {licence}"
+    return f"license: other\nlicense_name: {json.dumps(licence.replace(' ', '-'))}"
 
 
 _SPACE = """---
@@ -174,7 +187,7 @@ emoji: 🎭
 colorFrom: indigo
 colorTo: pink
 sdk: static
-license: other
+{terms_of_use}
 custom_headers:
   cross-origin-embedder-policy: require-corp
   cross-origin-opener-policy: same-origin

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self, cast
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, constants
+from huggingface_hub import HfApi, ModelCard, ModelCardData, PyTorchModelHubMixin, constants
 from torch import nn
 
 from cyclegan_hub.files import write_atomic
-from cyclegan_hub.hub.download import fetch
+from cyclegan_hub.hub.download import RECORD, Fetched, fetch
 from cyclegan_hub.hub.errors import first_line
 from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.private_paths import public_record, without_paths
+from cyclegan_hub.hub.provenance import provenance_of
+from cyclegan_hub.hub.run_record import RunRecord
 from cyclegan_hub.hub.weights_file import check_fit, common_dtype, read_weights, serialize
+from cyclegan_hub.templates import escape_markdown
 
 # Of config.json; raised when an older package could no longer read what a newer one wrote. Every file is written in the newest
 # form, so that it always says all constructor arguments and there is one form to read for each number.
@@ -45,6 +49,7 @@ class StrictHubMixin(PyTorchModelHubMixin):
     # By format number: constructor arguments that are new in it, with the values that a model of an older format gets.
     _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {}
     stored_dtype: torch.dtype | None = None  # dtype of the weights in the loaded file; None: not loaded from one, or mixed dtypes
+    _fetched: Fetched | None = None  # the files it was loaded from
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Stores the arguments for `config`. Raises TypeError for one that is not JSON (the base class stores its default)."""
@@ -77,9 +82,37 @@ class StrictHubMixin(PyTorchModelHubMixin):
         config = json.dumps(self.config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         return {constants.CONFIG_NAME: config.encode(), constants.SAFETENSORS_SINGLE_FILE: serialize(state, metadata or {})}
 
+    @property
+    def record(self) -> RunRecord | None:
+        """The record of the run that made the weights, from where the model was loaded; None without one."""
+        return self._fetched.record() if self._fetched is not None else None
+
     def _save_pretrained(self, save_directory: Path) -> None:
-        for name, data in self.files().items():
+        """Writes the model, and the record of its run, which holds the terms of the weights wherever they go."""
+        files, record = self.files(), self.record
+        if record is not None:
+            files[RECORD] = (json.dumps(public_record(record), indent=2, ensure_ascii=False) + "\n").encode()
+        for name, data in files.items():
             write_atomic(save_directory / name, data)
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
+        """As of `ModelHubMixin`; the card names this repository, and the licence of the run's record."""
+        if "/" not in repo_id:  # as the base class does, which gives the card no name
+            opened = HfApi(token=kwargs.get("token")).create_repo(repo_id, private=kwargs.get("private"), exist_ok=True)
+            repo_id = str(opened.repo_id)
+        kwargs["model_card_kwargs"] = {"repo_id": repo_id} | (kwargs.get("model_card_kwargs") or {})
+        return super().push_to_hub(repo_id, **kwargs)
+
+    def generate_model_card(self, *args: Any, repo_id: str | None = None, **kwargs: Any) -> ModelCard:
+        """The card of a model that is saved or pushed without its run folder."""
+        info, found = self._hub_mixin_info, provenance_of(self.record)
+        data: dict[str, Any] = {**vars(info.model_card_data), **found.metadata(repo_id)}
+        card: ModelCard = ModelCard.from_template(
+            ModelCardData(**data), template_str=info.model_card_template, paper_url=info.paper_url, repo_url=info.repo_url,
+            docs_url=info.docs_url, repo_id=repo_id or "USER/NAME", recorded=self.record is not None,
+            terms=escape_markdown(without_paths(found.terms).rstrip(".")), **kwargs,
+        )  # fmt: skip
+        return card
 
     # ------------------------------------------------------------------------------------------------------- loading
     @classmethod
@@ -129,21 +162,21 @@ class StrictHubMixin(PyTorchModelHubMixin):
     ) -> Self:
         """The base class calls this to load a model. It is as strict as `from_pretrained`."""
         cls.check_arguments(strict, model_kwargs)
-        where, config, path = fetch(
+        fetched = fetch(
             model_id, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
             local_files_only=local_files_only,
         )  # fmt: skip
-        return cls.load_from(where, config, path, map_location)
+        return cls.load_from(fetched, map_location)
 
     @classmethod
-    def load_from(cls, where: str, config: bytes, path: Path, map_location: str | torch.device = "cpu") -> Self:
-        """Builds the model from the content of a `config.json` and a weights file; error messages call it `where`."""
-        device = _device(where, map_location)
-        weights = read_weights(where, path.read_bytes())
+    def load_from(cls, fetched: Fetched, map_location: str | torch.device = "cpu") -> Self:
+        """Builds the model from its files."""
+        where, device = fetched.where, _device(fetched.where, map_location)
+        weights = read_weights(where, fetched.weights.read_bytes())
         with torch.device("meta"):  # shapes only, so that a damaged config cannot ask for more memory than its weights need
-            model = cls._build(where, config)
+            model = cls._build(where, fetched.config)
         _fill(where, _module(model), weights, device)
-        model.stored_dtype = common_dtype(weights)
+        model.stored_dtype, model._fetched = common_dtype(weights), fetched
         _module(model).eval()
         return model
 

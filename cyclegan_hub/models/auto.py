@@ -28,14 +28,14 @@ def from_pretrained(
     map_location: str | torch.device = "cpu",
 ) -> Model:
     """As `CycleGenerator.from_pretrained`, for any of the three classes. Raises ModelError for a config of none of them."""
-    where, config, weights = fetch(
+    fetched = fetch(
         pretrained_model_name_or_path, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
         local_files_only=local_files_only,
     )  # fmt: skip
     try:
-        kind = json.loads(config)["model"]
+        kind = json.loads(fetched.config)["model"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{where}: config.json is not one of ours ({type(error).__name__}: {error})") from None
+        raise ModelError(f"{fetched.where}: config.json is not one of ours ({type(error).__name__}: {error})") from None
     if kind not in KINDS:
-        raise ModelError(f"{where}: config.json describes a {kind!r}, none of {', '.join(KINDS)}")
-    return KINDS[kind].load_from(where, config, weights, map_location)
+        raise ModelError(f"{fetched.where}: config.json describes a {kind!r}, none of {', '.join(KINDS)}")
+    return KINDS[kind].load_from(fetched, map_location)

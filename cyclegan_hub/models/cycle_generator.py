@@ -27,7 +27,6 @@ class CycleGenerator(
     library_name="cyclegan_hub",
     tags=["cyclegan", "image-to-image", "unpaired", "gan"],
     pipeline_tag="image-to-image",
-    license="mit",
     paper_url="https://arxiv.org/abs/1703.10593",
     model_card_template=(MODEL_CARDS / "bare.md").read_text("utf-8"),
 ):

@@ -27,7 +27,6 @@ class FaceGenerator(
     library_name="cyclegan_hub",
     tags=["dcgan", "unconditional-image-generation", "gan"],
     pipeline_tag="unconditional-image-generation",
-    license="mit",
     paper_url="https://arxiv.org/abs/1511.06434",
     model_card_template=(MODEL_CARDS / "bare_dcgan.md").read_text("utf-8"),
 ):

@@ -28,7 +28,6 @@ class PairedGenerator(
     library_name="cyclegan_hub",
     tags=["pix2pix", "image-to-image", "gan"],
     pipeline_tag="image-to-image",
-    license="mit",
     paper_url="https://arxiv.org/abs/1611.07004",
     model_card_template=(MODEL_CARDS / "bare_pix2pix.md").read_text("utf-8"),
 ):

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan_hub.domains import Eyes
+from cyclegan_hub.hub.run_record import RunRecord
 from cyclegan_hub.recipes.pair_rules import PairRule
 
 # What its outputs are compared with: real images of the target side only; held-out images of both sides, unpaired;
@@ -51,6 +52,10 @@ class Published(Protocol):
     @property
     def config(self) -> dict[str, Any]:
         """What `config.json` says."""
+
+    @property
+    def record(self) -> RunRecord | None:
+        """The record of the run that made the weights, from where the model was loaded; None without one."""
 
     @property
     def measured_by(self) -> MeasuredBy:

@@ -1,0 +1,107 @@
+"""The licence of a run's record travels with its weights: from folder to folder, to the Hub, and into a Space."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import HfApi, ModelCard, constants
+
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.checkpoints import load
+from cyclegan_hub.commands.export import part
+from cyclegan_hub.commands.web_export import _front_matter
+from cyclegan_hub.hub.card_facts import HUB, address_of
+from cyclegan_hub.hub.provenance import provenance_of
+from cyclegan_hub.publishing.build import build
+from cyclegan_hub.publishing.push import push
+from cyclegan_hub.serving.catalog import find_models
+from support.card_facts import facts, metadata
+from support.local_hub import Checks, Server, User
+from support.published_runs import make_run, model
+from support.training import ROOT
+
+check = Checks()
+CELEBA = facts("smile").run["data"]
+
+
+def research_only(path: Path) -> Path:
+    """A published folder of research-only weights: on CelebA, as its record says."""
+    run = make_run(path / "run", 5, 10)
+    record = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps(record | {"data": CELEBA}))
+    return run
+
+
+def test_weights_keep_their_licence_from_folder_to_folder(tmp_path: Path) -> None:
+    run = research_only(tmp_path)
+    (run / "last").mkdir()
+    for file in ("config.json", "model.safetensors"):
+        (run / "last" / file).write_bytes((run / "epochs" / "epoch-010" / file).read_bytes())
+    out = build(run, tmp_path / "out", "user/smile")
+    for number, place in enumerate((run, run / "epochs" / "epoch-005", run / "last", out, out / "epochs" / "epoch-010")):
+        one = CycleGenerator.from_pretrained(place)
+        assert metadata(str(one.generate_model_card(repo_id="me/x")))["license_name"] == "research-only"
+        one.save_pretrained(tmp_path / f"{number}")
+        again = CycleGenerator.from_pretrained(tmp_path / f"{number}")
+        assert again.record == one.record and provenance_of(again.record).licence_name == "research-only"
+    bare = metadata(str(model(5).generate_model_card(repo_id="me/x")))
+    assert (bare["license"], bare["license_name"]) == ("other", "not-stated")  # nobody said MIT
+    assert bare["license_link"] == "https://huggingface.co/me/x#data-and-licence"
+
+
+def test_the_licence_of_a_space_for_the_browser() -> None:
+    assert yaml.safe_load(_front_matter("cc-by-4.0")) == {"license": "cc-by-4.0"}
+    for text, name in (("research-only", "research-only"), ("not stated", "not-stated")):
+        assert yaml.safe_load(_front_matter(text)) == {"license": "other", "license_name": name}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What went wrong in each check, "" if nothing did."""
+    tmp = tmp_path_factory.mktemp("hub")
+    with Server(tmp / "hub", tokens={"hf_local": User("user")}) as server:
+        return check.run(__file__, server, tmp)
+
+
+@check
+def every_way_to_the_hub_carries_the_licence_of_the_record(tmp: Path) -> None:
+    out = build(research_only(tmp), tmp / "out", "user/built")
+    push(out, "user/built")
+    CycleGenerator.from_pretrained(out).push_to_hub("user/pushed")
+    CycleGenerator.from_pretrained("user/built", revision="epoch-005").push_to_hub("user/again")
+    CycleGenerator.from_pretrained("user/pushed").save_pretrained(tmp / "saved", push_to_hub=True, repo_id="user/saved")
+    CycleGenerator.from_pretrained(out).push_to_hub("short")
+    HfApi().upload_folder(repo_id="user/pushed", folder_path=out)
+    for name in ("built", "pushed", "again", "saved", "short"):
+        head = ModelCard.load(f"user/{name}").data
+        assert (head.license, head.license_name) == ("other", "research-only"), name
+        link = f"https://huggingface.co/user/{name}#data-and-licence"  # whatever HF_ENDPOINT is
+        assert head.license_link == (link if name != "pushed" else link.replace("pushed", "built")), name
+        assert CycleGenerator.from_pretrained(f"user/{name}").record["data"] == CELEBA, name
+    assert constants.ENDPOINT != HUB and address_of("user/built") == "https://huggingface.co/user/built"
+    exported = part(load("user/again"), "user/again", None).metadata
+    assert (exported["source"], exported["license"]) == ("https://huggingface.co/user/again", "research-only")
+    (found,) = find_models("user/built", tmp / "none").models.values()
+    assert found.page == "https://huggingface.co/user/built" and "CelebA" in found.choice.licence
+
+
+@check
+def weights_of_nothing_known_are_not_said_to_be_free(tmp: Path) -> None:
+    model(5).push_to_hub("user/unknown")
+    assert ModelCard.load("user/unknown").data.license_name == "not-stated"
+    assert CycleGenerator.from_pretrained("user/unknown").record is None
+
+
+@pytest.mark.parametrize("name", check.functions)
+@pytest.mark.slow
+def test_on_the_hub(results: dict[str, str], name: str) -> None:
+    assert not results[name], results[name]
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    check.report()
