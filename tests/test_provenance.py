@@ -63,6 +63,8 @@ def test_a_note_of_the_command_line() -> None:
     assert data_note(None, None) is None
     assert data_note(" my\n photos ", None) == {"text": "my photos"}
     assert data_note(None, "mit", NOTE) == NOTE | {"licence": "mit"} and data_note(None, None, NOTE) == NOTE
+    more = NOTE | {"use": "a study", "limits": ["old people alone"]}
+    assert data_note(None, "mit", more)["limits"] == more["limits"] and data_note("others", None, more).keys() == NOTE.keys()
     known = known_note({"a": "hf:cgarciae/cartoonset?data_dir=10k&split=train&column=img_bytes"})
     assert known["redistributable"] and not data_note(None, "other:secret", known).get("redistributable")
     assert {"cc-by-4.0", "cc0-1.0", "mit", "other"} <= LICENCES
@@ -191,8 +193,11 @@ def test_train_records_a_note_and_keeps_it(data: Path, tmp_path: Path, capsys: p
     assert recorded(run)["data_note"] == {"text": "shapes by demo_data", "licence": "other:mine"}
     assert train(*command, "--out", local, "--max-steps", 1) == 0
     assert "data_note" not in recorded(local)
+    old = {key: value for key, value in recorded(local).items() if key != "hardware"}
+    (local / "recipe.json").write_text(json.dumps(old))  # as older versions wrote it
     assert train(*command, "--out", local, "--data-note", "said later", "--max-steps", 2) == 0
     assert recorded(local)["data_note"] == {"text": "said later"}
+    assert recorded(local)["hardware"] == ["hardware that was not recorded", *first["hardware"]]
     capsys.readouterr()
     assert train(*command, "--out", tmp_path / "wrong", "--data-licence", "free") == 2
     assert "--data-licence 'free' is not a licence id of the Hub" in capsys.readouterr().err

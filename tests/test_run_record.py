@@ -27,7 +27,8 @@ def test_a_record_is_read_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "3", "[" * 100_000, '{"recipe": []}', '{"labels": "ab"}', '{"labels": []}', '{"labels": [1]}', '{"data": 3}',
-     '{"data": {"b": ""}}', '{"data": {"a": 1}}', '{"data": {"a": "", "c": ""}}', "\udcff"],
+     '{"data": {"b": ""}}', '{"data": {"a": 1}}', '{"data": {"a": "", "c": ""}}', "\udcff",
+     '{"data_note": "mine"}', '{"data_note": {"limits": "none"}}', '{"hardware": "a computer"}'],
     ids=lambda text: repr(text[:20]),
 )  # fmt: skip
 def test_a_damaged_record_is_one_line(tmp_path: Path, text: str) -> None:

@@ -92,7 +92,9 @@ def data_note(text: str | None, licence: str | None, before: Mapping[str, Any] |
                 f"--data-licence {licence!r} is not a licence id of the Hub: give one such as {', '.join(near)}, or other:NAME"
             )
     given = {"text": text and " ".join(text.split()), "licence": licence}
-    note = dict(before or {}) | {key: value for key, value in given.items() if value}
+    of_other_images = ("use", "limits", "redistributable") if text is not None else ()
+    kept = {key: value for key, value in (before or {}).items() if key not in of_other_images}
+    note = kept | {key: value for key, value in given.items() if value}
     if licence is not None:
         note.pop("redistributable", None)  # followed from the former licence
     return note or None

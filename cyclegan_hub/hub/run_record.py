@@ -54,8 +54,8 @@ def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None
         if data is not None and not _is_data(data):
             raise TypeError(f"data={data!r} is not a line for a, or for a and b")
         note, hardware = content.get("data_note"), content.get("hardware")
-        if note is not None and not isinstance(note, dict):
-            raise TypeError(f"data_note={note!r} must be a JSON object")
+        if note is not None and not (isinstance(note, dict) and isinstance(note.get("limits", []), list)):
+            raise TypeError(f"data_note={note!r} must be a JSON object, and its limits a list")
         if hardware is not None and not (isinstance(hardware, list) and all(isinstance(line, str) for line in hardware)):
             raise TypeError(f"hardware={hardware!r} must be a list of texts")
         if missing := sorted(set(needs) - content.keys()):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Batches: TypeAlias = "UnpairedBatches | StreamingBatches"
 _EYES = {"eyes", "eyes_a", "eyes_b"}  # fields of recipes of faces
+UNKNOWN = "hardware that was not recorded"
 HELD_OUT = 64  # images of each side for the light evaluation
 
 
@@ -107,8 +108,11 @@ def init_to_record(given: str | None, record: RunRecord | None) -> str | None:
 
 
 def note_hardware(plan: Plan, line: str) -> None:
-    """Adds the machine to the record of a run, once."""
-    plan.identity["hardware"] = list(dict.fromkeys([*plan.identity.get("hardware", []), line]))
+    """Adds the machine to the record of a run, once. What older versions began says that its first machine is not known."""
+    from cyclegan_hub.training.run_folder import RunFolder
+
+    before = plan.identity.get("hardware") or ([UNKNOWN] if RunFolder(plan.out).latest_step() else [])
+    plan.identity["hardware"] = list(dict.fromkeys([*before, line]))
 
 
 def note_processes(plan: Plan, processes: int, inexact: bool) -> int | None:
