@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from cyclegan_hub.hub.history_file import HistoryError
 from cyclegan_hub.hub.model_folder import epoch_name
 from cyclegan_hub.hub.run_record import read_run_record
+from cyclegan_hub.training.command import parse
 from cyclegan_hub.training.plan import make_plan
 from cyclegan_hub.training.run_folder import RunError, RunFolder, crowded
 
@@ -71,10 +71,7 @@ def test_identity_is_compared_by_what_is_given(tmp_path: Path) -> None:
 
 def test_a_run_of_the_former_own_cycle_is_refused_in_one_line(tmp_path: Path) -> None:
     """Until 2026-11-30 the field meant the other cycle; such a record lacks the key that says which."""
-    arguments = Namespace(
-        recipe="anime-128", out=tmp_path / "run", set=[], extend=None, max_steps=None, seed=0, labels=None, data=None,
-        data_a=None, data_b=None, init=None,
-    )  # fmt: skip
+    arguments = parse(["anime-128", "--out", str(tmp_path / "run")])
     plan = make_plan(arguments)
     folder = RunFolder(plan.out)
     folder.open(plan.identity)
