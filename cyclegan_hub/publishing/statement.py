@@ -11,6 +11,7 @@ from cyclegan_hub.hub.provenance import provenance_of
 from cyclegan_hub.hub.run_record import RunRecord
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.publishing.sample_grid import shows_faces
 from cyclegan_hub.templates import render_markdown
 
 
@@ -31,7 +32,7 @@ def statement_for(domain: str, labels: Sequence[str], record: RunRecord | None, 
 
 def render_statement(domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model], *, measured: bool) -> str:
     """Intended use, limits, data and licence as Markdown. `measured`: whether measured values are shown with them."""
-    name, people = statement_for(domain, labels, record, kind), domain in DOMAINS and DOMAINS[domain].faces
+    name, people = statement_for(domain, labels, record, kind), shows_faces(domain)
     text = render_markdown(
         f"{name}.md", a=labels[0], b=labels[-1], people=people, provenance=provenance_of(record), measured=measured
     )
