@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation import domain_encoder, report, results, tables
 from cyclegan_hub.evaluation import extractor_by_name as features
@@ -102,11 +103,22 @@ def run(args: argparse.Namespace) -> int:
             read[key] = read_images(
                 piles, reader, seed, most, shape=shape, scaled=(args.size, channels), on_training=args.on_training
             )
-        found[source.name] = _evaluate(source, read[key], extractor, classifier, lines, unjudged, args, seed, device)
+        own = lines | _alignment(reader.eyes, read[key])
+        found[source.name] = _evaluate(source, read[key], extractor, classifier, own, unjudged, args, seed, device)
     if several:
         _compare(opened, found, first.model.labels, args.out)
     print(f"{time.perf_counter() - started:.0f} s{_peak_memory()}")
     return 0
+
+
+def _alignment(eyes: Sequence[Eyes | None], read: Images) -> dict[str, str]:
+    """Protocol lines on faces: where their eyes lie in the images of a side, and how many images were left out without one."""
+    lines = {}
+    for letter, places, side in zip("ab", eyes, read.sides, strict=False):
+        if places is not None:
+            shares = ", ".join(f"{share:.3f}" for share in places)
+            lines[f"faces_{letter}"] = f"aligned, eyes at {shares} of the side; {side.counts['no_face']} without a face left out"
+    return lines
 
 
 def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Classifier | None, str]:

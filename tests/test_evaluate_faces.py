@@ -1,0 +1,55 @@
+"""`evaluate` on faces: the held-out photographs are what the model sees, and the protocol says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.evaluation import command, inputs
+from cyclegan_hub.evaluation.extractor import weights_digest
+from cyclegan_hub.hub.metrics_file import read_metrics
+from cyclegan_hub.models.encoder import SideEncoder
+from support.aligned import PLACES, data
+
+__all__ = ["data"]  # a fixture
+
+
+def test_held_out_faces_are_what_the_model_sees(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = CycleGenerator(width=4, blocks=1, image_size=32, labels=("day", "night"), epoch=1, eyes_a=PLACES)
+    model.save_pretrained(tmp_path / "model")
+    source = inputs.open_source(str(tmp_path / "model"), "all", None, "model")
+    sides = resolve(None, str(data), None, None)
+    read = inputs.read_data(sides, source, 0, 9)
+    names = [path for path in sorted((data / "testA").iterdir()) if "rocket" not in path.name]
+    assert len(names) == len(read[0].held_out) == 3 and read[0].counts["no_face"] == 1
+    for path, pixels in zip(names, read[0].held_out, strict=True):
+        seen = np.asarray(model.prepare(path))
+        assert np.array_equal(pixels.permute(1, 2, 0).numpy(), seen)  # the same operations on the same numbers
+        with Image.open(path) as photo:
+            assert photo.size != (32, 32)
+    assert "no_face" not in read[1].counts
+
+
+def test_the_protocol_says_how_faces_were_aligned(data: Path, tmp_path: Path) -> None:
+    place = tmp_path / "encoder"
+    network = SideEncoder({"mine": ("day", "night")}, widths=(4, 8), image_size=16)
+    network.save_pretrained(place)
+    digest = weights_digest(network.state_dict())
+    (place / "metrics.json").write_text(
+        f'{{"sha256": "{digest}", "accuracy": {{"mine": {{"a": 0.5, "b": 0.5, "n": 8, "neither": 1}}}}}}'
+    )
+    for name, eyes in (("aligned", PLACES), ("plain", None)):
+        model = CycleGenerator(width=4, blocks=1, image_size=32, labels=("day", "night"), epoch=1, eyes_a=eyes)
+        model.save_pretrained(tmp_path / name / "epochs" / "epoch-001")
+        options = ["--data", str(data), "--extractor", f"encoder:{place}", "--classifier", "none", "--size", "32"]
+        assert command.main([str(tmp_path / name), *options]) == 0
+        metrics = read_metrics(tmp_path / name / "metrics.json")
+        assert metrics is not None
+        said = "aligned, eyes at 0.350, 0.450, 0.650, 0.450 of the side; 1 without a face left out"
+        assert metrics["protocol"].get("faces_a") == (said if eyes else None) and "faces_b" not in metrics["protocol"]
