@@ -1,0 +1,194 @@
+"""A run folder kept from an earlier version can still be resumed, evaluated, extended and published.
+
+`support/kept_run.py` says how it was made. A failure here means that runs of users break too: fix the package, not the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.cli import main
+from cyclegan_hub.evaluation.extractor import weights_digest
+from cyclegan_hub.models.encoder import SideEncoder
+from cyclegan_hub.training.state_file import pack, unpack
+from support.kept_run import (
+    END,
+    EXPECTED,
+    PLACES,
+    RUN,
+    STOPPED,
+    difference,
+    find_in_blocks,
+    find_nothing_again,
+    finder,
+    header,
+    losses_after,
+    make_data,
+    moved,
+    names_in_state,
+    train,
+)
+
+# Relative. Processors sum fp32 in different orders, so losses differ by about 1e-7 at first. After six steps they were within
+# 1e-5 of each other with SSE4.1, AVX2, AVX-512, two threads, and without oneDNN. Losing a part of the state moves some loss, or
+# the moving averages, by 2e-2 or more.
+TOLERANCE, CLEARLY = 1e-3, 1e-2
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("kept") / "data")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A copy of the kept run."""
+    return shutil.copytree(RUN, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def resumed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy that the same command has trained to the end of its schedule, without a face finder."""
+    path = shutil.copytree(RUN, tmp_path_factory.mktemp("resumed") / "run")
+    with finder(find_nothing_again):
+        assert train(data, path) == 0
+    return path
+
+
+def expected() -> dict[str, Any]:
+    return json.loads(EXPECTED.read_text())
+
+
+def record(run: Path) -> dict[str, Any]:
+    return json.loads((run / "recipe.json").read_text("utf-8"))
+
+
+# ------------------------------------------------------------------------------------------------------ resume
+def test_it_resumes_to_the_losses_that_it_had(resumed: Path) -> None:
+    assert difference(losses_after(resumed, STOPPED), expected()["losses"]) < TOLERANCE
+    assert moved(resumed, 2, 4) == pytest.approx(expected()["moved"], rel=TOLERANCE)  # the published moving averages
+    assert (resumed / "history.jsonl").read_bytes().startswith((RUN / "history.jsonl").read_bytes())  # resumed, not restarted
+    assert [path.name for path in (resumed / "state").iterdir()] == [f"step-{END:09d}"]
+    assert sorted(path.name for path in (resumed / "epochs").iterdir()) == [f"epoch-{n:03d}" for n in (1, 2, 3, 4)]
+    for file in (path.relative_to(RUN) for path in (RUN / "epochs").rglob("*.*")):
+        assert (resumed / file).read_bytes() == (RUN / file).read_bytes()
+    assert (resumed / "landmarks.json").read_bytes() == (RUN / "landmarks.json").read_bytes()
+
+
+def lose(part: str, shared: dict[str, Any], own: dict[str, Any]) -> None:
+    """Resets one part of a loaded state."""
+    trainer = shared["trainer"]
+    match part:
+        case "moments of the generators" | "moments of the discriminators":
+            trainer["optimizers"][part.split()[-1]]["state"] = {}
+        case "pools":
+            own["trainer"] = {"a": {}, "b": {}}
+        case "random numbers":
+            own["random"] = torch.Generator().manual_seed(0).get_state()
+        case "steps of the trainer":
+            trainer["steps_done"] = 0
+        case "steps of the moving averages":
+            trainer["ema"]["optimization_step"] = 0
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "moments of the generators",
+        "moments of the discriminators",
+        "pools",
+        "random numbers",
+        "steps of the trainer",
+        "steps of the moving averages",
+    ],
+)
+def test_losing_a_part_of_the_state_is_noticed(part: str, run: Path, data: Path) -> None:
+    """The recorded losses would not be met if a resume left this part out."""
+    (folder,) = (run / "state").iterdir()
+    files = [folder / "shared.safetensors", folder / "rank-0.safetensors"]
+    trees = [unpack(file) for file in files]
+    lose(part, *trees)
+    for file, tree in zip(files, trees, strict=True):
+        file.write_bytes(pack(tree))
+    with finder(find_nothing_again):
+        assert train(data, run) == 0
+    if part == "steps of the moving averages":  # no loss depends on them
+        assert any(abs(moved(run, 2, 4)[name] / length - 1) > CLEARLY for name, length in expected()["moved"].items())
+    else:
+        assert difference(losses_after(run, STOPPED), expected()["losses"]) > CLEARLY
+
+
+def test_names_in_its_files_do_not_change(resumed: Path) -> None:
+    assert set(record(resumed)["recipe"]) == set(record(RUN)["recipe"])
+    assert set(record(resumed)) == set(record(RUN))
+    for old, new in (("epochs/epoch-002", "epochs/epoch-004"), ("last", "last")):
+        before, after = (header(path / "model.safetensors") for path in (RUN / old, resumed / new))
+        assert before.pop("__metadata__").keys() == after.pop("__metadata__").keys()
+        assert {name: (x["dtype"], x["shape"]) for name, x in before.items()} == {
+            name: (x["dtype"], x["shape"]) for name, x in after.items()
+        }
+        configs = [json.loads((path / "config.json").read_text()) for path in (RUN / old, resumed / new)]
+        assert configs[0].keys() == configs[1].keys()
+    before, after = names_in_state(RUN), names_in_state(resumed)
+    of_libraries = {"param_groups", "schedulers", "ema"}  # a later torch or diffusers may add keys there
+    assert [place for place in before if place not in after] == []
+    assert [place for place in after if place not in before and not of_libraries & set(place)] == []
+    assert [place for place, kind in before.items() if "[" in kind and after[place] != kind] == []  # dtypes and shapes
+
+
+# ----------------------------------------------------------------------------------- evaluate, extend, publish
+def test_it_is_evaluated(run: Path, data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = SideEncoder({"mine": ("day", "night")}, widths=(4, 8), image_size=16)
+    network.save_pretrained(tmp_path / "encoder")
+    accuracy = {"mine": {"a": 0.5, "b": 0.5, "n": 8, "neither": 1}}
+    facts = {"sha256": weights_digest(network.state_dict()), "accuracy": accuracy}
+    (tmp_path / "encoder" / "metrics.json").write_text(json.dumps(facts))
+    options = ["--data", str(data), "--extractor", f"encoder:{tmp_path / 'encoder'}", "--classifier", "none", "--size", "32"]
+    with finder(find_in_blocks):  # evaluate does not read the run's landmarks
+        assert main(["evaluate", str(run), *options]) == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert list(metrics["epochs"]) == ["epoch-001", "epoch-002"] and metrics["best"] in metrics["epochs"]
+    for figures in metrics["epochs"].values():
+        assert all(math.isfinite(figures[direction]["kid[encoder]"]) for direction in ("a_to_b", "b_to_a"))
+    protocol = metrics["protocol"]
+    assert [protocol[name] for name in ("n_a", "n_b", "n_training_a", "n_training_b")] == [3, 3, 8, 7]
+    assert protocol["training_data"] == "the run's own"  # the fingerprints match
+    assert protocol["faces_a"].startswith("aligned, eyes at 0.350, 0.450, 0.650, 0.450 of the side; 0 without a face")
+
+
+def test_it_is_extended(run: Path, data: Path) -> None:
+    with finder(find_nothing_again):
+        assert train(data, run, "--extend", "epochs=6,decay=0.5", "--max-steps", STOPPED + 1) == 0
+    before, after = record(RUN), record(run)
+    step = {"step": STOPPED, "from": {"epochs": 4, "decay": 0.5}, "to": {"epochs": 6, "decay": 0.5}, "rate": [0.75, 1.0]}
+    assert after.pop("extended") == [step] and after["recipe"] == before["recipe"] | {"epochs": 6}
+    assert {name: after[name] for name in ("labels", "data", "seed", "init", "fingerprints")} == {
+        name: before[name] for name in ("labels", "data", "seed", "init", "fingerprints")
+    }
+    assert [line["step"] for line in losses_after(run, STOPPED)] == [STOPPED + 1]
+
+
+@pytest.mark.parametrize(("stage", "epochs"), [("kept", 2), ("resumed", 4)])
+def test_it_is_published(stage: str, epochs: int, resumed: Path, tmp_path: Path) -> None:
+    run = RUN if stage == "kept" else resumed
+    out = tmp_path / "published"
+    assert main(["publish", str(run), "user/kept", "--dry-run", "--out", str(out)]) == 0
+    model = CycleGenerator.from_pretrained(out)
+    assert model.epoch == epochs and model.labels == ("not smiling", "smiling")
+    assert model.config["eyes_a"] == list(PLACES) and model.eyes == {"a_to_b": PLACES, "b_to_a": None}
+    for name, tensor in CycleGenerator.from_pretrained(run / f"epochs/epoch-{epochs:03d}").state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor)
+    assert len([*(out / "epochs").iterdir()]) == epochs
+    files = [path for path in out.rglob("*") if path.is_file()]
+    digests = json.loads((RUN / "landmarks.json").read_text())
+    assert "landmarks.json" not in {path.name for path in files} and len(digests) == 8 + 3
+    assert not any(digest.encode() in path.read_bytes() for path in files for digest in digests)
