@@ -26,7 +26,6 @@ from support.kept_run import (
     RUN,
     STOPPED,
     difference,
-    find_in_blocks,
     find_nothing_again,
     finder,
     header,
@@ -153,7 +152,7 @@ def test_it_is_evaluated(run: Path, data: Path, tmp_path: Path) -> None:
     facts = {"sha256": weights_digest(network.state_dict()), "accuracy": accuracy}
     (tmp_path / "encoder" / "metrics.json").write_text(json.dumps(facts))
     options = ["--data", str(data), "--extractor", f"encoder:{tmp_path / 'encoder'}", "--classifier", "none", "--size", "32"]
-    with finder(find_in_blocks):  # evaluate does not read the run's landmarks
+    with finder(find_nothing_again):
         assert main(["evaluate", str(run), *options]) == 0
     metrics = json.loads((run / "metrics.json").read_text())
     assert list(metrics["epochs"]) == ["epoch-001", "epoch-002"] and metrics["best"] in metrics["epochs"]

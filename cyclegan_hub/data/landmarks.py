@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from PIL import Image
 
 from cyclegan_hub import images
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.faces import find_faces
+
+FILE = "landmarks.json"  # in a run folder
 
 
 class NoFaceError(images.ImageError):
@@ -49,6 +52,12 @@ class Landmarks:
     def dumps(self) -> bytes:
         """A JSON object: content hash -> [x, y, x, y] in px, or null."""
         return json.dumps({key: pair and pair.flat() for key, pair in sorted(self.found.items())}).encode()
+
+    @classmethod
+    def read(cls, folder: Path) -> Landmarks:
+        """Those of a run folder; none yet where it has no `landmarks.json`. Raises DataError if that is damaged."""
+        path = folder / FILE
+        return cls.loads(path.read_bytes()) if path.is_file() else cls()
 
     @classmethod
     def loads(cls, data: bytes) -> Landmarks:

@@ -197,7 +197,7 @@ def read_images(
     `shape` is the size in pixels and the channels that models take them at, `scaled` that at which features are taken. With
     `on_training` training images take the place of the held-out ones.
     """
-    landmarks = Landmarks()
+    landmarks = Landmarks.read(Path(source.text))  # of a run: the faces lie where they did when it was trained
     sides = read_data(piles, source, seed, most[0], shape, landmarks)
     held_out, train = _chosen(sides, most, seed, on_training)
     if source.paired and isinstance(source.model, PairedTranslator):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cyclegan_hub.data.landmarks import FILE as LANDMARKS
 from cyclegan_hub.data.landmarks import Landmarks
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import remove_temporary, sync_folder, write_atomic, write_folder
@@ -126,13 +127,12 @@ class RunFolder:
     # ------------------------------------------------------------------------------------------ landmarks
     def landmarks(self) -> Landmarks:
         """Where the eyes of the run's images are, as far as they were found. Raises DataError if the file is damaged."""
-        path = self.path / "landmarks.json"
-        return Landmarks.loads(path.read_bytes()) if path.exists() else Landmarks()
+        return Landmarks.read(self.path)
 
     def write_landmarks(self, landmarks: Landmarks) -> None:
         """`landmarks.json`, if there is something to write that is not written yet."""
         if len(landmarks.found) > self._landmarks_written:
-            write_atomic(self.path / "landmarks.json", landmarks.dumps())
+            write_atomic(self.path / LANDMARKS, landmarks.dumps())
             self._landmarks_written = len(landmarks.found)
 
     def close(self) -> None:
