@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 
 run() {
   accelerate launch --cpu --num_processes 1 --mixed_precision bf16 \
-    train/train.py anime-compact-128 --data "$data" --out runs/anime \
+    train/train.py anime-compact-128 --data "$data" --out runs/anime --set eyes_a=none \
     --set steps_per_epoch=500 --set epochs=26 --set snapshot_every=1 --set keep_epochs=40 --set save_every=250 "$@"
 }
 run "$@"

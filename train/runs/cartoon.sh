@@ -9,5 +9,5 @@ shift
 cd "$(dirname "$0")/../.."
 
 accelerate launch --cpu --num_processes 1 --mixed_precision bf16 \
-  train/train.py cartoon-compact-128 --data "$data" --out runs/cartoon \
+  train/train.py cartoon-compact-128 --data "$data" --out runs/cartoon --set eyes_a=none \
   --set steps_per_epoch=500 --set epochs=40 --set snapshot_every=1 --set keep_epochs=40 --set save_every=250 "$@"

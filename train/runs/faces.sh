@@ -8,5 +8,5 @@ shift
 cd "$(dirname "$0")/../.."
 
 accelerate launch --cpu --num_processes 1 --mixed_precision no \
-  train/train.py faces-dcgan-64 --data "$data" --out runs/faces \
+  train/train.py faces-dcgan-64 --data "$data" --out runs/faces --set eyes=none \
   --set epochs=25 --set snapshot_every=1 --set keep_epochs=30 --set log_every=25 "$@"

@@ -8,6 +8,6 @@ shift
 cd "$(dirname "$0")/../.."
 
 accelerate launch --cpu --num_processes 1 --mixed_precision bf16 \
-  train/train.py smile-compact-128 --data "$data" --out runs/smile \
+  train/train.py smile-compact-128 --data "$data" --out runs/smile --set eyes_a=none --set eyes_b=none \
   --set image_size=96 --set load_size=104 \
   --set steps_per_epoch=1000 --set epochs=16 --set snapshot_every=1 --set keep_epochs=20 --set save_every=250 "$@"
