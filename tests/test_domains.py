@@ -42,9 +42,9 @@ def test_sides_of_one_dataset_differ() -> None:
 
 
 def test_eyes_of_faces_are_two_places_in_a_square() -> None:
-    assert {name: [side.eyes is not None for side in domain.piles] for name, domain in DOMAINS.items()} == {
-        "smile": [True, True], "anime": [True, False], "cartoon": [True, False], "monet": [False, False], "faces": [True],
-    }  # fmt: skip
+    faces = {name: [side.eyes is not None for side in domain.piles] for name, domain in DOMAINS.items()}
+    aligned = {name: sides for name, sides in faces.items() if any(sides)}
+    assert aligned == {"smile": [True, True], "anime": [True, False], "cartoon": [True, False], "faces": [True]}
     for side in (side for domain in DOMAINS.values() for side in domain.piles if side.eyes):
         left, top, right, level = check_eyes(side.eyes) or (0, 0, 0, 0)
         assert left + right == pytest.approx(1) and top == level  # upright and symmetrical, so that a flip keeps them
