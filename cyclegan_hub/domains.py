@@ -12,6 +12,14 @@ Eyes = tuple[float, float, float, float]
 HEAD: Eyes = (47.5 / 128, 0.5, 80.5 / 128, 0.5)  # where every avatar of the Cartoon Set has them: the whole head is in the image
 
 
+def are_eyes(shares: object) -> bool:
+    """Whether these are the places of two eyes: four numbers between 0 and 1, the first eye left of the second."""
+    if not isinstance(shares, list | tuple) or len(shares) != 4:
+        return False
+    numbers = all(isinstance(share, int | float) and not isinstance(share, bool) and 0 < share < 1 for share in shares)
+    return numbers and bool(shares[0] < shares[2])
+
+
 @dataclass(frozen=True)
 class Pile:
     """One side of a domain: a column of a Hub dataset.

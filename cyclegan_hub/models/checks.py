@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from cyclegan_hub.domains import Eyes
+from cyclegan_hub.domains import Eyes, are_eyes
 from cyclegan_hub.errors import UserError
 
 
@@ -38,11 +38,9 @@ def check_eyes(eyes: Sequence[float] | None) -> Eyes | None:
     """Where two eyes lie, as (left x, left y, right x, right y). Raises UserError unless it is None or such shares of a side."""
     if eyes is None:
         return None
-    shares = list(eyes) if isinstance(eyes, list | tuple) else []
-    numbers = all(isinstance(share, int | float) and not isinstance(share, bool) and 0 < share < 1 for share in shares)
-    if len(shares) != 4 or not numbers or shares[0] >= shares[2]:
+    if not are_eyes(eyes):
         raise UserError(f"eyes={eyes!r}: give the left and the right eye in shares of the side, such as [0.37, 0.5, 0.63, 0.5]")
-    return shares[0], shares[1], shares[2], shares[3]
+    return eyes[0], eyes[1], eyes[2], eyes[3]
 
 
 def whole_number(value: object) -> int | None:

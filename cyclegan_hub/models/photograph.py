@@ -108,7 +108,7 @@ class Photograph:
         if not faces:
             result = "it is left as it is" if options.whole else "all of it is translated, which this model was not trained for"
             warnings.warn(f"no face is found in {self.name}: {result}", FaceNotFoundWarning, stacklevel=4)
-            return Work([], lambda _: self._with_alpha(self.image.copy())) if options.whole else self._of_all(options, skip, fit)
+            return Work([], lambda _: self.with_alpha(self.image.copy())) if options.whole else self._of_all(options, skip, fit)
         chosen = faces if options.face == "all" else [faces[options.face if isinstance(options.face, int) else 0]]
         squares = [_Square.of(self.image, face, eyes, side) for face in chosen]
 
@@ -118,7 +118,7 @@ class Photograph:
             result = self.image
             for square, output in zip(squares, outputs, strict=True):
                 result = square.put_back(result, output, options, skip)
-            return self._with_alpha(result)
+            return self.with_alpha(result)
 
         return Work([square.input for square in squares], finish, faces)
 
@@ -127,14 +127,14 @@ class Photograph:
 
         def finish(outputs: Sequence[Image.Image]) -> Image.Image:
             if skip and options.detail and picture.size != self.image.size:
-                return self._with_alpha(
+                return self.with_alpha(
                     added(self.image, enlarged(change(picture, outputs[0]), self.image.size), options.strength)
                 )
-            return self._with_alpha(blended(picture, outputs[0], options.strength))
+            return self.with_alpha(blended(picture, outputs[0], options.strength))
 
         return Work([picture], finish)
 
-    def _with_alpha(self, result: Image.Image) -> Image.Image:
+    def with_alpha(self, result: Image.Image) -> Image.Image:
         """A result that shows all of the picture, as transparent as the picture is."""
         if self.alpha is None:
             return result

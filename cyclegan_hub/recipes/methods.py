@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from cyclegan_hub.domains import Domain
+from cyclegan_hub.domains import Domain, are_eyes
 from cyclegan_hub.recipes.fields import check_all, check_types, require
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
 
@@ -144,7 +144,7 @@ class CycleGANRecipe(_Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_all(self, ("width", "blocks", "disc_scales"), lambda n: n >= 1, "at least 1")
-        check_all(self, ("eyes_a", "eyes_b"), _are_eyes, _EYES)
+        check_all(self, ("eyes_a", "eyes_b"), lambda eyes: eyes is None or are_eyes(eyes), _EYES)
         check_all(self, ("decay", "identity_warmup"), lambda n: 0 <= n <= 1, "a share from 0 to 1")
         check_all(self, ("ema", "dropout", "source_negatives"), lambda n: 0 <= n < 1, "from 0 up to, not including, 1")
         weights = ("cycle", "identity_a", "identity_b", "identity_start", "pool_size", "block_init_std")
@@ -195,7 +195,7 @@ class DCGANRecipe(_Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_all(self, ("latent",), lambda n: n >= 1, "at least 1")
-        check_all(self, ("eyes",), _are_eyes, _EYES)
+        check_all(self, ("eyes",), lambda eyes: eyes is None or are_eyes(eyes), _EYES)
         channels = ("gen_channels", "disc_channels")
         check_all(self, channels, lambda n: len(n) >= 1 and min(n) >= 1, "e.g. 256,128,64,32")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2: batch norm compares the images of a batch")
@@ -279,11 +279,6 @@ Recipe = CycleGANRecipe | DCGANRecipe | Pix2PixRecipe
 
 METHODS = (CycleGANRecipe, DCGANRecipe, Pix2PixRecipe)
 _EYES = "none, or the left and the right eye as x,y,x,y in shares of the side, such as 0.37,0.5,0.63,0.5"
-
-
-def _are_eyes(eyes: tuple[float, ...] | None) -> bool:
-    """Whether these are two places in a square, the first left of the second."""
-    return eyes is None or (len(eyes) == 4 and all(0 < share < 1 for share in eyes) and eyes[0] < eyes[2])
 
 
 def _check_patches(name: str, image_size: int, disc_channels: tuple[int, ...], last_stride: int, scales: int) -> None:

@@ -78,7 +78,7 @@ class PhotoPreparer:
         if searched and not faces and options.face in ("auto", "all"):
             if options.whole:
                 notes.append("No face was found: the picture is left as it is.")
-                return Prepared(photo, Work([], lambda _: _with_alpha(photo)), notes)
+                return Prepared(photo, Work([], lambda _: photo.with_alpha(photo.image.copy())), notes)
             notes.append("No face was found, and this model knows only faces: the whole picture is translated.")
             options = replace(options, face="none")
         number = options.face if isinstance(options.face, int) else 0
@@ -182,10 +182,3 @@ def _fitted(picture: Image.Image, choice: DomainChoice, resolution: str | None, 
         notes.append(f"Translated with its shorter side at {small} pixels: results have at most {MAX_RESULT:,} pixels.")
     target = short if scale == 1 else max(1, math.floor(short * scale + 1e-6))  # floor: rounding up may pass the bound
     return picture if target == short else images.resize_short(picture, target)
-
-
-def _with_alpha(photo: Photograph) -> Image.Image:
-    image = photo.image.copy()
-    if photo.alpha is not None:
-        image.putalpha(photo.alpha)
-    return image
