@@ -31,10 +31,10 @@ test-fast: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -m "not slow and not browser"
 
-# The runtime of `export --web`, in the version that cyclegan_hub/commands/web_runtime.py names; node_modules/ is in no commit.
-node_modules/onnxruntime-web: cyclegan_hub/commands/web_runtime.py
+# The runtime of `export --web`, in the version that cyclegan_hub/export/browser.py names; node_modules/ is in no commit.
+node_modules/onnxruntime-web: cyclegan_hub/export/browser.py
 	npm install --silent --no-save --no-package-lock --ignore-scripts \
-		"onnxruntime-web@$$(sed -n 's/^VERSION = "\(.*\)".*/\1/p' cyclegan_hub/commands/web_runtime.py)"
+		"onnxruntime-web@$$(sed -n 's/^VERSION = "\(.*\)".*/\1/p' cyclegan_hub/export/browser.py)"
 	touch $@
 
 lint: $(VENV)/.dev

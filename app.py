@@ -20,9 +20,9 @@ import tempfile
 from importlib.util import find_spec
 from typing import Any
 
-from cyclegan_hub import images
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.page import theme
+from cyclegan_hub.imaging import images
+from cyclegan_hub.page import components
 from cyclegan_hub.page.page import Page
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
@@ -37,7 +37,8 @@ def launch(page: Page, **options: Any) -> Any:
     # _frontend: else gradio gives up where its own first request takes more than 3 seconds, as on a busy machine.
     return page.demo.launch(
         _frontend=False,
-        theme=theme.theme(), head=theme.head(), max_file_size=images.MAX_BYTES, show_error=False, share=False, ssr_mode=False,
+        theme=components.theme(), head=components.head(), max_file_size=images.MAX_BYTES,
+        show_error=False, share=False, ssr_mode=False,
         quiet=True, footer_links=["api"], run_history=False, enable_monitoring=False, mcp_server=find_spec("mcp") is not None,
         **options,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cyclegan_hub.models.cycle_generator import CycleGenerator
-    from cyclegan_hub.models.face_generator import FaceGenerator
+    from cyclegan_hub.models.dcgan import FaceGenerator
     from cyclegan_hub.models.onnx import OnnxGenerator
     from cyclegan_hub.models.paired_generator import PairedGenerator
 
@@ -23,7 +23,7 @@ __all__ = ["CycleGenerator", "FaceGenerator", "OnnxGenerator", "PairedGenerator"
 
 _LAZY = {
     "CycleGenerator": "cyclegan_hub.models.cycle_generator",
-    "FaceGenerator": "cyclegan_hub.models.face_generator",
+    "FaceGenerator": "cyclegan_hub.models.dcgan",
     "OnnxGenerator": "cyclegan_hub.models.onnx",
     "PairedGenerator": "cyclegan_hub.models.paired_generator",
 }

@@ -11,10 +11,9 @@ from pathlib import Path
 from huggingface_hub import constants, hf_hub_download, scan_cache_dir, try_to_load_from_cache
 from huggingface_hub.errors import CacheNotFound, EntryNotFoundError
 
-from cyclegan_hub.hub.errors import FaultKind, fault_of, not_cached, not_fetched, not_listed
-from cyclegan_hub.hub.model_folder import EPOCH, ModelError, chosen_in, epoch_name, epoch_number, epochs_in, folder_of, listed
-from cyclegan_hub.hub.refs import refs_of
-from cyclegan_hub.hub.wrong_sources import not_a_folder
+from cyclegan_hub.hub.errors import FaultKind, fault_of, not_a_folder, not_cached, not_fetched, not_listed
+from cyclegan_hub.hub.records import EPOCH, ModelError, chosen_in, epoch_name, epoch_number, epochs_in, folder_of, listed
+from cyclegan_hub.hub.repository import refs_of
 from cyclegan_hub.models.auto import Model, from_pretrained
 
 

@@ -39,10 +39,10 @@ _ROOMS = {
     "train": ("cyclegan_hub.training.command", "train a recipe on images; the same command again resumes"),
     "evaluate": ("cyclegan_hub.evaluation.command", "measure every epoch of a run on held-out images"),
     "publish": ("cyclegan_hub.publishing.command", "put a run on the Hub: epochs, tags and a card"),
-    "export": ("cyclegan_hub.commands.export_command", "write a model as an ONNX file, with proof that it is the same"),
-    "import": ("cyclegan_hub.commands.import_command", "make a model of two .pth files of the original CycleGAN code"),
+    "export": ("cyclegan_hub.export.command", "write a model as an ONNX file, with proof that it is the same"),
+    "import": ("cyclegan_hub.export.import_command", "make a model of two .pth files of the original CycleGAN code"),
     "bench": ("cyclegan_hub.commands.bench", "milliseconds a picture on this machine, by torch and onnxruntime"),
-    "info": ("cyclegan_hub.commands.info", "versions, and how models run on this machine"),
+    "info": ("cyclegan_hub.commands.inspect", "versions, and how models run on this machine"),
     "encoder": ("cyclegan_hub.training.encoder", "train the domain encoder that evaluations measure by"),
     "experiment": ("cyclegan_hub.experiments.command", "repeat a comparison of the sources: trainings, figures, a table"),
 }

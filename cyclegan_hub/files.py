@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 _PACKAGE = Path(__file__).parent
 
@@ -92,3 +97,79 @@ def remove_temporary(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+# The base name of any path, and names of results that are valid on every system and all different.
+
+
+Format = Literal["png", "jpg"]
+
+
+_NAME_BYTES = 180  # of a path's component: 255 is the limit of file systems, and a temporary name is longer
+
+
+_PATH_BYTES = 1000
+
+
+def base_name(file: Path | str) -> str:
+    """The last part of a path of any operating system."""
+    return os.fsdecode(file).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+def result_names(names: Sequence[str], format: Format) -> list[str | None]:
+    """For the name of each picture (a path with `/`) that of its result: another one for each, on any system.
+
+    The ending is replaced (`day/a.jpg` -> `day/a.png`). Where several pictures would so get one name, letter case aside, each
+    of them keeps its own ending (`a.jpg.png`, `a.png.png`), and where that is not enough either, gets a hash of its name.
+    Characters that some system refuses become `_`, and long components are cut. The order of `names` does not matter.
+    None stands for a name that leads out of its folder (`../a.png`, `/a.png`) or is too long to be a path.
+    Raises ValueError if two of `names` are equal.
+    """
+    if len(set(names)) < len(names):
+        raise ValueError(f"two pictures are called {Counter(names).most_common(1)[0][0]!r}: give each a name of its own")
+    levels = [0] * len(names)
+    while True:
+        results = [_result_name(name, format, level) for name, level in zip(names, levels, strict=True)]
+        keys = [result and _key(result) for result in results]
+        count, folders = Counter(keys), {parent for key in keys if key for parent in _parents(key)}
+        taken = [i for i, key in enumerate(keys) if key and (count[key] > 1 or key in folders) and levels[i] < 2]
+        if not taken:
+            return results
+        for i in taken:
+            levels[i] += 1
+
+
+def _result_name(name: str, format: Format, level: int) -> str | None:
+    """`level` 0: with the ending replaced; 1: with the ending kept; 2: and with a hash of the exact name."""
+    *folders, last = name.replace("\\", "/").split("/")
+    if any(part in ("", ".", "..") for part in (*folders, last)) or len(_bytes(name)) > _PATH_BYTES:
+        return None
+    stem = _portable(last if level else last.rpartition(".")[0] or last)
+    digest = f".{_digest(name)}" if level == 2 else ""
+    return "/".join([*map(_portable, folders), f"{stem}{digest}.{format}"])
+
+
+def _key(path: str) -> str:
+    """Equal for paths that some system takes for the same."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def _parents(path: str) -> Iterator[str]:
+    return (path[: slash.start()] for slash in re.finditer("/", path))
+
+
+def _portable(part: str) -> str:
+    """A component of a path as every common system takes it, and every terminal."""
+    clean = re.sub(r'[<>:"|?*]', "_", "".join(c if c.isprintable() else "_" for c in part)).rstrip(" .") or "_"
+    if re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", clean, re.IGNORECASE):  # devices of Windows
+        clean = f"_{clean}"
+    data = clean.encode()
+    return clean if len(data) <= _NAME_BYTES else f"{data[: _NAME_BYTES - 17].decode(errors='ignore')}.{_digest(part)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.blake2b(_bytes(name), digest_size=8).hexdigest()
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode(errors="surrogatepass")  # a file's name need not be valid Unicode

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from cyclegan_hub import images
-from cyclegan_hub.data import load_sides as sides
+from cyclegan_hub.data import sides
 from cyclegan_hub.data.batches import open_batches
-from cyclegan_hub.data.landmarks import Landmarks
-from cyclegan_hub.data.lazy_images import LazyImages
-from cyclegan_hub.data.load_sides import load_sides
+from cyclegan_hub.data.reading import Landmarks
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.scan import LazyImages
+from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.faces import align, find_faces
+from cyclegan_hub.imaging import images
 from cyclegan_hub.training.augment import BatchAugment
 from support.aligned import A_IMAGES, PLACES, load
 from support.aligned import data as data

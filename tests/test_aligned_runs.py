@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from cyclegan_hub import CycleGenerator, images
-from cyclegan_hub.data.landmarks import Landmarks
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.data.reading import Landmarks
+from cyclegan_hub.imaging import images
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.training.cyclegan import CycleGANTrainer
 from cyclegan_hub.training.run_folder import RunFolder

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.serving.examples import EXAMPLES, FREE
 from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.photos import EXAMPLES, FREE
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import same
 from support.page_module import NAME, served, show
@@ -223,7 +223,7 @@ def test_every_example_is_there_and_attributed() -> None:
 
 
 def test_messages_are_escaped_and_the_unexpected_stays_untold(capfd: pytest.CaptureFixture[str]) -> None:
-    from cyclegan_hub.page.answers import as_html, explain_errors
+    from cyclegan_hub.page.components import as_html, explain_errors
 
     secret = f"/tmp/upload/{NAME}"
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from cyclegan_hub import images
+from cyclegan_hub.imaging import images
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import GUARD, LOCAL, App, call, running_app, same, upload
 from support.page_module import NAME, served

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from cyclegan_hub.serving.examples import EXAMPLES
+from cyclegan_hub.serving.photos import EXAMPLES
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import same, tiny_models
 from support.page_module import models as models

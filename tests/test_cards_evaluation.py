@@ -9,7 +9,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from cyclegan_hub.hub.metrics_file import MetricsFileError, read_metrics
+from cyclegan_hub.hub.records import MetricsFileError, read_metrics
 from cyclegan_hub.publishing.card import Facts, render
 from support.card_facts import HISTORY, KINDS, facts, metadata
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
-from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.dcgan import FaceGenerator
 from cyclegan_hub.serving import studio as serving
 from cyclegan_hub.serving.catalog import find_models, kind_of
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text

@@ -16,7 +16,7 @@ import pytest
 
 from cyclegan_hub import CycleGenerator, checkpoints
 from cyclegan_hub.checkpoints import Epoch, forget, list_epochs, load
-from cyclegan_hub.hub import download as fetch
+from cyclegan_hub.hub import repository as fetch
 from support.epochs import is_model, model, refusal
 from support.hub_checks import api, asked, commit, control, fault, impatient, plant, waits
 from support.local_hub import Checks, Server, User

@@ -13,15 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from cyclegan_hub import images
 from cyclegan_hub.cli import main
 from cyclegan_hub.commands import convert as module
 from cyclegan_hub.commands.convert import convert
-from cyclegan_hub.data.folder_source import FolderItems
-from cyclegan_hub.data.load_sides import load_sides
-from cyclegan_hub.data.open_source import open_items
-from cyclegan_hub.data.parse_side import one_side
+from cyclegan_hub.data.files import FolderItems
+from cyclegan_hub.data.sides import load_sides
+from cyclegan_hub.data.sources import one_side, open_items
 from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.imaging import images
 from support.pictures import encoded, folder, parquet, picture
 from support.tfrecords import shard
 

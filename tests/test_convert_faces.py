@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cyclegan_hub import images
 from cyclegan_hub.cli import main
-from cyclegan_hub.data.open_source import open_items
-from cyclegan_hub.data.parse_side import one_side
+from cyclegan_hub.data.sources import one_side, open_items
 from cyclegan_hub.domains import DOMAINS, HEAD
 from cyclegan_hub.faces import align, alignment, find, find_faces, mtcnn
+from cyclegan_hub.imaging import images
 from support.photos import photo
 from support.pictures import folder
 from support.pixels import apart

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan_hub import images
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.records import ModelError
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.generators import ResNetGenerator, UNetGenerator
 from support.pixels import assert_equal_pixels, assert_same_pixels, pixels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import Tensor
 
-from cyclegan_hub import images
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models import tiling
 from cyclegan_hub.models import translate as pictures
 from cyclegan_hub.models.generators import ResNetGenerator

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFile
 
-from cyclegan_hub import decoding
-from cyclegan_hub.decoding import ImageError, decode, repair
+from cyclegan_hub.imaging import decoding, repair
+from cyclegan_hub.imaging.decoding import ImageError, decode
 from support.hostile_files import picture, png, saved
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_hub.data import load_sides as sides
+from cyclegan_hub.data import sides
 from cyclegan_hub.data.batches import UnpairedBatches, open_batches
-from cyclegan_hub.data.load_sides import Side, load_sides
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
 from support.pictures import folder

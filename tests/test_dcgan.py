@@ -11,14 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cyclegan_hub import FaceGenerator, images
+from cyclegan_hub import FaceGenerator
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.discriminators import DCGANDiscriminator
 from cyclegan_hub.models.generators import DCGANGenerator
 from cyclegan_hub.recipes.methods import DCGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
-from cyclegan_hub.training.alarms import AlarmWatch
 from cyclegan_hub.training.dcgan import DCGANTrainer
 from cyclegan_hub.training.losses import adversarial
+from cyclegan_hub.training.trainer import AlarmWatch
 from support.pixels import assert_same_pixels, same_pixels
 
 WIDTHS = (1024, 512, 256, 128, 64, 32)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from cyclegan_hub import decoding, images
+from cyclegan_hub.imaging import decoding, images
 from support.pictures import encoded, picture
 
 

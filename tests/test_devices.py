@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_hub.recipes.fields import RecipeError
-from cyclegan_hub.training.devices import make_accelerator, peak_memory, processes_asked_for
+from cyclegan_hub.recipes.methods import RecipeError
+from cyclegan_hub.training.launch import make_accelerator, peak_memory, processes_asked_for
 
 ROOT = Path(__file__).parents[1]
 

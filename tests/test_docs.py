@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub import cli
-from cyclegan_hub.evaluation.metric_rows import METRICS
+from cyclegan_hub.evaluation.rows import METRICS
 from cyclegan_hub.experiments.registry import find_experiment
-from cyclegan_hub.recipes.fields import override
+from cyclegan_hub.recipes.methods import override
 from cyclegan_hub.recipes.presets import RECIPES, find
 from cyclegan_hub.training.extension import changes_in
 from support.training import ROOT, environment

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan_hub import images
-from cyclegan_hub.serving.downloads import (
+from cyclegan_hub.imaging import images
+from cyclegan_hub.serving.catalog import EpochChoice
+from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.results import (
     CELL,
     SAVE_FORMATS,
+    Result,
     base_name,
     epoch_strip,
     open_zip,
@@ -23,9 +26,6 @@ from cyclegan_hub.serving.downloads import (
     side_by_side,
     zip_names,
 )
-from cyclegan_hub.serving.messages import ServingError
-from cyclegan_hub.serving.model_info import EpochChoice
-from cyclegan_hub.serving.results import Result
 from support.pictures import picture
 
 

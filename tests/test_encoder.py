@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import images
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.records import ModelError
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.encoder import SideEncoder
 
 DOMAINS = {"smile": ["not smiling", "smiling"], "monet": ["photo", "Monet"]}

@@ -13,8 +13,8 @@ from cyclegan_hub import CycleGenerator
 from cyclegan_hub.checkpoints import list_epochs
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.evaluation import command, inputs
-from cyclegan_hub.evaluation.extractor import weights_digest
-from cyclegan_hub.hub.metrics_file import read_metrics
+from cyclegan_hub.evaluation.features import weights_digest
+from cyclegan_hub.hub.records import read_metrics
 from cyclegan_hub.models.encoder import SideEncoder
 from support.pictures import folder
 

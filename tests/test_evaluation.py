@@ -12,17 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_hub import CycleGenerator, images, metrics
+from cyclegan_hub import CycleGenerator, metrics
 from cyclegan_hub.evaluation import results
-from cyclegan_hub.evaluation.extractor_by_name import custom
+from cyclegan_hub.evaluation.features import custom
 from cyclegan_hub.evaluation.generate import translate
-from cyclegan_hub.evaluation.measures import Notes, measure
-from cyclegan_hub.evaluation.metric_rows import METRICS
 from cyclegan_hub.evaluation.protocol import evaluate
 from cyclegan_hub.evaluation.quick import quick_figures
 from cyclegan_hub.evaluation.results import EvaluationError
-from cyclegan_hub.evaluation.subject import Reference, Subject
-from cyclegan_hub.hub.metrics_file import read_metrics
+from cyclegan_hub.evaluation.rows import METRICS, Notes, Reference, Subject, measure
+from cyclegan_hub.hub.records import read_metrics
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.inference import fast
 
 SIZE = 16

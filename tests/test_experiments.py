@@ -19,9 +19,8 @@ from cyclegan_hub.experiments.plan import nearest_epochs, plan_runs, small_setti
 from cyclegan_hub.experiments.registry import EXPERIMENTS, LAST, Experiment, ExperimentError, Run
 from cyclegan_hub.experiments.report import epochs_shown
 from cyclegan_hub.experiments.run import core_groups
-from cyclegan_hub.hub.model_folder import epoch_name
-from cyclegan_hub.recipes.fields import override
-from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe
+from cyclegan_hub.hub.records import epoch_name
+from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, override
 from cyclegan_hub.recipes.presets import find
 from support import tiny_models
 from support.pictures import folder

@@ -14,7 +14,7 @@ from cyclegan_hub.experiments.plan import plan_runs
 from cyclegan_hub.experiments.registry import EXPERIMENTS
 from cyclegan_hub.experiments.report import pictures_of
 from cyclegan_hub.experiments.table import Row, Table, order
-from cyclegan_hub.hub.model_folder import epoch_name
+from cyclegan_hub.hub.records import epoch_name
 from support import tiny_models
 from support.pictures import folder
 from support.pixels import assert_same_pixels

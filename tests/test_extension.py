@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_hub.hub.run_record import read_run_record
-from cyclegan_hub.recipes.fields import RecipeError
+from cyclegan_hub.hub.records import read_run_record
+from cyclegan_hub.recipes.methods import RecipeError
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.extension import extended, for_trainer, rate, with_rates
-from cyclegan_hub.training.run_folder import RunError, RunFolder
-from cyclegan_hub.training.state_file import unpack
+from cyclegan_hub.training.run_folder import RunError, RunFolder, unpack
 from support.training import demo_data, train, weights
 
 pytestmark = pytest.mark.slow

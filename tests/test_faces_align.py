@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from cyclegan_hub.data.landmarks import EyePair
+from cyclegan_hub.data.reading import EyePair
 from cyclegan_hub.domains import DOMAINS, Eyes
 from cyclegan_hub.faces import Similarity, align, alignment, find_faces, put_back, region_of, warp
 from support.photos import EYES, nearest, photo, scaled, variants

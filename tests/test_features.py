@@ -13,10 +13,9 @@ import torch
 from PIL import ImageFilter
 from torch import Tensor, nn
 
-from cyclegan_hub import images
-from cyclegan_hub.evaluation import domain_encoder
-from cyclegan_hub.evaluation import extractor_by_name as features
-from cyclegan_hub.evaluation.extractor import Extractor, FeatureError, weights_digest
+from cyclegan_hub.evaluation import features
+from cyclegan_hub.evaluation.features import Extractor, FeatureError, weights_digest
+from cyclegan_hub.imaging import images
 from cyclegan_hub.metrics import fid
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.encoder import SideEncoder
@@ -122,7 +121,7 @@ def test_other_images_are_refused(given, complaint: str, tmp_path) -> None:
     with pytest.raises(FeatureError, match=complaint):
         features.custom(Means(), "means")(given)
     with pytest.raises(FeatureError, match=complaint):
-        domain_encoder.side_classifier("smile", encoder_folder(tmp_path / "e"))(given)
+        features.side_classifier("smile", encoder_folder(tmp_path / "e"))(given)
 
 
 @pytest.mark.parametrize("name", ["inception-v3", "encoder", "imagenet", "", "a b", "x[y]", "a" * 81])
@@ -146,7 +145,7 @@ def test_encoder_extractor_and_classifier(tmp_path) -> None:
     assert extractor.name == "encoder" and extractor.metric("mifid") == "mifid[encoder]"
     assert extractor.digest == weights_digest(encoder.state_dict())[:12]
     assert torch.allclose(extractor(IMAGES), encoder.features(x), atol=1e-6)
-    classify = domain_encoder.side_classifier("mine", folder)
+    classify = features.side_classifier("mine", folder)
     with torch.no_grad():
         assert torch.allclose(classify(IMAGES), encoder.answer_logits(x, "mine").softmax(1)[:, :2], atol=1e-6)
     assert classify.labels == ("day", "night")
@@ -170,32 +169,32 @@ def test_imagenet_without_its_wheel_is_one_line(monkeypatch) -> None:
 
 def test_classifier_of_an_unknown_domain_says_how_to_train_one(tmp_path) -> None:
     with pytest.raises(FeatureError, match="does not know domain 'anime', only mine, smile: train one with"):
-        domain_encoder.side_classifier("anime", encoder_folder(tmp_path / "encoder"))
+        features.side_classifier("anime", encoder_folder(tmp_path / "encoder"))
 
 
 def test_damaged_or_missing_encoders_are_one_line(tmp_path, monkeypatch) -> None:
     with pytest.raises(FeatureError, match="there is no such folder"):
-        domain_encoder.domain_encoder(tmp_path / "nowhere")
+        features.domain_encoder(tmp_path / "nowhere")
     with pytest.raises(FeatureError, match="measured on other weights"):
-        domain_encoder.domain_encoder(encoder_folder(tmp_path / "other", sha256="0" * 64))
+        features.domain_encoder(encoder_folder(tmp_path / "other", sha256="0" * 64))
     with pytest.raises(FeatureError, match=r"does not give the held-out accuracy \(KeyError: 'mine'\)"):
-        domain_encoder.domain_encoder(encoder_folder(tmp_path / "less", accuracy={"smile": {"a": 1, "b": 1, "n": 2}}))
+        features.domain_encoder(encoder_folder(tmp_path / "less", accuracy={"smile": {"a": 1, "b": 1, "n": 2}}))
     folder = encoder_folder(tmp_path / "bare")
     (folder / "metrics.json").unlink()
     with pytest.raises(FeatureError, match="FileNotFoundError"):
-        domain_encoder.domain_encoder(folder)
+        features.domain_encoder(folder)
     (folder / "model.safetensors").write_bytes(b"x")
     with pytest.raises(FeatureError, match="cannot be read"):
-        domain_encoder.domain_encoder(folder)
-    monkeypatch.setattr(domain_encoder, "BUNDLED", tmp_path / "nowhere")
+        features.domain_encoder(folder)
+    monkeypatch.setattr(features, "BUNDLED", tmp_path / "nowhere")
     with pytest.raises(FeatureError, match="no bundled encoder; pass encoder:FOLDER"):
         features.from_text("encoder")
 
 
 def test_bundled_encoder_is_small_and_tells_the_four_domains_apart() -> None:
-    assert sum(path.stat().st_size for path in domain_encoder.BUNDLED.iterdir()) <= 2 * 2**20
+    assert sum(path.stat().st_size for path in features.BUNDLED.iterdir()) <= 2 * 2**20
     for domain in ("smile", "anime", "cartoon", "monet"):
-        scores = domain_encoder.side_classifier(domain).accuracy
+        scores = features.side_classifier(domain).accuracy
         assert min(scores["a"], scores["b"]) > 0.85 and scores["n"] >= 200 and scores["neither"] > 0.6
     found = features.from_text("encoder")(IMAGES)
     assert found.shape == (5, 480) and bool(found.std(0).gt(0).any())
@@ -218,7 +217,7 @@ def spoilt(x: Tensor, how: str, amount: float) -> Tensor:
 def test_bundled_encoder_sees_worse_images_as_worse(how: str, amounts: tuple[float, ...]) -> None:
     """Crops of the photos that come with the package: the more they are spoilt, the larger the distance to the originals."""
     crops = []
-    for path in sorted((Path(images.__file__).parent / "free_images").glob("*.jpg")):
+    for path in sorted((Path(images.__file__).parents[1] / "free_images").glob("*.jpg")):
         photo = images.to_uint8_tensor(images.resize_short(images.decode(path), 160))
         crops += [photo[:, y : y + 64, x : x + 64] for y in (0, 48, 96) for x in (0, 48, 96)]
     x = torch.stack(crops)

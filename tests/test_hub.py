@@ -23,10 +23,10 @@ from torch import nn
 
 import cyclegan_hub
 from cyclegan_hub.hub.mixin import FORMAT, StrictHubMixin
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.dcgan import FaceGenerator
 from cyclegan_hub.models.encoder import SideEncoder
-from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.paired_generator import PairedGenerator
 from support.saved_models import CONFIG, FIRST, WEIGHTS, Trap, assert_equal, refusal, tiny
 from support.saved_models import folder as folder

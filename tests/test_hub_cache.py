@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import errors
 from huggingface_hub.utils import hf_raise_for_status
 
-from cyclegan_hub.hub import download as fetch
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub import repository as fetch
+from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from support.saved_models import CONFIG, WEIGHTS, assert_equal, refusal, tiny
 from support.saved_models import folder as folder

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
-from cyclegan_hub.data.load_sides import load_sides
-from cyclegan_hub.data.open_source import open_items
-from cyclegan_hub.data.parse_side import one_side
 from cyclegan_hub.data.resolve import resolve, resolve_pile
+from cyclegan_hub.data.sides import load_sides
+from cyclegan_hub.data.sources import one_side, open_items
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.presets import RECIPES

@@ -9,8 +9,16 @@ import pytest
 from huggingface_hub import constants, errors
 from huggingface_hub.utils import hf_raise_for_status
 
-from cyclegan_hub.hub.errors import FaultKind, dataset_not_loaded, fault_of, not_fetched, not_listed, not_published
-from cyclegan_hub.hub.wrong_sources import name_in_address, not_a_name
+from cyclegan_hub.hub.errors import (
+    FaultKind,
+    dataset_not_loaded,
+    fault_of,
+    name_in_address,
+    not_a_name,
+    not_fetched,
+    not_listed,
+    not_published,
+)
 
 http = import_module(errors.Response.__module__.split(".")[0])  # httpx or httpx2, by the client's version
 

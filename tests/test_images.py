@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from cyclegan_hub import images
-from cyclegan_hub.images import ImageError
+from cyclegan_hub.imaging import images
+from cyclegan_hub.imaging.images import ImageError
 from support.hostile_files import picture, png, saved
 from support.pixels import pixels
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from cyclegan_hub import image_grid, images
-from cyclegan_hub.images import ImageError
+from cyclegan_hub.imaging import grids, images
+from cyclegan_hub.imaging.images import ImageError
 from support.hostile_files import picture, saved
 
 # --- files and pictures
@@ -42,7 +42,7 @@ def ink(canvas: Image.Image) -> tuple[int, int, int, int]:
 
 def test_grid_without_labels() -> None:
     red, blue, grey = Image.new("RGB", (8, 6), "red"), Image.new("RGB", (2, 2), "blue"), Image.new("L", (8, 6), 99)
-    canvas = image_grid.grid([[red, blue], [grey]], gap=3)
+    canvas = grids.grid([[red, blue], [grey]], gap=3)
     assert (canvas.mode, canvas.size) == ("RGB", (3 + 2 * 11, 3 + 2 * 9))
     expected = Image.new("RGB", canvas.size, "white")
     for image, corner in ((red, (3, 3)), (blue, (3 + 11 + 3, 3 + 2)), (grey, (3, 3 + 9))):
@@ -54,7 +54,7 @@ def test_grid_without_labels() -> None:
     ("size", "shown"), [((2, 2), (32, 32)), ((64, 32), (32, 16)), ((32, 64), (16, 32)), ((2000, 1), (32, 1)), ((5, 4), (32, 26))]
 )
 def test_grid_scales_into_cells(size: tuple[int, int], shown: tuple[int, int]) -> None:
-    canvas = image_grid.grid([[Image.new("RGB", size, "black")]], cell=32, gap=4)
+    canvas = grids.grid([[Image.new("RGB", size, "black")]], cell=32, gap=4)
     assert canvas.size == (40, 40)
     left, top, right, bottom = ink(canvas)
     assert (right - left, bottom - top) == shown
@@ -62,7 +62,7 @@ def test_grid_scales_into_cells(size: tuple[int, int], shown: tuple[int, int]) -
 
 
 def test_grid_enlarges_by_repeating_pixels_and_takes_a_width_and_height() -> None:
-    canvas = image_grid.grid([[Image.fromarray(np.array([[0, 200]], np.uint8))]], cell=(8, 4), gap=0)
+    canvas = grids.grid([[Image.fromarray(np.array([[0, 200]], np.uint8))]], cell=(8, 4), gap=0)
     assert canvas.convert("L").getcolors() == [(16, 0), (16, 200)]
 
 
@@ -79,7 +79,7 @@ def test_grid_cuts_no_label(cell: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [[Image.new("RGB", (cell, cell), "white")] * 3] * 2
     row_labels = ["a label far wider than its cell", "two\nlines, gjpqy"]
     column_labels = ["Ågjpqy", "another label far wider than its cell", "three\nlines\nof it"]
-    canvas = image_grid.grid(rows, row_labels=row_labels, column_labels=column_labels)
+    canvas = grids.grid(rows, row_labels=row_labels, column_labels=column_labels)
     assert [label for label, _ in drawn] == column_labels + row_labels
     boxes = [box for _, box in drawn]
     for i, (left, top, right, bottom) in enumerate(boxes):
@@ -88,15 +88,13 @@ def test_grid_cuts_no_label(cell: int, monkeypatch: pytest.MonkeyPatch) -> None:
             assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
     left, top, right, bottom = ink(canvas)
     assert left > 0 and top > 0 and right < canvas.width and bottom < canvas.height
-    filled = image_grid.grid(
-        [[Image.new("RGB", (cell, cell), "red")] * 3] * 2, row_labels=row_labels, column_labels=column_labels
-    )
+    filled = grids.grid([[Image.new("RGB", (cell, cell), "red")] * 3] * 2, row_labels=row_labels, column_labels=column_labels)
     assert np.sum(np.all(np.asarray(filled) == (255, 0, 0), axis=-1)) == 6 * cell * cell  # and no label covers an image
 
 
 @pytest.mark.parametrize("labels", [{"row_labels": ["one", "two"]}, {"column_labels": ["one"]}])
 def test_grid_refuses_labels_that_do_not_match(labels: dict[str, list[str]]) -> None:
     with pytest.raises(ImageError, match="1 rows of up to 2 images"):
-        image_grid.grid([[picture(), picture()]], **labels)
+        grids.grid([[picture(), picture()]], **labels)
     with pytest.raises(ImageError, match="at least one image"):
-        image_grid.grid([[]])
+        grids.grid([[]])

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageFile
 
-from cyclegan_hub import images
-from cyclegan_hub.images import ImageError
+from cyclegan_hub.imaging import images
+from cyclegan_hub.imaging.images import ImageError
 from support.hostile_files import hostile, picture, png, saved
 
 # --- hostile files

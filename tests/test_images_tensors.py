@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import images
-from cyclegan_hub.images import ImageError
+from cyclegan_hub.imaging import images
+from cyclegan_hub.imaging.images import ImageError
 from cyclegan_hub.models import tiling
 from support.hostile_files import picture
 from support.pixels import pixels

@@ -11,9 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from cyclegan_hub.evaluation import extractor_by_name as features
-from cyclegan_hub.evaluation import inception
-from cyclegan_hub.evaluation.extractor import FeatureError
+from cyclegan_hub.evaluation import features
+from cyclegan_hub.evaluation.features import FeatureError
 
 IMAGES = torch.randint(0, 256, (2, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -63,10 +62,10 @@ def test_inception_is_torch_fidelitys_network(no_download, monkeypatch) -> None:
     with monkeypatch.context() as patch:  # the library's own building, with the weights it starts from
         patch.setattr(nn.Module, "load_state_dict", lambda *_, **__: None)
         torch.manual_seed(0)
-        theirs = inception._fid_network()({})
+        theirs = features._fid_network()({})
     path = no_download / "weights.pth"
     torch.save(theirs.state_dict(), path)
-    monkeypatch.setattr(inception, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(features, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     extractor = features.from_text(f"inception:{path}")
     found = extractor(IMAGES)
     assert (extractor.name, extractor.metric("fid"), found.shape) == ("inception-v3", "fid", (2, 2048))

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from cyclegan_hub import FaceGenerator, images
+from cyclegan_hub import FaceGenerator
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models import inference
 from cyclegan_hub.models.discriminators import PatchDiscriminator
-from cyclegan_hub.models.folding import FoldedUpsample, UpsamplingConv2d, fold_upsampling, prepare_for_training
 from cyclegan_hub.models.generators import InstanceNorm2d, ResNetGenerator
-from cyclegan_hub.models.inference import decide, fast
+from cyclegan_hub.models.inference import FoldedUpsample, UpsamplingConv2d, decide, fast, fold_upsampling, prepare_for_training
 from cyclegan_hub.models.translate import translate_batch
 from support import tiny_models
 from support.training import ROOT

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan_hub import decoding, images
 from cyclegan_hub.faces import Face, FaceFinderError, find_faces
+from cyclegan_hub.imaging import decoding, images
 from cyclegan_hub.models.photograph import Options
 from cyclegan_hub.serving import photos as inputs
+from cyclegan_hub.serving.catalog import DomainChoice
 from cyclegan_hub.serving.messages import ServingError
-from cyclegan_hub.serving.model_info import DomainChoice
 from cyclegan_hub.serving.photos import MAX_RESULT, PhotoPreparer
 from support.hostile_files import hostile, png, saved
 from support.photographs import EYES, ROCKET, TWO, largest_difference, photo

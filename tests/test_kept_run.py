@@ -16,9 +16,9 @@ import torch
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
-from cyclegan_hub.evaluation.extractor import weights_digest
+from cyclegan_hub.evaluation.features import weights_digest
 from cyclegan_hub.models.encoder import SideEncoder
-from cyclegan_hub.training.state_file import pack, unpack
+from cyclegan_hub.training.run_folder import pack, unpack
 from support.kept_run import (
     END,
     EXPECTED,

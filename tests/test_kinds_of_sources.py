@@ -13,14 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cyclegan_hub import images
 from cyclegan_hub.cli import main
-from cyclegan_hub.data.load_sides import load_sides
-from cyclegan_hub.data.open_source import SOURCES, open_items, open_stream
-from cyclegan_hub.data.parse_side import one_side
-from cyclegan_hub.data.raw_images import cell_bytes
+from cyclegan_hub.data.files import cell_bytes
 from cyclegan_hub.data.resolve import resolve, resolve_pairs
+from cyclegan_hub.data.sides import load_sides
+from cyclegan_hub.data.sources import SOURCES, one_side, open_items, open_stream
 from cyclegan_hub.data.specs import DataError, HubSplit
+from cyclegan_hub.imaging import images
 from support.pictures import encoded, folder, parquet, picture
 
 

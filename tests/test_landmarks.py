@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from cyclegan_hub import images
-from cyclegan_hub.data import landmarks
-from cyclegan_hub.data.landmarks import EyePair, Landmarks, NoFaceError
+from cyclegan_hub.data import reading
+from cyclegan_hub.data.reading import EyePair, Landmarks, NoFaceError
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.faces import FaceFinderError, find_faces
+from cyclegan_hub.imaging import images
 from support.photos import EYES, photo
 
 
@@ -31,7 +31,7 @@ def test_the_eyes_of_the_largest_face_are_found_once(monkeypatch: pytest.MonkeyP
     with pytest.raises(NoFaceError, match=r"^no face is found in this image$"):
         found.of(photo("coffee"))
     assert found.found == {images.content_hash(both): pair, images.content_hash(photo("coffee")): None}
-    monkeypatch.setattr(landmarks, "find_faces", fails)
+    monkeypatch.setattr(reading, "find_faces", fails)
     assert found.of(both) == pair == found.of(both, images.content_hash(both))
     with pytest.raises(NoFaceError, match=r"^no face is found in coffee\.jpg$"):
         found.of(photo("coffee"), name="coffee.jpg")

@@ -12,10 +12,10 @@ from huggingface_hub import HfApi, ModelCard, constants
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.commands.export import part
-from cyclegan_hub.commands.web_export import _front_matter
-from cyclegan_hub.hub.card_facts import HUB, address_of
+from cyclegan_hub.export.browser import _front_matter
+from cyclegan_hub.export.onnx_export import part
 from cyclegan_hub.hub.provenance import provenance_of
+from cyclegan_hub.hub.records import HUB, address_of
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.publishing.push import push
 from cyclegan_hub.serving.catalog import find_models

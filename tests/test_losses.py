@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cyclegan_hub.training.losses import ImagePool, adversarial, auc, confidence, correlation, persuading
-from cyclegan_hub.training.state_file import pack, unpack
+from cyclegan_hub.training.run_folder import pack, unpack
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

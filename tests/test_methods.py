@@ -12,7 +12,7 @@ from PIL import Image
 
 from cyclegan_hub import FaceGenerator, PairedGenerator
 from cyclegan_hub.checkpoints import list_epochs, load
-from cyclegan_hub.evaluation.extractor import weights_digest
+from cyclegan_hub.evaluation.features import weights_digest
 from cyclegan_hub.models.encoder import SideEncoder
 from support.training import demo_data, history, script, weights
 

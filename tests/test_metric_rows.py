@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cyclegan_hub.evaluation import metric_rows, tables
-from cyclegan_hub.evaluation.extractor_by_name import custom
-from cyclegan_hub.evaluation.measures import Notes, answers_for, measure
-from cyclegan_hub.evaluation.metric_rows import METRICS, Metric
-from cyclegan_hub.evaluation.subject import Reference, Subject
+from cyclegan_hub.evaluation import rows
+from cyclegan_hub.evaluation.features import custom
+from cyclegan_hub.evaluation.rows import METRICS, Metric, Notes, Reference, Subject, answers_for, measure
 
 
 def subject() -> Subject:
@@ -26,7 +24,7 @@ def subject() -> Subject:
 
 def test_every_row_is_computed_or_related_to_one_that_is() -> None:
     found = measure(subject(), "here", Notes())
-    names = {metric_rows.base_name(key) for key in found}
+    names = {rows.base_name(key) for key in found}
     assert names == {row.name for row in METRICS.values() if row.compute}
     assert all((row.compute is None) == (row.relate is not None) for row in METRICS.values())
     assert {row.of for row in METRICS.values() if row.relate} <= names
@@ -40,24 +38,24 @@ def test_a_new_metric_is_a_row_and_its_function(monkeypatch: pytest.MonkeyPatch)
     assert "sharp" not in measure(replace(subject(), outputs=None), "here", Notes())
     both = {"a_to_b": {"sharp": 0.123456, "kid[means]": 0.5}}
     metrics = {"best": "epoch-001", "epochs": {"epoch-001": both}, "baselines": {}}
-    assert tables.table(metrics, "a_to_b") == [["epoch", "kid", "sharpness"], ["epoch-001 *", "0.5", "12.3%"]]
+    assert rows.table(metrics, "a_to_b") == [["epoch", "kid", "sharpness"], ["epoch-001 *", "0.5", "12.3%"]]
 
 
 def test_figures_as_text() -> None:
-    assert metric_rows.written("kid[encoder]", 0.0123456) == "0.01235"
-    assert metric_rows.written("kid", None) == "-" and metric_rows.written("kid", None, "") == ""
-    assert metric_rows.written("n", 200) == "200" and metric_rows.written("of another version", 0.5) == "0.5"
-    assert metric_rows.column_heading("of_another[encoder]") == "of another"
+    assert rows.written("kid[encoder]", 0.0123456) == "0.01235"
+    assert rows.written("kid", None) == "-" and rows.written("kid", None, "") == ""
+    assert rows.written("n", 200) == "200" and rows.written("of another version", 0.5) == "0.5"
+    assert rows.column_heading("of_another[encoder]") == "of another"
 
 
 def test_success_has_an_axis_of_its_own() -> None:
     names = ["kid[encoder]_a_to_b", "success_a_to_b", "kid[encoder]_b_to_a", "success_b_to_a", "score"]
-    found = metric_rows.panels(names)
+    found = rows.panels(names)
     assert found == {
         "held out": ["kid[encoder]_a_to_b", "kid[encoder]_b_to_a", "score"],
         "held out: success": ["success_a_to_b", "success_b_to_a"],
     }
-    assert metric_rows.panels([]) == {} and METRICS["success"].limits == (0, 1)
+    assert rows.panels([]) == {} and METRICS["success"].limits == (0, 1)
 
 
 def test_what_is_neither_side_is_no_success() -> None:

@@ -13,13 +13,14 @@ import pytest
 import torch
 from huggingface_hub import HfApi, ModelCard
 
-from cyclegan_hub import CycleGenerator, images
+from cyclegan_hub import CycleGenerator
 from cyclegan_hub.data.batches import open_batches
-from cyclegan_hub.data.load_sides import load_sides
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import Domain, Pile
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.records import ModelError
+from cyclegan_hub.imaging import images
 from support.local_hub import Checks, Server
 from support.pictures import parquet, picture
 

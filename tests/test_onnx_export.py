@@ -13,12 +13,13 @@ import pytest
 import torch
 from torch import nn
 
-from cyclegan_hub import CycleGenerator, images
+from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
-from cyclegan_hub.commands import export as command
-from cyclegan_hub.commands import proof
-from cyclegan_hub.commands.onnx_graph import ExportError
-from cyclegan_hub.hub import card_facts
+from cyclegan_hub.export import onnx_export
+from cyclegan_hub.export import onnx_export as command
+from cyclegan_hub.export.onnx_export import ExportError
+from cyclegan_hub.hub import records
+from cyclegan_hub.imaging import images
 from support import tiny_models
 from support.card_facts import facts
 from support.pictures import picture
@@ -125,7 +126,7 @@ def test_the_proof_would_see_a_wrong_norm(source: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(command, "to_onnx", without_norms)
     with pytest.raises(ExportError, match="differs from the model"):
         command.export(str(source), tmp_path / "x.onnx", opset=17)
-    assert proof.LIMITS == {"fp32": (0.2, 0.2), "fp16": (6.0, 0.5)}
+    assert onnx_export.LIMITS == {"fp32": (0.2, 0.2), "fp16": (6.0, 0.5)}
 
 
 BAD = {
@@ -186,8 +187,8 @@ def test_files_that_are_none_of_ours(exported: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_card_asks_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(card_facts.ModelCard, "load", lambda *_, **__: pytest.fail("asked"))
-    assert card_facts.licence_of(tiny_models.folder(tmp_path / "m", 1)) is None
+    monkeypatch.setattr(records.ModelCard, "load", lambda *_, **__: pytest.fail("asked"))
+    assert records.licence_of(tiny_models.folder(tmp_path / "m", 1)) is None
 
 
 def test_wrong_arguments_of_translate(exported: Path) -> None:

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan_hub import CycleGenerator, images
-from cyclegan_hub.commands import export as command
+from cyclegan_hub import CycleGenerator
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.export import onnx_export as command
 from cyclegan_hub.faces import find_faces
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.photograph import FaceNotFoundWarning
 from support import photos, tiny_models
 from support.pictures import picture

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from cyclegan_hub import FaceGenerator
-from cyclegan_hub.commands import export as command
-from cyclegan_hub.commands.onnx_graph import Shape, to_onnx
+from cyclegan_hub.export import onnx_export as command
+from cyclegan_hub.export.onnx_export import Shape, to_onnx
 from cyclegan_hub.models.generators import InstanceNorm2d, PlainCNN, ResNetGenerator, UNetGenerator
 from support import tiny_models
 from support.pictures import picture

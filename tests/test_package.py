@@ -146,8 +146,8 @@ def test_an_exported_generator_needs_no_torch(installed: Path, tmp_path: Path) -
     """The environment of docs/deploy.md: our wheel without its dependencies, what finds faces, Pillow and numpy, nothing else."""
     onnxruntime = pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
     pytest.importorskip("onnx", reason="the export needs: pip install 'cyclegan_hub[export]'")
-    from cyclegan_hub.commands.export import export
     from cyclegan_hub.domains import DOMAINS
+    from cyclegan_hub.export.onnx_export import export
     from support import tiny_models
     from support.pixels import assert_same_pixels
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import images
-from cyclegan_hub.data.load_sides import Side, load_sides
-from cyclegan_hub.data.paired_images import match_names
+from cyclegan_hub.data.pairs import match_names
 from cyclegan_hub.data.resolve import resolve_pairs
+from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import DataError
-from cyclegan_hub.recipes.fields import RecipeError, override
+from cyclegan_hub.imaging import images
+from cyclegan_hub.recipes.methods import RecipeError, override
 from cyclegan_hub.recipes.presets import RECIPES
 from support.pictures import encoded, folder, parquet, picture
 

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from cyclegan_hub.serving.about import render
-from cyclegan_hub.serving.catalog import find_models
-from cyclegan_hub.serving.model_info import Published
+from cyclegan_hub.serving.catalog import Published, find_models
 from support.card_facts import facts
 from support.tiny_models import folder, measured
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan_hub import images
 from cyclegan_hub.domains import HEAD
 from cyclegan_hub.faces import align, alignment, find_faces
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.photograph import FaceNotFoundWarning, Options, Photograph
 from support.photos import photo, scaled

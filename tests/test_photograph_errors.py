@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from cyclegan_hub import images
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.photograph import Work, run_in_batches
 from support.translations import LANDSCAPE, PORTRAIT, faces_model, picture, tiny
 

@@ -11,17 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cyclegan_hub import CycleGenerator, images
+from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
 from cyclegan_hub.commands.convert import convert
 from cyclegan_hub.commands.translate import translate
-from cyclegan_hub.data.load_sides import load_sides
-from cyclegan_hub.data.open_source import open_items, open_stream
-from cyclegan_hub.data.parse_side import one_side
-from cyclegan_hub.data.pile import Pile, ending_of, is_hidden, pile_in
-from cyclegan_hub.data.raw_images import cell_bytes
+from cyclegan_hub.data.files import Pile, cell_bytes, ending_of, is_hidden, pile_in
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.sides import load_sides
+from cyclegan_hub.data.sources import one_side, open_items, open_stream
 from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.imaging import images
 from support.pictures import encoded, folder, parquet
 
 IMAGES = {  # the images of the tree below, by name, with the seed of each

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cyclegan_hub.commands.convert import convert
-from cyclegan_hub.data.load_sides import load_sides
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.sides import load_sides
 from support.pictures import encoded, picture
 
 # --- files that Pillow alone cannot open, and `decode` can

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from cyclegan_hub import PairedGenerator, images
+from cyclegan_hub import PairedGenerator
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import PlainCNN
 from cyclegan_hub.recipes.methods import Pix2PixRecipe
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.recipes.fields import RecipeError
+from cyclegan_hub.recipes.methods import RecipeError
 from cyclegan_hub.training.command import parse
 from cyclegan_hub.training.plan import Plan, make_plan
 from cyclegan_hub.training.run_folder import RunError, RunFolder

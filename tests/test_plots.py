@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageColor
 
-from cyclegan_hub import plots
+from cyclegan_hub.imaging import plots
 
 PANELS = {"generators": ["cycle_a", "cycle_b"], "discriminators": ["d_a"]}
 
@@ -226,7 +226,7 @@ def test_heat_of_no_map_is_refused(shape: tuple[int, ...]) -> None:
 def test_import_is_light_and_drawing_needs_no_pyplot(tmp_path: Path) -> None:
     code = f"""
 import pathlib, sys
-from cyclegan_hub import plots
+from cyclegan_hub.imaging import plots
 assert not {{"matplotlib", "torch"}} & set(sys.modules)
 plots.losses([], pathlib.Path({str(tmp_path / "x.png")!r}), panels={{"d": ["d_a"]}})
 assert not {{"matplotlib.pyplot", "torch"}} & set(sys.modules)

@@ -15,7 +15,7 @@ import pytest
 from safetensors.torch import load, save
 
 from cyclegan_hub.cli import _ROOMS, main
-from cyclegan_hub.hub.private_paths import init_of, public_init, same_init, without_paths
+from cyclegan_hub.hub.provenance import init_of, public_init, same_init, without_paths
 from cyclegan_hub.serving import about
 from cyclegan_hub.serving.catalog import find_models
 from support.tiny_models import folder

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from cyclegan_hub.recipes.presets import RECIPES, compact_of
-from cyclegan_hub.training import progress
-from cyclegan_hub.training.progress import Progress, duration
+from cyclegan_hub.training import loop
+from cyclegan_hub.training.loop import Progress, duration
 from support.training import NO_FACES, demo_data, script, train
 
 
@@ -29,7 +29,7 @@ class Clock:
 
 def test_a_line_at_least_every_30_seconds_and_at_every_epoch(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(loop, "time", clock)
     shown = Progress(first=0, end=20, per_epoch=10, epochs=2, pairs=2, shown=True)
     for step in range(1, 11):
         clock.now += 10

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_hub.models.checks import evaluating
 from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.generators import init_weights
-from cyclegan_hub.models.projected_discriminator import JointDiscriminator, ProjectedDiscriminator
+from cyclegan_hub.models.projected import JointDiscriminator, ProjectedDiscriminator
+from cyclegan_hub.models.protocols import evaluating
 
 NETWORK = EfficientNetLite()
 

@@ -11,13 +11,11 @@ import pytest
 import yaml
 
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.commands.export import part
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.hub.metrics_file import read_metrics
-from cyclegan_hub.hub.model_folder import chosen_in, epochs_in
+from cyclegan_hub.export.onnx_export import part
 from cyclegan_hub.hub.provenance import LICENCES, NOT_STATED, data_note, known_note, provenance_of
-from cyclegan_hub.hub.run_record import read_run_record
+from cyclegan_hub.hub.records import chosen_in, epochs_in, read_metrics, read_run_record
 from cyclegan_hub.publishing.card import render
 from cyclegan_hub.serving import about
 from cyclegan_hub.serving.catalog import find_models
@@ -132,7 +130,7 @@ def test_the_bundled_models_say_what_they_were_trained_on(name: str) -> None:
 def test_the_bundled_cards_are_those_of_their_records(name: str) -> None:
     """`python train/cards.py` writes them."""
     path = ROOT / "pretrained" / name
-    from cyclegan_hub.hub.history_file import read_history
+    from cyclegan_hub.hub.records import read_history
 
     best = chosen_in(path)
     one, names = load(path), list(epochs_in(path))

@@ -17,8 +17,8 @@ from cyclegan_hub.publishing import build as publish
 from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing import push as pushing
 from cyclegan_hub.publishing.build import build
+from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_grid
 from cyclegan_hub.publishing.push import push
-from cyclegan_hub.publishing.sample_grid import _CELL, _FACES, _SCENES, sample_grid
 from support.published_runs import CONFIG, FREE_IMAGES, WEIGHTS, contents, make_run, model, published, refusal
 from support.training import script, train
 

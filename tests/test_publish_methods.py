@@ -18,10 +18,9 @@ from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.models.auto import from_pretrained
 from cyclegan_hub.publishing import build as publish
 from cyclegan_hub.publishing.build import build
+from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_grid
 from cyclegan_hub.publishing.push import push
-from cyclegan_hub.publishing.sample_grid import _CELL, _FACES, _SCENES, sample_grid
-from cyclegan_hub.recipes.labels import domain_of, labels_of
-from cyclegan_hub.recipes.methods import DCGANRecipe
+from cyclegan_hub.recipes.methods import DCGANRecipe, domain_of, labels_of
 from cyclegan_hub.recipes.presets import RECIPES
 from support.local_hub import Checks, Server
 from support.pixels import assert_same_pixels

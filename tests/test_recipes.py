@@ -5,9 +5,16 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.recipes.fields import RecipeError, override
-from cyclegan_hub.recipes.labels import labels_of
-from cyclegan_hub.recipes.methods import ADDED_FIELDS, METHODS, RESUMABLE_FIELDS, CycleGANRecipe, Recipe
+from cyclegan_hub.recipes.methods import (
+    ADDED_FIELDS,
+    METHODS,
+    RESUMABLE_FIELDS,
+    CycleGANRecipe,
+    Recipe,
+    RecipeError,
+    labels_of,
+    override,
+)
 from cyclegan_hub.recipes.presets import RECIPES, find, tuned_on
 
 SOURCES = ["smile-baseline", "smile-lsgan-64", "smile-lsgan-128", "anime-128", "anime-256", "cartoon-64", "monet-unet"]

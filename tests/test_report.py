@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.evaluation import report, report_plots, tables
+from cyclegan_hub.evaluation import report
+from cyclegan_hub.evaluation import rows as tables
 from cyclegan_hub.evaluation.results import Evaluation, EvaluationError, Ranked, Shown, histogram
 
 LABELS = ("<b>day</b> & $x$", "night|noon")
@@ -151,24 +152,24 @@ def test_a_comparison(tmp_path: Path) -> None:
 
 def test_curves_show_what_is_there() -> None:
     labels = tables.arrows(("a", "b"))
-    drawn = report_plots.curves(metrics(), labels)
-    assert drawn == report_plots.curves(metrics(), labels) and Image.open(io.BytesIO(drawn)).format == "PNG"
+    drawn = report.curves(metrics(), labels)
+    assert drawn == report.curves(metrics(), labels) and Image.open(io.BytesIO(drawn)).format == "PNG"
     moved = json.loads(json.dumps(metrics()))
     moved["baselines"]["floor"]["a_to_b"]["kid[encoder]"] = 0.1
     gap = json.loads(json.dumps(metrics()))
     gap["epochs"]["epoch-005"]["a_to_b"]["kid[encoder]"] = None
-    assert len({drawn, report_plots.curves(moved, labels), report_plots.curves(gap, labels)}) == 3
-    assert report_plots.curves(metrics(epochs={"epoch-010": metrics()["epochs"]["epoch-010"]}), labels) is None
+    assert len({drawn, report.curves(moved, labels), report.curves(gap, labels)}) == 3
+    assert report.curves(metrics(epochs={"epoch-010": metrics()["epochs"]["epoch-010"]}), labels) is None
 
 
 def test_grids_hold_the_images() -> None:
     x = torch.full((2, 3, 64, 64), 10, dtype=torch.uint8)
     y = torch.full((2, 3, 64, 64), 200, dtype=torch.uint8)
-    picture = Image.open(io.BytesIO(report_plots.ranking(x, Ranked([1, 0], [0.5, 0.25], y))))
+    picture = Image.open(io.BytesIO(report.ranking(x, Ranked([1, 0], [0.5, 0.25], y))))
     counts = dict((colour, n) for n, colour in picture.getcolors(1 << 24))
     # A few more in the letters' soft edges.
     assert all(0 <= counts[v, v, v] - 2 * 128 * 128 < 100 for v in (10, 200))
-    large = Image.open(io.BytesIO(report_plots.ranking(x.repeat(1, 1, 4, 4), Ranked([0], [0.5], y[:1].repeat(1, 1, 4, 4)))))
+    large = Image.open(io.BytesIO(report.ranking(x.repeat(1, 1, 4, 4), Ranked([0], [0.5], y[:1].repeat(1, 1, 4, 4)))))
     assert 0 <= dict((colour, n) for n, colour in large.getcolors(1 << 24))[10, 10, 10] - 128 * 128 < 100
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_hub.hub.metrics_file import MetricsFileError, read_best
-from cyclegan_hub.hub.run_record import RunRecordError, read_run_record
+from cyclegan_hub.hub.records import MetricsFileError, RunRecordError, read_best, read_run_record
 
 RECORD = {"recipe": {"name": "x"}, "labels": ["a", "b"], "data": {"a": "folder x", "b": "folder y"}, "seed": 0, "later": 1}
 

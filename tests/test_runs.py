@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_hub.hub.history_file import HistoryError
-from cyclegan_hub.hub.model_folder import epoch_name
-from cyclegan_hub.hub.run_record import read_run_record
+from cyclegan_hub.hub.records import HistoryError, epoch_name, read_run_record
 from cyclegan_hub.training.command import parse
 from cyclegan_hub.training.plan import make_plan
 from cyclegan_hub.training.run_folder import RunError, RunFolder, crowded

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from cyclegan_hub import images
-from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.imaging import images
+from cyclegan_hub.models.dcgan import FaceGenerator
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.serving.catalog import find_models
-from cyclegan_hub.serving.downloads import picture_row, save_zip
-from cyclegan_hub.serving.sampling import sheet
-from cyclegan_hub.serving.studio import Studio
+from cyclegan_hub.serving.results import picture_row, save_zip
+from cyclegan_hub.serving.studio import Studio, sheet
 from support.card_facts import facts
 from support.messages import refusal
 from support.pictures import picture

@@ -14,7 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import CycleGenerator, images
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.imaging import images
 from cyclegan_hub.serving import studio as serving
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan_hub import images
 from cyclegan_hub.faces import Face, align, alignment, find_faces
+from cyclegan_hub.imaging import images
 from cyclegan_hub.serving.live import MISSED, Track, find_in_frame, follow
 from cyclegan_hub.serving.photos import scaled
 from cyclegan_hub.serving.studio import Studio

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from cyclegan_hub import images
-from cyclegan_hub.data import load_sides as sides
-from cyclegan_hub.data.lazy_images import LazyImages
-from cyclegan_hub.data.load_sides import Side, load_sides
+from cyclegan_hub.data import sides
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.scan import LazyImages
+from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.imaging import images
 from support.pictures import encoded, folder, picture
 
 

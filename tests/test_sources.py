@@ -13,14 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cyclegan_hub import decoding, images
-from cyclegan_hub.data import table_sources
-from cyclegan_hub.data.archive_sources import ZipItems
-from cyclegan_hub.data.array_source import ArrayItems
-from cyclegan_hub.data.folder_source import FolderItems
-from cyclegan_hub.data.open_source import open_items, open_stream
-from cyclegan_hub.data.raw_images import cell_bytes
+from cyclegan_hub.data import tables
+from cyclegan_hub.data.files import ArrayItems, FolderItems, ZipItems, cell_bytes
+from cyclegan_hub.data.sources import open_items, open_stream
 from cyclegan_hub.data.specs import DataError, Files, HubSplit
+from cyclegan_hub.imaging import decoding, images
 from support.pictures import encoded, folder, parquet, picture
 
 
@@ -113,7 +110,7 @@ def test_parquet_shards_are_one_pile(tmp_path: Path) -> None:
 
 def test_large_parquet_goes_through_datasets_and_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = parquet(tmp_path / "x.parquet", [1, 2, 3])
-    monkeypatch.setattr(table_sources, "PARQUET_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(tables, "PARQUET_IN_MEMORY_BYTES", 0)
     items = open_items(Files("Parquet", (path,)))
     assert [same(items, i, 1 + i) for i in range(3)] == [True] * 3
 
@@ -210,7 +207,7 @@ def test_without_a_network_the_error_names_dataset_and_remedy(tmp_path: Path) ->
         endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
     program = (
         "import os, pathlib\n"
-        "from cyclegan_hub.data.open_source import open_items, open_stream\n"
+        "from cyclegan_hub.data.sources import open_items, open_stream\n"
         "from cyclegan_hub.data.specs import DataError, HubSplit\n"
         "def attempt(open_it):\n"
         "    try: open_it(HubSplit('user/faces', 'train'))\n"

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from cyclegan_hub.training.state_file import pack, unpack
+from cyclegan_hub.training.run_folder import pack, unpack
 
 
 def again(tree: Any, folder: Path) -> Any:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import images
 from cyclegan_hub.data import streaming
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
+from cyclegan_hub.imaging import images
 from support.pictures import encoded, folder, parquet, picture
 
 

@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cyclegan_hub import images
 from cyclegan_hub.data import tfrecord
-from cyclegan_hub.data.load_sides import load_sides
-from cyclegan_hub.data.open_source import open_items, open_stream
-from cyclegan_hub.data.parse_side import one_side
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.sides import load_sides
+from cyclegan_hub.data.sources import one_side, open_items, open_stream
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.data.tfrecord import TFRecordItems
+from cyclegan_hub.imaging import images
 from support.pictures import encoded, folder, parquet
 from support.tfrecords import crc32c, delimited, example, masked, monet, record, shard, varint
 

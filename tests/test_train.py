@@ -65,7 +65,7 @@ def test_run_stopped_and_continued_equals_one_that_was_not(whole: Path, data: Pa
 
 
 def tree_tensors(path: Path) -> object:
-    from cyclegan_hub.training.state_file import unpack
+    from cyclegan_hub.training.run_folder import unpack
 
     def plain(node: object) -> object:
         if isinstance(node, torch.Tensor):

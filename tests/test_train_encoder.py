@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.evaluation import domain_encoder
-from cyclegan_hub.evaluation.measures import answers_for
+from cyclegan_hub.evaluation import features
+from cyclegan_hub.evaluation.rows import answers_for
 from cyclegan_hub.models.encoder import SideEncoder
-from cyclegan_hub.training import encoder, encoder_fit, young_models
-from cyclegan_hub.training.devices import make_accelerator
+from cyclegan_hub.training import early_samples, encoder, encoder_fit
+from cyclegan_hub.training.launch import make_accelerator
 from cyclegan_hub.training.linear_classifier import linear_accuracy
 from support.training import script
 
@@ -29,7 +29,7 @@ def small_steps():
     """Six images a side, one young model of three steps; before `trained`, which is of the module too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoder_fit, "SIDE_BATCH", 6)
-        patch.setattr(young_models, "SNAPSHOTS", (0, 1, 3))
+        patch.setattr(early_samples, "SNAPSHOTS", (0, 1, 3))
         yield
 
 
@@ -53,7 +53,7 @@ def run(*arguments: object, steps: int = STEPS) -> int:
 
 
 def test_two_sides_of_an_own_domain_are_learnt_and_measured(data, trained) -> None:
-    classify = domain_encoder.side_classifier("shapes", trained)
+    classify = features.side_classifier("shapes", trained)
     assert classify.labels == ("disc", "square")
     assert classify.accuracy["n"] == 12
     held_out = [features_of_pictures(data / f"test{side}") for side in "AB"]
@@ -74,7 +74,7 @@ def test_its_loss_falls_until_it_knows_the_sides(data, tmp_path, capsys) -> None
 
 
 def features_of_pictures(folder: Path) -> torch.Tensor:
-    from cyclegan_hub import images
+    from cyclegan_hub.imaging import images
 
     return torch.stack([images.to_uint8_tensor(images.decode(path)) for path in sorted(folder.iterdir())])
 
@@ -144,16 +144,16 @@ def test_loss_counts_all_sides_and_the_answers_of_the_own_domain() -> None:
 
 def test_young_models_show_what_they_make_of_both_sides(monkeypatch) -> None:
     """At the size asked for, whatever size they work at; more steps change it; the piles stay as they were."""
-    monkeypatch.setattr(young_models, "SNAPSHOTS", (0, 4))
+    monkeypatch.setattr(early_samples, "SNAPSHOTS", (0, 4))
     piles = [torch.full((5, 3, 72, 72), value, dtype=torch.uint8) for value in (40, 220)]
     accelerator = make_accelerator()
     torch.manual_seed(3)
-    y = young_models.outputs_of_young_models(piles, 3, 64, accelerator)
-    assert y.dtype == torch.uint8 and y.shape == (3 * 2 * 2 * young_models.SHOWN, 3, 64, 64)
+    y = early_samples.outputs_of_young_models(piles, 3, 64, accelerator)
+    assert y.dtype == torch.uint8 and y.shape == (3 * 2 * 2 * early_samples.SHOWN, 3, 64, 64)
     first, later = y.float().view(3, 2, -1, 3, 64, 64).unbind(1)
     assert ((first - later).abs().mean((1, 2, 3, 4)) > 1).all()
     torch.manual_seed(3)
-    assert torch.equal(young_models.outputs_of_young_models(piles, 3, 64, accelerator), y)
+    assert torch.equal(early_samples.outputs_of_young_models(piles, 3, 64, accelerator), y)
     assert all(len(pile.unique()) == 1 for pile in piles)
 
 

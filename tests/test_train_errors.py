@@ -155,8 +155,8 @@ def test_full_disk_while_the_history_is_written_is_one_line(data: Path, tmp_path
 
 def test_colour_inversion_warns_and_is_recorded(data: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     """The loop rings the trainer's alarms: here one on a measure that is certainly below its bound."""
-    from cyclegan_hub.training.alarms import Alarm
     from cyclegan_hub.training.cyclegan import CycleGANTrainer
+    from cyclegan_hub.training.trainer import Alarm
 
     monkeypatch.setattr(CycleGANTrainer, "alarms", (Alarm("corr_a_to_b", below=2.0, steps=3, message="inverted"),))
     assert train("--data", data, "--out", tmp_path / "run", "--max-steps", 5) == 0

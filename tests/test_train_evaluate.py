@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.evaluation import domain_encoder
+from cyclegan_hub.evaluation import features
 from cyclegan_hub.training.run_folder import RunFolder
 from support.train_runs import data as data
 from support.training import history, train, weights
@@ -66,7 +66,7 @@ def test_own_labels_have_no_classifier(data: Path, tmp_path: Path) -> None:
 
 
 def test_without_an_encoder_nothing_is_trained(data: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(domain_encoder, "BUNDLED", tmp_path / "none")
+    monkeypatch.setattr(features, "BUNDLED", tmp_path / "none")
     assert train("--data", data, "--out", tmp_path / "run", *EVERY_2) == 2
     assert "error: this installation has no bundled encoder" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

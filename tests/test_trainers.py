@@ -16,7 +16,7 @@ from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.losses import adversarial
-from cyclegan_hub.training.state_file import pack, unpack
+from cyclegan_hub.training.run_folder import pack, unpack
 from support.tiny_trainers import OTHER_KINDS, backward, batch, make, tiny
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cyclegan_hub.training.alarms import Alarm, AlarmWatch
+from cyclegan_hub.training.trainer import Alarm, AlarmWatch
 from support.tiny_trainers import backward, batch, make, tiny
 
 

@@ -7,9 +7,9 @@ import copy
 import pytest
 import torch
 
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator
-from cyclegan_hub.training.build import build_trainer
+from cyclegan_hub.training.trainer import build_trainer
 from support.tiny_trainers import LABELS, OTHER_KINDS, backward, batch, make, tiny
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan_hub import CycleGenerator, decoding, images
+from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
 from cyclegan_hub.commands import translate as translation
 from cyclegan_hub.commands.translate import translate
+from cyclegan_hub.imaging import decoding, images
 from support.pictures import encoded, folder
 from support.translated_pile import NAMES, content, found, made_calls, same
 from support.translated_pile import pile as pile

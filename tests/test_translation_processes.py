@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_hub.commands import resumable_results as results
+from cyclegan_hub.commands import translate as results
 from cyclegan_hub.commands.translate import translate
 from support.pictures import folder
 from support.training import environment

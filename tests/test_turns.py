@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from cyclegan_hub.serving.turns import Turns
+from cyclegan_hub.serving.studio import Turns
 
 
 def test_the_turn_goes_to_who_waited_longest() -> None:

@@ -13,13 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import CycleGenerator, images
+from cyclegan_hub import CycleGenerator
 from cyclegan_hub.data.batches import open_batches
-from cyclegan_hub.data.load_sides import Side, load_sides
 from cyclegan_hub.data.reading import Reading
 from cyclegan_hub.data.resolve import resolve, resolve_pairs
+from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import DataError
-from cyclegan_hub.recipes.fields import RecipeError, override
+from cyclegan_hub.imaging import images
+from cyclegan_hub.recipes.methods import RecipeError, override
 from cyclegan_hub.recipes.presets import RECIPES
 from support.pictures import encoded, folder, picture
 from support.pixels import assert_equal_pixels, assert_same_pixels, pixels, same_pixels
@@ -105,7 +106,7 @@ def test_the_page_reads_with_the_models_range(of_12_bits: tuple[CycleGenerator, 
 @pytest.mark.slow
 def test_an_exported_file_reads_with_the_models_range(of_12_bits: tuple[CycleGenerator, Path, bytes], tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
-    from cyclegan_hub.commands.export import export
+    from cyclegan_hub.export.onnx_export import export
     from cyclegan_hub.models.onnx import OnnxGenerator
 
     model, models, data = of_12_bits
@@ -120,7 +121,7 @@ def test_the_static_page_refuses_16_bits_where_a_range_is_set(
     of_12_bits: tuple[CycleGenerator, Path, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
-    from cyclegan_hub.commands.web_export import export_web
+    from cyclegan_hub.export.browser import export_web
 
     export_web(str(of_12_bits[1] / "scan"), tmp_path / "site", runtime="https://cdn.example/npm/onnxruntime-web@1.30.0/dist")
     assert json.loads((tmp_path / "site" / "manifest.json").read_text("utf-8"))["value_range"] == [0, 4095]
@@ -256,7 +257,7 @@ def test_each_fit_makes_squares(wide: Path) -> None:
 @pytest.mark.parametrize("lazy", [False, True])
 def test_random_crops_differ_from_epoch_to_epoch_and_repeat(wide: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool) -> None:
     if lazy:
-        from cyclegan_hub.data import load_sides as module
+        from cyclegan_hub.data import sides as module
 
         monkeypatch.setattr(module, "CACHE_BYTES", 0)
 

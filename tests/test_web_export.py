@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan_hub import CycleGenerator, images
-from cyclegan_hub.commands.web_export import export_web
-from cyclegan_hub.commands.web_runtime import VERSION
+from cyclegan_hub import CycleGenerator
+from cyclegan_hub.export.browser import VERSION, export_web
+from cyclegan_hub.imaging import images
 from support.chromium import NEEDED, PHONE, WIDE
 from support.chromium import browser as browser
 from support.pictures import picture

@@ -9,10 +9,9 @@ import pytest
 from torch import nn
 
 from cyclegan_hub.cli import main
-from cyclegan_hub.commands.onnx_graph import ExportError
-from cyclegan_hub.commands.web_export import export_web
-from cyclegan_hub.commands.web_runtime import VERSION, find_runtime
-from cyclegan_hub.commands.winograd import WinogradConv2d, use_winograd
+from cyclegan_hub.export.browser import VERSION, export_web, find_runtime
+from cyclegan_hub.export.onnx_export import ExportError
+from cyclegan_hub.export.winograd import WinogradConv2d, use_winograd
 from cyclegan_hub.models.generators import ResNetGenerator
 from support import tiny_models
 

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from cyclegan_hub import CycleGenerator, templates
 from cyclegan_hub.domains import DOMAINS, Domain, Pile
-from cyclegan_hub.evaluation import report, tables
-from cyclegan_hub.evaluation.extractor_by_name import custom
-from cyclegan_hub.evaluation.metric_rows import METRICS, SMALLER, Metric
+from cyclegan_hub.evaluation import report
+from cyclegan_hub.evaluation import rows as tables
+from cyclegan_hub.evaluation.features import custom
 from cyclegan_hub.evaluation.protocol import evaluate
-from cyclegan_hub.evaluation.subject import Subject
-from cyclegan_hub.publishing.statement import statement_for
+from cyclegan_hub.evaluation.rows import METRICS, SMALLER, Metric, Subject
+from cyclegan_hub.publishing.card import statement_for
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.serving.catalog import find_models
 from cyclegan_hub.training.command import parse

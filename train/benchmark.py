@@ -34,13 +34,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cyclegan_hub.errors import UserError, exit_code
 from cyclegan_hub.models.generators import InstanceNorm2d
-from cyclegan_hub.recipes.fields import RecipeError, override
-from cyclegan_hub.recipes.methods import CycleGANRecipe
+from cyclegan_hub.recipes.methods import CycleGANRecipe, RecipeError, override
 from cyclegan_hub.recipes.presets import find
-from cyclegan_hub.training.build import build_trainer
-from cyclegan_hub.training.devices import make_accelerator, peak_memory
+from cyclegan_hub.training.launch import make_accelerator, peak_memory
 from cyclegan_hub.training.losses import ImagePool, adversarial, persuading
-from cyclegan_hub.training.trainer import Trainer
+from cyclegan_hub.training.trainer import Trainer, build_trainer
 
 
 def plain_networks(trainer: Trainer) -> dict[str, nn.Module]:

@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cyclegan_hub.data.load_sides import load_sides
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import exit_code

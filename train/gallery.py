@@ -21,16 +21,16 @@ from pathlib import Path
 
 from PIL import Image
 
-from cyclegan_hub import image_grid, images
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
 from cyclegan_hub.domains import DOMAINS, place
-from cyclegan_hub.evaluation import tables
+from cyclegan_hub.evaluation import rows as tables
 from cyclegan_hub.files import write_atomic
-from cyclegan_hub.hub import metrics_file
-from cyclegan_hub.hub.run_record import RunRecord, read_run_record
+from cyclegan_hub.hub import records
+from cyclegan_hub.hub.records import RunRecord, read_run_record
+from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.models.auto import KINDS
 from cyclegan_hub.models.protocols import Sampler
-from cyclegan_hub.publishing.sample_grid import free_photos
+from cyclegan_hub.publishing.card import free_photos
 from cyclegan_hub.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +71,7 @@ def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
         model = load(folder, epoch.name)
         if isinstance(model, Sampler):
             four = model.sample(4, seed=0)
-            row.append(image_grid.grid([four[:2], four[2:]], cell=_CELL // 2))
+            row.append(grids.grid([four[:2], four[2:]], cell=_CELL // 2))
             continue
         if not row:
             row.append(free_photos(model, domain is None or domain.a.eyes is not None)[0])
@@ -87,7 +87,7 @@ def picture(folders: list[Path]) -> Image.Image:
         labels, pictures = _record(folder)["labels"], picture_row(folder, epochs)
         heads = [f"epoch {e.number}{' (best)' if e.best else ''}" for e in epochs]
         heads = ["input"] * (len(pictures) - len(heads)) + heads
-        rows.append(image_grid.grid([pictures], row_labels=[" to\n".join(labels)], column_labels=heads, cell=_CELL))
+        rows.append(grids.grid([pictures], row_labels=[" to\n".join(labels)], column_labels=heads, cell=_CELL))
     width = max(row.width for row in rows)
     canvas = Image.new("RGB", (width, sum(row.height for row in rows)), "white")
     y = 0
@@ -105,7 +105,7 @@ def table(folders: list[Path]) -> str:
     lines: dict[str, list[str]] = {}  # by the distance of its fourth column
     for folder in folders:
         record = _record(folder)
-        metrics = metrics_file.read_metrics(folder / "metrics.json")
+        metrics = records.read_metrics(folder / "metrics.json")
         if metrics is None:
             raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
         recipe, best = record["recipe"], metrics["best"]

@@ -18,20 +18,17 @@ from accelerate.utils import set_seed
 from torch import Tensor
 
 from cyclegan_hub.data.batches import UnpairedBatches, open_batches
-from cyclegan_hub.data.load_sides import load_sides
+from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.specs import DataError
-from cyclegan_hub.evaluation.extractor import Extractor
+from cyclegan_hub.evaluation.features import Extractor, imagenet
 from cyclegan_hub.evaluation.generate import at_size, translate
-from cyclegan_hub.evaluation.imagenet import imagenet
 from cyclegan_hub.metrics.kernels import mmd
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
-from cyclegan_hub.recipes.fields import RecipeError
-from cyclegan_hub.recipes.labels import labels_of
-from cyclegan_hub.recipes.methods import CycleGANRecipe
+from cyclegan_hub.recipes.methods import CycleGANRecipe, RecipeError, labels_of
 from cyclegan_hub.training.augment import BatchAugment
-from cyclegan_hub.training.build import build_trainer
 from cyclegan_hub.training.plan import find_data
+from cyclegan_hub.training.trainer import build_trainer
 
 Kind = Literal["patch", "projected", "both"]
 KINDS: tuple[Kind, ...] = ("patch", "projected", "both")

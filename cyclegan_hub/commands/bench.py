@@ -79,8 +79,7 @@ def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence
 
 
 def _by_onnxruntime(model: Translator, source: str, direction: str, threads: int | None) -> Callable[[torch.Tensor], object]:
-    from cyclegan_hub.commands.export import part
-    from cyclegan_hub.commands.onnx_graph import to_onnx
+    from cyclegan_hub.export.onnx_export import part, to_onnx
     from cyclegan_hub.models.onnx import OnnxGenerator
 
     made = part(model, source, direction)

@@ -18,21 +18,18 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from cyclegan_hub import images
-from cyclegan_hub.data.landmarks import NoFaceError
-from cyclegan_hub.data.open_source import open_items
-from cyclegan_hub.data.parse_side import one_side
-from cyclegan_hub.data.pile import ending_of
-from cyclegan_hub.data.raw_images import RawImages, read_file
+from cyclegan_hub.data.files import RawImages, ending_of, read_file
+from cyclegan_hub.data.reading import NoFaceError
 from cyclegan_hub.data.scan import notes_on_peaks
+from cyclegan_hub.data.sources import one_side, open_items
 from cyclegan_hub.data.specs import DataError, Pair
-from cyclegan_hub.decoding.depth import as_it_is
-from cyclegan_hub.decoding.heif import is_heif
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import alignment, find_faces
 from cyclegan_hub.files import appearing
-from cyclegan_hub.models.checks import check_eyes, check_value_range
+from cyclegan_hub.imaging import images
+from cyclegan_hub.imaging.decoding import as_it_is, is_heif
 from cyclegan_hub.models.photograph import Options, Photograph
+from cyclegan_hub.models.protocols import check_eyes, check_value_range
 
 _AT_A_TIME = 16  # images in memory while they are read
 _GROUP_ROWS = 100  # of a Parquet row group, as `datasets` writes images

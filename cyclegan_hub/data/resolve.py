@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cyclegan_hub.data.archive_sources import ArchiveItems
-from cyclegan_hub.data.open_source import SOURCES, file_endings, source_of_file
-from cyclegan_hub.data.paired_images import PAIRS
-from cyclegan_hub.data.parse_side import files_of, files_of_folder, may_be_hub_id, one_side, shards_of
+from cyclegan_hub.data.files import ArchiveItems
+from cyclegan_hub.data.pairs import PAIRS
+from cyclegan_hub.data.sources import (
+    SOURCES,
+    file_endings,
+    files_of,
+    files_of_folder,
+    may_be_hub_id,
+    one_side,
+    shards_of,
+    source_of_file,
+)
 from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
 from cyclegan_hub.domains import Domain, Pile
-from cyclegan_hub.hub.wrong_sources import is_address, not_a_name
+from cyclegan_hub.hub.errors import is_address, not_a_name
 
 
 def resolve_pile(domain: Domain | None, side: str, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource]:

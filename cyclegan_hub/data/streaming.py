@@ -12,15 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cyclegan_hub import images
-from cyclegan_hub.data.landmarks import Landmarks, NoFaceError
-from cyclegan_hub.data.look import MAX_UNREADABLE
-from cyclegan_hub.data.open_source import open_stream, shuffled_part
-from cyclegan_hub.data.raw_images import cell_bytes, cell_name
-from cyclegan_hub.data.reading import Fit, Reading, random_square
-from cyclegan_hub.data.scan import MIN_SIDE, ImageFacts, notes_on_values
+from cyclegan_hub.data.files import cell_bytes, cell_name
+from cyclegan_hub.data.reading import Fit, Landmarks, NoFaceError, Reading, random_square
+from cyclegan_hub.data.scan import MAX_UNREADABLE, MIN_SIDE, ImageFacts, notes_on_values
+from cyclegan_hub.data.sources import open_stream, shuffled_part
 from cyclegan_hub.data.specs import DataError, Pair, SideSource
 from cyclegan_hub.domains import Eyes
+from cyclegan_hub.imaging import images
 
 SHUFFLE_BUFFER = 1000  # rows
 HELD_OUT_ROWS = 64  # first rows, held out if the source has no held-out split

@@ -21,9 +21,9 @@ from typing import Any, BinaryIO, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from cyclegan_hub.data.raw_images import Raw, RawImages, Stream
+from cyclegan_hub.data.files import Raw, RawImages, Stream
 from cyclegan_hub.data.specs import DataError, Files
-from cyclegan_hub.decoding import ImageError
+from cyclegan_hub.imaging.decoding import ImageError
 
 MAX_RECORD_BYTES = 65 * 2**20  # decoding.MAX_BYTES, and room for the record's other fields
 MAX_FIELDS = 10_000  # of one record; more are not an image with its labels

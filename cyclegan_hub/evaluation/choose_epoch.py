@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from cyclegan_hub.evaluation.extractor import Extractor
-from cyclegan_hub.evaluation.measures import Figures
-from cyclegan_hub.evaluation.metric_rows import METRICS, between, choosing
+from cyclegan_hub.evaluation.features import Extractor
+from cyclegan_hub.evaluation.rows import METRICS, Figures, between, choosing
 from cyclegan_hub.models.protocols import MeasuredBy
 
 Epochs = Mapping[str, Mapping[str, Figures]]  # figures by epoch and direction

@@ -8,9 +8,11 @@ cyclegan-hub evaluate runs/one runs/two user/three --data my/faces --out results
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,9 @@ import torch
 
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import exit_code
-from cyclegan_hub.evaluation import domain_encoder, report, results, tables
-from cyclegan_hub.evaluation import extractor_by_name as features
-from cyclegan_hub.evaluation.extractor import Extractor, FeatureError
+from cyclegan_hub.evaluation import features, report, results
+from cyclegan_hub.evaluation import rows as tables
+from cyclegan_hub.evaluation.features import Extractor, FeatureError
 from cyclegan_hub.evaluation.inputs import (
     MOST,
     OTHER_IMAGES,
@@ -36,8 +38,8 @@ from cyclegan_hub.evaluation.inputs import (
 )
 from cyclegan_hub.evaluation.protocol import evaluate
 from cyclegan_hub.evaluation.results import EvaluationError
-from cyclegan_hub.evaluation.run_facts import differences
-from cyclegan_hub.evaluation.subject import Classifier
+from cyclegan_hub.evaluation.rows import Classifier, Rows
+from cyclegan_hub.hub.records import training_time
 
 ON_TRAINING = "images that were trained on, in place of held-out ones"
 
@@ -130,7 +132,7 @@ def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Cla
     if text is None and (len(source.model.labels) != 2 or source.paired):
         return None, ""
     try:
-        return domain_encoder.classifier_for(text, source.model.labels, device=device), ""
+        return features.classifier_for(text, source.model.labels, device=device), ""
     except FeatureError as error:
         if text is not None:
             raise
@@ -188,3 +190,61 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+# Differences between the trainings of compared models: fields of the recipes, hours, and number of images seen.
+
+
+_ALWAYS = ("name", "image_size", "channels")  # these have rows of their own, even if they are equal
+_UNKNOWN = "not recorded"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of a training: `hours` of computing, and `seen`, the number of pairs or images; None if not recorded."""
+
+    hours: float | None
+    seen: int | None
+
+
+def training_cost(folder: Path, recipe: Mapping[str, Any]) -> Cost:
+    """The cost from a run's `history.jsonl`. Each line holds the mean speed since the line before; damaged lines are ignored."""
+    try:
+        lines = [_line(text) for text in (folder / "history.jsonl").read_text("utf-8").splitlines()]
+    except OSError:
+        return Cost(None, None)
+    ranks = [len(list(state.glob("rank-*.safetensors"))) for state in folder.glob("state/step-*")]
+    batch = recipe.get("batch_size", 1) * max(ranks, default=1)
+    seconds, steps = training_time(lines, batch)
+    return Cost(seconds / 3600, steps * batch) if steps else Cost(None, None)
+
+
+def _line(text: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return {}
+    return line if isinstance(line, dict) and isinstance(line.get("step"), int) else {}
+
+
+def _seen(cost: Cost, source: Source) -> str:
+    return _UNKNOWN if cost.seen is None else f"{cost.seen:,} {source.model.batch_unit}"
+
+
+def differences(sources: Sequence[Source]) -> Rows:
+    """A table with a column for each source: recipe, size, hours, images seen, and every field in which the recipes differ."""
+    recipes = [source.recipe for source in sources]
+    costs = [training_cost(Path(source.text), source.recipe) for source in sources]
+    rows = [
+        ["training", *(source.name for source in sources)],
+        ["recipe", *(str(recipe.get("name", _UNKNOWN)) for recipe in recipes)],
+        ["px", *(str(source.model.image_size) for source in sources)],
+        ["channels", *(str(source.model.channels) for source in sources)],
+        ["hours", *(_UNKNOWN if cost.hours is None else f"{cost.hours:.2f}" for cost in costs)],
+        ["seen", *map(_seen, costs, sources)],
+    ]
+    for name in dict.fromkeys(name for recipe in recipes for name in recipe):
+        values = [json.dumps(recipe[name]) if name in recipe else "" for recipe in recipes]
+        if name not in _ALWAYS and len({value for value, recipe in zip(values, recipes, strict=True) if recipe}) > 1:
+            rows.append([name, *values])
+    return rows

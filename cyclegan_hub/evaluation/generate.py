@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cyclegan_hub import images
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.protocols import PairedTranslator, Sampler, Translator
 from cyclegan_hub.models.translate import translate_batch
 

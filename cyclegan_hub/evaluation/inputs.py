@@ -13,16 +13,15 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub.checkpoints import list_epochs, load
-from cyclegan_hub.data.landmarks import Landmarks
-from cyclegan_hub.data.load_sides import Side, load_sides
+from cyclegan_hub.data.reading import Landmarks
 from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
+from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import SideSource
 from cyclegan_hub.domains import DOMAINS, Eyes
 from cyclegan_hub.evaluation.generate import Piles, at_size, inputs_and_targets
 from cyclegan_hub.evaluation.protocol import ScaledImages
 from cyclegan_hub.evaluation.results import EvaluationError
-from cyclegan_hub.hub.model_folder import epoch_name
-from cyclegan_hub.hub.run_record import RunRecord, read_run_record
+from cyclegan_hub.hub.records import RunRecord, epoch_name, read_run_record
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.protocols import PairedTranslator, Translator
 

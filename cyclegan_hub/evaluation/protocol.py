@@ -16,14 +16,24 @@ import PIL
 import torch
 from torch import Tensor
 
-from cyclegan_hub import __version__, images
+from cyclegan_hub import __version__
 from cyclegan_hub.evaluation.choose_epoch import choose, relate_all
-from cyclegan_hub.evaluation.extractor import Extractor
+from cyclegan_hub.evaluation.features import Extractor
 from cyclegan_hub.evaluation.generate import SAMPLES_SEED, Generated, Piles, at_size, generate
-from cyclegan_hub.evaluation.measures import Figures, Notes, answers_for, distance_to, measure, nearest_to
-from cyclegan_hub.evaluation.metric_functions import SUBSET
 from cyclegan_hub.evaluation.results import SHOWN, Evaluation, EvaluationError, Ranked, Shown, histogram
-from cyclegan_hub.evaluation.subject import Classifier, Reference, Subject
+from cyclegan_hub.evaluation.rows import (
+    SUBSET,
+    Classifier,
+    Figures,
+    Notes,
+    Reference,
+    Subject,
+    answers_for,
+    distance_to,
+    measure,
+    nearest_to,
+)
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.inference import fast
 from cyclegan_hub.models.protocols import Model, Sampler
 

@@ -6,12 +6,21 @@ from dataclasses import replace
 
 import torch
 
-from cyclegan_hub import images
-from cyclegan_hub.evaluation.extractor import Extractor
+from cyclegan_hub.evaluation.features import Extractor
 from cyclegan_hub.evaluation.generate import Piles, generate, inputs_and_targets, through_network, translate
-from cyclegan_hub.evaluation.measures import Notes, answers_for, measure
-from cyclegan_hub.evaluation.metric_rows import METRICS, Metric, base_name, choosing
-from cyclegan_hub.evaluation.subject import Classifier, Reference, Subject
+from cyclegan_hub.evaluation.rows import (
+    METRICS,
+    Classifier,
+    Metric,
+    Notes,
+    Reference,
+    Subject,
+    answers_for,
+    base_name,
+    choosing,
+    measure,
+)
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.protocols import PairedTranslator, Sampler, Translator
 
 

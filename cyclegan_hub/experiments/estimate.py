@@ -10,8 +10,8 @@ import torch
 
 from cyclegan_hub.experiments.plan import Planned
 from cyclegan_hub.recipes.methods import Recipe
-from cyclegan_hub.training.build import build_trainer
-from cyclegan_hub.training.devices import make_accelerator
+from cyclegan_hub.training.launch import make_accelerator
+from cyclegan_hub.training.trainer import build_trainer
 
 MOST = 4  # images of the timed batch: time grows about linearly from there, and an estimate should not take minutes
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from cyclegan_hub.data.paired_images import open_any
+from cyclegan_hub.data.pairs import open_any
 from cyclegan_hub.data.specs import SideSource
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError, Run
-from cyclegan_hub.hub.model_folder import epoch_number
-from cyclegan_hub.recipes.fields import override
-from cyclegan_hub.recipes.methods import RESUMABLE_FIELDS, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+from cyclegan_hub.hub.records import epoch_number
+from cyclegan_hub.recipes.methods import RESUMABLE_FIELDS, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe, override
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.command import parse
 from cyclegan_hub.training.plan import Plan, find_data, make_plan

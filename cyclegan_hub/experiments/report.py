@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from PIL import Image
 
-from cyclegan_hub import image_grid, images, plots
 from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.evaluation.generate import translate
 from cyclegan_hub.experiments.plan import SMALL_SIZE, SMALL_WIDTH, Planned, Size, nearest_epochs
 from cyclegan_hub.experiments.table import Table, figures_of, hours_of, metrics_of, order, rows_of
 from cyclegan_hub.files import write_atomic
-from cyclegan_hub.hub.model_folder import epoch_number
+from cyclegan_hub.hub.records import epoch_number
+from cyclegan_hub.imaging import grids, images, plots
 from cyclegan_hub.models.protocols import Sampler, Translator
-from cyclegan_hub.publishing.sample_grid import square_for
+from cyclegan_hub.publishing.card import square_for
 from cyclegan_hub.templates import render_html, render_markdown
 from cyclegan_hub.training.run_folder import RunFolder
 
@@ -79,7 +79,7 @@ def epochs_picture(table: Table, planned: Sequence[Planned]) -> bytes | None:
             labels.append(one.run.name)
     if not rows:
         return None
-    return images.png_bytes(image_grid.grid(rows, row_labels=labels, cell=cell))
+    return images.png_bytes(grids.grid(rows, row_labels=labels, cell=cell))
 
 
 def epochs_shown(planned: Planned) -> list[str]:
@@ -101,7 +101,7 @@ def pictures_of(folder: Path, epochs: Sequence[str], photograph: str, direction:
         model: Any = load(folder, epoch)  # of any class: what it can do is asked below
         if isinstance(model, Sampler):
             drawn = model.sample(4, seed=0)
-            row.append(image_grid.grid([drawn[:2], drawn[2:]], cell=cell // 2))
+            row.append(grids.grid([drawn[:2], drawn[2:]], cell=cell // 2))
         elif isinstance(model, Translator) and photograph:
             towards = direction if direction in model.directions else model.directions[0]
             if not row:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from cyclegan_hub import checkpoints
 from cyclegan_hub.experiments.plan import Planned, nearest_epochs
 from cyclegan_hub.experiments.registry import ExperimentError
-from cyclegan_hub.hub.model_folder import epoch_number
+from cyclegan_hub.hub.records import epoch_number
 from cyclegan_hub.training.run_folder import RunFolder
 
 POLL = 0.5  # seconds between two looks at the processes

@@ -7,14 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cyclegan_hub.evaluation.metric_rows import LARGER, METRICS, base_name, written
-from cyclegan_hub.evaluation.tables import Rows, measured
+from cyclegan_hub.evaluation.rows import LARGER, METRICS, Rows, base_name, measured, written
 from cyclegan_hub.experiments.plan import Planned, nearest_epochs, shown_fields
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError
 from cyclegan_hub.experiments.run import on_training_folder
-from cyclegan_hub.hub.history_file import training_time
-from cyclegan_hub.hub.metrics_file import read_metrics
-from cyclegan_hub.hub.model_folder import epoch_number
+from cyclegan_hub.hub.records import epoch_number, read_metrics, training_time
 from cyclegan_hub.training.run_folder import RunFolder
 
 UNTRAINED = ("untranslated", "floor")

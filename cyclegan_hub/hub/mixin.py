@@ -14,13 +14,10 @@ from huggingface_hub import HfApi, ModelCard, ModelCardData, PyTorchModelHubMixi
 from torch import nn
 
 from cyclegan_hub.files import write_atomic
-from cyclegan_hub.hub.download import RECORD, Fetched, fetch
 from cyclegan_hub.hub.errors import first_line
-from cyclegan_hub.hub.model_folder import ModelError
-from cyclegan_hub.hub.private_paths import public_record, without_paths
-from cyclegan_hub.hub.provenance import provenance_of
-from cyclegan_hub.hub.run_record import RunRecord
-from cyclegan_hub.hub.weights_file import check_fit, common_dtype, read_weights, serialize
+from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
+from cyclegan_hub.hub.records import ModelError, RunRecord, check_fit, common_dtype, read_weights, serialize
+from cyclegan_hub.hub.repository import RECORD, Fetched, fetch
 from cyclegan_hub.templates import escape_markdown
 
 # Of config.json; raised when an older package could no longer read what a newer one wrote. Every file is written in the newest

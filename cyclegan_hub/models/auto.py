@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from cyclegan_hub.hub.download import fetch
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.records import ModelError
+from cyclegan_hub.hub.repository import fetch
 from cyclegan_hub.models.cycle_generator import CycleGenerator
-from cyclegan_hub.models.face_generator import FaceGenerator
+from cyclegan_hub.models.dcgan import FaceGenerator
 from cyclegan_hub.models.paired_generator import PairedGenerator
 
 Model = CycleGenerator | FaceGenerator | PairedGenerator

@@ -12,10 +12,17 @@ from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
-from cyclegan_hub.models.checks import check_eyes, check_positive, check_value_range, whole_number
 from cyclegan_hub.models.generators import Kind, Padding, Upsample, build_generator
 from cyclegan_hub.models.photograph import FaceChoice, Options
-from cyclegan_hub.models.protocols import Examples, MeasuredBy, heading
+from cyclegan_hub.models.protocols import (
+    Examples,
+    MeasuredBy,
+    check_eyes,
+    check_positive,
+    check_value_range,
+    heading,
+    whole_number,
+)
 from cyclegan_hub.models.translate import Plan, Resolution, Source, Sources, fit_to, photograph, translate_pictures
 
 Direction = Literal["a_to_b", "b_to_a"]

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cyclegan_hub import images
 from cyclegan_hub.hub.mixin import StrictHubMixin
+from cyclegan_hub.imaging import images
 
 
 class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=["image-classification", "cyclegan"]):

@@ -9,15 +9,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan_hub import images
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
-from cyclegan_hub.models.checks import check_positive, check_value_range, whole_number
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import PlainCNN, UNetGenerator
 from cyclegan_hub.models.photograph import DEFAULT, Photograph, Work
-from cyclegan_hub.models.protocols import Examples, MeasuredBy, heading
+from cyclegan_hub.models.protocols import Examples, MeasuredBy, check_positive, check_value_range, heading, whole_number
 from cyclegan_hub.models.translate import Resolution, Source, Sources, fit_to, translate_batch, translate_pictures
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, enlarge
 

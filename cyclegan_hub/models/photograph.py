@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cyclegan_hub.decoding import ImageError, check_size
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.faces import Face, Similarity, alignment, find_faces, put_back, region_of, warp
+from cyclegan_hub.imaging.decoding import ImageError, check_size
 
 FaceChoice: TypeAlias = int | Literal["auto", "none", "all"]
 MAX_STRENGTH = 1.5  # beyond it the changes of all models that were tried look like damage

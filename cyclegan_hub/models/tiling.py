@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cyclegan_hub.images import ImageError
+from cyclegan_hub.imaging.images import ImageError
 from cyclegan_hub.models.generators import InstanceNorm2d, ResNetGenerator
 
 Statistics = tuple[Tensor, Tensor]

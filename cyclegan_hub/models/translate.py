@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan_hub import decoding, images
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.models.checks import evaluating, is_positive
+from cyclegan_hub.imaging import decoding, images
 from cyclegan_hub.models.generators import ResNetGenerator
 from cyclegan_hub.models.photograph import Photograph, Work, run_in_batches
+from cyclegan_hub.models.protocols import evaluating, is_positive
 from cyclegan_hub.models.tiling import translate_in_tiles
 
 Source = str | Path | bytes | Image.Image | np.ndarray | Tensor

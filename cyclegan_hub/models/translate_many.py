@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cyclegan_hub import images
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.faces import find_faces
-from cyclegan_hub.file_names import Format
+from cyclegan_hub.files import Format
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.cycle_generator import Direction
 from cyclegan_hub.models.onnx import OnnxGenerator
 from cyclegan_hub.models.photograph import DEFAULT, Options, Photograph, Work

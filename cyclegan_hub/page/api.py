@@ -10,8 +10,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from cyclegan_hub.page.answers import explain_drawing_errors, explain_errors, private_folder
-from cyclegan_hub.page.components import Files, Number, Photo
+from cyclegan_hub.page.components import Files, Number, Photo, explain_drawing_errors, explain_errors, private_folder
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
 

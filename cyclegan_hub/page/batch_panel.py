@@ -7,11 +7,20 @@ from typing import Any
 
 import gradio as gr
 
-from cyclegan_hub.page.answers import as_html, explain_errors, private_folder, progress_callback
-from cyclegan_hub.page.components import Files, face_or_whole, options_for, strength_slider, text
-from cyclegan_hub.serving.downloads import SAVE_FORMATS
+from cyclegan_hub.page.components import (
+    Files,
+    as_html,
+    explain_errors,
+    face_or_whole,
+    options_for,
+    private_folder,
+    progress_callback,
+    strength_slider,
+    text,
+)
+from cyclegan_hub.serving.catalog import DomainChoice, EpochChoice
 from cyclegan_hub.serving.messages import ServingError
-from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
+from cyclegan_hub.serving.results import SAVE_FORMATS
 from cyclegan_hub.serving.studio import Studio
 
 

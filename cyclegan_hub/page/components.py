@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+import html
+import math
+import sys
+import tempfile
+import traceback
 from abc import ABCMeta
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.component_meta import ComponentMeta
+from gradio.themes.utils.fonts import LocalFont
+from PIL import Image
 
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.photograph import MAX_STRENGTH
-from cyclegan_hub.serving.model_info import DomainChoice
+from cyclegan_hub.serving.catalog import DomainChoice, EpochChoice
+from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.results import jpeg_bytes
 
 HERE = Path(__file__).parent
 HAS_CAMERA = """async () => {
@@ -121,3 +133,171 @@ def options_for(choice: DomainChoice, direction: str, part: str, strength: float
 def text(elem_id: str, file: str | None = None) -> gr.HTML:
     """Lines of text: the content of a file beside this module, or set later by `as_html`."""
     return gr.HTML((HERE / file).read_text("utf-8") if file else None, padding=False, elem_id=elem_id, elem_classes="text")
+
+
+# A slider with a number box for published epochs or seeds; wrong numbers in the box are corrected.
+
+
+# gradio's own slider takes no list of values, has no ticks, and shows an error of its own for a number out of range. This one
+# is gradio's HTML component, with a template and a script of ours.
+_TEMPLATE = (HERE / "number_slider.html").read_text("utf-8")
+_SCRIPT = (HERE / "number_slider.js").read_text("utf-8")
+
+
+class NumberSlider(gr.HTML, metaclass=Quiet):
+    """A slider with a number box and marks. Its value is a whole number; other values, sent by a client, are corrected.
+
+    With `values` (ascending) it is one of them; without, a number from 0 to `most`, and the slider ends at `track`.
+    """
+
+    def __init__(
+        self,
+        value: int = 0,
+        *,
+        values: Sequence[int] = (),
+        track: int = 0,
+        most: int = 0,
+        best: int = -1,
+        note: str = "",
+        **options: Any,
+    ) -> None:
+        # gradio builds the component again for each update from its arguments, so that options may contain these.
+        given: dict[str, Any] = {"html_template": _TEMPLATE, "js_on_load": _SCRIPT, "apply_default_css": False} | options
+        super().__init__(value, values=list(values), track=track, most=most, best=best, note=note, **given)
+        self.most = most
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    def preprocess(self, payload: Any) -> int:  # type: ignore[override]  # a number, unlike its base class
+        return whole_number(payload, self.most or 2**31 - 1)
+
+    def postprocess(self, value: Any) -> Any:
+        return value
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "integer"}
+
+
+def whole_number(payload: Any, most: int) -> int:
+    """The whole number from 0 to `most` nearest to `payload`; 0 if it is no number."""
+    try:
+        number = float(payload)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return 0 if math.isnan(number) else int(min(max(number, 0), most))
+
+
+def epoch_slider(elem_id: str) -> NumberSlider:
+    """A slider for epochs, empty until `epoch_update` sets them."""
+    return NumberSlider(0, label="Epoch", elem_id=elem_id, elem_classes="epoch", scale=3)
+
+
+def epoch_update(epochs: Sequence[EpochChoice], started_from: str = "") -> dict[str, Any]:
+    """The update of the slider for a model: it starts at the best epoch, and is hidden if there is only one."""
+    numbers = [epoch.number for epoch in epochs if epoch.number is not None]
+    best = next((epoch for epoch in epochs if epoch.best), epochs[-1])
+    note = f"Its training started from another model: {started_from}." if started_from else ""
+    measured = best.best and best.label.endswith("best")
+    value = best.number if best.number is not None else 0
+    return gr.update(
+        value=value, values=numbers, best=value if measured else -1, note=note, track=0, most=0, visible=len(numbers) > 1
+    )
+
+
+def nearest_epoch(epochs: Sequence[EpochChoice], number: int) -> EpochChoice:
+    """The published epoch nearest to a number. Raises ServingError if the model has no epochs any more."""
+    if not epochs:
+        raise ServingError("There are no epochs of this model any more: reload the page.")
+    return min(epochs, key=lambda epoch: abs((epoch.number or 0) - number))
+
+
+# The page's look: theme and head.
+
+
+def theme() -> gr.themes.Base:
+    """The page's colours and fonts."""
+    # Only these two weights, from this machine: the default theme's semi-bold font shows capitals wrongly.
+    fonts = (LocalFont("Source Sans Pro", weights=(400, 700)), "system-ui", "sans-serif")
+    return gr.themes.Default(primary_hue="teal", neutral_hue="stone", font=fonts, font_mono=("ui-monospace", "monospace")).set(
+        button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700", button_primary_background_fill_hover_dark="*primary_600",
+        slider_color="*primary_600", checkbox_background_color_selected="*primary_700", color_accent="*primary_700",
+    )  # fmt: skip
+
+
+def head() -> str:
+    """Style sheet and script for the page's head. gradio's own argument `css` is not used: it changes the selectors."""
+    style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "browser.js"))
+    return f"<style>{style}</style><script>{script}</script>"
+
+
+# Functions for all handlers of the page: errors in one sentence, files in private folders, progress.
+
+
+R = TypeVar("R")
+
+
+def explain_errors(function: Callable[..., R], title: str = "Not translated") -> Callable[..., R]:
+    """Wraps `function`: errors become one readable message. Of an unexpected error only the place in the code is logged."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> R:
+        try:
+            return function(*arguments, **options)
+        except ServingError as error:
+            message = html.escape(str(error), quote=False)  # gradio shows messages as HTML
+        except Exception as error:  # its text could contain the name of a visitor's file
+            print(*traceback.format_tb(error.__traceback__), type(error).__name__, sep="", file=sys.stderr)
+            message = "Something went wrong here, which is no fault of yours. Try again, or ask for something else."
+        raise gr.Error(message, duration=20, title=title, print_exception=False)
+
+    return call
+
+
+def explain_drawing_errors(function: Callable[..., R]) -> Callable[..., R]:
+    """As `explain_errors`, for functions that draw."""
+    return explain_errors(function, title="Not drawn")
+
+
+def private_folder() -> Path:
+    """A new folder in gradio's cache; its files are deleted together with old uploads."""
+    cache = Path(gr.utils.get_upload_folder())
+    cache.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=cache))
+
+
+def saved_file(content: bytes, name: str) -> str:
+    """Writes `content` into a new file `name`, in a folder of its own, and returns its path."""
+    path = private_folder() / name
+    path.write_bytes(content)
+    return str(path)
+
+
+def saved_png(picture: Image.Image, name: str) -> str:
+    """Writes a picture into a new PNG file `name`, in a folder of its own, and returns its path."""
+    return saved_file(images.png_bytes(picture), name)
+
+
+def shown_file(picture: Image.Image, exact: bool = False) -> str:
+    """Writes a picture into a new file for display and returns its path: a JPEG of high quality, or (`exact`) a PNG.
+
+    gradio would write either a PNG, which takes a quarter of a second for 768 px, or a WebP of low quality.
+    """
+    if exact:
+        return saved_png(picture, "picture.png")
+    return saved_file(jpeg_bytes(picture), "picture.jpg")
+
+
+def as_html(sentences: Sequence[str]) -> str:
+    """Sentences as HTML paragraphs; HTML inside a sentence is shown as text."""
+    return "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
+
+
+def progress_callback(progress: gr.Progress) -> Callable[[int, int], None]:
+    """A function for the Studio that passes (done, total) on to gradio's `progress`."""
+
+    def report(done: int, total: int) -> None:
+        progress((done, total), unit="pictures")
+
+    return report

@@ -11,14 +11,21 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from cyclegan_hub import image_grid, images
-from cyclegan_hub.page.answers import as_html, explain_errors, saved_png
-from cyclegan_hub.page.components import Camera, text
-from cyclegan_hub.page.number_slider import epoch_slider, epoch_update, nearest_epoch
-from cyclegan_hub.serving.downloads import enlarged, jpeg_bytes
+from cyclegan_hub.imaging import grids, images
+from cyclegan_hub.page.components import (
+    Camera,
+    as_html,
+    epoch_slider,
+    epoch_update,
+    explain_errors,
+    nearest_epoch,
+    saved_png,
+    text,
+)
+from cyclegan_hub.serving.catalog import DomainChoice, EpochChoice
 from cyclegan_hub.serving.live import LiveFrame, Track
 from cyclegan_hub.serving.messages import ServingError
-from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
+from cyclegan_hub.serving.results import enlarged, jpeg_bytes
 from cyclegan_hub.serving.studio import Studio
 
 EVERY = 0.05  # seconds between two frames from the browser; a frame that must wait is replaced by the next one
@@ -100,7 +107,7 @@ class LivePanel:
         if not frame:
             raise ServingError("There is no frame yet: start the camera first.")
         before, after, _ = self._translated(frame, domain, direction, epoch, track)
-        pair = image_grid.grid([[enlarged(before), enlarged(after)]], gap=8)
+        pair = grids.grid([[enlarged(before), enlarged(after)]], gap=8)
         return gr.update(value=saved_png(pair, f"{domain}-{direction}-still.png"), interactive=True)
 
     def _translated(self, frame: str, domain: str, direction: str, epoch: int, track: Track | None) -> LiveFrame:

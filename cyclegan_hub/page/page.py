@@ -6,10 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from cyclegan_hub.page.answers import as_html, explain_errors
 from cyclegan_hub.page.api import Endpoints
 from cyclegan_hub.page.batch_panel import BatchPanel
-from cyclegan_hub.page.components import HAS_CAMERA, Blocks, text
+from cyclegan_hub.page.components import HAS_CAMERA, Blocks, as_html, explain_errors, text
 from cyclegan_hub.page.live_panel import LivePanel
 from cyclegan_hub.page.sampling_panel import SamplingPanel
 from cyclegan_hub.page.translation_panel import TranslationPanel

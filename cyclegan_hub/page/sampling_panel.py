@@ -11,13 +11,22 @@ import gradio as gr
 from gradio.events import Dependency
 from PIL import Image
 
-from cyclegan_hub.page.answers import as_html, explain_drawing_errors, private_folder, progress_callback, saved_png
-from cyclegan_hub.page.components import Number, text
-from cyclegan_hub.page.number_slider import NumberSlider, epoch_slider, epoch_update, nearest_epoch
-from cyclegan_hub.serving.downloads import picture_row, save_zip
-from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
-from cyclegan_hub.serving.sampling import MAX_SAMPLES, MAX_SEED, MAX_STEPS, SHEET, sheet
-from cyclegan_hub.serving.studio import Studio
+from cyclegan_hub.page.components import (
+    Number,
+    NumberSlider,
+    as_html,
+    epoch_slider,
+    epoch_update,
+    explain_drawing_errors,
+    nearest_epoch,
+    private_folder,
+    progress_callback,
+    saved_png,
+    text,
+)
+from cyclegan_hub.serving.catalog import DomainChoice, EpochChoice
+from cyclegan_hub.serving.results import picture_row, save_zip
+from cyclegan_hub.serving.studio import MAX_SAMPLES, MAX_SEED, MAX_STEPS, SHEET, Studio, sheet
 
 FULL = 3.0  # end of the truncation's slider: no truncation (0.3 % of normal values are beyond it)
 SLIDER_SEEDS = 999  # last seed on the slider; its number box takes seeds up to MAX_SEED

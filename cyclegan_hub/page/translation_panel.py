@@ -10,22 +10,26 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from cyclegan_hub.page.answers import (
+from cyclegan_hub.page.components import (
+    Photo,
     as_html,
+    epoch_slider,
+    epoch_update,
     explain_errors,
+    face_or_whole,
+    nearest_epoch,
+    options_for,
     private_folder,
     progress_callback,
     saved_file,
     saved_png,
     shown_file,
+    strength_slider,
+    text,
 )
-from cyclegan_hub.page.components import Photo, face_or_whole, options_for, strength_slider, text
-from cyclegan_hub.page.number_slider import epoch_slider, epoch_update, nearest_epoch
-from cyclegan_hub.serving.downloads import SAVE_FORMATS, epoch_strip, result_file, save_zip
-from cyclegan_hub.serving.examples import Example, examples_for
-from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice
-from cyclegan_hub.serving.photos import photograph
-from cyclegan_hub.serving.results import Result
+from cyclegan_hub.serving.catalog import DomainChoice, EpochChoice
+from cyclegan_hub.serving.photos import Example, examples_for, photograph
+from cyclegan_hub.serving.results import SAVE_FORMATS, Result, epoch_strip, result_file, save_zip
 from cyclegan_hub.serving.studio import Studio
 
 HEIGHT = 372  # px of a view, so that the slider of the epochs is visible on a screen of 1280 x 800

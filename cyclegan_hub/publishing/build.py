@@ -20,19 +20,25 @@ import torch
 from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
 
-from cyclegan_hub import images
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import write_atomic, write_folder
-from cyclegan_hub.hub import metrics_file
+from cyclegan_hub.hub import records
 from cyclegan_hub.hub.errors import first_line
-from cyclegan_hub.hub.history_file import HistoryError, read_history
-from cyclegan_hub.hub.model_folder import chosen_in, epoch_number, epochs_in, listed
-from cyclegan_hub.hub.private_paths import public_record, without_paths
-from cyclegan_hub.hub.provenance import data_note, known_note
-from cyclegan_hub.hub.run_record import RunRecord, read_run_record
+from cyclegan_hub.hub.provenance import data_note, known_note, public_record, without_paths
+from cyclegan_hub.hub.records import (
+    HistoryError,
+    RunRecord,
+    chosen_in,
+    epoch_number,
+    epochs_in,
+    listed,
+    read_history,
+    read_run_record,
+)
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.auto import Model, from_pretrained
 from cyclegan_hub.publishing import card as cards
-from cyclegan_hub.publishing.sample_grid import sample_grid
+from cyclegan_hub.publishing.card import sample_grid
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 MODEL = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
@@ -88,7 +94,7 @@ def build(
     if given := data_note(note, licence, record.get("data_note") or known_note(record["data"])):
         record["data_note"] = given
     names = _selected(run, epochs)
-    measured = metrics_file.read_metrics(run / "metrics.json")
+    measured = records.read_metrics(run / "metrics.json")
     metrics = without_paths(measured)
     chosen = chosen_in(run) if metrics else names[-1]
     if chosen not in names:

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files as package_files
+from statistics import median
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from PIL import Image
 
+from cyclegan_hub.data.resolve import hub_dataset
+from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.evaluation.metric_rows import METRICS
+from cyclegan_hub.evaluation.rows import METRICS, written
+from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.provenance import Provenance, known_note, provenance_of
-from cyclegan_hub.hub.run_record import RunRecord
+from cyclegan_hub.hub.records import RunRecord, epoch_order, training_time
+from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.models.auto import Model
-from cyclegan_hub.models.protocols import arrow
-from cyclegan_hub.publishing.card_values import (
-    changes_of,
-    cost_of,
-    evaluation_of,
-    is_figure,
-    is_success,
-    judged_accuracy,
-    light_evaluation,
-    warnings_of,
-)
-from cyclegan_hub.publishing.sample_grid import shows_faces
-from cyclegan_hub.publishing.statement import render_statement, statement_for
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.protocols import Translator, arrow
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import tuned_on
 from cyclegan_hub.templates import TemplateError, render_markdown
@@ -160,3 +157,199 @@ def _sources(facts: Facts) -> list[tuple[str, str]]:
     else:
         heads = [f"pairs of {' and '.join(labels)}" if facts.config.get("pairs") == "given" else labels[-1]]
     return list(zip(heads, data.values(), strict=True))
+
+
+# Values for the card's template, computed from a run's history and from its evaluation.
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How long a training took; texts are ready to be shown."""
+
+    steps: int
+    batch: int  # pairs or images in a step of all processes
+    seen: int  # pairs or images in all steps together
+    epochs: str
+    length: str  # "30.5 minutes" or "2.1 hours"
+    speed: str  # pairs or images a second, median
+
+
+@dataclass(frozen=True)
+class EvaluationShown:
+    """The tables of an evaluation: the last epoch, the published one and the baselines, in every direction."""
+
+    protocol: list[tuple[str, str]]  # how the figures were taken, a line each
+    columns: list[str]
+    rows: list[tuple[str, str, list[str]]]  # (direction in words, metric, a figure for each column or "")
+    baselines: list[str]
+    success: list[str]  # the classifier's accuracy on real images, a text for each direction; empty without the figure success
+    success_left_out: bool  # whether success was measured, but is not shown since that accuracy is unknown
+
+
+def cost_of(history: Sequence[Mapping[str, Any]], batch: int, measured: float | None = None) -> Cost | None:
+    """The cost from the lines of the history; None if no line holds a speed. `batch`: pairs or images in one step.
+
+    `measured`: the seconds of training, where the run's record has them.
+    """
+    lines = [line for line in history if line.get("pairs_per_s")]
+    if not lines:
+        return None
+    seconds, steps = training_time(lines, batch)
+    seconds = measured or seconds
+    length = f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{seconds / 60:.1f} minutes"
+    speed = median(line["pairs_per_s"] for line in lines)
+    return Cost(steps, batch, steps * batch, f"{lines[-1]['epoch']:g}", length, f"{speed:.1f}")
+
+
+def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Changes of a run after its start, as (heading, text): more epochs than planned, another number of processes."""
+    rows = []
+    for one in run.get("extended", []):
+        text = f"at step {one['step']:,} from {one['from']['epochs']} to {one['to']['epochs']} epochs"
+        if "decay" in one["to"] and "rate" in one:
+            before, now = one["rate"]
+            text += f"; the learning rate went from {before:g} to {now:g} of lr"
+        rows.append(("extended", text))
+    for one in run.get("inexact_resumes", []):
+        before, now = one["processes"]
+        rows.append(("resumed inexactly", f"at step {one['step']:,} with {now} processes instead of {before}"))
+    return rows
+
+
+def warnings_of(history: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """The warnings of a training, with the number of times that each was given."""
+    return list(Counter(line["message"] for line in history if line.get("event") == "alarm").items())
+
+
+def light_evaluation(history: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
+    """The last values that were measured during the training (`evaluate_every`), as texts; None if there are none."""
+    lines = [line for line in history if line.get("event") == "evaluation"]
+    if not lines:
+        return None
+    values = {key: value for key, value in lines[-1].items() if key not in ("step", "epoch", "event") and is_figure(value)}
+    return {"epoch": f"{lines[-1].get('epoch', 0):g}", "measured": ", ".join(f"{k} {v:.4g}" for k, v in values.items())}
+
+
+def evaluation_of(metrics: Mapping[str, Any] | None, labels: Sequence[str], chosen: str) -> EvaluationShown | None:
+    """The card's part of `metrics.json`; None without it. `success` is shown only with the accuracy of its classifier."""
+    if not metrics:
+        return None
+    epochs = metrics["epochs"]
+    names = list(dict.fromkeys([max(epochs, key=epoch_order), chosen]))
+    columns = {f"{name}{' (main)' if name == chosen else ' (last)'}": epochs.get(name, {}) for name in names}
+    baselines = {name: values for name, values in metrics.get("baselines", {}).items() if values}
+    columns |= baselines
+    rows: list[tuple[str, str, list[str]]] = []
+    success: list[str] = []
+    left_out = False
+    for direction in dict.fromkeys(d for values in columns.values() for d in values):
+        figures = [column.get(direction, {}) for column in columns.values()]
+        for metric in dict.fromkeys(key for value in figures for key in value):
+            if is_success(metric):
+                accuracy = judged_accuracy(metrics, direction)
+                left_out |= accuracy is None
+                if accuracy is None:
+                    continue
+                success.append(f"{accuracy:.1%} of {labels[0] if direction == 'b_to_a' else labels[-1]}")
+            rows.append((arrow(direction, labels), metric, [written(metric, value.get(metric), "") for value in figures]))
+    protocol = [(key, written(key, value, "")) for key, value in _protocol(metrics).items()]
+    return EvaluationShown(protocol, list(columns), rows, list(baselines), list(dict.fromkeys(success)), left_out)
+
+
+def is_success(metric: str) -> bool:
+    """Whether a metric is `success`: the share of outputs that a classifier takes for the target side."""
+    return metric.partition("[")[0] == "success"
+
+
+def judged_accuracy(metrics: Mapping[str, Any], direction: str) -> float | None:
+    """The accuracy (0 to 1) of the classifier behind `success` on real images of the target side; None if not recorded."""
+    judge = metrics.get("classifier")
+    value = judge.get("accuracy_a" if direction == "b_to_a" else "accuracy_b") if isinstance(judge, Mapping) else None
+    return value if isinstance(value, float | int) and is_figure(value) else None
+
+
+def is_figure(value: Any) -> bool:
+    """Whether a value of `metrics.json` is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _protocol(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """How the figures were measured, as one flat table: rule, extractor, the lines of the protocol, and the classifier."""
+    flat: dict[str, Any] = {}
+    for key, value in metrics.items():
+        if isinstance(value, dict) and key not in ("epochs", "baselines"):
+            flat |= {name if key == "protocol" else f"{key} {name}": one for name, one in value.items()}
+        elif key not in ("best", "epochs", "baselines", "notes") and value is not None:
+            flat[key] = value
+    return flat
+
+
+# What a card and the page say of a model's use, its limits, its data and their terms: chosen by the run's own record.
+
+
+def statement_for(domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model] = CycleGenerator) -> str:
+    """The name of the statement for a model: a file of model_cards/.
+
+    A domain's own statement describes its datasets, so that only a run whose record names these gets it; every other model gets
+    "custom", or "other" if it has one direction. The domains' statements describe two directions, but for that of faces.
+    """
+    data = list(((record or {}).get("data") or {}).values())
+    known = DOMAINS.get(domain)
+    if len(kind.directions) < 2:
+        faces = domain == "faces" and known is not None and data == [hub_dataset(known.a).describe()]
+        return "faces" if faces else "other"
+    own = known is not None and known.labels == tuple(labels) and data == [hub_dataset(pile).describe() for pile in known.piles]
+    return domain if own else "custom"
+
+
+def render_statement(domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model], *, measured: bool) -> str:
+    """Intended use, limits, data and licence as Markdown. `measured`: whether measured values are shown with them."""
+    name, people = statement_for(domain, labels, record, kind), shows_faces(domain)
+    text = render_markdown(
+        f"{name}.md", a=labels[0], b=labels[-1], people=people, provenance=provenance_of(record), measured=measured
+    )
+    return re.sub(r"\n{3,}", "\n\n", text).strip()  # empty lines of parts that are left out
+
+
+# The picture on a model's card: free photographs with their translations, or images that the model draws.
+
+
+_PORTRAITS = ("examples/grace_hopper.jpg", "examples/astronaut.jpg")
+_FACES = ("examples/grace_hopper_face.jpg", "astronaut_face.jpg", "astronaut.jpg")  # for a model that aligns none
+_SCENES = ("examples/china.jpg", "coffee.jpg", "rocket.jpg", "chelsea.jpg", "astronaut.jpg")
+_CELL = 160  # px of a picture in samples.png
+
+
+def sample_grid(model: Model) -> Image.Image:
+    """Example outputs of a model as one picture (PIL, RGB) that shows no training image.
+
+    For a model that draws: all images of seed 0. For a model that translates: a row for each of two to five free photographs,
+    with its translations and their way back, or with the input and output of a pix2pix.
+    """
+    examples = model.examples(free_photos(model, shows_faces(model.domain)) if model.takes_pictures else [])
+    # Drawn images are small: they are enlarged by a whole factor, so that every pixel can be seen.
+    cell = _CELL if model.takes_pictures else model.image_size * (_CELL // model.image_size) or _CELL
+    return grids.grid(examples.rows, column_labels=examples.headings, cell=cell)
+
+
+def shows_faces(domain: str) -> bool:
+    """Whether the photographs of a domain's samples are of people; the card names their authors."""
+    return domain in DOMAINS and DOMAINS[domain].a.eyes is not None
+
+
+def free_photos(model: Model, of_faces: bool) -> list[Image.Image]:
+    """Free photographs as squares of the model's size and channels: of people, or of all kinds, a landscape first.
+
+    Faces are aligned as the model's inputs A are.
+    """
+    folder = package_files("cyclegan_hub") / "free_images"
+    aligned = isinstance(model, Translator) and model.eyes["a_to_b"] is not None
+    names = (_PORTRAITS if aligned else _FACES) if of_faces else _SCENES
+    return [square_for(model, images.decode((folder / name).read_bytes(), model.channels, name=name)) for name in names]
+
+
+def square_for(model: Translator | Model, photo: Image.Image, direction: str = "a_to_b") -> Image.Image:
+    """A decoded photograph as a square of the model's size: the largest face aligned, else (none wanted or found) its centre."""
+    eyes = model.eyes[direction] if isinstance(model, Translator) else None
+    found = find_faces(photo) if eyes else []
+    return align(photo, found[0], eyes, model.image_size) if eyes and found else images.square(photo, model.image_size)

@@ -15,8 +15,8 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from cyclegan_hub import checkpoints
 from cyclegan_hub.hub.errors import HUB_ERRORS, first_line, not_published
-from cyclegan_hub.hub.model_folder import chosen_in, epoch_number, epochs_in
-from cyclegan_hub.hub.refs import refs_of
+from cyclegan_hub.hub.records import chosen_in, epoch_number, epochs_in
+from cyclegan_hub.hub.repository import refs_of
 from cyclegan_hub.publishing.build import MODEL, SHARED, PublishError, read_files
 
 TIMEOUT = 60  # seconds to wait for an answer; the client itself has no limit

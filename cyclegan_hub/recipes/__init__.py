@@ -1,7 +1,15 @@
 """How a model is trained, in numbers: one dataclass for each method, and the registry of named recipes. No torch here."""
 
-from cyclegan_hub.recipes.fields import RecipeError, override
-from cyclegan_hub.recipes.methods import METHODS, RESUMABLE_FIELDS, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+from cyclegan_hub.recipes.methods import (
+    METHODS,
+    RESUMABLE_FIELDS,
+    CycleGANRecipe,
+    DCGANRecipe,
+    Pix2PixRecipe,
+    Recipe,
+    RecipeError,
+    override,
+)
 from cyclegan_hub.recipes.presets import RECIPES, find
 
 __all__ = [

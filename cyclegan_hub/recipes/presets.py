@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.recipes.fields import RecipeError
-from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe, RecipeError
 
 # Ours: resize-then-convolve, image pool, EMA, a linear decay over half of the schedule, small batches, a slower discriminator,
 # patch and projected discriminators together (docs/quality.md). A high identity weight first, against inverted colours, then

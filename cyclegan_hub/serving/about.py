@@ -11,10 +11,10 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from cyclegan_hub import images
-from cyclegan_hub.serving.downloads import jpeg_bytes
+from cyclegan_hub.imaging import images
+from cyclegan_hub.serving.catalog import EpochChoice, Published
 from cyclegan_hub.serving.messages import one_line
-from cyclegan_hub.serving.model_info import EpochChoice, Published
+from cyclegan_hub.serving.results import jpeg_bytes
 from cyclegan_hub.templates import render_markdown
 
 _METHODS = {

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from cyclegan_hub import images
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import Face, align
+from cyclegan_hub.imaging import images
 from cyclegan_hub.serving.photos import scaled, search
 
 SEARCHED = 320  # px of the longer side at which a frame is searched for faces

@@ -6,28 +6,45 @@ only below the folder that a caller names.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from PIL import Image
 
-from cyclegan_hub import file_names, images
+from cyclegan_hub import checkpoints
+from cyclegan_hub import files as file_names
+from cyclegan_hub.hub.records import ModelError
+from cyclegan_hub.imaging import grids, images
+from cyclegan_hub.models.auto import Model
+from cyclegan_hub.models.inference import fast
 from cyclegan_hub.models.photograph import FaceChoice, Options
 from cyclegan_hub.models.protocols import Sampler, Translator
-from cyclegan_hub.serving import about, catalog, sampling
-from cyclegan_hub.serving.catalog import Catalog
-from cyclegan_hub.serving.downloads import CELL, SAVE_FORMATS, SaveFormatName, open_zip, result_file, zip_names
+from cyclegan_hub.serving import about, catalog
+from cyclegan_hub.serving.catalog import Catalog, DomainChoice, EpochChoice, Published
 from cyclegan_hub.serving.live import LiveFrame, Track, prepare_frame
-from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
-from cyclegan_hub.serving.model_cache import ModelCache
-from cyclegan_hub.serving.model_info import DomainChoice, EpochChoice, Published
+from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line, public_error_text
 from cyclegan_hub.serving.photos import PhotoPreparer, Picture, Prepared
-from cyclegan_hub.serving.results import Batch, Result, Samples, coloured
-from cyclegan_hub.serving.turns import Turns
+from cyclegan_hub.serving.results import (
+    CELL,
+    READABLE,
+    SAVE_FORMATS,
+    Batch,
+    Result,
+    Samples,
+    SaveFormatName,
+    coloured,
+    open_zip,
+    result_file,
+    zip_names,
+)
 
 BUNDLED = Path(__file__).parents[2] / "pretrained"
 LOOK_AGAIN = 60  # seconds; if the last look at the source is older, a visitor's request starts a new one in the background
@@ -183,7 +200,7 @@ class Studio:
     # ----------------------------------------------------------------------------------------------------- drawing
     def sample(self, domain: str, n: Any = 16, seed: Any = 0, truncation: Any = None, epoch: int | str | None = None) -> Samples:
         """Draws `n` pictures by one epoch; the same seed gives the same ones. For `truncation` see `FaceGenerator.latents`."""
-        model, arguments = self._sampler(domain), sampling.sample_arguments(n, seed, truncation)
+        model, arguments = self._sampler(domain), sample_arguments(n, seed, truncation)
         chosen = model.epoch(epoch)
         return Samples(self._drawn(self._sampler_network(model, chosen).sample, **arguments), chosen)
 
@@ -192,7 +209,7 @@ class Studio:
         epoch: int | str | None = None,
     ) -> Samples:  # fmt: skip
         """Draws `steps` pictures between the first one of seed A and the first one of seed B, both included."""
-        model, arguments = self._sampler(domain), sampling.interpolation_arguments(seed_a, seed_b, steps, truncation)
+        model, arguments = self._sampler(domain), interpolation_arguments(seed_a, seed_b, steps, truncation)
         chosen = model.epoch(epoch)
         return Samples(self._drawn(self._sampler_network(model, chosen).interpolate, **arguments), chosen)
 
@@ -200,11 +217,11 @@ class Studio:
         self, domain: str, n: Any = 9, seed: Any = 0, truncation: Any = None, progress: Progress | None = None
     ) -> list[tuple[EpochChoice, Image.Image]]:
         """(epoch, sheet with the first `n` pictures of a seed, at most SHEET) for each epoch, ascending."""
-        model, arguments = self._sampler(domain), sampling.sample_arguments(n, seed, truncation)
-        arguments["n"] = min(arguments["n"], sampling.SHEET)
+        model, arguments = self._sampler(domain), sample_arguments(n, seed, truncation)
+        arguments["n"] = min(arguments["n"], SHEET)
         sheets = []
         for chosen in model.epochs:
-            sheets.append((chosen, sampling.sheet(self._drawn(self._sampler_network(model, chosen).sample, **arguments))))
+            sheets.append((chosen, sheet(self._drawn(self._sampler_network(model, chosen).sample, **arguments))))
             if progress:
                 progress(len(sheets), len(model.epochs))
         return sheets
@@ -295,3 +312,147 @@ class Studio:
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
             raise ServingError(f"{what} more memory than there is here: give {remedy}.") from None
+
+
+# Loaded models for the page: each is loaded once, even if several visitors ask at once; the last used ones stay in memory.
+
+
+class ModelCache:
+    """At most `most` loaded models, each epoch of a domain being one; for many threads at once.
+
+    They are prepared for fast inference on this machine (see `models/inference.py`).
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.loaded: OrderedDict[tuple[str, str], Future[Model]] = OrderedDict()  # by place and revision
+        self._lock = threading.Lock()
+        # At most two models are loaded at a time, because loading holds the weights twice in memory.
+        self._reading = threading.Semaphore(2)
+
+    def network(self, model: Published, chosen: EpochChoice) -> Model:
+        """The model of an epoch. Raises ServingError if it cannot be loaded; the next one who asks tries again."""
+        key = (model.where, model.revisions[chosen.name])
+        with self._lock:
+            future = self.loaded.get(key)
+            mine = future is None
+            if future is None:
+                future = self.loaded[key] = Future()
+            self.loaded.move_to_end(key)
+            while len(self.loaded) > self.most:
+                self.loaded.popitem(last=False)
+        if mine:
+            try:
+                with self._reading:
+                    future.set_result(self._load(model, chosen))
+            except BaseException as error:
+                with self._lock:
+                    if self.loaded.get(key) is future:
+                        del self.loaded[key]
+                future.set_exception(error)
+        try:
+            return future.result()
+        except (ModelError, OSError) as error:
+            name = model.choice.name
+            raise ServingError(
+                f"{chosen.label} of {name} cannot be loaded ({public_error_text(error, model.where, name)})."
+            ) from None
+
+    def _load(self, model: Published, chosen: EpochChoice) -> Model:
+        offline = model.choice.origin == "cache"
+        # The best epoch is loaded as `main`, so that the Hub's cache tells which one it is while the Hub is down.
+        network = checkpoints.load(model.where, None if chosen.best else chosen.name, local_files_only=offline)
+        if network.directions != model.choice.directions:
+            kind = type(network).__name__
+            raise ModelError(
+                f"it is a {kind}, unlike the other epochs: publish the models of each method in a place of their own"
+            )
+        return fast(network)
+
+
+# A fair lock: waiting threads get it in the order in which they came.
+
+
+class Turns:
+    """A fair lock for `with`: if several visitors ask for one frame after another, each gets one in turn.
+
+    A `threading.Lock` may go to the same thread again and again while others wait.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()  # of the two attributes below
+        self._taken = False
+        self._waiting: deque[threading.Lock] = deque()
+
+    def __enter__(self) -> None:
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return
+            own = threading.Lock()
+            own.acquire()
+            self._waiting.append(own)
+        own.acquire()  # until __exit__ of the one before hands the turn over
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
+
+
+# Checks the arguments for a model that draws, and puts its pictures on one sheet.
+
+
+MAX_SAMPLES = 36
+MAX_STEPS = 16
+MAX_SEED = 2**31 - 1
+SHEET = 9  # pictures of each epoch, at most, where all epochs are shown
+
+
+def sample_arguments(n: Any, seed: Any, truncation: Any) -> dict[str, Any]:
+    """The arguments of `FaceGenerator.sample`. Raises ServingError for a value outside its limits."""
+    return {
+        "n": _whole(n, "number of pictures", 1, MAX_SAMPLES),
+        "seed": _whole(seed, "seed", 0, MAX_SEED),
+        "truncation": _truncation(truncation),
+    }
+
+
+def interpolation_arguments(seed_a: Any, seed_b: Any, steps: Any, truncation: Any) -> dict[str, Any]:
+    """The arguments of `FaceGenerator.interpolate`. Raises ServingError for a value outside its limits."""
+    return {
+        "seed_a": _whole(seed_a, "first seed", 0, MAX_SEED),
+        "seed_b": _whole(seed_b, "second seed", 0, MAX_SEED),
+        "steps": _whole(steps, "number of steps", 2, MAX_STEPS),
+        "truncation": _truncation(truncation),
+    }
+
+
+def _truncation(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not _is_number(value) or not 0 < value < math.inf:
+        raise ServingError(f"The truncation cannot be '{one_line(value)}': give a number above 0, such as 1, or leave it out.")
+    return float(value)
+
+
+def _whole(value: Any, what: str, least: int, most: int) -> int:
+    if not _is_number(value) or not least <= value <= most or value != int(value):
+        wrong = f"There is no {what}" if value is None else f"The {what} cannot be '{one_line(value)}'"
+        raise ServingError(f"{wrong}: give a whole number from {least} to {most}.")
+    return int(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures of one size in a grid, about as wide as high; small pictures are enlarged by a whole factor."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    width, height = pictures[0].size
+    factor = max(1, READABLE // max(width, height))
+    return grids.grid(rows, cell=(width * factor, height * factor))

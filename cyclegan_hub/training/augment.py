@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclegan_hub import images
-from cyclegan_hub.data.balancing import balance_augment, random_flip, uniform
+from cyclegan_hub.data.batches import balance_augment, random_flip, uniform
+from cyclegan_hub.imaging import images
 
 
 class BatchAugment:

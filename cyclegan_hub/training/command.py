@@ -61,11 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
     from accelerate.utils import set_seed
 
     from cyclegan_hub.data.batches import open_batches
-    from cyclegan_hub.data.downloads import downloads_of
-    from cyclegan_hub.training.build import build_trainer
-    from cyclegan_hub.training.devices import hardware, make_accelerator
+    from cyclegan_hub.data.hub_datasets import downloads_of
+    from cyclegan_hub.training.launch import hardware, make_accelerator
     from cyclegan_hub.training.loop import Loop
     from cyclegan_hub.training.run_folder import RunFolder
+    from cyclegan_hub.training.trainer import build_trainer
 
     accelerator = make_accelerator(arguments.log_with, plan.out)
     r, steps_per_epoch = plan.recipe, note_processes(plan, accelerator.num_processes, arguments.inexact_resume)

@@ -12,21 +12,19 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from cyclegan_hub import images, plots
-from cyclegan_hub.hub.model_folder import ModelError
-from cyclegan_hub.models.checks import evaluating
+from cyclegan_hub.hub.records import ModelError
+from cyclegan_hub.imaging import images, plots
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
-from cyclegan_hub.models.folding import prepare_for_training
 from cyclegan_hub.models.generators import init_weights
-from cyclegan_hub.models.projected_discriminator import JointDiscriminator, ProjectedDiscriminator
-from cyclegan_hub.recipes.labels import domain_of
-from cyclegan_hub.recipes.methods import CycleGANRecipe
-from cyclegan_hub.training.alarms import Alarm
+from cyclegan_hub.models.inference import prepare_for_training
+from cyclegan_hub.models.projected import JointDiscriminator, ProjectedDiscriminator
+from cyclegan_hub.models.protocols import evaluating
+from cyclegan_hub.recipes.methods import CycleGANRecipe, domain_of
 from cyclegan_hub.training.augment import diff_augment
 from cyclegan_hub.training.losses import ImagePool, adversarial, auc, confidence, correlation, persuading
-from cyclegan_hub.training.trainer import Backward, SampleGrid
+from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid
 
 _INVERTED = (
     "{key} has been negative for {steps} steps: translations of {side} are inverted in colour. If they stay so, start anew in "

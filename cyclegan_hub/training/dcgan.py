@@ -10,15 +10,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Adam, Optimizer
 
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.records import ModelError
+from cyclegan_hub.models.dcgan import FaceGenerator
 from cyclegan_hub.models.discriminators import DCGANDiscriminator
-from cyclegan_hub.models.face_generator import FaceGenerator
 from cyclegan_hub.models.generators import init_weights
-from cyclegan_hub.recipes.labels import domain_of
-from cyclegan_hub.recipes.methods import DCGANRecipe
-from cyclegan_hub.training.alarms import Alarm
+from cyclegan_hub.recipes.methods import DCGANRecipe, domain_of
 from cyclegan_hub.training.losses import adversarial, auc
-from cyclegan_hub.training.trainer import Backward, SampleGrid
+from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid
 
 LOOK_EVERY = 25  # steps between two looks at the fixed latents
 FIXED = 64  # latents that are looked at all through the training

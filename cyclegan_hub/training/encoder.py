@@ -21,22 +21,21 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
 
-from cyclegan_hub.data.load_sides import Side, load_sides
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import DataError, SideSource
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import exit_code
-from cyclegan_hub.evaluation.extractor import device_of, weights_digest
-from cyclegan_hub.file_names import base_name
-from cyclegan_hub.files import write_folder
+from cyclegan_hub.evaluation.features import device_of, weights_digest
+from cyclegan_hub.files import base_name, write_folder
 from cyclegan_hub.models.encoder import SideEncoder
-from cyclegan_hub.recipes.fields import RecipeError
+from cyclegan_hub.recipes.methods import RecipeError
 from cyclegan_hub.training.degradations import heavily_degraded, slightly_degraded
-from cyclegan_hub.training.devices import make_accelerator
+from cyclegan_hub.training.early_samples import outputs_of_young_models
 from cyclegan_hub.training.encoder_card import Training, files
 from cyclegan_hub.training.encoder_fit import IMAGE_SIZE, LEARNING_RATE, LOAD_SIZE, NEITHER, SIDE_BATCH, fit, young_models_for
+from cyclegan_hub.training.launch import make_accelerator
 from cyclegan_hub.training.linear_classifier import linear_accuracy
-from cyclegan_hub.training.young_models import outputs_of_young_models
 
 PER_SPREAD = 500  # images of a side that the spread of the features is taken from
 

@@ -11,10 +11,10 @@ import torch
 from huggingface_hub import ModelCard, ModelCardData
 
 from cyclegan_hub import __version__
-from cyclegan_hub.evaluation.extractor import weights_digest
+from cyclegan_hub.evaluation.features import weights_digest
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.templates import render_markdown
-from cyclegan_hub.training.devices import processor
+from cyclegan_hub.training.launch import processor
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
 
-from cyclegan_hub import images
-from cyclegan_hub.data.balancing import random_flip
+from cyclegan_hub.data.batches import random_flip
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.training.augment import BatchAugment
 from cyclegan_hub.training.degradations import heavily_degraded, patches_of_others, slightly_degraded
-from cyclegan_hub.training.young_models import outputs_of_young_models
+from cyclegan_hub.training.early_samples import outputs_of_young_models
 
 IMAGE_SIZE, LOAD_SIZE = 64, 72  # px; squares of the one are cropped at random out of the other
 SIDE_BATCH = 12  # images of each side in a step: no side is seen more often than another, however large the piles are

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cyclegan_hub.recipes.fields import RecipeError, override
-from cyclegan_hub.recipes.methods import Recipe
+from cyclegan_hub.recipes.methods import Recipe, RecipeError, override
 
 FIELDS = ("epochs", "decay")  # of a recipe, where it has them
 CARRIED = ("extended", "inexact_resumes")  # keys of recipe.json that a resumed run keeps

@@ -10,17 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from cyclegan_hub import images
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.records import ModelError
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.models.paired_generator import PairedGenerator
 from cyclegan_hub.models.translate import translate_batch
-from cyclegan_hub.recipes.labels import domain_of
-from cyclegan_hub.recipes.methods import Pix2PixRecipe
-from cyclegan_hub.training.alarms import Alarm
+from cyclegan_hub.recipes.methods import Pix2PixRecipe, domain_of
 from cyclegan_hub.training.losses import adversarial, auc, confidence
-from cyclegan_hub.training.trainer import Backward, SampleGrid
+from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid
 
 _ARCHITECTURE = ("channels", "generator", "width", "blocks", "pairs")
 

@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.hub.private_paths import has_digest, init_of, public_init, same_init
-from cyclegan_hub.hub.provenance import data_note, known_note
-from cyclegan_hub.hub.run_record import CYCLE_ENDS, NOTES, RunRecord
-from cyclegan_hub.recipes.fields import RecipeError, override
-from cyclegan_hub.recipes.labels import labels_of
-from cyclegan_hub.recipes.methods import ADDED_FIELDS, Recipe
+from cyclegan_hub.hub.provenance import data_note, has_digest, init_of, known_note, public_init, same_init
+from cyclegan_hub.hub.records import CYCLE_ENDS, NOTES, RunRecord
+from cyclegan_hub.recipes.methods import ADDED_FIELDS, Recipe, RecipeError, labels_of, override
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.extension import CARRIED, changes_in, extended
 
@@ -198,10 +195,10 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processe
 
 def make_judge(plan: Plan) -> Judge:
     """The light evaluation of `evaluate_every`: by the domain encoder, and its classifier where it knows the run's two sides."""
-    from cyclegan_hub.evaluation import domain_encoder
+    from cyclegan_hub.evaluation import features
     from cyclegan_hub.evaluation.quick import quick_figures
 
-    domain, extractor = plan.recipe.domain, domain_encoder.domain_encoder()
+    domain, extractor = plan.recipe.domain, features.domain_encoder()
     known = domain in DOMAINS and plan.labels == DOMAINS[domain].labels and len(plan.labels) == 2
-    classifier = domain_encoder.side_classifier(domain) if known else None
+    classifier = features.side_classifier(domain) if known else None
     return lambda model, held_out: quick_figures(model, tuple(x[:HELD_OUT] for x in held_out), extractor, classifier)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cyclegan_hub.data import landmarks
-from cyclegan_hub.data.landmarks import Landmarks
-from cyclegan_hub.data.load_sides import Side, load_sides
+from cyclegan_hub.data import reading
+from cyclegan_hub.data.reading import Landmarks
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.sides import Side, load_sides
 from support.photos import photo, portraits
 from support.pictures import folder
 
@@ -36,7 +36,7 @@ def no_finder(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_: object) -> list[Any]:
         raise AssertionError("faces are searched again")
 
-    monkeypatch.setattr(landmarks, "find_faces", fails)
+    monkeypatch.setattr(reading, "find_faces", fails)
 
 
 def load(path: Path, a: object = None, eyes: Any = (PLACES, None), **options: Any) -> tuple[Side, ...]:

@@ -12,8 +12,7 @@ from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator
 from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.publishing.card import Facts
-from cyclegan_hub.recipes.labels import domain_of, labels_of
-from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe
+from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, domain_of, labels_of
 from cyclegan_hub.recipes.presets import RECIPES
 
 HISTORY = [

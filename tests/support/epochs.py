@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.records import ModelError
 
 
 def model(epoch: int, **changes: Any) -> CycleGenerator:

@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from cyclegan_hub import images
 from cyclegan_hub.cli import main
-from cyclegan_hub.data import landmarks
+from cyclegan_hub.data import reading
 from cyclegan_hub.faces import Face
+from cyclegan_hub.imaging import images
 from support.training import history
 
 KEPT = Path(__file__).parents[1] / "runs" / "2026-11-30"  # written by the package as it was on that day
@@ -78,7 +78,7 @@ def find_nothing_again(_: Image.Image) -> list[Face]:
 def finder(find: Callable[[Image.Image], list[Face]]) -> Iterator[None]:
     """Makes `find` the face finder of everything that reads training and held-out images."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(landmarks, "find_faces", find)
+        patch.setattr(reading, "find_faces", find)
         yield
 
 

@@ -64,7 +64,7 @@ def tiny_models(folder: Path, domains: dict[str, int], **changes: Any) -> Path:
     import torch
 
     from cyclegan_hub.models.cycle_generator import CycleGenerator
-    from cyclegan_hub.models.face_generator import FaceGenerator
+    from cyclegan_hub.models.dcgan import FaceGenerator
 
     size = {"width": 4, "blocks": 1, "image_size": 32} | changes
     for domain, epochs in domains.items():

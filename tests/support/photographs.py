@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from cyclegan_hub import images
 from cyclegan_hub.domains import Eyes
-from cyclegan_hub.serving.examples import FREE
+from cyclegan_hub.imaging import images
+from cyclegan_hub.serving.photos import FREE
 
 EYES: Eyes = (0.35, 0.45, 0.65, 0.45)
 ROCKET = (FREE / "rocket.jpg").read_bytes()  # without a face

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from cyclegan_hub import images
 from cyclegan_hub.faces import Face, Similarity, find_faces
+from cyclegan_hub.imaging import images
 
 # Left and right eye, x + iy in px, as they were read off enlarged photographs; exact to about 1 % of the photograph's side.
 EYES = {

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cyclegan_hub.hub.mixin import StrictHubMixin
-from cyclegan_hub.hub.model_folder import ModelError
+from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"

@@ -6,11 +6,9 @@ import dataclasses
 
 import torch
 
-from cyclegan_hub.recipes.labels import labels_of
-from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe, labels_of
 from cyclegan_hub.recipes.presets import RECIPES
-from cyclegan_hub.training.build import build_trainer
-from cyclegan_hub.training.trainer import Trainer
+from cyclegan_hub.training.trainer import Trainer, build_trainer
 
 LABELS = ("day", "night")
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from cyclegan_hub import CycleGenerator, images
+from cyclegan_hub import CycleGenerator
 from cyclegan_hub.commands import translate as translation
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models import translate_many
 from support.pictures import folder
 from support.pixels import same_pixels

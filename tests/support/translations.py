@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cyclegan_hub import images
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.generators import init_weights
 from support.photos import photo, scaled

@@ -1,0 +1,560 @@
+"""Which files of a folder or archive are the images of a pile: one rule for folders, archives, streams and every command.
+
+Hidden files and files of operating systems do not belong to a pile. Of the other files, one with an ending that the decoder knows
+is an image; one without an ending is an image if its content is; all others are ignored and counted.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tarfile
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, ClassVar, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.imaging import decoding
+from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS, ImageError, looks_like_image
+
+# Folders and files of operating systems and storage devices, in lower case; what begins with a dot is hidden anyway.
+_SYSTEM = {"__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found"}
+_SYSTEM |= {"@recycle", "@recently-snapshot", "@sharebin", "@tmp", "recycler", "network trash folder", "temporary items"}
+_SYSTEM |= {"thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"}
+# `photo.jpg` has an ending; `IMG_0001`, `taken 12.05.2021` and `photo.jpg_large` have none that names a format.
+_ENDING = re.compile(r"\.(?=[a-z0-9]*[a-z])[a-z0-9]{1,12}$", re.IGNORECASE | re.ASCII)
+
+
+@dataclass
+class Pile:
+    """The images among the files of a folder or archive, and the number of other files."""
+
+    names: list[str] = field(default_factory=list)  # relative, with "/", in the order in which they are read
+    other: Counter[str] = field(default_factory=Counter)  # number of other files by their ending; "": without an ending
+
+    def note(self) -> str | None:
+        """A line about the other files; None if there are none."""
+        count = sum(self.other.values())
+        if not count:
+            return None
+        endings = sorted(self.other.items(), key=lambda pair: (-pair[1], pair[0]))
+        listed = ", ".join(f"{ending or 'none'} {number:,}" for ending, number in endings[:10])
+        files = "1 file with another ending was" if count == 1 else f"{count:,} files with other endings were"
+        return f"{files} passed over: {listed}" + (" and more" if len(endings) > 10 else "")
+
+
+def portable_name(name: str) -> str:
+    """A name inside an archive with "/" between its parts, on whatever system it was written, and without a leading "./"."""
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part != ".")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether any part of a relative name is hidden, or is a file or folder of an operating system."""
+    return any((part.startswith(".") and part not in (".", "..")) or part.lower() in _SYSTEM for part in name.split("/"))
+
+
+def ending_of(name: str) -> str:
+    """The ending of a file's name in lower case, such as ".jpg"; "" if it has none."""
+    found = _ENDING.search(PurePosixPath(name).name)
+    return found[0].lower() if found and found.start() else ""
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file's name has an image's ending and is not hidden (`._photo.jpg` of macOS is hidden)."""
+    return not is_hidden(name) and ending_of(name) in IMAGE_ENDINGS
+
+
+def order(name: str) -> list[str]:
+    """The sort key of relative names: by folder, then by file, the same for folders and archives."""
+    return name.split("/")
+
+
+def pile_of(names: Iterable[str], open_file: Callable[[str], BinaryIO]) -> Pile:
+    """The images among relative names (see `portable_name`); `open_file` opens one, to look at the head of its content.
+
+    A file that cannot be opened here counts as an image: the attempt to read it later reports its name and the reason.
+    """
+    pile = Pile()
+    for name in names:
+        if is_hidden(name):
+            continue
+        ending = ending_of(name)
+        if ending in IMAGE_ENDINGS or (not ending and _holds_image(name, open_file)):
+            pile.names.append(name)
+        else:
+            pile.other[ending] += 1
+    pile.names.sort(key=order)
+    return pile
+
+
+def _holds_image(name: str, open_file: Callable[[str], BinaryIO]) -> bool:
+    try:
+        with open_file(name) as file:
+            return looks_like_image(file)
+    except Exception:  # any error of a file system or archive: reading the image later reports it
+        return True
+
+
+def pile_in(root: Path) -> Pile:
+    """The images below a folder, at any depth. A subfolder that cannot be listed is among the names, and fails when read."""
+    unlisted: list[str] = []
+    pile = pile_of(files_below(root, unlisted), lambda name: _open_regular(root / name))
+    pile.names = sorted([*pile.names, *unlisted], key=order)
+    return pile
+
+
+def has_image(root: Path) -> bool:
+    """Whether there is an image below a folder; stops at the first one."""
+    return any(pile_of([name], lambda name: _open_regular(root / name)).names for name in files_below(root, []))
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():
+        raise OSError("not a file")  # a pipe or device, whose reading might never end
+    return path.open("rb")
+
+
+def files_below(root: Path, unlisted: list[str]) -> Iterator[str]:
+    """The relative names of all files below a folder, hidden parts left out, real folders before linked ones.
+
+    Links to folders are followed, but each folder is listed once, and the parents of `root` never, so that circles of links
+    end. The names of subfolders that cannot be listed are added to `unlisted`. Raises OSError if `root` itself cannot.
+    """
+    seen = {_identity(folder) for folder in (root.resolve(), *root.resolve().parents)}
+    folders, links = [""], list[str]()
+    while folders or links:
+        if folders:
+            prefix = folders.pop()
+        else:
+            prefix = links.pop(0)
+            if (identity := _identity(root / prefix)) in seen:
+                continue
+            seen.add(identity)
+        try:
+            with os.scandir(root / prefix) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            if not prefix:
+                raise
+            unlisted.append(prefix.rstrip("/"))
+            continue
+        for entry in found:
+            name = f"{prefix}{entry.name}"
+            if is_hidden(entry.name):
+                continue
+            if not _is_folder(entry):
+                yield name
+            elif entry.is_symlink() or getattr(entry, "is_junction", bool)():  # a link of Windows; Python 3.12 knows them
+                links.append(f"{name}/")
+            elif (identity := _identity(root / name)) not in seen:
+                seen.add(identity)
+                folders.append(f"{name}/")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one. A link to itself counts as a file: the attempt to read it reports the fault."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _identity(folder: Path) -> tuple[int, int] | str:
+    """A key that is the same for every path to a folder, and differs between folders."""
+    try:
+        state = folder.stat()
+    except OSError:
+        return str(folder)
+    return (state.st_dev, state.st_ino) if state.st_ino else str(folder.resolve())
+
+
+# What every kind of source has in common: a pile of images that are not decoded yet, in a fixed order.
+
+
+Raw = bytes | Path | npt.NDArray[Any]  # what `images.decode` takes: an encoded image, its file, or pixels (H, W) or (H, W, C)
+
+
+class Stream(NamedTuple):
+    """A source as a stream of rows (a `datasets.IterableDataset`), the column of the images, and lines for the log."""
+
+    rows: Any
+    column: str
+    notes: list[str]
+
+
+class RawImages(ABC):
+    """A pile of images that are not decoded yet, in a fixed order, and how it is opened."""
+
+    kind: ClassVar[str]  # the name in `Files.kind` and in descriptions
+    endings: ClassVar[tuple[str, ...]] = ()  # of the files that it reads; () if it reads folders
+    sharded: ClassVar[bool] = False  # whether several files may make one pile
+    options: ClassVar[tuple[str, ...]] = ()  # fields of `Files` that may be given as FILE?name=value
+    notes: Sequence[str] = ()  # lines for the log, such as on files that were passed over
+
+    @classmethod
+    @abstractmethod
+    def open(cls, source: Any) -> Self | None:
+        """List the images of a source without decoding one; None if it is an optional split that is not there.
+
+        Raises DataError if the source cannot be read at all.
+        """
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """What to call the image in a log line."""
+
+    @abstractmethod
+    def read(self, index: int) -> Raw:
+        """Something `images.decode` takes. Raises ImageError or OSError if it cannot be read."""
+
+    def file_names(self) -> list[str] | None:
+        """The images' own names, relative and with "/", in order; None where they have none."""
+        return None
+
+    @classmethod
+    def matches(cls, path: Path) -> bool:
+        """Whether a file on disk is of this kind, by its name."""
+        return path.name.lower().endswith(cls.endings) if cls.endings else False
+
+    @classmethod
+    def stream(cls, source: Any) -> Stream | None:
+        """The source as a stream of its images, not decoded; None as `open`. Raises DataError where it cannot be streamed."""
+        items = cls.open(source)
+        if items is None:
+            return None
+        import datasets
+
+        features = datasets.Features(image={"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
+        # `datasets` shares a list between processes, and shuffles it.
+        options = {"items": items, "rows": list(range(len(items)))}
+        return Stream(datasets.IterableDataset.from_generator(_cells, features, gen_kwargs=options), "image", list(items.notes))
+
+
+def not_streamed(source: Files) -> DataError:
+    """The error of a kind that cannot be streamed."""
+    what = "Hub datasets, Parquet and folders of images, archives and TFRecord"
+    return DataError(f"{source.describe()} cannot be streamed: leave streaming out (--set streaming=False); it reads {what}")
+
+
+def _cells(items: RawImages, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Images as rows of a column `image`, one at a time; of one that cannot be read no bytes, so that decoding fails."""
+    for row in rows:
+        try:
+            raw = items.read(row)
+        except (ImageError, OSError):
+            raw = b""
+        if isinstance(raw, Path):  # read when it is needed: another process may be the one that needs it
+            yield {"image": {"bytes": None, "path": str(raw)}}
+        else:
+            yield {"image": {"bytes": raw, "path": items.name(row)}}
+
+
+def cell_name(value: Any, position: str) -> str:
+    """What to call the image in one cell: its position, and the file's name if the cell knows it."""
+    path = value.get("path") if isinstance(value, dict) else None
+    return f"{position} ({Path(path).name})" if path else position
+
+
+def cell_bytes(value: Any) -> bytes:
+    """The encoded image in one cell: binary, or a dict with `bytes`, or with a `path` only (local or remote).
+
+    Raises ImageError if there is none, OSError if the path cannot be read.
+    """
+    if isinstance(value, dict):
+        if value.get("bytes") is None and value.get("path"):
+            return _read_path(value["path"])
+        value = value.get("bytes")
+    if not isinstance(value, bytes):
+        raise ImageError("the cell is empty" if value is None else f"the cell holds {type(value).__name__}, not an image")
+    return value
+
+
+def _read_path(path: str) -> bytes:
+    """A local file, or a remote one as `datasets` writes it (`hf://`, `zip://x::hf://`); at most a byte above the limit."""
+    if "://" not in path:
+        return read_file(Path(path))
+    import fsspec
+
+    with fsspec.open(path, "rb") as file:
+        return bytes(file.read(decoding.MAX_BYTES + 1))
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file, at most one above the limit. Raises OSError, also for a pipe or device, which might never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(0, "not a file that can be read")
+    with path.open("rb") as file:
+        return file.read(decoding.MAX_BYTES + 1)
+
+
+# Image files of a folder, at any depth.
+
+
+@dataclass
+class FolderItems(RawImages):
+    """The images of a folder as `pile` defines them, by path."""
+
+    kind: ClassVar[str] = "folder"
+    folder: Path
+    names: list[str]  # relative, with "/"
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, source: Files) -> Self:
+        """List the folder. Raises DataError if it may not be listed."""
+        folder = source.paths[0]
+        try:
+            pile = pile_in(folder)
+        except OSError as error:
+            raise DataError(f"{folder.name} cannot be listed: {error.strerror}") from error
+        note = pile.note()
+        return cls(folder, pile.names, [note] if note else [])
+
+    def without(self, places: Iterable[Path]) -> FolderItems:
+        """The images that do not lie below one of these (absolute) places."""
+        kept = [name for name in self.names if not any((self.folder / name).is_relative_to(place) for place in places)]
+        return FolderItems(self.folder, kept, self.notes)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int) -> str:
+        return self.names[index]
+
+    def file_names(self) -> list[str]:
+        return self.names
+
+    def read(self, index: int) -> Raw:
+        path = self.folder / self.names[index]
+        if path.is_dir():
+            next(path.iterdir(), None)  # raises the error of the folder that could not be listed
+        return path
+
+
+# Images in archives, read in memory one at a time and never extracted: `.zip`, and `.tar` such as WebDataset's shards.
+
+
+def _pile_inside(names: Iterable[str], source: Files, open_file: Callable[[str], BinaryIO]) -> Pile:
+    """The images of an archive, or of the folder in it that `source` names. Raises DataError where there is no such folder."""
+    inside = portable_name(source.inside or "").strip("/")
+    if not inside:
+        return pile_of(names, open_file)
+    below = [name for name in names if name.startswith(f"{inside}/")]
+    if not below:
+        raise DataError(f"{source.paths[0].name} holds no folder {inside!r}: see what it holds with an archive program")
+    return pile_of(below, open_file)
+
+
+class ArchiveItems(RawImages):
+    """What the kinds of archives have in common."""
+
+    members: list[str]  # names of the images, with "/"
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def name(self, index: int) -> str:
+        return self.members[index]
+
+    def file_names(self) -> list[str]:
+        return self.members
+
+    @classmethod
+    @abstractmethod
+    def open(cls, source: Files) -> Self:
+        """List the images. Raises DataError if the file cannot be read."""
+
+    @staticmethod
+    @abstractmethod
+    def files_in(path: Path) -> Mapping[str, Any]:
+        """The files of an archive by name, with "/". Raises DataError if it cannot be read."""
+
+    @classmethod
+    def folders_called(cls, path: Path, folder: str) -> list[str]:
+        """The folders of an archive, as paths in it, that are called `folder`, at any depth."""
+        found = set()
+        for parts in (name.split("/")[:-1] for name in cls.files_in(path) if not is_hidden(name)):
+            found |= {"/".join(parts[: i + 1]) for i, part in enumerate(parts) if part == folder}
+        return sorted(found, key=order)
+
+
+@dataclass
+class ZipItems(ArchiveItems):
+    """The images of a zip as `pile` defines them, by name."""
+
+    kind: ClassVar[str] = "zip"
+    endings: ClassVar[tuple[str, ...]] = (".zip",)
+    options: ClassVar[tuple[str, ...]] = ("inside",)
+    path: Path
+    members: list[str]  # names with "/", whichever system wrote the zip
+    originals: dict[str, str] = field(repr=False)  # by those names, the ones that the zip has
+    notes: list[str] = field(default_factory=list)
+    _handles: dict[int, zipfile.ZipFile] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, source: Files) -> Self:
+        """List the images. Raises DataError if the file is no zip."""
+        path = source.paths[0]
+        originals = cls.files_in(path)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                pile = _pile_inside(originals, source, lambda name: _seekable(archive.open(originals[name])))
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(f"{path.name} cannot be read as a zip: {error}") from error
+        note = pile.note()
+        return cls(path, pile.names, {name: originals[name] for name in pile.names}, [note] if note else [])
+
+    @staticmethod
+    def files_in(path: Path) -> dict[str, str]:
+        """The names of a zip's files, with "/" -> as the zip has them. Raises DataError if it is no zip."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = {portable_name(info.filename): info.filename for info in archive.infolist() if not info.is_dir()}
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(f"{path.name} cannot be read as a zip: {error}") from error
+        return {name: original for name, original in names.items() if not name.endswith("/")}
+
+    def read(self, index: int) -> Raw:
+        archive = self._archive()
+        name = self.members[index]
+        info = archive.getinfo(self.originals[name])
+        if info.file_size > decoding.MAX_BYTES:
+            raise ImageError(f"{name!r} unpacks to {info.file_size:,} bytes: at most {decoding.MAX_BYTES:,} are read")
+        try:
+            with archive.open(info) as member:
+                return member.read(decoding.MAX_BYTES + 1)  # the listed size may lie: never unpack more than this
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+            raise ImageError(f"{name!r} cannot be unpacked: {error}") from error
+
+    def _archive(self) -> zipfile.ZipFile:
+        # One handle per process: DataLoader workers that shared one would move each other's position in the file.
+        pid = os.getpid()
+        if pid not in self._handles:
+            self._handles = {pid: zipfile.ZipFile(self.path)}
+        return self._handles[pid]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handles": {}}  # an open zip cannot be sent to a worker
+
+
+def _seekable(member: Any, head: int = 2**16) -> BinaryIO:
+    """The head of a zip's member in memory: seeking in the member itself would unpack it anew each time."""
+    with member:
+        return io.BytesIO(member.read(head))
+
+
+@dataclass
+class TarItems(ArchiveItems):
+    """The images of one or more plain tar files, such as the shards of a WebDataset, by name."""
+
+    kind: ClassVar[str] = "tar"
+    endings: ClassVar[tuple[str, ...]] = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+    sharded: ClassVar[bool] = True
+    options: ClassVar[tuple[str, ...]] = ("inside",)
+    members: list[str]  # names with "/"; of several shards the shard's name comes first
+    places: list[tuple[Path, int, int]] = field(repr=False)  # the file, and where in it the image starts and ends, in bytes
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, source: Files) -> Self:
+        """List the images. Raises DataError for a file that is compressed, or no tar."""
+        places: dict[str, tuple[Path, int, int]] = {}
+        for path in source.paths:
+            prefix = f"{path.name}/" if len(source.paths) > 1 else ""
+            places |= {f"{prefix}{name}": (path, *where) for name, where in cls.files_in(path).items()}
+
+        def head(name: str) -> BinaryIO:
+            path, start, end = places[name]
+            return io.BytesIO(_part(path, start, min(end, start + 2**16)))
+
+        pile = _pile_inside(places, source, head)
+        note = pile.note()
+        return cls(pile.names, [places[name] for name in pile.names], [note] if note else [])
+
+    @staticmethod
+    def files_in(path: Path) -> dict[str, tuple[int, int]]:
+        """The names of a tar's files -> where each starts and ends, in bytes. Raises DataError as `open` does."""
+        try:
+            with path.open("rb") as file:
+                packed = file.read(6).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"))
+            if packed:
+                raise DataError(f"{path.name} is compressed: unpack it first (tar xf {path.name}), and give the folder")
+            with tarfile.open(path, "r:") as archive:
+                return {
+                    portable_name(info.name): (info.offset_data, info.offset_data + info.size)
+                    for info in archive
+                    if info.isreg() and not info.issparse()
+                }
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise DataError(f"{path.name} cannot be read as a tar: {error}") from error
+
+    def read(self, index: int) -> Raw:
+        path, start, end = self.places[index]
+        if end - start > decoding.MAX_BYTES:
+            raise ImageError(f"{self.members[index]!r} has {end - start:,} bytes: at most {decoding.MAX_BYTES:,} are read")
+        return _part(path, start, end)
+
+
+def _part(path: Path, start: int, end: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(end - start)
+
+
+# Images as one NumPy array in a `.npz`.
+
+
+@dataclass
+class ArrayItems(RawImages):
+    """Rows of a uint8 or uint16 array (N, H, W, C) or (N, H, W)."""
+
+    kind: ClassVar[str] = "npz"
+    endings: ClassVar[tuple[str, ...]] = (".npz",)
+    array: npt.NDArray[Any]
+
+    @classmethod
+    def open(cls, source: Files) -> Self:
+        """Read the array named `images`, or the only one. Raises DataError for anything but images of 8 or 16 bits."""
+        path: Path = source.paths[0]
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                names = list(arrays.files)
+                name = "images" if "images" in names else names[0] if len(names) == 1 else None
+                array = None if name is None else arrays[name]
+        except (ValueError, OSError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+            raise DataError(f"{path.name} cannot be read as plain arrays (pickled objects are refused): {error}") from error
+        if array is None:
+            raise DataError(f"{path.name} holds the arrays {', '.join(names) or '(none)'}: name the one to read 'images'")
+        if array.dtype not in (np.uint8, np.uint16) or not (array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4))):
+            raise DataError(
+                f"{path.name} holds {array.dtype} of shape {array.shape}: give uint8 (0 to 255) or uint16 as (N, H, W) "
+                "or (N, H, W, 1|3|4)"
+            )
+        return cls(array)
+
+    @classmethod
+    def stream(cls, source: Files) -> Stream:
+        """Refused: an array is in memory as a whole."""
+        raise not_streamed(source)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def name(self, index: int) -> str:
+        return f"row {index}"
+
+    def read(self, index: int) -> Raw:
+        pixels: npt.NDArray[Any] = self.array[index]
+        return pixels

@@ -1,0 +1,161 @@
+"""Pairs: an input and the output that belongs to it, from two halves of a file, two columns, or two piles of equal names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from PIL import Image
+
+from cyclegan_hub.data.files import RawImages, ending_of
+from cyclegan_hub.data.sources import open_items
+from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair
+from cyclegan_hub.imaging.decoding import ImageError, as_it_is, decode
+
+PAIRS = (
+    "pairs are one folder or dataset `train` of pictures whose left half is the input and right half the output, two columns "
+    "of one dataset (--data-a 'hf:ID?column=input' --data-b 'hf:ID?column=output'), or trainA and trainB with equal file names"
+)
+MOST_ALONE = 0.05  # more images without a partner than this mean two piles that are no pairs
+
+
+@dataclass
+class PairItems:
+    """Pairs as pictures of two halves, input and output, joined as they are read."""
+
+    a: RawImages
+    b: RawImages
+    rows: list[tuple[int, int]]  # which image of `a` belongs to which of `b`, in the order of `a`
+    notes: list[str] = field(default_factory=list)
+    value_range: tuple[int, int] | None = None  # of 16-bit images, as `decode` takes it
+
+    @classmethod
+    def open(cls, pair: Pair) -> PairItems | None:
+        """None if one of the two is an optional split that is not there.
+
+        Raises DataError where nothing says what belongs together, more than 5 % have no partner, or two could be one's partner.
+        """
+        a, b = open_items(pair.a), open_items(pair.b)
+        if a is None or b is None:
+            return None
+        notes = [*a.notes, *b.notes]
+        if _without_column(pair.a) == _without_column(pair.b) and pair.a != pair.b:
+            return cls(a, b, [(i, i) for i in range(len(a))], notes)  # two columns of the same rows
+        names = a.file_names(), b.file_names()
+        if names[0] is None or names[1] is None:
+            raise DataError(f"{pair.describe()}: nothing says which images belong together; {PAIRS}")
+        rows, alone = match_names(names[0], names[1])
+        if len(alone) > MOST_ALONE * (len(rows) + len(alone)):
+            raise DataError(
+                f"{pair.describe()} are no pairs: {len(alone)} file names are not in both, such as {alone[0]!r}; {PAIRS}"
+            )
+        if alone:
+            shown = ", ".join(alone[:10]) + (f" and {len(alone) - 10} more" if len(alone) > 10 else "")
+            notes.append(f"skipped {len(alone)} images that have no partner of their name: {shown}")
+        return cls(a, b, rows, notes)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def name(self, index: int) -> str:
+        """The name of the input."""
+        return self.a.name(self.rows[index][0])
+
+    def read(self, index: int) -> Image.Image:
+        """Both in one picture, side by side. Raises ImageError, also for two sizes, and OSError."""
+        first, second = self.rows[index]
+        raws = [(self.a.read(first), self.a.name(first)), (self.b.read(second), self.b.name(second))]
+        a, b = (decode(raw, name=name, value_range=self.value_range) for raw, name in raws)
+        if a.size != b.size:
+            raise ImageError(
+                f"{self.name(index)}: its input is {a.width} x {a.height} and its output {b.width} x {b.height}: the two halves "
+                "of a pair must have one size"
+            )
+        both = Image.new("RGB", (2 * a.width, a.height))
+        both.paste(a, (0, 0))
+        both.paste(b, (a.width, 0))
+        peaks = [found[1] for found in (as_it_is(raw) for raw, _ in raws) if found and found[1] is not None]
+        if peaks:
+            both.info["peak"] = min(peaks)  # the darker half's
+        return both
+
+
+def open_any(source: Files | HubSplit | Pair, value_range: tuple[int, int] | None = None) -> RawImages | PairItems | None:
+    """`open_items`, for pairs too. Raises DataError where two sources do not belong together."""
+    if not isinstance(source, Pair):
+        return open_items(source)
+    pairs = PairItems.open(source)
+    return None if pairs is None else replace(pairs, value_range=value_range)
+
+
+def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list[str]]:
+    """Which of two lists of file names belong together: equal names first, then equal but for the ending, then but for case.
+
+    Where no two are equal, a last word that all names of a list share is left away (1_A.png and 1_B.png, 1-in.png and 1.png).
+    Names are equal whichever way Unicode writes them (macOS takes another one), and whatever folder encloses all of a list.
+    Returns ((position in `a`, position in `b`), in the order of `a`) and the names that have no partner, but for other forms
+    of an image that has one. Raises DataError, which names the files, where two of what is left could be one's partner.
+    """
+    bare_a, bare_b = _bare(a), _bare(b)
+    pairs: dict[int, int] = {}
+    for form in (str, _stem, lambda name: _stem(name).casefold()):
+        taken = set(pairs.values())
+        left_a, left_b = _grouped(bare_a, pairs.keys(), form), _grouped(bare_b, taken, form)
+        for key in sorted(left_a.keys() & left_b.keys()):
+            for names, rows in ((a, left_a[key]), (b, left_b[key])):
+                if len(rows) > 1:
+                    partner = b[left_b[key][0]] if names is a else a[left_a[key][0]]
+                    raise DataError(
+                        f"{names[rows[0]]!r} and {names[rows[1]]!r} could both belong to {partner!r}: keep one of them, or give "
+                        "the files of a pair the same name"
+                    )
+            pairs[left_a[key][0]] = left_b[key][0]
+    if not pairs:
+        shorter_a, shorter_b = _without_last_word(bare_a), _without_last_word(bare_b)
+        if (shorter_a, shorter_b) != (bare_a, bare_b):
+            return match_names(shorter_a, shorter_b)
+    taken = set(pairs.values())
+    matched = {_stem(bare_a[i]) for i in pairs} | {_stem(bare_b[i]) for i in taken}
+    alone = [a[i] for i, name in enumerate(bare_a) if i not in pairs and _stem(name) not in matched]
+    alone += [b[i] for i, name in enumerate(bare_b) if i not in taken and _stem(name) not in matched]
+    return sorted(pairs.items()), alone
+
+
+def _grouped(names: list[str], without: Container[int], form: Callable[[str], str]) -> dict[str, list[int]]:
+    """The positions of names by their form, without those of these positions."""
+    found = defaultdict[str, list[int]](list)
+    for i, name in enumerate(names):
+        if i not in without:
+            found[form(name)].append(i)
+    return found
+
+
+def _bare(names: list[str]) -> list[str]:
+    """Names in one form of Unicode (NFC), without the folders that enclose all of them."""
+    parts = [unicodedata.normalize("NFC", name).split("/") for name in names]
+    shared = 0
+    while parts and all(len(one) > shared + 1 and one[shared] == parts[0][shared] for one in parts):
+        shared += 1
+    return ["/".join(one[shared:]) for one in parts]
+
+
+def _without_last_word(names: list[str]) -> list[str]:
+    """Names without the word before their ending, as _A in 1_A.png, if all have the same; else as they are."""
+    found = [re.search(r"[-_. ][^\W\d_]+$", _stem(name)) for name in names]
+    words = {match.group() if match else "" for match in found}
+    if len(words) != 1 or "" in words:
+        return names
+    word = words.pop()
+    return [_stem(name).removesuffix(word) + ending_of(name) for name in names]
+
+
+def _stem(name: str) -> str:
+    return name[: len(name) - len(ending_of(name))]
+
+
+def _without_column(source: Files | HubSplit) -> Any:
+    return replace(source, column=None)

@@ -1,0 +1,431 @@
+"""Makes the bytes of an ONNX file from a torch network, with our metadata and, if wanted, with half-precision weights."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from cyclegan_hub import __version__
+from cyclegan_hub.checkpoints import load
+from cyclegan_hub.errors import UserError
+from cyclegan_hub.faces import align, find_faces
+from cyclegan_hub.files import write_atomic
+from cyclegan_hub.hub.provenance import provenance_of, without_paths
+from cyclegan_hub.hub.records import address_of, licence_of
+from cyclegan_hub.imaging import images
+from cyclegan_hub.models.onnx import DIGEST, FORMAT, NO_DIGEST, PREFIX, OnnxGenerator, digest_of
+from cyclegan_hub.models.protocols import Model, Sampler, Translator
+from cyclegan_hub.models.translate import translate_batch
+
+OPSET = 18  # torch's exporter writes it without conversion; onnxruntime can read it since 1.14 (2023)
+OLDEST = 11  # the first with all operations of our networks: resizing by a factor and padding by reflection
+_NEW = 18  # below it torch's older exporter is used: the newer one would convert the file, and cannot convert padding
+SMALL = 2048  # tensors with fewer numbers stay in fp32: norms, biases, the constants of a transform
+
+
+class ExportError(UserError):
+    """An export that is not possible with these options; the message names the cause and the remedy."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The input of a graph: an `example` (N, C, H, W) in [-1, 1], and which axes are free (H, W: multiples of `multiple`)."""
+
+    example: Tensor
+    any_batch: bool = True
+    any_size: bool = False
+    multiple: int = 1
+
+
+def to_onnx(network: nn.Module, shape: Shape, *, opset: int = OPSET, metadata: Mapping[str, str], half: bool = False) -> bytes:
+    """The ONNX file of a network in evaluation mode, weights inside: input "x", output "y", both fp32.
+
+    `half` stores the weights in 16 bits and widens them when the file is loaded: half the size, fp32 arithmetic.
+    Raises ExportError for an opset that is too old, or too new for the installed packages, or lacks an operation.
+    """
+    import onnx
+
+    if opset < OLDEST:
+        raise ExportError(f"opset {opset} is too old for these networks: give {OLDEST} or more ({OPSET} if none is given)")
+    newest = onnx.defs.onnx_opset_version()
+    if opset > newest:
+        raise ExportError(f"opset {opset} is newer than the installed onnx knows: give at most {newest}")
+    buffer = io.BytesIO()
+    try:
+        with _quiet():
+            write = _write_new if opset >= _NEW else _write_old
+            write(network, shape, opset, buffer)
+    except Exception as error:  # torch has many kinds, and wraps one in the other
+        raise ExportError(f"opset {opset} cannot express this model ({_first(error)}): give --opset {OPSET}") from error
+    model = onnx.load_from_string(buffer.getvalue())
+    written = next((one.version for one in model.opset_import if not one.domain), 0)
+    if written != opset:
+        raise ExportError(f"opset {opset} lacks an operation of this model: give {written}")
+    _strip(model)
+    if half:
+        _halve(model)
+    for key, value in sorted({**metadata, DIGEST: NO_DIGEST}.items()):
+        model.metadata_props.add(key=f"{PREFIX}{key}", value=value)
+    model.producer_name = "cyclegan_hub"
+    onnx.checker.check_model(model)
+    data = bytes(model.SerializeToString(deterministic=True))
+    for entry in model.metadata_props:
+        entry.value = digest_of(data) if entry.key == f"{PREFIX}{DIGEST}" else entry.value
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _write_new(network: nn.Module, shape: Shape, opset: int, buffer: io.BytesIO) -> None:
+    sizes: dict[int, object] = {0: Dim("batch")} if shape.any_batch else {}
+    if shape.any_size:
+        sizes |= {2 + i: shape.multiple * Dim(name) if shape.multiple > 1 else Dim(name) for i, name in enumerate(("h", "w"))}
+    program = torch.onnx.export(
+        network, (shape.example,), dynamo=True, opset_version=opset, input_names=["x"], output_names=["y"],
+        dynamic_shapes=(sizes,) if sizes else None, verbose=False,
+    )  # fmt: skip
+    assert program is not None  # with dynamo=True it never is
+    buffer.write(program.model_proto.SerializeToString())
+
+
+def _write_old(network: nn.Module, shape: Shape, opset: int, buffer: io.BytesIO) -> None:
+    axes = {0: "batch"} if shape.any_batch else {}
+    names = axes | ({2: "height", 3: "width"} if shape.any_size else {})
+    write: Any = torch.onnx.export  # its types know nothing of a buffer, which only the older exporter takes
+    write(
+        network, (shape.example,), buffer, dynamo=False, opset_version=opset, input_names=["x"], output_names=["y"],
+        dynamic_axes={"x": names, "y": names},
+    )  # fmt: skip
+
+
+def to_torchscript(network: nn.Module, shape: Shape) -> bytes:
+    """The bytes of the traced network as TorchScript, for libtorch. Batch and size of its input are free, as for the network."""
+    buffer = io.BytesIO()
+    with _quiet(), torch.no_grad():
+        traced = torch.jit.trace(network, shape.example, check_trace=False)  # type: ignore[no-untyped-call,unused-ignore]
+        torch.jit.save(traced, buffer)
+    return _without_sources(buffer.getvalue())
+
+
+def _without_sources(data: bytes) -> bytes:
+    """A TorchScript file without torch's notes on the Python code, which hold paths of this machine and serve tracebacks."""
+    reader, buffer = torch._C.PyTorchFileReader(io.BytesIO(data)), io.BytesIO()
+    writer = torch._C.PyTorchFileWriter(buffer)
+    for name in reader.get_all_records():
+        if not name.endswith(".debug_pkl") and not name.startswith(".data/") and name != "version":  # which the writer adds
+            record = reader.get_record(name)
+            writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
+    return buffer.getvalue()
+
+
+def _strip(model: Any) -> None:
+    """Removes torch's notes on the Python code of each operation: they are large, and contain paths of this machine."""
+    graph = model.graph
+    for one in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        one.doc_string = ""
+        del one.metadata_props[:]
+
+
+def _halve(model: object) -> None:
+    """Stores each fp32 weight as fp16, followed by a Cast to fp32, which runtimes compute once when they load the file."""
+    import numpy as np
+    from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+    assert isinstance(model, ModelProto)
+    graph, casts = model.graph, []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < SMALL:
+            continue
+        if not np.isfinite(values.astype(np.float16)).all():
+            raise ExportError(f"{tensor.name} holds {abs(values).max():g}, beyond what fp16 can: give --dtype fp32")
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.fp16"))
+        casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], name=f"{name}.widen", to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides the output of torch's exporters, which does not help a user: deprecations, missing torchvision, progress."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _first(error: BaseException) -> str:
+    """The first line of the innermost error, which names the real cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().split("\n")[0] or type(error).__name__)[:160]
+
+
+# Proof that an exported file works like its model: both get the same real pictures, and their results are compared.
+
+
+FREE_IMAGES = Path(__file__).parent.parent / "free_images"
+# In steps of 8-bit values (1/255 of the range): the largest difference that is accepted, and the largest mean difference.
+LIMITS = {"fp32": (0.2, 0.2), "fp16": (6.0, 0.5)}
+PICTURES = ("astronaut_face.jpg", "chelsea.jpg", "coffee.jpg")  # a square portrait and two landscape formats
+LATENTS = 16
+Run = Callable[[np.ndarray], np.ndarray]  # pictures (N, C, H, W) in [-1, 1], or latents (N, L) of a DCGAN -> results in [-1, 1]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest and the mean difference between the results of an exported file and of the model, in 8-bit steps (1/255)."""
+
+    of: str  # the input
+    largest: float
+    mean: float
+
+
+def prove(model: Model, direction: str, run: Run, size: int | None) -> list[Difference]:
+    """Compares a model with `run` on three pictures of different sizes (with `size`: their centred squares), or on 16 latents.
+
+    Both networks get the pictures as they are and, where the direction's inputs are aligned faces, one of these as well. The
+    model computes in fp32. Results are compared before they are rounded to 8 bits: rounding would hide small differences, and
+    make others larger.
+    """
+    if isinstance(model, Sampler):
+        z, network = model.latents(LATENTS, seed=0), model.network(direction)
+        with torch.inference_mode():
+            return [_compare(f"{LATENTS} latents of seed 0", network(z[:, :, None, None]), run(z.numpy()))]
+    pictures = {}
+    for name, times in zip(PICTURES, (1, 1.5, 2), strict=True):
+        picture = images.decode(FREE_IMAGES / name, model.channels)
+        picture = images.square(picture, size) if size else images.resize_short(picture, round(model.translate_size * times))
+        pictures[f"{name} at {picture.width} x {picture.height} px"] = picture
+    if (eyes := model.eyes[direction]) is not None:
+        portrait, side = images.decode(FREE_IMAGES / PICTURES[0], model.channels), size or model.translate_size
+        aligned = align(portrait, find_faces(portrait)[0], eyes, side)
+        pictures[f"the face of {PICTURES[0]}, aligned at {side} x {side} px"] = aligned
+    inputs = {of: images.to_tensor(picture)[None] for of, picture in pictures.items()}
+    return [_compare(of, _by_torch(model, direction, x), run(x.numpy())) for of, x in inputs.items()]
+
+
+def _by_torch(model: Translator, direction: str, x: Tensor) -> Tensor:
+    return translate_batch(model.network(direction), model.input_of(x))
+
+
+def _compare(of: str, expected: Tensor, found: np.ndarray) -> Difference:
+    if tuple(expected.shape) != found.shape:
+        raise AssertionError(f"{of}: the exported file gives {found.shape}, the model {tuple(expected.shape)}")
+    apart = np.abs(found.clip(-1, 1) - expected.clamp(-1, 1).numpy()).astype(np.float64) * 127.5
+    return Difference(of, float(apart.max()), float(apart.mean()))
+
+
+def check(found: list[Difference], dtype: str) -> None:
+    """Raises ExportError for a difference above the LIMITS of this dtype, or NaN."""
+    largest, mean = LIMITS[dtype]
+    for one in found:
+        if not (one.largest <= largest and one.mean <= mean):
+            raise ExportError(
+                f"{one.of}: the exported file differs from the model by {one.largest:.3g}/255, {one.mean:.3g}/255 in the mean, "
+                f"and {dtype} may by {largest:g} and {mean:g}: nothing was written"
+                + (", give --dtype fp32" if dtype == "fp16" else "")
+            )
+
+
+def as_json(found: list[Difference], dtype: str) -> dict[str, Any]:
+    """The content of a .proof.json: every difference, the limits, and the versions of the libraries."""
+    largest, mean = LIMITS[dtype]
+    versions = {"torch": torch.__version__, "numpy": np.__version__}
+    return {
+        "unit": "shares of 255 in the written picture, before rounding",
+        "allowed": {"largest": largest, "mean": mean},
+        "found": [asdict(one) for one in found],
+        "versions": versions,
+    }
+
+
+# `cyclegan-hub export`: writes a published generator as an ONNX or TorchScript file, and proves that its results are equal.
+
+
+Dtype = Literal["fp32", "fp16"]
+ENDINGS = {"onnx": ".onnx", "torchscript": ".pt"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a model that goes into one file: one network, the shape of its input, and the file's metadata."""
+
+    model: Model
+    direction: str
+    network: nn.Module
+    shape: Shape
+    size: int | None  # side in px of the only possible input; None: any size
+    metadata: dict[str, str]
+
+
+def export(
+    source: str,
+    out: Path,
+    *,
+    direction: str | None = None,
+    epoch: int | None = None,
+    dtype: Dtype = "fp32",
+    size: int | None = None,
+    opset: int = OPSET,
+    format: Literal["onnx", "torchscript"] = "onnx",
+    force: bool = False,
+) -> int:
+    """Writes one direction of a model to `out`, and beside it the proof (`out` with the ending .proof.json); returns 0.
+
+    `source` and `epoch` as for `checkpoints.load`; `direction` None: the model's first one. `size` None: the file takes pictures
+    of any size; a number: only squares of that side in px. `dtype` "fp16" stores weights in half the size, and computes in fp32.
+    Raises ExportError for options that cannot be followed, and if the file's results differ too much from the model's;
+    ModelError as `load` does. A failed export leaves no file.
+    """
+    out = out.expanduser().resolve()
+    _check_out(out, format, force)
+    if format == "torchscript" and dtype != "fp32":
+        raise ExportError("TorchScript is written in fp32: leave --dtype out, or give --format onnx")
+    made = part(load(source, epoch), source, direction, dtype, size, opset)
+    if format == "torchscript":
+        data = to_torchscript(made.network, made.shape)
+        run, by = _torchscript_runner(data, made), f"libtorch {torch.__version__}"
+    else:
+        data = to_onnx(made.network, made.shape, opset=opset, metadata=made.metadata, half=dtype == "fp16")
+        run, by = onnx_runner(data, out.name)
+    found = prove(made.model, made.direction, run, made.size)
+    check(found, dtype)
+    report = {"file": out.name, "bytes": len(data), **made.metadata, **as_json(found, dtype), "run_by": by}
+    beside = out.with_name(f"{out.stem}.proof.json")
+    write_atomic(beside, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomic(out, data)
+    print(f"{out}: {len(data):,} bytes, {described(made)}, {format}, {dtype}")
+    for one in found:
+        print(f"  {one.of}: differs from the model by at most {one.largest:.4f}/255, {one.mean:.5f}/255 in the mean ({by})")
+    print(f"  proof: {beside}")
+    return 0
+
+
+def _check_out(out: Path, format: str, force: bool) -> None:
+    if out.suffix.lower() != ENDINGS[format]:
+        other = next((name for name, ending in ENDINGS.items() if ending == out.suffix.lower()), None)
+        help = f", or --format {other}" if other else ", or --web for a folder"
+        raise ExportError(f"{out.name}: give a name that ends in {ENDINGS[format]}{help}")
+    if not out.parent.is_dir():
+        raise ExportError(f"{out}: there is no folder {out.parent}")
+    if out.is_dir() or (out.exists() and not force):
+        raise ExportError(f"{out} exists: give another name{'' if out.is_dir() else ', or --force to replace it'}")
+
+
+def part(
+    model: Model, source: str, direction: str | None, dtype: Dtype = "fp32", size: int | None = None, opset: int = OPSET
+) -> Part:
+    """One direction of a loaded model, ready to be written. Raises ExportError for a wrong direction or size."""
+    direction = direction or model.directions[0]
+    if direction not in model.directions:
+        raise ExportError(f"direction {direction!r}: this {type(model).__name__} has {', '.join(model.directions)}")
+    network = model.network(direction)
+    if isinstance(model, Sampler):
+        if size not in (None, model.image_size):
+            raise ExportError(f"--size {size}: this model draws at {model.image_size} px alone, leave it out")
+        multiple, shape = 1, Shape(torch.randn(2, model.latent, 1, 1))
+    else:
+        multiple = int(network.multiple)  # type: ignore[arg-type]  # torch types a module's attributes as tensors
+        scale = model.enlargement
+        if size is not None and (size < 8 or size * scale % multiple):
+            least = max(1, multiple // scale)
+            raise ExportError(f"--size {size}: this network takes multiples of {least}, from {max(8, least)} px up")
+        height, width = (size * scale, size * scale) if size else (max(64, 2 * multiple), max(96, 3 * multiple))
+        shape = Shape(torch.rand(2, model.channels, height, width) * 2 - 1, any_size=size is None, multiple=multiple)
+    metadata = _metadata(model, source, direction, dtype, multiple, size, opset)
+    return Part(model, direction, network.eval(), shape, size, metadata)
+
+
+def _metadata(
+    model: Model, source: str, direction: str, dtype: str, multiple: int, size: int | None, opset: int
+) -> dict[str, str]:
+    provenance = provenance_of(model.record)
+    labels = list(model.labels)[::-1] if direction == "b_to_a" else list(model.labels)
+    shape = "pictures (batch, channels, height, width)" if model.takes_pictures else "latents (batch, latent, 1, 1)"
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "model": type(model).__name__,
+        "direction": direction,
+        "labels": json.dumps(labels, ensure_ascii=False),  # of input and output
+        "domain": model.domain,
+        "epoch": json.dumps(model.epoch),
+        "channels": model.channels,
+        "image_size": model.image_size,
+        "multiple": multiple,
+        "size": size or "dynamic",
+        "pairs": getattr(model, "pairs", "given"),
+        # Where the eyes of faces lie in the input (left x, left y, right x, right y in shares of the side); null: any pictures.
+        "eyes": json.dumps(getattr(model, "eyes", {}).get(direction)),
+        "skip": json.dumps(bool(getattr(model.network(direction), "skip", False))),  # whether the output is input + change
+        "input": f"x: fp32 {shape}",
+        "range": "[-1, 1]: pixel / 127.5 - 1 in, round((y + 1) * 127.5) out, RGB or grey",
+        "dtype": dtype,
+        "opset": opset,
+        "license": provenance.licence_name if provenance.licence else licence_of(source) or provenance.licence_name,
+        "terms": without_paths(provenance.terms),
+        "source": address_of(source),
+        "version": __version__,
+    }
+    if (limits := getattr(model, "value_range", None)) is not None:
+        found["value_range"] = json.dumps(limits)
+    if isinstance(model, Sampler):
+        found["latent"] = model.latent
+    return {key: str(value) for key, value in found.items()}
+
+
+def described(made: Part) -> str:
+    """The content of a file in words: "not smiling → smiling, epoch 19, any size"."""
+    labels = json.loads(made.metadata["labels"])
+    what = " → ".join(labels) if len(labels) == 2 else f"noise → {labels[0]}"
+    epoch = "" if made.model.epoch is None else f", epoch {made.model.epoch}"
+    if not made.model.takes_pictures:
+        return f"{what}{epoch}, {made.model.image_size} px"
+    return f"{what}{epoch}, {f'{made.size} x {made.size} px' if made.size else 'any size'}"
+
+
+def onnx_runner(data: bytes, name: str) -> tuple[Run, str]:
+    """Returns (a function that runs the ONNX file `data` with onnxruntime, the runtime's name and version)."""
+    import onnxruntime  # type: ignore[import-untyped,unused-ignore]
+
+    generator = OnnxGenerator.from_bytes(data, name)
+    run = generator.run if generator.takes_pictures else generator.run_latents
+    return run, f"onnxruntime {onnxruntime.__version__}"
+
+
+def _torchscript_runner(data: bytes, made: Part) -> Run:
+    import io
+
+    network, model = torch.jit.load(io.BytesIO(data)), made.model  # type: ignore[no-untyped-call,unused-ignore]
+    multiple = int(made.metadata["multiple"])
+
+    def run(x: np.ndarray) -> np.ndarray:
+        inputs = torch.from_numpy(x)
+        if isinstance(model, Sampler):
+            return np.asarray(network(inputs[:, :, None, None]).detach())
+        inputs = model.input_of(inputs)
+        height, width = inputs.shape[2:]
+        with torch.inference_mode():
+            return np.asarray(network(images.pad_to_multiple(inputs, multiple))[:, :, :height, :width])
+
+    return run

@@ -1,0 +1,1 @@
+"""Images: decoding under limits, conversion to and from tensors, grids, plots."""

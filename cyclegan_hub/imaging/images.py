@@ -1,0 +1,109 @@
+"""PIL images <-> tensors in [-1, 1]; only this file and `decoding`, whose names it has too, know the pixel range."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cyclegan_hub.imaging import decoding
+from cyclegan_hub.imaging.decoding import MAX_BYTES, MAX_PIXELS, ImageError, halves, png_bytes, resize_short, square
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "ImageError",
+    "ImageSource",
+    "content_hash",
+    "decode",
+    "decode_with_alpha",
+    "from_uint8",
+    "halves",
+    "pad_to_multiple",
+    "png_bytes",
+    "resize_short",
+    "square",
+    "to_pil",
+    "to_tensor",
+    "to_uint8",
+    "to_uint8_tensor",
+]
+
+ImageSource = decoding.Source | Tensor
+
+
+def decode(
+    source: ImageSource, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
+) -> Image.Image:
+    """As `decoding.decode`, and of a tensor (C, H, W) of uint8 or of floats in [-1, 1] with C 1 or 3."""
+    return decode_with_alpha(source, channels, name=name, value_range=value_range)[0]
+
+
+def decode_with_alpha(
+    source: ImageSource, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
+) -> tuple[Image.Image, Image.Image | None]:
+    """As `decoding.decode_with_alpha`, and of a tensor, which has no alpha channel; see `decode`."""
+    if isinstance(source, Tensor):
+        source = _from_tensor(source, decoding.label_of(source, name))
+    return decoding.decode_with_alpha(source, channels, name=name, value_range=value_range)
+
+
+def _from_tensor(x: Tensor, label: str) -> Image.Image:
+    if x.ndim != 3 or x.shape[0] not in (1, 3):
+        raise ImageError(f"{label} is a tensor of shape {tuple(x.shape)}: give (C, H, W) with C 1 or 3")
+    x = x.detach().float() if x.is_floating_point() else x  # NumPy has no bfloat16
+    return decoding.from_array(x.cpu().permute(1, 2, 0).contiguous().numpy(), label, low=-1)
+
+
+def to_uint8_tensor(image: Image.Image) -> Tensor:
+    """A decoded image as uint8 (C, H, W), C 1 for "L" and 3 for "RGB". Raises ImageError for another mode."""
+    if image.mode not in ("L", "RGB"):
+        raise ImageError(f"an image of mode {image.mode} is not decoded: pass it through images.decode first")
+    return torch.from_numpy(np.array(image)).view(image.height, image.width, -1).permute(2, 0, 1).contiguous()
+
+
+def from_uint8(x: Tensor) -> Tensor:
+    """uint8 of any shape -> float32 in [-1, 1] (0 -> -1, 255 -> 1). Raises ImageError for another dtype."""
+    if x.dtype != torch.uint8:
+        raise ImageError(f"a tensor of {x.dtype} does not hold 8-bit pixels: give uint8")
+    return x.float() / 127.5 - 1
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """Floats (any shape and precision) in [-1, 1] -> uint8, clamped: the inverse of `from_uint8`. NaN is not looked for."""
+    if not x.is_floating_point():
+        raise ImageError(f"a tensor of {x.dtype} is not in [-1, 1]: give floats")
+    return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """A decoded image as float32 (C, H, W) in [-1, 1]."""
+    return from_uint8(to_uint8_tensor(image))
+
+
+def to_pil(x: Tensor) -> Image.Image:
+    """Floats (C, H, W) in [-1, 1] (clamped) -> "L" (C 1) or "RGB" (C 3). Raises ImageError for another shape or NaN."""
+    if x.isnan().any():
+        raise ImageError("the image holds NaN: its generator or its input is broken")
+    return _from_tensor(to_uint8(x), "the image")
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """(N, C, H, W) padded at the right and bottom up to multiples; crop back with `[..., :h, :w]`.
+
+    By reflection while there are pixels left to reflect (side - 1 of them), then by repeating the last of these.
+    """
+    for axis in (-2, -1):
+        side = x.shape[axis]
+        index = torch.arange(side + -side % multiple, device=x.device)
+        x = x.index_select(axis, torch.where(index < side, index, (2 * (side - 1) - index).clamp(min=0)))
+    return x
+
+
+def content_hash(image: Image.Image) -> str:
+    """BLAKE2b (32 hex digits) of a decoded image's mode, size and pixels: equal pixels, equal hash, whatever the file."""
+    x = to_uint8_tensor(image)
+    return hashlib.blake2b(str(tuple(x.shape)).encode() + x.numpy().tobytes(), digest_size=16).hexdigest()
