@@ -1,9 +1,9 @@
-"""The picture (README) and the table (docs/benchmarks.md) of the bundled generators, from their files alone.
+"""The image grid (README) and the tables (docs/results.md) of the bundled generators, from their files alone.
 
-python train/gallery.py                                        # pretrained/ -> pretrained/gallery.png, docs/benchmarks.md
+python train/gallery.py                                        # pretrained/ -> pretrained/gallery.png, docs/results.md
 python train/gallery.py --models runs/published --page none --out gallery.png
 
-A row of the picture for each domain: a free photograph, and its translation at each bundled epoch (A -> B).
+A row of the grid for each domain: a free photograph, and its translation at each bundled epoch (A -> B).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported:
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -24,6 +25,7 @@ from PIL import Image
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
 from cyclegan_hub.domains import DOMAINS, place
 from cyclegan_hub.evaluation import rows as tables
+from cyclegan_hub.evaluation.rows import base_name
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub import records
 from cyclegan_hub.hub.records import RunRecord, read_run_record
@@ -36,22 +38,24 @@ from cyclegan_hub.training.run_folder import RunFolder
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- begin: python train/gallery.py -->", "<!-- end: python train/gallery.py -->"
 _CELL = 160  # px
+TRANSLATION_METRICS = ("mmd", "success", "content_share", "diversity_share", "precision", "recall", "truth_psnr", "truth_ssim")
+SAMPLE_METRICS = ("fid", "precision", "recall", "alpha_precision", "beta_recall", "authenticity")
 
 
 class GalleryError(UserError):
-    """A picture or table that cannot be made; the message names what is missing."""
+    """A grid or table that cannot be made; the message names what is missing."""
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Arguments. A wrong one exits 2 with the valid ones."""
     parser = argparse.ArgumentParser(
-        description="Draw the picture of the bundled generators, and write their table into the docs."
+        description="Render the image grid of the bundled generators, and write their tables into the docs."
     )
     add = parser.add_argument
     add("--models", type=Path, default=ROOT / "pretrained", metavar="DIR", help="a model folder in it for each domain")
-    add("--out", type=Path, metavar="PNG", help="the picture (default: gallery.png beside the models)")
-    add("--page", default=str(ROOT / "docs" / "benchmarks.md"), metavar="FILE|none", help="whose table is replaced "
-        "(default: docs/benchmarks.md); none: print it")  # fmt: skip
+    add("--out", type=Path, metavar="PNG", help="the grid (default: gallery.png beside the models)")
+    add("--page", default=str(ROOT / "docs" / "results.md"), metavar="FILE|none", help="whose tables are replaced "
+        "(default: docs/results.md); none: print them")  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -64,7 +68,7 @@ def model_folders(models: Path) -> list[Path]:
 
 
 def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
-    """A free picture, then its translation at each epoch; of a model that draws, the same latents at each epoch."""
+    """A free photograph, then its translation at each epoch; of a DCGAN, samples of the same latents at each epoch."""
     domain = DOMAINS.get(folder.name)
     row: list[Image.Image] = []
     for epoch in epochs:
@@ -80,7 +84,7 @@ def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
 
 
 def picture(folders: list[Path]) -> Image.Image:
-    """One row for each domain; above every translation stands its epoch."""
+    """One row for each domain, with the epoch above every translation."""
     rows = []
     for folder in folders:
         epochs = list_epochs(folder)
@@ -92,41 +96,49 @@ def picture(folders: list[Path]) -> Image.Image:
     canvas = Image.new("RGB", (width, sum(row.height for row in rows)), "white")
     y = 0
     for row in rows:
-        canvas.paste(row, (width - row.width, y))  # labels differ in width: the pictures stand below each other
+        canvas.paste(row, (width - row.width, y))  # labels differ in width: images are aligned at the right
         y += row.height
     return canvas
 
 
 def table(folders: list[Path]) -> str:
-    """Markdown: what each model is and what was measured of its best epoch, direction by direction.
+    """Markdown: a section for each model with the metrics of its best epoch, between those of its two baselines."""
+    return "\n\n".join(section(folder) for folder in folders)
 
-    Figures of different extractors do not stand in one column: a table for each, in the order of the folders.
-    """
-    lines: dict[str, list[str]] = {}  # by the distance of its fourth column
-    for folder in folders:
-        record = _record(folder)
-        metrics = records.read_metrics(folder / "metrics.json")
-        if metrics is None:
-            raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
-        recipe, best = record["recipe"], metrics["best"]
-        pairs = _pairs(folder, record)
-        for direction, arrow in tables.measured(metrics, tuple(record["labels"])).items():
-            values = metrics["epochs"][best].get(direction, {})
-            baselines = [metrics.get("baselines", {}).get(name, {}).get(direction, {}) for name in ("untranslated", "floor")]
-            success = values.get("success")
-            cells = [
-                f"`{folder.name}`", arrow, f"`{recipe['name']}`, {pairs}", best,
-                "-" if success is None else f"{success:.1%}",
-            ]  # fmt: skip
-            distance = next((name for start in ("mmd", "fid") for name in values if name.partition("[")[0] == start), "fid")
-            for some in (values, *baselines):
-                cells.append("-" if some.get(distance) is None else f"{some[distance]:.1f}")
-            lines.setdefault(distance, []).append(f"| {' | '.join(cells)} |")
-    tables_of = []
-    for distance, rows in lines.items():
-        head = ["domain", "direction", "trained", "best epoch", "success", distance, "untranslated", "real against real"]
-        tables_of.append("\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *rows]))
-    return "\n\n".join(tables_of)
+
+def section(folder: Path) -> str:
+    """Heading, recipe and table of one model: for each direction a row for each baseline and for the best epoch."""
+    record = _record(folder)
+    metrics = records.read_metrics(folder / "metrics.json")
+    if metrics is None:
+        raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
+    best = metrics["best"]
+    directions = tables.measured(metrics, tuple(record["labels"]))
+    wanted = SAMPLE_METRICS if "samples" in directions else TRANSLATION_METRICS
+    measured = metrics["epochs"][best][next(iter(directions))]
+    keys = [key for name in wanted for key in measured if base_name(key) == name]
+    rows = [["", *(f"`{key}`" for key in keys)]]
+    for direction, arrow in directions.items():
+        named = {f"{arrow}: untranslated": metrics["baselines"].get("untranslated", {}).get(direction)}
+        named[f"**{arrow}**"] = metrics["epochs"][best][direction]
+        named["real images"] = metrics["baselines"].get("floor", {}).get(direction)
+        rows += [[name, *(_cell(key, values) for key in keys)] for name, values in named.items() if values]
+    head, *lines = (f"| {' | '.join(row)} |" for row in rows)
+    trained = f"`{record['recipe']['name']}`, {_pairs(folder, record)}, {best}."
+    return "\n".join([f"### {folder.name}", "", trained, "", head, f"|{'---|' * len(rows[0])}", *lines])
+
+
+def _cell(key: str, values: Mapping[str, float | None]) -> str:
+    """A metric as text, with its 95 % interval where there is one; shares of images in percent."""
+    value = values.get(key)
+    if value is None:
+        return "-"
+    if key == "success":
+        return f"{value:.1%}"
+    name, bracket, extractor = key.partition("[")
+    ends = [values.get(f"{name}_{end}{bracket}{extractor}") for end in ("low", "high")]
+    interval = f" ({ends[0]:.1f} to {ends[1]:.1f})" if name == "mmd" and None not in ends else ""
+    return f"{value:.{1 if name in ('mmd', 'fid') else 2}f}{interval}"
 
 
 def _record(folder: Path) -> RunRecord:
@@ -137,7 +149,7 @@ def _record(folder: Path) -> RunRecord:
 
 
 def _pairs(folder: Path, record: RunRecord) -> str:
-    """How many pairs, or images, the training saw, from its history; and whether its weights had seen others before."""
+    """How many pairs, or images, the training saw, from its history; and whether it started from other weights."""
     recipe = record["recipe"]
     steps = max((line["step"] for line in RunFolder(folder).history()), default=None)
     config = json.loads(next((folder / "epochs").glob("*/config.json")).read_text("utf-8"))
@@ -147,7 +159,7 @@ def _pairs(folder: Path, record: RunRecord) -> str:
 
 
 def write_table(page: Path, text: str) -> None:
-    """Replaces what stands between the two marks. Raises GalleryError where they are missing."""
+    """Replaces the text between the two markers. Raises GalleryError where they are missing."""
     old = page.read_text("utf-8")
     if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
         raise GalleryError(f"{page}: the lines {BEGIN!r} and {END!r} must stand there once each, in this order")
