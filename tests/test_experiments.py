@@ -57,7 +57,7 @@ def test_every_row_is_a_recipe_that_exists(experiment: Experiment) -> None:
 
 
 def test_every_experiment_is_in_the_documentation() -> None:
-    text = (ROOT / "docs/experiments.md").read_text("utf-8")
+    text = (ROOT / "train/experiments/README.md").read_text("utf-8")
     for experiment in EXPERIMENTS.values():
         if experiment is not TINY:
             row = re.search(rf"^\| `{experiment.name}` \| (\d+) \|.*\| (\d) \|$", text, re.MULTILINE)
@@ -67,7 +67,7 @@ def test_every_experiment_is_in_the_documentation() -> None:
 def test_the_published_tables_say_what_the_registry_says() -> None:
     for experiment in EXPERIMENTS.values():
         if experiment is not TINY:
-            table = (ROOT / f"docs/experiments/{experiment.name}.md").read_text("utf-8")
+            table = (ROOT / f"train/experiments/{experiment.name}.md").read_text("utf-8")
             assert table.startswith(f"## {experiment.name}\n\n{experiment.question}\n"), experiment.name
             assert f"\nThe source: {experiment.source}\n" in table, experiment.name
 

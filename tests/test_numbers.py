@@ -1,4 +1,4 @@
-"""Numbers that stand in more than one file: each is written by hand at most once, and what repeats it is checked here."""
+"""Measured numbers in the documentation: generated from metrics.json, or checked against it where they stand a second time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.training import ROOT
+from support.training import ROOT, script
 
-TRANSLATING = ["smile", "anime", "cartoon", "monet"]
-COLUMNS = {"mmd[imagenet]": "mmd[imagenet]", "kid[imagenet]": "kid[imagenet]", "success": "success",
-           "content share": "content_share[imagenet]", "diversity share": "diversity_share[imagenet]",
-           "precision": "precision[imagenet]", "recall": "recall[imagenet]", "fid[encoder]": "fid[encoder]",
-           "kid[encoder]": "kid[encoder]", "alpha-precision": "alpha_precision[encoder]", "beta-recall": "beta_recall[encoder]",
-           "authenticity": "authenticity[encoder]", "diversity": "diversity[encoder]"}  # fmt: skip
+TRANSLATORS = {"smile": 1000, "anime": 500, "cartoon": 500, "monet": 500}  # pairs of an epoch
+DIRECTIONS = ("a_to_b", "b_to_a")
+EXPERIMENTS = ROOT / "train/experiments"
 
 
 def metrics(name: str) -> dict:
@@ -23,7 +20,7 @@ def metrics(name: str) -> dict:
 
 
 def tables(text: str) -> Iterator[list[list[str]]]:
-    """Every Markdown table as its rows of cells, the line below the heads left out."""
+    """Every Markdown table as its rows of cells, without the line below the header."""
     for block in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
         rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in block.splitlines()]
         yield [row for row in rows if not set("".join(row)) <= {"-", ":"}]
@@ -36,53 +33,50 @@ def agrees(printed: str, value: float) -> bool:
     return abs(float(number) - shown) <= 0.5000001 * 10.0 ** -len(number.partition(".")[2])
 
 
-@pytest.mark.parametrize("name", [*TRANSLATING, "faces"])
-def test_the_tables_of_the_bundled_models_are_their_metrics(name: str) -> None:
-    section = (ROOT / "pretrained/README.md").read_text("utf-8").split(f"\n## {name}: ")[1].split("\n## ")[0]
-    found, checked = metrics(name), 0
-    for direction, (heads, *rows) in zip(("a_to_b", "b_to_a"), tables(section), strict=False):
-        way = "samples" if name == "faces" else direction
-        for first, *cells in rows:
-            epoch = re.search(r"epoch (\d+)", first)
-            baseline = {"untranslated": "untranslated", "real against real": "floor"}.get(first, "")
-            values = found["epochs"][f"epoch-{int(epoch[1]):03d}"][way] if epoch else found["baselines"][baseline][way]
-            for head, cell in zip(heads[1:], cells, strict=True):
-                if cell and values.get(COLUMNS[head]) is not None:
-                    assert agrees(cell, values[COLUMNS[head]]), f"{heads[0]}, {first}, {head}: {cell}"
-                    checked += 1
-    assert checked > 25
+def untranslated(name: str) -> str:
+    of = metrics(name)["baselines"]["untranslated"]
+    return " / ".join(f"{of[direction]['mmd[imagenet]']:.1f}" for direction in DIRECTIONS)
+
+
+def test_the_tables_of_results_are_generated() -> None:
+    gallery = script("gallery")
+    text = (ROOT / "docs/results.md").read_text("utf-8")
+    shown = text.split(gallery.BEGIN)[1].split(gallery.END)[0]
+    assert shown.strip() == gallery.table(gallery.model_folders(ROOT / "pretrained")), "run python train/gallery.py"
+
+
+def test_the_table_of_bundled_models_has_the_counts_and_dates_of_their_metrics() -> None:
+    (rows,) = tables((ROOT / "pretrained/README.md").read_text("utf-8"))
+    for row in rows[1:]:
+        found = metrics(re.match(r"\[(\w+)\]", row[0])[1])["protocol"]
+        sides = ("a", "b") if "n_b" in found else ("a",)
+        trained = " + ".join(f"{found[f'n_training_{side}']:,}" for side in sides)
+        held_out = " + ".join(f"{found[f'n_{side}']:,}" for side in sides)
+        assert row[3].startswith(f"{trained} ({held_out}), ") and row[4] == found["date"], row[0]
+
+
+@pytest.mark.parametrize("name", TRANSLATORS)
+def test_distances_during_the_trainings_are_those_of_the_published_epochs(name: str) -> None:
+    section = (EXPERIMENTS / "bundled-models.md").read_text("utf-8").split(f"\n### {name}\n")[1].split("\n### ")[0]
+    rows, checked = next(tables(section)), 0
+    for pairs, *cells in rows[1:]:
+        epoch = f"epoch-{int(pairs.split(', ')[0].replace(',', '')) // TRANSLATORS[name]:03d}"
+        for direction, printed in zip(DIRECTIONS, cells, strict=False):
+            if epoch in metrics(name)["epochs"]:
+                assert agrees(printed, metrics(name)["epochs"][epoch][direction]["mmd[imagenet]"]), (pairs, direction)
+                checked += 1
+    assert checked >= 6
 
 
 def test_untranslated_images_have_one_distance_everywhere() -> None:
-    """The measure's own table, and the last column of the table of projected discriminators."""
-    expected = {}
-    for name in TRANSLATING:
-        of = metrics(name)["baselines"]["untranslated"]
-        expected[name] = " / ".join(f"{of[way]['mmd[imagenet]']:.1f}" for way in ("a_to_b", "b_to_a"))
-    quality = next(rows for rows in tables((ROOT / "docs/quality.md").read_text("utf-8")) if sorted(rows[0]) == sorted(expected))
-    assert dict(zip(*quality, strict=True)) == expected
-    projected = next(rows for rows in tables((ROOT / "docs/experiments.md").read_text("utf-8")) if rows[0][-1] == "untranslated")
-    assert {row[0]: row[-1] for row in projected[1:]} == {name: expected[name] for name in ("anime", "monet")}
-
-
-def test_the_table_of_discriminators_is_the_one_of_its_experiment() -> None:
-    rows: dict[tuple[str, str], list[dict[str, str]]] = {}  # by run and epoch, A to B and then B to A
-    for heads, *lines in tables((ROOT / "docs/experiments/projected.md").read_text("utf-8")):
-        for line in lines:
-            row = dict(zip(heads, line, strict=True))
-            rows.setdefault((row["run"], row["epoch"]), []).append(row)
-    shown = next(t for t in tables((ROOT / "docs/quality.md").read_text("utf-8")) if t[0][-1] == "content share")
-    assert len(shown) == 13
-    for domain, kind, skip, first, second, success, content in shown[1:]:
-        run = f"{domain}-{kind.strip('`')}{'-skip' if skip == 'yes' else ''}"
-        for cell, epoch, key in (
-            (first, "epoch-002", "mmd[imagenet]"),
-            (second, "epoch-004", "mmd[imagenet]"),
-            (success, "epoch-004", "success"),
-            (content, "epoch-004", "content_share[imagenet]"),
-        ):
-            for printed, row in zip(cell.strip("*").split(" / "), rows[run, epoch], strict=True):
-                assert agrees(printed, float(row[key])), f"{run}, {epoch}, {key}: {printed}"
+    text = (EXPERIMENTS / "projected.md").read_text("utf-8")
+    assert f"Untranslated: anime {untranslated('anime')}, monet {untranslated('monet')};" in text
+    for name, domain in (("anime-table", "anime"), ("anime-settings", "anime"), ("cartoon-epochs", "cartoon"),
+                         ("monet-steps", "monet"), ("smile-models", "smile")):  # fmt: skip
+        heads, *rows = next(tables((EXPERIMENTS / f"{name}.md").read_text("utf-8")))
+        row = next(row for row in rows if row[0] == "untranslated")
+        first = next(number for number, head in enumerate(heads) if head.startswith("mmd[imagenet]"))
+        assert " / ".join(row[first : first + 2]) == untranslated(domain), name
 
 
 def test_agrees_to_the_last_digit_that_is_shown() -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What trained pretrained/cartoon. Celebrity photo <-> cartoon avatar, 128 px: 1.6 hours on one core of an AMD EPYC with bf16, beside other work.
 # An epoch is 500 pairs. Both kinds of discriminator, no skip; identity counts in the first tenth only, against inverted colours.
-# With a cycle weight of 20 in place of 10 it ended a little farther from the other side both ways (docs/quality.md).
+# With a cycle weight of 20 in place of 10 it ended a little farther from the target domain in both directions (train/experiments/bundled-models.md).
 # train/runs/cartoon.sh DATA [options of train.py]      DATA: a folder with trainA, trainB, testA, testB
 set -euo pipefail
 data=$(realpath "${1:?a folder of images is missing: train/runs/cartoon.sh DATA}")
