@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md says where to add what, in at most two files each: a metric and a domain are added so, in memory."""
+"""CONTRIBUTING.md names at most two files for each kind of addition; a metric and a domain are added that way, in memory."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from support.training import ROOT
 SIZE = 16
 ROWS = re.findall(r"^\| (an? [\w ]+) \| .+ \| (`.+`) \|$", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
 WANTED = {
-    "a domain", "a recipe", "a loss", "a metric", "a data source", "a Hub fault", "a page tab", "an export format",
+    "a domain", "a recipe", "a loss", "a metric", "a data source", "a Hub error", "a page tab", "an export format",
 }  # fmt: skip
 
 
-def test_the_table_has_what_a_newcomer_adds_and_two_files_for_each() -> None:
+def test_every_kind_of_addition_has_at_most_two_files() -> None:
     files = {what: re.findall(r"`([^`]+)`", cell) for what, cell in ROWS}
     assert files.keys() == WANTED
     for what, places in files.items():
@@ -42,12 +42,12 @@ def test_the_table_has_what_a_newcomer_adds_and_two_files_for_each() -> None:
         assert [place for place in places if not (ROOT / place).exists()] == [], what
 
 
-def pile(n: int, seed: int) -> Tensor:
-    """Noise: uint8 (n, 3, S, S)."""
+def noise(n: int, seed: int) -> Tensor:
+    """Random images, uint8 (n, 3, S, S)."""
     return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (n, 3, SIZE, SIZE), dtype=np.uint8))
 
 
-def test_a_metric_is_its_row_and_its_function(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_metric_is_a_row_and_a_function(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def redness(s: Subject) -> dict[str, float | None]:
         """Mean of the first channel, 0 to 1."""
         assert s.outputs is not None
@@ -59,7 +59,7 @@ def test_a_metric_is_its_row_and_its_function(monkeypatch: pytest.MonkeyPatch, t
     torch.manual_seed(0)
     model = CycleGenerator(width=4, blocks=1, image_size=SIZE, epoch=1)
     extractor = custom(lambda x: x.float().mean((2, 3)), "means")
-    found = evaluate({"epoch-001": lambda: model}, (pile(8, 1), pile(8, 2)), (pile(12, 3), pile(12, 4)), extractor)
+    found = evaluate({"epoch-001": lambda: model}, (noise(8, 1), noise(8, 2)), (noise(12, 3), noise(12, 4)), extractor)
     value = found.metrics["epochs"]["epoch-001"]["a_to_b"]["redness"]
     assert value is not None and 0 < value < 1
     rows = tables.table(found.metrics, "a_to_b")
@@ -68,7 +68,7 @@ def test_a_metric_is_its_row_and_its_function(monkeypatch: pytest.MonkeyPatch, t
     assert "redness" in page and f"{value:.1%}" in page
 
 
-def test_a_domain_is_its_entry_and_what_its_card_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_domain_is_an_entry_and_a_card_template(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = Domain(
         "night",
         a=Pile("day", dataset="user/hours", column="image", licence="CC0", filter={"night": 0}),
@@ -97,7 +97,7 @@ def test_a_domain_is_its_entry_and_what_its_card_says(monkeypatch: pytest.Monkey
     assert models["night"].choice.licence == "CC0" and models["night"].statement == "## Limits\n\nIt knows day and night."
 
 
-def test_every_domain_has_its_words() -> None:
+def test_every_domain_has_a_card_template() -> None:
     for name, domain in DOMAINS.items():
         if domain.b is not None:
             assert (ROOT / f"model_cards/{name}.md").is_file(), name
