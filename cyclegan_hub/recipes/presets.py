@@ -1,7 +1,7 @@
 """The named recipes, each a row of its own; this module imports no torch.
 
 To add one, write a row: `replace(BASE, name=..., domain=..., what differs)`. Behind a row stand the figures of the bundled model
-that it made: 100 x MMD^2 of A -> B and B -> A (docs/quality.md), of a DCGAN fid[encoder].
+that it made: 100 x MMD^2 of A -> B and B -> A (train/experiments/bundled-models.md), of a DCGAN fid[encoder].
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe, RecipeError
 
 # Ours: resize-then-convolve, image pool, EMA, a linear decay over half of the schedule, small batches, a slower discriminator,
-# patch and projected discriminators together (docs/quality.md). A high identity weight first, against inverted colours, then
+# patch and projected discriminators together (train/experiments/projected.md). A high identity weight first, against inverted colours, then
 # none: it holds the style back. The full size wants a GPU: its settings were tuned at the size of COMPACT_128 and carried over.
 OURS = CycleGANRecipe(
     name="", domain="", image_size=128, load_size=144, batch_size=2, discriminator="both", adversarial="hinge", cycle=20.0,
