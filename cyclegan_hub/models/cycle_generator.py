@@ -158,7 +158,7 @@ class CycleGenerator(
         skip = bool(getattr(network, "skip", False))
         options.check(eyes, skip)
         fit = fit_to(resolution, self.image_size)
-        return lambda photo: photo.plan(options, eyes=eyes, skip=skip, side=resolution or self.image_size, fit=fit)
+        return lambda photo: photo.plan(options, eyes=eyes, skip=skip, side=resolution or self.image_size, fit=fit).warned()
 
     @overload
     def cycle(

@@ -199,7 +199,7 @@ class OnnxGenerator:
             raise OnnxError(f"{self.path} was exported for {size} px alone: leave resolution='original' out")
         work = photo.plan(
             options, eyes=self.eyes[self.direction], skip=self.skip, side=size, fit=lambda one: decoding.square(one, size)
-        )
+        ).warned()
         if work.faces or not work.inputs:
             return work
         side = min(image.size)

@@ -72,6 +72,13 @@ class Work:
     inputs: list[Image.Image]
     finish: Callable[[Sequence[Image.Image]], Image.Image]
     faces: list[Face] = field(default_factory=list)  # all that were found, the largest first
+    warnings: list[Warning] = field(default_factory=list)  # for the caller
+
+    def warned(self) -> Work:
+        """This work, after its warnings were given."""
+        for warning in self.warnings:
+            warnings.warn(warning, stacklevel=4)
+        return self
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class Photograph:
         """How it is translated by a network whose inputs are faces with their eyes at `eyes` (None: any pictures).
 
         `side` is that of an aligned face in px ("original": at the photograph's own scale), `fit` brings a whole picture to size.
-        Warns with FaceNotFoundWarning; raises ImageError for a face that there is not.
+        Where no face is found the work has a FaceNotFoundWarning. Raises ImageError for a face that there is not.
         """
         if eyes is None or options.face == "none":
             return self._of_all(options, skip, fit)
@@ -107,8 +114,9 @@ class Photograph:
             raise ImageError(f"face={options.face}: {self.name} has {numbers}")
         if not faces:
             result = "it is left as it is" if options.whole else "all of it is translated, which this model was not trained for"
-            warnings.warn(f"no face is found in {self.name}: {result}", FaceNotFoundWarning, stacklevel=4)
-            return Work([], lambda _: self.with_alpha(self.image.copy())) if options.whole else self._of_all(options, skip, fit)
+            work = Work([], lambda _: self.with_alpha(self.image.copy())) if options.whole else self._of_all(options, skip, fit)
+            work.warnings.append(FaceNotFoundWarning(f"no face is found in {self.name}: {result}"))
+            return work
         chosen = faces if options.face == "all" else [faces[options.face if isinstance(options.face, int) else 0]]
         squares = [_Square.of(self.image, face, eyes, side) for face in chosen]
 

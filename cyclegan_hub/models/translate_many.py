@@ -102,7 +102,7 @@ def translate_files(
             if not faces and not options.whole:
                 photo = _fitted(photo, side, square, own_scale)
             fit = fit_to(side, model.image_size)
-            work = photo.plan(options, eyes=eyes, skip=skip, side=side, fit=fit, find=lambda _: faces)
+            work = photo.plan(options, eyes=eyes, skip=skip, side=side, fit=fit, find=lambda _: faces).warned()
         except images.ImageError as error:
             return Skipped(name, str(error))
         except OSError as error:
