@@ -1,6 +1,6 @@
-"""The Space: translations side by side, drawn pictures, a slider over the epochs, a live camera, batches, an API.
+"""The Space: translations side by side, samples, a slider over the epochs, a live camera, batches, an API.
 
-The page is `cyclegan_hub/page/`, what stands behind it, without gradio, `cyclegan_hub/serving/`. CYCLEGAN_HUB_MODELS chooses the
+The page is `cyclegan_hub/page/`; `cyclegan_hub/serving/` does its work, without gradio. CYCLEGAN_HUB_MODELS chooses the
 models (a folder, "user" or "user/repository" of the Hub; without it those in `pretrained/`), GRADIO_SERVER_NAME and
 GRADIO_SERVER_PORT where it listens.
 """
@@ -47,7 +47,7 @@ def launch(page: Page, **options: Any) -> Any:
 def free_port(host: str, wanted: str | None) -> int:
     """The port to listen on: `wanted` (GRADIO_SERVER_PORT) if it is free, without it the first free one from FIRST_PORT on.
 
-    Raises UserError for a port that is none or is taken, and where no port is free.
+    Raises UserError for a port that is not one or is taken, and where no port is free.
     """
     if wanted:
         if not wanted.isdecimal() or not 0 < int(wanted) < 65536:
@@ -65,9 +65,8 @@ def _is_free(host: str, port: int) -> bool:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # as servers do: a connection that just ended is no obstacle
+            # As servers do: a connection that just ended does not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError:
         return False
@@ -75,7 +74,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a stopped server deletes what it was given, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a stopped server deletes uploads, too
     host = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     try:
         studio = Studio(os.environ.get("CYCLEGAN_HUB_MODELS") or None)

@@ -1,4 +1,4 @@
-"""catalog.py: models of folders, and (in a process of its own, against the local Hub) of users and repositories."""
+"""serving/catalog.py: models of folders, and (in a process of its own, against the local Hub) of users and repositories."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from huggingface_hub import HfApi
 
 from cyclegan_hub.models.dcgan import FaceGenerator
 from cyclegan_hub.serving import studio as serving
-from cyclegan_hub.serving.catalog import find_models, kind_of
+from cyclegan_hub.serving.catalog import find_models, source_kind
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
 from cyclegan_hub.serving.studio import Studio
 from support.card_facts import facts
 from support.hub_checks import commit, fault, impatient
 from support.local_hub import Checks, Server, User
+from support.served_models import translate
 from support.tiny_models import folder, measured, model
 
 check, gone = Checks(), Checks()  # with the server, and after it went away
@@ -43,26 +44,24 @@ def test_a_folder_of_domains(tmp_path: Path) -> None:
         ("epoch-005", 5, "Epoch 5", False), ("epoch-010", 10, "Epoch 10 · best", True), ("epoch-015", 15, "Epoch 15", False)
     ]  # fmt: skip
     assert [epoch.label for epoch in monet.epochs] == ["Epoch 5"] and zebra.epochs[0].label == "The published model"
-    assert (smile.choice.portraits, monet.choice.portraits, zebra.choice.portraits) == (True, False, False)
-    assert not any(one.choice.faces or one.choice.skip for one in (smile, monet, zebra))
-    assert (smile.choice.original_size, monet.choice.original_size, zebra.choice.original_size) == (False, True, True)
-    assert smile.choice.arrow("a_to_b") == "not smiling → smiling" and smile.choice.arrow("b_to_a") == "smiling → not smiling"
-    assert zebra.choice.labels == ("horse", "zebra") and zebra.choice.image_size == 64 and zebra.choice.title == "Zebra"
-    assert "non-commercial" in smile.choice.licence and not smile.choice.redistributable
-    assert monet.choice.licence == zebra.choice.licence == "not stated: ask who published the model"  # without a record
-    assert smile.choice.origin == "bundled" and find_models(str(tmp_path), NOWHERE).models["smile"].choice.origin == "folder"
+    assert (smile.portraits, monet.portraits, zebra.portraits) == (True, False, False)
+    assert not any(one.faces or one.skip for one in (smile, monet, zebra))
+    assert (smile.original_size, monet.original_size, zebra.original_size) == (False, True, True)
+    assert smile.arrow("a_to_b") == "not smiling → smiling" and smile.arrow("b_to_a") == "smiling → not smiling"
+    assert zebra.labels == ("horse", "zebra") and zebra.image_size == 64 and zebra.title == "Zebra"
+    assert "non-commercial" in smile.licence and not smile.redistributable
+    assert monet.licence == zebra.licence == "not stated: ask who published the model"  # without a record
+    assert smile.origin == "bundled" and find_models(str(tmp_path), NOWHERE).models["smile"].origin == "folder"
 
 
 def test_faces_and_strength_are_those_of_the_config(tmp_path: Path) -> None:
     eyes = (0.3, 0.4, 0.7, 0.4)
     folder(tmp_path / "one", domain="", labels=("pet", "drawing"), eyes_a=eyes)
     folder(tmp_path / "both", 5, eyes_a=eyes, eyes_b=eyes, skip=True)
-    one, both = (find_models(None, tmp_path).models[name].choice for name in ("one", "both"))
+    one, both = (find_models(None, tmp_path).models[name] for name in ("one", "both"))
     assert (one.eyes_a, one.eyes_b, one.skip, one.original_size) == (eyes, None, False, False)
     assert (both.eyes("a_to_b"), both.eyes("b_to_a"), both.skip) == (eyes, eyes, True)
-    assert (one.faces, one.takes_faces("b_to_a"), both.takes_faces("b_to_a"), both.takes_faces("samples")) == (
-        True, False, True, False
-    )  # fmt: skip
+    assert (one.faces, one.eyes("b_to_a"), both.eyes("samples")) == (True, None, None)
 
 
 @pytest.mark.parametrize("eyes", [5, "x", [0.1, 0.2], [0.7, 0.4, 0.3, 0.4], [1, 2, 3, None], {"left": 1}])
@@ -70,9 +69,9 @@ def test_damaged_eyes_are_none(tmp_path: Path, eyes: object) -> None:
     config = folder(tmp_path / "smile") / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"eyes_a": eyes}))
     studio = Studio(None, tmp_path)
-    assert studio.choice("smile").eyes_a is None
+    assert studio.model("smile").eyes_a is None
     with pytest.raises(ServingError, match="cannot be loaded"):
-        studio.translate(png(), "smile")
+        translate(studio, png(), "smile")
 
 
 def test_a_run_and_a_single_model(tmp_path: Path) -> None:
@@ -129,22 +128,22 @@ def test_a_model_of_another_class_is_none_of_the_page(tmp_path: Path) -> None:
 
 def test_a_replaced_model_is_another_revision(tmp_path: Path) -> None:
     folder(tmp_path / "smile", 5)
-    before = find_models(None, tmp_path).models["smile"].revisions
-    assert find_models(None, tmp_path).models["smile"].revisions == before
+    before = find_models(None, tmp_path).models["smile"].epochs
+    assert find_models(None, tmp_path).models["smile"].epochs == before
     weights = tmp_path / "smile" / "epochs" / "epoch-005" / "model.safetensors"
     weights.with_suffix(".new").write_bytes(weights.read_bytes())
     weights.with_suffix(".new").rename(weights)
-    assert find_models(None, tmp_path).models["smile"].revisions != before
+    assert find_models(None, tmp_path).models["smile"].epochs != before
 
 
 def test_what_models_may_be(tmp_path: Path) -> None:
     (tmp_path / "user").mkdir()
-    assert [kind_of(text) for text in (None, "", str(tmp_path), "user", "user/repo")] == [
+    assert [source_kind(text) for text in (None, "", str(tmp_path), "user", "user/repo")] == [
         "bundled", "bundled", "folder", "user", "repository"
     ]  # fmt: skip
     for text in ("./nowhere", "/nowhere/at/all", "a/b/c", "user/", "http://x", "x" * 5000):
         with pytest.raises(ServingError, match="give one, a user of the Hub, or user/repository"):
-            kind_of(text)
+            source_kind(text)
 
 
 def test_texts_are_made_safe() -> None:
@@ -170,10 +169,10 @@ def upload(name: str, file: str, data: bytes) -> None:
 
 def again(studio: Studio) -> Studio:
     """Has it look again, as a minute later."""
-    studio._looked_at -= serving.LOOK_AGAIN
-    studio.domains()
-    assert studio._looking
-    studio._looking.join()
+    studio._known_since -= serving.REFRESH_AFTER
+    studio.models()
+    assert studio._refreshing
+    studio._refreshing.join()
     return studio
 
 
@@ -184,14 +183,14 @@ def a_user_and_what_is_bundled(tmp: Path) -> None:
     repository("user/cyclegan-smile", 5, 10)
     repository("user/monet", 5, domain="monet", labels=("photo", "Monet"))
     studio = Studio("user", tmp / "bundled")
-    assert [(d.name, d.origin, d.source) for d in studio.domains()] == [
+    assert [(d.name, d.origin, d.source) for d in studio.models()] == [
         ("smile", "Hub", "user/cyclegan-smile"), ("anime", "bundled", "anime"), ("monet", "Hub", "user/monet")
     ]  # fmt: skip
     assert studio.status() == "Serving smile, monet of user from the Hub; bundled with this page: anime."
-    assert [epoch.label for epoch in studio.epochs("smile")] == ["Epoch 5", "Epoch 10 · last"]
+    assert [epoch.label for epoch in studio.model("smile").epochs] == ["Epoch 5", "Epoch 10 · last"]
     assert "[The model's card on the Hub](https://huggingface.co/user/" in studio.card("smile")
     assert "/user/cyclegan-smile/tree/epoch-005)" in studio.card("smile", 5)
-    assert {d.origin for d in Studio("org", tmp / "bundled").domains()} == {"bundled"}
+    assert {d.origin for d in Studio("org", tmp / "bundled").models()} == {"bundled"}
     assert Studio("org", tmp / "bundled").status() == "org has no models on the Hub; bundled with this page: smile, anime."
 
 
@@ -202,17 +201,17 @@ def a_hub_that_is_down_and_comes_back(tmp: Path) -> None:
     with fault("/api/models/.*/refs", status=503):
         studio = Studio("down", tmp / "bundled")
         assert studio.status() == "The Hub does not answer; bundled with this page: smile."
-        assert studio.translate(png(), "smile").after.size == (32, 32)
-        assert [d.name for d in studio.domains()] == ["smile"]  # a minute is not over: not asked again
-    assert [d.name for d in again(studio).domains()] == ["smile", "monet"]
-    studio.translate(png(), "monet", epoch=5)
+        assert translate(studio, png(), "smile").after.size == (32, 32)
+        assert [d.name for d in studio.models()] == ["smile"]  # a minute is not over: not asked again
+    assert [d.name for d in again(studio).models()] == ["smile", "monet"]
+    translate(studio, png(), "monet", epoch=5)
     with fault("/(api/models/)?down/.*", status=503):
-        assert [e.number for e in again(studio).epochs("monet")] == [5]
-        assert studio.domains()[1].origin == "cache" and "from its cache; bundled" in studio.status()
-        assert studio.translate(png(), "monet", epoch=5).after.size == (32, 32)
-        assert Studio("down", tmp / "bundled").translate(png(), "monet", epoch=5).after.size == (32, 32)
+        assert [e.number for e in again(studio).model("monet").epochs] == [5]
+        assert studio.models()[1].origin == "cache" and "from its cache; bundled" in studio.status()
+        assert translate(studio, png(), "monet", epoch=5).after.size == (32, 32)
+        assert translate(Studio("down", tmp / "bundled"), png(), "monet", epoch=5).after.size == (32, 32)
     upload("down/cyclegan-monet", "metrics.json", b'{"best": "epoch-010", "epochs": {"epoch-010": {"a_to_b": {"kid": 0.5}}}}')
-    assert [e.label for e in again(studio).epochs("monet")] == ["Epoch 5", "Epoch 10 · best"]
+    assert [e.label for e in again(studio).model("monet").epochs] == ["Epoch 5", "Epoch 10 · best"]
     assert "| kid | 0.5 |" in studio.card("monet")
 
 
@@ -221,7 +220,7 @@ def a_repository_of_ones_own(tmp: Path) -> None:
     folder(tmp / "bundled" / "smile", 1)
     repository("user/zebras", 5, domain="", labels=("horse", "zebra"))
     studio = Studio("user/zebras", tmp / "bundled")
-    assert [(d.name, d.labels) for d in studio.domains()] == [("zebras", ("horse", "zebra"))]
+    assert [(d.name, d.labels) for d in studio.models()] == [("zebras", ("horse", "zebra"))]
     assert studio.status() == "Serving zebras of user/zebras from the Hub."
     status = Studio("user/nowhere", tmp / "bundled").status()
     assert (
@@ -239,40 +238,40 @@ def an_epoch_that_cannot_be_fetched(tmp: Path) -> None:
     repository("user/late", 5, 10)
     studio = Studio("user/late", tmp)
     with fault("/user/late/resolve/.*", status=503), pytest.raises(ServingError) as caught:
-        studio.translate(png(), "smile", epoch=5)
+        translate(studio, png(), "smile", epoch=5)
     assert str(caught.value).startswith("Epoch 5 of smile cannot be loaded (smile@epoch-005: ") and str(tmp) not in str(
         caught.value
     )
-    assert studio.translate(png(), "smile", epoch=5).epoch.number == 5  # as soon as the Hub is well
+    assert translate(studio, png(), "smile", epoch=5).epoch.number == 5  # as soon as the Hub is well
 
 
 @check
-def a_user_with_a_model_that_draws(tmp: Path) -> None:
+def a_user_with_a_model_that_samples(tmp: Path) -> None:
     api.create_repo("org/dcgan-faces")
     for epoch in (5, 10):
         commit("org/dcgan-faces", FaceGenerator(widths=(8, 4), domain="faces", epoch=epoch), f"epoch-{epoch:03d}")
     upload("org/dcgan-faces", "metrics.json", b'{"best": "epoch-010", "epochs": {"epoch-010": {"samples": {"kid": 0.5}}}}')
     studio = Studio("org", tmp)
-    assert [(d.name, d.kind, d.origin) for d in studio.domains()] == [("faces", "dcgan", "Hub")]
+    assert [(d.name, d.kind, d.origin) for d in studio.models()] == [("faces", "dcgan", "Hub")]
     assert studio.status() == "Serving faces of org from the Hub." and "| kid | 0.5 |" in studio.card("faces")
-    drawn = studio.sample("faces", 3)
-    assert drawn.epoch.label == "Epoch 10 · best" and len(drawn.pictures) == 3
+    samples = studio.sample("faces", 3)
+    assert studio.model("faces").best_epoch.label == "Epoch 10 · best" and len(samples) == 3
     with fault("/(api/models/)?org/.*", status=503):
-        assert again(studio).domains()[0].origin == "cache" and studio.sample("faces", 3).pictures == drawn.pictures
+        assert again(studio).models()[0].origin == "cache" and studio.sample("faces", 3) == samples
 
 
 @check
 def something_to_be_remembered(tmp: Path) -> None:
     repository("user/cyclegan-anime", 5, 10, domain="anime", labels=("human face", "anime face"))
-    Studio("user", tmp).translate(png(), "anime")
+    translate(Studio("user", tmp), png(), "anime")
 
 
 @gone
 def a_hub_that_is_gone(tmp: Path) -> None:
     folder(tmp / "bundled" / "smile", 1)
     studio = Studio("user", tmp / "bundled")
-    assert [(d.name, d.origin) for d in studio.domains() if d.name in ("smile", "anime")][-1] == ("anime", "cache")
-    assert studio.status().startswith("The Hub does not answer: serving ") and studio.translate(png(), "anime").epoch.best
+    assert [(d.name, d.origin) for d in studio.models() if d.name in ("smile", "anime")][-1] == ("anime", "cache")
+    assert studio.status().startswith("The Hub does not answer: serving ") and translate(studio, png(), "anime").epoch.best
     assert "nothing of it is in the cache" in Studio("user/none", tmp / "none").status()
 
 

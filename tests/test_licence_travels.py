@@ -86,7 +86,7 @@ def every_way_to_the_hub_carries_the_licence_of_the_record(tmp: Path) -> None:
     exported = part(load("user/again"), "user/again", None).metadata
     assert (exported["source"], exported["license"]) == ("https://huggingface.co/user/again", "research-only")
     (found,) = find_models("user/built", tmp / "none").models.values()
-    assert found.page == "https://huggingface.co/user/built" and "CelebA" in found.choice.licence
+    assert found.url == "https://huggingface.co/user/built" and "CelebA" in found.licence
 
 
 @check

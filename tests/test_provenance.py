@@ -83,8 +83,8 @@ def shown(place: Path) -> dict[str, Any]:
     one = load(place)
     exported = part(one, str(place), None).metadata
     return {
-        "api": found.choice.licence, "about": about.render(found, found.epochs[-1]), "terms": exported["terms"],
-        "licence": exported["license"], "redistributable": found.choice.redistributable,
+        "api": found.licence, "about": about.render(found, found.epochs[-1]), "terms": exported["terms"],
+        "licence": exported["license"], "redistributable": found.redistributable,
     }  # fmt: skip
 
 

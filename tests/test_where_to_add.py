@@ -94,7 +94,7 @@ def test_a_domain_is_an_entry_and_a_card_template(monkeypatch: pytest.MonkeyPatc
     folder(tmp_path / "models/another", 1, domain="custom", labels=("a", "b"))
     models = find_models(str(tmp_path / "models"), tmp_path).models
     assert list(models) == ["night", "another"]  # domains first
-    assert models["night"].choice.licence == "CC0" and models["night"].statement == "## Limits\n\nIt knows day and night."
+    assert models["night"].licence == "CC0" and models["night"].statement == "## Limits\n\nIt knows day and night."
 
 
 def test_every_domain_has_a_card_template() -> None:

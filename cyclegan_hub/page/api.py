@@ -10,7 +10,8 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from cyclegan_hub.page.components import Files, Number, Photo, explain_drawing_errors, explain_errors, private_folder
+from cyclegan_hub.models.photograph import DEFAULT, Options
+from cyclegan_hub.page.components import Files, Number, PhotoInput, explain_errors, explain_sampling_errors, private_folder
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
 
@@ -18,8 +19,10 @@ FIELDS = (
     "name", "title", "kind", "directions", "labels", "faces", "skip", "image_size", "source", "origin", "licence",
     "redistributable",
 )  # fmt: skip
-FACE = {"face": "auto", "whole": False, "strength": 1.0}
-DEFAULTS: dict[str, Any] = FACE | {"n": 16, "seed": 0, "seed_a": 0, "seed_b": 1, "steps": 8}
+DEFAULTS: dict[str, Any] = {
+    "face": DEFAULT.face, "whole": DEFAULT.whole, "strength": DEFAULT.strength,
+    "n": 16, "seed": 0, "seed_a": 0, "seed_b": 1, "steps": 8,
+}  # fmt: skip
 
 
 class Endpoints:
@@ -28,50 +31,51 @@ class Endpoints:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         with gr.Group(visible=False):
-            image, domain = Photo(label="image", format="png"), gr.Textbox(label="domain")
+            image, domain = PhotoInput(label="image", format="png"), gr.Textbox(label="domain")
             direction, epoch = gr.Textbox(label="direction"), gr.Number(label="epoch", precision=0)
             # Their values are the clients' defaults; curl may give null for them.
             n, seed, seed_a, seed_b, steps, strength = (
                 Number(DEFAULTS[name], label=name) for name in ("n", "seed", "seed_a", "seed_b", "steps", "strength")
             )
             face, whole = gr.Textbox(DEFAULTS["face"], label="face"), gr.Checkbox(DEFAULTS["whole"], label="whole")
-            how = [face, whole, strength]
+            options = [face, whole, strength]
             truncation = Number(label="truncation")
             files, zipped = Files(label="files", file_count="multiple", type="filepath"), gr.File(label="zip")
             gallery, answer = gr.Gallery(label="gallery", format="png"), gr.JSON(label="answer")
-            for name, function, given, back in (
-                ("translate", self.translate, [image, domain, direction, epoch, *how], image),
-                ("translate_batch", self.translate_batch, [files, domain, direction, epoch, *how], [gallery, zipped]),
+            for name, function, inputs, outputs in (
+                ("translate", self.translate, [image, domain, direction, epoch, *options], image),
+                ("translate_batch", self.translate_batch, [files, domain, direction, epoch, *options], [gallery, zipped]),
                 ("sample", self.sample, [domain, n, seed, truncation, epoch], gallery),
                 ("interpolate", self.interpolate, [domain, seed_a, seed_b, steps, truncation, epoch], gallery),
                 ("epochs", self.epochs, [domain], answer),
                 ("domains", self.domains, [], answer),
             ):
-                gr.Button(name).click(function, given, back, api_name=name, api_visibility="public")
+                gr.Button(name).click(function, inputs, outputs, api_name=name, api_visibility="public")
 
     @explain_errors
     def translate(
         self, image: str | None, domain: str, direction: str, epoch: int | None = None,
         face: str | None = "auto", whole: bool | None = False, strength: float | None = 1.0,
     ) -> Image.Image:  # fmt: skip
-        """Translates one picture of any size and returns it as a PNG file.
+        """Translates one image of any size and returns it as a PNG file.
 
         Where the direction's input is a face, the largest one is found and aligned; if none is found, a warning says so and the
-        whole picture is translated.
+        whole image is translated.
 
         Args:
-            image: the picture, as a file: JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF or PPM.
+            image: the image, as a file: JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF or PPM.
             domain: a name from /domains, such as "anime".
-            direction: "a_to_b" or "b_to_a"; /domains has the labels of both sides.
+            direction: "a_to_b" or "b_to_a"; /domains has the labels of A and B.
             epoch: a number from /epochs; without it the best one.
             face: "auto" for the largest face, a number for another one (0 is the largest), "all" for all (with whole), "none" to
-                translate the picture as it is.
+                translate the image as it is.
             whole: whether to return the whole photograph with the translated face in its place.
             strength: how much is changed, from 0 to 1.5, by a model with `skip` in /domains; usually 1.
         """
         if not image:
             raise ServingError("No image was given.")
-        result = self.studio.translate(Path(image), domain, direction, epoch, **face_options(face, whole, strength))
+        photo = self.studio.open(Path(image), domain, direction)
+        result = self.studio.translate(photo, epoch, given_options(face, whole, strength))
         warn(result.notes)
         return result.after
 
@@ -80,12 +84,12 @@ class Endpoints:
         self, files: list[str] | None, domain: str, direction: str, epoch: int | None = None,
         face: str | None = "auto", whole: bool | None = False, strength: float | None = 1.0,
     ) -> tuple[list[tuple[Image.Image, str]], str]:  # fmt: skip
-        """Translates several pictures; returns a gallery of small ones, and a zip of all as PNG files.
+        """Translates several images; returns a gallery of small ones, and a zip of all as PNG files.
 
         A file that cannot be translated is left out, and a warning says why.
 
         Args:
-            files: the pictures, as files.
+            files: the images, as files.
             domain: a name from /domains.
             direction: "a_to_b" or "b_to_a".
             epoch: a number from /epochs; without it the best one.
@@ -93,48 +97,45 @@ class Endpoints:
             whole: as of /translate.
             strength: as of /translate.
         """
-        paths, options = [Path(file) for file in files or ()], face_options(face, whole, strength)
-        batch = self.studio.translate_batch(paths, domain, direction, epoch, folder=private_folder(), **options)
+        paths, options = [Path(file) for file in files or ()], given_options(face, whole, strength)
+        batch = self.studio.translate_batch(paths, domain, direction, epoch, options, folder=private_folder())
         if not batch.zip:
             raise ServingError(f"None of the files could be translated. {' '.join(batch.errors)}")
         warn([*batch.lines, *batch.errors])
-        return [(picture, name) for name, picture in batch.pictures], str(batch.zip)
+        return [(image, name) for name, image in batch.thumbnails], str(batch.zip)
 
-    @explain_drawing_errors
+    @explain_sampling_errors
     def sample(
         self, domain: str, n: int | None, seed: int | None, truncation: float | None = None, epoch: int | None = None
     ) -> list[tuple[Image.Image, str]]:
-        """Draws pictures of a seed, by a model whose directions are ["samples"]; the same seed gives the same pictures.
+        """Generates images from a seed, by a model whose directions are ["samples"]; the same seed gives the same images.
 
         Args:
             domain: a name from /domains, such as "faces".
             n: how many, from 1 to 36; usually 16.
             seed: from 0 to 2147483647; usually 0.
-            truncation: a number above 0, such as 1: the lower, the fewer odd pictures and the less variety; without it none.
+            truncation: a number above 0, such as 1: the lower, the fewer odd images and the less variety; without it none.
             epoch: a number from /epochs; without it the best one.
         """
-        given = with_defaults(n=n, seed=seed)
-        pictures = self.studio.sample(domain, truncation=truncation, epoch=epoch, **given).pictures
-        return [(picture, f"{i} of {len(pictures)}") for i, picture in enumerate(pictures, 1)]
+        return numbered(self.studio.sample(domain, truncation=truncation, epoch=epoch, **with_defaults(n=n, seed=seed)))
 
-    @explain_drawing_errors
+    @explain_sampling_errors
     def interpolate(
         self, domain: str, seed_a: int | None, seed_b: int | None, steps: int | None,
         truncation: float | None = None, epoch: int | None = None,
     ) -> list[tuple[Image.Image, str]]:  # fmt: skip
-        """Draws the first picture of two seeds and what lies between, by a model whose directions are ["samples"].
+        """Generates the first image of two seeds and what lies between, by a model whose directions are ["samples"].
 
         Args:
             domain: a name from /domains, such as "faces".
             seed_a: the first seed, from 0 to 2147483647; usually 0.
             seed_b: the second seed; usually 1.
-            steps: how many pictures, both ends included, from 2 to 16; usually 8.
+            steps: how many images, both ends included, from 2 to 16; usually 8.
             truncation: as of /sample.
             epoch: a number from /epochs; without it the best one.
         """
         given = with_defaults(seed_a=seed_a, seed_b=seed_b, steps=steps)
-        pictures = self.studio.interpolate(domain, truncation=truncation, epoch=epoch, **given).pictures
-        return [(picture, f"{i} of {len(pictures)}") for i, picture in enumerate(pictures, 1)]
+        return numbered(self.studio.interpolate(domain, truncation=truncation, epoch=epoch, **given))
 
     @explain_errors
     def epochs(self, domain: str) -> list[dict[str, Any]]:
@@ -143,30 +144,36 @@ class Endpoints:
         Args:
             domain: a name from /domains.
         """
-        return [{"epoch": epoch.number, "label": epoch.label, "best": epoch.best} for epoch in self.studio.epochs(domain)]
+        epochs = self.studio.model(domain).epochs
+        return [{"epoch": epoch.number, "label": epoch.label, "best": epoch.best} for epoch in epochs]
 
     @explain_errors
     def domains(self) -> list[dict[str, Any]]:
-        """Lists the models: name, kind, what it translates or draws, image size, and the terms of its training images.
+        """Lists the models: name, kind, what it translates or generates, image size, and the terms of its training images.
 
-        kind: "cyclegan" (directions a_to_b and b_to_a), "pix2pix" (a_to_b) or "dcgan" (samples: it draws).
+        kind: "cyclegan" (directions a_to_b and b_to_a), "pix2pix" (a_to_b) or "dcgan" (samples: it generates images).
         """
-        return [{field: getattr(choice, field) for field in FIELDS} for choice in self.studio.domains()]
+        return [{field: getattr(model, field) for field in FIELDS} for model in self.studio.models()]
 
 
-def face_options(face: str | None, whole: bool | None, strength: float | None) -> dict[str, Any]:
-    """The options of `Studio.translate`; `face` is a number as text, or one of its words."""
+def given_options(face: str | None, whole: bool | None, strength: float | None) -> Options:
+    """The options of a translation; `face` is a number as text, or one of its words."""
     given = with_defaults(face=face or None, whole=whole, strength=strength)
-    text = str(given["face"]).strip()
-    return given | {"face": int(text) if text.isdecimal() and len(text) < 6 else text}
+    number = str(given["face"]).strip()
+    return Options(**given | {"face": int(number) if number.isdecimal() and len(number) < 6 else number})
+
+
+def with_defaults(**given: Any) -> dict[str, Any]:
+    """The values by name, with the default for each that is None."""
+    return {name: DEFAULTS[name] if value is None else value for name, value in given.items()}
+
+
+def numbered(samples: list[Image.Image]) -> list[tuple[Image.Image, str]]:
+    """(image, "3 of 16") for a gallery."""
+    return [(image, f"{i} of {len(samples)}") for i, image in enumerate(samples, 1)]
 
 
 def warn(sentences: Iterable[str]) -> None:
     """Sends warnings along with an answer."""
     for sentence in sentences:
         gr.Warning(html.escape(sentence, quote=False))
-
-
-def with_defaults(**given: Any) -> dict[str, Any]:
-    """The values by name, with the default for each that is None."""
-    return {name: DEFAULTS[name] if value is None else value for name, value in given.items()}

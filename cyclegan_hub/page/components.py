@@ -1,4 +1,4 @@
-"""Components of gradio, changed for this page: inputs that pass files on unchanged, and lines of text."""
+"""The page's building blocks: inputs that pass files on unchanged, small components, theme, and helpers of all handlers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gradio.themes.utils.fonts import LocalFont
 from PIL import Image
 
 from cyclegan_hub.imaging import images
-from cyclegan_hub.models.photograph import MAX_STRENGTH
-from cyclegan_hub.serving.catalog import DomainChoice, EpochChoice
+from cyclegan_hub.models.photograph import MAX_STRENGTH, Options
+from cyclegan_hub.serving.catalog import ModelEntry
 from cyclegan_hub.serving.messages import ServingError
-from cyclegan_hub.serving.results import jpeg_bytes
+from cyclegan_hub.serving.results import SAVE_FORMATS, jpeg_bytes
 
 HERE = Path(__file__).parent
 HAS_CAMERA = """async () => {
@@ -32,69 +32,9 @@ HAS_CAMERA = """async () => {
         return [devices.some((device) => device.kind === 'videoinput')];
     } catch { return [false]; }  // no such API, as on a page without https, or not allowed
 }"""
-
-
-class Quiet(ComponentMeta):
-    """A metaclass for components that leaves out a step of gradio, which would write a .pyi file beside this module."""
-
-    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> Quiet:
-        return ABCMeta.__new__(cls, name, bases, attributes)
-
-
-class _Local:
-    """A file input that takes uploads only. gradio would also download addresses, without a limit on their size."""
-
-    async def async_move_resource_to_block_cache(self, path: str | Path | None) -> str | None:
-        _refuse_address(path)
-        moved: str | None = await super().async_move_resource_to_block_cache(path)  # type: ignore[misc]  # of gradio's Block
-        return moved
-
-    def move_resource_to_block_cache(self, path: str | Path | None) -> str | None:
-        _refuse_address(path)
-        moved: str | None = super().move_resource_to_block_cache(path)  # type: ignore[misc]  # as above
-        return moved
-
-
-def _refuse_address(path: str | Path | None) -> None:
-    if str(path).lower().startswith(("http:", "https:")):
-        raise gr.Error("Upload the picture: this page fetches nothing from other places.", print_exception=False)
-
-
-class Photo(_Local, gr.Image, metaclass=Quiet):
-    """An image input that passes the file's path on, so that `images.decode` opens it, with its limits, instead of gradio."""
-
-    def get_block_name(self) -> str:
-        return "image"
-
-    def preprocess(self, payload: Any) -> str | None:
-        return payload.path if payload else None
-
-
-class Camera(_Local, gr.Image, metaclass=Quiet):
-    """A camera's frames as the browser sends them: texts that contain a JPEG file. They are never written to disk."""
-
-    def get_block_name(self) -> str:
-        return "image"
-
-    def preprocess(self, payload: Any) -> str | None:
-        return payload.url if payload else None
-
-
-class Files(_Local, gr.File, metaclass=Quiet):
-    """An input of several files."""
-
-    def get_block_name(self) -> str:
-        return "file"
-
-
-class Number(gr.Number, metaclass=Quiet):
-    """A number that is passed on as it was typed, because the Studio checks it and has better messages."""
-
-    def get_block_name(self) -> str:
-        return "number"
-
-    def preprocess(self, payload: float | None) -> float | None:
-        return payload
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+HIDDEN: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
+R = TypeVar("R")
 
 
 class Blocks(gr.Blocks):
@@ -106,48 +46,72 @@ class Blocks(gr.Blocks):
         super().validate_inputs(block_fn, inputs)
 
 
-def face_or_whole(elem_id: str) -> gr.Radio:
-    """The choice between an aligned face and the whole photograph, where a direction takes faces."""
-    parts = [("Face", "face"), ("Whole photograph", "whole")]
-    return gr.Radio(parts, value="face", label="Translate", show_label=False, container=False, elem_id=elem_id)
+# -------------------------------------------------------------------------------------------------------------- inputs
+class Quiet(ComponentMeta):
+    """A metaclass for components that leaves out a step of gradio, which would write a .pyi file beside this module."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> Quiet:
+        return ABCMeta.__new__(cls, name, bases, attributes)
 
 
-def strength_slider(elem_id: str) -> gr.Slider:
-    """How much is changed, of a model that adds a change to its input."""
-    return gr.Slider(0, MAX_STRENGTH, value=1, step=0.05, label="Strength", min_width=230, elem_id=elem_id)
+class _Changed(metaclass=Quiet):
+    """A component of gradio with another behaviour, which the browser shows as it shows the original."""
+
+    def get_block_name(self) -> str:
+        return next(one.__name__.lower() for one in type(self).__mro__ if one.__module__.startswith("gradio."))
 
 
-def options_for(choice: DomainChoice, direction: str, part: str, strength: float, face: int | None = 0) -> dict[str, Any]:
-    """What both mean for `Studio.translate`, with face number `face`, None: as if it were any picture.
+class _UploadsOnly(_Changed):
+    """A file input that takes uploads only. gradio would also download URLs, without a limit on their size."""
 
-    Values that a hidden component was left with mean nothing.
-    """
-    options: dict[str, Any] = {"strength": strength if choice.skip else 1.0}
-    if not choice.takes_faces(direction):
-        return options
-    if face is None:
-        return options | {"face": "none"}
-    return options | ({"face": "all", "whole": True} if part == "whole" else {"face": face or "auto"})
+    async def async_move_resource_to_block_cache(self, path: str | Path | None) -> str | None:
+        _refuse_url(path)
+        moved: str | None = await super().async_move_resource_to_block_cache(path)  # type: ignore[misc]  # of gradio's Block
+        return moved
 
-
-def text(elem_id: str, file: str | None = None) -> gr.HTML:
-    """Lines of text: the content of a file beside this module, or set later by `as_html`."""
-    return gr.HTML((HERE / file).read_text("utf-8") if file else None, padding=False, elem_id=elem_id, elem_classes="text")
+    def move_resource_to_block_cache(self, path: str | Path | None) -> str | None:
+        _refuse_url(path)
+        moved: str | None = super().move_resource_to_block_cache(path)  # type: ignore[misc]  # as above
+        return moved
 
 
-# A slider with a number box for published epochs or seeds; wrong numbers in the box are corrected.
+def _refuse_url(path: str | Path | None) -> None:
+    if str(path).lower().startswith(("http:", "https:")):
+        raise gr.Error("Upload the picture: this page fetches nothing from other places.", print_exception=False)
 
 
-# gradio's own slider takes no list of values, has no ticks, and shows an error of its own for a number out of range. This one
-# is gradio's HTML component, with a template and a script of ours.
-_TEMPLATE = (HERE / "number_slider.html").read_text("utf-8")
-_SCRIPT = (HERE / "number_slider.js").read_text("utf-8")
+class PhotoInput(_UploadsOnly, gr.Image):
+    """An image input that passes the file's path on, so that `images.decode` opens it, with its limits, instead of gradio."""
+
+    def preprocess(self, payload: Any) -> str | None:
+        return payload.path if payload else None
 
 
-class NumberSlider(gr.HTML, metaclass=Quiet):
+class Camera(_UploadsOnly, gr.Image):
+    """A camera's frames as the browser sends them: texts that contain a JPEG file. They are never written to disk."""
+
+    def preprocess(self, payload: Any) -> str | None:
+        return payload.url if payload else None
+
+
+class Files(_UploadsOnly, gr.File):
+    """An input of several files."""
+
+
+class Number(_Changed, gr.Number):
+    """A number that is passed on as it was typed, because the Studio checks it and has better messages."""
+
+    def preprocess(self, payload: float | None) -> float | None:
+        return payload
+
+
+# ------------------------------------------------------------------------------------------------------- number slider
+class NumberSlider(_Changed, gr.HTML):
     """A slider with a number box and marks. Its value is a whole number; other values, sent by a client, are corrected.
 
     With `values` (ascending) it is one of them; without, a number from 0 to `most`, and the slider ends at `track`.
+    It is gradio's HTML component with a template and a script of ours: gradio's own slider takes no list of values, has no ticks,
+    and shows an error of its own for a number out of range.
     """
 
     def __init__(
@@ -162,15 +126,17 @@ class NumberSlider(gr.HTML, metaclass=Quiet):
         **options: Any,
     ) -> None:
         # gradio builds the component again for each update from its arguments, so that options may contain these.
-        given: dict[str, Any] = {"html_template": _TEMPLATE, "js_on_load": _SCRIPT, "apply_default_css": False} | options
+        template, script = ((HERE / f"number_slider.{suffix}").read_text("utf-8") for suffix in ("html", "js"))
+        given: dict[str, Any] = {"html_template": template, "js_on_load": script, "apply_default_css": False} | options
         super().__init__(value, values=list(values), track=track, most=most, best=best, note=note, **given)
         self.most = most
 
-    def get_block_name(self) -> str:
-        return "html"
-
     def preprocess(self, payload: Any) -> int:  # type: ignore[override]  # a number, unlike its base class
-        return whole_number(payload, self.most or 2**31 - 1)
+        try:
+            number = float(payload)
+        except (TypeError, ValueError, OverflowError):
+            return 0
+        return 0 if math.isnan(number) else int(min(max(number, 0), self.most or 2**31 - 1))
 
     def postprocess(self, value: Any) -> Any:
         return value
@@ -179,42 +145,69 @@ class NumberSlider(gr.HTML, metaclass=Quiet):
         return {"type": "integer"}
 
 
-def whole_number(payload: Any, most: int) -> int:
-    """The whole number from 0 to `most` nearest to `payload`; 0 if it is no number."""
-    try:
-        number = float(payload)
-    except (TypeError, ValueError, OverflowError):
-        return 0
-    return 0 if math.isnan(number) else int(min(max(number, 0), most))
-
-
 def epoch_slider(elem_id: str) -> NumberSlider:
     """A slider for epochs, empty until `epoch_update` sets them."""
     return NumberSlider(0, label="Epoch", elem_id=elem_id, elem_classes="epoch", scale=3)
 
 
-def epoch_update(epochs: Sequence[EpochChoice], started_from: str = "") -> dict[str, Any]:
+def epoch_update(model: ModelEntry) -> dict[str, Any]:
     """The update of the slider for a model: it starts at the best epoch, and is hidden if there is only one."""
-    numbers = [epoch.number for epoch in epochs if epoch.number is not None]
-    best = next((epoch for epoch in epochs if epoch.best), epochs[-1])
-    note = f"Its training started from another model: {started_from}." if started_from else ""
-    measured = best.best and best.label.endswith("best")
-    value = best.number if best.number is not None else 0
+    numbers = [epoch.number for epoch in model.epochs if epoch.number is not None]
+    best = model.best_epoch
+    value = best.number or 0
     return gr.update(
-        value=value, values=numbers, best=value if measured else -1, note=note, track=0, most=0, visible=len(numbers) > 1
+        value=value,
+        values=numbers,
+        best=value if best.mark == "best" else -1,
+        note=f"Its training started from another model: {model.started_from}." if model.started_from else "",
+        track=0,
+        most=0,
+        visible=len(numbers) > 1,
     )
 
 
-def nearest_epoch(epochs: Sequence[EpochChoice], number: int) -> EpochChoice:
-    """The published epoch nearest to a number. Raises ServingError if the model has no epochs any more."""
-    if not epochs:
-        raise ServingError("There are no epochs of this model any more: reload the page.")
-    return min(epochs, key=lambda epoch: abs((epoch.number or 0) - number))
+# ---------------------------------------------------------------------------------------- other parts of several panels
+def face_or_whole(elem_id: str) -> gr.Radio:
+    """The choice between an aligned face and the whole photograph, where a direction takes faces."""
+    parts = [("Face", "face"), ("Whole photograph", "whole")]
+    return gr.Radio(parts, value="face", label="Translate", show_label=False, container=False, elem_id=elem_id)
 
 
-# The page's look: theme and head.
+def strength_slider(elem_id: str) -> gr.Slider:
+    """How much is changed, of a model that adds a change to its input."""
+    return gr.Slider(0, MAX_STRENGTH, value=1, step=0.05, label="Strength", min_width=230, elem_id=elem_id)
 
 
+def translation_options(model: ModelEntry, direction: str, part: str, strength: float, face: int | None = 0) -> Options:
+    """The meaning of both for a translation of face number `face`, None: as if it were any image.
+
+    Values that a hidden component was left with mean nothing.
+    """
+    strength = strength if model.skip else 1.0
+    if not model.eyes(direction):
+        return Options(strength=strength)
+    if face is None:
+        return Options("none", strength=strength)
+    return Options("all", True, strength) if part == "whole" else Options(face or "auto", False, strength)
+
+
+def save_format(label: str, elem_id: str, **options: Any) -> gr.Dropdown:
+    """The choice of a format to save in."""
+    formats = [(one.label, name) for name, one in SAVE_FORMATS.items()]
+    return gr.Dropdown(formats, value="png", label=label, elem_id=elem_id, **options)
+
+
+def text(elem_id: str, file: str | None = None) -> gr.HTML:
+    """Lines of text: the content of a file beside this module, or set later by `as_html`."""
+    return gr.HTML((HERE / file).read_text("utf-8") if file else None, padding=False, elem_id=elem_id, elem_classes="text")
+
+
+def as_html(sentences: Sequence[str]) -> str:
+    """Sentences as HTML paragraphs; HTML inside a sentence is shown as text."""
+    return "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
+
+
+# ---------------------------------------------------------------------------------------------------------------- look
 def theme() -> gr.themes.Base:
     """The page's colours and fonts."""
     # Only these two weights, from this machine: the default theme's semi-bold font shows capitals wrongly.
@@ -232,12 +225,7 @@ def head() -> str:
     return f"<style>{style}</style><script>{script}</script>"
 
 
-# Functions for all handlers of the page: errors in one sentence, files in private folders, progress.
-
-
-R = TypeVar("R")
-
-
+# ------------------------------------------------------------------------------------------------------------ handlers
 def explain_errors(function: Callable[..., R], title: str = "Not translated") -> Callable[..., R]:
     """Wraps `function`: errors become one readable message. Of an unexpected error only the place in the code is logged."""
 
@@ -247,7 +235,7 @@ def explain_errors(function: Callable[..., R], title: str = "Not translated") ->
             return function(*arguments, **options)
         except ServingError as error:
             message = html.escape(str(error), quote=False)  # gradio shows messages as HTML
-        except Exception as error:  # its text could contain the name of a visitor's file
+        except Exception as error:  # its text could contain the name of a user's file
             print(*traceback.format_tb(error.__traceback__), type(error).__name__, sep="", file=sys.stderr)
             message = "Something went wrong here, which is no fault of yours. Try again, or ask for something else."
         raise gr.Error(message, duration=20, title=title, print_exception=False)
@@ -255,9 +243,9 @@ def explain_errors(function: Callable[..., R], title: str = "Not translated") ->
     return call
 
 
-def explain_drawing_errors(function: Callable[..., R]) -> Callable[..., R]:
-    """As `explain_errors`, for functions that draw."""
-    return explain_errors(function, title="Not drawn")
+def explain_sampling_errors(function: Callable[..., R]) -> Callable[..., R]:
+    """As `explain_errors`, for functions that sample."""
+    return explain_errors(function, title="Not generated")
 
 
 def private_folder() -> Path:
@@ -274,30 +262,14 @@ def saved_file(content: bytes, name: str) -> str:
     return str(path)
 
 
-def saved_png(picture: Image.Image, name: str) -> str:
-    """Writes a picture into a new PNG file `name`, in a folder of its own, and returns its path."""
-    return saved_file(images.png_bytes(picture), name)
-
-
-def shown_file(picture: Image.Image, exact: bool = False) -> str:
-    """Writes a picture into a new file for display and returns its path: a JPEG of high quality, or (`exact`) a PNG.
+def shown_file(image: Image.Image, exact: bool = False) -> str:
+    """Writes an image into a new file for display and returns its path: a JPEG of high quality, or (`exact`) a PNG.
 
     gradio would write either a PNG, which takes a quarter of a second for 768 px, or a WebP of low quality.
     """
-    if exact:
-        return saved_png(picture, "picture.png")
-    return saved_file(jpeg_bytes(picture), "picture.jpg")
-
-
-def as_html(sentences: Sequence[str]) -> str:
-    """Sentences as HTML paragraphs; HTML inside a sentence is shown as text."""
-    return "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
+    return saved_file(images.png_bytes(image), "picture.png") if exact else saved_file(jpeg_bytes(image), "picture.jpg")
 
 
 def progress_callback(progress: gr.Progress) -> Callable[[int, int], None]:
     """A function for the Studio that passes (done, total) on to gradio's `progress`."""
-
-    def report(done: int, total: int) -> None:
-        progress((done, total), unit="pictures")
-
-    return report
+    return lambda done, total: progress((done, total), unit="pictures")

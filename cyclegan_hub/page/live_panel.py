@@ -1,10 +1,9 @@
-"""The panel for a live camera: translates its frames, and shows the newest result beside the model's input."""
+"""The panel for a live camera: it translates the frames, and shows the last result beside the model's input."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import html
 import time
 from typing import Any
 
@@ -13,24 +12,24 @@ from PIL import Image
 
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.page.components import (
+    HIDDEN,
     Camera,
     as_html,
     epoch_slider,
     epoch_update,
     explain_errors,
-    nearest_epoch,
-    saved_png,
+    saved_file,
     text,
 )
-from cyclegan_hub.serving.catalog import DomainChoice, EpochChoice
+from cyclegan_hub.serving.catalog import ModelEntry
 from cyclegan_hub.serving.live import LiveFrame, Track
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.results import enlarged, jpeg_bytes
 from cyclegan_hub.serving.studio import Studio
 
-EVERY = 0.05  # seconds between two frames from the browser; a frame that must wait is replaced by the next one
-MINUTES = 5  # a stream ends by itself after them
-VISITORS = 8  # streams at the same time at most; the Studio translates one frame of each in turn
+INTERVAL = 0.05  # seconds between two frames from the browser; a frame that must wait is replaced by the next one
+MAX_MINUTES = 5  # of a stream
+MAX_STREAMS = 8  # at the same time; the Studio translates one frame of each in turn
 FRAME = {"video": {"width": {"ideal": 320}, "height": {"ideal": 240}, "frameRate": {"ideal": 30}}}
 # Stops the stream when another tab is opened, by a click on gradio's own button.
 STOP = """() => { document.querySelector('#camera-live [title="stop recording"]')?.closest('button').click(); }"""
@@ -39,8 +38,8 @@ STOP = """() => { document.querySelector('#camera-live [title="stop recording"]'
 class LivePanel:
     """Is created inside the page's Blocks. Its components are attributes, its event handlers methods."""
 
-    def __init__(self, studio: Studio, domain: gr.Radio, direction: gr.Radio) -> None:
-        self.studio, self.domain, self.direction = studio, domain, direction
+    def __init__(self, studio: Studio, model: gr.Radio, direction: gr.Radio) -> None:
+        self.studio, self.model, self.direction = studio, model, direction
         with gr.Tab("Live", id="live") as self.tab, gr.Row(elem_id="live"):
             with gr.Column(scale=4, min_width=300):
                 # The state is inside a tab, because gradio counts components between tabs as tabs.
@@ -62,20 +61,20 @@ class LivePanel:
                             "Save the still", variant="primary", size="sm", interactive=False, elem_id="still-save"
                         )
 
-    def events(self, private: dict[str, Any], leaving: list[gr.Tab]) -> None:
+    def events(self, leaving: list[gr.Tab]) -> None:
         """Connects the events with their handlers; opening a tab of `leaving` ends the stream."""
-        asked = [self.camera, self.domain, self.direction, self.epoch, self.track, self.pace]
+        inputs = [self.camera, self.model, self.direction, self.epoch, self.track]
         self.camera.stream(
-            self.show, asked, [self.result, self.notes, self.track, self.pace], stream_every=EVERY, time_limit=60 * MINUTES,
-            concurrency_limit=VISITORS, concurrency_id="live", show_progress="hidden", **private,
+            self.show, [*inputs, self.pace], [self.result, self.notes, self.track, self.pace], stream_every=INTERVAL,
+            time_limit=60 * MAX_MINUTES, concurrency_limit=MAX_STREAMS, concurrency_id="live", **HIDDEN,
         )  # fmt: skip
-        self.still.click(self.take, asked[:-1], self.save, show_progress="hidden", **private)
+        self.still.click(self.take, inputs, self.save, **HIDDEN)
         for tab in leaving:
-            tab.select(None, None, None, js=STOP, show_progress="hidden", **private)
+            tab.select(None, None, None, js=STOP, **HIDDEN)
 
-    def choose(self, choice: DomainChoice, epochs: list[EpochChoice]) -> dict[Any, Any]:
+    def choose(self, model: ModelEntry) -> dict[Any, Any]:
         """Updates for a newly chosen model: its epochs."""
-        return {self.epoch: epoch_update(epochs)}
+        return {self.epoch: epoch_update(model)}
 
     @property
     def chosen(self) -> list[Any]:
@@ -84,48 +83,46 @@ class LivePanel:
 
     @explain_errors
     def show(
-        self, frame: str | None, domain: str, direction: str, epoch: int, track: Track | None, pace: tuple[float, float] | None
+        self, frame: str | None, model: str, direction: str, epoch: int, track: Track | None, pace: tuple[float, float] | None
     ) -> tuple[Any, Any, Track | None, Any]:
         """Returns (frame and translation as HTML, a text with the frames a second, the new track, the new pace)."""
         if not frame:
             return gr.skip(), gr.skip(), None, None
-        before, after, track = self._translated(frame, domain, direction, epoch, track)
+        before, after, track = self._translated(frame, model, direction, epoch, track)
         now = time.monotonic()
         speed = 0.0
         if pace is not None:
             own = 1 / max(now - pace[0], 1e-3)
             speed = own if pace[1] == 0 or now - pace[0] > 2 else 0.9 * pace[1] + 0.1 * own
-        words = f"{speed:.0f} frames a second" if speed else "Starting"
-        lines = [f"{words}, at {after.width} x {after.height} pixels."]
-        if track is None and self.studio.choice(domain).takes_faces(direction):
+        progress = f"{speed:.0f} frames a second" if speed else "Starting"
+        lines = [f"{progress}, at {after.width} x {after.height} pixels."]
+        if track is None and self.studio.model(model).eyes(direction):
             lines.append("No face is found: the middle of the picture is translated.")
         return _side_by_side(before, after), as_html(lines), track, (now, speed)
 
     @explain_errors
-    def take(self, frame: str | None, domain: str, direction: str, epoch: int, track: Track | None) -> dict[str, Any]:
-        """Saves the newest frame and its translation as one PNG."""
+    def take(self, frame: str | None, model: str, direction: str, epoch: int, track: Track | None) -> dict[str, Any]:
+        """Saves the last frame and its translation as one PNG."""
         if not frame:
             raise ServingError("There is no frame yet: start the camera first.")
-        before, after, _ = self._translated(frame, domain, direction, epoch, track)
+        before, after, _ = self._translated(frame, model, direction, epoch, track)
         pair = grids.grid([[enlarged(before), enlarged(after)]], gap=8)
-        return gr.update(value=saved_png(pair, f"{domain}-{direction}-still.png"), interactive=True)
+        return gr.update(value=saved_file(images.png_bytes(pair), f"{model}-{direction}-still.png"), interactive=True)
 
-    def _translated(self, frame: str, domain: str, direction: str, epoch: int, track: Track | None) -> LiveFrame:
-        chosen = nearest_epoch(self.studio.epochs(domain), epoch)
+    def _translated(self, frame: str, model: str, direction: str, epoch: int, track: Track | None) -> LiveFrame:
         try:
             content = base64.b64decode(frame.partition(",")[2], validate=True)
-            picture = images.decode(content, name="frame")
+            image = images.decode(content, name="frame")
         except (binascii.Error, images.ImageError):
             raise ServingError("The camera's picture cannot be read: stop it and start it again.") from None
-        return self.studio.live_frame(picture, domain, direction, chosen.name, track)
+        chosen = self.studio.model(model).nearest_epoch(epoch)
+        return self.studio.live_frame(image, model, direction, chosen.name, track)
 
 
 def _side_by_side(before: Image.Image, after: Image.Image) -> str:
-    """Both pictures as HTML, the files in it: nothing of a stream is ever written to disk."""
-    shown = (("What the model sees", before), ("What it makes of it", after))
-    sources = [(words, base64.b64encode(jpeg_bytes(picture)).decode()) for words, picture in shown]
-    figures = [
-        f'<figure><img alt="{html.escape(words)}" src="data:image/jpeg;base64,{data}"><figcaption>{words}</figcaption></figure>'
-        for words, data in sources
-    ]
+    """Both images as HTML with the files in it: nothing of a stream is ever written to disk."""
+    figures = []
+    for caption, image in (("What the model sees", before), ("What it makes of it", after)):
+        source = f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes(image)).decode()}"
+        figures.append(f'<figure><img alt="{caption}" src="{source}"><figcaption>{caption}</figcaption></figure>')
     return f'<div class="live">{"".join(figures)}</div>'

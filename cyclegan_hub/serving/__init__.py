@@ -1,1 +1,1 @@
-"""What the page does, without gradio: models, photographs, faces, sentences."""
+"""What the page does, without gradio: models, photographs, results, texts."""

@@ -1,4 +1,4 @@
-"""The page's text about a model, as Markdown: method, sample, known failures, figures with their meaning, data and terms."""
+"""The page's text about a model, as Markdown: method, sample, known failures, metrics with their meaning, data and terms."""
 
 from __future__ import annotations
 
@@ -12,110 +12,109 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from cyclegan_hub.imaging import images
-from cyclegan_hub.serving.catalog import EpochChoice, Published
+from cyclegan_hub.serving.catalog import EpochEntry, ModelEntry
 from cyclegan_hub.serving.messages import one_line
 from cyclegan_hub.serving.results import jpeg_bytes
 from cyclegan_hub.templates import render_markdown
 
 _METHODS = {
-    "cyclegan": "A CycleGAN: translates both ways, learnt from two piles of pictures that were never paired.",
-    "dcgan": "A DCGAN: draws pictures of {size} x {size} pixels from random numbers; a seed stands for the numbers.",
-    "pix2pix": "A pix2pix: translates one way, learnt from pairs of pictures.",
+    "cyclegan": "A CycleGAN: translates both ways, learned from two sets of images that were never paired.",
+    "dcgan": "A DCGAN: generates images of {size} x {size} pixels from random numbers; a seed stands for the numbers.",
+    "pix2pix": "A pix2pix: translates one way, learned from pairs of images.",
 }
-SHOWN = 6  # figures that are visible without a click, in the order of _MEANING
-PICTURE = 720, 480  # largest width and height of the sample in px
+SHOWN = 6  # metrics that are visible without a click, in the order of _MEANING
+SAMPLE_SIZE = 720, 480  # largest width and height of the sample in px
 _MEANING = {
-    "success": "share of results that a classifier takes for the target side; higher is better",
-    "kid_relative": "distance from real pictures, 0 being as near as real ones, 1 as far as the inputs; lower is better",
-    "kid": "distance from real pictures; lower is better, see the same of real pictures under “All figures”",
-    "precision": "share of results that look like some real picture; higher is better",
-    "recall": "share of real pictures that some result looks like: how varied it is; higher is better",
-    "coverage": "share of real pictures that have a result close by; higher is better",
-    "authenticity": "share of results that are no near copies of training pictures; higher is better",
-    "cycle_l1": "mean difference of a pixel after the way there and back, of 2 at most; lower is better",
+    "success": "share of results that a classifier takes for the target domain; higher is better",
+    "kid_relative": "distance from real images, 0 being as near as real ones, 1 as far as the inputs; lower is better",
+    "kid": "distance from real images; lower is better, compare the floor under “All metrics”",
+    "precision": "share of results that look like some real image; higher is better",
+    "recall": "share of real images that some result looks like: the variety; higher is better",
+    "coverage": "share of real images that have a result close by; higher is better",
+    "authenticity": "share of results that are no near copies of training images; higher is better",
+    "cycle_l1": "mean difference of a pixel between the input and its reconstruction, at most 2; lower is better",
 }
 _INCEPTION_ONLY = ("mifid",)  # its memorization term has a threshold that was found for Inception's features
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A measured figure with its meaning."""
+class Metric:
+    """A metric with its meaning."""
 
     name: str
     values: list[str]  # by direction
-    means: str
+    meaning: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """All figures of a direction."""
+    """All metrics of a direction."""
 
-    direction: str  # in words
+    direction: str  # "photo → Monet"
     heads: list[str]
     rows: list[list[str]]
 
 
-def render(model: Published, epoch: EpochChoice) -> str:
-    """The text about one epoch: method, sample, known failures, figures, statement, data and terms."""
-    choice = model.choice
+def render(model: ModelEntry, epoch: EpochEntry) -> str:
+    """The text about one epoch: method, sample, known failures, metrics, statement, data and terms."""
     numbers = [str(e.number) for e in model.epochs if e.number is not None]
-    own = _own_figures(model, epoch)
-    directions = [direction for direction in choice.directions if direction in (own or {})]
+    own = _metrics_of(model, epoch)
+    directions = [direction for direction in model.directions if direction in own]
     data = (model.run or {}).get("data") or {}
-    # One pile is that of the outputs.
-    sides = zip("ab", choice.labels, strict=False) if len(data) == 2 else [("a", choice.labels[-1])]
+    # A single image set is that of the outputs.
+    sides = zip("ab", model.labels, strict=False) if len(data) == 2 else [("a", model.labels[-1])]
     metrics = model.metrics or {}
     return render_markdown(
         "about.md",
-        title=(" ↔ " if len(choice.directions) == 2 else " → ").join(choice.labels),
-        method=_METHODS.get(choice.kind, "").format(size=choice.image_size),
+        title=(" ↔ " if len(model.directions) == 2 else " → ").join(model.labels),
+        method=_METHODS.get(model.kind, "").format(size=model.image_size),
         label=epoch.label,
         epochs=", ".join(numbers),
-        page=(model.page if epoch.best else f"{model.page}/tree/{epoch.name}") if model.page else None,
-        source=f"{one_line(choice.source, 200)} ({choice.origin})",
-        picture=_sample(model.sample),
+        page=(model.url if epoch.best else f"{model.url}/tree/{epoch.name}") if model.url else None,
+        source=f"{one_line(model.source, 200)} ({model.origin})",
+        picture=_sample(model.samples_file),
         failures=[one_line(line, 500) for line in model.failures],
-        directions=[choice.arrow(direction) for direction in directions],
-        figures=_first_figures(own, directions) if own else [],
+        directions=[model.arrow(direction) for direction in directions],
+        metrics=_first_metrics(own, directions),
         protocol=[f"{key}: {one_line(metrics[key], 300)}" for key in ("extractor", "rule") if isinstance(metrics.get(key), str)],
-        tables=list(_tables(model, epoch, own)) if own else [],
+        tables=list(_tables(model, epoch, own)),
         statement=re.sub(r"^## ", "#### ", model.statement, flags=re.MULTILINE),
         data=[f"{label}: {one_line(data[side], 300)}" for side, label in sides if side in data],
-        licence=one_line(choice.licence, 300),
+        licence=one_line(model.licence, 300),
     )
 
 
-def _own_figures(model: Published, epoch: EpochChoice) -> dict[str, Any] | None:
-    """The figures of an epoch, by direction; for a model without epochs those of the best epoch. None without figures."""
+def _metrics_of(model: ModelEntry, epoch: EpochEntry) -> dict[str, Any]:
+    """The metrics of an epoch by direction, or of the best epoch for a model without epochs; empty if not evaluated."""
     if not model.metrics:
-        return None
+        return {}
     name = model.metrics["best"] if epoch.number is None else epoch.name
-    own: dict[str, Any] | None = model.metrics["epochs"].get(name)
-    return own or None
+    own: dict[str, Any] = model.metrics["epochs"].get(name) or {}
+    return own
 
 
-def _first_figures(own: dict[str, Any], directions: list[str]) -> list[Figure]:
-    """Up to SHOWN figures with an entry in _MEANING; "kid" is left out if "kid_relative" is there."""
-    figures: list[Figure] = []
-    for base, means in _MEANING.items():
-        if base == "kid" and any(figure.name.startswith("kid_relative") for figure in figures):
+def _first_metrics(own: dict[str, Any], directions: list[str]) -> list[Metric]:
+    """Up to SHOWN metrics with an entry in _MEANING; "kid" is left out if "kid_relative" is there."""
+    metrics: list[Metric] = []
+    for base, meaning in _MEANING.items():
+        if base == "kid" and any(metric.name.startswith("kid_relative") for metric in metrics):
             continue
         for name in dict.fromkeys(name for direction in directions for name in own[direction] if name.split("[")[0] == base):
             values = [_number(own[direction].get(name)) for direction in directions]
             if any(values):
-                figures.append(Figure(name, [value or "-" for value in values], means))
-    return figures[:SHOWN]
+                metrics.append(Metric(name, [value or "-" for value in values], meaning))
+    return metrics[:SHOWN]
 
 
-def _tables(model: Published, epoch: EpochChoice, own: dict[str, Any]) -> Iterator[Table]:
-    """A table for each direction with the figures of this epoch and of the baselines."""
+def _tables(model: ModelEntry, epoch: EpochEntry, own: dict[str, Any]) -> Iterator[Table]:
+    """A table for each direction with the metrics of this epoch and of the baselines."""
     given = (model.metrics or {}).get("baselines")
-    baselines = {  # those that have numbers in some direction: of a model that draws, nothing is untranslated
+    baselines = {  # those with numbers in some direction: a model that samples has no untranslated inputs
         name: values
         for name, values in (given.items() if isinstance(given, dict) else ())
-        if isinstance(values, dict) and any(values.get(direction) for direction in model.choice.directions)
+        if isinstance(values, dict) and any(values.get(direction) for direction in model.directions)
     }
-    for direction in (d for d in model.choice.directions if d in own):
+    for direction in (d for d in model.directions if d in own):
         columns = [own[direction], *(values.get(direction) for values in baselines.values())]
         columns = [column if isinstance(column, dict) else {} for column in columns]
         rows = [
@@ -124,7 +123,7 @@ def _tables(model: Published, epoch: EpochChoice, own: dict[str, Any]) -> Iterat
             if _number(x) and _has_meaning(name)
         ]
         if rows:
-            yield Table(model.choice.arrow(direction), [epoch.label, *map(one_line, baselines)], rows)
+            yield Table(model.arrow(direction), [epoch.label, *map(one_line, baselines)], rows)
 
 
 def _has_meaning(name: str) -> bool:
@@ -142,7 +141,7 @@ def _sample(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        small = ImageOps.contain(images.decode(path), PICTURE, Image.Resampling.LANCZOS)
+        small = ImageOps.contain(images.decode(path), SAMPLE_SIZE, Image.Resampling.LANCZOS)
     except ValueError:  # ImageError, or a strip of which nothing would be left
         return None
     return base64.b64encode(jpeg_bytes(small)).decode()

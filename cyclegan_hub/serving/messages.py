@@ -1,4 +1,4 @@
-"""Messages for visitors: one plain sentence, in which texts of visitors and files cannot add HTML."""
+"""Messages for users: one plain sentence, to which texts from users and files cannot add HTML."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _NO_BRACKETS = str.maketrans(
 
 
 class ServingError(UserError):
-    """A request that cannot be served; the message is a sentence for the visitor, without server paths and without HTML."""
+    """A request that cannot be served; the message is a sentence for the user, without server paths and without HTML."""
 
 
-def one_line(text: object, most: int = 60) -> str:
-    """A text from a file or a user in one printable line without angle brackets, cut to `most` characters."""
+def one_line(text: object, limit: int = 60) -> str:
+    """A text from a file or a user in one printable line without angle brackets, cut to `limit` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).translate(_NO_BRACKETS).split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def as_sentence(error: Exception) -> str:
-    """An error of this package as a sentence for the visitor."""
+    """An error of this package as a sentence for the user."""
     text = one_line(error, 300)
     return text[:1].upper() + text[1:] + "."
 

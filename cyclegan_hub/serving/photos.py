@@ -1,11 +1,13 @@
-"""Prepares a visitor's picture for translation: decodes it, finds and aligns its faces, brings it to the model's size."""
+"""A user's photograph from the upload to the result: decoded once, its faces found once, planned for a model's network."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,185 +19,228 @@ from cyclegan_hub.faces import Face, FaceFinderError, align, alignment, find_fac
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.decoding import has_several_frames
 from cyclegan_hub.models.photograph import Options, Photograph, Work
-from cyclegan_hub.serving.catalog import DomainChoice
+from cyclegan_hub.serving.catalog import EpochEntry, ModelEntry
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line
-from cyclegan_hub.serving.results import SHOWN
+from cyclegan_hub.serving.results import SHOWN, Result, with_color
 
 MAX_RESULT = 4_000_000  # pixels of a translation at most: minutes on one CPU core for a network of width 64 and 9 blocks
-MAX_ASPECT = 20  # longer side / shorter side at most, where all of a picture goes through the network
-REMEMBERED = 100  # pictures whose face positions stay in memory, so that another epoch needs no new search
+MAX_ASPECT = 20  # longer side / shorter side at most, where all of an image goes through the network
+REMEMBERED = 100  # images whose face positions stay in memory, so that another epoch needs no new search
 THUMBNAIL = 96  # px
 
-Picture = Path | str | bytes | Image.Image
+ImageSource = Path | str | bytes | Image.Image
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A picture that is ready to be translated."""
-
-    photo: Photograph  # as it is translated: reduced where the result would be too large
-    work: Work
-    notes: list[str]  # sentences on what was done to it
-    square: tuple[Face, Eyes] | None = None  # the face whose aligned square is the result; None: all of the picture is shown
-
-    def beside(self, after: Image.Image) -> tuple[Image.Image, Image.Image]:
-        """What a result shows, before it was translated: at the result's size, and as sharp as the photograph is."""
-        image = self.photo.image
-        if self.square is None:
-            seen = image if image.size == after.size else self.work.inputs[0]
-            return seen if seen.size == after.size else seen.resize(after.size), image
-        own = min(round(alignment(*self.square, 1).scale), SHOWN)
-        return align(image, *self.square, after.width), align(image, *self.square, max(own, after.width))
-
-
-class PhotoPreparer:
-    """Prepares pictures; thread-safe. It keeps only hashes of pictures and positions of faces, in memory."""
+class FaceMemory:
+    """The positions of faces in the last images, by content hash: all that is kept of an image. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._faces: OrderedDict[str, list[Face]] = OrderedDict()  # by content hash
+        self._faces: OrderedDict[str, list[Face]] = OrderedDict()
 
-    def prepare(self, image: Picture, choice: DomainChoice, direction: str, resolution: str | None, options: Options) -> Prepared:
-        """The picture's way through the model's network. `options` are those of `CycleGenerator.translate`.
-
-        Raises ServingError for a file that is no picture, one that is too long and narrow, for a size that is not offered, and
-        for options that the model does not have.
-        """
-        if resolution not in (None, "original"):
-            raise ServingError(f"The resolution '{one_line(resolution)}' is not offered: leave it out, or give 'original'.")
-        if resolution and not choice.original_size:
-            raise ServingError(f"{choice.title} translates at its own size only: leave the original size out.")
-        eyes, notes = choice.eyes(direction), list[str]()
-        try:
-            options.check(eyes, choice.skip)
-        except UserError as error:
-            raise ServingError(f"{one_line(error, 300)}.") from None
-        photo = photograph(image, choice)
-        if isinstance(image, bytes | str | Path) and has_several_frames(image if isinstance(image, bytes) else Path(image)):
-            notes.append("This file has several frames or pages: the first is translated.")
-        searched = eyes is not None and options.face != "none"
-        faces = self._find(photo.image) if searched else []
-        if searched and not faces and options.face in ("auto", "all"):
-            if options.whole:
-                notes.append("No face was found: the picture is left as it is.")
-                return Prepared(photo, Work([], lambda _: photo.with_alpha(photo.image.copy())), notes)
-            notes.append("No face was found, and this model knows only faces: the whole picture is translated.")
-            options = replace(options, face="none")
-        number = options.face if isinstance(options.face, int) else 0
-        chosen = faces if options.whole else faces[number : number + 1]
-        if len(faces) > 1 and not options.whole and chosen:
-            taken = f"number {number + 1}" if number else "the largest"
-            notes.append(f"{len(faces)} faces found: {taken} is taken.")
-        if eyes is not None and chosen:
-            photo, faces = _bounded(photo, faces, _pixels(photo, chosen, eyes, options.whole, choice.skip), notes)
-
-        def fit(picture: Image.Image) -> Image.Image:
-            return _fitted(picture, choice, resolution, notes)
-
-        try:
-            work = photo.plan(
-                options, eyes=eyes, skip=choice.skip, side=choice.image_size, fit=fit, find=lambda _: faces
-            )  # fmt: skip
-        except images.ImageError as error:
-            raise ServingError(f"{one_line(error, 300)}.") from None
-        square = (faces[number], eyes) if eyes is not None and chosen and not options.whole else None
-        return Prepared(photo, work, notes, square)
-
-    def thumbnails(self, image: Picture, choice: DomainChoice, direction: str) -> list[Image.Image] | None:
-        """The faces of a picture, aligned and small, the largest first; None where the direction takes no faces."""
-        eyes = choice.eyes(direction)
-        if eyes is None:
-            return None
-        picture = photograph(image, choice).image
-        return [align(picture, face, eyes, THUMBNAIL) for face in self._find(picture)]
-
-    def _find(self, picture: Image.Image) -> list[Face]:
-        key = images.content_hash(picture)
+    def find(self, image: Image.Image) -> list[Face]:
+        """The faces of a decoded image, the largest first."""
+        digest = images.content_hash(image)
         with self._lock:
-            if key in self._faces:
-                self._faces.move_to_end(key)
-                return self._faces[key]
-        found = search(picture)
+            if digest in self._faces:
+                self._faces.move_to_end(digest)
+                return self._faces[digest]
+        found = search(image)
         with self._lock:
-            self._faces[key] = found
+            self._faces[digest] = found
             while len(self._faces) > REMEMBERED:
                 self._faces.popitem(last=False)
         return found
 
 
-def search(picture: Image.Image) -> list[Face]:
+@dataclass(frozen=True)
+class Photo:
+    """A user's photograph, decoded for one direction of a model."""
+
+    model: ModelEntry
+    direction: str
+    photograph: Photograph  # mode RGB, or L for a grey model, with its alpha channel
+    notes: tuple[str, ...]  # sentences on how it was read
+    memory: FaceMemory
+
+    @classmethod
+    def open(cls, source: ImageSource | None, model: ModelEntry, direction: str, memory: FaceMemory) -> Photo:
+        """Raises ServingError for what is not an image."""
+        photograph = decode(source, model)
+        file = Path(source) if isinstance(source, str) else source
+        several = isinstance(file, bytes | Path) and has_several_frames(file)
+        notes = ("This file has several frames or pages: the first is translated.",) if several else ()
+        return cls(model, direction, photograph, notes, memory)
+
+    @property
+    def image(self) -> Image.Image:
+        return self.photograph.image
+
+    @cached_property
+    def faces(self) -> list[Face] | None:
+        """Its faces, the largest first; None where the direction takes any image."""
+        return None if self.model.eyes(self.direction) is None else self.memory.find(self.image)
+
+    def thumbnails(self) -> list[Image.Image]:
+        """Its faces, aligned and small."""
+        eyes = self.model.eyes(self.direction)
+        return [align(self.image, face, eyes, THUMBNAIL) for face in self.faces or ()] if eyes else []
+
+    def plan(self, options: Options, original_size: bool = False) -> Plan:
+        """How it goes through the network. `original_size`: at its own size, up to MAX_RESULT pixels.
+
+        Raises ServingError for options that the model does not have, and for a photograph that is too long and narrow.
+        """
+        model, eyes, photograph = self.model, self.model.eyes(self.direction), self.photograph
+        if original_size and not model.original_size:
+            raise ServingError(f"{model.title} translates at its own size only: leave the original size out.")
+        try:
+            options.check(eyes, model.skip)
+        except UserError as error:
+            raise ServingError(f"{one_line(error, 300)}.") from None
+        notes = [*self.notes]
+        faces = (self.faces or []) if options.face != "none" else []
+        number = options.face if isinstance(options.face, int) else 0
+        chosen = faces if options.whole else faces[number : number + 1]
+        if len(faces) > 1 and chosen and not options.whole:
+            taken = f"number {number + 1}" if number else "the largest"
+            notes.append(f"{len(faces)} faces found: {taken} is taken.")
+        if eyes and chosen:
+            pixels = _result_pixels(photograph, chosen, eyes, options.whole, model.skip)
+            photograph, faces = _reduced(photograph, faces, pixels, notes)
+
+        try:
+            work = photograph.plan(
+                options,
+                eyes=eyes,
+                skip=model.skip,
+                side=model.image_size,
+                fit=lambda image: _fitted(image, model, original_size, notes),
+                find=lambda _: faces,
+            )
+        except images.ImageError as error:
+            raise ServingError(f"{one_line(error, 300)}.") from None
+        if work.warnings:  # no face
+            translated = "and this model knows only faces: the whole picture is translated."
+            notes.append(
+                "No face was found: the picture is left as it is." if options.whole else f"No face was found, {translated}"
+            )
+        square = (faces[number], eyes) if eyes and chosen and not options.whole else None
+        return Plan(self, photograph, work, tuple(notes), square)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a network has to do for a photograph, and the result from what it makes."""
+
+    photo: Photo
+    photograph: Photograph  # as it is translated: reduced where the result would be too large
+    work: Work
+    notes: tuple[str, ...]  # sentences on what was done to the photograph
+    square: tuple[Face, Eyes] | None  # the face whose aligned square is the result; None: all of the image is shown
+
+    def result(self, outputs: Sequence[Image.Image], epoch: EpochEntry) -> Result:
+        """The result from the network's outputs for `work.inputs`."""
+        model, notes = self.photo.model, self.notes
+        after = with_color(self.work.finish(outputs))
+        before, given, *inputs = *self._before(after), *self.work.inputs
+        if model.channels == 1 or model.rule.grey:
+            before, given, *inputs = (image.convert("L") for image in (before, given, *inputs))
+            only, own = "sees and makes grey pictures only", "sees the picture in grey: the colours are its own"
+            notes = (*notes, f"This model {only if model.channels == 1 else own}.")
+        return Result(
+            model=model,
+            direction=self.photo.direction,
+            epoch=epoch,
+            before=with_color(before),
+            after=after,
+            given=with_color(given),
+            notes=notes,
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+        )
+
+    def _before(self, after: Image.Image) -> tuple[Image.Image, Image.Image]:
+        """What `after` shows, before it was translated: at the size of `after`, and as sharp as the photograph is."""
+        image = self.photograph.image
+        if self.square is None:
+            seen = image if image.size == after.size else self.work.inputs[0]
+            return seen if seen.size == after.size else seen.resize(after.size), image
+        sharp = min(round(alignment(*self.square, 1).scale), SHOWN)
+        return align(image, *self.square, after.width), align(image, *self.square, max(sharp, after.width))
+
+
+def decode(source: ImageSource | None, model: ModelEntry | None = None) -> Photograph:
+    """An image, decoded for a model: RGB, or L for a grey one. Raises ServingError if it cannot be read."""
+    if source is None:
+        raise ServingError("There is no picture yet: give one first.")
+    channels, value_range = (model.channels, model.value_range) if model else (3, None)
+    try:
+        return Photograph(*images.decode_with_alpha(source, channels, value_range=value_range))
+    except images.ImageError as error:
+        raise ServingError(as_sentence(error)) from None
+
+
+def search(image: Image.Image) -> list[Face]:
     """`find_faces`. Raises ServingError where the finder cannot be loaded."""
     try:
-        return find_faces(picture)
+        return find_faces(image)
     except FaceFinderError as error:
         raise ServingError(as_sentence(error)) from None
 
 
 def scaled(face: Face, scale: float) -> Face:
-    """A face of a picture in the same picture at another size."""
+    """A face of an image in the same image at another size."""
     box: Any = tuple(scale * x for x in face.box)
     landmarks: Any = tuple(scale * z for z in face.landmarks)
     return replace(face, box=box, landmarks=landmarks)
 
 
-def photograph(image: Picture, choice: DomainChoice | None = None) -> Photograph:
-    """The picture, decoded for a model: RGB, or L for a grey one. Raises ServingError if it cannot be read."""
-    if image is None:
-        raise ServingError("There is no picture yet: give one first.")
-    channels, value_range = (choice.channels, choice.value_range) if choice else (3, None)
-    try:
-        return Photograph(*images.decode_with_alpha(image, channels, value_range=value_range))
-    except images.ImageError as error:
-        raise ServingError(as_sentence(error)) from None
-
-
-def _pixels(photo: Photograph, faces: list[Face], eyes: Eyes, whole: bool, skip: bool) -> float:
+def _result_pixels(photograph: Photograph, faces: list[Face], eyes: Eyes, whole: bool, skip: bool) -> float:
     """How many pixels a result with faces would have."""
     if whole:
-        return photo.image.width * photo.image.height
+        return photograph.image.width * photograph.image.height
     return max(alignment(face, eyes, 1).scale ** 2 for face in faces) if skip else 0
 
 
-def _bounded(photo: Photograph, faces: list[Face], pixels: float, notes: list[str]) -> tuple[Photograph, list[Face]]:
+def _reduced(photograph: Photograph, faces: list[Face], pixels: float, notes: list[str]) -> tuple[Photograph, list[Face]]:
     """The photograph and its faces, reduced where the result would have more than MAX_RESULT pixels."""
     if pixels <= MAX_RESULT:
-        return photo, faces
+        return photograph, faces
     scale = math.sqrt(MAX_RESULT / pixels)
-    width, height = (max(1, math.floor(side * scale)) for side in photo.image.size)
+    width, height = (max(1, math.floor(side * scale)) for side in photograph.image.size)
     notes.append(f"The picture was reduced to {width} x {height} pixels: results have at most {MAX_RESULT:,}.")
-    image = photo.image.resize((width, height), Image.Resampling.LANCZOS)
-    alpha = photo.alpha and photo.alpha.resize((width, height), Image.Resampling.LANCZOS)
-    return replace(photo, image=image, alpha=alpha), [scaled(face, scale) for face in faces]
+    image = photograph.image.resize((width, height), Image.Resampling.LANCZOS)
+    alpha = photograph.alpha and photograph.alpha.resize((width, height), Image.Resampling.LANCZOS)
+    return replace(photograph, image=image, alpha=alpha), [scaled(face, scale) for face in faces]
 
 
-def _fitted(picture: Image.Image, choice: DomainChoice, resolution: str | None, notes: list[str]) -> Image.Image:
-    """All of a picture at the size it is translated at. Raises ServingError for one that is too long and narrow."""
-    (width, height), short = picture.size, min(picture.size)
+def _fitted(image: Image.Image, model: ModelEntry, original_size: bool, notes: list[str]) -> Image.Image:
+    """All of an image at the size it is translated at. Raises ServingError for one that is too long and narrow."""
+    (width, height), short = image.size, min(image.size)
     if max(width, height) > MAX_ASPECT * short:
         rule = f"its longer side may be at most {MAX_ASPECT} times the shorter"
         raise ServingError(f"This picture is {width} x {height} pixels: {rule}, so cut a part out of it.")
-    scale = 1 if resolution else choice.image_size / choice.enlarges / short
-    most = MAX_RESULT / choice.enlarges**2
-    if width * height * scale**2 > most:
-        scale = math.sqrt(most / (width * height))
+    scale = 1 if original_size else model.image_size / model.enlargement / short
+    limit = MAX_RESULT / model.enlargement**2
+    if width * height * scale**2 > limit:
+        scale = math.sqrt(limit / (width * height))
         small = math.floor(short * scale)
         notes.append(f"Translated with its shorter side at {small} pixels: results have at most {MAX_RESULT:,} pixels.")
     target = short if scale == 1 else max(1, math.floor(short * scale + 1e-6))  # floor: rounding up may pass the bound
-    return picture if target == short else images.resize_short(picture, target)
+    return image if target == short else images.resize_short(image, target)
 
 
-# The table of example pictures: for each domain and direction those with which a visitor can try the model.
-
-
+# ------------------------------------------------------------------------------------------------------------ examples
 FREE = Path(__file__).parents[1] / "free_images"
 
 
 @dataclass(frozen=True)
 class Example:
-    """A free picture, which may be shown to everybody."""
+    """A free image, which may be shown to everybody."""
 
     file: str  # below FREE
-    shows: str  # what it shows, after the words "This is an example, "
+    caption: str  # completes "This is an example, "
 
     @property
     def path(self) -> Path:
@@ -208,7 +253,7 @@ ASTRONAUT = Example("examples/astronaut.jpg", "the astronaut Eileen Collins")
 PAVILION = Example("examples/china.jpg", "a pavilion above a lake")
 AVATAR = Example("examples/avatar.png", "an avatar of Google's Cartoon Set")
 OTHER_AVATAR = Example("examples/avatar_2.png", "an avatar of Google's Cartoon Set")
-ANIME_FACE = Example("examples/anime_face.png", "an anime face that this page's own model drew of a photograph")
+ANIME_FACE = Example("examples/anime_face.png", "an anime face that this page's own model made from a photograph")
 PAINTING = Example("examples/china_monet.jpg", "the pavilion as this page's own model paints it")
 ROCKET = Example("rocket.jpg", "the launch of a rocket")
 COFFEE = Example("coffee.jpg", "a cup of coffee")
@@ -229,6 +274,6 @@ _FACES = (HOPPER, ASTRONAUT)
 _SCENES = (PAVILION, COFFEE, ROCKET, CAT)
 
 
-def examples_for(choice: DomainChoice, direction: str) -> tuple[Example, ...]:
-    """Example pictures for a model; the page opens with the first. A model of an unknown domain gets faces or scenes."""
-    return EXAMPLES.get((choice.name, direction)) or (_FACES if choice.portraits or choice.takes_faces(direction) else _SCENES)
+def examples_for(model: ModelEntry, direction: str) -> tuple[Example, ...]:
+    """Example images for a model; the page opens with the first. A model of an unknown domain gets faces or scenes."""
+    return EXAMPLES.get((model.name, direction)) or (_FACES if model.portraits or model.eyes(direction) else _SCENES)

@@ -110,7 +110,7 @@ class Tab:
             self.page.locator("#anyway").click()
         return self.changed(before)
 
-    def drawn(self, gallery: str, before: list[str], count: int) -> list[str]:
+    def sampled(self, gallery: str, before: list[str], count: int) -> list[str]:
         """Waits for that many pictures in a gallery, all others than those of `before`, and returns their addresses."""
         found = f"[...document.querySelectorAll('#{gallery} .thumbnail-lg img')]"
         self.page.wait_for_function(

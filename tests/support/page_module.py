@@ -1,4 +1,4 @@
-"""app.py as a module and as a server, small models for it, and a file name that is markup: what the tests of the page share."""
+"""What the tests of the page share: app.py as a module and as a server, small models for it, a file name that is markup."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cyclegan_hub.checkpoints import load
 from cyclegan_hub.models.inference import fast
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import App, running_app, tiny_models
+from support.tiny_models import paired
 from support.training import ROOT
 
 NAME = "<img src=x onerror=alert(1)>.png"
@@ -27,7 +28,10 @@ def served(where: Path, epoch: int) -> Any:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "monet": 0})
+    """anime and faces with three epochs, monet with one model, and colorize, which translates one way."""
+    path = tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "monet": 0, "faces": 3})
+    paired().save_pretrained(path / "colorize")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,9 @@ def page(module: Any, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return module.Page(Studio(str(models)))
 
 
-def show(page: Any, view: str, photo: Path | None, domain: str, epoch: int, fresh: bool = False, **options: Any) -> Any:
-    """What a view of the first tab becomes."""
-    given = {"part": "face", "strength": 1, "original": False, "pixels": False, "way": "png", "anyway": True, "face": 0} | options
-    return page.one.show(fresh, view, str(photo) if photo else None, domain, "a_to_b", epoch, *given.values())
+def show(page: Any, view: str, upload: Path | None, model: str, epoch: int, fresh: bool = False, **changes: Any) -> Any:
+    """The updates of a view of the first tab."""
+    from cyclegan_hub.page.translation_panel import Choices
+
+    given = {"direction": "a_to_b", "part": "face", "strength": 1, "anyway": True, "face": 0, "epoch": epoch} | changes
+    return page.one.show(fresh, view, *Choices(str(upload) if upload else None, model, **given))

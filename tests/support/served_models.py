@@ -1,11 +1,15 @@
-"""The small models that the tests of the Studio serve."""
+"""The small models that the tests of the Studio serve, and a translation in one call."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cyclegan_hub.models.photograph import FaceChoice, Options
+from cyclegan_hub.serving.results import Result
+from cyclegan_hub.serving.studio import Studio
 from support.tiny_models import folder, measured
 
 
@@ -17,3 +21,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder(path / "smile")
     folder(path / "zebra", domain="", labels=("horse", "zebra"), channels=1)
     return path
+
+
+def translate(
+    studio: Studio,
+    image: Any,
+    model: str,
+    direction: str = "a_to_b",
+    epoch: Any = None,
+    *,
+    face: FaceChoice = "auto",
+    whole: bool = False,
+    strength: float = 1.0,
+    **options: bool,
+) -> Result:
+    """Opens a photograph and translates it."""
+    return studio.translate(studio.open(image, model, direction), epoch, Options(face, whole, strength), **options)

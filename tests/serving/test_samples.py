@@ -1,4 +1,4 @@
-"""Models that draw, and translators of one direction, behind the page: samples.py, shelf.py, the catalog."""
+"""serving/studio.py and serving/catalog.py: models that sample, and translators of one direction."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from cyclegan_hub.imaging import images
 from cyclegan_hub.models.dcgan import FaceGenerator
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.serving.catalog import find_models
-from cyclegan_hub.serving.results import picture_row, save_zip
-from cyclegan_hub.serving.studio import Studio, sheet
+from cyclegan_hub.serving.results import labelled_row, save_zip, sheet
+from cyclegan_hub.serving.studio import Studio
 from support.card_facts import facts
 from support.messages import refusal
 from support.pictures import picture
 from support.pixels import assert_same_pixels, same_pixels
+from support.served_models import translate
 from support.tiny_models import folder, paired
 
 METRICS = {
@@ -64,10 +65,10 @@ def studio(models: Path) -> Studio:
 
 
 def test_the_catalog_says_what_each_is(studio: Studio) -> None:
-    found = {choice.name: choice for choice in studio.domains()}
+    found = {choice.name: choice for choice in studio.models()}
     assert list(found) == ["smile", "faces", "colorize", "digits", "edges", "upscale"]
     assert [choice.kind for choice in found.values()] == ["cyclegan", "dcgan", "pix2pix", "dcgan", "pix2pix", "pix2pix"]
-    assert [choice.name for choice in found.values() if choice.draws] == ["faces", "digits"]
+    assert [choice.name for choice in found.values() if choice.is_sampler] == ["faces", "digits"]
     assert found["faces"].directions == ("samples",) and found["edges"].directions == ("a_to_b",)
     assert (
         found["faces"].labels == ("face",)
@@ -79,7 +80,7 @@ def test_the_catalog_says_what_each_is(studio: Studio) -> None:
     assert [choice.name for choice in found.values() if "CelebA" in choice.licence] == ["upscale"]  # as its record says
     assert found["faces"].licence == "handwriting of my own; licence cc0-1.0" and found["faces"].redistributable
     assert found["digits"].licence.startswith("not stated") and not found["digits"].redistributable
-    assert [epoch.label for epoch in studio.epochs("faces")] == ["Epoch 1", "Epoch 2 · best", "Epoch 3"]
+    assert [epoch.label for epoch in studio.model("faces").epochs] == ["Epoch 1", "Epoch 2 · best", "Epoch 3"]
 
 
 def test_a_run_of_a_model_that_draws(models: Path) -> None:
@@ -93,7 +94,10 @@ def test_a_run_of_a_model_that_draws(models: Path) -> None:
         ({"labels": ["a", "b"]}, "has no single label"),
         ({"widths": 5}, "no widths of images up to 4096"),
         ({"widths": [1] * 11}, "no widths of images up to 4096"),
-        ({"model": "SideEncoder"}, "describes a 'SideEncoder', none of CycleGenerator, FaceGenerator, PairedGenerator"),
+        (
+            {"model": "SideEncoder"},
+            "describes a 'SideEncoder', which is not one of CycleGenerator, FaceGenerator, PairedGenerator",
+        ),
         ({"model": []}, "describes a []"),
     ],
 )
@@ -109,7 +113,7 @@ def test_epochs_of_two_methods_in_one_place(tmp_path: Path) -> None:
     folder(tmp_path / "faces", 1)
     face(2).save_pretrained(tmp_path / "faces" / "epochs" / "epoch-002")
     studio = Studio(str(tmp_path))
-    assert studio.sample("faces", 1).epoch.number == 2
+    assert_same_pixels(studio.sample("faces", 1)[0], face(2).sample()[0])
     assert "Epoch 1 of faces cannot be loaded (it is a CycleGenerator" in refusal(studio.sample, "faces", 1, epoch=1)
 
 
@@ -129,35 +133,34 @@ def test_cards(studio: Studio) -> None:
         assert "{{" not in studio.card(name) and "A CycleGAN" not in studio.card(name)
 
 
-# --- drawing
+# --- samples
 
 
 def test_samples_are_those_of_the_model(studio: Studio) -> None:
-    drawn = studio.sample("faces", 5, 7, 0.5, 1)
-    assert drawn.epoch.number == 1
-    for one, other in zip(drawn.pictures, face(1).sample(5, seed=7, truncation=0.5), strict=True):
+    samples = studio.sample("faces", 5, 7, 0.5, 1)
+    for one, other in zip(samples, face(1).sample(5, seed=7, truncation=0.5), strict=True):
         assert_same_pixels(one, other)
-    assert len(studio.sample("faces").pictures) == 16 and studio.sample("faces").epoch.number == 2
-    assert not same_pixels(studio.sample("faces", 2.0, 7).pictures[0], studio.sample("faces", 2, 8).pictures[0])
-    grey = studio.sample("digits", 1).pictures[0]
+    best = studio.sample("faces")
+    assert len(best) == 16 and same_pixels(best[0], face(2).sample()[0])
+    assert not same_pixels(studio.sample("faces", 2.0, 7)[0], studio.sample("faces", 2, 8)[0])
+    (grey,) = studio.sample("digits", 1)
     assert_same_pixels(grey, face(None, channels=1).sample()[0].convert("RGB"))
 
 
 def test_the_way_between_two_seeds(studio: Studio) -> None:
-    drawn = studio.interpolate("faces", 3, 9, 5, 1.0, 3)
-    assert drawn.epoch.number == 3
-    for one, other in zip(drawn.pictures, face(3).interpolate(3, 9, 5, truncation=1.0), strict=True):
+    samples = studio.interpolate("faces", 3, 9, 5, 1.0, 3)
+    for one, other in zip(samples, face(3).interpolate(3, 9, 5, truncation=1.0), strict=True):
         assert_same_pixels(one, other)
-    assert len(studio.interpolate("faces").pictures) == 8
+    assert len(studio.interpolate("faces")) == 8
 
 
-def test_every_epoch_draws_the_same_latents(studio: Studio, tmp_path: Path) -> None:
+def test_every_epoch_gets_the_same_latents(studio: Studio, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     sheets = studio.sample_every_epoch("faces", 36, 4, progress=lambda *x: seen.append(x))
     assert seen == [(1, 3), (2, 3), (3, 3)] and [epoch.number for epoch, _ in sheets] == [1, 2, 3]
     for n, (_, drawn) in enumerate(sheets, 1):
         assert_same_pixels(drawn, sheet(face(n).sample(9, seed=4)))
-    assert picture_row([(epoch.label, picture) for epoch, picture in sheets]).width > 3 * sheets[0][1].width
+    assert labelled_row([(epoch.label, picture) for epoch, picture in sheets]).width > 3 * sheets[0][1].width
     path = save_zip([(epoch.name, picture) for epoch, picture in sheets], tmp_path, "x.zip")
     with zipfile.ZipFile(path) as file:
         assert images.decode(file.read("epoch-003.png")) == sheets[2][1]
@@ -197,12 +200,11 @@ def test_limits_are_told(studio: Studio, method: str, wrong: dict, told: str) ->
 
 
 def test_what_a_model_does_not_do(studio: Studio, tmp_path: Path) -> None:
-    told = "Faces draws pictures from seeds and translates none: ask it for samples."
-    for action in (studio.translate, studio.cycle, studio.every_epoch):
-        assert refusal(action, picture(0), "faces") == told
+    told = "Faces generates pictures from seeds and translates none: ask it for samples."
+    assert refusal(studio.open, picture(0), "faces") == told
     assert refusal(studio.translate_batch, [tmp_path / "x.png"], "faces", folder=tmp_path) == told
     for action in (studio.sample, studio.interpolate, studio.sample_every_epoch):
-        assert refusal(action, "smile") == "Smile translates pictures and draws none: ask it for a translation."
+        assert refusal(action, "smile") == "Smile translates pictures and generates none: ask it for a translation."
     assert refusal(studio.sample, "nowhere").startswith("No domain 'nowhere'")
     assert refusal(studio.sample, "faces", epoch=9) == "Faces has no epoch '9'; there are: 1, 2, 3."
 
@@ -229,21 +231,23 @@ def test_too_little_memory(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_one_direction(studio: Studio, tmp_path: Path) -> None:
     source, own = picture(0, (40, 50)), paired(pairs="given")
-    result = studio.translate(source, "edges")
+    result = translate(studio, source, "edges")
     assert result.before == images.resize_short(source, 32) and result.notes == ()
     assert_same_pixels(result.after, own.translate(source))
-    assert refusal(studio.translate, source, "edges", "b_to_a") == "No direction 'b_to_a'; there is only a_to_b."
-    assert refusal(studio.cycle, source, "edges") == "Edges translates one way only: there is no way back."
-    assert [one.after for one in studio.every_epoch(source, "edges")] == [result.after]
+    assert refusal(translate, studio, source, "edges", "b_to_a") == "No direction 'b_to_a'; there is only a_to_b."
+    assert refusal(translate, studio, source, "edges", reconstruct=True) == (
+        "Edges translates one way only: there is no reconstruction."
+    )
+    assert [one.after for one in studio.every_epoch(studio.open(source, "edges"))] == [result.after]
     source.save(tmp_path / "x.png")
     assert studio.translate_batch([tmp_path / "x.png"], "edges", folder=tmp_path).done == 1
-    original = studio.translate(source, "edges", resolution="original").after
+    original = translate(studio, source, "edges", original_size=True).after
     assert_same_pixels(original, own.translate(source, resolution="original"))
 
 
 def test_before_is_what_the_model_is_given(studio: Studio) -> None:
     source = picture(0, (32, 32))
-    result = studio.translate(source, "colorize")
+    result = translate(studio, source, "colorize")
     given = images.to_pil(PAIR_RULES["colorize"].input_of(images.to_tensor(source)[None])[0])
     assert result.before == source.convert("L").convert("RGB")
     assert_same_pixels(result.after, paired().translate(source))
@@ -254,7 +258,7 @@ def test_before_is_what_the_model_is_given(studio: Studio) -> None:
 def test_an_enlarging_model_takes_a_small_picture(studio: Studio) -> None:
     source = picture(0, (40, 50))
     own = paired(pairs="upscale-4x", generator="cnn")
-    result = studio.translate(source, "upscale")
+    result = translate(studio, source, "upscale")
     assert_same_pixels(result.after, own.translate(source))
     assert result.before.size == result.after.size == (32, 40)
     assert result.before == images.resize_short(source, 8).resize((32, 40))

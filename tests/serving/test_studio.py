@@ -1,10 +1,14 @@
-"""serving.py: the Studio on tiny models, picture by picture and file by file."""
+"""serving/studio.py: the Studio on tiny models: images, batches, many threads at once, and the models it keeps."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +18,17 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import CycleGenerator
+from cyclegan_hub import CycleGenerator, checkpoints
 from cyclegan_hub.imaging import images
 from cyclegan_hub.serving import studio as serving
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
-from support.hostile_files import hostile
 from support.messages import refusal
 from support.pictures import encoded, picture
 from support.pixels import assert_same_pixels, same_pixels
 from support.served_models import models as models
-from support.tiny_models import model
+from support.served_models import translate
+from support.tiny_models import folder, model
 
 
 @pytest.fixture(scope="module")
@@ -40,25 +44,17 @@ def studio(models: Path) -> Studio:
 )
 def test_translations_are_those_of_the_model(studio: Studio, epoch: Any, number: int) -> None:
     source, own = picture(0, (40, 50)), model(number, domain="monet", labels=("photo", "Monet"))
-    result = studio.translate(source, "monet", "b_to_a", epoch)
+    result = translate(studio, source, "monet", "b_to_a", epoch)
     assert result.epoch.number == number and result.back is None and result.notes == ()
     assert result.before == images.resize_short(source, 32) and result.after.size == (32, 40)
     assert_same_pixels(result.after, own.translate(source, "b_to_a"))
     assert not same_pixels(result.after, own.translate(source, "a_to_b"))
 
 
-def test_an_animation_is_translated_by_its_first_frame_and_says_so(studio: Studio, tmp_path: Path) -> None:
-    frames = [picture(seed, (40, 50)) for seed in (0, 1)]
-    frames[0].save(tmp_path / "x.tif", save_all=True, append_images=frames[1:])
-    result = studio.translate(tmp_path / "x.tif", "monet")
-    assert result.notes == ("This file has several frames or pages: the first is translated.",)
-    assert result.after == studio.translate(frames[0], "monet").after
-
-
-def test_there_and_back(studio: Studio) -> None:
+def test_a_reconstruction(studio: Studio) -> None:
     source = picture(0, (32, 32))
     for direction, reverse in (("a_to_b", "b_to_a"), ("b_to_a", "a_to_b")):
-        result = studio.cycle(encoded(0, (32, 32)), "monet", direction, 5)
+        result = translate(studio, encoded(0, (32, 32)), "monet", direction, 5, reconstruct=True)
         assert result.back is not None
         assert_same_pixels(result.after, model(5).translate(source, direction))
         assert_same_pixels(result.back, model(5).translate(result.after, reverse))
@@ -67,20 +63,14 @@ def test_there_and_back(studio: Studio) -> None:
 def test_original_size(studio: Studio, tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(encoded(0, (61, 45)))
-    result = studio.translate(str(path), "monet", resolution="original")
+    result = translate(studio, str(path), "monet", original_size=True)
     assert result.before == picture(0, (61, 45))
     assert_same_pixels(result.after, model(10).translate(path, resolution="original"))
-    assert refusal(studio.translate, path, "smile", resolution="original").startswith("Smile translates at its own size only")
-
-
-def test_one_pixel(studio: Studio) -> None:
-    for resolution in (None, "original"):
-        result = studio.translate(Image.new("RGB", (1, 1)), "monet", resolution=resolution)
-        assert result.before.size == result.after.size == ((32, 32) if resolution is None else (1, 1))
+    assert refusal(translate, studio, path, "smile", original_size=True).startswith("Smile translates at its own size only")
 
 
 def test_a_grey_model(studio: Studio) -> None:
-    result = studio.translate(picture(0, (32, 32)), "zebra")
+    result = translate(studio, picture(0, (32, 32)), "zebra")
     assert result.notes == ("This model sees and makes grey pictures only.",)
     assert result.before.mode == result.after.mode == "RGB" and result.before == picture(0, (32, 32)).convert("L").convert("RGB")
     assert_same_pixels(result.after, model(None, channels=1).translate(picture(0, (32, 32))).convert("RGB"))
@@ -88,25 +78,17 @@ def test_a_grey_model(studio: Studio) -> None:
 
 def test_what_is_not_there(studio: Studio) -> None:
     image = picture(0)
-    assert refusal(studio.translate, image, "<b>") == "No domain '\u2039b\u203a'; there are: smile, monet, zebra."
-    assert refusal(studio.epochs, ["monet"]).startswith("No domain '['monet']'")
-    for action in (studio.epochs, studio.card):
+    assert refusal(translate, studio, image, "<b>") == "No domain '\u2039b\u203a'; there are: smile, monet, zebra."
+    assert refusal(studio.model, ["monet"]).startswith("No domain '['monet']'")
+    for action in (studio.model, studio.card):
         assert refusal(action, "nowhere") == "No domain 'nowhere'; there are: smile, monet, zebra."
-    assert refusal(studio.translate, image, "monet", "up") == "No direction 'up'; there are a_to_b and b_to_a."
+    assert refusal(translate, studio, image, "monet", "up") == "No direction 'up'; there are a_to_b and b_to_a."
     for epoch in (15, "epoch-5", True, 5.5, "9" * 5000, [5], "../x"):
         message = refusal(studio.card, "monet", epoch)
         assert message.startswith("Monet has no epoch '") and message.endswith("there are: 5, 10, 100.")
-    assert refusal(studio.translate, image, "smile", "a_to_b", 5) == (
+    assert refusal(translate, studio, image, "smile", "a_to_b", 5) == (
         "Smile has no epoch '5'; it has only one: leave the epoch out."
     )
-
-
-def test_files_that_are_no_pictures_leave_it_up(studio: Studio, tmp_path: Path) -> None:
-    for name, data in hostile().items():
-        (tmp_path / name).write_bytes(data)
-        assert refusal(studio.translate, tmp_path / name, "monet").startswith(f"'{name}' ")
-    assert refusal(studio.translate, None, "monet") == "There is no picture yet: give one first."
-    assert studio.translate(picture(0), "monet").after.size == (32, 32)
 
 
 def test_a_model_whose_numbers_are_broken(tmp_path: Path) -> None:
@@ -114,15 +96,15 @@ def test_a_model_whose_numbers_are_broken(tmp_path: Path) -> None:
     with torch.no_grad():
         next(broken.a_to_b.parameters()).fill_(torch.nan)
     broken.save_pretrained(tmp_path / "smile")
-    assert refusal(Studio(None, tmp_path).translate, picture(0), "smile").startswith("The image holds NaN: its generator")
+    assert refusal(translate, Studio(None, tmp_path), picture(0), "smile").startswith("The image holds NaN: its generator")
 
 
 def test_a_picture_that_does_not_fit_the_memory(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    def translate(*_: Any) -> None:
+    def out_of_memory(*_: Any) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
 
-    monkeypatch.setattr(CycleGenerator, "translate", translate)
-    assert refusal(studio.translate, picture(0), "monet") == (
+    monkeypatch.setattr(CycleGenerator, "translate", out_of_memory)
+    assert refusal(translate, studio, picture(0), "monet") == (
         "This picture needs more memory than there is here: give a smaller one."
     )
 
@@ -133,7 +115,7 @@ def test_a_picture_that_does_not_fit_the_memory(studio: Studio, monkeypatch: pyt
 def test_every_epoch_in_a_row_and_in_a_zip(studio: Studio, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     source = picture(0, (32, 32))
-    pictures = studio.every_epoch(source, "monet", "b_to_a", progress=lambda *x: seen.append(x))
+    pictures = studio.every_epoch(studio.open(source, "monet", "b_to_a"), progress=lambda *x: seen.append(x))
     assert seen == [(1, 3), (2, 3), (3, 3)] and [one.epoch.label for one in pictures] == [
         "Epoch 5",
         "Epoch 10 · best",
@@ -149,7 +131,7 @@ def test_pictures_are_shown_at_one_size_and_the_input_from_the_file(
     studio: Studio, size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     source = picture(0, size)
-    result = studio.cycle(source, "monet")
+    result = translate(studio, source, "monet", reconstruct=True)
     before, after, back = result.shown()
     assert back is not None and before.size == after.size == back.size == shown
     assert before == source.resize(shown, Image.Resampling.LANCZOS) and after == result.after.resize(
@@ -161,11 +143,11 @@ def test_pictures_are_shown_at_one_size_and_the_input_from_the_file(
 
 def test_colour_histograms(studio: Studio) -> None:
     red, blue = Image.new("RGB", (9, 9), (200, 0, 0)), Image.new("RGB", (9, 9), (0, 0, 200))
-    result = studio.translate(red, "monet")
-    drawn, same = (replace(result, before=red, after=after).histogram() for after in (blue, red))
-    assert drawn.mode == "RGB" and drawn.tobytes() == replace(result, before=red, after=blue).histogram().tobytes()
-    other = np.asarray(same) != np.asarray(drawn)
-    assert not other[: drawn.height // 2].any() and other[drawn.height // 2 :].any()
+    result = translate(studio, red, "monet")
+    plotted, same = (replace(result, before=red, after=after).histogram() for after in (blue, red))
+    assert plotted.mode == "RGB" and plotted.tobytes() == replace(result, before=red, after=blue).histogram().tobytes()
+    other = np.asarray(same) != np.asarray(plotted)
+    assert not other[: plotted.height // 2].any() and other[plotted.height // 2 :].any()
 
 
 # --- several files
@@ -189,7 +171,7 @@ def test_a_batch_delivers_what_it_can(studio: Studio, tmp_path: Path) -> None:
     assert list(found) == ["photo.png", "2 photo.png"]
     for one, path in zip(found.values(), (files[0], given / "b/photo.jpg"), strict=True):
         assert_same_pixels(one, model(5).translate(path))
-    assert [name for name, _ in batch.pictures] == list(found)
+    assert [name for name, _ in batch.thumbnails] == list(found)
     assert len(batch.errors) == 3 and not any("<" in line or str(tmp_path) in line or "\n" in line for line in batch.errors)
     assert [line.split(": ")[0] for line in batch.errors] == [
         "\u2039img src=x onerror=alert(1)\u203a.png",
@@ -200,7 +182,7 @@ def test_a_batch_delivers_what_it_can(studio: Studio, tmp_path: Path) -> None:
 
 def test_a_batch_without_any_result(studio: Studio, tmp_path: Path) -> None:
     batch = studio.translate_batch([tmp_path / "none.png"], "monet", folder=tmp_path)
-    assert (batch.zip, batch.done, batch.pictures, len(batch.errors)) == (None, 0, [], 1) and list(tmp_path.iterdir()) == []
+    assert (batch.zip, batch.done, batch.thumbnails, len(batch.errors)) == (None, 0, [], 1) and list(tmp_path.iterdir()) == []
 
 
 def test_batches_are_bounded(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,9 +190,9 @@ def test_batches_are_bounded(studio: Studio, tmp_path: Path, monkeypatch: pytest
     path.write_bytes(encoded(0, (2000, 700)))
     assert refusal(studio.translate_batch, [], "monet", folder=tmp_path) == "0 files: give between 1 and 200 at a time."
     assert "201 files" in refusal(studio.translate_batch, [path] * 201, "monet", folder=tmp_path)
-    monkeypatch.setattr(serving, "GALLERY", 2)
+    monkeypatch.setattr(serving, "THUMBNAILS", 2)
     batch = studio.translate_batch([path] * 3, "zebra", folder=tmp_path)
-    assert batch.done == 3 and [name for name, _ in batch.pictures] == ["x.png", "2 x.png"]
+    assert batch.done == 3 and [name for name, _ in batch.thumbnails] == ["x.png", "2 x.png"]
     assert refusal(studio.translate_batch, [path], "monet", "up", folder=tmp_path).startswith("No direction 'up'")
     assert refusal(studio.translate_batch, [path], "monet", folder=tmp_path / "none").startswith(
         "The results could not be stored"
@@ -227,12 +209,98 @@ def test_a_batch_that_is_called_off_leaves_nothing(studio: Studio, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
+# --- many at once
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The name of every model that is loaded, as it is loaded."""
+    original, names = checkpoints.load, []
+
+    def load(source: str, epoch: str | None = None, **options: Any) -> CycleGenerator:
+        names.append(f"{Path(source).name} {epoch}")
+        return original(source, epoch, **options)
+
+    monkeypatch.setattr(checkpoints, "load", load)
+    return names
+
+
+def test_thirty_threads_load_once_and_translate_one_at_a_time(
+    models: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, inside, alone = CycleGenerator.translate, threading.Semaphore(1), []
+
+    def exclusive(*arguments: Any) -> Any:
+        alone.append(inside.acquire(blocking=False))
+        try:
+            return original(*arguments)
+        finally:
+            inside.release()
+
+    monkeypatch.setattr(CycleGenerator, "translate", exclusive)
+    studio = Studio(str(models))
+    start = threading.Barrier(30)
+
+    def ask(i: int) -> Image.Image:
+        start.wait()
+        return translate(studio, picture(i % 3), "monet", epoch=(5, 10)[i % 2]).after
+
+    with ThreadPoolExecutor(30) as pool:
+        results = list(pool.map(ask, range(30)))
+    assert sorted(loads) == ["monet None", "monet epoch-005"] and alone == [True] * 30
+    assert all(results[i] == results[i % 6] for i in range(30)) and len({x.tobytes() for x in results}) == 6
+
+
+def test_the_last_used_models_are_kept(models: Path, loads: list[str]) -> None:
+    studio = Studio(str(models), cache_models=2)
+    for epoch in (5, 10, 5, 100, 5, 10):
+        translate(studio, picture(0), "monet", epoch=epoch)
+    assert loads == ["monet epoch-005", "monet None", "monet epoch-100", "monet None"] and len(studio._cache.loaded) == 2
+
+
+def test_a_load_that_failed_is_tried_again(models: Path, tmp_path: Path) -> None:
+    path = tmp_path / "monet"
+    shutil.copytree(models / "monet", path)
+    studio = Studio(str(tmp_path))
+    weights = path / "epochs" / "epoch-005" / "model.safetensors"
+    data = weights.read_bytes()
+    weights.write_bytes(data[:100])
+    message = refusal(translate, studio, picture(0), "monet", epoch=5)
+    assert message.startswith("Epoch 5 of monet cannot be loaded (monet") and "model.safetensors cannot be read" in message
+    weights.write_bytes(data)
+    assert_same_pixels(translate(studio, picture(0), "monet", epoch=5).after, model(5).translate(picture(0)))
+
+
+def test_new_epochs_appear(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = Studio(str(folder(tmp_path / "smile", 5)))
+    folder(tmp_path / "smile", 10)
+    assert [epoch.number for epoch in studio.model("smile").epochs] == [5] and studio._refreshing is None
+    monkeypatch.setattr(serving, "REFRESH_AFTER", 0)
+    studio.models()
+    assert studio._refreshing
+    studio._refreshing.join()
+    assert [epoch.number for epoch in studio.model("smile").epochs] == [5, 10]
+
+
+def test_requests_are_run_in_the_order_in_which_they_came(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio, released, order = Studio(str(models)), threading.Event(), list[int]()
+    monkeypatch.setattr(CycleGenerator, "translate", lambda _, given, *__: (order.append(given[0].width), given)[1])
+    studio._worker.submit(released.wait)
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(8):
+            pool.submit(translate, studio, Image.new("RGB", (32 + number, 32)), "monet")
+            while studio._worker._work_queue.qsize() <= number:  # it waits before the next one comes
+                time.sleep(0.001)
+        released.set()
+    assert order == list(range(32, 40))
+
+
 # --- what is around it
 
 
 def test_no_models(tmp_path: Path) -> None:
     studio = Studio(None, tmp_path)
-    assert studio.domains() == [] and refusal(studio.translate, picture(0), "smile") == studio.status()
+    assert studio.models() == [] and refusal(translate, studio, picture(0), "smile") == studio.status()
     assert studio.status().startswith("There are no models yet. Train one")
 
 
@@ -255,7 +323,8 @@ from pathlib import Path
 from PIL import Image
 from cyclegan_hub.serving.studio import Studio
 studio = Studio(None, Path({str(models)!r}))
-studio.cycle(Image.new("RGB", (9, 9)), "monet"), studio.card("monet"), studio.status(), studio.epochs("smile")
+studio.translate(studio.open(Image.new("RGB", (9, 9)), "monet"), reconstruct=True)
+studio.card("monet"), studio.status(), studio.model("smile").epochs
 unwanted = "gradio accelerate datasets diffusers kornia matplotlib pyarrow scipy torchmetrics".split()
 print([name for name in unwanted if name in sys.modules])
 """

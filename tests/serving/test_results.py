@@ -1,4 +1,4 @@
-"""downloads.py: rows, zips that are whole or not there, and names that are safe and unique."""
+"""serving/results.py: rows, zips that are whole or not there, and names that are safe and unique."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cyclegan_hub.imaging import images
-from cyclegan_hub.serving.catalog import EpochChoice
+from cyclegan_hub.serving.catalog import EpochEntry, ModelEntry
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.results import (
     CELL,
@@ -20,9 +20,8 @@ from cyclegan_hub.serving.results import (
     Result,
     base_name,
     epoch_strip,
+    labelled_row,
     open_zip,
-    picture_row,
-    result_file,
     side_by_side,
     zip_names,
 )
@@ -31,12 +30,10 @@ from support.pictures import picture
 
 @pytest.mark.parametrize(("size", "shown"), [((32, 48), (64, 96)), ((200, 100), (200, 100)), ((2000, 1000), (CELL, CELL // 2))])
 def test_a_row_shows_small_and_large_pictures(size: tuple[int, int], shown: tuple[int, int]) -> None:
-    made = picture_row([("Before", Image.new("RGB", size, "red")), ("Epoch 5\nbest", Image.new("RGB", size, "blue"))])
+    made = labelled_row([("Before", Image.new("RGB", size, "red")), ("Epoch 5\nbest", Image.new("RGB", size, "blue"))])
     red = [x for x in range(made.width) if made.getpixel((x, made.height - 10)) == (255, 0, 0)]
     high = [y for y in range(made.height) if made.getpixel((made.width - 10, y)) == (0, 0, 255)]
     assert (len(red), len(high)) == shown
-    with pytest.raises(ServingError, match="translate a picture first"):
-        picture_row([])
 
 
 def test_a_zip_holds_the_pictures_exactly(tmp_path: Path) -> None:
@@ -85,32 +82,33 @@ def test_names_in_a_zip() -> None:
     assert zip_names(["a.jpg", "b.png"]) == ["a.png", "b.png"] and base_name("C:\\x\\y.png") == "y.png"
 
 
-def result(size: tuple[int, int] = (64, 48)) -> Result:
-    given = picture(0, (size[0] * 4, size[1] * 4))
-    return Result(given.resize(size), picture(1, size), (), EpochChoice("epoch-005", 5, "Epoch 5", True), given)
+def result(size: tuple[int, int] = (64, 48), labels: tuple[str, str] = ("photo", "Monet")) -> Result:
+    given, model = picture(0, (size[0] * 4, size[1] * 4)), ModelEntry("monet", labels, 32)
+    epoch = EpochEntry("epoch-005", 5, "Epoch 5", True, "best")
+    return Result(model, "a_to_b", epoch, given.resize(size), picture(1, size), given)
 
 
-def test_a_result_is_kept_in_four_ways() -> None:
-    one, caption = result(), "photo → Monet, by the CycleGAN Hub model monet, epoch 5"
-    files = {way: Image.open(io.BytesIO(result_file(one, way, caption))) for way in SAVE_FORMATS}
-    assert {way: (file.format, file.size) for way, file in files.items()} == {
-        "png": ("PNG", (683, 512)),
-        "jpeg": ("JPEG", (683, 512)),
-        "pair": ("JPEG", (2 * 683 + 24, 512 + 16 + 44)),
-        "own": ("PNG", (64, 48)),
+def test_a_result_is_saved_in_four_formats() -> None:
+    one = result()
+    assert one.caption == "photo → Monet, by the CycleGAN Hub model monet, epoch 5" and one.epoch.label == "Epoch 5 · best"
+    files = {format: Image.open(io.BytesIO(SAVE_FORMATS[format].encode(one))) for format in SAVE_FORMATS}
+    assert {one.file_name(format): (file.format, file.size) for format, file in files.items()} == {
+        "monet-a_to_b-epoch-005.png": ("PNG", (683, 512)),
+        "monet-a_to_b-epoch-005.jpg": ("JPEG", (683, 512)),
+        "monet-a_to_b-epoch-005-pair.jpg": ("JPEG", (2 * 683 + 24, 512 + 16 + 44)),
+        "monet-a_to_b-epoch-005-own-size.png": ("PNG", (64, 48)),
     }
-    assert images.decode(result_file(one, "own", caption)) == one.after
-    assert images.decode(result_file(one, "png", caption)) == one.after.resize((683, 512), Image.Resampling.LANCZOS)
-    assert {way: SAVE_FORMATS[way].ending for way in SAVE_FORMATS} == {"png": "png", "jpeg": "jpg", "pair": "jpg", "own": "png"}
+    assert images.decode(SAVE_FORMATS["own"].encode(one)) == one.after
+    assert images.decode(SAVE_FORMATS["png"].encode(one)) == one.after.resize((683, 512), Image.Resampling.LANCZOS)
 
 
-def test_a_large_result_is_not_made_larger() -> None:
-    assert Image.open(io.BytesIO(result_file(result((600, 700)), "png", ""))).size == (600, 700)
+def test_a_large_result_is_not_enlarged() -> None:
+    assert Image.open(io.BytesIO(SAVE_FORMATS["png"].encode(result((600, 700))))).size == (600, 700)
 
 
-@pytest.mark.parametrize("caption", ["short", "photo → Monet, by the CycleGAN Hub model monet, epoch 5", "x" * 150, "夜 → day"])
-def test_the_line_below_a_pair_fits(caption: str) -> None:
-    pair = side_by_side(result((64, 64)), caption)
+@pytest.mark.parametrize("labels", [("a", "b"), ("photo", "Monet"), ("x" * 50, "y" * 50), ("夜", "day")])
+def test_the_caption_below_a_pair_fits(labels: tuple[str, str]) -> None:
+    pair = side_by_side(result((64, 64), labels))
     line = np.asarray(pair.convert("L"))[512 + 20 :]
     ink = np.nonzero((line < 200).any(0))[0]
     assert ink.size and ink[0] >= 4 and ink[-1] < pair.width - 4
@@ -120,5 +118,3 @@ def test_a_strip_shows_the_pictures_large_above_their_captions() -> None:
     strip = epoch_strip([("Input", Image.new("RGB", (300, 200), "red")), ("Epoch 5 · best", Image.new("RGB", (96, 64), "blue"))])
     red = [x for x in range(strip.width) if strip.getpixel((x, strip.height - 20)) == (255, 0, 0)]
     assert len(red) == 512 and strip.height > 341
-    with pytest.raises(ServingError, match="translate a picture first"):
-        epoch_strip([])

@@ -1,4 +1,4 @@
-"""The Studio on photographs of faces: aligned, put back, of several, in batches, and followed through a camera's frames."""
+"""serving/studio.py and serving/live.py on faces: aligned, put back, several, in batches, and in a camera's frames."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from PIL import Image
 
 from cyclegan_hub.faces import Face, align, alignment, find_faces
 from cyclegan_hub.imaging import images
-from cyclegan_hub.serving.live import MISSED, Track, find_in_frame, follow
+from cyclegan_hub.models.photograph import Options
+from cyclegan_hub.serving.live import MAX_MISSED, Track, find_in_frame, follow
 from cyclegan_hub.serving.photos import scaled
 from cyclegan_hub.serving.studio import Studio
 from support.messages import refusal
 from support.photographs import EYES, ROCKET, TWO, largest_difference, photo
 from support.pictures import encoded
+from support.served_models import translate
 from support.tiny_models import folder, model
 
 HUMAN = {"domain": "anime", "labels": ("human face", "anime face"), "eyes_a": EYES}
@@ -45,7 +47,7 @@ def test_a_result_is_that_of_the_model(studio: Studio, direction: str, options: 
     for name, own in (("anime", model(2, **HUMAN)), ("smile", model(None, **SMILE))):
         if name == "anime" and direction == "b_to_a":
             continue
-        result = studio.translate(photo("grace_hopper"), name, direction, **options)
+        result = translate(studio, photo("grace_hopper"), name, direction, **options)
         expected = own.translate(photo("grace_hopper"), direction, **options)
         assert result.notes == () and largest_difference(result.after, expected) <= 1
         assert result.before.size == result.after.size and result.before.mode == "RGB"
@@ -54,15 +56,15 @@ def test_a_result_is_that_of_the_model(studio: Studio, direction: str, options: 
 def test_before_is_what_the_result_shows(studio: Studio) -> None:
     source = photo("grace_hopper")
     own = round(alignment(find_faces(source)[0], EYES, 1).scale)
-    sharp = studio.translate(source, "smile")
+    sharp = translate(studio, source, "smile")
     assert sharp.before.size == sharp.after.size == sharp.given.size == (own, own) and [one.size for one in sharp.inputs] == [
         (32, 32)
     ]
     assert largest_difference(sharp.inputs[0], model(None, **SMILE).prepare(source)) <= 1
-    small = studio.translate(source, "anime")
+    small = translate(studio, source, "anime")
     assert small.before.size == small.after.size == (32, 32) and small.given.size == (own, own)
     assert largest_difference(small.before, small.inputs[0]) <= 1
-    whole = studio.translate(source, "smile", face="all", whole=True)
+    whole = translate(studio, source, "smile", face="all", whole=True)
     assert whole.before == whole.given == source and whole.after.size == source.size
     unchanged = np.all(np.asarray(whole.after) == np.asarray(source), axis=2)
     assert unchanged[:50].all() and unchanged[-100:].all() and not unchanged[200:250, 230:300].all()
@@ -70,11 +72,11 @@ def test_before_is_what_the_result_shows(studio: Studio) -> None:
 
 def test_what_the_model_sees(studio: Studio) -> None:
     for options in ({}, {"face": "all", "whole": True}):
-        result = studio.translate(photo("grace_hopper"), "smile", strength=0.5, **options)
+        result = translate(studio, photo("grace_hopper"), "smile", strength=0.5, **options)
         before, after, _ = result.shown(as_model_sees=True)
         assert before == result.inputs[0].resize(before.size, Image.Resampling.NEAREST)
         assert after == result.outputs[0].resize(before.size, Image.Resampling.NEAREST)
-    result = studio.cycle(TWO, "smile", face="all", whole=True)
+    result = translate(studio, TWO, "smile", face="all", whole=True, reconstruct=True)
     before, after, back = result.shown(as_model_sees=True)
     assert back is not None and before.size == after.size == back.size and before.width == 2 * before.height
     assert before.resize((64, 32), Image.Resampling.NEAREST).crop((32, 0, 64, 32)) == result.inputs[1]
@@ -82,37 +84,37 @@ def test_what_the_model_sees(studio: Studio) -> None:
 
 def test_strength_0_returns_the_input(studio: Studio) -> None:
     source = photo("grace_hopper")
-    result = studio.translate(source, "smile", strength=0)
-    assert result.after == result.before and result.after != studio.translate(source, "smile", strength=0.5).after
-    assert studio.translate(source, "smile", face="all", whole=True, strength=0).after == source
-    assert refusal(studio.translate, source, "anime", strength=0.5).startswith("strength=0.5: this model draws")
+    result = translate(studio, source, "smile", strength=0)
+    assert result.after == result.before and result.after != translate(studio, source, "smile", strength=0.5).after
+    assert translate(studio, source, "smile", face="all", whole=True, strength=0).after == source
+    assert refusal(translate, studio, source, "anime", strength=0.5).startswith("strength=0.5: this model")
 
 
 def test_several_faces(studio: Studio) -> None:
-    found = studio.find_faces(TWO, "smile", "a_to_b")
-    assert found is not None and len(found) == 2 and studio.find_faces(TWO, "anime", "b_to_a") is None
-    first, second = (studio.translate(TWO, "smile", face=face) for face in ("auto", 1))
+    assert len(studio.open(TWO, "smile").thumbnails()) == 2 and studio.open(TWO, "anime", "b_to_a").faces is None
+    first, second = (translate(studio, TWO, "smile", face=face) for face in ("auto", 1))
     assert first.notes == ("2 faces found: the largest is taken.",) and second.notes == ("2 faces found: number 2 is taken.",)
     for result, face in ((first, 0), (second, 1)):
         assert largest_difference(result.after, model(None, **SMILE).translate(TWO, face=face)) <= 1
-    both = np.asarray(studio.translate(TWO, "smile", face="all", whole=True).after) != np.asarray(TWO)
+    both = np.asarray(translate(studio, TWO, "smile", face="all", whole=True).after) != np.asarray(TWO)
     assert both[150:350, 165:360].any() and both[60:180, 512 + 178 : 512 + 267].any() and not both[:, 480:600].any()
 
 
-def test_there_and_back_at_the_scale_of_the_photograph(studio: Studio) -> None:
+def test_a_reconstruction_at_the_scale_of_the_photograph(studio: Studio) -> None:
     source, own = photo("grace_hopper"), model(2, **HUMAN)
-    face, whole = studio.cycle(source, "anime"), studio.cycle(source, "anime", face="all", whole=True)
+    face = translate(studio, source, "anime", reconstruct=True)
+    whole = translate(studio, source, "anime", face="all", whole=True, reconstruct=True)
     assert face.back is not None and largest_difference(face.back, own.cycle(source)) <= 1
     assert whole.back is not None and whole.back.size == source.size and whole.back != whole.after
-    sharp = studio.cycle(source, "smile")
+    sharp = translate(studio, source, "smile", reconstruct=True)
     assert sharp.back is not None and sharp.back.size == sharp.after.size
 
 
 def test_no_face_is_said_and_the_whole_picture_translated(studio: Studio) -> None:
-    result = studio.translate(ROCKET, "anime")
+    result = translate(studio, ROCKET, "anime")
     assert result.notes == (NO_FACE,) and result.given == images.decode(ROCKET)
     assert largest_difference(result.after, model(2, **HUMAN).translate(ROCKET, face="none")) <= 1
-    whole = studio.translate(ROCKET, "anime", whole=True)
+    whole = translate(studio, ROCKET, "anime", whole=True)
     assert whole.notes == ("No face was found: the picture is left as it is.",) and whole.after == images.decode(ROCKET)
     assert whole.shown(as_model_sees=True).before.size == whole.shown().after.size
 
@@ -121,28 +123,28 @@ def test_transparency_comes_back_with_the_frame(studio: Studio) -> None:
     clear = photo("grace_hopper")
     alpha = Image.linear_gradient("L").resize(clear.size)
     clear.putalpha(alpha)
-    whole = studio.translate(clear, "smile", face="all", whole=True)
+    whole = translate(studio, clear, "smile", face="all", whole=True)
     assert whole.after.mode == "RGBA" and whole.after.getchannel("A") == alpha
-    assert studio.translate(clear, "smile").after.mode == "RGB" and whole.shown().after.mode == whole.before.mode == "RGB"
+    assert translate(studio, clear, "smile").after.mode == "RGB" and whole.shown().after.mode == whole.before.mode == "RGB"
 
 
 def test_a_grey_model_changes_the_photograph_in_grey(studio: Studio) -> None:
-    result = studio.translate(photo("grace_hopper"), "grey", face="all", whole=True)
+    result = translate(studio, photo("grace_hopper"), "grey", face="all", whole=True)
     expected = model(None, channels=1, **SMILE).translate(photo("grace_hopper"), whole=True)
     assert result.notes == ("This model sees and makes grey pictures only.",)
     assert largest_difference(result.after, expected.convert("RGB")) <= 1
 
 
 def test_a_model_without_eyes_is_as_it_was(studio: Studio) -> None:
-    result = studio.translate(photo("grace_hopper"), "old")
+    result = translate(studio, photo("grace_hopper"), "old")
     assert result.notes == () and result.after == model(None).translate(photo("grace_hopper"))
-    assert studio.find_faces(TWO, "old", "a_to_b") is None
-    assert "this direction translates whole pictures anyway" in refusal(studio.translate, TWO, "old", whole=True)
+    assert studio.open(TWO, "old").faces is None
+    assert "this direction translates whole" in refusal(translate, studio, TWO, "old", whole=True)
 
 
 def test_every_epoch_sees_the_same_face(studio: Studio) -> None:
     for options in ({}, {"face": "all", "whole": True}):
-        one, two = studio.every_epoch(photo("grace_hopper"), "anime", **options)
+        one, two = studio.every_epoch(studio.open(photo("grace_hopper"), "anime"), Options(**options))
         assert one.before == two.before and one.after.size == two.after.size and one.after != two.after
 
 
@@ -160,7 +162,7 @@ def test_a_batch_aligns_and_says_what_has_no_face(studio: Studio, tmp_path: Path
     with zipfile.ZipFile(batch.zip) as zipped:
         face = images.decode(zipped.read("face.png"))
         assert largest_difference(face, model(2, **HUMAN).translate(photo("grace_hopper"))) <= 1
-    batch = studio.translate_batch(files[:1] * 8, "smile", folder=tmp_path, face="all", whole=True, strength=0)
+    batch = studio.translate_batch(files[:1] * 8, "smile", options=Options("all", True, 0), folder=tmp_path)
     assert batch.lines == [] and batch.zip
     with zipfile.ZipFile(batch.zip) as zipped:
         assert images.decode(zipped.read("8 face.png")) == photo("grace_hopper")
@@ -224,7 +226,7 @@ def test_a_jump_is_followed_at_once_and_a_steady_move_closely() -> None:
 def test_a_face_that_is_lost_stays_a_while_and_is_forgotten() -> None:
     assert follow(None, []) is None and follow(None, [FACE]) == Track(FACE)
     track: Track | None = Track(FACE)
-    for missed in range(1, MISSED + 1):
+    for missed in range(1, MAX_MISSED + 1):
         track = follow(track, [])
         assert track == Track(FACE, missed)
     assert follow(track, []) is None

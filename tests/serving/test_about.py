@@ -1,4 +1,4 @@
-"""panel.py: the metrics of the chosen epoch beside their baselines, and no markup from any file."""
+"""serving/about.py: the metrics of the chosen epoch beside their baselines, and no markup from any file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from cyclegan_hub.serving.about import render
-from cyclegan_hub.serving.catalog import Published, find_models
+from cyclegan_hub.serving.catalog import ModelEntry, find_models
 from support.card_facts import facts
 from support.tiny_models import folder, measured
 
 EVIL = "<script>alert(1)</script>[x](javascript:alert(1)) | **b** `c` $d$ &lt;"
 
 
-def one(path: Path) -> Published:
+def one(path: Path) -> ModelEntry:
     (model,) = find_models(str(path), path / "none").models.values()
     return model
 
@@ -66,7 +66,7 @@ def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
     (path / "recipe.json").write_text(json.dumps({"data": {"a": EVIL, "b": EVIL}}))
     text = render(one(path), one(path).epochs[0])
     assert "script" in text and "Whoever trained this model on images of their own" in text
-    for own in ("<details><summary>All figures</summary>", "</details>"):
+    for own in ("<details><summary>All metrics</summary>", "</details>"):
         text = text.replace(own, "", 1)
     assert "<" not in text and not re.search(r"(?<!\\)\[[^\]]*\]\(", text) and "javascript:" in text
     rows = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
@@ -74,7 +74,7 @@ def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
     assert "**b**" not in text and "`c`" not in text and "&amp;lt;" in text
 
 
-def test_first_a_few_figures_with_their_meaning(tmp_path: Path) -> None:
+def test_first_a_few_metrics_with_their_meaning(tmp_path: Path) -> None:
     metrics = measured(5, 5)
     names = (
         "success",
@@ -89,20 +89,22 @@ def test_first_a_few_figures_with_their_meaning(tmp_path: Path) -> None:
         metrics["epochs"]["epoch-005"][direction] |= more
     path = folder(tmp_path / "smile", 5, metrics=metrics)
     text = render(one(path), one(path).epochs[0])
-    first, rest = text.split("<details><summary>All figures</summary>")
+    first, rest = text.split("<details><summary>All metrics</summary>")
     assert all(f"| {name} | 0.5 | 0.5 |" in first for name in names)
     assert "higher is better" in first and "lower is better" in first
     assert "cycle_l1" not in first and "fid[" not in first and "| kid[encoder] |" not in first
     assert "| cycle_l1 | 0.5 |" in rest and "| fid[encoder] | 0.5 |" in rest and "mifid" not in text
 
 
-def test_what_fails_and_a_sample_stand_before_the_figures(tmp_path: Path) -> None:
+def test_what_fails_and_a_sample_stand_before_the_metrics(tmp_path: Path) -> None:
     path = folder(tmp_path / "smile", 5)
     (path / "failures.txt").write_text("- Glasses <b>dissolve</b>.\n\nBeards smear.\n")
     Image.new("RGB", (2000, 100)).save(path / "samples.png")
     text = render(one(path), one(path).epochs[0])
     assert "dissolve" in text and "<b>" not in text and "\n- Beards smear.\n" in text
-    places = [text.index(part) for part in ("data:image/jpeg;base64,", "Known failures of these weights", "Limits", "In figures")]
+    places = [
+        text.index(part) for part in ("data:image/jpeg;base64,", "Known failures of these weights", "Limits", "#### Metrics")
+    ]
     assert places == sorted(places)
     (path / "samples.png").write_bytes(b"no picture")
     assert "data:image" not in render(one(path), one(path).epochs[0])

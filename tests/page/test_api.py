@@ -1,4 +1,4 @@
-"""app.py: its endpoints as gradio_client and curl use them, with no way off the machine, and its start and stop."""
+"""page/api.py and app.py: endpoints as gradio_client and curl use them, without a network, and the start and stop."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from cyclegan_hub.checkpoints import load
 from cyclegan_hub.imaging import images
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import GUARD, LOCAL, App, call, running_app, same, upload
@@ -46,11 +50,12 @@ def test_gradio_client(app: App, models: Path, tmp_path: Path) -> None:
     assert all(one["description"] for one in endpoints.values())
 
     domains = client.predict(api_name="/domains")
-    assert [(one["name"], one["labels"]) for one in domains] == [
-        ("anime", ["human face", "anime face"]),
-        ("monet", ["photo", "Monet"]),
+    assert [(one["name"], one["kind"], one["labels"], one["directions"], one["faces"], one["skip"]) for one in domains] == [
+        ("anime", "cyclegan", ["human face", "anime face"], ["a_to_b", "b_to_a"], True, False),
+        ("monet", "cyclegan", ["photo", "Monet"], ["a_to_b", "b_to_a"], False, False),
+        ("faces", "dcgan", ["face"], ["samples"], False, False),
+        ("colorize", "pix2pix", ["face in grey", "face"], ["a_to_b"], False, False),
     ]
-    assert [(one["faces"], one["skip"]) for one in domains] == [(True, False), (False, False)]
     assert [one["epoch"] for one in client.predict("anime", api_name="/epochs")] == [1, 2, 3]
     assert [one["epoch"] for one in client.predict("monet", api_name="/epochs")] == [None]
     for arguments, epoch in ((("anime", "b_to_a", 1), 1), (("anime", "b_to_a"), 3)):
@@ -104,48 +109,56 @@ def warned(web: httpx.Client, endpoint: str, *data: Any) -> str:
     return web.get("/gradio_api/queue/data", params={"session_hash": "s"}).text
 
 
+def test_samples_and_interpolations(app: App, models: Path, tmp_path: Path) -> None:
+    from gradio_client import Client
+
+    client = Client(app.url, verbose=False, download_files=str(tmp_path / "answers"))
+    model = load(models / "faces", 1)
+    samples = client.predict("faces", 3, 7, 0.5, 1, api_name="/sample")
+    for one, expected in zip(samples, model.sample(3, seed=7, truncation=0.5), strict=True):
+        assert same(Image.open(one["image"]), expected)
+    assert [one["caption"] for one in samples] == ["1 of 3", "2 of 3", "3 of 3"]
+    assert len(client.predict("faces", api_name="/sample")) == 16
+    between = client.predict("faces", 3, 9, 5, 1.0, 1, api_name="/interpolate")
+    assert same(Image.open(between[2]["image"]), model.interpolate(3, 9, 5, truncation=1.0)[2])
+    assert len(client.predict("faces", api_name="/interpolate")) == 8
+
+
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("endpoint", "arguments", "message"),
     [
-        (("7",), "face=7: this image has 2 faces: give 0 to 1."),
-        (("most",), "face='most': give 'auto', 'none', 'all', or the number of a face"),
-        (("all", False), "face='all': several faces need the photograph that they are put back into: add whole=True"),
-        (("auto", False, 0.5), "strength=0.5: this model draws its output anew"),
-        (("auto", False, "x"), "strength='x': give a number from 0"),
+        ("translate", ("anime", "a_to_b", 2, "7"), "face=7: this image has 2 faces: give 0 to 1."),
+        ("translate", ("anime", "a_to_b", 2, "auto", False, "x"), "strength='x': give a number from 0"),
+        ("translate", ("landscape", "a_to_b", None), "No domain 'landscape'; there are: anime, monet, faces, colorize."),
+        ("translate", ("anime", "sideways", None), "No direction 'sideways'; there are a_to_b and b_to_a."),
+        ("translate", ("colorize", "b_to_a", None), "No direction 'b_to_a'; there is only a_to_b"),
+        ("translate", ("faces", "a_to_b", None), "Faces generates pictures from seeds and translates none: ask it for samples"),
+        ("translate", ("anime", "a_to_b", 77), "Anime has no epoch '77'; there are: 1, 2, 3."),
+        ("sample", ("faces", 37, 0, None, None), "The number of pictures cannot be '37': give a whole number from 1 to 36."),
+        ("interpolate", ("faces", 0, "x", 8, None, None), "The second seed cannot be 'x': give a whole number from 0 to"),
+        ("interpolate", ("colorize", 0, 1, 8, None, None), "Colorize translates pictures and generates none"),
     ],
 )
-def test_options_that_mean_nothing_are_one_clear_sentence(web: httpx.Client, more: tuple, message: str) -> None:
+def test_a_refusal_is_one_clear_sentence(web: httpx.Client, endpoint: str, arguments: tuple, message: str) -> None:
+    photo = [upload(web, "two.png", images.png_bytes(TWO))] if endpoint == "translate" else []
     with pytest.raises(RuntimeError) as error:
-        call(web, "translate", upload(web, "two.png", images.png_bytes(TWO)), "anime", "a_to_b", 2, *more)
+        call(web, endpoint, *photo, *arguments)
     assert message in str(error.value) and not any(part in str(error.value) for part in LOCAL)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("landscape", "a_to_b"), "No domain 'landscape'; there are: anime, monet."),
-        (("anime", "sideways"), "No direction 'sideways'; there are a_to_b and b_to_a."),
-        (("anime", "a_to_b", 77), "Anime has no epoch '77'; there are: 1, 2, 3."),
-    ],
-)
-def test_what_there_is_not_is_as_html(web: httpx.Client, arguments: tuple, message: str) -> None:
-    photo = upload(web, "photo.png", encoded(1))
-    with pytest.raises(RuntimeError) as error:
-        call(web, "translate", photo, *arguments, *([None] if len(arguments) == 2 else []))
-    assert message in str(error.value)
+def test_what_is_left_out_by_plain_http_is_the_usual(web: httpx.Client) -> None:
+    assert len(call(web, "sample", "faces", None, None, None, None)[0]) == 16
+    assert len(call(web, "interpolate", "faces", None, None, None, None, None)[0]) == 8
+    assert call(web, "translate", upload(web, "photo.png", encoded(1)), "colorize", "a_to_b", None)[0]["url"]
 
 
 def hostile() -> dict[str, bytes]:
     """Files that are not what they are called, or more than they seem."""
-    jpeg = encoded(1, (64, 48), "JPEG")
     bomb = bytearray(encoded(1, (8, 8)))
     bomb[16:24] = (60000).to_bytes(4, "big") * 2  # width and height in the header
     return {
-        "truncated.jpg": jpeg[: len(jpeg) // 2],
         "bomb.png": bytes(bomb),
-        "empty.png": b"",
         NAME: b"<html><script>alert(1)</script></html>",
-        "vector.svg": b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
         "../../etc/passwd.png": b"root:x:0:0",
     }
 
@@ -250,6 +263,17 @@ def test_the_start_says_where_and_how_to_stop(app: App) -> None:
     assert f"Open {app.url} in a browser. Stop with Ctrl+C." in printed and "Serving the models of the folder" in printed
 
 
+@contextmanager
+def busy(studio: Studio) -> Iterator[None]:
+    """Keeps all translations waiting."""
+    released = threading.Event()
+    studio._worker.submit(released.wait)
+    try:
+        yield
+    finally:
+        released.set()
+
+
 def test_a_full_queue_says_so_and_what_was_given_is_deleted(
     module: Any, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +285,7 @@ def test_a_full_queue_says_so_and_what_was_given_is_deleted(
         with httpx.Client(base_url=url, timeout=60) as client:
             photo = upload(client, "private.png", encoded(1))
             body = {"data": [photo, "anime", "a_to_b", None]}
-            with page.studio._forward:  # nothing is translated meanwhile: four at work, and one waits
+            with busy(page.studio):  # nothing is translated meanwhile: four at work, and one waits
                 codes: list[int] = []
                 while 503 not in codes and len(codes) < 20:
                     answer = client.post("/gradio_api/call/translate", json=body)

@@ -1,4 +1,4 @@
-"""The page in Debian's chromium: other visitors, with an iPhone's photograph, a camera, a phone, or a model that draws."""
+"""The page in Debian's chromium: other users, with an iPhone's photograph, a camera, a phone, or a model that samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.page_load import App
 pytestmark = MARKS
 
 
-# --- other visitors
+# --- other users
 
 
 def test_a_photograph_of_an_iphone(browser: Any, app: App, tmp_path: Path) -> None:
@@ -132,36 +132,36 @@ def test_a_phone_in_the_dark(browser: Any, app: App, photo: Path) -> None:
         playwright.expect(tab.page.locator("#epoch .number")).to_have_value("2")
 
 
-def test_a_model_that_draws(browser: Any, app: App, tmp_path: Path) -> None:
+def test_a_model_that_samples(browser: Any, app: App, tmp_path: Path) -> None:
     with Tab(browser, app) as tab:
         page = tab.page
         page.on("console", lambda message: tab.faults.append(message.text) if message.type == "error" else None)
         page.get_by_label("Faces", exact=True).check()
-        first = tab.drawn("samples", [], 16)
+        first = tab.sampled("samples", [], 16)
         assert not page.locator("#photo").is_visible() and not page.locator("#direction").is_visible()
         page.get_by_alt_text("Picture 16 of seed 0").wait_for()
         assert min(page.eval_on_selector_all("#samples img", "all => all.map((one) => one.clientWidth)")) > 100
-        for name in ("#samples", "#draw-epoch", "#truncation", "#draw-png"):
+        for name in ("#samples", "#sampling-epoch", "#truncation", "#sampling-png"):
             box = page.locator(name).bounding_box()
             assert box["y"] + box["height"] <= WIDE["height"], name
 
         page.locator("#seed .track").focus()  # everything by keyboard
         page.keyboard.press("ArrowRight")
-        second = tab.drawn("samples", first, 16)
+        second = tab.sampled("samples", first, 16)
         page.get_by_alt_text("Picture 1 of seed 1").wait_for()
         page.locator("#truncation input[type=range]").focus()
         page.keyboard.press("Home")
-        third = tab.drawn("samples", second, 16)
+        third = tab.sampled("samples", second, 16)
         playwright.expect(page.locator("#truncation label span").first).to_have_text("Truncation 0.1: much alike, rarely odd")
-        page.locator("#draw-epoch .track").focus()
+        page.locator("#sampling-epoch .track").focus()
         page.keyboard.press("ArrowLeft")
-        fourth = tab.drawn("samples", third, 16)
-        playwright.expect(page.locator("#draw-epoch .number")).to_have_value("2")
+        fourth = tab.sampled("samples", third, 16)
+        playwright.expect(page.locator("#sampling-epoch .number")).to_have_value("2")
         page.get_by_role("button", name="Another seed").press("Enter")
-        fifth = tab.drawn("samples", fourth, 16)
+        fifth = tab.sampled("samples", fourth, 16)
         page.locator("#seed .number").fill("2147483647")  # every seed that the API takes
         page.keyboard.press("Enter")
-        sixth = tab.drawn("samples", fifth, 16)
+        sixth = tab.sampled("samples", fifth, 16)
         page.locator("#seed .number").fill("junk")
         page.keyboard.press("Enter")
         playwright.expect(page.locator("#seed .number")).to_have_value("2147483647")
@@ -172,30 +172,30 @@ def test_a_model_that_draws(browser: Any, app: App, tmp_path: Path) -> None:
         assert page.eval_on_selector_all("#samples .thumbnail-lg img", "all => all.map((one) => one.src)") == sixth
 
         page.get_by_role("tab", name="Between two seeds").press("Enter")
-        between = tab.drawn("between", [], 8)
+        between = tab.sampled("between", [], 8)
         page.locator("#seed-b input").fill("5")
-        assert tab.drawn("between", between, 8)[0] == between[0]
+        assert tab.sampled("between", between, 8)[0] == between[0]
         page.get_by_alt_text("Seed 5").wait_for()
         with page.expect_download() as archive:
-            page.locator("#draw-zip").click()
+            page.locator("#sampling-zip").click()
         archive.value.save_as(tmp_path / "all.zip")
         assert archive.value.suggested_filename == "faces-epoch-002-seeds-0-5.zip"
         assert len(zipfile.ZipFile(tmp_path / "all.zip").namelist()) == 8
         tab.view("All epochs")
-        tab.drawn("sheets", [], 3)
+        tab.sampled("sheets", [], 3)
         page.get_by_alt_text("Epoch 3 · last").wait_for()
         tab.view("About")
-        page.locator("#draw-card").get_by_text("Epoch 2").first.wait_for()
+        page.locator("#sampling-card").get_by_text("Epoch 2").first.wait_for()
 
         page.get_by_label("Anime", exact=True).check()  # and back to one that translates
         page.wait_for_selector("#pair img >> nth=1")
-        assert not page.locator("#drawing").is_visible()
+        assert not page.locator("#sampling").is_visible()
 
 
-def test_drawing_on_a_phone_in_the_dark(browser: Any, app: App) -> None:
+def test_sampling_on_a_phone_in_the_dark(browser: Any, app: App) -> None:
     with Tab(browser, app, PHONE, color_scheme="dark", has_touch=True, is_mobile=True) as tab:
         tab.page.get_by_label("Faces", exact=True).check()
-        tab.drawn("samples", [], 16)
+        tab.sampled("samples", [], 16)
         width, visible = tab.page.evaluate(SCROLL)
         assert visible == PHONE["width"] and width <= visible
         assert min(tab.page.eval_on_selector_all("#samples img", "all => all.map((one) => one.clientWidth)")) > 96

@@ -1,4 +1,4 @@
-"""app.py: what its events return."""
+"""page/: what its events return."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.photos import EXAMPLES, FREE
 from cyclegan_hub.serving.studio import Studio
-from support.page_load import same
+from support.page_load import same, tiny_models
 from support.page_module import NAME, served, show
 from support.page_module import models as models
 from support.page_module import module as module
 from support.page_module import page as page
+from support.photographs import TWO
 from support.pictures import encoded, picture
 from support.training import ROOT
 
@@ -34,7 +35,7 @@ gr = pytest.importorskip("gradio", reason="the page needs gradio: pip install -r
 
 def test_opening_offers_what_there_is(page: Any) -> None:
     update = page.open(camera=True)
-    assert update[page.domain]["choices"] == [("Anime", "anime"), ("Monet", "monet")]
+    assert update[page.model]["choices"] == [(name.capitalize(), name) for name in ("anime", "monet", "faces", "colorize")]
     assert update[page.direction]["choices"] == [("human face → anime face", "a_to_b"), ("anime face → human face", "b_to_a")]
     slider = update[page.one.epoch]
     assert slider["values"] == [1, 2, 3] and slider["value"] == 3 and slider["visible"] and slider["best"] == -1
@@ -56,7 +57,7 @@ def test_every_view_shows_its_own(page: Any, models: Path, tmp_path: Path) -> No
     model, one = served(models / "anime", 2), page.one
     after = model.translate(photo, face="none")
     for view in one.tabs:
-        update = show(page, view, photo, "anime", 2, way="own", pixels=True)
+        update = show(page, view, photo, "anime", 2, format="own", pixels=True)
         if view == "card":
             assert "Epoch 2" in update[one.card]
             continue
@@ -87,12 +88,12 @@ def test_what_is_shown_is_as_sharp_as_the_file(page: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("way", "name", "kind"),
+    ("format", "name", "kind"),
     [("png", ".png", "PNG"), ("jpeg", ".jpg", "JPEG"), ("pair", "-pair.jpg", "JPEG"), ("own", "-own-size.png", "PNG")],
 )
-def test_ways_to_keep_a_result(page: Any, tmp_path: Path, way: str, name: str, kind: str) -> None:
+def test_formats_of_a_saved_result(page: Any, tmp_path: Path, format: str, name: str, kind: str) -> None:
     (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
-    path = Path(show(page, "pair", tmp_path / "photo.png", "anime", 1, way=way)[page.one.save])
+    path = Path(show(page, "pair", tmp_path / "photo.png", "anime", 1, format=format)[page.one.save])
     assert path.name == f"anime-a_to_b-epoch-001{name}" and Image.open(path).format == kind
 
 
@@ -116,7 +117,7 @@ def test_the_strip_shows_the_input_and_every_epoch(page: Any, models: Path, tmp_
     [("anime", "a_to_b", "Grace Hopper"), ("anime", "b_to_a", "an anime face"), ("monet", "a_to_b", "a pavilion above a lake")],
 )
 def test_without_a_picture_an_example_is_shown_and_named(page: Any, domain: str, direction: str, shows: str) -> None:
-    update = page.one.show(True, "pair", None, domain, direction, 1, "face", 1, False, False, "png", False, 0)
+    update = show(page, "pair", None, domain, 1, fresh=True, direction=direction)
     assert f"This is an example, {shows}" in update[page.one.notes].replace("the computer scientist ", "")
     assert all(Path(path).is_file() for path, _ in update[page.one.examples])
 
@@ -124,7 +125,7 @@ def test_without_a_picture_an_example_is_shown_and_named(page: Any, domain: str,
 def test_own_size(page: Any, tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(encoded(1, (72, 64)))
     saved = [
-        show(page, "pair", tmp_path / "photo.png", "monet", 1, original=own, way="own")[page.one.save] for own in (False, True)
+        show(page, "pair", tmp_path / "photo.png", "monet", 1, original=own, format="own")[page.one.save] for own in (False, True)
     ]
     assert [Image.open(path).size for path in saved] == [(36, 32), (72, 64)]
 
@@ -163,9 +164,9 @@ def test_a_photograph_that_browsers_cannot_show_gets_a_copy(page: Any, tmp_path:
     assert page.one.displayable(str(tmp_path / "photo.png")) == gr.skip() and page.one.displayable(None) == gr.skip()
 
 
-def test_a_visitor_who_leaves_during_a_batch_leaves_nothing(page: Any, tmp_path: Path) -> None:
+def test_a_user_who_leaves_during_a_batch_leaves_nothing(page: Any, tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
-    request, panel = SimpleNamespace(session_hash="visitor"), page.several
+    request, panel = SimpleNamespace(session_hash="user"), page.several
 
     def left(*_: Any, **__: Any) -> None:
         panel.gone(request)
@@ -176,6 +177,81 @@ def test_a_visitor_who_leaves_during_a_batch_leaves_nothing(page: Any, tmp_path:
         panel.show(files, "anime", "a_to_b", "epoch-001", "face", 1, "png", request, progress=left)
     assert "The page was closed" in error.value.message and sorted(tmp_path.rglob("*.zip")) == before
     assert not panel._left and not panel._working
+
+
+# --- faces
+
+
+def test_a_picture_without_a_face_waits(page: Any, tmp_path: Path) -> None:
+    one = page.one
+    (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
+    for part in ("face", "whole"):
+        update = show(page, "pair", tmp_path / "photo.png", "anime", 1, fresh=True, part=part)
+        assert "No face was found" in update[one.notes] and update[one.go_on]["visible"] and update[one.pair[1]] is None
+        assert one.show_strip(str(tmp_path / "photo.png"), "anime", "a_to_b", part, 1, False, 0)[one.strip] is None
+        update = show(page, "pair", tmp_path / "photo.png", "anime", 1, anyway=True, part=part, format="own")
+        assert update[one.pair[1]] and not update[one.go_on]["visible"] and "No face" not in update[one.notes]
+        assert Image.open(update[one.save]).size == (38, 32)
+
+
+def test_a_face_is_aligned_or_put_back(page: Any, models: Path) -> None:
+    one, example = page.one, EXAMPLES["anime", "a_to_b"][0].path  # of Grace Hopper
+    update = show(page, "pair", example, "anime", 2, fresh=True, anyway=False, format="own")
+    assert update[one.part]["visible"] and not update[one.faces]["visible"]
+    assert same(Image.open(update[one.save]), served(models / "anime", 2).translate(example))
+    assert Image.open(update[one.pair[0]]).size == Image.open(update[one.pair[1]]).size == (512, 512)
+    update = show(page, "pair", example, "anime", 2, anyway=False, part="whole", format="own")
+    assert same(Image.open(update[one.save]), served(models / "anime", 2).translate(example, whole=True))
+    update = one.show_strip(str(example), "anime", "a_to_b", "whole", 1, False, 0)
+    assert all(Image.open(path).height == 600 for path, _ in update[one.strip])
+    other = show(page, "pair", example, "anime", 2, fresh=True, direction="b_to_a", part="whole", format="own")
+    assert not other[one.part]["visible"] and Image.open(other[one.save]).size == (32, 38)
+
+
+def test_of_several_faces_one_is_chosen_or_all_are_put_back(page: Any, models: Path, tmp_path: Path) -> None:
+    one, model = page.one, served(models / "anime", 3)
+    TWO.save(tmp_path / "two.png")
+    for face in (0, 1):
+        update = show(page, "pair", tmp_path / "two.png", "anime", 3, anyway=False, face=face, format="own")
+        assert update[one.faces]["visible"] and len(update[one.faces]["value"]) == 2
+        assert same(Image.open(update[one.save]), model.translate(TWO, face=face))
+    update = show(page, "pair", tmp_path / "two.png", "anime", 3, anyway=False, face=1, part="whole", format="own")
+    assert not update[one.faces]["visible"] and same(Image.open(update[one.save]), model.translate(TWO, face="all", whole=True))
+
+
+def test_the_strength_of_a_model_with_the_skip(module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    page = module.Page(Studio(str(tiny_models(tmp_path / "models", {"cartoon": 0, "anime": 0}))))
+    cartoon, anime = page.choose("cartoon"), page.choose("anime")
+    for panel in (page.one, page.several):
+        assert [one[panel.strength]["visible"] for one in (cartoon, anime)] == [True, False]
+    example = EXAMPLES["anime", "a_to_b"][0].path
+    none = show(page, "pair", example, "cartoon", 1, anyway=False, part="whole", strength=0, format="own")
+    assert same(Image.open(none[page.one.save]), Image.open(example))
+    half, full = (
+        Image.open(show(page, "pair", example, "cartoon", 1, strength=strength, format="own")[page.one.save])
+        for strength in (0.5, 1)
+    )
+    assert half.size == full.size and not same(half, full)
+    assert show(page, "pair", example, "anime", 1, strength=0.5)[page.one.save]  # left over from the other model: means nothing
+
+
+def test_a_batch_with_and_without_faces(page: Any, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(encoded(1, (48, 40)))
+    example, panel = EXAMPLES["anime", "a_to_b"][0].path, page.several
+    request, model = SimpleNamespace(session_hash="user"), served(models / "anime", 1)
+    for part, whole in (("face", False), ("whole", True)):
+        files = [str(example), str(tmp_path / "photo.png")]
+        _, notes, zipped = panel.show(
+            files, "anime", "a_to_b", "epoch-001", part, 1, "own", request, progress=lambda *_, **__: None
+        )
+        assert "2 of 2 translated." in notes and "photo.png: No face was found" in notes
+        with zipfile.ZipFile(zipped["value"]) as archive:
+            assert same(Image.open(io.BytesIO(archive.read("grace_hopper.png"))), model.translate(example, whole=whole))
+    assert panel.offer("anime", "a_to_b")["visible"] and not panel.offer("anime", "b_to_a")["visible"]
+
+
+# --- live
 
 
 def frame(seed: int) -> str:
@@ -203,6 +279,9 @@ def test_a_live_frame_is_translated_and_nothing_is_written(page: Any, models: Pa
         with pytest.raises(gr.Error) as error:
             page.live.show(broken, "anime", "a_to_b", 2, None, None)
         assert "camera's picture cannot be read" in error.value.message
+
+
+# --- around it
 
 
 def test_files_of_the_page(module: Any) -> None:
@@ -240,5 +319,5 @@ def test_messages_are_escaped_and_the_unexpected_stays_untold(capfd: pytest.Capt
         explain_errors(unknown)()
     assert error.value.message.startswith("Something went wrong here")
     logged = capfd.readouterr().err
-    assert "test_app.py" in logged and "KeyError" in logged and NAME not in logged and "upload" not in logged
+    assert "test_page.py" in logged and "KeyError" in logged and NAME not in logged and "upload" not in logged
     assert as_html([NAME, ""]) == "<p>&lt;img src=x onerror=alert(1)&gt;.png</p>"

@@ -1,4 +1,4 @@
-"""The page in Debian's chromium: what one visitor does with mouse and keyboard. Without chromium it is skipped."""
+"""The page in Debian's chromium: what one user does with mouse and keyboard. Without chromium it is skipped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tab(browser: Any, app: App) -> Iterator[Tab]:
         yield one
 
 
-# --- what one visitor does
+# --- what one user does
 
 
 def test_the_result_is_in_sight_and_no_camera_is_said(tab: Tab) -> None:
@@ -165,8 +165,8 @@ def test_every_view(tab: Tab, tmp_path: Path) -> None:
     page = tab.page
     page.get_by_alt_text("The picture before translation").first.wait_for()
     page.get_by_alt_text("The translation").first.wait_for()
-    tab.view("And back")
-    page.get_by_alt_text("The way back").wait_for()
+    tab.view("Reconstruction")
+    page.get_by_alt_text("The reconstruction").wait_for()
     tab.view("Colours")
     page.wait_for_selector("#histogram img")
     tab.view("About")
@@ -183,9 +183,9 @@ SAVED = (
 
 def test_the_sizes_that_are_saved(tab: Tab, tmp_path: Path, photo: Path) -> None:
     page, before = tab.page, tab.upload(photo)
-    for way, name, size in SAVED:
-        page.locator("#way input").click()
-        page.get_by_role("option", name=way).click()
+    for format, name, size in SAVED:
+        page.locator("#format input").click()
+        page.get_by_role("option", name=format).click()
         before = tab.changed(before)
         with page.expect_download() as single:
             page.locator("#save").click()
