@@ -92,6 +92,7 @@ def main() -> None:
         try:
             page.demo.block_thread()
         finally:
+            studio.close()
             page.demo.close(verbose=False)  # a server thread that still works while Python ends can abort the process
 
 

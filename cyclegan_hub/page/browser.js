@@ -1,4 +1,4 @@
-// Some browsers do not know that a .heic file is an image, and gradio's upload takes images only: the page says it for them.
+// Some browsers do not recognise a .heic file as an image, and gradio's upload takes images only: its type is added here.
 (() => {
   const input = () => document.querySelector("#photo input[type=file]");
   const unknown = (file) => file.type === "" && /\.(heic|heif|hif)$/i.test(file.name);
@@ -23,7 +23,7 @@
   }, true);
 })();
 
-// A camera that is refused, or taken away in the middle of a stream, is said in one sentence; gradio says nothing of either.
+// Shows a message when the camera is refused, or lost in the middle of a stream; gradio shows none.
 (() => {
   const devices = navigator.mediaDevices;
   const original = devices?.getUserMedia?.bind(devices);
@@ -44,7 +44,7 @@
       say("");
       for (const track of stream.getVideoTracks()) {
         track.addEventListener("ended", () => {
-          say("The camera was taken away: connect it, or allow it again, and start anew.");
+          say("The camera was taken away: connect it, or allow it again, and start again.");
           document.querySelector('#camera-live [title="stop recording"]')?.closest("button").click();
         });
       }

@@ -32,7 +32,7 @@ element.addEventListener("change", (event) => {
   if (event.target !== box()) return;
   const text = box().value.trim().replace(",", ".");
   const number = text === "" ? NaN : Number(text);
-  choose(Number.isNaN(number) ? props.value : nearest(number));  // what is no number leaves everything as it was
+  choose(Number.isNaN(number) ? props.value : nearest(number));  // text that is not a number changes nothing
 });
 element.addEventListener("keydown", (event) => {
   if (event.target !== box()) return;
@@ -47,4 +47,4 @@ element.addEventListener("click", (event) => {
   const tick = event.target.closest(".tick");
   if (tick) choose(Number(tick.dataset.value));
 });
-watch(["value", "values"], () => show(props.value));  // also where the text of the page did not change, but what was typed did
+watch(["value", "values"], () => show(props.value));  // also after typing a text that the page corrected to the same value

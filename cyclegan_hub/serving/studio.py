@@ -81,6 +81,10 @@ class Studio:
         # after the other.
         self._worker = ThreadPoolExecutor(1)
 
+    def close(self) -> None:
+        """Drops the requests that wait; the one that runs is finished before the process ends."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
     # -------------------------------------------------------------------------------------------------------- models
     def models(self) -> list[ModelEntry]:
         """All models; if the list is empty, `status` says what to do."""

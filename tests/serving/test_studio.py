@@ -295,6 +295,14 @@ def test_requests_are_run_in_the_order_in_which_they_came(models: Path, monkeypa
     assert order == list(range(32, 40))
 
 
+def test_a_stop_drops_the_requests_that_wait(tmp_path: Path) -> None:
+    studio, released = Studio(None, tmp_path), threading.Event()
+    running, waiting = studio._worker.submit(released.wait), studio._worker.submit(released.wait)
+    studio.close()
+    released.set()
+    assert running.result() and waiting.cancelled()
+
+
 # --- what is around it
 
 
