@@ -279,7 +279,7 @@ def test_a_full_queue_says_so_and_what_was_given_is_deleted(
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setattr(module, "WAITING", 1)
-    page = module.Page(Studio(str(models)), delete_after=(5, 1))
+    page = module.Page(Studio(str(models)), delete_after=(8, 1))
     _, url, _ = module.launch(page, prevent_thread_lock=True, server_name="127.0.0.1")
     try:
         with httpx.Client(base_url=url, timeout=60) as client:
@@ -292,7 +292,7 @@ def test_a_full_queue_says_so_and_what_was_given_is_deleted(
                     codes.append(answer.status_code)
                     time.sleep(0.1)
             assert codes[:5] == [200] * 5 and codes[-1] == 503 and "Queue is full" in answer.text
-            until = time.monotonic() + 30
+            until = time.monotonic() + 60
             while [*tmp_path.rglob("private.png"), *tmp_path.rglob("image.png")]:
                 assert time.monotonic() < until, "uploads or results are still there"
                 time.sleep(0.2)
