@@ -1,4 +1,4 @@
-"""`train/benchmark.py --to-quality` on drawn images, at a tiny size."""
+"""`train/benchmark.py --to-quality` on generated images, at a tiny size."""
 
 from __future__ import annotations
 
