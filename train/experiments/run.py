@@ -9,9 +9,13 @@ A row is one `train` and one `evaluate` command; the same command again continue
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as in train.py
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+
 import argparse
 import math
-import os
 import re
 import signal
 import subprocess
@@ -99,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     experiment = EXPERIMENTS[args.name]
     if args.max_train_images < 1:
         raise ExperimentError(f"--max-train-images {args.max_train_images}: must be at least 1")
-    out, cores = args.out or Path("runs") / "experiments" / experiment.name, core_groups(args.jobs)
+    out, cores = args.out or Path("runs/experiments") / experiment.name, core_groups(args.jobs)
     data = named_data(experiment, args.data)
     trainings = plan_trainings(experiment, data, out / "runs", args.scale, small=args.size == "small")
     for one in trainings:
@@ -108,9 +112,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return 0
     train_all([one for one in trainings if not one.trained()], cores)
-    results = (
-        out / f"{re.sub(r'[^A-Za-z0-9]+', '-', args.extractor)}-{args.max_train_images}"
-    )  # never two extractors in one table
+    measured_by = re.sub(r"[^A-Za-z0-9]+", "-", args.extractor)
+    results = out / f"{measured_by}-{args.max_train_images}"  # so that no table mixes extractors
     evaluate_all(experiment, trainings, args, results)
     text = "\n\n".join(f"{title}\n\n{as_markdown(rows)}" for title, rows in tables(experiment, trainings, results).items())
     write_atomic(results / "table.md", f"{text}\n".encode())
