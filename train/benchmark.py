@@ -20,7 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -116,13 +116,19 @@ def plain_step(recipe: CycleGANRecipe, networks: dict[str, nn.Module]) -> Callab
     return step
 
 
+def alternate(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, tuple[float, float]]:
+    """The least wall seconds and CPU seconds of each action, over `repeats` rounds in which each runs once."""
+    taken = [{name: timed(action) for name, action in actions.items()} for _ in range(repeats)]
+    return {name: (min(t[name][0] for t in taken), min(t[name][1] for t in taken)) for name in actions}
+
+
 def matmul_rate(device: torch.device, dtype: torch.dtype, n: int = 2048) -> float:
     """Floating-point operations a second of an n x n matrix product, best of ten."""
     x, y = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
     return 2 * n**3 / min(timed(lambda: torch.mm(x, y))[0] for _ in range(10))
 
 
-def compare_steps(recipe: CycleGANRecipe, accelerator: Accelerator, repeats: int, about: str) -> None:
+def compare_steps(recipe: CycleGANRecipe, accelerator: Accelerator, repeats: int) -> None:
     """Prints the seconds of our step beside those of the plain one, memory, and the share of the measured matmul rate."""
     size, batch = recipe.trained_size, recipe.batch_size
     a, b = (torch.rand(batch, recipe.channels, size, size, device=accelerator.device) * 2 - 1 for _ in range(2))
@@ -137,19 +143,15 @@ def compare_steps(recipe: CycleGANRecipe, accelerator: Accelerator, repeats: int
         warm, _ = timed(lambda: trainer.step({"a": a, "b": b}, accelerator.backward))
         print(f"warming up: {warm:.1f} s", flush=True)
 
-    ours_times, plain_times = [], []
-    for _ in range(repeats):
-        plain_times.append(timed(lambda: theirs(a, b)))
-        ours_times.append(timed(lambda: trainer.step({"a": a, "b": b}, accelerator.backward)))
+    ours = partial(trainer.step, {"a": a, "b": b}, accelerator.backward)
+    times = alternate({"plain": partial(theirs, a, b), "ours": ours}, repeats)
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(accelerator.mixed_precision, torch.float32)
     rate = matmul_rate(accelerator.device, dtype)
     work = counter.get_total_flops()
-    print(about)
-    for name, times in (("plain", plain_times), ("ours", ours_times)):
-        wall, cpu = min(t[0] for t in times), min(t[1] for t in times)
-        print(f"{name:6} best of {len(times)}: {wall:.3f} s wall, {cpu:.3f} s CPU, {batch / wall:.2f} pairs/s")
-    wall, cpu = (min(t[i] for t in ours_times) / min(t[i] for t in plain_times) for i in (0, 1))
-    best = min(t[0] for t in ours_times)
+    for name, (wall, cpu) in times.items():
+        print(f"{name:6} best of {repeats}: {wall:.3f} s wall, {cpu:.3f} s CPU, {batch / wall:.2f} pairs/s")
+    wall, cpu = (mine / plain for mine, plain in zip(times["ours"], times["plain"], strict=True))
+    best = times["ours"][0]
     peak = peak_memory()
     print(f"ours takes {wall:.3f} of the plain step's wall time ({1 / wall:.2f}x), {cpu:.3f} of its CPU time ({1 / cpu:.2f}x)")
     memory = "unknown" if peak is None else f"{peak:.2f} GiB"
@@ -166,20 +168,16 @@ def compare_discriminators(recipe: CycleGANRecipe, accelerator: Accelerator, rep
     """Prints the seconds of a step with a plain patch discriminator, with projected ones, and with both."""
     shape = (recipe.batch_size, recipe.channels, recipe.trained_size, recipe.trained_size)
     batch = {side: torch.rand(shape, device=accelerator.device) * 2 - 1 for side in "ab"}
-    trainers: dict[Kind, Trainer] = {}
+    steps: dict[str, Callable[[], object]] = {}
     for kind in KINDS:
-        trainer = trainers[kind] = build_trainer(with_discriminator(recipe, kind), total_steps=1000, labels=("a", "b"))
+        trainer = build_trainer(with_discriminator(recipe, kind), total_steps=1000, labels=("a", "b"))
         trainer.prepare(accelerator.prepare)
+        steps[kind] = partial(trainer.step, batch, accelerator.backward)
         for _ in range(3):
-            trainer.step(batch, accelerator.backward)
-    times: dict[Kind, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
-    for _ in range(repeats):
-        for kind, trainer in trainers.items():
-            times[kind].append(timed(partial(trainer.step, batch, accelerator.backward)))
-    for kind, taken in times.items():
-        wall, cpu = (min(t[i] for t in taken) for i in (0, 1))
-        share = cpu / min(t[1] for t in times["patch"])
-        print(f"{kind:9} best of {repeats}: {wall:.3f} s wall, {cpu:.3f} s CPU ({share:.2f} of patch)")
+            steps[kind]()
+    times = alternate(steps, repeats)
+    for name, (wall, cpu) in times.items():
+        print(f"{name:9} best of {repeats}: {wall:.3f} s wall, {cpu:.3f} s CPU ({cpu / times['patch'][1]:.2f} of patch)")
 
 
 # --------------------------------------------------------------------------------------------------------------- to quality
@@ -198,8 +196,8 @@ class _Measure:
         return to_b, to_a, (to_b + to_a) / 2
 
 
-def to_quality(recipe: CycleGANRecipe, accelerator: Accelerator, arguments: argparse.Namespace) -> int:
-    """Trains `recipe` with each kind of discriminator; prints a line for each measurement and a summary; returns 0.
+def to_quality(recipe: CycleGANRecipe, accelerator: Accelerator, arguments: argparse.Namespace) -> None:
+    """Trains `recipe` with each kind of discriminator; prints a line for each measurement and a summary.
 
     Minutes are of training alone. The schedule is that of `--cap` pairs, so that the learning rate falls as in such a run.
     Raises RecipeError or DataError before anything is trained.
@@ -228,7 +226,6 @@ def to_quality(recipe: CycleGANRecipe, accelerator: Accelerator, arguments: argp
     summary = [_one(kind, recipe, accelerator, batches, measure, arguments) for kind in arguments.kinds]
     print(f"to 100 x MMD^2 <= {arguments.to_quality:g}:")
     print("\n".join(summary))
-    return 0
 
 
 def _check(recipe: CycleGANRecipe, arguments: argparse.Namespace) -> None:
@@ -309,17 +306,15 @@ def run(args: argparse.Namespace) -> int:
         raise RecipeError(f"{recipe.name} is a {type(recipe).__name__}: the plain step to compare with is a CycleGAN's")
     accelerator = make_accelerator()
     set_seed(SEED)
-    about = (f"{recipe.name}, {recipe.trained_size} px, batch {recipe.batch_size}, {accelerator.device.type}, "
-             f"{torch.get_num_threads()} threads, precision {accelerator.mixed_precision}, "
-             f"compiled: {accelerator.state.dynamo_plugin.backend.value}")  # fmt: skip
+    print(f"{recipe.name}, {recipe.trained_size} px, batch {recipe.batch_size}, {accelerator.device.type}, "
+          f"{torch.get_num_threads()} threads, precision {accelerator.mixed_precision}, "
+          f"compiled: {accelerator.state.dynamo_plugin.backend.value}")  # fmt: skip
     if args.to_quality is not None:
-        print(about)
-        return to_quality(recipe, accelerator, args)
-    if args.discriminators:
-        print(about)
+        to_quality(recipe, accelerator, args)
+    elif args.discriminators:
         compare_discriminators(recipe, accelerator, args.repeats)
-        return 0
-    compare_steps(recipe, accelerator, args.repeats, about)
+    else:
+        compare_steps(recipe, accelerator, args.repeats)
     return 0
 
 

@@ -84,11 +84,11 @@ def image_grid(folders: list[Path]) -> Image.Image:
     rows = []
     for folder in folders:
         epochs = list_epochs(folder)
-        pictures = image_row(folder, epochs)
+        cells = image_row(folder, epochs)
         heads = [f"epoch {e.number}{' (best)' if e.best else ''}" for e in epochs]
-        heads = ["input"] * (len(pictures) - len(heads)) + heads
+        heads = ["input"] * (len(cells) - len(heads)) + heads
         labels = " to\n".join(_record(folder)["labels"])
-        rows.append(grids.grid([pictures], row_labels=[labels], column_labels=heads, cell=_CELL))
+        rows.append(grids.grid([cells], row_labels=[labels], column_labels=heads, cell=_CELL))
     width = max(row.width for row in rows)
     canvas = Image.new("RGB", (width, sum(row.height for row in rows)), "white")
     y = 0
