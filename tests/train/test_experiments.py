@@ -158,7 +158,11 @@ def test_an_experiment_makes_its_tables_and_resumes(data: Path, tmp_path: Path, 
     arguments = ["tiny", "--data", str(data), "--out", str(out), "--max-train-images", "6", "--scale", "0.05"]
     assert runner.main([*arguments, "--dry-run"]) == 0
     shown = capfd.readouterr().out.splitlines()
-    assert len(shown) == 2 and shown[0].startswith("low-seed-0: 2 steps: train smile-compact --set") and not out.exists()
+    assert (
+        len(shown) == 2
+        and shown[0].startswith("low-seed-0: 2 steps: cyclegan-hub train smile-compact --set")
+        and not out.exists()
+    )
     assert runner.main(arguments) == 0
     text = (results / "table.md").read_text("utf-8")
     assert text in capfd.readouterr().out
@@ -174,7 +178,7 @@ def test_an_experiment_makes_its_tables_and_resumes(data: Path, tmp_path: Path, 
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*/*/model.safetensors")}
     (results / "high-seed-0/metrics.json").unlink()  # as if it had been stopped before this was evaluated
     assert before and runner.main(arguments) == 0
-    assert "low-seed-0: 2 steps, done: train" in capfd.readouterr().out
+    assert "low-seed-0: 2 steps, done: cyclegan-hub train" in capfd.readouterr().out
     assert (results / "table.md").read_text("utf-8") == text
     assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing was trained again
     assert runner.main([*arguments, "--scale", "0.5"]) == 2

@@ -17,6 +17,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 import argparse
 import math
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -107,8 +108,8 @@ def run(args: argparse.Namespace) -> int:
     data = named_data(experiment, args.data)
     trainings = plan_trainings(experiment, data, out / "runs", args.scale, small=args.size == "small")
     for one in trainings:
-        command = f"train {' '.join(one.arguments)}"
-        print(f"{one.folder.name}: {one.steps:,} steps{', done' if one.trained() else ''}: {command}", flush=True)
+        state = ", done" if one.trained() else ""
+        print(f"{one.folder.name}: {one.steps:,} steps{state}: cyclegan-hub train {shlex.join(one.arguments)}", flush=True)
     if args.dry_run:
         return 0
     train_all([one for one in trainings if not one.trained()], cores)
