@@ -43,9 +43,9 @@ _ROOMS = {
     "import": ("cyclegan_hub.export.import_command", "make a model of two .pth files of the original CycleGAN code"),
     "bench": ("cyclegan_hub.commands.bench", "milliseconds a picture on this machine, by torch and onnxruntime"),
     "info": ("cyclegan_hub.commands.inspect", "versions, and how models run on this machine"),
-    "encoder": ("cyclegan_hub.training.encoder", "train the domain encoder that evaluations measure by"),
-    "experiment": ("cyclegan_hub.experiments.command", "repeat a comparison of the sources: trainings, figures, a table"),
 }
+# Former commands, which are scripts of a clone now.
+_MOVED = {"encoder": "train/encoder/train_encoder.py", "experiment": "train/experiments/run.py"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Wrong arguments, `--help` and `--version` leave through SystemExit, as argparse does.
     """
     given = list(sys.argv[1:] if argv is None else argv)
+    if given and given[0] in _MOVED:
+        print(f"error: cyclegan-hub {given[0]} is now `python {_MOVED[given[0]]}` in a clone of the repository", file=sys.stderr)
+        return 2
     try:
         if given and given[0] in _ROOMS:
             calm_threads()

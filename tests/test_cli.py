@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 import cyclegan_hub
+from cyclegan_hub import cli
 from cyclegan_hub.cli import main
 from cyclegan_hub.errors import UserError, exit_code, files_explained
 from support.pictures import encoded, folder, parquet
+from support.training import ROOT
 
 
 @pytest.fixture
@@ -201,3 +203,9 @@ def test_a_broken_pipe_that_is_not_the_output_is_seen() -> None:
         exit_code(broken)
     with pytest.raises(UserError, match="of a worker"):
         explained()
+
+
+@pytest.mark.parametrize(("name", "path"), cli._MOVED.items())
+def test_a_command_that_left_the_package_names_its_script(name: str, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([name, "--data", "x"]) == 2
+    assert f"`python {path}` in a clone" in capsys.readouterr().err and (ROOT / path).is_file()

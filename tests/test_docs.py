@@ -18,11 +18,10 @@ import pytest
 
 from cyclegan_hub import cli
 from cyclegan_hub.evaluation.rows import METRICS
-from cyclegan_hub.experiments.registry import find_experiment
 from cyclegan_hub.recipes.methods import override
 from cyclegan_hub.recipes.presets import RECIPES, find
 from cyclegan_hub.training.extension import changes_in
-from support.training import ROOT, environment
+from support.training import ROOT, environment, script
 
 README = (ROOT / "README.md").read_text("utf-8").split("---\n", 2)[2]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -118,15 +117,15 @@ def test_commands_parse(page: str, words: list[str]) -> None:
         verb, arguments = arguments[0], arguments[1:]
     else:
         assert (ROOT / program).is_file(), program
-        verb = {"experiments": "experiment"}.get(Path(program).stem, Path(program).stem)
+        verb = Path(program).stem
     if verb in cli._ROOMS:
         found = parsed(verb, arguments)
         if verb == "train":
             override(find(found.recipe), dict(item.split("=", 1) for item in found.set))
-        if verb == "experiment":
-            find_experiment(found.name)
     elif program in CONSOLE:
         cli._parser().parse_args([verb, *arguments])
+    elif hasattr(module := script(str(Path(program).relative_to("train").with_suffix(""))), "parse"):
+        module.parse(arguments)
     elif verb == "benchmark" and arguments:
         assert arguments[0] in RECIPES
 

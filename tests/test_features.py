@@ -39,7 +39,7 @@ class Means(nn.Module):
 
 
 def encoder_folder(folder: Path, **metrics: object) -> Path:
-    """An encoder as train/encoder.py leaves it, untrained."""
+    """An encoder as train/encoder/train_encoder.py leaves it, untrained."""
     torch.manual_seed(1)
     encoder = SideEncoder({"smile": ("not smiling", "smiling"), "mine": ("day", "night")}, widths=(4, 6), image_size=16)
     folder.mkdir()

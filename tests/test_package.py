@@ -127,9 +127,6 @@ def test_installed_means_trainable(installed: Path, tmp_path: Path) -> None:
     kept = str(tmp_path / "published")
     assert "published" in run(installed, command, "publish", out, "user/name", "--dry-run", "--out", kept)
     assert (tmp_path / "published" / "README.md").is_file()
-    own = ["--data", data, "--domain", "mine", "--labels", "disc,square", "--steps", "2", "--out", str(tmp_path / "encoder")]
-    run(installed, command, "encoder", *own)
-    assert (tmp_path / "encoder" / "model.safetensors").is_file()
 
 
 def test_pins_satisfy_the_ranges() -> None:

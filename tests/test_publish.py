@@ -1,4 +1,4 @@
-"""publish.py and train/publish.py: the folder of a run, and the command line."""
+"""`cyclegan-hub publish`: the folder of a run, and the command line."""
 
 from __future__ import annotations
 

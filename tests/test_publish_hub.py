@@ -1,4 +1,4 @@
-"""publish.py and train/publish.py: the way of a run to a Hub that may refuse, break off or be raced.
+"""`cyclegan-hub publish`: the way of a run to a Hub that may refuse, break off or be raced.
 
 The checks run in a process of their own against the local Hub (see local_hub.Checks), with a second as the client's patience.
 Uploads to the real Hub go through Xet, which is not covered.

@@ -1,12 +1,13 @@
-"""Times one training step of a recipe against a plain one, or with each kind of discriminator, alternately in one process.
+"""Times one training step of a recipe against a plain one, each kind of discriminator, or a training up to a given quality.
 
 accelerate launch --quiet --mixed_precision bf16 --dynamo_backend inductor train/benchmark.py smile-lsgan-128 --set batch_size=4
 accelerate launch --quiet --mixed_precision bf16 train/benchmark.py anime-compact-128 --set batch_size=1 --discriminators
 accelerate launch --quiet --mixed_precision bf16 train/benchmark.py anime-compact --set batch_size=1 --data FOLDER --to-quality 20
 
-The plain step is what a first implementation does: fp32, eager, torch's own instance norm, one pass for each image batch
-and loss. Ours runs as `accelerate launch` says. Shared machines drift by a factor of two within minutes: only the ratio of
-alternating runs means anything, and CPU seconds say more than wall seconds.
+The plain step is a first implementation: fp32, eager, torch's own instance norm, one pass for each image batch and loss. Ours
+runs as `accelerate launch` says; both alternate in one process. Shared machines drift by a factor of two within minutes: only
+the ratio of alternating runs is meaningful, and CPU seconds more than wall seconds. `--to-quality` trains until translations
+are near enough to the target domain, since a faster step is worth nothing if more of them are needed.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -28,17 +29,43 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from to_quality import add_arguments, to_quality
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cyclegan_hub.errors import UserError, exit_code
+from cyclegan_hub.data.batches import UnpairedBatches, open_batches
+from cyclegan_hub.data.sides import load_sides
+from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.errors import exit_code
+from cyclegan_hub.evaluation.features import Extractor, imagenet
+from cyclegan_hub.evaluation.generate import at_size, translate
+from cyclegan_hub.metrics.kernels import mmd
+from cyclegan_hub.models.cycle_generator import CycleGenerator
+from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.generators import InstanceNorm2d
-from cyclegan_hub.recipes.methods import CycleGANRecipe, RecipeError, override
+from cyclegan_hub.recipes.methods import CycleGANRecipe, RecipeError, labels_of, override
 from cyclegan_hub.recipes.presets import find
+from cyclegan_hub.training.augment import BatchAugment
 from cyclegan_hub.training.launch import make_accelerator, peak_memory
 from cyclegan_hub.training.losses import ImagePool, adversarial, persuading
+from cyclegan_hub.training.plan import find_data
 from cyclegan_hub.training.trainer import Trainer, build_trainer
+
+Kind = Literal["patch", "projected", "both"]
+KINDS: tuple[Kind, ...] = ("patch", "projected", "both")
+SIZE = 128  # px at which features are taken, as `evaluate --size 128` does
+SEED = 0
+
+
+# ------------------------------------------------------------------------------------------------------------------ a step
+def timed(action: Callable[[], object]) -> tuple[float, float]:
+    """(wall seconds, CPU seconds of this process) of one call."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    wall, cpu = time.perf_counter(), time.process_time()
+    action()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def plain_networks(trainer: Trainer) -> dict[str, nn.Module]:
@@ -57,7 +84,7 @@ def plain_networks(trainer: Trainer) -> dict[str, nn.Module]:
 
 
 def plain_step(recipe: CycleGANRecipe, networks: dict[str, nn.Module]) -> Callable[[Tensor, Tensor], None]:
-    """The textbook step: six generator passes, six discriminator passes, an Adam for the generators and one for each judge."""
+    """The textbook step: six generator passes, six discriminator passes, three Adam optimizers."""
     g, f, d_a, d_b = networks.values()
     adam = [torch.optim.Adam(p, recipe.lr, betas=(0.5, 0.999)) for p in
             ([*g.parameters(), *f.parameters()], d_a.parameters(), d_b.parameters())]  # fmt: skip
@@ -89,15 +116,10 @@ def plain_step(recipe: CycleGANRecipe, networks: dict[str, nn.Module]) -> Callab
     return step
 
 
-def timed(action: Callable[[], object]) -> tuple[float, float]:
-    """(wall seconds, CPU seconds of this process) of one call."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    wall, cpu = time.perf_counter(), time.process_time()
-    action()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - wall, time.process_time() - cpu
+def alternate(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, tuple[float, float]]:
+    """The least wall seconds and CPU seconds of each action, over `repeats` rounds in which each runs once."""
+    taken = [{name: timed(action) for name, action in actions.items()} for _ in range(repeats)]
+    return {name: (min(t[name][0] for t in taken), min(t[name][1] for t in taken)) for name in actions}
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, n: int = 2048) -> float:
@@ -106,59 +128,10 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, n: int = 2048) -> floa
     return 2 * n**3 / min(timed(lambda: torch.mm(x, y))[0] for _ in range(10))
 
 
-def compare_discriminators(recipe: CycleGANRecipe, accelerator: Accelerator, repeats: int) -> None:
-    """Prints what a step takes with a plain patch discriminator, with projected ones, and with both."""
-    shape = (recipe.batch_size, recipe.channels, recipe.trained_size, recipe.trained_size)
-    batch = {side: torch.rand(shape, device=accelerator.device) * 2 - 1 for side in "ab"}
-    trainers: dict[str, Trainer] = {}
-    times: dict[str, list[tuple[float, float]]] = {}
-    kinds: tuple[Literal["patch", "projected", "both"], ...] = ("patch", "projected", "both")
-    for kind in kinds:
-        adversarial_loss = recipe.adversarial if kind == "patch" else "hinge"
-        changed = replace(recipe, discriminator=kind, adversarial=adversarial_loss)
-        trainer = trainers[kind] = build_trainer(changed, total_steps=1000, labels=("a", "b"))
-        trainer.prepare(accelerator.prepare)
-        times[kind] = []
-        for _ in range(3):
-            trainer.step(batch, accelerator.backward)
-    for _ in range(repeats):
-        for name, trainer in trainers.items():
-            times[name].append(timed(partial(trainer.step, batch, accelerator.backward)))
-    for name, taken in times.items():
-        wall, cpu = (min(t[i] for t in taken) for i in (0, 1))
-        share = cpu / min(t[1] for t in times["patch"])
-        print(f"{name:9} best of {repeats}: {wall:.3f} s wall, {cpu:.3f} s CPU ({share:.2f} of patch)")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("recipe")
-    parser.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[])
-    parser.add_argument("--repeats", type=int, default=8)
-    parser.add_argument("--discriminators", action="store_true", help="a step with each kind of discriminator, and no plain step")
-    add_arguments(parser)
-    args = parser.parse_args(argv)
-    try:
-        recipe = override(find(args.recipe), dict(item.split("=", 1) if "=" in item else (item, "") for item in args.set))
-        if not isinstance(recipe, CycleGANRecipe):
-            raise RecipeError(f"{recipe.name} is a {type(recipe).__name__}: the plain step to compare with is a CycleGAN's")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    accelerator = make_accelerator()
+def compare_steps(recipe: CycleGANRecipe, accelerator: Accelerator, repeats: int) -> None:
+    """Prints the seconds of our step beside those of the plain one, memory, and the share of the measured matmul rate."""
     size, batch = recipe.trained_size, recipe.batch_size
-    set_seed(0)
-    about = (f"{recipe.name}, {size} px, batch {batch}, {accelerator.device.type}, {torch.get_num_threads()} threads, "
-             f"precision {accelerator.mixed_precision}, compiled: {accelerator.state.dynamo_plugin.backend.value}")  # fmt: skip
-    if args.to_quality is not None:
-        print(about)
-        return exit_code(lambda: to_quality(recipe, accelerator, args))
-    if args.discriminators:
-        print(about)
-        compare_discriminators(recipe, accelerator, args.repeats)
-        return 0
     a, b = (torch.rand(batch, recipe.channels, size, size, device=accelerator.device) * 2 - 1 for _ in range(2))
-
     plain = build_trainer(recipe, total_steps=1000, labels=("a", "b"))
     networks = {name: network.to(accelerator.device) for name, network in plain_networks(plain).items()}
     theirs = plain_step(recipe, networks)
@@ -166,28 +139,182 @@ def main(argv: Sequence[str] | None = None) -> int:
         theirs(a, b)
     trainer = build_trainer(recipe, total_steps=1000, labels=("a", "b"))
     trainer.prepare(accelerator.prepare)
-    for _ in range(3):  # compiles, fills the pools' first places
+    for _ in range(3):  # compiles, and fills the pools
         warm, _ = timed(lambda: trainer.step({"a": a, "b": b}, accelerator.backward))
         print(f"warming up: {warm:.1f} s", flush=True)
 
-    ours_times, plain_times = [], []
-    for _ in range(args.repeats):
-        plain_times.append(timed(lambda: theirs(a, b)))
-        ours_times.append(timed(lambda: trainer.step({"a": a, "b": b}, accelerator.backward)))
+    ours = partial(trainer.step, {"a": a, "b": b}, accelerator.backward)
+    times = alternate({"plain": partial(theirs, a, b), "ours": ours}, repeats)
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(accelerator.mixed_precision, torch.float32)
     rate = matmul_rate(accelerator.device, dtype)
     work = counter.get_total_flops()
-    print(about)
-    for name, times in (("plain", plain_times), ("ours", ours_times)):
-        wall, cpu = min(t[0] for t in times), min(t[1] for t in times)
-        print(f"{name:6} best of {len(times)}: {wall:.3f} s wall, {cpu:.3f} s CPU, {batch / wall:.2f} pairs/s")
-    wall, cpu = (min(t[i] for t in ours_times) / min(t[i] for t in plain_times) for i in (0, 1))
-    best = min(t[0] for t in ours_times)
+    for name, (wall, cpu) in times.items():
+        print(f"{name:6} best of {repeats}: {wall:.3f} s wall, {cpu:.3f} s CPU, {batch / wall:.2f} pairs/s")
+    wall, cpu = (mine / plain for mine, plain in zip(times["ours"], times["plain"], strict=True))
+    best = times["ours"][0]
     peak = peak_memory()
     print(f"ours takes {wall:.3f} of the plain step's wall time ({1 / wall:.2f}x), {cpu:.3f} of its CPU time ({1 / cpu:.2f}x)")
     memory = "unknown" if peak is None else f"{peak:.2f} GiB"
     print(f"peak memory of the process {memory}; {work / 1e9:.1f} GFLOP a plain step; ours runs at "
           f"{work / best / rate:.1%} of the measured {dtype} matmul rate ({rate / 1e9:.0f} GFLOP/s)")  # fmt: skip
+
+
+def with_discriminator(recipe: CycleGANRecipe, kind: Kind) -> CycleGANRecipe:
+    """The recipe with that kind of discriminator, and the loss that suits it."""
+    return replace(recipe, discriminator=kind, adversarial=recipe.adversarial if kind == "patch" else "hinge")
+
+
+def compare_discriminators(recipe: CycleGANRecipe, accelerator: Accelerator, repeats: int) -> None:
+    """Prints the seconds of a step with a plain patch discriminator, with projected ones, and with both."""
+    shape = (recipe.batch_size, recipe.channels, recipe.trained_size, recipe.trained_size)
+    batch = {side: torch.rand(shape, device=accelerator.device) * 2 - 1 for side in "ab"}
+    steps: dict[str, Callable[[], object]] = {}
+    for kind in KINDS:
+        trainer = build_trainer(with_discriminator(recipe, kind), total_steps=1000, labels=("a", "b"))
+        trainer.prepare(accelerator.prepare)
+        steps[kind] = partial(trainer.step, batch, accelerator.backward)
+        for _ in range(3):
+            steps[kind]()
+    times = alternate(steps, repeats)
+    for name, (wall, cpu) in times.items():
+        print(f"{name:9} best of {repeats}: {wall:.3f} s wall, {cpu:.3f} s CPU ({cpu / times['patch'][1]:.2f} of patch)")
+
+
+# --------------------------------------------------------------------------------------------------------------- to quality
+@dataclass
+class _Measure:
+    """100 x MMD^2 of the translations of held-out images of A and of B."""
+
+    inputs: tuple[Tensor, ...]  # uint8 (N, C, S, S), S the trained size
+    real: list[Tensor]  # features at SIZE
+    extractor: Extractor
+
+    def __call__(self, of_a: Tensor, of_b: Tensor) -> tuple[float, float, float]:
+        """MMD of A to B, of B to A, and their mean; `of_a` are the outputs for the inputs of A, uint8."""
+        found = [self.extractor(at_size(x, SIZE, 3)) for x in (of_a, of_b)]
+        to_b, to_a = 100 * mmd(found[0], self.real[1]), 100 * mmd(found[1], self.real[0])
+        return to_b, to_a, (to_b + to_a) / 2
+
+
+def to_quality(recipe: CycleGANRecipe, accelerator: Accelerator, arguments: argparse.Namespace) -> None:
+    """Trains `recipe` with each kind of discriminator; prints a line for each measurement and a summary.
+
+    Minutes are of training alone. The schedule is that of `--cap` pairs, so that the learning rate falls as in such a run.
+    Raises RecipeError or DataError before anything is trained.
+    """
+    _check(recipe, arguments)
+    extractor = imagenet(device=accelerator.device)
+    if set(arguments.kinds) - {"patch"}:
+        EfficientNetLite("lite0")  # raises now, not after the first run, if its weights are not installed
+    sources = find_data(recipe, arguments.data, None, None)
+    load = {"channels": recipe.channels, "seed": SEED, **recipe.load_options()}
+    held = arguments.held_out
+    batches = open_batches(
+        *sources, image_size=recipe.image_size, load_size=recipe.load_size, max_images=recipe.max_images,
+        batch_size=recipe.batch_size, **load,
+    )  # fmt: skip
+    assert isinstance(batches, UnpairedBatches)  # since _check refuses streaming
+    fit = {key: value for key, value in load.items() if key in ("channels", "seed", "value_range", "eyes")}
+    seen = load_sides(*sources, image_size=SIZE, max_images=held, max_held_out=held, **fit)
+    inputs = tuple(x[:held] for x in batches.held_out)
+    fewest = min(len(x) for x in (*inputs, *(side.held_out for side in seen)))
+    if fewest < 2:
+        raise DataError(f"{arguments.data}: a domain has {fewest} held-out images, and a distance needs at least 2")
+    measure = _Measure(inputs, [extractor(at_size(side.held_out[:held], SIZE, 3)) for side in seen], extractor)
+    print(f"measured on {len(inputs[0])} and {len(inputs[1])} held-out images by {extractor.label} at {SIZE} px")
+    print(f"{'untranslated':20} A to B, B to A, mean: " + " ".join(f"{x:.1f}" for x in measure(*inputs)), flush=True)
+    summary = [_one(kind, recipe, accelerator, batches, measure, arguments) for kind in arguments.kinds]
+    print(f"to 100 x MMD^2 <= {arguments.to_quality:g}:")
+    print("\n".join(summary))
+
+
+def _check(recipe: CycleGANRecipe, arguments: argparse.Namespace) -> None:
+    """Raises RecipeError that names the option."""
+    if arguments.data is None:
+        raise RecipeError("--to-quality needs images: give --data FOLDER")
+    if not arguments.to_quality > 0:
+        raise RecipeError(f"--to-quality {arguments.to_quality:g}: give a distance of more than 0")
+    if arguments.held_out < 2:
+        raise RecipeError(f"--held-out {arguments.held_out}: give at least 2")
+    if not 1 <= arguments.every <= arguments.cap:
+        raise RecipeError(f"--every {arguments.every}: give 1 up to --cap ({arguments.cap})")
+    if recipe.streaming:
+        raise RecipeError("--to-quality reads its images at once: leave streaming=true out")
+    if recipe.batch_size > arguments.every:
+        raise RecipeError(f"batch_size={recipe.batch_size}: give at most --every ({arguments.every})")
+
+
+def _one(
+    kind: Kind, recipe: CycleGANRecipe, accelerator: Accelerator, batches: UnpairedBatches, measure: _Measure,
+    arguments: argparse.Namespace,
+) -> str:  # fmt: skip
+    """Trains with one kind of discriminator and returns its line of the summary."""
+    r = with_discriminator(recipe, kind)
+    set_seed(SEED)
+    steps = -(-arguments.cap // r.batch_size)
+    trainer = build_trainer(r, total_steps=steps, labels=labels_of(r))
+    trainer.prepare(accelerator.prepare)
+    set_seed(SEED + 1)
+    augment = BatchAugment(image_size=r.trained_size, load_size=r.load_size or r.image_size, flip=r.flip)
+    wall = cpu = 0.0
+    best, done, due = float("inf"), 0, arguments.every
+    stream = (batch for epoch in range(steps) for batch in batches.epoch(epoch))
+    while done < steps:
+        began = time.perf_counter(), time.process_time()
+        while done * r.batch_size < due and done < steps:
+            batch = augment({key: x.to(accelerator.device) for key, x in next(stream).items()})
+            losses = trainer.step(batch, accelerator.backward)
+            done += 1
+        float(losses["total_g"])  # waits for an accelerator
+        wall, cpu = wall + time.perf_counter() - began[0], cpu + time.process_time() - began[1]
+        due += arguments.every
+        model = trainer.published(None)
+        assert isinstance(model, CycleGenerator)
+        with torch.inference_mode():
+            distances = measure(translate(model, measure.inputs[0], "a_to_b"), translate(model, measure.inputs[1], "b_to_a"))
+        pairs = done * r.batch_size
+        took = f"{pairs:,} pairs, {wall / 60:.1f} min ({cpu / 60:.1f} min CPU)"
+        print(f"{kind:9} {took}: " + " ".join(f"{x:.1f}" for x in distances), flush=True)
+        best = min(best, distances[2])
+        if distances[2] <= arguments.to_quality:
+            return f"{kind:9} {took}"
+    return f"{kind:9} not within {took}; best {best:.1f}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 2 a mistake that one line explains."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("recipe")
+    add("--set", metavar="FIELD=VALUE", action="append", default=[])
+    add("--repeats", type=int, default=8)
+    add("--discriminators", action="store_true", help="a step with each kind of discriminator, and no plain step")
+    add("--to-quality", type=float, metavar="MMD", help="train with each kind of discriminator until 100 x MMD^2 is at most this")
+    add("--data", metavar="FOLDER_OR_ID", help="of --to-quality: as of train.py")
+    add("--cap", type=int, default=1500, metavar="PAIRS", help="of --to-quality: end each training there (1500)")
+    add("--every", type=int, default=250, metavar="PAIRS", help="of --to-quality: measure so often (250)")
+    add("--held-out", type=int, default=200, metavar="N", help="of --to-quality: held-out images of each domain (200)")
+    add("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of --to-quality: discriminators (all three)")
+    args = parser.parse_args(argv)
+    return exit_code(lambda: run(args))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the benchmark that the options select. Raises RecipeError or DataError for a mistake."""
+    recipe = override(find(args.recipe), dict(item.split("=", 1) if "=" in item else (item, "") for item in args.set))
+    if not isinstance(recipe, CycleGANRecipe):
+        raise RecipeError(f"{recipe.name} is a {type(recipe).__name__}: the plain step to compare with is a CycleGAN's")
+    accelerator = make_accelerator()
+    set_seed(SEED)
+    print(f"{recipe.name}, {recipe.trained_size} px, batch {recipe.batch_size}, {accelerator.device.type}, "
+          f"{torch.get_num_threads()} threads, precision {accelerator.mixed_precision}, "
+          f"compiled: {accelerator.state.dynamo_plugin.backend.value}")  # fmt: skip
+    if args.to_quality is not None:
+        to_quality(recipe, accelerator, args)
+    elif args.discriminators:
+        compare_discriminators(recipe, accelerator, args.repeats)
+    else:
+        compare_steps(recipe, accelerator, args.repeats)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The image grid (README) and the tables (docs/results.md) of the bundled generators, from their files alone.
+"""Renders the image grid (README) and the tables (docs/results.md) of the bundled models from their files.
 
 python train/gallery.py                                        # pretrained/ -> pretrained/gallery.png, docs/results.md
 python train/gallery.py --models runs/published --page none --out gallery.png
@@ -24,11 +24,9 @@ from PIL import Image
 
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
 from cyclegan_hub.domains import DOMAINS, place
-from cyclegan_hub.evaluation import rows as tables
-from cyclegan_hub.evaluation.rows import base_name
+from cyclegan_hub.evaluation.rows import base_name, measured
 from cyclegan_hub.files import write_atomic
-from cyclegan_hub.hub import records
-from cyclegan_hub.hub.records import RunRecord, read_run_record
+from cyclegan_hub.hub.records import RunRecord, read_metrics, read_run_record
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.models.auto import KINDS
 from cyclegan_hub.models.protocols import Sampler
@@ -48,9 +46,7 @@ class GalleryError(UserError):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Arguments. A wrong one exits 2 with the valid ones."""
-    parser = argparse.ArgumentParser(
-        description="Render the image grid of the bundled generators, and write their tables into the docs."
-    )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--models", type=Path, default=ROOT / "pretrained", metavar="DIR", help="a model folder in it for each domain")
     add("--out", type=Path, metavar="PNG", help="the grid (default: gallery.png beside the models)")
@@ -67,7 +63,7 @@ def model_folders(models: Path) -> list[Path]:
     return sorted(found, key=lambda path: place(path.name))
 
 
-def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
+def image_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
     """A free photograph, then its translation at each epoch; of a DCGAN, samples of the same latents at each epoch."""
     domain = DOMAINS.get(folder.name)
     row: list[Image.Image] = []
@@ -83,15 +79,16 @@ def picture_row(folder: Path, epochs: list[Epoch]) -> list[Image.Image]:
     return row
 
 
-def picture(folders: list[Path]) -> Image.Image:
-    """One row for each domain, with the epoch above every translation."""
+def image_grid(folders: list[Path]) -> Image.Image:
+    """One row for each model, with the epoch above every translation."""
     rows = []
     for folder in folders:
         epochs = list_epochs(folder)
-        labels, pictures = _record(folder)["labels"], picture_row(folder, epochs)
+        cells = image_row(folder, epochs)
         heads = [f"epoch {e.number}{' (best)' if e.best else ''}" for e in epochs]
-        heads = ["input"] * (len(pictures) - len(heads)) + heads
-        rows.append(grids.grid([pictures], row_labels=[" to\n".join(labels)], column_labels=heads, cell=_CELL))
+        heads = ["input"] * (len(cells) - len(heads)) + heads
+        labels = " to\n".join(_record(folder)["labels"])
+        rows.append(grids.grid([cells], row_labels=[labels], column_labels=heads, cell=_CELL))
     width = max(row.width for row in rows)
     canvas = Image.new("RGB", (width, sum(row.height for row in rows)), "white")
     y = 0
@@ -102,29 +99,28 @@ def picture(folders: list[Path]) -> Image.Image:
 
 
 def table(folders: list[Path]) -> str:
-    """Markdown: a section for each model with the metrics of its best epoch, between those of its two baselines."""
+    """Markdown: a section for each model."""
     return "\n\n".join(section(folder) for folder in folders)
 
 
 def section(folder: Path) -> str:
-    """Heading, recipe and table of one model: for each direction a row for each baseline and for the best epoch."""
+    """Heading, recipe and table of one model: for each direction the best epoch between its two baselines."""
     record = _record(folder)
-    metrics = records.read_metrics(folder / "metrics.json")
+    metrics = read_metrics(folder / "metrics.json")
     if metrics is None:
         raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
-    best = metrics["best"]
-    directions = tables.measured(metrics, tuple(record["labels"]))
+    best = metrics["epochs"][metrics["best"]]
+    directions = measured(metrics, tuple(record["labels"]))
     wanted = SAMPLE_METRICS if "samples" in directions else TRANSLATION_METRICS
-    measured = metrics["epochs"][best][next(iter(directions))]
-    keys = [key for name in wanted for key in measured if base_name(key) == name]
+    keys = [key for name in wanted for key in best[next(iter(directions))] if base_name(key) == name]
     rows = [["", *(f"`{key}`" for key in keys)]]
     for direction, arrow in directions.items():
         named = {f"{arrow}: untranslated": metrics["baselines"].get("untranslated", {}).get(direction)}
-        named[f"**{arrow}**"] = metrics["epochs"][best][direction]
+        named[f"**{arrow}**"] = best[direction]
         named["real images"] = metrics["baselines"].get("floor", {}).get(direction)
         rows += [[name, *(_cell(key, values) for key in keys)] for name, values in named.items() if values]
     head, *lines = (f"| {' | '.join(row)} |" for row in rows)
-    trained = f"`{record['recipe']['name']}`, {_pairs(folder, record)}, {best}."
+    trained = f"`{record['recipe']['name']}`, {_pairs(folder, record)}, {metrics['best']}."
     return "\n".join([f"### {folder.name}", "", trained, "", head, f"|{'---|' * len(rows[0])}", *lines])
 
 
@@ -167,25 +163,24 @@ def write_table(page: Path, text: str) -> None:
     write_atomic(page, f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}".encode())
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Exit code: 0 done, 2 a mistake that one line explains."""
-    args = parse(argv)
-
-    def run() -> int:
-        folders = model_folders(args.models)
-        out = args.out or args.models / "gallery.png"
-        rows = table(folders)
-        with files_explained():
-            write_atomic(out, images.png_bytes(picture(folders)))
+def run(args: argparse.Namespace) -> int:
+    """Writes the grid and the tables; returns 0."""
+    folders = model_folders(args.models)
+    out, rows = args.out or args.models / "gallery.png", table(folders)
+    with files_explained():
+        write_atomic(out, images.png_bytes(image_grid(folders)))
         print(out)
         if args.page == "none":
             print(rows)
-            return 0
-        with files_explained():
+        else:
             write_table(Path(args.page), rows)
-        return 0
+    return 0
 
-    return exit_code(run)
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code: 0 done, 2 a mistake that one line explains."""
+    args = parse(argv)
+    return exit_code(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Trains a recipe on images: two unpaired piles, one pile or pairs. The same command again goes on where the last one stopped.
+"""Trains a recipe on two unpaired image sets, on one, or on pairs. The same command again resumes.
 
 accelerate launch train/train.py smile
 accelerate launch train/train.py smile-compact --data FOLDER --labels "not smiling,smiling" --out runs/mine
 accelerate launch --mixed_precision bf16 --dynamo_backend inductor train/train.py monet-compact
 accelerate launch train/train.py faces-dcgan-64 --data-a FOLDER
 
-Of an installed package the same is `accelerate launch -m cyclegan_hub.training` or `cyclegan-hub train`.
+With the installed package: `accelerate launch -m cyclegan_hub.training` or `cyclegan-hub train`.
 """
 
 from __future__ import annotations

@@ -254,6 +254,7 @@ def _download(where: Path) -> None:
 
 
 BUNDLED = BUNDLED_ENCODER
+TRAINER = "train/encoder/train_encoder.py"  # of a clone
 
 
 def domain_encoder(folder: Path | None = None, *, device: str | torch.device = "cpu") -> Extractor:
@@ -321,8 +322,8 @@ def side_classifier(domain: str, folder: Path | None = None, *, device: str | to
     encoder, digest, accuracy = _load_encoder(folder)
     if domain not in encoder.domains:
         raise FeatureError(
-            f"the encoder does not know domain {domain!r}, only {', '.join(encoder.domains)}: train one with `cyclegan-hub "
-            f"encoder --data FOLDER --domain {domain} --labels A,B --out FOLDER`, and pass that folder"
+            f"the encoder does not know domain {domain!r}, only {', '.join(encoder.domains)}: train one with `python "
+            f"{TRAINER} --data FOLDER --domain {domain} --labels A,B --out FOLDER`, and pass that folder"
         )
     return SideClassifier(encoder.to(device), domain, digest[:12], accuracy[domain])
 
@@ -345,7 +346,7 @@ def classifier_for(text: str | None, labels: tuple[str, ...], *, device: str | t
     if known and domain is None:
         sides = "; ".join(f"{a} and {b}" for a, b in known.values())
         raise FeatureError(f"the encoder does not tell {labels[0]} from {labels[-1]}, only {sides}: train one with "
-                           "`cyclegan-hub encoder` and pass --classifier encoder:FOLDER, or pass --classifier none")  # fmt: skip
+                           f"`python {TRAINER}` and pass --classifier encoder:FOLDER, or pass --classifier none")  # fmt: skip
     return side_classifier(domain or "", folder, device=device)
 
 
@@ -354,9 +355,7 @@ def _load_encoder(folder: Path | None) -> tuple[SideEncoder, str, dict[str, dict
     where = BUNDLED if folder is None else folder
     if not where.is_dir():
         reason = "this installation has no bundled encoder" if folder is None else f"{folder}: there is no such folder"
-        raise FeatureError(
-            f"{reason}; pass encoder:FOLDER, a folder that `cyclegan-hub encoder` wrote (a checkout has pretrained/encoder)"
-        )
+        raise FeatureError(f"{reason}; pass encoder:FOLDER, a folder that {TRAINER} wrote (a clone has pretrained/encoder)")
     try:
         encoder = SideEncoder.from_pretrained(where)
     except ModelError as error:
@@ -370,12 +369,12 @@ def _load_encoder(folder: Path | None) -> tuple[SideEncoder, str, dict[str, dict
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FeatureError(
             f"{where}: metrics.json does not give the held-out accuracy ({type(error).__name__}: {error}): "
-            "run `cyclegan-hub encoder`"
+            f"train it again with {TRAINER}"
         ) from None
     if measured != digest:
         raise FeatureError(
             f"{where}: metrics.json was measured on other weights (sha256 {measured[:12]}) than those there ({digest[:12]}): "
-            "fetch the whole folder again, or run `cyclegan-hub encoder`"
+            f"download the whole folder again, or train it again with {TRAINER}"
         )
     return encoder, digest, accuracy
 

@@ -1,4 +1,4 @@
-"""The command that publishes a run on the Hub: `cyclegan-hub publish` and, in a clone, `train/publish.py`.
+"""The command that publishes a run on the Hub: `cyclegan-hub publish`.
 
 No torch on import, so that wrong arguments are answered at once.
 """

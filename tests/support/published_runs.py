@@ -14,9 +14,10 @@ from cyclegan_hub import CycleGenerator
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.publishing import build as publish
+from cyclegan_hub.publishing import command
 from cyclegan_hub.recipes.presets import RECIPES
 from support.local_hub import User
-from support.training import ROOT, script
+from support.training import ROOT
 
 CONFIG, WEIGHTS = publish.MODEL
 
@@ -67,4 +68,4 @@ def refusal(action: Any, *arguments: Any, **options: Any) -> str:
 
 
 def published(*arguments: object) -> int:
-    return script("publish").main(list(map(str, arguments)))
+    return command.main(list(map(str, arguments)))

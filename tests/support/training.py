@@ -25,16 +25,17 @@ TINY = ["smile-compact", *(part for setting in (
 
 
 def script(name: str) -> ModuleType:
-    """A file of train/ as a module, as `python train/NAME.py` would see it."""
-    if str(TRAIN) not in sys.path:
-        sys.path.insert(0, str(TRAIN))  # train.py imports loop.py beside it
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, TRAIN / f"{name}.py")
+    """A script of train/, such as "gallery" or "encoder/classifiers", as a module that imports the files beside it."""
+    path = TRAIN / f"{name}.py"
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    if path.stem not in sys.modules:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
+        sys.modules[path.stem] = module
         spec.loader.exec_module(module)
-    return sys.modules[name]
+    return sys.modules[path.stem]
 
 
 def demo_data(tmp_path_factory: pytest.TempPathFactory, images: int) -> Path:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What trained pretrained/monet. Photo <-> Monet, crops of 128 px out of pictures of 256: 1.2 hours on one core of an AMD EPYC with bf16,
+# What trained pretrained/monet. Photo <-> Monet, crops of 128 px out of images of 256: 1.2 hours on one core of an AMD EPYC with bf16,
 # beside other work. An epoch is 500 pairs. Both kinds of discriminator, and a skip: the network starts as a copy and adds what changes.
 # After 14 epochs it was still getting better, so the same run was made longer.
 # train/runs/monet.sh DATA [options of train.py]      DATA: a folder with trainA, trainB, testA, testB

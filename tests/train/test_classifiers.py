@@ -1,7 +1,8 @@
-"""train/classifiers.py: transfer learning beside the domain encoder and principal components."""
+"""train/encoder/classifiers.py: principal components, the domain encoder and transfer learning."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,19 @@ from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.encoder import SideEncoder
 from support.training import demo_data, script
 
-classifiers = script("classifiers")
+classifiers = script("encoder/classifiers")
+
+
+def test_the_linear_classifier_learns() -> None:
+    """Sides that differ in brightness along one axis are told apart; of two that do not differ, new images are guessed."""
+    torch.manual_seed(0)
+    noise = [torch.randint(0, 200, (count, 3, 8, 8), dtype=torch.uint8) for count in (150, 90, 200, 200)]
+    lit = [noise[0], noise[1].clone(), noise[2], noise[3].clone()]
+    for side in (lit[1], lit[3]):
+        side[:, :, :4] += 40
+    prepare = partial(torch.mul, 1 / 255)
+    assert min(classifiers.linear_accuracy((lit[0], lit[1]), (lit[2], lit[3]), prepare)) > 0.85
+    assert 0.35 < sum(classifiers.linear_accuracy((noise[0], noise[1]), (noise[2], noise[3]), prepare)) / 2 < 0.65
 
 
 def test_fine_tuning_learns_and_leaves_the_network_as_it_was() -> None:

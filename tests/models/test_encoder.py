@@ -1,4 +1,4 @@
-"""The domain encoder: what its columns mean, what it makes of images of any size, and that it comes back as it was saved."""
+"""The domain encoder: its columns, images of any size, and that it loads as it was saved."""
 
 from __future__ import annotations
 

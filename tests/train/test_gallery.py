@@ -1,4 +1,4 @@
-"""The README's picture and table: made from model folders alone, the same each time, and wrong folders named."""
+"""train/gallery.py: grid and tables from model folders alone, reproducible, and wrong folders named."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run(models: Path, readme: Path | str) -> int:
     return gallery.main(["--models", str(models), "--page", str(readme)])
 
 
-def test_table_and_picture_come_from_the_files(models: Path, readme: Path) -> None:
+def test_tables_and_grid_come_from_the_files(models: Path, readme: Path) -> None:
     assert run(models, readme) == 0
     before, *table, end, after = readme.read_text().splitlines()[1:]
     assert (before, end, after) == (gallery.BEGIN, gallery.END, "after")
@@ -66,8 +66,8 @@ def test_table_and_picture_come_from_the_files(models: Path, readme: Path) -> No
         "| real images | 3.3 | - |",
         "| **smiling → not smiling** | - | - |",
     ]
-    with Image.open(models / "gallery.png") as picture:
-        assert picture.height > 2 * gallery._CELL and picture.width > 4 * gallery._CELL
+    with Image.open(models / "gallery.png") as grid:
+        assert grid.height > 2 * gallery._CELL and grid.width > 4 * gallery._CELL
 
     first = readme.read_bytes(), (models / "gallery.png").read_bytes()
     assert run(models, readme) == 0
@@ -75,27 +75,27 @@ def test_table_and_picture_come_from_the_files(models: Path, readme: Path) -> No
 
 
 @pytest.mark.parametrize("domain", ["smile", "monet"])
-def test_a_row_is_the_photograph_and_each_epoch(models: Path, domain: str) -> None:
+def test_a_row_is_the_photo_and_each_epoch(models: Path, domain: str) -> None:
     folder = models / domain
     epochs = gallery.list_epochs(folder)
-    row = gallery.picture_row(folder, epochs)
+    row = gallery.image_row(folder, epochs)
     assert len(row) == 1 + len(epochs) and {image.size for image in row} == {(16, 16)}
     last = CycleGenerator.from_pretrained(folder, revision=epochs[-1].name)
     assert_same_pixels(row[-1], last.translate(row[0]))
 
 
-def test_the_table_says_that_a_run_began_from_other_weights(models: Path) -> None:
+def test_a_run_from_other_weights_is_marked(models: Path) -> None:
     path = models / "smile/recipe.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"init": "runs/first"}))
     assert "`smile-compact`, 800 pairs after `--init`, epoch-001." in gallery.table([path.parent])
 
 
-def test_metrics_that_were_not_measured_have_no_column(models: Path) -> None:
+def test_missing_metrics_have_no_column(models: Path) -> None:
     model_folder(models / "anime", labels=("human face", "anime face"), epochs=(1,), distance="fid[encoder]")
     assert "|  | `success` |" in gallery.section(models / "anime").splitlines()
 
 
-def test_what_is_missing_is_named(models: Path, readme: Path, tmp_path: Path, capsys) -> None:
+def test_missing_files_are_one_line(models: Path, readme: Path, tmp_path: Path, capsys) -> None:
     def error() -> str:
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 1

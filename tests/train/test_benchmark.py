@@ -1,4 +1,4 @@
-"""`train/benchmark.py --to-quality` on drawn images, at a tiny size."""
+"""`train/benchmark.py --to-quality` on generated images, at a tiny size."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_each_kind_is_trained_to_the_cap_or_the_quality(data: Path, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--to-quality", 9], "give --data FOLDER"),
         (["--to-quality", 0, "--data", "x"], "--to-quality 0: give a distance of more than 0"),
@@ -51,12 +51,12 @@ def test_each_kind_is_trained_to_the_cap_or_the_quality(data: Path, capsys: pyte
         (["--to-quality", 9, "--data", "/no/such/folder"], "/no/such/folder"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(arguments: list[object], said: str, capsys: pytest.CaptureFixture) -> None:
+def test_mistakes_are_one_line(arguments: list[object], message: str, capsys: pytest.CaptureFixture) -> None:
     if "/no/such/folder" in arguments and not all(map(importlib.util.find_spec, WHEELS)):
         pytest.skip("without the wheels it is these that are missed first")
     assert measured(*arguments) == 2
     error = capsys.readouterr().err
-    assert said in error and error.startswith("error: ") and error.count("\n") == 1
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
 def test_a_missing_wheel_is_one_line(data: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,0 @@
-"""The sources' own experiments: which trainings each compares, run one after another, and the table that comes out."""
