@@ -1,4 +1,4 @@
-"""metrics/pixels.py: against closed forms, NumPy and torchmetrics."""
+"""Similarity of images, against closed forms, NumPy and torchmetrics."""
 
 from __future__ import annotations
 

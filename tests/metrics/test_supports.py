@@ -1,4 +1,4 @@
-"""metrics/supports.py: alpha-precision, beta-recall and authenticity, each against its own hand-counted points in the plane."""
+"""Alpha-precision, beta-recall and authenticity, each against its own hand-counted points in the plane."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub.metrics import AlphaBetaAuthenticity, alpha_beta_authenticity, arrays
+from support.features import noise
 
 # Ten points around (0, 0), which is their mean, at 1, 1, 1, 1, 2, 2, 3.6, 3.6, 4 and 8 from it: the radii of the supports at
 # 0.1, 0.2, ..., 1. The last is the outlier that the support at 0.9 leaves out.
 TEN = torch.tensor([[1, 0], [-1, 0], [0, 1], [0, -1], [2, 0], [-2, 0], [3, -2], [-3, -2], [0, -4], [0, 8]]).double()
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @pytest.fixture(params=[1, 2**23], ids=["row by row", "at once"])
