@@ -192,7 +192,7 @@ def test_sources_that_cannot_be_compared(data: Path, tmp_path: Path, capsys: pyt
         (["--on-training"], "--on-training: give an --out of its own, so that these do not take the place of the figures of"),
         (["--on-training", "--out", "RUN"], "--on-training: give an --out of its own, so that these do not take the place"),
         (["--batch-size", "0"], "--batch-size 0: must be at least 1"),
-        (["--extractor", "nonsense"], "extractor 'nonsense' is none: give inception"),
+        (["--extractor", "nonsense"], "extractor 'nonsense' is unknown: give inception"),
         (["--extractor", "ENCODER", "--classifier", "eyes"], "--classifier 'eyes': give encoder, encoder:FOLDER or none"),
         (["--extractor", "ENCODER", "--classifier", "encoder:/nowhere"], "/nowhere: there is no such folder"),
         (["--extractor", "ENCODER", "--data", "/nowhere"], "--data /nowhere: there is no such folder"),
