@@ -12,7 +12,7 @@ from cyclegan_hub import CycleGenerator
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.evaluation import command, inputs
 from cyclegan_hub.evaluation.features import weights_digest
-from cyclegan_hub.hub.records import read_metrics
+from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.models.encoder import SideEncoder
 from support.aligned import PLACES, data
 
@@ -52,4 +52,4 @@ def test_the_protocol_says_how_faces_were_aligned(data: Path, tmp_path: Path) ->
         metrics = read_metrics(tmp_path / name / "metrics.json")
         assert metrics is not None
         said = "aligned, eyes at 0.350, 0.450, 0.650, 0.450 of the side; 1 without a face left out"
-        assert metrics["protocol"].get("faces_a") == (said if eyes else None) and "faces_b" not in metrics["protocol"]
+        assert metrics.protocol.get("faces_a") == (said if eyes else None) and "faces_b" not in metrics.protocol

@@ -20,11 +20,10 @@ import torch
 
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import exit_code
-from cyclegan_hub.evaluation import features, report, results
-from cyclegan_hub.evaluation import rows as tables
+from cyclegan_hub.evaluation import features, report
 from cyclegan_hub.evaluation.features import Extractor, FeatureError
 from cyclegan_hub.evaluation.inputs import (
-    MOST,
+    MAX_HELD_OUT,
     OTHER_IMAGES,
     Images,
     Source,
@@ -37,8 +36,8 @@ from cyclegan_hub.evaluation.inputs import (
     same_data,
 )
 from cyclegan_hub.evaluation.protocol import evaluate
-from cyclegan_hub.evaluation.results import EvaluationError
-from cyclegan_hub.evaluation.rows import Classifier, Rows
+from cyclegan_hub.evaluation.record import EvaluationError, Metrics, Rows, write_metrics
+from cyclegan_hub.evaluation.registry import Classifier
 from cyclegan_hub.hub.records import training_time
 from cyclegan_hub.machine import peak_memory
 
@@ -59,7 +58,7 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
         "whatever the models' own sizes (default: %(default)s)")  # fmt: skip
     add("--classifier", metavar="TEXT", help="encoder, encoder:FOLDER or none (default: encoder, where it knows the domain)")
     add("--epochs", default="all", metavar="all|5,10", help="which epochs (default: all)")
-    add("--images", type=int, default=MOST, metavar="N", help="held-out images of a side at most (default: %(default)s)")
+    add("--images", type=int, default=MAX_HELD_OUT, metavar="N", help="held-out images of a side at most (default: %(default)s)")
     add("--training", type=int, default=3000, metavar="N", help="training images of a side at most, for MiFID, authenticity and "
         "the floor (default: %(default)s)")  # fmt: skip
     add("--on-training", action="store_true", help="measure on images that were trained on in place of held-out ones: beside "
@@ -98,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         lines["reference"] = ON_TRAINING
     channels, most = max(source.model.channels for source in opened), (args.images, args.training)
     read: dict[Any, Images] = {}  # by size, channels and where the eyes of faces lie
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Metrics] = {}
     for source in opened:
         reader = first if source.model.measured_by == "samples" else source
         key = (shape := (source.model.image_size, source.model.channels), reader.eyes)
@@ -144,8 +143,8 @@ def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Cla
 def _evaluate(
     source: Source, read: Images, extractor: Extractor, classifier: Classifier | None, lines: dict[str, str], unjudged: str,
     args: argparse.Namespace, seed: int, device: str,
-) -> dict[str, Any]:  # fmt: skip
-    """Measures one source, writes and prints the results, and returns the content of metrics.json."""
+) -> Metrics:  # fmt: skip
+    """Measures one source, writes and prints the results, and returns the metrics."""
     clock, own = [time.perf_counter()], same_data(source, read.sides)
 
     def on_epoch(name: str) -> None:
@@ -158,19 +157,22 @@ def _evaluate(
         on_epoch=on_epoch,
     )  # fmt: skip
     first = [ON_TRAINING] * args.on_training + [unjudged] * bool(unjudged) + [own] * (OTHER_IMAGES in own)
-    found.metrics["notes"][:0] = first
+    found.metrics.notes[:0] = first
     folder = source.out or Path(source.text)
-    written = [results.write(found, folder), report.write_report(found, source.model.labels, source.name, folder)]
-    print(f"\n{tables.screen(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")
+    written = [
+        write_metrics(found.metrics, folder),
+        report.write_report(found, source.model.labels, source.name, folder),
+    ]
+    print(f"\n{report.summary(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")
     return found.metrics
 
 
-def _compare(opened: list[Source], found: dict[str, dict[str, Any]], labels: tuple[str, ...], out: Path | None) -> None:
-    """Prints and writes a comparison of several sources: their figures, and how their trainings differ."""
+def _compare(opened: list[Source], found: dict[str, Metrics], labels: tuple[str, ...], out: Path | None) -> None:
+    """Prints and writes a comparison of several sources: their metrics, and how their trainings differ."""
     trainings = differences(opened)
-    for arrow, rows in tables.compare(found, labels).items():
-        print(f"\n{arrow}\n{tables.as_text(rows)}")
-    print(f"\n{tables.as_text(trainings)}")
+    for arrow, rows in report.compare(found, labels).items():
+        print(f"\n{arrow}\n{report.as_text(rows)}")
+    print(f"\n{report.as_text(trainings)}")
     if out:
         print(", ".join(map(str, report.write_comparison(found, labels, out, trainings))))
 

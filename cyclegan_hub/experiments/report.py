@@ -150,7 +150,7 @@ def _figures(table: Table, planned: Sequence[Planned], out: Path) -> bytes | Non
             keys = panels.setdefault(f"{arrow}: {name}", [])
             for one in runs:
                 keys.append(f"{one.run.name} ({direction})")  # a curve's name is in the lines of all panels
-                points = [(epoch_number(epoch), found) for epoch, found in metrics_of(one)["epochs"].items()]
+                points = [(epoch_number(epoch), found) for epoch, found in metrics_of(one).epochs.items()]
                 known = [(n * one.steps_per_epoch, found[direction].get(name)) for n, found in points if n and direction in found]
                 lines += [{"step": step, keys[-1]: value} for step, value in known]
                 most = max(most, len(known))
@@ -181,7 +181,7 @@ def _facts(table: Table, planned: Sequence[Planned], scale: float, size: Size) -
 
 def _counts(table: Table, one: Planned) -> str:
     """How many images a run was measured on, e.g. "anime: 200 and 200 held out, 400 and 400 training images"."""
-    protocol = metrics_of(one)["protocol"]
+    protocol = metrics_of(one).protocol
     held_out, training = ([protocol[f"{n}{s}"] for s in "ab" if f"{n}{s}" in protocol] for n in ("n_", "n_training_"))
     name = one.run.data or table.experiment.data[0]
     return f"{name}: {' and '.join(map(str, held_out))} held out, {' and '.join(map(str, training))} training images"

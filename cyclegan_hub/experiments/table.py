@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cyclegan_hub.evaluation.rows import LARGER, METRICS, Rows, base_name, measured, written
+from cyclegan_hub.evaluation.record import Metrics, Rows, read_metrics
+from cyclegan_hub.evaluation.registry import LARGER, METRICS, base_name, format_value
 from cyclegan_hub.experiments.plan import Planned, nearest_epochs, shown_fields
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError
 from cyclegan_hub.experiments.run import on_training_folder
-from cyclegan_hub.hub.records import epoch_number, read_metrics, training_time
+from cyclegan_hub.hub.records import epoch_number, training_time
 from cyclegan_hub.training.run_folder import RunFolder
 
 UNTRAINED = ("untranslated", "floor")
-Metrics = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ def collect(experiment: Experiment, planned: Sequence[Planned]) -> Table:
         metrics = [metrics_of(one) for one in seeds]
         data = run.data or experiment.data[0]
         labels = seeds[0].plan.labels
-        arrows |= {(data, d): arrow for d, arrow in measured(metrics[0], labels).items() if (data, d) not in arrows}
-        extractor = str(metrics[0]["extractor"])
+        arrows |= {(data, d): arrow for d, arrow in metrics[0].arrows(labels).items() if (data, d) not in arrows}
+        extractor = metrics[0].extractor
         for name in UNTRAINED:
-            for direction, figures in metrics[0]["baselines"].get(name, {}).items():
+            for direction, figures in metrics[0].baselines.get(name, {}).items():
                 baselines.setdefault(data, {}).setdefault(name, {}).setdefault(direction, figures)
         rows += [_row(run.name, data, seeds, metrics, epochs, differing) for epochs in _shown(seeds, metrics)]
         if (on_training_folder(seeds[0]) / "metrics.json").is_file():
             known = [metrics_of(one, on_training=True) for one in seeds]
-            chosen = tuple(str(m["best"]) for m in known)
+            chosen = tuple(m.best for m in known)
             rows.append(_row(f"{run.name}, on its training images", data, seeds, known, chosen, differing))
     return Table(experiment, tuple(differing), tuple(rows), baselines, arrows, extractor)
 
@@ -78,13 +78,13 @@ def rows_of(table: Table, data: str, direction: str) -> Rows:
     lines = [head]
     for row in rows:
         cells = [row.name, *row.fields, row.epoch, f"{row.pairs:,}", _each(row.hours, ".2f"), _each(row.seconds_per_epoch, ".0f")]
-        cells += [" / ".join(written(name, value) for value in row.figures[direction].get(name, ())) for name in names]
+        cells += [" / ".join(format_value(name, value) for value in row.figures[direction].get(name, ())) for name in names]
         lines.append([*cells, *([", ".join(row.alarms)] if len(head) > len(cells) else [])])
     blank = [""] * (len(table.fields) + 4)
     for name, by_direction in table.baselines.get(data, {}).items():
         if direction in by_direction:
             words = {"untranslated": "untranslated", "floor": "real against real"}[name]
-            values = [written(n, by_direction[direction][n]) if n in by_direction[direction] else "" for n in names]
+            values = [format_value(n, by_direction[direction][n]) if n in by_direction[direction] else "" for n in names]
             lines.append([words, *blank, *values, *([""] if "alarm" in head else [])])
     return lines
 
@@ -159,7 +159,7 @@ def _row(
     histories = [RunFolder(one.plan.out).history() for one in seeds]
     hours = tuple(hours_of(lines, recipe.batch_size) for lines in histories)
     spent = [3600 * h / max(1, one.steps) * one.full_epoch for h, one in zip(hours, seeds, strict=True)]
-    at = [m["epochs"][epoch] for m, epoch in zip(metrics, epochs, strict=True)]
+    at = [m.epochs[epoch] for m, epoch in zip(metrics, epochs, strict=True)]
     figures = {
         direction: {name: tuple(e.get(direction, {}).get(name) for e in at) for name in at[0][direction]} for direction in at[0]
     }
@@ -172,8 +172,8 @@ def _row(
 def _shown(seeds: Sequence[Planned], metrics: Sequence[Metrics]) -> list[tuple[str, ...]]:
     """The epochs that get a row, each as its name for every seed: those asked for, or each seed's best."""
     if not seeds[0].shown:
-        return [tuple(str(m["best"]) for m in metrics)]
-    return list(zip(*(nearest_epochs(one, list(m["epochs"])) for one, m in zip(seeds, metrics, strict=True)), strict=True))
+        return [tuple(m.best for m in metrics)]
+    return list(zip(*(nearest_epochs(one, list(m.epochs)) for one, m in zip(seeds, metrics, strict=True)), strict=True))
 
 
 def _each(values: Sequence[float], form: str) -> str:

@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageOps
 
+from cyclegan_hub.evaluation.record import ByDirection, Metrics
+from cyclegan_hub.evaluation.registry import base_name, format_value
 from cyclegan_hub.imaging import images
-from cyclegan_hub.serving.catalog import EpochChoice, Published
+from cyclegan_hub.serving.catalog import DomainChoice, EpochChoice, Published
 from cyclegan_hub.serving.messages import one_line
 from cyclegan_hub.serving.results import jpeg_bytes
 from cyclegan_hub.templates import render_markdown
@@ -59,12 +60,13 @@ def render(model: Published, epoch: EpochChoice) -> str:
     """The text about one epoch: method, sample, known failures, figures, statement, data and terms."""
     choice = model.choice
     numbers = [str(e.number) for e in model.epochs if e.number is not None]
-    own = _own_figures(model, epoch)
-    directions = [direction for direction in choice.directions if direction in (own or {})]
+    own = _own_metrics(model, epoch)
+    directions = [direction for direction in choice.directions if direction in own]
     data = (model.run or {}).get("data") or {}
     # One pile is that of the outputs.
     sides = zip("ab", choice.labels, strict=False) if len(data) == 2 else [("a", choice.labels[-1])]
-    metrics = model.metrics or {}
+    metrics = model.metrics
+    conditions = {"extractor": metrics.extractor, "rule": metrics.rule} if metrics else {}
     return render_markdown(
         "about.md",
         title=(" ↔ " if len(choice.directions) == 2 else " → ").join(choice.labels),
@@ -76,65 +78,52 @@ def render(model: Published, epoch: EpochChoice) -> str:
         picture=_sample(model.sample),
         failures=[one_line(line, 500) for line in model.failures],
         directions=[choice.arrow(direction) for direction in directions],
-        figures=_first_figures(own, directions) if own else [],
-        protocol=[f"{key}: {one_line(metrics[key], 300)}" for key in ("extractor", "rule") if isinstance(metrics.get(key), str)],
-        tables=list(_tables(model, epoch, own)) if own else [],
+        figures=_first_figures(own, directions),
+        protocol=[f"{key}: {one_line(value, 300)}" for key, value in conditions.items() if value],
+        tables=list(_tables(metrics, choice, epoch, directions)) if metrics and own else [],
         statement=re.sub(r"^## ", "#### ", model.statement, flags=re.MULTILINE),
         data=[f"{label}: {one_line(data[side], 300)}" for side, label in sides if side in data],
         licence=one_line(choice.licence, 300),
     )
 
 
-def _own_figures(model: Published, epoch: EpochChoice) -> dict[str, Any] | None:
-    """The figures of an epoch, by direction; for a model without epochs those of the best epoch. None without figures."""
+def _own_metrics(model: Published, epoch: EpochChoice) -> ByDirection:
+    """The metrics of an epoch, by direction; for a model without epochs those of the best epoch. Empty if not measured."""
     if not model.metrics:
-        return None
-    name = model.metrics["best"] if epoch.number is None else epoch.name
-    own: dict[str, Any] | None = model.metrics["epochs"].get(name)
-    return own or None
+        return {}
+    return model.metrics.epochs.get(model.metrics.best if epoch.number is None else epoch.name, {})
 
 
-def _first_figures(own: dict[str, Any], directions: list[str]) -> list[Figure]:
-    """Up to SHOWN figures with an entry in _MEANING; "kid" is left out if "kid_relative" is there."""
+def _first_figures(own: ByDirection, directions: list[str]) -> list[Figure]:
+    """Up to SHOWN metrics with an entry in _MEANING; "kid" is left out if "kid_relative" is there."""
     figures: list[Figure] = []
     for base, means in _MEANING.items():
         if base == "kid" and any(figure.name.startswith("kid_relative") for figure in figures):
             continue
-        for name in dict.fromkeys(name for direction in directions for name in own[direction] if name.split("[")[0] == base):
-            values = [_number(own[direction].get(name)) for direction in directions]
-            if any(values):
-                figures.append(Figure(name, [value or "-" for value in values], means))
+        for name in dict.fromkeys(name for direction in directions for name in own[direction] if base_name(name) == base):
+            values = [format_value(name, own[direction].get(name)) for direction in directions]
+            if any(value != "-" for value in values):
+                figures.append(Figure(name, values, means))
     return figures[:SHOWN]
 
 
-def _tables(model: Published, epoch: EpochChoice, own: dict[str, Any]) -> Iterator[Table]:
-    """A table for each direction with the figures of this epoch and of the baselines."""
-    given = (model.metrics or {}).get("baselines")
-    baselines = {  # those that have numbers in some direction: of a model that draws, nothing is untranslated
-        name: values
-        for name, values in (given.items() if isinstance(given, dict) else ())
-        if isinstance(values, dict) and any(values.get(direction) for direction in model.choice.directions)
-    }
-    for direction in (d for d in model.choice.directions if d in own):
-        columns = [own[direction], *(values.get(direction) for values in baselines.values())]
-        columns = [column if isinstance(column, dict) else {} for column in columns]
+def _tables(metrics: Metrics, choice: DomainChoice, epoch: EpochChoice, directions: list[str]) -> Iterator[Table]:
+    """A table for each direction with the metrics of this epoch and of the baselines."""
+    name = metrics.best if epoch.number is None else epoch.name
+    for direction in directions:
+        own, *baselines = metrics.table(direction, [name]).lines.items()
         rows = [
-            [one_line(name), *(_number(column.get(name)) for column in columns)]
-            for name, x in own[direction].items()
-            if _number(x) and _has_meaning(name)
+            [one_line(key), *(format_value(key, values.get(key), "") for _, values in (own, *baselines))]
+            for key, value in own[1].items()
+            if value is not None and _has_meaning(key)
         ]
         if rows:
-            yield Table(model.choice.arrow(direction), [epoch.label, *map(one_line, baselines)], rows)
+            yield Table(choice.arrow(direction), [epoch.label, *(one_line(baseline) for baseline, _ in baselines)], rows)
 
 
 def _has_meaning(name: str) -> bool:
     base, _, extractor = name.partition("[")
     return base not in _INCEPTION_ONLY or extractor in ("", "inception]")
-
-
-def _number(value: Any) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (f"{value:.4g}" if isinstance(value, float) else str(value)) if number else ""
 
 
 def _sample(path: Path | None) -> str | None:

@@ -16,9 +16,10 @@ from huggingface_hub.errors import EntryNotFoundError
 from cyclegan_hub import checkpoints
 from cyclegan_hub.domains import DOMAINS, Domain, Eyes, Pile, place
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation.record import Metrics, read_metrics
 from cyclegan_hub.hub.errors import FaultKind, fault_of
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
-from cyclegan_hub.hub.records import ModelError, RunRecord, address_of, epochs_in, folder_of, read_metrics, read_run_record
+from cyclegan_hub.hub.records import ModelError, RunRecord, address_of, epochs_in, folder_of, read_run_record
 from cyclegan_hub.hub.repository import refs_of
 from cyclegan_hub.models.auto import KINDS, Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
@@ -101,7 +102,7 @@ class Published:
     where: str  # argument of `checkpoints.load`
     revisions: dict[str, str]  # epoch -> a text that changes when its weights are replaced
     statement: str  # intended use, limits, data and licence, as Markdown
-    metrics: dict[str, Any] | None  # metrics.json
+    metrics: Metrics | None
     run: RunRecord | None  # recipe.json
     page: str | None  # its address on the Hub
     sample: Path | None = None  # samples.png: examples of its outputs
@@ -282,7 +283,7 @@ def _published(
     eyes_a, eyes_b = (_eyes(config, name) for name in ("eyes_a", "eyes_b"))
     portraits = bool(piles and domain and domain.a.eyes and domain.a.label in labels and kind.takes_pictures)
     run = read_run_record(files[2]) if files[2] else None
-    run, metrics = public_record(run) if run else None, without_paths(metrics)
+    run, metrics = public_record(run) if run else None, metrics.public if metrics else None
     provenance = provenance_of(run)
     choice = DomainChoice(
         name=name, title=name.replace("-", " ").replace("_", " ").capitalize(), labels=labels, kind=kind.method,
