@@ -24,7 +24,6 @@ from cyclegan_hub.evaluation import features, report
 from cyclegan_hub.evaluation.features import Extractor, FeatureError
 from cyclegan_hub.evaluation.inputs import (
     MAX_HELD_OUT,
-    OTHER_IMAGES,
     Images,
     Source,
     check_alike,
@@ -33,7 +32,7 @@ from cyclegan_hub.evaluation.inputs import (
     names_of,
     open_source,
     read_images,
-    same_data,
+    training_data,
 )
 from cyclegan_hub.evaluation.protocol import evaluate
 from cyclegan_hub.evaluation.record import EvaluationError, Metrics, Rows, write_metrics
@@ -54,7 +53,7 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
     add("--data-a", metavar="SPEC", help="side A, as for a training")
     add("--data-b", metavar="SPEC", help="side B, likewise")
     add("--extractor", metavar="TEXT", help=f"{features.FORMS} (default: inception)")
-    add("--size", type=int, default=128, metavar="PX", help="the one size at which features are taken and sides are judged, "
+    add("--size", type=int, default=128, metavar="PX", help="the one size at which features are taken and images classified, "
         "whatever the models' own sizes (default: %(default)s)")  # fmt: skip
     add("--classifier", metavar="TEXT", help="encoder, encoder:FOLDER or none (default: encoder, where it knows the domain)")
     add("--epochs", default="all", metavar="all|5,10", help="which epochs (default: all)")
@@ -88,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
     opened = [open_source(text, args.epochs, out, name) for text, name, out in zip(args.sources, names, places, strict=True)]
     check_alike(opened)
     first = first_translator(opened)
-    extractor = features.default(device=device) if args.extractor is None else features.from_text(args.extractor, device=device)
-    classifier, unjudged = _find_classifier(args.classifier, first, device)
+    extractor = features.inception(device=device) if args.extractor is None else features.from_text(args.extractor, device=device)
+    classifier, unclassified = _find_classifier(args.classifier, first, device)
     seed = args.seed if args.seed is not None else (first.record or {}).get("seed", 0)
     piles = find_data((args.data, args.data_a, args.data_b), first)
     lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=False)}
@@ -106,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
                 piles, reader, seed, most, shape=shape, scaled=(args.size, channels), on_training=args.on_training
             )
         own = lines | _alignment(reader.eyes, read[key])
-        found[source.name] = _evaluate(source, read[key], extractor, classifier, own, unjudged, args, seed, device)
+        found[source.name] = _evaluate(source, read[key], extractor, classifier, own, unclassified, args, seed, device)
     if several:
         _compare(opened, found, first.model.labels, args.out)
     memory = peak_memory()
@@ -141,11 +140,12 @@ def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Cla
 
 
 def _evaluate(
-    source: Source, read: Images, extractor: Extractor, classifier: Classifier | None, lines: dict[str, str], unjudged: str,
+    source: Source, read: Images, extractor: Extractor, classifier: Classifier | None, lines: dict[str, str], unclassified: str,
     args: argparse.Namespace, seed: int, device: str,
 ) -> Metrics:  # fmt: skip
     """Measures one source, writes and prints the results, and returns the metrics."""
-    clock, own = [time.perf_counter()], same_data(source, read.sides)
+    clock = [time.perf_counter()]
+    own, others = training_data(source, read.sides)
 
     def on_epoch(name: str) -> None:
         clock.append(time.perf_counter())
@@ -156,8 +156,7 @@ def _evaluate(
         seed=seed, within_supports=args.within_supports, device=device, protocol=lines | {"training_data": own},
         on_epoch=on_epoch,
     )  # fmt: skip
-    first = [ON_TRAINING] * args.on_training + [unjudged] * bool(unjudged) + [own] * (OTHER_IMAGES in own)
-    found.metrics.notes[:0] = first
+    found.metrics.notes[:0] = [ON_TRAINING] * args.on_training + [unclassified] * bool(unclassified) + [own] * others
     folder = source.out or Path(source.text)
     written = [
         write_metrics(found.metrics, folder),

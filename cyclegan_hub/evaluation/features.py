@@ -34,8 +34,6 @@ INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e9
 # Recorded with the metrics: a generator that was trained against a similar network may score too well with this one.
 RELATIVE = "EfficientNet-lite1, a relative of the lite0 inside projected discriminators: judge by eye too"
 
-BUNDLED = BUNDLED_ENCODER
-
 
 class FeatureError(UserError):
     """Features that cannot be computed as asked; the message names the cause and the remedy."""
@@ -60,7 +58,7 @@ class Extractor:
 
         Raises FeatureError for other images, and where the network does not return finite floats (N, D).
         """
-        check_images(images)
+        self._check_images(images)
         images = images.expand(-1, 3, -1, -1)
         if isinstance(self.network, nn.Module):
             self.network.eval()
@@ -70,25 +68,25 @@ class Extractor:
             for i in range(0, len(images), self.batch_size):
                 batch = images[i : i + self.batch_size]
                 found = self.network(batch.to(device))
-                self._check(found, len(batch), parts[0].shape[1] if parts else None)
+                self._check_features(found, len(batch), parts[0].shape[1] if parts else None)
                 parts.append(found.float().cpu())
         return torch.cat(parts).clone()  # a copy, because autograd cannot use an inference tensor
 
-    def _check(self, found: Any, count: int, width: int | None) -> None:
+    def _check_images(self, images: Any) -> None:
+        if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+            kind = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+            raise FeatureError(f"the images are {kind}: give uint8 (N, C, H, W) with C 1 or 3")
+        if not images.numel():
+            raise FeatureError(f"the images are of shape {tuple(images.shape)}: give at least one")
+
+    def _check_features(self, found: Any, count: int, width: int | None) -> None:
         if not isinstance(found, Tensor):
             raise FeatureError(f"extractor {self.name} gave a {type(found).__name__}: it must give a tensor (N, D)")
         shape = tuple(found.shape)
-        if (
-            found.ndim != 2
-            or len(found) != count
-            or not shape[1]
-            or not found.is_floating_point()
-            or width not in (None, shape[1])
-        ):
-            wanted = f"({count}, {width or 'D'})"
-            raise FeatureError(
-                f"extractor {self.name} gave {found.dtype} {shape} for {count} images: it must give floats {wanted}"
-            )
+        fits = found.ndim == 2 and len(found) == count and width in (None, shape[1]) and shape[1] > 0
+        if not fits or not found.is_floating_point():
+            wanted = f"floats ({count}, {width or 'D'})"
+            raise FeatureError(f"extractor {self.name} gave {found.dtype} {shape} for {count} images: it must give {wanted}")
         if not found.isfinite().all():
             raise FeatureError(f"extractor {self.name} gave NaN or infinity: its weights or its arithmetic are broken")
 
@@ -103,6 +101,17 @@ class Extractor:
         return f"{self.name} ({self.digest if self.digest == UNHASHED else f'sha256 {self.digest}'}{remark})"
 
 
+class _Features(nn.Module):
+    """A network, and the function that takes features of uint8 images (N, 3, H, W) from it."""
+
+    def __init__(self, network: nn.Module, take: Callable[[Any, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network, self.take = network, take
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.take(self.network, x)
+
+
 def weights_digest(state: Mapping[str, Tensor]) -> str:
     """SHA-256 (64 hex digits) of names, shapes and values as float32: it does not depend on how weights are stored."""
     digest = hashlib.sha256()
@@ -111,15 +120,6 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tuple(values.shape)}\n".encode())
         digest.update(values.numpy().astype("<f4", copy=False).tobytes())
     return digest.hexdigest()
-
-
-def check_images(images: Tensor) -> None:
-    """Raises FeatureError unless images are uint8 (N, C, H, W) with C 1 or 3, and at least one."""
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-        what = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise FeatureError(f"the images are {what}: give uint8 (N, C, H, W) with C 1 or 3")
-    if not images.numel():
-        raise FeatureError(f"the images are of shape {tuple(images.shape)}: give at least one")
 
 
 def device_of(network: Any) -> torch.device:
@@ -148,11 +148,6 @@ def from_text(text: str, *, device: str | torch.device = "cpu") -> Extractor:
     return custom(_named(text, kind, rest), text, device=device)
 
 
-def default(*, device: str | torch.device = "cpu") -> Extractor:
-    """Inception-v3, if its weights are on this machine. Else raises FeatureError, which names the options."""
-    return inception(device=device)
-
-
 def imagenet(*, device: str | torch.device = "cpu") -> Extractor:
     """Spatial means after the 7th, 15th and 21st (last) block of EfficientNet-lite1, at 224 px: (N, 472).
 
@@ -163,18 +158,13 @@ def imagenet(*, device: str | torch.device = "cpu") -> Extractor:
     except FeatureNetworkError as error:
         raise FeatureError(str(error)) from error
     digest = weights_digest(network.state_dict())[:12]
-    return Extractor(IMAGENET, digest, _Means(network.to(device)), batch_size=32, remark=RELATIVE)
-
-
-class _Means(nn.Module):
-    """uint8 images (N, 3, H, W) -> their features (N, 472)."""
-
-    def __init__(self, network: EfficientNetLite) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network.means(images.from_uint8(x))
+    return Extractor(
+        IMAGENET,
+        digest,
+        _Features(network.to(device), lambda net, x: net.means(images.from_uint8(x))),
+        batch_size=32,
+        remark=RELATIVE,
+    )
 
 
 def inception(path: Path | None = None, *, download: bool = False, device: str | torch.device = "cpu") -> Extractor:
@@ -202,19 +192,8 @@ def inception(path: Path | None = None, *, download: bool = False, device: str |
             f"not read; remove it and pass {name} from {INCEPTION_URL}"
         )
     network = torch.jit.load(str(where), map_location=device)
-    return Extractor(INCEPTION, weights_digest(network.state_dict())[:12], _Inception(network), batch_size=32)
-
-
-class _Inception(nn.Module):
-    """uint8 images (N, 3, H, W) -> features (N, 2048), instead of the probabilities of classes."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = self.network(images, return_features=True)
-        return features
+    module = _Features(network, lambda net, x: net(x, return_features=True))
+    return Extractor(INCEPTION, weights_digest(network.state_dict())[:12], module, batch_size=32)
 
 
 def _download_inception(where: Path) -> None:
@@ -232,18 +211,8 @@ def _download_inception(where: Path) -> None:
 def domain_encoder(folder: Path | None = None, *, device: str | torch.device = "cpu") -> Extractor:
     """The domain encoder in `folder`, as its training writes it; None: the bundled one. Raises FeatureError if it is missing."""
     encoder, digest, _ = _load_encoder(folder)
-    return Extractor(ENCODER, digest[:12], _Encoded(encoder.to(device)), 256)
-
-
-class _Encoded(nn.Module):
-    """The encoder's features of uint8 images."""
-
-    def __init__(self, encoder: SideEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.encoder.features(self.encoder.prepare(images))
+    module = _Features(encoder.to(device), lambda net, x: net.features(net.prepare(x)))
+    return Extractor(ENCODER, digest[:12], module, batch_size=256)
 
 
 def custom(
@@ -313,14 +282,8 @@ class SideClassifier:
 
         Raises FeatureError for other images.
         """
-        check_images(images)
-        self.encoder.eval()
-        device, parts = device_of(self.encoder), []
-        with torch.inference_mode():
-            for i in range(0, len(images), self.batch_size):
-                x = self.encoder.prepare(images[i : i + self.batch_size].to(device))
-                parts.append(self.encoder.answer_logits(x, self.domain).float().softmax(1)[:, :2].cpu())
-        return torch.cat(parts).clone()
+        module = _Features(self.encoder, lambda net, x: net.answer_logits(net.prepare(x), self.domain).float().softmax(1)[:, :2])
+        return Extractor(ENCODER, self.digest, module, self.batch_size)(images)
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -360,7 +323,7 @@ def classifier_for(text: str | None, labels: tuple[str, ...], *, device: str | t
     if kind != "encoder":
         raise FeatureError(f"--classifier {text!r}: give encoder, encoder:FOLDER or none")
     folder = Path(rest).expanduser() if rest else None
-    where = folder or BUNDLED
+    where = folder or BUNDLED_ENCODER
     known = SideEncoder.from_pretrained(where).domains if where.is_dir() else {}
     domain = next((name for name, sides in known.items() if sides == labels), None)
     if known and domain is None:
@@ -372,7 +335,7 @@ def classifier_for(text: str | None, labels: tuple[str, ...], *, device: str | t
 
 def _load_encoder(folder: Path | None) -> tuple[SideEncoder, str, dict[str, dict[str, float]]]:
     """(encoder, SHA-256 of its weights, its held-out accuracy by domain). Raises FeatureError if one of them is missing."""
-    where = BUNDLED if folder is None else folder
+    where = BUNDLED_ENCODER if folder is None else folder
     if not where.is_dir():
         reason = "this installation has no bundled encoder" if folder is None else f"{folder}: there is no such folder"
         raise FeatureError(

@@ -222,11 +222,11 @@ def subsample(image_set: Any, most: int, seed: int) -> Tensor:
     return image_set[chosen] if isinstance(image_set, Tensor) else torch.stack([image_set[i] for i in chosen.tolist()])
 
 
-def same_data(source: Source, sides: tuple[Side, ...]) -> str:
-    """A line for the protocol: whether these are the images of the run. If not, held-out images may have been trained on."""
+def training_data(source: Source, sides: tuple[Side, ...]) -> tuple[str, bool]:
+    """(a line for the protocol on whether these are the images of the run, whether held-out images may have been trained on)."""
     then = (source.record or {}).get("fingerprints")
     if not then:
-        return "not recorded"
+        return "not recorded", False
     own = sides[-len(then) :]  # of two image sets, that of a method with one is the target
-    differ = [f"side {side.upper()}" for side, read in zip("ab", own, strict=False) if then.get(side) != read.fingerprint]
-    return f"{' and '.join(differ)}: {OTHER_IMAGES}" if differ else "the run's own"
+    differ = [f"side {letter.upper()}" for letter, read in zip("ab", own, strict=False) if then.get(letter) != read.fingerprint]
+    return (f"{' and '.join(differ)}: {OTHER_IMAGES}", True) if differ else ("the run's own", False)

@@ -186,13 +186,13 @@ def test_damaged_or_missing_encoders_are_one_line(tmp_path, monkeypatch) -> None
     (folder / "model.safetensors").write_bytes(b"x")
     with pytest.raises(FeatureError, match="cannot be read"):
         features.domain_encoder(folder)
-    monkeypatch.setattr(features, "BUNDLED", tmp_path / "nowhere")
+    monkeypatch.setattr(features, "BUNDLED_ENCODER", tmp_path / "nowhere")
     with pytest.raises(FeatureError, match="no bundled encoder; pass encoder:FOLDER"):
         features.from_text("encoder")
 
 
 def test_bundled_encoder_is_small_and_tells_the_four_domains_apart() -> None:
-    assert sum(path.stat().st_size for path in features.BUNDLED.iterdir()) <= 2 * 2**20
+    assert sum(path.stat().st_size for path in features.BUNDLED_ENCODER.iterdir()) <= 2 * 2**20
     for domain in ("smile", "anime", "cartoon", "monet"):
         scores = features.side_classifier(domain).accuracy
         assert min(scores["a"], scores["b"]) > 0.85 and scores["n"] >= 200 and scores["neither"] > 0.6
@@ -301,7 +301,7 @@ def no_download(tmp_path, monkeypatch) -> Path:
 
 def test_without_inceptions_weights_the_message_lists_the_options(no_download) -> None:
     with pytest.raises(FeatureError, match=r"--extractor inception to download .* or --extractor encoder"):
-        features.default()
+        features.inception()
     with pytest.raises(FeatureError, match=r"could not be downloaded .*\(no network\).* inception:FILE"):
         features.from_text("inception")
     with pytest.raises(FeatureError, match="there is no such file"):
