@@ -31,12 +31,14 @@ def choose_best(epochs: Epochs, baselines: Baselines, kid: str, relative: str) -
     the target. Therefore epochs must also keep colours and content (see `_keeps_content`). Of equal epochs the later one.
     """
     sane = [name for name, both in epochs.items() if all(_keeps_content(f, baselines, d) for d, f in both.items())]
-    among = "those whose inputs and translations correlate in colour and whose way back is nearer to its input than to another"
-    for key, words in ((relative, f"{relative} (0: as real images, 1: as untranslated ones)"), (kid, kid)):
+    among = (
+        "those whose inputs and translations correlate in colour and whose reconstruction is nearer to its input than to another"
+    )
+    for key, text in ((relative, f"{relative} (0: as real images, 1: as untranslated ones)"), (kid, kid)):
         for names, whose in ((sane, f"among {among}"), (list(epochs), f"among all, since there are none of {among}")):
             best = _least(epochs, names, key)
             if best is not None:
-                return best, f"least mean over both directions of {words}, {whose}; of equals the latest"
+                return best, f"least mean over both directions of {text}, {whose}; of equals the latest"
     return list(epochs)[-1], f"the last, since {kid} could not be computed for any"
 
 

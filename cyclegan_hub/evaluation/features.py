@@ -157,14 +157,8 @@ def imagenet(*, device: str | torch.device = "cpu") -> Extractor:
         network = EfficientNetLite("lite1")
     except FeatureNetworkError as error:
         raise FeatureError(str(error)) from error
-    digest = weights_digest(network.state_dict())[:12]
-    return Extractor(
-        IMAGENET,
-        digest,
-        _Features(network.to(device), lambda net, x: net.means(images.from_uint8(x))),
-        batch_size=32,
-        remark=RELATIVE,
-    )
+    module = _Features(network.to(device), lambda net, x: net.means(images.from_uint8(x)))
+    return Extractor(IMAGENET, weights_digest(network.state_dict())[:12], module, batch_size=32, remark=RELATIVE)
 
 
 def inception(path: Path | None = None, *, download: bool = False, device: str | torch.device = "cpu") -> Extractor:

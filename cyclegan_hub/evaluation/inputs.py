@@ -228,5 +228,5 @@ def training_data(source: Source, sides: tuple[Side, ...]) -> tuple[str, bool]:
     if not then:
         return "not recorded", False
     own = sides[-len(then) :]  # of two image sets, that of a method with one is the target
-    differ = [f"side {letter.upper()}" for letter, read in zip("ab", own, strict=False) if then.get(letter) != read.fingerprint]
+    differ = [f"domain {letter.upper()}" for letter, read in zip("ab", own, strict=False) if then.get(letter) != read.fingerprint]
     return (f"{' and '.join(differ)}: {OTHER_IMAGES}", True) if differ else ("the run's own", False)

@@ -78,26 +78,31 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """One direction to measure: uint8 images of both domains at the model's size, and scaled to the size of the features.
+class _Domain:
+    """Real images of one domain, uint8 (N, C, S, S), and their features (N, D)."""
 
-    A model that samples has no inputs.
-    """
+    held_out: Tensor  # at the models' size
+    scaled: Tensor  # the same at the size and channels of the features
+    features: Tensor  # of `scaled`
+    train: Tensor
+    train_features: Tensor
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One direction to measure. A model that samples has no inputs."""
 
     direction: str
-    inputs: Tensor | None
-    target: Tensor
-    scaled_inputs: Tensor | None  # at the size and channels of the features
-    scaled_target: Tensor
-    inputs_features: Tensor | None
+    inputs: _Domain | None
+    target: _Domain
     reference: Reference
-    training: Tensor
     count: int  # number of outputs
     paired: bool
 
-    def scaled(self, x: Tensor) -> Tensor:
-        """Outputs at the size and channels of the real images, for the extractor and the classifier."""
-        return resize(x, self.scaled_target.shape[-1], self.scaled_target.shape[1])
+    def generate(self, model: Model, batch_size: int) -> Generated:
+        """The outputs of the model. Raises images.ImageError if they hold NaN."""
+        inputs = None if self.inputs is None else self.inputs.held_out
+        return generate(model, self.direction, inputs, self.target.held_out, self.count, batch_size=batch_size)
 
     def classify(self, classifier: Classifier | None, scaled: Tensor) -> Tensor | None:
         """(N, 3), see `registry.classify`; None without a classifier."""
@@ -171,32 +176,30 @@ def _tasks(
     model: Model, held_out: ImageSets, train: ImageSets, scaled: ScaledImages, extractor: Extractor, seed: int, within: bool
 ) -> list[_Task]:
     """A task for each direction of a model. Raises EvaluationError for a model that translates if there are no inputs."""
-    features = [extractor(x) for x in scaled.held_out]
-    training = [extractor(x) for x in scaled.train]
+    domains = [
+        _Domain(x, y, extractor(y), train_x, extractor(train_y))
+        for x, y, train_x, train_y in zip(held_out, scaled.held_out, train, scaled.train, strict=True)
+    ]
+
+    def task(direction: str, inputs: _Domain | None, target: _Domain) -> _Task:
+        reference = Reference(extractor, target.features, target.train_features, seed, within)
+        return _Task(direction, inputs, target, reference, len((inputs or domains[0]).held_out), model.measured_by == "pairs")
+
     if isinstance(model, Sampler):
-        reference = Reference(extractor, features[-1], training[-1], seed, within)
-        return [
-            _Task("samples", None, held_out[-1], None, scaled.held_out[-1], None, reference, train[-1], len(held_out[0]), False)
-        ]
-    if len(held_out) != 2:
+        return [task("samples", None, domains[-1])]
+    if len(domains) != 2:
         raise EvaluationError("a translation is measured on images of both domains: give A and B")
-    return [
-        _Task(
-            direction, held_out[i], held_out[j], scaled.held_out[i], scaled.held_out[j], features[i],
-            Reference(extractor, features[j], training[j], seed, within), train[j], len(held_out[i]),
-            model.measured_by == "pairs",
-        )
-        for direction, (i, j) in zip(model.directions, ((0, 1), (1, 0)), strict=False)
-    ]  # fmt: skip
+    return [task(d, *pair) for d, pair in zip(model.directions, (domains, domains[::-1]), strict=False)]
 
 
 def _untranslated(task: _Task, classifier: Classifier | None, notes: Notes) -> Values:
-    where, x, scaled = f"untranslated, {task.direction}", task.inputs, task.scaled_inputs
-    assert x is not None and scaled is not None and task.inputs_features is not None
-    subject = Subject(task.inputs_features, task.reference, probabilities=task.classify(classifier, scaled), outputs=x)
+    assert task.inputs is not None
+    where, x, target = f"untranslated, {task.direction}", task.inputs.held_out, task.target.held_out
+    probabilities = task.classify(classifier, task.inputs.scaled)
+    subject = Subject(task.inputs.features, task.reference, probabilities=probabilities, outputs=x)
     if task.paired:
-        return measure(replace(subject, truth=task.target), where, notes)
-    subject = replace(subject, inputs=x, reconstruction=x, target=task.target, identity=task.target, others=x)
+        return measure(replace(subject, truth=target), where, notes)
+    subject = replace(subject, inputs=x, reconstruction=x, target=target, identity=target, others=x)
     return measure(subject, where, notes)
 
 
@@ -208,7 +211,7 @@ def _floor(task: _Task, classifier: Classifier | None, notes: Notes, seed: int) 
     if len(chosen) < task.count:
         notes.lines.append(f"{where}: {len(chosen)} training images stand for {task.count} outputs: there are no more")
     reference = replace(task.reference, training=training[rest])
-    subject = Subject(training[chosen], reference, probabilities=task.classify(classifier, task.scaled_target))
+    subject = Subject(training[chosen], reference, probabilities=task.classify(classifier, task.target.scaled))
     return measure(subject, where, notes)
 
 
@@ -217,21 +220,18 @@ def _measure(
 ) -> tuple[ByDirection, dict[str, Examples]]:
     """(values of one epoch, its examples), by direction; empty if its outputs hold NaN."""
     try:
-        generated = {
-            task.direction: generate(model, task.direction, task.inputs, task.target, task.count, batch_size=batch_size)
-            for task in tasks
-        }
+        generated = [task.generate(model, batch_size) for task in tasks]
     except images.ImageError as error:
         notes.lines.append(f"{name}: no values: {error}")
         return {task.direction: {} for task in tasks}, {}
     found, examples = {}, {}
-    for task in tasks:
-        direction, made = task.direction, generated[task.direction]
-        scaled = task.scaled(made.outputs)
+    for task, made in zip(tasks, generated, strict=True):
+        direction, (channels, size) = task.direction, task.target.scaled.shape[1:3]
+        scaled = resize(made.outputs, size, channels)
         features, probabilities = task.reference.extractor(scaled), task.classify(classifier, scaled)
         found[direction] = measure(_subject(task, made, features, probabilities), f"{name}, {direction}", notes)
         if task.paired:
-            score = -(made.outputs.float() - task.target.float()).abs().mean((1, 2, 3)) / 127.5
+            score = -(made.outputs.float() - task.target.held_out.float()).abs().mean((1, 2, 3)) / 127.5
         elif probabilities is not None:
             score = probabilities[:, 0]
         else:
@@ -249,7 +249,7 @@ def _examples(task: _Task, made: Generated, features: Tensor, score: Tensor) -> 
     if task.inputs is None:  # samples nearest to a training image, nearest first: copies would be found here
         distance, index = _nearest(features, task.reference.training)
         nearest = distance.argsort(stable=True)[:GRID_SIZE]
-        copies = _ranked(nearest, distance, made.outputs), task.training[index[nearest]]
+        copies = _ranked(nearest, distance, made.outputs), task.target.train[index[nearest]]
     return Examples(made.outputs[:GRID_SIZE], reconstructions, best, worst, histogram(made.outputs), copies)
 
 
@@ -257,9 +257,10 @@ def _subject(task: _Task, made: Generated, features: Tensor, probabilities: Tens
     """The subject of the outputs: with the real outputs for pairs, else with inputs and, if there are some, reconstructions."""
     subject = Subject(features, task.reference, outputs=made.outputs, probabilities=probabilities)
     if task.paired:
-        return replace(subject, truth=task.target)
-    return replace(subject, inputs=task.inputs, inputs_features=task.inputs_features, reconstruction=made.reconstruction,
-                   identity=made.identity, target=task.target)  # fmt: skip
+        return replace(subject, truth=task.target.held_out)
+    if task.inputs is not None:
+        subject = replace(subject, inputs=task.inputs.held_out, inputs_features=task.inputs.features)
+    return replace(subject, reconstruction=made.reconstruction, identity=made.identity, target=task.target.held_out)
 
 
 def _nearest(generated: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
@@ -297,7 +298,7 @@ def _protocol(held_out: ImageSets, train: ImageSets, task: _Task, seed: int, dev
         **{f"n_{side}": len(x) for side, x in zip("ab", held_out, strict=False)},
         **{f"n_training_{side}": len(x) for side, x in zip("ab", train, strict=False)},
         "image_size": held_out[0].shape[-1], "channels": held_out[0].shape[1],
-        "size": f"{task.scaled_target.shape[-1]} px, {task.scaled_target.shape[1]} channels: what features and the classifier "
+        "size": f"{task.target.scaled.shape[-1]} px, {task.target.scaled.shape[1]} channels: what features and the classifier "
                 "take; outputs are resized to it by Pillow's bicubic filter",
         "resize": "centred square by Pillow's Lanczos filter, antialiased; none where an image has that size",
         "codec": "8-bit pixels as a PNG holds them, in memory",
