@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from cyclegan_hub.evaluation.generate import translate
 from cyclegan_hub.evaluation.protocol import Evaluation, evaluate
 from cyclegan_hub.evaluation.quick import quick_metrics
 from cyclegan_hub.evaluation.record import EvaluationError, Metrics, read_metrics, write_metrics
-from cyclegan_hub.evaluation.registry import METRICS, Notes, Reference, Subject, measure
+from cyclegan_hub.evaluation.registry import METRICS
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.inference import fast
 
@@ -199,20 +198,6 @@ def test_too_few_images_give_nulls_with_reasons(n: int, tmp_path: Path) -> None:
         assert found.metrics.baselines["untranslated"]["a_to_b"]["others_l1"] is None
 
 
-def test_copies_of_training_images() -> None:
-    training, notes = pooled(TRAIN[1]), Notes()
-    values = measure(Subject(training[:9], Reference(EXTRACTOR, pooled(HELD[1]), training, seed=0)), "here", notes)
-    assert values["authenticity[pooled]"] == 0 and values["mifid[pooled]"] is None and values["fid[pooled]"] is not None
-    assert [line.split(": ")[1] for line in notes.lines] == ["no mifid[pooled]"] and "copy" in notes.lines[0]
-
-
-def test_kid_spread_is_not_zero_where_one_subset_is_everything() -> None:
-    x, y = pooled(HELD[0]), pooled(image_set(10, 110, 256, 9))
-    values = measure(Subject(x, Reference(EXTRACTOR, y, y, seed=3)), "here", Notes())
-    assert values["kid_std[pooled]"] == metrics.kid(x, y, subset_size=5, seed=3).spread > 0
-    assert values["kid[pooled]"] == pytest.approx(metrics.kid(x, y, subset_size=10).mean)
-
-
 @pytest.mark.parametrize(
     ("epochs", "message"),
     [({}, "no epoch to evaluate"), ({"epoch-001": lambda: model(image_size=32)}, "epoch-001 was trained on 3 x 32 x 32 and"),
@@ -249,27 +234,3 @@ def test_quick_figures_are_those_of_the_whole(found: Evaluation) -> None:
 def test_quick_figures_that_do_not_exist_are_left_out() -> None:
     assert set(quick_metrics(broken(), HELD, EXTRACTOR)) == {"kid[pooled]_a_to_b"}
     assert set(quick_metrics(model(), (HELD[0][:1], HELD[1][:1]), EXTRACTOR, Bright())) == {"success_a_to_b", "success_b_to_a"}
-
-
-def test_the_papers_worked_figure_through_a_whole_evaluation() -> None:
-    """The rows of `tests/metrics/test_supports.py` as an extractor's features: 8/9 and 4/9, and 9/10 of authenticity."""
-    close = [[20.0, y] for y in (-0.02, -0.01, 0.0, 0.01, 0.02)]
-    real = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0], *close, [-100.0, 0.0]])
-    made = torch.tensor([[0.0, y] for y in (0.0, 9.0, 10.0, 11.0, 12.0, -10.0, -11.0, -12.0, 25.0, -60.0)])
-    for within, counted in ((True, 9), (False, 10)):
-        subject = Subject(made, Reference(EXTRACTOR, real, real, 0, within_supports=within))
-        values = measure(subject, "here", Notes(), lambda row: row.name in ("alpha_precision", "beta_recall", "authenticity"))
-        assert values == pytest.approx(
-            {"alpha_precision[pooled]": 8 / counted, "beta_recall[pooled]": 4 / counted, "authenticity[pooled]": 9 / 10}
-        )
-
-
-def test_a_note_says_why_a_value_is_not_finite() -> None:
-    notes = Notes()
-    assert notes.attempt("x", ["low", "high", "psnr"], lambda: [math.nan, math.nan, math.inf]) == dict.fromkeys(
-        ("low", "high", "psnr")
-    )
-    assert notes.lines == [
-        "x: no low, high: too few images, or equal ones, leave no finite value",
-        "x: no psnr: two equal images leave no finite value",
-    ]

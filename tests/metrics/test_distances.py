@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.mifid import MemorizationInformedFrechetInceptionDistance
 
-from cyclegan_hub.metrics import arrays, fid, kid, memorisation_distance, mifid
+from cyclegan_hub.metrics import arrays, fid, memorisation_distance, mifid
 from support.features import noise
 
 
@@ -156,49 +156,6 @@ def test_mifid_does_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
     assert memorisation_distance(generated, training) == pytest.approx(whole, rel=1e-12)
 
 
-def test_mifid_of_copies_is_an_error_and_its_distance_0() -> None:
+def test_the_distance_of_copies_is_0() -> None:
     training = noise(20, 6)
     assert memorisation_distance(training[:5] * 3, training) == pytest.approx(0, abs=1e-12)
-    with pytest.raises(ValueError, match="every generated row is a copy of a training row"):
-        mifid(training[:5], training)
-
-
-def test_a_row_of_zeros_has_no_direction() -> None:
-    x = noise(5, 3)
-    x[2] = 0
-    with pytest.raises(ValueError, match="generated: row 2 is all zeros"):
-        memorisation_distance(x, noise(5, 3, seed=1))
-    with pytest.raises(ValueError, match="training: row 2 is all zeros"):
-        mifid(noise(5, 3, seed=1), x)
-
-
-# --- bad input
-
-
-@pytest.mark.parametrize("metric", [fid, mifid, lambda x, y: kid(x, y, subset_size=2)])
-@pytest.mark.parametrize(
-    ("generated", "real", "complaint"),
-    [
-        (noise(1, 3), noise(5, 3), "generated has 1 row: .* needs at least 2"),
-        (noise(5, 3), noise(1, 3), "(real|training) has 1 row: .* needs at least 2"),
-        (noise(5, 3), noise(5, 4), "generated has 3 features a row and (real|training) 4: take both from one extractor"),
-        (noise(5), noise(5, 3), r"generated has shape \(5,\): give features \(N, D\)"),
-        (noise(5, 0), noise(5, 0), r"generated has shape \(5, 0\)"),
-        (noise(5, 3).log(), noise(5, 3), r"generated: row 0 and \d more holds NaN or infinity"),
-        (
-            noise(5, 3),
-            torch.eye(5).masked_fill(torch.eye(5) == 1, torch.inf)[:, 1:4],
-            "(real|training): row 1 and 2 more holds NaN",
-        ),
-        (np.array([["a", "b"]] * 5), noise(5, 2), "generated holds values of type <U1: give real features"),
-        (noise(5, 3) * 1j, noise(5, 3), "generated holds complex numbers"),
-    ],
-)
-def test_bad_features_are_one_clear_error(
-    metric: Callable[[arrays.Features, arrays.Features], object],
-    generated: arrays.Features,
-    real: arrays.Features,
-    complaint: str,
-) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        metric(generated, real)

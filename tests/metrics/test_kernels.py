@@ -64,13 +64,6 @@ def test_a_feature_that_strays_far_cannot_decide_alone() -> None:
     assert mmd(generated, real) < 0.3
 
 
-def test_what_has_no_width_is_named() -> None:
-    with pytest.raises(ValueError, match="more than half of the pairs of rows are equal"):
-        mmd(noise(3, 2), torch.ones(4, 2))
-    with pytest.raises(ValueError, match="real has 1 row: an unbiased MMD needs at least 2"):
-        mmd(noise(3, 2), noise(1, 2))
-
-
 # --- KID
 
 
@@ -118,18 +111,6 @@ def test_kid_is_unbiased_and_grows_with_the_difference() -> None:
     assert kid(noise(20, 3), noise(20, 3, seed=1) + 2, subsets=1, subset_size=20).mean > values.max()
 
 
-def test_kid_says_which_sizes_are_impossible() -> None:
-    x = noise(300, 3)
-    with pytest.raises(
-        ValueError, match=r"generated has 300 rows: KID with subset_size=1000 \(pass a smaller one\) needs at least"
-    ):
-        kid(x, x)
-    with pytest.raises(ValueError, match="subsets=0, subset_size=2: give at least 1 subset"):
-        kid(x, x, subsets=0, subset_size=2)
-    with pytest.raises(ValueError, match="at least 2 rows"):
-        kid(x, x, subset_size=1)
-
-
 # --- intervals
 
 
@@ -153,5 +134,3 @@ def test_more_images_say_it_more_exactly_and_a_seed_repeats() -> None:
     assert many.high - many.low < (few.high - few.low) / 2
     x, y = noise(20, 4), noise(20, 4, seed=1)
     assert mmd_interval(x, y, seed=3) == mmd_interval(x, y, seed=3) != mmd_interval(x, y, seed=4)
-    with pytest.raises(ValueError, match="resamples=1: give at least 2"):
-        mmd_interval(x, y, resamples=1)

@@ -148,29 +148,6 @@ def test_diversity_of_a_triangle_and_of_a_collapsed_generator() -> None:
     assert pairwise_diversity(torch.full((9, 2048), 0.1)) == 0
 
 
-# --- bad input
-
-
-@pytest.mark.parametrize(
-    ("generated", "real", "k", "complaint"),
-    [
-        (noise(3, 2), noise(9, 2), 3, "generated has 3 rows: the k=3 nearest of the others needs at least 4"),
-        (noise(9, 2), noise(1, 2), 1, "real has 1 row: the k=1 nearest of the others needs at least 2"),
-        (noise(9, 2), noise(9, 2), 0, "k=0: give at least 1"),
-        (noise(9, 2), noise(9, 3), 3, "generated has 2 features a row and real 3"),
-        (noise(9, 2), noise(9, 2).sqrt(), 3, r"real: row \d and \d more holds NaN"),
-    ],
-)
-def test_bad_input_is_one_clear_error(generated: Tensor, real: Tensor, k: int, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        precision_recall(generated, real, k)
-
-
-def test_one_image_has_no_diversity() -> None:
-    with pytest.raises(ValueError, match="features has 1 row: a pair needs at least 2"):
-        pairwise_diversity(noise(1, 4))
-
-
 def test_the_caller_s_arrays_are_left_as_they_were() -> None:
     x, y = noise(10, 3), noise(12, 3, seed=1)
     before = x.clone(), y.clone()
@@ -190,14 +167,10 @@ def test_content_kept_by_hand() -> None:
     assert found.distance == pytest.approx(0.5 / scale) and found.share == pytest.approx(0.25)
 
 
-def test_a_copy_keeps_everything_and_another_picture_nothing() -> None:
+def test_a_copy_keeps_everything_and_another_image_nothing() -> None:
     x = noise(60, 5)
     assert content_kept(x, x).share == 0
     assert content_kept(x, x.roll(1, 0)).share == pytest.approx(1, abs=0.15)
-    with pytest.raises(ValueError, match="60 inputs and 59 outputs"):
-        content_kept(x, x[:59])
-    with pytest.raises(ValueError, match="all inputs have the same features"):
-        content_kept(torch.ones(3, 2), torch.ones(3, 2))
 
 
 def test_standardised_by_the_real_ones_and_clipped() -> None:
