@@ -81,7 +81,7 @@ def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Pa
     assert {"fid[encoder]", "success", "cycle_ssim"} <= found.epochs["epoch-001"]["b_to_a"].keys()
     protocol = {"n_a": 5, "n_b": 5, "n_training_a": 8, "n_training_b": 8, "image_size": 16, "seed": 0, "precision": "fp32"}
     assert found.protocol | protocol == found.protocol
-    assert found.protocol["data_a"] == record()["data"]["a"]
+    assert found.protocol["data_a"] == record()["data"]["a"] and "faces_a" not in found.protocol
     assert found.protocol["training_data"].startswith("domain A and domain B: not the images")
     assert found.protocol["training_data"] in found.notes
     assert found.classifier["name"].endswith("; of degraded images 90.0% neither")
