@@ -9,7 +9,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from cyclegan_hub.hub.records import MetricsFileError, read_metrics
+from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.publishing.card import Facts, render
 from support.card_facts import HISTORY, KINDS, facts, metadata
 
@@ -96,10 +96,10 @@ BUNDLED = sorted(path.name for path in (ROOT / "pretrained").iterdir() if (path 
 def test_the_front_matter_of_what_is_bundled_is_short(name: str) -> None:
     """Few lines, with the main figures, a link to the terms, and success beside how right its judge is."""
     folder = ROOT / "pretrained" / name
-    run, metrics = (json.loads((folder / file).read_text("utf-8")) for file in ("recipe.json", "metrics.json"))
-    config = json.loads((folder / "epochs" / metrics["best"] / "config.json").read_text("utf-8"))
+    run, metrics = json.loads((folder / "recipe.json").read_text("utf-8")), read_metrics(folder / "metrics.json")
+    config = json.loads((folder / "epochs" / metrics.best / "config.json").read_text("utf-8"))
     epochs = sorted(path.name for path in (folder / "epochs").iterdir())
-    of = Facts(f"user/{name}", KINDS_BY_NAME[config["model"]], config, run, HISTORY, 1, epochs, metrics["best"], metrics, "fp16")
+    of = Facts(f"user/{name}", KINDS_BY_NAME[config["model"]], config, run, HISTORY, 1, epochs, metrics.best, metrics, "fp16")
     card = render(of)
     front = card.split("---\n")[1]
     assert len(front.splitlines()) <= 150
@@ -139,22 +139,3 @@ def test_what_could_not_be_measured_is_left_empty() -> None:
 def test_one_column_where_the_last_is_the_best() -> None:
     metrics = METRICS | {"epochs": {"epoch-010": METRICS["epochs"]["epoch-010"]}}
     assert "| direction | metric | epoch-010 (main) |" in render(facts(metrics=metrics, chosen="epoch-010"))
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["{", "[]", "{}", '{"best": "epoch-001"}', '{"best": "epoch-001", "epochs": {}}', '{"best": "x", "epochs": {"x": {}}}',
-     '{"best": "epoch-001", "epochs": {"epoch-001": {"a_to_b": 3}}}', '{"best": [], "epochs": {}}',
-     '{"best": "main", "epochs": {"main": {}}, "baselines": {"floor": {"a_to_b": 3}}}',
-     '{"best": "main", "epochs": {"main": {}}, "baselines": 3}'],
-)  # fmt: skip
-def test_metrics_of_another_form(tmp_path: Path, text: str) -> None:
-    (tmp_path / "metrics.json").write_text(text)
-    with pytest.raises(MetricsFileError, match=r"metrics\.json is not of the form .*: evaluate again, or remove it$"):
-        read_metrics(tmp_path / "metrics.json")
-
-
-def test_metrics_are_read(tmp_path: Path) -> None:
-    assert read_metrics(tmp_path / "metrics.json") is None
-    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
-    assert read_metrics(tmp_path / "metrics.json") == METRICS

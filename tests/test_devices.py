@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.recipes.methods import RecipeError
-from cyclegan_hub.training.launch import make_accelerator, peak_memory, processes_asked_for
+from cyclegan_hub.training.launch import make_accelerator, processes_asked_for
 
 ROOT = Path(__file__).parents[1]
 

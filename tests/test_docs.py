@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub import cli
-from cyclegan_hub.evaluation.rows import METRICS
+from cyclegan_hub.evaluation.registry import METRICS
 from cyclegan_hub.recipes.methods import override
 from cyclegan_hub.recipes.presets import RECIPES, find
 from cyclegan_hub.training.extension import changes_in

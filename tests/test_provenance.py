@@ -13,9 +13,10 @@ import yaml
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation.record import Metrics, read_metrics
 from cyclegan_hub.export.onnx_export import part
 from cyclegan_hub.hub.provenance import LICENCES, NOT_STATED, data_note, known_note, provenance_of
-from cyclegan_hub.hub.records import chosen_in, epochs_in, read_metrics, read_run_record
+from cyclegan_hub.hub.records import chosen_in, epochs_in, read_run_record
 from cyclegan_hub.publishing.card import render
 from cyclegan_hub.serving import about
 from cyclegan_hub.serving.catalog import find_models
@@ -150,13 +151,13 @@ def test_the_bundled_cards_are_those_of_their_records(name: str) -> None:
 def test_a_measured_model_is_not_said_to_be_unmeasured(name: str) -> None:
     of = facts(name)
     directions = of.kind.directions
-    values = {"best": "epoch-020", "epochs": {"epoch-020": {direction: {"kid": 0.5} for direction in directions}}}
+    metrics = Metrics("epoch-020", {"epoch-020": {direction: {"kid": 0.5} for direction in directions}})
     light = {"step": 20, "epoch": 1.0, "event": "evaluation", "score": 0.25, "success_a_to_b": 0.5}
     of_faces = name in ("faces-dcgan-64", "colorize")  # whose statement says what an evaluation measures
     for local in (False, True):
         bare = replace(of, run=of.run | ({"data": dict.fromkeys(of.run["data"], "folder mine/x")} if local else {}))
         assert ("nothing of it was measured" in render(bare)) == (local or not of_faces)
-        assert "nothing of it was measured" not in render(replace(bare, metrics=values))
+        assert "nothing of it was measured" not in render(replace(bare, metrics=metrics))
         during = render(replace(bare, history=[*of.history, light]))
         assert "nothing of it was measured" not in during and "none was measured" not in during
         assert "the last values, after epoch 1: score 0.25, success_a_to_b 0.5." in " ".join(during.split()).replace("\\", "")

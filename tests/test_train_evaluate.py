@@ -66,7 +66,7 @@ def test_own_labels_have_no_classifier(data: Path, tmp_path: Path) -> None:
 
 
 def test_without_an_encoder_nothing_is_trained(data: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(features, "BUNDLED", tmp_path / "none")
+    monkeypatch.setattr(features, "BUNDLED_ENCODER", tmp_path / "none")
     assert train("--data", data, "--out", tmp_path / "run", *EVERY_2) == 2
     assert "error: this installation has no bundled encoder" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

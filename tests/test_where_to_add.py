@@ -15,10 +15,9 @@ from torch import Tensor
 from cyclegan_hub import CycleGenerator, templates
 from cyclegan_hub.domains import DOMAINS, Domain, Pile
 from cyclegan_hub.evaluation import report
-from cyclegan_hub.evaluation import rows as tables
 from cyclegan_hub.evaluation.features import custom
 from cyclegan_hub.evaluation.protocol import evaluate
-from cyclegan_hub.evaluation.rows import METRICS, SMALLER, Metric, Subject
+from cyclegan_hub.evaluation.registry import METRICS, SMALLER, Metric, Subject
 from cyclegan_hub.publishing.card import statement_for
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.serving.catalog import find_models
@@ -53,16 +52,16 @@ def test_a_metric_is_a_row_and_a_function(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert s.outputs is not None
         return {"redness": s.outputs[:, 0].double().mean().item() / 255}
 
-    row = Metric("redness", "red", SMALLER, redness, needs=("outputs",), written=".1%")
+    row = Metric("redness", "red", SMALLER, redness, needs=("outputs",), format=".1%")
     monkeypatch.setitem(METRICS, row.name, row)
 
     torch.manual_seed(0)
     model = CycleGenerator(width=4, blocks=1, image_size=SIZE, epoch=1)
     extractor = custom(lambda x: x.float().mean((2, 3)), "means")
     found = evaluate({"epoch-001": lambda: model}, (noise(8, 1), noise(8, 2)), (noise(12, 3), noise(12, 4)), extractor)
-    value = found.metrics["epochs"]["epoch-001"]["a_to_b"]["redness"]
+    value = found.metrics.epochs["epoch-001"]["a_to_b"]["redness"]
     assert value is not None and 0 < value < 1
-    rows = tables.table(found.metrics, "a_to_b")
+    rows = found.metrics.table("a_to_b").rows("epoch")
     assert rows[1][rows[0].index("red")] == f"{value:.1%}"
     page = report.write_report(found, model.labels, "model", tmp_path).read_text("utf-8")
     assert "redness" in page and f"{value:.1%}" in page

@@ -37,7 +37,8 @@ from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation.features import Extractor, imagenet
-from cyclegan_hub.evaluation.generate import at_size, translate
+from cyclegan_hub.evaluation.generate import resize, translate
+from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.metrics.kernels import mmd
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
@@ -45,7 +46,7 @@ from cyclegan_hub.models.generators import InstanceNorm2d
 from cyclegan_hub.recipes.methods import CycleGANRecipe, RecipeError, labels_of, override
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.augment import BatchAugment
-from cyclegan_hub.training.launch import make_accelerator, peak_memory
+from cyclegan_hub.training.launch import make_accelerator
 from cyclegan_hub.training.losses import ImagePool, adversarial, persuading
 from cyclegan_hub.training.plan import find_data
 from cyclegan_hub.training.trainer import Trainer, build_trainer
@@ -191,7 +192,7 @@ class _Measure:
 
     def __call__(self, of_a: Tensor, of_b: Tensor) -> tuple[float, float, float]:
         """MMD of A to B, of B to A, and their mean; `of_a` are the outputs for the inputs of A, uint8."""
-        found = [self.extractor(at_size(x, SIZE, 3)) for x in (of_a, of_b)]
+        found = [self.extractor(resize(x, SIZE, 3)) for x in (of_a, of_b)]
         to_b, to_a = 100 * mmd(found[0], self.real[1]), 100 * mmd(found[1], self.real[0])
         return to_b, to_a, (to_b + to_a) / 2
 
@@ -220,7 +221,7 @@ def to_quality(recipe: CycleGANRecipe, accelerator: Accelerator, arguments: argp
     fewest = min(len(x) for x in (*inputs, *(side.held_out for side in seen)))
     if fewest < 2:
         raise DataError(f"{arguments.data}: a domain has {fewest} held-out images, and a distance needs at least 2")
-    measure = _Measure(inputs, [extractor(at_size(side.held_out[:held], SIZE, 3)) for side in seen], extractor)
+    measure = _Measure(inputs, [extractor(resize(side.held_out[:held], SIZE, 3)) for side in seen], extractor)
     print(f"measured on {len(inputs[0])} and {len(inputs[1])} held-out images by {extractor.label} at {SIZE} px")
     print(f"{'untranslated':20} A to B, B to A, mean: " + " ".join(f"{x:.1f}" for x in measure(*inputs)), flush=True)
     summary = [_one(kind, recipe, accelerator, batches, measure, arguments) for kind in arguments.kinds]

@@ -24,9 +24,10 @@ from PIL import Image
 
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
 from cyclegan_hub.domains import DOMAINS, place
-from cyclegan_hub.evaluation.rows import base_name, measured
+from cyclegan_hub.evaluation.record import read_metrics
+from cyclegan_hub.evaluation.registry import base_name
 from cyclegan_hub.files import write_atomic
-from cyclegan_hub.hub.records import RunRecord, read_metrics, read_run_record
+from cyclegan_hub.hub.records import RunRecord, read_run_record
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.models.auto import KINDS
 from cyclegan_hub.models.protocols import Sampler
@@ -109,18 +110,17 @@ def section(folder: Path) -> str:
     metrics = read_metrics(folder / "metrics.json")
     if metrics is None:
         raise GalleryError(f"{folder}: no metrics.json: run train/evaluate.py on it first")
-    best = metrics["epochs"][metrics["best"]]
-    directions = measured(metrics, tuple(record["labels"]))
+    best, directions = metrics.best, metrics.arrows(record["labels"])
     wanted = SAMPLE_METRICS if "samples" in directions else TRANSLATION_METRICS
-    keys = [key for name in wanted for key in best[next(iter(directions))] if base_name(key) == name]
+    measured = metrics.epochs[best][next(iter(directions))]
+    keys = [key for name in wanted for key in measured if base_name(key) == name]
     rows = [["", *(f"`{key}`" for key in keys)]]
     for direction, arrow in directions.items():
-        named = {f"{arrow}: untranslated": metrics["baselines"].get("untranslated", {}).get(direction)}
-        named[f"**{arrow}**"] = best[direction]
-        named["real images"] = metrics["baselines"].get("floor", {}).get(direction)
-        rows += [[name, *(_cell(key, values) for key in keys)] for name, values in named.items() if values]
+        values = metrics.table(direction, [best]).lines
+        named = {f"{arrow}: untranslated": "untranslated", f"**{arrow}**": best, "real images": "floor"}
+        rows += [[text, *(_cell(key, values[name]) for key in keys)] for text, name in named.items() if values.get(name)]
     head, *lines = (f"| {' | '.join(row)} |" for row in rows)
-    trained = f"`{record['recipe']['name']}`, {_pairs(folder, record)}, {metrics['best']}."
+    trained = f"`{record['recipe']['name']}`, {_pairs(folder, record)}, {best}."
     return "\n".join([f"### {folder.name}", "", trained, "", head, f"|{'---|' * len(rows[0])}", *lines])
 
 

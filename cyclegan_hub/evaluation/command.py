@@ -20,12 +20,10 @@ import torch
 
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import exit_code
-from cyclegan_hub.evaluation import features, report, results
-from cyclegan_hub.evaluation import rows as tables
+from cyclegan_hub.evaluation import features, report
 from cyclegan_hub.evaluation.features import Extractor, FeatureError
 from cyclegan_hub.evaluation.inputs import (
-    MOST,
-    OTHER_IMAGES,
+    MAX_HELD_OUT,
     Images,
     Source,
     check_alike,
@@ -34,12 +32,13 @@ from cyclegan_hub.evaluation.inputs import (
     names_of,
     open_source,
     read_images,
-    same_data,
+    training_data,
 )
 from cyclegan_hub.evaluation.protocol import evaluate
-from cyclegan_hub.evaluation.results import EvaluationError
-from cyclegan_hub.evaluation.rows import Classifier, Rows
+from cyclegan_hub.evaluation.record import EvaluationError, Metrics, Rows, write_metrics
+from cyclegan_hub.evaluation.registry import Classifier
 from cyclegan_hub.hub.records import training_time
+from cyclegan_hub.machine import peak_memory
 
 ON_TRAINING = "images that were trained on, in place of held-out ones"
 
@@ -54,11 +53,11 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
     add("--data-a", metavar="SPEC", help="side A, as for a training")
     add("--data-b", metavar="SPEC", help="side B, likewise")
     add("--extractor", metavar="TEXT", help=f"{features.FORMS} (default: inception)")
-    add("--size", type=int, default=128, metavar="PX", help="the one size at which features are taken and sides are judged, "
+    add("--size", type=int, default=128, metavar="PX", help="the one size at which features are taken and images classified, "
         "whatever the models' own sizes (default: %(default)s)")  # fmt: skip
     add("--classifier", metavar="TEXT", help="encoder, encoder:FOLDER or none (default: encoder, where it knows the domain)")
     add("--epochs", default="all", metavar="all|5,10", help="which epochs (default: all)")
-    add("--images", type=int, default=MOST, metavar="N", help="held-out images of a side at most (default: %(default)s)")
+    add("--images", type=int, default=MAX_HELD_OUT, metavar="N", help="held-out images of a side at most (default: %(default)s)")
     add("--training", type=int, default=3000, metavar="N", help="training images of a side at most, for MiFID, authenticity and "
         "the floor (default: %(default)s)")  # fmt: skip
     add("--on-training", action="store_true", help="measure on images that were trained on in place of held-out ones: beside "
@@ -88,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
     opened = [open_source(text, args.epochs, out, name) for text, name, out in zip(args.sources, names, places, strict=True)]
     check_alike(opened)
     first = first_translator(opened)
-    extractor = features.default(device=device) if args.extractor is None else features.from_text(args.extractor, device=device)
-    classifier, unjudged = _find_classifier(args.classifier, first, device)
+    extractor = features.inception(device=device) if args.extractor is None else features.from_text(args.extractor, device=device)
+    classifier, unclassified = _find_classifier(args.classifier, first, device)
     seed = args.seed if args.seed is not None else (first.record or {}).get("seed", 0)
     piles = find_data((args.data, args.data_a, args.data_b), first)
     lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=False)}
@@ -97,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         lines["reference"] = ON_TRAINING
     channels, most = max(source.model.channels for source in opened), (args.images, args.training)
     read: dict[Any, Images] = {}  # by size, channels and where the eyes of faces lie
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Metrics] = {}
     for source in opened:
         reader = first if source.model.measured_by == "samples" else source
         key = (shape := (source.model.image_size, source.model.channels), reader.eyes)
@@ -106,10 +105,11 @@ def run(args: argparse.Namespace) -> int:
                 piles, reader, seed, most, shape=shape, scaled=(args.size, channels), on_training=args.on_training
             )
         own = lines | _alignment(reader.eyes, read[key])
-        found[source.name] = _evaluate(source, read[key], extractor, classifier, own, unjudged, args, seed, device)
+        found[source.name] = _evaluate(source, read[key], extractor, classifier, own, unclassified, args, seed, device)
     if several:
         _compare(opened, found, first.model.labels, args.out)
-    print(f"{time.perf_counter() - started:.0f} s{_peak_memory()}")
+    memory = peak_memory()
+    print(f"{time.perf_counter() - started:.0f} s" + ("" if memory is None else f", peak memory {memory:.2f} GiB"))
     return 0
 
 
@@ -140,11 +140,12 @@ def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Cla
 
 
 def _evaluate(
-    source: Source, read: Images, extractor: Extractor, classifier: Classifier | None, lines: dict[str, str], unjudged: str,
+    source: Source, read: Images, extractor: Extractor, classifier: Classifier | None, lines: dict[str, str], unclassified: str,
     args: argparse.Namespace, seed: int, device: str,
-) -> dict[str, Any]:  # fmt: skip
-    """Measures one source, writes and prints the results, and returns the content of metrics.json."""
-    clock, own = [time.perf_counter()], same_data(source, read.sides)
+) -> Metrics:  # fmt: skip
+    """Measures one source, writes and prints the results, and returns the metrics."""
+    clock = [time.perf_counter()]
+    own, others = training_data(source, read.sides)
 
     def on_epoch(name: str) -> None:
         clock.append(time.perf_counter())
@@ -155,31 +156,24 @@ def _evaluate(
         seed=seed, within_supports=args.within_supports, device=device, protocol=lines | {"training_data": own},
         on_epoch=on_epoch,
     )  # fmt: skip
-    first = [ON_TRAINING] * args.on_training + [unjudged] * bool(unjudged) + [own] * (OTHER_IMAGES in own)
-    found.metrics["notes"][:0] = first
+    found.metrics.notes[:0] = [ON_TRAINING] * args.on_training + [unclassified] * bool(unclassified) + [own] * others
     folder = source.out or Path(source.text)
-    written = [results.write(found, folder), report.write_report(found, source.model.labels, source.name, folder)]
-    print(f"\n{tables.screen(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")
+    written = [
+        write_metrics(found.metrics, folder),
+        report.write_report(found, source.model.labels, source.name, folder),
+    ]
+    print(f"\n{report.summary(found.metrics, source.model.labels)}\n\n{', '.join(map(str, written))}")
     return found.metrics
 
 
-def _compare(opened: list[Source], found: dict[str, dict[str, Any]], labels: tuple[str, ...], out: Path | None) -> None:
-    """Prints and writes a comparison of several sources: their figures, and how their trainings differ."""
+def _compare(opened: list[Source], found: dict[str, Metrics], labels: tuple[str, ...], out: Path | None) -> None:
+    """Prints and writes a comparison of several sources: their metrics, and how their trainings differ."""
     trainings = differences(opened)
-    for arrow, rows in tables.compare(found, labels).items():
-        print(f"\n{arrow}\n{tables.as_text(rows)}")
-    print(f"\n{tables.as_text(trainings)}")
+    for arrow, rows in report.compare(found, labels).items():
+        print(f"\n{arrow}\n{report.as_text(rows)}")
+    print(f"\n{report.as_text(trainings)}")
     if out:
         print(", ".join(map(str, report.write_comparison(found, labels, out, trainings))))
-
-
-def _peak_memory() -> str:
-    """The peak memory of this process as text; "" if the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return ""
-    return f", peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:

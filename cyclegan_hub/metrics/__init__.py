@@ -1,14 +1,15 @@
 """How good translations are: pure functions of feature arrays (N, D) and of images (N, C, H, W).
 
 Features may be NumPy arrays or tensors on any device; the arithmetic is float64 on the CPU, the results are plain floats or
-frozen dataclasses of floats. Where features come from is not decided here: a figure means what its extractor means.
+frozen dataclasses of floats. Where features come from is not decided here: a metric is only as meaningful as its extractor.
 """
 
 from __future__ import annotations
 
-from cyclegan_hub.metrics.distances import KernelDistance, fid, kid, memorisation_distance, mifid
-from cyclegan_hub.metrics.kernels import ContentKept, Interval, content_kept, kid_interval, mmd, mmd_interval, standardised
-from cyclegan_hub.metrics.neighbours import PrecisionRecall, pairwise_diversity, precision_recall
+from cyclegan_hub.metrics.arrays import standardised
+from cyclegan_hub.metrics.distances import fid, memorisation_distance, mifid
+from cyclegan_hub.metrics.kernels import Interval, KernelDistance, kid, kid_interval, mmd, mmd_interval
+from cyclegan_hub.metrics.neighbours import ContentKept, PrecisionRecall, content_kept, pairwise_diversity, precision_recall
 from cyclegan_hub.metrics.pixels import ColourCorrelation, Similarity, colour_correlation, similarity
 from cyclegan_hub.metrics.supports import AlphaBetaAuthenticity, alpha_beta_authenticity
 

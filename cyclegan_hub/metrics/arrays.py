@@ -13,6 +13,8 @@ Features = np.ndarray | Tensor
 
 BLOCK = 2**23  # float64 values held at once for a block of an (N, M) matrix: 64 MiB, a few of which are alive together
 TIE = 1e-9  # distances that differ by this factor at most count as equal: rounding does not decide whether a ball holds a point
+_CLIP = 6.0  # deviations of the real images that a standardised feature may reach: a few outliers do not decide alone
+_EPSILON = 1e-3  # added to each deviation: a feature that real images never show is not divided by 0
 _NEAR = 1e-3  # squared distances below this share of the squared norms have lost digits to cancellation
 
 
@@ -42,11 +44,17 @@ def rows(x: Features, name: str, least: int, reason: str) -> Tensor:
 
 
 def pair(generated: Features, other: Features, name: str, least: tuple[int, int], reason: str) -> tuple[Tensor, Tensor]:
-    """`generated` and `other` (called `name` in errors) as `rows` gives them. Raises ValueError too if their D differ."""
+    """`generated` and `other` (called `name` in errors) as `rows` returns them. Raises ValueError also if their D differ."""
     x, y = rows(generated, "generated", least[0], reason), rows(other, name, least[1], reason)
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"generated has {x.shape[1]} features a row and {name} {y.shape[1]}: take both from one extractor")
     return x, y
+
+
+def standardised(x: Features, real: Features) -> Tensor:
+    """Features (N, D) by real ones (M, D), (f - mean) / (deviation + 0.001), clipped to +-6: float64 (N, D)."""
+    a, b = pair(x, real, "real", (1, 2), "a deviation")
+    return ((a - b.mean(0)) / (b.std(0) + _EPSILON)).clamp(-_CLIP, _CLIP)
 
 
 def blocks(height: int, width: int) -> Iterator[slice]:

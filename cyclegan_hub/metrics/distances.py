@@ -1,9 +1,8 @@
-"""Distances between two sets of features: FID, KID and MiFID."""
+"""Fréchet distances between two sets of features: FID and MiFID."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,21 +12,13 @@ from cyclegan_hub.metrics.arrays import Features, blocks, pair
 _COPY = 1e-12  # a mean cosine distance below this is rounding: every row is a copy
 
 
-@dataclass(frozen=True)
-class KernelDistance:
-    """KID over subsets: their mean and their spread (population standard deviation). Neither is multiplied by 100 or 1,000."""
-
-    mean: float
-    spread: float
-
-
 def fid(generated: Features, real: Features) -> float:
     """Fréchet distance between Gaussians fitted to two sets of features, (N, D) and (M, D); 0 or more, smaller is closer.
 
     |mean difference|² + trace(S + T - 2 (S T)^(1/2)) with unbiased covariances S and T (Heusel et al. 2017, section 4). It is
-    plain "FID" only with Inception-v3 features. It is right for any N and M from 2, also for N < D, where the
-    covariances are singular; but its expectation falls with N and M, the more so the larger D is, so compare figures of equal N
-    and M only, and with a few hundred images look at `kid` beside it. Raises ValueError as `arrays.pair` says.
+    plain "FID" only with Inception-v3 features. It is right for any N and M from 2, also for N < D, where the covariances are
+    singular; but its expectation falls with N and M, the more so the larger D is. Compare values of equal N and M only, and with
+    a few hundred images read `kid` beside it. Raises ValueError as `arrays.pair` does.
     """
     return _frechet(*pair(generated, real, "real", (2, 2), "a covariance"))
 
@@ -47,49 +38,12 @@ def _factor(centred: Tensor) -> Tensor:
     return torch.linalg.qr(centred, mode="r").R if len(centred) > centred.shape[1] else centred
 
 
-def kid(generated: Features, real: Features, subsets: int = 100, subset_size: int = 1000, seed: int = 0) -> KernelDistance:
-    """Kernel distance: unbiased squared MMD with k(x, y) = (x.y / D + 1)³ over random subsets (Bińkowski et al. 2018, section 4).
-
-    Each subset draws `subset_size` rows of each set without replacement, from a generator seeded with `seed` (generated
-    first). Equal distributions give 0 on average whatever N is, hence values below 0; identical sets give one of them. The
-    spread says how much a subset of this size varies, not how well the mean is known, and is 0 where a subset is everything.
-    Raises ValueError as `arrays.pair` says, for fewer than `subset_size` rows, `subset_size` < 2 or `subsets` < 1.
-    """
-    if subsets < 1 or subset_size < 2:
-        raise ValueError(f"subsets={subsets}, subset_size={subset_size}: give at least 1 subset of at least 2 rows")
-    reason = f"KID with subset_size={subset_size} (pass a smaller one)"
-    x, y = pair(generated, real, "real", (subset_size, subset_size), reason)
-    random = torch.Generator().manual_seed(seed)
-    values = []
-    for _ in range(1 if subset_size == len(x) == len(y) else subsets):  # there is but one subset of everything
-        a, b = (v[torch.randperm(len(v), generator=random)[:subset_size]] for v in (x, y))
-        values.append(_squared_mmd(a, b))
-    scores = torch.tensor(values, dtype=torch.float64)
-    return KernelDistance(scores.mean().item(), scores.std(correction=0).item())
-
-
-def _squared_mmd(x: Tensor, y: Tensor) -> float:
-    """The unbiased estimate: pairs of a row with itself do not count."""
-    n, m = len(x), len(y)
-    own = (_kernel_sum(x, x) - _kernel(x.square().sum(1), x).sum()) / (n * (n - 1))
-    others = (_kernel_sum(y, y) - _kernel(y.square().sum(1), y).sum()) / (m * (m - 1))
-    return (own + others - 2 * _kernel_sum(x, y) / (n * m)).item()
-
-
-def _kernel(products: Tensor, x: Tensor) -> Tensor:
-    return (products / x.shape[1] + 1) ** 3
-
-
-def _kernel_sum(x: Tensor, y: Tensor) -> Tensor:
-    return torch.stack([_kernel(x[block] @ y.T, x).sum() for block in blocks(len(x), len(y))]).sum()
-
-
 def memorisation_distance(generated: Features, training: Features) -> float:
     """Mean over GENERATED rows of the least 1 - |cos| to any training row: 0 (all are copies) to 1.
 
     As Kaggle defines it for MiFID (Bai et al. 2021). The mean is not over the training rows: one generated copy of each
     training image among many new ones would then count as full memorisation.
-    Raises ValueError as `arrays.pair` says, and for a row of zeros, which has no direction.
+    Raises ValueError as `arrays.pair` does, and for a row of zeros, which has no direction.
     """
     return _memorisation(*pair(generated, training, "training", (1, 1), "a nearest training image"))
 
@@ -111,7 +65,7 @@ def mifid(generated: Features, training: Features, threshold: float = 0.1) -> fl
     """Memorisation-informed FID as Kaggle scores it: `fid` / d, with d = `memorisation_distance` if below `threshold`, else 1.
 
     `training` are the images that were trained on, which FID is taken against too. torchmetrics 1.9 averages d over
-    the training rows instead. Raises ValueError as these two do, and where d is 0: then there is no finite value.
+    the training rows instead. Raises ValueError as these two do, and where d is 0, which leaves no finite value.
     """
     x, y = pair(generated, training, "training", (2, 2), "a covariance")
     d = _memorisation(x, y)

@@ -1,4 +1,4 @@
-"""What balls around nearest neighbours say: improved precision and recall, density and coverage, and diversity."""
+"""Metrics of distances between rows: precision and recall, density and coverage, diversity, and how much content is kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from cyclegan_hub.metrics.arrays import Features, distances, nearest, pair, rows, within
+from cyclegan_hub.metrics.arrays import Features, distances, nearest, pair, rows, standardised, within
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def precision_recall(generated: Features, real: Features, k: int = 3) -> Precisi
     of generated rows in some real ball; recall: of real rows in some generated ball; density: real balls that a generated
     row lies in, on average, over k; coverage: the share of real balls that hold a generated row. Balls are closed, as in
     the first paper (equation 1); the prdc package leaves the border out, which differs only where distances tie.
-    Raises ValueError as `arrays.pair` says, and for `k` < 1 or fewer than k + 1 rows.
+    Raises ValueError as `arrays.pair` does, and for `k` < 1 or fewer than k + 1 rows.
     """
     if k < 1:
         raise ValueError(f"k={k}: give at least 1 neighbour")
@@ -51,9 +51,32 @@ def precision_recall(generated: Features, real: Features, k: int = 3) -> Precisi
 def pairwise_diversity(features: Features) -> float:
     """Mean Euclidean distance over all pairs of rows of (N, D): 0 if the generator always makes the same image.
 
-    Its unit is the extractor's, so it is read beside the same figure for real images: far below it, modes are missing. Raises
-    ValueError as `arrays.rows` says, with 2 rows at least.
+    Its unit is the extractor's, so read it beside the diversity of real images: far below that, modes are missing. Raises
+    ValueError as `arrays.rows` does, with at least 2 rows.
     """
     x = rows(features, "features", 2, "a pair")
     total = torch.stack([d.masked_fill_(d.isinf(), 0).sum() for _, d in distances(x, x, same=True)]).sum()
     return total.item() / (len(x) * (len(x) - 1))
+
+
+@dataclass(frozen=True)
+class ContentKept:
+    """How far images have moved from their inputs: `distance` in the extractor's units, and its `share` of the distance between
+    two random inputs. A share of 0: nothing has changed; 1: as far as another image."""
+
+    distance: float
+    share: float
+
+
+def content_kept(inputs: Features, outputs: Features) -> ContentKept:
+    """Mean distance between input i and output i, features (N, D) each, standardised by the inputs.
+
+    Raises ValueError for different counts, fewer than 2 rows, or inputs that are all equal.
+    """
+    x, y = (standardised(v, inputs) for v in (inputs, outputs))
+    if len(x) != len(y):
+        raise ValueError(f"{len(x)} inputs and {len(y)} outputs: give one output for each input")
+    apart, moved = pairwise_diversity(x), (x - y).norm(dim=1).mean().item()
+    if not apart:
+        raise ValueError("all inputs have the same features: there is no distance between two of them to compare with")
+    return ContentKept(moved, moved / apart)

@@ -33,12 +33,12 @@ class ColourCorrelation:
 def similarity(x: Tensor, y: Tensor) -> Similarity:
     """How alike the images of two batches (N, C, H, W) in [-1, 1] are, one by one.
 
-    Of an input and its way there and back it is the cycle consistency, of an input and its translation the input-output
-    similarity, of a target image and what the generator into its side makes of it the identity error (`l1`).
-    PSNR is the mean of the images' own, infinite as soon as two are equal. SSIM (Wang et al. 2004, section III: an 11 x 11
-    Gaussian window of deviation 1.5, each channel for itself) is that of the images in [0, 1], where its luminance term has a
-    meaning, with the borders reflected as torchmetrics does.
-    Raises ValueError for shapes that differ, no image, sides below 11 pixels, NaN or values outside [-1, 1].
+    Between an input and its reconstruction it is the cycle consistency, between an input and its translation the input-output
+    similarity, between a target image and the output of the generator into its domain the identity error (`l1`).
+    PSNR is the mean over images, infinite as soon as two are equal. SSIM (Wang et al. 2004, section III: an 11 x 11 Gaussian
+    window of deviation 1.5, each channel by itself) is that of the images in [0, 1], where its luminance term is meaningful, with
+    borders reflected as in torchmetrics.
+    Raises ValueError for different shapes, no image, sides below 11 pixels, NaN or values outside [-1, 1].
     """
     _check(x, y)
     if min(x.shape[-2:]) < _WINDOW:
@@ -77,7 +77,7 @@ def colour_correlation(x: Tensor, y: Tensor) -> ColourCorrelation:
     """Pearson's correlation between two images over all pixels and channels, for batches (N, C, H, W) in [-1, 1].
 
     Between inputs and translations: below 0 it shows the colour inversion that CycleGANs fall into early. A constant image
-    has no correlation and counts as 0. Raises ValueError as `similarity` does, whatever the sides.
+    has no correlation and counts as 0. Raises ValueError as `similarity` does, but for small images.
     """
     _check(x, y)
     values = []

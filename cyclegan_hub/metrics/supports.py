@@ -31,7 +31,7 @@ def alpha_beta_authenticity(
     *,
     within_supports: bool = False,
 ) -> AlphaBetaAuthenticity:
-    """The three figures of "How Faithful is your Synthetic Data?" (Alaa et al. 2021), from features (N, D) and (M, D).
+    """The three metrics of "How Faithful is your Synthetic Data?" (Alaa et al. 2021), from features (N, D) and (M, D).
 
     A set's support at a level is the smallest ball around its mean that holds at least that share of its rows.
     alpha-precision: the share of generated rows in the real support at `alpha`. beta-recall: the share of real rows whose ball,
@@ -40,17 +40,16 @@ def alpha_beta_authenticity(
     nearest other real row. Balls are closed. Integrated: 1 - 2 times the area between the curve over all
     levels in (0, 1] and the diagonal, exact for the curve's steps, not on a grid; identical sets have 1 - 1/N for alpha.
 
-    All rows count, as in the paper's definitions. `within_supports` counts as its worked figure does (8/9, 4/9 and 9/10 at 0.9):
-    precision over the generated rows in their own support at `beta`, recall over the real rows in theirs at `alpha`;
-    authenticity over all. The integrated figures are of all rows either way.
-    The published code differs: it had authenticity look up the distance between real rows with an index of generated rows, and
-    its recall takes the nearest of all generated rows, not the nearest in their support, and the levels from these nearest rows
-    only. The paper trains an embedding in which
-    real rows fill a ball; here the features are taken as they are, so the figures mean what the extractor's distances mean.
-    Two equally large samples of one distribution have about 1/2 in authenticity, and with k = 1 in beta-recall at beta = 1:
-    which of two sets the nearest row is from is then a coin's toss. Read both beside real against real.
+    All rows count, as in the paper's definitions. `within_supports` counts as its worked example does (8/9, 4/9 and 9/10 at
+    0.9): precision over the generated rows in their own support at `beta`, recall over the real rows in theirs at `alpha`;
+    authenticity over all. The integrated values are of all rows either way.
+    The published code differs: its authenticity looks up the distance between real rows with an index of generated rows, and its
+    recall takes the nearest of all generated rows, not the nearest in their support, and the levels from these nearest rows only.
+    The paper trains an embedding in which real rows fill a ball; here the features are taken as they are, so the values depend
+    on the extractor's distances. Two equally large samples of one distribution have about 1/2 in authenticity, and with k = 1 in
+    beta-recall at beta = 1: the nearest row is then equally likely to be of either set. Read both beside real against real.
 
-    Raises ValueError as `arrays.pair` says (1 generated row, k + 1 real ones at least), for levels outside (0, 1] and `k` < 1.
+    Raises ValueError as `arrays.pair` does (at least 1 generated row and k + 1 real ones), for levels outside (0, 1] and `k` < 1.
     """
     for name, level in (("alpha", alpha), ("beta", beta)):
         if not 0 < level <= 1:

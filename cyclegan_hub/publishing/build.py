@@ -21,8 +21,8 @@ from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
 
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.files import write_atomic, write_folder
-from cyclegan_hub.hub import records
 from cyclegan_hub.hub.errors import first_line
 from cyclegan_hub.hub.provenance import data_note, known_note, public_record, without_paths
 from cyclegan_hub.hub.records import (
@@ -94,8 +94,8 @@ def build(
     if given := data_note(note, licence, record.get("data_note") or known_note(record["data"])):
         record["data_note"] = given
     names = _selected(run, epochs)
-    measured = records.read_metrics(run / "metrics.json")
-    metrics = without_paths(measured)
+    measured = read_metrics(run / "metrics.json")
+    metrics = measured.public if measured else None
     chosen = chosen_in(run) if metrics else names[-1]
     if chosen not in names:
         raise PublishError(f"{run}: {chosen} is the best by metrics.json but is not to be published: add it to the epochs")
@@ -110,9 +110,11 @@ def build(
         "recipe.json": _json(record),
         "samples.png": images.png_bytes(sample_grid(model)),
         "README.md": cards.render(facts).encode(),
-        **({"metrics.json": (run / "metrics.json").read_bytes() if metrics == measured else _json(metrics)} if metrics else {}),
         **{name: without_paths(data.decode("utf-8")).encode() for name, data in read_files(run, [FAILURES]).items()},
     }
+    if metrics:
+        unchanged = metrics == measured
+        shared["metrics.json"] = (run / "metrics.json").read_bytes() if unchanged else _json(metrics.to_json())
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in names:

@@ -17,7 +17,8 @@ from PIL import Image
 from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.evaluation.rows import METRICS, written
+from cyclegan_hub.evaluation.record import Metrics, number
+from cyclegan_hub.evaluation.registry import METRICS, base_name, format_value
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.provenance import Provenance, known_note, provenance_of
@@ -55,7 +56,7 @@ class Facts:
     processes: int
     epochs: Sequence[str]  # published ones, ascending
     chosen: str
-    metrics: Mapping[str, Any] | None  # metrics.json
+    metrics: Metrics | None
     dtype: str  # of the weights
     failures: Sequence[str] = ()  # known failures, a sentence each
     on_hub: bool = True  # False: `repo_id` is a folder, such as "pretrained/smile"
@@ -115,16 +116,18 @@ def _dataset(source: str) -> str | None:
 
 def _results(facts: Facts) -> Iterator[EvalResult]:
     """The published epoch's main figures for the Hub's model-index; the card's text and metrics.json hold the full protocol."""
-    metrics, data = facts.metrics or {"epochs": {}}, facts.run["data"]
-    for direction, values in metrics["epochs"].get(facts.chosen, {}).items():
+    metrics, data = facts.metrics, facts.run["data"]
+    if metrics is None:
+        return
+    for direction, values in metrics.epochs.get(facts.chosen, {}).items():
         source = data[
             "b" if direction == "a_to_b" and "b" in data else "a"
         ]  # outputs are compared with real images of the target side
-        accuracy = judged_accuracy(metrics, direction)
-        shown = [name for name in _main_first(values) if is_figure(values[name]) and name != "n"]
-        shown = [name for name in shown if not is_success(name) or accuracy is not None][:_INDEXED]
+        accuracy = metrics.accuracy(direction)
+        shown = [name for name in _main_first(values) if values[name] is not None and name != "n"]
+        shown = [name for name in shown if base_name(name) != "success" or accuracy is not None][:_INDEXED]
         for metric in shown:
-            args = {"accuracy_on_real_images": accuracy} if is_success(metric) else None
+            args = {"accuracy_on_real_images": accuracy} if base_name(metric) == "success" else None
             if metric == shown[0] and (conditions := _conditions(metrics)):
                 args = conditions | (args or {})
             yield EvalResult(
@@ -138,13 +141,13 @@ def _results(facts: Facts) -> Iterator[EvalResult]:
 def _main_first(names: Iterable[str]) -> list[str]:
     """Metrics in the order of the evaluation's tables, then unknown ones; standard deviations are left out."""
     order = {name: place for place, name in enumerate(METRICS)}
-    names = (name for name in names if not name.partition("[")[0].endswith("_std"))
-    return sorted(names, key=lambda name: order.get(name.partition("[")[0], len(order)))
+    names = (name for name in names if not base_name(name).endswith("_std"))
+    return sorted(names, key=lambda name: order.get(base_name(name), len(order)))
 
 
-def _conditions(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _conditions(metrics: Metrics) -> dict[str, Any]:
     """The conditions of the measurement (extractor, counts, size); they are written once, with a direction's first figure."""
-    found = {**metrics, **(metrics.get("protocol") or {})}
+    found = ({"extractor": metrics.extractor} if metrics.extractor else {}) | metrics.other | metrics.protocol
     return {name: found[name] for name in ("extractor", "n_a", "n_b", "n_samples", "image_size") if name in found}
 
 
@@ -226,62 +229,43 @@ def light_evaluation(history: Iterable[Mapping[str, Any]]) -> dict[str, str] | N
     lines = [line for line in history if line.get("event") == "evaluation"]
     if not lines:
         return None
-    values = {key: value for key, value in lines[-1].items() if key not in ("step", "epoch", "event") and is_figure(value)}
+    values = {
+        key: value for key, value in lines[-1].items() if key not in ("step", "epoch", "event") and number(value) is not None
+    }
     return {"epoch": f"{lines[-1].get('epoch', 0):g}", "measured": ", ".join(f"{k} {v:.4g}" for k, v in values.items())}
 
 
-def evaluation_of(metrics: Mapping[str, Any] | None, labels: Sequence[str], chosen: str) -> EvaluationShown | None:
+def evaluation_of(metrics: Metrics | None, labels: Sequence[str], chosen: str) -> EvaluationShown | None:
     """The card's part of `metrics.json`; None without it. `success` is shown only with the accuracy of its classifier."""
     if not metrics:
         return None
-    epochs = metrics["epochs"]
-    names = list(dict.fromkeys([max(epochs, key=epoch_order), chosen]))
-    columns = {f"{name}{' (main)' if name == chosen else ' (last)'}": epochs.get(name, {}) for name in names}
-    baselines = {name: values for name, values in metrics.get("baselines", {}).items() if values}
-    columns |= baselines
+    epochs = list(dict.fromkeys([max(metrics.epochs, key=epoch_order), chosen]))
+    columns: list[str] = []
     rows: list[tuple[str, str, list[str]]] = []
     success: list[str] = []
     left_out = False
-    for direction in dict.fromkeys(d for values in columns.values() for d in values):
-        figures = [column.get(direction, {}) for column in columns.values()]
-        for metric in dict.fromkeys(key for value in figures for key in value):
-            if is_success(metric):
-                accuracy = judged_accuracy(metrics, direction)
+    for direction in dict.fromkeys(d for name in epochs for d in metrics.epochs.get(name, {})):
+        table, accuracy = metrics.table(direction, epochs), metrics.accuracy(direction)
+        columns = list(table.lines)
+        for metric in table.names():
+            if base_name(metric) == "success":
                 left_out |= accuracy is None
                 if accuracy is None:
                     continue
                 success.append(f"{accuracy:.1%} of {labels[0] if direction == 'b_to_a' else labels[-1]}")
-            rows.append((arrow(direction, labels), metric, [written(metric, value.get(metric), "") for value in figures]))
-    protocol = [(key, written(key, value, "")) for key, value in _protocol(metrics).items()]
-    return EvaluationShown(protocol, list(columns), rows, list(baselines), list(dict.fromkeys(success)), left_out)
+            values = [format_value(metric, line.get(metric), "") for line in table.lines.values()]
+            rows.append((arrow(direction, labels), metric, values))
+    baselines = columns[len(epochs) :]
+    columns = [f"{name}{' (main)' if name == chosen else ' (last)'}" for name in epochs] + baselines
+    protocol = [(key, format_value(key, value, "")) for key, value in _protocol(metrics).items()]
+    return EvaluationShown(protocol, columns, rows, baselines, list(dict.fromkeys(success)), left_out)
 
 
-def is_success(metric: str) -> bool:
-    """Whether a metric is `success`: the share of outputs that a classifier takes for the target side."""
-    return metric.partition("[")[0] == "success"
-
-
-def judged_accuracy(metrics: Mapping[str, Any], direction: str) -> float | None:
-    """The accuracy (0 to 1) of the classifier behind `success` on real images of the target side; None if not recorded."""
-    judge = metrics.get("classifier")
-    value = judge.get("accuracy_a" if direction == "b_to_a" else "accuracy_b") if isinstance(judge, Mapping) else None
-    return value if isinstance(value, float | int) and is_figure(value) else None
-
-
-def is_figure(value: Any) -> bool:
-    """Whether a value of `metrics.json` is a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _protocol(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """How the figures were measured, as one flat table: rule, extractor, the lines of the protocol, and the classifier."""
-    flat: dict[str, Any] = {}
-    for key, value in metrics.items():
-        if isinstance(value, dict) and key not in ("epochs", "baselines"):
-            flat |= {name if key == "protocol" else f"{key} {name}": one for name, one in value.items()}
-        elif key not in ("best", "epochs", "baselines", "notes") and value is not None:
-            flat[key] = value
-    return flat
+def _protocol(metrics: Metrics) -> dict[str, Any]:
+    """The conditions of the measurement as one flat table: rule, extractor, the lines of the protocol, and the classifier."""
+    flat = {key: value for key, value in (("rule", metrics.rule), ("extractor", metrics.extractor)) if value}
+    flat |= {key: value for key, value in metrics.other.items() if value is not None and not isinstance(value, dict)}
+    return flat | metrics.protocol | {f"classifier {key}": value for key, value in (metrics.classifier or {}).items()}
 
 
 # What a card and the page say of a model's use, its limits, its data and their terms: chosen by the run's own record.

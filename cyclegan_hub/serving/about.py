@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageOps
 
+from cyclegan_hub.evaluation.record import ByDirection, Metrics
+from cyclegan_hub.evaluation.registry import base_name, format_value
 from cyclegan_hub.imaging import images
 from cyclegan_hub.serving.catalog import EpochEntry, ModelEntry
 from cyclegan_hub.serving.messages import one_line
@@ -63,7 +64,8 @@ def render(model: ModelEntry, epoch: EpochEntry) -> str:
     data = (model.run or {}).get("data") or {}
     # A single image set is that of the outputs.
     sides = zip("ab", model.labels, strict=False) if len(data) == 2 else [("a", model.labels[-1])]
-    metrics = model.metrics or {}
+    metrics = model.metrics
+    conditions = {"extractor": metrics.extractor, "rule": metrics.rule} if metrics else {}
     return render_markdown(
         "about.md",
         title=(" ↔ " if len(model.directions) == 2 else " → ").join(model.labels),
@@ -76,64 +78,51 @@ def render(model: ModelEntry, epoch: EpochEntry) -> str:
         failures=[one_line(line, 500) for line in model.failures],
         directions=[model.arrow(direction) for direction in directions],
         metrics=_first_metrics(own, directions),
-        protocol=[f"{key}: {one_line(metrics[key], 300)}" for key in ("extractor", "rule") if isinstance(metrics.get(key), str)],
-        tables=list(_tables(model, epoch, own)),
+        protocol=[f"{key}: {one_line(value, 300)}" for key, value in conditions.items() if value],
+        tables=list(_tables(model, epoch, metrics, directions)) if metrics and own else [],
         statement=re.sub(r"^## ", "#### ", model.statement, flags=re.MULTILINE),
         data=[f"{label}: {one_line(data[side], 300)}" for side, label in sides if side in data],
         licence=one_line(model.licence, 300),
     )
 
 
-def _metrics_of(model: ModelEntry, epoch: EpochEntry) -> dict[str, Any]:
+def _metrics_of(model: ModelEntry, epoch: EpochEntry) -> ByDirection:
     """The metrics of an epoch by direction, or of the best epoch for a model without epochs; empty if not evaluated."""
     if not model.metrics:
         return {}
-    name = model.metrics["best"] if epoch.number is None else epoch.name
-    own: dict[str, Any] = model.metrics["epochs"].get(name) or {}
-    return own
+    return model.metrics.epochs.get(model.metrics.best if epoch.number is None else epoch.name, {})
 
 
-def _first_metrics(own: dict[str, Any], directions: list[str]) -> list[Metric]:
+def _first_metrics(own: ByDirection, directions: list[str]) -> list[Metric]:
     """Up to SHOWN metrics with an entry in _MEANING; "kid" is left out if "kid_relative" is there."""
     metrics: list[Metric] = []
     for base, meaning in _MEANING.items():
         if base == "kid" and any(metric.name.startswith("kid_relative") for metric in metrics):
             continue
-        for name in dict.fromkeys(name for direction in directions for name in own[direction] if name.split("[")[0] == base):
-            values = [_number(own[direction].get(name)) for direction in directions]
-            if any(values):
-                metrics.append(Metric(name, [value or "-" for value in values], meaning))
+        for name in dict.fromkeys(name for direction in directions for name in own[direction] if base_name(name) == base):
+            values = [format_value(name, own[direction].get(name)) for direction in directions]
+            if any(value != "-" for value in values):
+                metrics.append(Metric(name, values, meaning))
     return metrics[:SHOWN]
 
 
-def _tables(model: ModelEntry, epoch: EpochEntry, own: dict[str, Any]) -> Iterator[Table]:
+def _tables(model: ModelEntry, epoch: EpochEntry, metrics: Metrics, directions: list[str]) -> Iterator[Table]:
     """A table for each direction with the metrics of this epoch and of the baselines."""
-    given = (model.metrics or {}).get("baselines")
-    baselines = {  # those with numbers in some direction: a model that samples has no untranslated inputs
-        name: values
-        for name, values in (given.items() if isinstance(given, dict) else ())
-        if isinstance(values, dict) and any(values.get(direction) for direction in model.directions)
-    }
-    for direction in (d for d in model.directions if d in own):
-        columns = [own[direction], *(values.get(direction) for values in baselines.values())]
-        columns = [column if isinstance(column, dict) else {} for column in columns]
+    name = metrics.best if epoch.number is None else epoch.name
+    for direction in directions:
+        own, *baselines = metrics.table(direction, [name]).lines.items()
         rows = [
-            [one_line(name), *(_number(column.get(name)) for column in columns)]
-            for name, x in own[direction].items()
-            if _number(x) and _has_meaning(name)
+            [one_line(key), *(format_value(key, values.get(key), "") for _, values in (own, *baselines))]
+            for key, value in own[1].items()
+            if value is not None and _has_meaning(key)
         ]
         if rows:
-            yield Table(model.arrow(direction), [epoch.label, *map(one_line, baselines)], rows)
+            yield Table(model.arrow(direction), [epoch.label, *(one_line(baseline) for baseline, _ in baselines)], rows)
 
 
 def _has_meaning(name: str) -> bool:
     base, _, extractor = name.partition("[")
     return base not in _INCEPTION_ONLY or extractor in ("", "inception]")
-
-
-def _number(value: Any) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (f"{value:.4g}" if isinstance(value, float) else str(value)) if number else ""
 
 
 def _sample(path: Path | None) -> str | None:

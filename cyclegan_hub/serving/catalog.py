@@ -16,9 +16,10 @@ from huggingface_hub.errors import EntryNotFoundError
 from cyclegan_hub import checkpoints
 from cyclegan_hub.domains import DOMAINS, Domain, Eyes, place
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation.record import Metrics, read_metrics
 from cyclegan_hub.hub.errors import FaultKind, fault_of
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
-from cyclegan_hub.hub.records import ModelError, RunRecord, address_of, epochs_in, folder_of, read_metrics, read_run_record
+from cyclegan_hub.hub.records import ModelError, RunRecord, address_of, epochs_in, folder_of, read_run_record
 from cyclegan_hub.hub.repository import refs_of
 from cyclegan_hub.models.auto import KINDS, Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
@@ -78,7 +79,7 @@ class ModelEntry:
     licence: str = ""  # terms of the training images, in words
     redistributable: bool = False  # whether all training images may be passed on
     statement: str = ""  # intended use, limits, data and licence, as Markdown
-    metrics: dict[str, Any] | None = None  # metrics.json
+    metrics: Metrics | None = None
     run: RunRecord | None = None  # recipe.json
     samples_file: Path | None = None  # samples.png: examples of its outputs
     failures: tuple[str, ...] = ()  # known failures of these weights, a sentence each
@@ -332,7 +333,7 @@ def _entry(
         licence=provenance.terms,
         redistributable=provenance.redistributable,
         statement=render_statement(str(config.get("domain")), labels, run, kind, measured=bool(metrics)),
-        metrics=without_paths(metrics),
+        metrics=metrics.public if metrics else None,
         run=run,
         samples_file=sample if sample and sample.is_file() else None,
         failures=_lines(failures),

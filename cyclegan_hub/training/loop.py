@@ -14,12 +14,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cyclegan_hub import __version__
-from cyclegan_hub.evaluation import rows
+from cyclegan_hub.evaluation import registry
 from cyclegan_hub.imaging import grids as image_grid
 from cyclegan_hub.imaging import images, plots
+from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.recipes.presets import compact_of
 from cyclegan_hub.training.augment import BatchAugment
-from cyclegan_hub.training.launch import Processes, peak_memory
+from cyclegan_hub.training.launch import Processes
 from cyclegan_hub.training.run_folder import RunError, RunFolder
 from cyclegan_hub.training.trainer import AlarmWatch, Trainer
 
@@ -220,7 +221,7 @@ class Loop:
 
     def _draw_losses(self) -> None:
         keys = self.folder.measured()
-        panels = self.trainer.panels | rows.panels(keys)
+        panels = self.trainer.panels | registry.panels(keys)
         plots.losses(self.folder.history(), self.folder.path / "losses.png", panels=panels)
 
     def _check_weights(self) -> None:

@@ -196,9 +196,9 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processe
 def make_judge(plan: Plan) -> Judge:
     """The light evaluation of `evaluate_every`: by the domain encoder, and its classifier where it knows the run's two sides."""
     from cyclegan_hub.evaluation import features
-    from cyclegan_hub.evaluation.quick import quick_figures
+    from cyclegan_hub.evaluation.quick import quick_metrics
 
     domain, extractor = plan.recipe.domain, features.domain_encoder()
     known = domain in DOMAINS and plan.labels == DOMAINS[domain].labels and len(plan.labels) == 2
     classifier = features.side_classifier(domain) if known else None
-    return lambda model, held_out: quick_figures(model, tuple(x[:HELD_OUT] for x in held_out), extractor, classifier)
+    return lambda model, held_out: quick_metrics(model, tuple(x[:HELD_OUT] for x in held_out), extractor, classifier)

@@ -11,6 +11,7 @@ import yaml
 from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator
 from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.evaluation.record import Metrics
 from cyclegan_hub.publishing.card import Facts
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, domain_of, labels_of
 from cyclegan_hub.recipes.presets import RECIPES
@@ -24,7 +25,9 @@ KINDS = {CycleGANRecipe: CycleGenerator, DCGANRecipe: FaceGenerator, Pix2PixReci
 
 
 def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes: Any) -> Facts:
-    """Of a run of a recipe, or of the first of a domain, on the domain's own datasets."""
+    """Of a run of a recipe, or of the first of a domain, on the domain's own datasets; `metrics` as in metrics.json."""
+    if changes.get("metrics"):
+        changes["metrics"] = Metrics.from_json(changes["metrics"])
     recipe = RECIPES.get(name) or next(recipe for recipe in RECIPES.values() if recipe.domain == name)
     domain, own = DOMAINS.get(recipe.domain), labels_of(recipe)
     match recipe:

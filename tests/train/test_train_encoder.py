@@ -11,7 +11,7 @@ import torch
 
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.evaluation import features
-from cyclegan_hub.evaluation.rows import answers_for
+from cyclegan_hub.evaluation.registry import classify
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.training.launch import make_accelerator
@@ -54,13 +54,13 @@ def run(*arguments: object, steps: int = STEPS) -> int:
 
 
 def test_a_domain_of_your_own_is_learned_and_measured(data, trained) -> None:
-    classify = features.side_classifier("shapes", trained)
-    assert classify.labels == ("disc", "square")
-    assert classify.accuracy["n"] == 12
+    classifier = features.side_classifier("shapes", trained)
+    assert classifier.labels == ("disc", "square")
+    assert classifier.accuracy["n"] == 12
     held_out = [read_images(data / f"test{side}") for side in "AB"]
-    answers = [answers_for(classify, x, way) for x, way in zip(held_out, ("b_to_a", "a_to_b"), strict=True)]
+    answers = [classify(classifier, x, way) for x, way in zip(held_out, ("b_to_a", "a_to_b"), strict=True)]
     shares = [float((own.argmax(1) == 0).float().mean()) for own in answers]
-    assert shares == pytest.approx([classify.accuracy["a"], classify.accuracy["b"]])
+    assert shares == pytest.approx([classifier.accuracy["a"], classifier.accuracy["b"]])
     network = SideEncoder.from_pretrained(trained)
     assert network.stored_dtype == torch.float16
     assert network.spread.min() > 0 and network.spread.unique().numel() > 100

@@ -41,10 +41,11 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation.features import device_of, weights_digest
 from cyclegan_hub.files import base_name, write_folder
+from cyclegan_hub.machine import processor
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.recipes.methods import RecipeError
 from cyclegan_hub.templates import render_markdown
-from cyclegan_hub.training.launch import make_accelerator, processor
+from cyclegan_hub.training.launch import make_accelerator
 
 SPREAD_IMAGES = 500  # images of a side from which the spread of the features is computed
 

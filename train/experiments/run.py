@@ -33,9 +33,9 @@ from cyclegan_hub.data.pairs import open_any
 from cyclegan_hub.errors import UserError, exit_code
 from cyclegan_hub.evaluation import command as evaluation
 from cyclegan_hub.evaluation.inputs import open_source
-from cyclegan_hub.evaluation.rows import Rows, as_markdown, compare, measured, table
+from cyclegan_hub.evaluation.record import Rows, read_metrics
+from cyclegan_hub.evaluation.report import as_markdown, compare
 from cyclegan_hub.files import write_atomic
-from cyclegan_hub.hub.records import read_metrics
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe, override
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.command import parse as parse_training
@@ -291,8 +291,11 @@ def tables(experiment: Experiment, trainings: Sequence[Training], results: Path)
         sources = [open_source(str(one.folder), "all", None, one.folder.name) for one in group]
         found[f"{name}: trainings"] = [*evaluation.differences(sources), ["alarms", *map(_alarms, group)]]
         for run_name, m in metrics.items():
-            if len(m["epochs"]) > 1:
-                found |= {f"{run_name}: {arrow}": table(m, direction) for direction, arrow in measured(m, labels).items()}
+            if len(m.epochs) > 1:
+                found |= {
+                    f"{run_name}: {arrow}": m.table(direction).rows("epoch", best=m.best)
+                    for direction, arrow in m.arrows(labels).items()
+                }
     return found
 
 

@@ -1,4 +1,4 @@
-"""metrics/arrays.py and metrics/neighbours.py: against differences taken one by one, points counted by hand, and loops."""
+"""Distances, precision and recall, diversity and content, against single differences, points counted by hand, and loops."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_hub.metrics import PrecisionRecall, arrays, pairwise_diversity, precision_recall
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from cyclegan_hub.metrics import PrecisionRecall, arrays, content_kept, pairwise_diversity, precision_recall, standardised
+from support.features import noise
 
 
 def on_a_line(*positions: float) -> Tensor:
@@ -151,29 +148,6 @@ def test_diversity_of_a_triangle_and_of_a_collapsed_generator() -> None:
     assert pairwise_diversity(torch.full((9, 2048), 0.1)) == 0
 
 
-# --- bad input
-
-
-@pytest.mark.parametrize(
-    ("generated", "real", "k", "complaint"),
-    [
-        (noise(3, 2), noise(9, 2), 3, "generated has 3 rows: the k=3 nearest of the others needs at least 4"),
-        (noise(9, 2), noise(1, 2), 1, "real has 1 row: the k=1 nearest of the others needs at least 2"),
-        (noise(9, 2), noise(9, 2), 0, "k=0: give at least 1"),
-        (noise(9, 2), noise(9, 3), 3, "generated has 2 features a row and real 3"),
-        (noise(9, 2), noise(9, 2).sqrt(), 3, r"real: row \d and \d more holds NaN"),
-    ],
-)
-def test_bad_input_is_one_clear_error(generated: Tensor, real: Tensor, k: int, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        precision_recall(generated, real, k)
-
-
-def test_one_image_has_no_diversity() -> None:
-    with pytest.raises(ValueError, match="features has 1 row: a pair needs at least 2"):
-        pairwise_diversity(noise(1, 4))
-
-
 def test_the_caller_s_arrays_are_left_as_they_were() -> None:
     x, y = noise(10, 3), noise(12, 3, seed=1)
     before = x.clone(), y.clone()
@@ -181,3 +155,25 @@ def test_the_caller_s_arrays_are_left_as_they_were() -> None:
     pairwise_diversity(x)
     assert x.equal(before[0])
     assert y.equal(before[1])
+
+
+# --- content
+
+
+def test_content_kept_by_hand() -> None:
+    """Inputs 0 and 2 in the one feature: a deviation of sqrt(2); outputs 1 and 2 have moved by 1 and 0, a pair is 2 apart."""
+    found = content_kept(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [2.0]]))
+    scale = 2**0.5 + 1e-3
+    assert found.distance == pytest.approx(0.5 / scale) and found.share == pytest.approx(0.25)
+
+
+def test_a_copy_keeps_everything_and_another_image_nothing() -> None:
+    x = noise(60, 5)
+    assert content_kept(x, x).share == 0
+    assert content_kept(x, x.roll(1, 0)).share == pytest.approx(1, abs=0.15)
+
+
+def test_standardised_by_the_real_ones_and_clipped() -> None:
+    real = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
+    found = standardised(torch.tensor([[2.0, 5.0], [100.0, 4.0]]), real)
+    assert found.tolist() == [[0.0, 0.0], [6.0, -6.0]]

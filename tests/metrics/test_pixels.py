@@ -1,4 +1,4 @@
-"""metrics/pixels.py: against closed forms, NumPy and torchmetrics."""
+"""Similarity of images, against closed forms, NumPy and torchmetrics."""
 
 from __future__ import annotations
 
@@ -90,27 +90,3 @@ def test_results_do_not_depend_on_blocks_nor_precision(monkeypatch: pytest.Monke
     for name in vars(once):
         assert type(getattr(once, name)) is float
         assert getattr(again, name) == pytest.approx(getattr(once, name), abs=1e-6)
-
-
-@pytest.mark.parametrize("measure", [similarity, colour_correlation])
-@pytest.mark.parametrize(
-    ("x", "y", "complaint"),
-    [
-        (images(2, 3, 16, 16), images(2, 3, 16, 12), r"shapes \(2, 3, 16, 16\) and \(2, 3, 16, 12\): give two equal ones"),
-        (images(0, 3, 16, 16), images(0, 3, 16, 16), "N from 1"),
-        (images(3, 16, 16), images(3, 16, 16), r"give two equal ones \(N, C, H, W\)"),
-        (images(2, 3, 16, 16), 2 * images(2, 3, 16, 16), "the second images hold values from -[12].* give floats in"),
-        (torch.zeros(2, 3, 16, 16, dtype=torch.uint8), images(2, 3, 16, 16), "the first images are torch.uint8: give floats"),
-        (images(2, 3, 16, 16), torch.full((2, 3, 16, 16), math.nan), "image 0 of the second images holds NaN"),
-    ],
-)
-def test_bad_images_are_one_clear_error(measure: object, x: Tensor, y: Tensor, complaint: str) -> None:
-    assert callable(measure)
-    with pytest.raises(ValueError, match=complaint):
-        measure(x, y)
-
-
-def test_ssim_needs_its_window() -> None:
-    x = images(1, 3, 10, 64)
-    with pytest.raises(ValueError, match="images of 10 x 64 pixels: SSIM needs sides of at least 11"):
-        similarity(x, x)

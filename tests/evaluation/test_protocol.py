@@ -1,9 +1,8 @@
-"""The protocol and the measures: the same figures as the metrics give when they are asked one by one."""
+"""The protocol: the same values as the metrics computed one by one, baselines, notes, examples; the quick evaluation."""
 
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,12 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub import CycleGenerator, metrics
-from cyclegan_hub.evaluation import results
 from cyclegan_hub.evaluation.features import custom
 from cyclegan_hub.evaluation.generate import translate
-from cyclegan_hub.evaluation.protocol import evaluate
-from cyclegan_hub.evaluation.quick import quick_figures
-from cyclegan_hub.evaluation.results import EvaluationError
-from cyclegan_hub.evaluation.rows import METRICS, Notes, Reference, Subject, measure
-from cyclegan_hub.hub.records import read_metrics
+from cyclegan_hub.evaluation.protocol import Evaluation, evaluate
+from cyclegan_hub.evaluation.quick import quick_metrics
+from cyclegan_hub.evaluation.record import EvaluationError, Metrics, read_metrics, write_metrics
+from cyclegan_hub.evaluation.registry import METRICS
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.inference import fast
 
@@ -45,13 +42,13 @@ class Bright:
 EXTRACTOR = custom(pooled, "pooled")
 
 
-def pile(n: int, low: int, high: int, seed: int) -> Tensor:
+def image_set(n: int, low: int, high: int, seed: int) -> Tensor:
     """Noise between two values: uint8 (n, 3, S, S)."""
     return torch.from_numpy(np.random.default_rng(seed).integers(low, high, (n, 3, SIZE, SIZE), dtype=np.uint8))
 
 
-HELD = (pile(10, 0, 140, 1), pile(12, 110, 256, 2))
-TRAIN = (pile(30, 0, 140, 3), pile(31, 110, 256, 4))
+HELD = (image_set(10, 0, 140, 1), image_set(12, 110, 256, 2))
+TRAIN = (image_set(30, 0, 140, 3), image_set(31, 110, 256, 4))
 
 
 def model(epoch: int = 1, **changes: Any) -> CycleGenerator:
@@ -68,17 +65,17 @@ def broken() -> CycleGenerator:
 
 
 @pytest.fixture(scope="module")
-def found() -> results.Evaluation:
+def found() -> Evaluation:
     epochs = {"epoch-001": lambda: model(1), "epoch-002": lambda: model(2)}
     return evaluate(epochs, HELD, TRAIN, EXTRACTOR, Bright(), protocol={"data_a": "noise"}, batch_size=3)
 
 
-def test_figures_are_those_of_the_metrics(found: results.Evaluation) -> None:
+def test_figures_are_those_of_the_metrics(found: Evaluation) -> None:
     network, x, real = model(2), HELD[0], pooled(HELD[1])
-    # The very pictures that are measured, in batches of the same size: with one pixel rounded otherwise figures differ.
+    # The very pictures that are measured, in batches of the same size: with one pixel rounded otherwise values differ.
     outputs, kept = translate(network, x, "a_to_b", 3), translate(network, HELD[1], "a_to_b", 3)
     back = translate(network, outputs, "b_to_a", 3)
-    y, values = pooled(outputs), found.metrics["epochs"]["epoch-002"]["a_to_b"]
+    y, values = pooled(outputs), found.metrics.epochs["epoch-002"]["a_to_b"]
     neighbours, supports = metrics.precision_recall(y, real), metrics.alpha_beta_authenticity(y, real)
     cycle = metrics.similarity(images.from_uint8(x), images.from_uint8(back))
     expected = {
@@ -118,15 +115,15 @@ def test_figures_are_those_of_the_metrics(found: results.Evaluation) -> None:
     relative, share = (values.pop(f"{name}[pooled]") for name in ("kid_relative", "mmd_share"))
     assert values.keys() == expected.keys()
     assert values == pytest.approx(expected, rel=1e-6, abs=1e-9)
-    assert share == pytest.approx(expected["mmd[pooled]"] / found.metrics["baselines"]["untranslated"]["a_to_b"]["mmd[pooled]"])
-    kids = [found.metrics["baselines"][name]["a_to_b"]["kid[pooled]"] for name in ("floor", "untranslated")]
+    assert share == pytest.approx(expected["mmd[pooled]"] / found.metrics.baselines["untranslated"]["a_to_b"]["mmd[pooled]"])
+    kids = [found.metrics.baselines[name]["a_to_b"]["kid[pooled]"] for name in ("floor", "untranslated")]
     assert relative == pytest.approx((expected["kid[pooled]"] - kids[0]) / (kids[1] - kids[0]))
     values |= {"kid_relative[pooled]": relative, "mmd_share[pooled]": share}
     assert {key.split("[")[0] for key in values} == METRICS.keys() - {"truth_l1", "truth_psnr", "truth_ssim", "others_l1"}
 
 
-def test_baselines(found: results.Evaluation) -> None:
-    raw, floor = (found.metrics["baselines"][name]["b_to_a"] for name in ("untranslated", "floor"))
+def test_baselines(found: Evaluation) -> None:
+    raw, floor = (found.metrics.baselines[name]["b_to_a"] for name in ("untranslated", "floor"))
     a, b = map(pooled, HELD)
     assert raw["fid[pooled]"] == pytest.approx(metrics.fid(b, a))
     assert raw["success"] == 0 and floor["success"] == 1
@@ -137,81 +134,68 @@ def test_baselines(found: results.Evaluation) -> None:
     assert floor["fid[pooled]"] == pytest.approx(metrics.fid(drawn, a))
     assert floor["authenticity[pooled]"] == metrics.alpha_beta_authenticity(drawn, rest).authenticity
     assert floor["fid[pooled]"] < raw["fid[pooled]"] / 10
-    assert any("untranslated, b_to_a: no cycle_psnr" in line for line in found.metrics["notes"])
+    assert any("untranslated, b_to_a: no cycle_psnr" in line for line in found.metrics.notes)
 
 
-def test_form_protocol_and_repeat(found: results.Evaluation, tmp_path: Path) -> None:
-    path = results.write(found, tmp_path / "new")
+def test_form_protocol_and_repeat(found: Evaluation, tmp_path: Path) -> None:
+    path = write_metrics(found.metrics, tmp_path / "new")
     assert read_metrics(path) == found.metrics and [p.name for p in path.parent.iterdir()] == ["metrics.json"]
-    protocol = found.metrics["protocol"]
+    protocol = found.metrics.protocol
     counts = {"n_a": 10, "n_b": 12, "n_training_a": 30, "n_training_b": 31, "image_size": SIZE, "channels": 3, "data_a": "noise"}
     assert protocol | counts == protocol and "torch" in protocol["versions"]
-    assert found.metrics["classifier"] == {"name": "brightness", "accuracy_a": 1, "accuracy_b": 1, "n_a": 10, "n_b": 12}
-    assert found.metrics["extractor"] == "pooled (unhashed)"
+    assert found.metrics.classifier == {"name": "brightness", "accuracy_a": 1, "accuracy_b": 1, "n_a": 10, "n_b": 12}
+    assert found.metrics.extractor == "pooled (unhashed)"
     again = evaluate({"epoch-001": lambda: model(1)}, HELD, TRAIN, EXTRACTOR, Bright(), batch_size=7)
-    for direction, values in found.metrics["epochs"]["epoch-001"].items():  # another batch size rounds another way
-        assert again.metrics["epochs"]["epoch-001"][direction] == pytest.approx(values, rel=1e-2, abs=0.11), direction
+    for direction, values in found.metrics.epochs["epoch-001"].items():  # another batch size rounds another way
+        assert again.metrics.epochs["epoch-001"][direction] == pytest.approx(values, rel=1e-2, abs=0.11), direction
     same = evaluate({"epoch-001": lambda: model(1)}, HELD, TRAIN, EXTRACTOR, Bright(), batch_size=3)
-    assert same.metrics["epochs"]["epoch-001"] == found.metrics["epochs"]["epoch-001"]
+    assert same.metrics.epochs["epoch-001"] == found.metrics.epochs["epoch-001"]
 
 
-def test_what_is_shown(found: results.Evaluation) -> None:
-    shown = found.shown["epoch-002"]["b_to_a"]
+def test_what_is_shown(found: Evaluation) -> None:
+    shown = found.examples["epoch-002"]["b_to_a"]
     outputs = translate(model(2), HELD[1], "b_to_a", 3)
-    assert torch.equal(shown.first, outputs[:8]) and torch.equal(shown.back, translate(model(2), outputs[:9], "a_to_b", 3)[:8])
+    reconstructions = translate(model(2), outputs[:9], "a_to_b", 3)[:8]
+    assert torch.equal(shown.first, outputs[:8]) and torch.equal(shown.reconstructions, reconstructions)
     score = Bright()(outputs)[:, 0]
     assert shown.best.indices == score.argsort(descending=True, stable=True)[:8].tolist()
     assert shown.best.scores[0] == score.max() and shown.worst.scores[0] == score.min()
     assert torch.equal(shown.worst.outputs, outputs[shown.worst.indices])
-    assert found.ranked_by == "probability of the target side"
+    assert found.ranked_by == "probability of the target domain"
     assert shown.colours.shape == (3, 64) and shown.colours.sum(1) == pytest.approx(100)
 
 
 def test_without_a_classifier_the_nearest_real_image_ranks() -> None:
     found = evaluate({"main": model}, HELD, TRAIN, EXTRACTOR)
-    assert found.metrics["classifier"] is None and found.metrics["best"] == "main"
-    assert "success" not in found.metrics["epochs"]["main"]["a_to_b"] and "distance" in found.ranked_by
-    shown, outputs = found.shown["main"]["a_to_b"], translate(model(), HELD[0], "a_to_b")
+    assert found.metrics.classifier is None and found.metrics.best == "main"
+    assert "success" not in found.metrics.epochs["main"]["a_to_b"] and "distance" in found.ranked_by
+    shown, outputs = found.examples["main"]["a_to_b"], translate(model(), HELD[0], "a_to_b")
     nearest = torch.cdist(pooled(outputs), pooled(HELD[1])).amin(1)
     assert shown.best.indices[0] == nearest.argmin() and shown.worst.scores[0] == pytest.approx(nearest.max().item(), rel=1e-4)
 
 
 def test_an_epoch_of_nan_has_no_figures_and_is_not_the_best() -> None:
     found = evaluate({"epoch-001": model, "epoch-002": broken}, HELD, TRAIN, EXTRACTOR, Bright())
-    assert found.metrics["best"] == "epoch-001" and "epoch-002" not in found.shown
-    assert found.metrics["epochs"]["epoch-002"] == {
+    assert found.metrics.best == "epoch-001" and "epoch-002" not in found.examples
+    assert found.metrics.epochs["epoch-002"] == {
         d: {"kid_relative[pooled]": None, "mmd_share[pooled]": None} for d in CycleGenerator.directions
     }
-    assert any(line.startswith("epoch-002: no figures: the image holds NaN") for line in found.metrics["notes"])
+    assert any(line.startswith("epoch-002: no values: the image holds NaN") for line in found.metrics.notes)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_too_few_images_give_nulls_with_reasons(n: int, tmp_path: Path) -> None:
     few = (HELD[0][:n], HELD[1][:n])
     found = evaluate({"epoch-001": model}, few, few, EXTRACTOR, Bright())
-    values = found.metrics["epochs"]["epoch-001"]["a_to_b"]
+    values = found.metrics.epochs["epoch-001"]["a_to_b"]
     assert values["precision[pooled]"] is None and values["cycle_l1"] > 0
     assert (values["kid[pooled]"] is None) == (n == 1)
-    lines = [line for line in found.metrics["notes"] if line.startswith("epoch-001, a_to_b: no precision[pooled], recall")]
+    lines = [line for line in found.metrics.notes if line.startswith("epoch-001, a_to_b: no precision[pooled], recall")]
     assert len(lines) == 1 and "needs at least 4" in lines[0]
-    assert json.loads(results.write(found, tmp_path).read_bytes()) == found.metrics
+    assert Metrics.from_json(json.loads(write_metrics(found.metrics, tmp_path).read_bytes())) == found.metrics
     if n == 1:
-        assert "could not be computed for any" in found.metrics["rule"]
-        assert found.metrics["baselines"]["untranslated"]["a_to_b"]["others_l1"] is None
-
-
-def test_copies_of_training_images() -> None:
-    training, notes = pooled(TRAIN[1]), Notes()
-    figures = measure(Subject(training[:9], Reference(EXTRACTOR, pooled(HELD[1]), training, seed=0)), "here", notes)
-    assert figures["authenticity[pooled]"] == 0 and figures["mifid[pooled]"] is None and figures["fid[pooled]"] is not None
-    assert [line.split(": ")[1] for line in notes.lines] == ["no mifid[pooled]"] and "copy" in notes.lines[0]
-
-
-def test_kid_spread_is_not_zero_where_one_subset_is_everything() -> None:
-    x, y = pooled(HELD[0]), pooled(pile(10, 110, 256, 9))
-    figures = measure(Subject(x, Reference(EXTRACTOR, y, y, seed=3)), "here", Notes())
-    assert figures["kid_std[pooled]"] == metrics.kid(x, y, subset_size=5, seed=3).spread > 0
-    assert figures["kid[pooled]"] == pytest.approx(metrics.kid(x, y, subset_size=10).mean)
+        assert "could not be computed for any" in found.metrics.rule
+        assert found.metrics.baselines["untranslated"]["a_to_b"]["others_l1"] is None
 
 
 @pytest.mark.parametrize(
@@ -225,21 +209,21 @@ def test_what_cannot_be_evaluated(epochs: dict[str, Any], message: str) -> None:
     assert str(error.value).startswith(message)
 
 
-def test_results_without_a_place(found: results.Evaluation, tmp_path: Path) -> None:
+def test_results_without_a_place(found: Evaluation, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EvaluationError, match=r"cannot write .*metrics\.json: .*--out"):
-        results.write(found, tmp_path / "file")
+        write_metrics(found.metrics, tmp_path / "file")
 
 
 # --- during training
 
 
-def test_quick_figures_are_those_of_the_whole(found: results.Evaluation) -> None:
+def test_quick_figures_are_those_of_the_whole(found: Evaluation) -> None:
     network = model(2).train()
-    values = quick_figures(network, HELD, EXTRACTOR, Bright())
+    values = quick_metrics(network, HELD, EXTRACTOR, Bright())
     assert network.training and network.a_to_b.training
     assert list(values) == ["kid[pooled]_a_to_b", "success_a_to_b", "kid[pooled]_b_to_a", "success_b_to_a", "score"]
-    whole, raw = found.metrics["epochs"]["epoch-002"], found.metrics["baselines"]["untranslated"]
+    whole, raw = found.metrics.epochs["epoch-002"], found.metrics.baselines["untranslated"]
     for direction in CycleGenerator.directions:
         assert values[f"kid[pooled]_{direction}"] == pytest.approx(whole[direction]["kid[pooled]"], rel=1e-3)
         assert values[f"success_{direction}"] == pytest.approx(whole[direction]["success"], abs=0.11)  # one image, of 10 or 12
@@ -248,29 +232,5 @@ def test_quick_figures_are_those_of_the_whole(found: results.Evaluation) -> None
 
 
 def test_quick_figures_that_do_not_exist_are_left_out() -> None:
-    assert set(quick_figures(broken(), HELD, EXTRACTOR)) == {"kid[pooled]_a_to_b"}
-    assert set(quick_figures(model(), (HELD[0][:1], HELD[1][:1]), EXTRACTOR, Bright())) == {"success_a_to_b", "success_b_to_a"}
-
-
-def test_the_papers_worked_figure_through_a_whole_evaluation() -> None:
-    """The rows of `test_metrics_supports`, as the features that an extractor finds: 8/9 and 4/9, and 9/10 of authenticity."""
-    close = [[20.0, y] for y in (-0.02, -0.01, 0.0, 0.01, 0.02)]
-    real = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0], *close, [-100.0, 0.0]])
-    made = torch.tensor([[0.0, y] for y in (0.0, 9.0, 10.0, 11.0, 12.0, -10.0, -11.0, -12.0, 25.0, -60.0)])
-    for within, counted in ((True, 9), (False, 10)):
-        subject = Subject(made, Reference(EXTRACTOR, real, real, 0, within_supports=within))
-        figures = measure(subject, "here", Notes(), lambda row: row.name in ("alpha_precision", "beta_recall", "authenticity"))
-        assert figures == pytest.approx(
-            {"alpha_precision[pooled]": 8 / counted, "beta_recall[pooled]": 4 / counted, "authenticity[pooled]": 9 / 10}
-        )
-
-
-def test_a_note_says_why_a_value_is_not_finite() -> None:
-    notes = Notes()
-    assert notes.attempt("x", ["low", "high", "psnr"], lambda: [math.nan, math.nan, math.inf]) == dict.fromkeys(
-        ("low", "high", "psnr")
-    )
-    assert notes.lines == [
-        "x: no low, high: too few images, or equal ones, leave no finite value",
-        "x: no psnr: two equal images leave no finite value",
-    ]
+    assert set(quick_metrics(broken(), HELD, EXTRACTOR)) == {"kid[pooled]_a_to_b"}
+    assert set(quick_metrics(model(), (HELD[0][:1], HELD[1][:1]), EXTRACTOR, Bright())) == {"success_a_to_b", "success_b_to_a"}

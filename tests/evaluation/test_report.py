@@ -1,10 +1,9 @@
-"""report.py and report_plots.py: everything of an evaluation, in one file that asks nothing of the network."""
+"""The results for people: text, tables, comparisons, and a report in one file that loads nothing from the network."""
 
 from __future__ import annotations
 
 import base64
 import io
-import json
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,48 +15,48 @@ from PIL import Image
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.evaluation import report
-from cyclegan_hub.evaluation import rows as tables
-from cyclegan_hub.evaluation.results import Evaluation, EvaluationError, Ranked, Shown, histogram
+from cyclegan_hub.evaluation.protocol import Evaluation, Examples, Ranked, histogram
+from cyclegan_hub.evaluation.record import EvaluationError, Metrics
 
 LABELS = ("<b>day</b> & $x$", "night|noon")
 EPOCHS = ("epoch-005", "epoch-010")
 
 
-def figures(kid: float | None, **more: float | None) -> dict[str, float | None]:
+def values_of(kid: float | None, **more: float | None) -> dict[str, float | None]:
     return {"kid[encoder]": kid, "success": 0.5, **more}
 
 
-def metrics(best: str = "epoch-010", **changes: Any) -> dict[str, Any]:
+def metrics(best: str = "epoch-010", **changes: Any) -> Metrics:
     values = dict(zip(EPOCHS, (0.25, 0.0123456), strict=True))
-    return {
+    return Metrics.from_json({
         "best": best,
         "rule": "least <kid>",
         "extractor": "encoder (sha256 0123456789ab)",
         "protocol": {"n_a": 9, "n_b": 4, "resize": "<script>alert(1)</script>"},
         "classifier": {"name": "brightness", "accuracy_a": 0.75, "accuracy_b": 1.0, "n_a": 9, "n_b": 4},
-        "baselines": {"untranslated": {d: figures(70.5, cycle_psnr=None) for d in CycleGenerator.directions},
+        "baselines": {"untranslated": {d: values_of(70.5, cycle_psnr=None) for d in CycleGenerator.directions},
                       "floor": {d: {"kid[encoder]": -0.01} for d in CycleGenerator.directions}},
-        "epochs": {name: {d: figures(kid, cycle_psnr=20.0) for d in CycleGenerator.directions} for name, kid in values.items()},
+        "epochs": {name: {d: values_of(kid, cycle_psnr=20.0) for d in CycleGenerator.directions} for name, kid in values.items()},
         "notes": ["untranslated: no <cycle_psnr>"],
-    } | changes  # fmt: skip
+    } | changes)  # fmt: skip
 
 
-def pile(n: int, seed: int, channels: int = 3) -> torch.Tensor:
+def image_set(n: int, seed: int, channels: int = 3) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (n, channels, 16, 16), dtype=np.uint8))
 
 
 def evaluated(channels: int = 3, **changes: Any) -> Evaluation:
-    held_out = pile(9, 0, channels), pile(4, 1, channels)
+    held_out = image_set(9, 0, channels), image_set(4, 1, channels)
 
-    def shown(x: torch.Tensor, seed: int) -> Shown:
-        y = pile(len(x), seed, channels)
+    def shown(x: torch.Tensor, seed: int) -> Examples:
+        y = image_set(len(x), seed, channels)
         ranked = Ranked([2, 0], [0.75, 0.5], y[[2, 0]])
-        return Shown(y[:8], x[:8], ranked, ranked, histogram(y))
+        return Examples(y[:8], x[:8], ranked, ranked, histogram(y))
 
     pictures = {
         name: {d: shown(x, i) for d, x in zip(CycleGenerator.directions, held_out, strict=True)} for i, name in enumerate(EPOCHS)
     }
-    return Evaluation(metrics(**changes), pictures, held_out, "probability of the target side")
+    return Evaluation(metrics(**changes), pictures, held_out, "probability of the target domain")
 
 
 class Page(HTMLParser):
@@ -104,30 +103,31 @@ def test_the_report_is_whole_and_alone(tmp_path: Path, channels: int) -> None:
     for words in ("<run>: <b>day</b> & $x$ ↔ night|noon", "least <kid>", "<script>alert(1)</script>", "n_a = 9, n_b = 4",
                   "n_b = 4, n_a = 9", "untranslated: no <cycle_psnr>", "brightness", "0.01235", "floor"):  # fmt: skip
         assert words in page.text, words
-    assert any(alt.startswith("Worst outputs of epoch-010, by probability of the target side") for alt in page.alt)
+    assert any(alt.startswith("Worst outputs of epoch-010, by probability of the target domain") for alt in page.alt)
 
 
 def test_a_report_without_classifier_curves_or_pictures(tmp_path: Path) -> None:
     one = {"main": {d: {"kid[encoder]": None} for d in CycleGenerator.directions}}
-    nothing = Evaluation(metrics("main", epochs=one, classifier=None, notes=[]), {}, (pile(2, 0), pile(2, 1)), "")
+    nothing = Evaluation(metrics("main", epochs=one, classifier=None, notes=[]), {}, (image_set(2, 0), image_set(2, 1)), "")
     page = Page(report.write_report(nothing, ("A", "B"), "run", tmp_path).read_text("utf-8"))
     assert page.images == [] and "Notes" not in page.text and "Over the epochs" not in page.text
     assert "classifier name\nnone" in page.text
 
 
 def test_tables() -> None:
-    rows = tables.table(metrics(), "a_to_b")
+    table = metrics().table("a_to_b")
+    rows = table.rows("epoch", best="epoch-010")
     assert rows[0] == ["epoch", "kid", "success"]
     assert rows[1:] == [["epoch-005", "0.25", "0.5"], ["epoch-010 *", "0.01235", "0.5"], ["untranslated", "70.5", "0.5"],
                         ["floor", "-0.01", ""]]  # fmt: skip
-    whole = tables.table(metrics(), "a_to_b", every=True)
+    whole = table.rows("epoch", every=True)
     assert whole[0] == ["epoch", "kid[encoder]", "success", "cycle_psnr"] and whole[3] == ["untranslated", "70.5", "0.5", "-"]
-    assert tables.as_text(rows[:2]).splitlines() == ["epoch       kid  success", "epoch-005  0.25      0.5"]
-    assert tables.as_markdown(rows[:2]).splitlines()[1:] == ["| --- | --: | --: |", "| epoch-005 | 0.25 | 0.5 |"]
+    assert report.as_text(rows[:2]).splitlines() == ["epoch       kid  success", "epoch-005  0.25      0.5"]
+    assert report.as_markdown(rows[:2]).splitlines()[1:] == ["| --- | --: | --: |", "| epoch-005 | 0.25 | 0.5 |"]
 
 
-def test_what_the_screen_shows() -> None:
-    text = tables.screen(metrics(), ("day", "night"))
+def test_summary() -> None:
+    text = report.summary(metrics(), ("day", "night"))
     for words in ("day → night (n = 9, n = 4; encoder (sha256 0123456789ab))", "night → day (n = 4, n = 9; ",
                   "classifier: brightness; right on 0.75 of the day, 1 of the night that are held out here",
                   "best: epoch-010 (least <kid>)", "note: untranslated: no <cycle_psnr>"):  # fmt: skip
@@ -136,7 +136,7 @@ def test_what_the_screen_shows() -> None:
 
 def test_a_comparison(tmp_path: Path) -> None:
     results = {"one": metrics(), "two|<i>": metrics("epoch-005")}
-    found = tables.compare(results, ("day", "night"))
+    found = report.compare(results, ("day", "night"))
     assert found["day → night"][1:3] == [["one, epoch-010", "0.01235", "0.5"], ["two|<i>, epoch-005", "0.25", "0.5"]]
     assert [row[0] for row in found["night → day"][3:]] == ["untranslated", "floor"]
     markdown, html = report.write_comparison(results, LABELS, tmp_path)
@@ -151,15 +151,14 @@ def test_a_comparison(tmp_path: Path) -> None:
 
 
 def test_curves_show_what_is_there() -> None:
-    labels = tables.arrows(("a", "b"))
-    drawn = report.curves(metrics(), labels)
-    assert drawn == report.curves(metrics(), labels) and Image.open(io.BytesIO(drawn)).format == "PNG"
-    moved = json.loads(json.dumps(metrics()))
-    moved["baselines"]["floor"]["a_to_b"]["kid[encoder]"] = 0.1
-    gap = json.loads(json.dumps(metrics()))
-    gap["epochs"]["epoch-005"]["a_to_b"]["kid[encoder]"] = None
-    assert len({drawn, report.curves(moved, labels), report.curves(gap, labels)}) == 3
-    assert report.curves(metrics(epochs={"epoch-010": metrics()["epochs"]["epoch-010"]}), labels) is None
+    arrows = metrics().arrows(("a", "b"))
+    plotted = report.curves(metrics(), arrows)
+    assert plotted == report.curves(metrics(), arrows) and Image.open(io.BytesIO(plotted)).format == "PNG"
+    moved, gap = metrics(), metrics()
+    moved.baselines["floor"]["a_to_b"]["kid[encoder]"] = 0.1
+    gap.epochs["epoch-005"]["a_to_b"]["kid[encoder]"] = None
+    assert len({plotted, report.curves(moved, arrows), report.curves(gap, arrows)}) == 3
+    assert report.curves(metrics(epochs={"epoch-010": metrics().epochs["epoch-010"]}), arrows) is None
 
 
 def test_grids_hold_the_images() -> None:
@@ -176,4 +175,4 @@ def test_grids_hold_the_images() -> None:
 def test_a_report_without_a_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EvaluationError, match=r"cannot write .*report\.html: .*--out"):
-        report.write_report(Evaluation(metrics(), {}, (pile(2, 0), pile(2, 1)), ""), LABELS, "run", tmp_path / "file")
+        report.write_report(Evaluation(metrics(), {}, (image_set(2, 0), image_set(2, 1)), ""), LABELS, "run", tmp_path / "file")

@@ -1,4 +1,4 @@
-"""The choice of the best epoch, from figures that are written down here."""
+"""The choice of the best epoch, from given values."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import pytest
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.evaluation.choose_epoch import choose_best, relate
-
-# --- the best epoch
 
 GOOD = {"colour_correlation": 0.5, "cycle_l1": 0.1}
 BASELINES = {"untranslated": {d: {"kid": 1.0, "others_l1": 0.4} for d in CycleGenerator.directions},
@@ -44,7 +42,7 @@ def test_the_best_epoch(epochs: dict[str, Any], best: str, words: str) -> None:
     assert name == best and words in rule
 
 
-def test_a_direction_of_larger_figures_does_not_decide_alone() -> None:
+def test_a_direction_of_larger_values_does_not_decide_alone() -> None:
     baselines = {"untranslated": {"a_to_b": {"kid": 100.0, "others_l1": 1.0}, "b_to_a": {"kid": 1.0, "others_l1": 1.0}},
                  "floor": {"a_to_b": {"kid": 0.0}, "b_to_a": {"kid": 0.0}}}  # fmt: skip
     epochs = epochs_of((10.0, 0.1), (5.0, 0.9))

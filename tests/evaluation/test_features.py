@@ -1,4 +1,4 @@
-"""Where features come from: names, hashes, checks, and the encoder's folder."""
+"""Extractors and classifiers: names, hashes, checks, Inception's file, and the encoder's folder."""
 
 from __future__ import annotations
 
@@ -186,13 +186,13 @@ def test_damaged_or_missing_encoders_are_one_line(tmp_path, monkeypatch) -> None
     (folder / "model.safetensors").write_bytes(b"x")
     with pytest.raises(FeatureError, match="cannot be read"):
         features.domain_encoder(folder)
-    monkeypatch.setattr(features, "BUNDLED", tmp_path / "nowhere")
+    monkeypatch.setattr(features, "BUNDLED_ENCODER", tmp_path / "nowhere")
     with pytest.raises(FeatureError, match="no bundled encoder; pass encoder:FOLDER"):
         features.from_text("encoder")
 
 
 def test_bundled_encoder_is_small_and_tells_the_four_domains_apart() -> None:
-    assert sum(path.stat().st_size for path in features.BUNDLED.iterdir()) <= 2 * 2**20
+    assert sum(path.stat().st_size for path in features.BUNDLED_ENCODER.iterdir()) <= 2 * 2**20
     for domain in ("smile", "anime", "cartoon", "monet"):
         scores = features.side_classifier(domain).accuracy
         assert min(scores["a"], scores["b"]) > 0.85 and scores["n"] >= 200 and scores["neither"] > 0.6
@@ -260,7 +260,7 @@ def test_command_line_names_a_function_a_module_or_a_factory(own: str, what: str
     [
         ("", "give inception, inception:FILE"),
         ("encoder:", "give inception, inception:FILE"),
-        ("vgg", "extractor 'vgg' is none: give inception"),
+        ("vgg", "extractor 'vgg' is unknown: give inception"),
         ("no_such_package:net", "cannot be imported .*PYTHONPATH"),
         ("OWN:nothing", "cannot be imported .*has no attribute 'nothing'"),
         ("OWN:number", "is a int: name a module"),
@@ -270,3 +270,57 @@ def test_command_line_names_a_function_a_module_or_a_factory(own: str, what: str
 def test_command_lines_that_name_nothing_are_refused(own: str, text: str, complaint: str) -> None:
     with pytest.raises(FeatureError, match=complaint):
         features.from_text(text.replace("OWN", own))
+
+
+# --- Inception
+
+
+class Scripted(nn.Module):
+    """Has the interface of the TorchScript file: features on request, else class probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.arange(6.0).reshape(3, 2))
+
+    def forward(self, img: Tensor, return_features: bool = False) -> Tensor:
+        features = img.float().mean((2, 3)) @ self.weight
+        return features if return_features else features.softmax(1)
+
+
+@pytest.fixture
+def no_download(tmp_path, monkeypatch) -> Path:
+    """Torch's cache is empty, and a download fails as it does without a network."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    return tmp_path
+
+
+def test_without_inceptions_weights_the_message_lists_the_options(no_download) -> None:
+    with pytest.raises(FeatureError, match=r"--extractor inception to download .* or --extractor encoder"):
+        features.inception()
+    with pytest.raises(FeatureError, match=r"could not be downloaded .*\(no network\).* inception:FILE"):
+        features.from_text("inception")
+    with pytest.raises(FeatureError, match="there is no such file"):
+        features.from_text(f"inception:{no_download / 'nothing.pt'}")
+
+
+def test_another_file_is_refused_before_anything_reads_it(no_download, monkeypatch) -> None:
+    path = no_download / "inception-2015-12-05.pt"
+    path.write_bytes(b"another file")
+    monkeypatch.setattr(torch.jit, "load", lambda *_, **__: pytest.fail("the file was read"))
+    with pytest.raises(FeatureError, match=r"has the SHA-256 .*, not f58cb9b6ec32.*was not read"):
+        features.from_text(f"inception:{path}")
+
+
+def test_inception_is_the_torchscript_file(no_download, monkeypatch) -> None:
+    path, network = no_download / "inception.pt", Scripted()
+    torch.jit.script(network).save(str(path))
+    monkeypatch.setattr(features, "INCEPTION_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    extractor = features.from_text(f"inception:{path}")
+    assert (extractor.name, extractor.metric("fid")) == ("inception-v3", "fid")
+    assert extractor.digest == weights_digest(network.state_dict())[:12]
+    assert torch.allclose(extractor(IMAGES), network(IMAGES, return_features=True))
