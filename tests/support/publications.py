@@ -10,7 +10,7 @@ import torch
 from cyclegan_hub.checkpoints import forget, list_epochs, load
 from cyclegan_hub.publishing import build as publish
 from cyclegan_hub.publishing.build import build
-from support.hub_checks import api
+from support.hub_client import api
 from support.published_runs import contents, make_run
 
 

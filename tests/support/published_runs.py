@@ -15,14 +15,9 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.publishing import build as publish
 from cyclegan_hub.recipes.presets import RECIPES
-from support.local_hub import User
 from support.training import ROOT, script
 
 CONFIG, WEIGHTS = publish.MODEL
-
-
-TOKENS = {"hf_local": User("user"), "hf_read": User("user", write=False)}
-
 
 FREE_IMAGES = ROOT / "cyclegan_hub" / "free_images"
 

@@ -25,7 +25,7 @@ METRICS = {
     },
 }
 KINDS_BY_NAME = {kind.__name__: kind for kind in KINDS.values()}
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_evaluation_of_what_is_drawn_from_noise() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import os
 import struct
@@ -28,7 +27,7 @@ from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.dcgan import FaceGenerator
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.models.paired_generator import PairedGenerator
-from support.saved_models import CONFIG, FIRST, WEIGHTS, Trap, assert_equal, refusal, tiny
+from support.saved_models import CONFIG, FIRST, METADATA, WEIGHTS, Trap, assert_equal, digest, refusal, tiny
 from support.saved_models import folder as folder
 
 
@@ -187,13 +186,6 @@ def test_loading_draws_no_random_numbers(folder: Path) -> None:
 
 # --- bytes
 
-METADATA = {"recipe": "smile-64", "epoch": "5", "z": "ä", "a": "1", "m": "2", "q": "3", "commit": "0" * 40}
-
-
-def digest(model: StrictHubMixin) -> str:
-    files = model.files(METADATA)
-    return hashlib.sha256(files[CONFIG] + files[WEIGHTS]).hexdigest()
-
 
 def test_equal_models_are_equal_bytes_in_every_process() -> None:
     """The safetensors library itself writes metadata in an order that changes from call to call."""
@@ -201,8 +193,8 @@ def test_equal_models_are_equal_bytes_in_every_process() -> None:
     assert digest(tiny(epoch=1)) != digest(tiny())
     state = tiny().state_dict()
     assert len({save(state, METADATA) for _ in range(50)}) > 1  # if this fails, `serialize` may go
-    program = "import sys; sys.path[:0] = sys.argv[1:]; from test_hub import digest, tiny; print(digest(tiny()))"
-    paths = [Path(__file__).parent, Path(cyclegan_hub.__file__).parents[1]]
+    program = "import sys; sys.path[:0] = sys.argv[1:]; from support.saved_models import digest, tiny; print(digest(tiny()))"
+    paths = [Path(__file__).parents[1], Path(cyclegan_hub.__file__).parents[1]]
     environment = os.environ | {"PYTHONHASHSEED": "1"}
     other = subprocess.run([sys.executable, "-c", program, *paths], env=environment, capture_output=True, text=True, check=True)
     assert other.stdout.strip() == digest(tiny())
