@@ -11,7 +11,7 @@ from pathlib import Path
 from huggingface_hub import constants, hf_hub_download, scan_cache_dir, try_to_load_from_cache
 from huggingface_hub.errors import CacheNotFound, EntryNotFoundError
 
-from cyclegan_hub.hub.errors import FaultKind, fault_of, not_a_folder, not_cached, not_fetched, not_listed
+from cyclegan_hub.hub.errors import FailureKind, failure_of, not_a_folder_message, not_cached, not_fetched, not_listed
 from cyclegan_hub.hub.records import EPOCH, ModelError, chosen_in, epoch_name, epoch_number, epochs_in, folder_of, listed
 from cyclegan_hub.hub.repository import refs_of
 from cyclegan_hub.models.auto import Model, from_pretrained
@@ -56,7 +56,7 @@ def list_epochs(
     if os.path.isdir(source):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
         return _in_folder(Path(source))
     if os.path.isfile(source):  # noqa: PTH113 (as above)
-        raise ModelError(not_a_folder(Path(source)))
+        raise ModelError(not_a_folder_message(Path(source)))
     refs = _refs(str(source), token, cache_dir, local_files_only)
     if not refs.epochs:
         return [Epoch("main", None, refs.main or "", best=True)]
@@ -81,7 +81,7 @@ def load(
     if os.path.isdir(source):  # noqa: PTH112 (as above)
         return from_pretrained(source, revision=name)
     if os.path.isfile(source):  # noqa: PTH113 (as above)
-        raise ModelError(not_a_folder(Path(source)))
+        raise ModelError(not_a_folder_message(Path(source)))
     repo = str(source)
     refs = _refs(repo, token, cache_dir, local_files_only)
     commit = refs.main if name == "main" else refs.epochs.get(name)
@@ -120,8 +120,8 @@ def _refs(repo: str, token: str | bool | None, cache_dir: str | Path | None, loc
             refs = _KNOWN[repo, token] = _Refs(*refs_of(repo, token))
             return refs
         except Exception as error:  # OSError and, by version, the errors of one of two HTTP libraries
-            if not fault_of(error).is_down:  # the Hub is there and says no
-                raise ModelError(not_listed(error, repo)) from (None if fault_of(error).kind is FaultKind.NAME else error)
+            if not failure_of(error).is_down:  # the Hub is there and says no
+                raise ModelError(not_listed(error, repo)) from (None if failure_of(error).kind is FailureKind.NAME else error)
             trouble = error
     refs = _in_cache(repo, cache_dir)
     if refs.main is None and not refs.epochs:

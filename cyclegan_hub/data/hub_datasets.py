@@ -256,7 +256,7 @@ def _explained(source: HubSplit) -> Iterator[None]:
         return
     from datasets.exceptions import DatasetsError
 
-    from cyclegan_hub.hub.errors import HUB_ERRORS, dataset_not_loaded
+    from cyclegan_hub.hub.errors import HUB_ERRORS, dataset_message
 
     try:
         yield
@@ -266,7 +266,7 @@ def _explained(source: HubSplit) -> Iterator[None]:
         import datasets
 
         offline = bool(datasets.config.HF_HUB_OFFLINE)
-        line = dataset_not_loaded(error, source.dataset, source.describe(), cached=_has_copy(source), offline=offline)
+        line = dataset_message(error, source.dataset, source.describe(), cached=_has_copy(source), offline=offline)
         raise DataError(line) from error
 
 

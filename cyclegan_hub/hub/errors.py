@@ -1,6 +1,6 @@
 """Every fault of the Hub in one line with its remedy: the client's own texts have several lines.
 
-`fault_of` is the only place that classifies errors: a new kind of fault needs a member of `FaultKind`, a case in `_kind` and a
+`failure_of` is the only place that classifies errors: a new kind needs a member of `FailureKind`, a case in `_kind` and a
 remedy in `_REMEDIES`. The functions at the end make a sentence of it: for a file, a list of epochs, a publication, a data set.
 """
 
@@ -30,7 +30,7 @@ from huggingface_hub.errors import (
 HUB_ERRORS: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError, RuntimeError, _TRANSPORT)
 
 
-class FaultKind(Enum):
+class FailureKind(Enum):
     """The kinds of faults of the Hub."""
 
     NAME = auto()  # no name of a repository
@@ -52,22 +52,22 @@ class FaultKind(Enum):
 
 
 _REMEDIES = {
-    FaultKind.NAME: "give a folder that exists, or 'user/name'",
-    FaultKind.GATED: "ask for it on the repository's page, then log in with `hf auth login`",
-    FaultKind.REPOSITORY: "check the name, or log in with `hf auth login` if it is private",
-    FaultKind.REVISION: "check the name and the connection",
-    FaultKind.FILE: "check the name and the connection",
-    FaultKind.TOKEN: "log in again with `hf auth login` (a wrong token is refused even where none is needed)",
-    FaultKind.FORBIDDEN: "use a token that may do this (`hf auth login`)",
-    FaultKind.CONFLICT: "run the same command again",
-    FaultKind.REFUSED: "try again later",
-    FaultKind.LIMIT: "try again in some minutes",
-    FaultKind.BROKEN: "try again later",
-    FaultKind.UNREACHABLE: "check the name and the connection",
-    FaultKind.OFFLINE: "unset HF_HUB_OFFLINE and connect, or check the name and the connection",
-    FaultKind.READ_ONLY: "set HF_HOME to a folder that can be written (or give another cache_dir)",
-    FaultKind.DISK_FULL: "free space, or set HF_HOME to a folder on another disk",
-    FaultKind.OTHER: "check the name and the connection",
+    FailureKind.NAME: "give a folder that exists, or 'user/name'",
+    FailureKind.GATED: "ask for it on the repository's page, then log in with `hf auth login`",
+    FailureKind.REPOSITORY: "check the name, or log in with `hf auth login` if it is private",
+    FailureKind.REVISION: "check the name and the connection",
+    FailureKind.FILE: "check the name and the connection",
+    FailureKind.TOKEN: "log in again with `hf auth login` (a wrong token is refused even where none is needed)",
+    FailureKind.FORBIDDEN: "use a token that may do this (`hf auth login`)",
+    FailureKind.CONFLICT: "run the same command again",
+    FailureKind.REFUSED: "try again later",
+    FailureKind.LIMIT: "try again in some minutes",
+    FailureKind.BROKEN: "try again later",
+    FailureKind.UNREACHABLE: "check the name and the connection",
+    FailureKind.OFFLINE: "unset HF_HUB_OFFLINE and connect, or check the name and the connection",
+    FailureKind.READ_ONLY: "set HF_HOME to a folder that can be written (or give another cache_dir)",
+    FailureKind.DISK_FULL: "free space, or set HF_HOME to a folder on another disk",
+    FailureKind.OTHER: "check the name and the connection",
 }
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
@@ -76,7 +76,7 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 class Fault:
     """One fault: its kind, the client's text in one line, the remedy, and the HTTP status (None: no answer)."""
 
-    kind: FaultKind
+    kind: FailureKind
     words: str
     remedy: str
     status: int | None = None
@@ -84,64 +84,70 @@ class Fault:
     @property
     def is_down(self) -> bool:
         """Whether the Hub cannot be used at the moment, so that what is cached may serve instead."""
-        return self.kind in (FaultKind.LIMIT, FaultKind.BROKEN, FaultKind.UNREACHABLE, FaultKind.OFFLINE, FaultKind.OTHER)
+        return self.kind in (
+            FailureKind.LIMIT,
+            FailureKind.BROKEN,
+            FailureKind.UNREACHABLE,
+            FailureKind.OFFLINE,
+            FailureKind.OTHER,
+        )
 
 
-def fault_of(error: BaseException) -> Fault:
+def failure_of(error: BaseException) -> Fault:
     """Classifies an error of the Hub's client or of `datasets`: the first error of the chain with a clear kind decides."""
     found = [(one, kind) for one in _causes(error) if (kind := _kind(one))]
     clear = [
-        pair for pair in found if pair[1] is not FaultKind.UNREACHABLE
+        pair for pair in found if pair[1] is not FailureKind.UNREACHABLE
     ]  # `datasets` reports many faults as a lost connection
     for one, kind in [*clear, *found]:
         words = first_line(one)
-        if kind is FaultKind.READ_ONLY and isinstance(one, OSError):
+        if kind is FailureKind.READ_ONLY and isinstance(one, OSError):
             words = f"{one.filename} cannot be written: {one.strerror}"
         return Fault(kind, words, _remedy(kind, one), _status(one))
-    kind = FaultKind.UNREACHABLE if isinstance(error, LocalEntryNotFoundError) else FaultKind.OTHER
+    kind = FailureKind.UNREACHABLE if isinstance(error, LocalEntryNotFoundError) else FailureKind.OTHER
     shown = error.__cause__ if isinstance(error, LocalEntryNotFoundError | RuntimeError) else None
     return Fault(kind, first_line(shown or error), _REMEDIES[kind])
 
 
-def _kind(error: BaseException) -> FaultKind | None:
+def _kind(error: BaseException) -> FailureKind | None:
     """The kind of one error, without its causes; None if that is not clear."""
     match error:
         case HFValidationError():
-            return FaultKind.NAME
+            return FailureKind.NAME
         case GatedRepoError():  # a subclass of the next one, so it comes first
-            return FaultKind.GATED
+            return FailureKind.GATED
         case RepositoryNotFoundError():
-            return FaultKind.REPOSITORY
+            return FailureKind.REPOSITORY
         case RevisionNotFoundError():
-            return FaultKind.REVISION
+            return FailureKind.REVISION
         case LocalEntryNotFoundError():  # the Hub did not answer: its cause says why
             return None
         case EntryNotFoundError():
-            return FaultKind.FILE
+            return FailureKind.FILE
         case OfflineModeIsEnabled():
-            return FaultKind.OFFLINE
+            return FailureKind.OFFLINE
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return FaultKind.DISK_FULL
+            return FailureKind.DISK_FULL
         case OSError(errno=number, filename=name) if number in _READ_ONLY and name:  # without a name it is a socket
-            return FaultKind.READ_ONLY
+            return FailureKind.READ_ONLY
     match _status(error):
         case None:
-            return FaultKind.UNREACHABLE if isinstance(error, ConnectionError | TimeoutError | _TRANSPORT) else None
+            return FailureKind.UNREACHABLE if isinstance(error, ConnectionError | TimeoutError | _TRANSPORT) else None
         case 401:
-            return FaultKind.TOKEN
+            return FailureKind.TOKEN
         case 403:
-            return FaultKind.FORBIDDEN
+            return FailureKind.FORBIDDEN
         case 409 | 412:
-            return FaultKind.CONFLICT
+            return FailureKind.CONFLICT
         case 429:
-            return FaultKind.LIMIT
+            return FailureKind.LIMIT
         case status if status < 500:
-            return FaultKind.REFUSED
-    return FaultKind.BROKEN
+            return FailureKind.REFUSED
+    return FailureKind.BROKEN
 
 
-def _remedy(kind: FaultKind, error: BaseException) -> str:
-    if kind is FaultKind.LIMIT:
+def _remedy(kind: FailureKind, error: BaseException) -> str:
+    if kind is FailureKind.LIMIT:
         wait = re.search(r"Retry after (\d+)", str(error))  # the client puts the Hub's own header of limits into words
         answer = getattr(error, "response", None)
         seconds = wait[1] if wait else answer.headers.get("Retry-After") if answer is not None else None
@@ -175,19 +181,19 @@ def not_fetched(error: BaseException, source: str, where: str, file: str, there:
 
     `there` lists the existing revisions; it is added if the revision was not found.
     """
-    fault = fault_of(error)
+    fault = failure_of(error)
     match fault.kind:
-        case FaultKind.NAME:
-            return not_a_name(source)
-        case FaultKind.GATED:
+        case FailureKind.NAME:
+            return wrong_name_message(source)
+        case FailureKind.GATED:
             return f"{where}: access is restricted: {fault.remedy}"
-        case FaultKind.REPOSITORY:
+        case FailureKind.REPOSITORY:
             return f"{where}: no folder and no repository of that name: check it, or log in with `hf auth login` if it is private"
-        case FaultKind.REVISION:
+        case FailureKind.REVISION:
             return f"{where}: the repository has no such branch, tag or commit{there}"
-        case FaultKind.FILE:
-            return not_there(where, file, ())
-        case FaultKind.READ_ONLY | FaultKind.DISK_FULL:
+        case FailureKind.FILE:
+            return missing_file_message(where, file, ())
+        case FailureKind.READ_ONLY | FailureKind.DISK_FULL:
             return f"{where}: {file} could not be put into the cache ({fault.words}): {fault.remedy}"
     if isinstance(error, LocalEntryNotFoundError):
         return (
@@ -199,9 +205,9 @@ def not_fetched(error: BaseException, source: str, where: str, file: str, there:
 
 def not_listed(error: BaseException, where: str) -> str:
     """The error for a repository whose epochs the Hub did not list."""
-    fault = fault_of(error)
-    if fault.kind is FaultKind.NAME:
-        return not_a_name(where)
+    fault = failure_of(error)
+    if fault.kind is FailureKind.NAME:
+        return wrong_name_message(where)
     return f"{where}: its epochs could not be listed ({type(error).__name__}: {fault.words}): {fault.remedy}"
 
 
@@ -209,7 +215,7 @@ def not_cached(error: BaseException | None, where: str) -> str:
     """The error for a repository that is not in the cache while the Hub cannot be used; `error` None: offline on purpose."""
     if error is None:
         return f"{where}: the Hub was not to be asked, and nothing of it is in the cache: load it once with a connection"
-    fault = fault_of(error)
+    fault = failure_of(error)
     return f"{where}: the Hub did not answer ({fault.words}), and nothing of it is in the cache: {fault.remedy}"
 
 
@@ -217,41 +223,41 @@ def not_published(error: BaseException, where: str, doing: str) -> str:
     """The error for a publication: `doing` names the part that the Hub refused."""
     if isinstance(error, ValueError) and not isinstance(error, HUB_ERRORS):  # the client's word on the card's YAML
         return f"{where}: {doing}: {' '.join(str(error).split())}"
-    fault = fault_of(error)
+    fault = failure_of(error)
     match fault.kind:
-        case FaultKind.CONFLICT:
+        case FailureKind.CONFLICT:
             return f"{where}: {doing}: somebody else published there at the same time: {fault.remedy}"
-        case FaultKind.FORBIDDEN:
+        case FailureKind.FORBIDDEN:
             return f"{where}: {doing}: {fault.words}: publish under your own name, or with a token that may write there"
-        case FaultKind.GATED | FaultKind.REPOSITORY | FaultKind.REVISION | FaultKind.FILE | FaultKind.TOKEN:
+        case FailureKind.GATED | FailureKind.REPOSITORY | FailureKind.REVISION | FailureKind.FILE | FailureKind.TOKEN:
             return f"{where}: {doing}: {fault.words}: {fault.remedy}"
     if fault.status in (400, 413):
         return f"{where}: {doing}: {fault.words}: {fault.remedy}"
     return f"{where}: {doing}: {fault.words}: {fault.remedy}; the same command then completes what was begun"
 
 
-def dataset_not_loaded(error: BaseException, dataset: str, where: str, *, cached: bool = False, offline: bool = False) -> str:
+def dataset_message(error: BaseException, dataset: str, where: str, *, cached: bool = False, offline: bool = False) -> str:
     """The error for a data set of the Hub that was not loaded. `cached`: a copy is in the cache; `offline`: HF_HUB_OFFLINE is set
     (the errors of `datasets` do not say so)."""
-    fault = fault_of(error)
-    if offline and fault.kind is FaultKind.UNREACHABLE:
-        fault = replace(fault, kind=FaultKind.OFFLINE)
+    fault = failure_of(error)
+    if offline and fault.kind is FailureKind.UNREACHABLE:
+        fault = replace(fault, kind=FailureKind.OFFLINE)
     unnamed, local = f"dataset {dataset} (there is no folder of that name)", "give a local --data FOLDER"
     match fault.kind:
-        case FaultKind.NAME:
-            return f"{not_a_name(dataset)}, or {local}"
-        case FaultKind.GATED:
+        case FailureKind.NAME:
+            return f"{wrong_name_message(dataset)}, or {local}"
+        case FailureKind.GATED:
             return f"dataset {dataset}: access is restricted: {fault.remedy}, or {local}"
-        case FaultKind.REPOSITORY:
+        case FailureKind.REPOSITORY:
             return f"{unnamed} is not on the Hub, or private: check the name, log in with `hf auth login`, or {local}"
-        case FaultKind.REVISION:
+        case FailureKind.REVISION:
             return f"{where}: the repository has no such branch, tag or commit: check the revision, or {local}"
-        case FaultKind.OFFLINE:
+        case FailureKind.OFFLINE:
             return f"{unnamed}: HF_HUB_OFFLINE is set; unset it and connect, or {local}"
-        case FaultKind.UNREACHABLE:
+        case FailureKind.UNREACHABLE:
             copy = "set HF_HUB_OFFLINE=1 to use the copy in the cache, " if cached else ""
             return f"{unnamed}: the Hub ({constants.ENDPOINT}) cannot be reached; {copy}connect, or {local}"
-        case FaultKind.OTHER | FaultKind.FILE:  # not a fault of the Hub: `datasets` could not read the files
+        case FailureKind.OTHER | FailureKind.FILE:  # not a fault of the Hub: `datasets` could not read the files
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error  # `datasets` wraps what the file said
             return f"{where} cannot be loaded: {first_line(cause).rstrip('.')}."
     return f"{where} cannot be loaded ({fault.words}): {fault.remedy}"
@@ -264,24 +270,24 @@ _ORIGINAL = re.compile(r"\w+_net_G(_[AB])?\.pth")  # as the code of the paper's 
 _IMPORT = "weights of the original code become one with `cyclegan-hub import latest_net_G_A.pth latest_net_G_B.pth OUT`"
 
 
-def not_a_name(source: str, prefix: str = "") -> str:
+def wrong_name_message(source: str, prefix: str = "") -> str:
     """The error for a text that is neither a folder nor a repository name; for an address it suggests the name inside it.
 
     `prefix` is written before the suggested name, such as "hf:".
     """
-    if name := name_in_address(source):
+    if name := repository_in_url(source):
         return f"{source!r} is an address, not a name: give '{prefix}{name}'"
     if "://" in source:
         return f"{source!r} is an address: download what is there and give the file or folder, or '{prefix}user/name' of the Hub"
     return f"{source!r} is neither a folder nor a repository name: give a folder that exists, or 'user/name'"
 
 
-def is_address(text: str) -> bool:
+def is_url(text: str) -> bool:
     """Whether a text is an address of the Hub or of another server, rather than a path or a name."""
-    return "://" in text or name_in_address(text) is not None
+    return "://" in text or repository_in_url(text) is not None
 
 
-def name_in_address(text: str) -> str | None:
+def repository_in_url(text: str) -> str | None:
     """'user/name' of an address such as https://huggingface.co/datasets/user/name/tree/main; None for any other text."""
     host = re.escape(constants.ENDPOINT.partition("://")[2])
     found = re.match(
@@ -292,7 +298,7 @@ def name_in_address(text: str) -> str | None:
     return found[1] if found else None
 
 
-def not_there(where: str, file: str, found: Iterable[str]) -> str:
+def missing_file_message(where: str, file: str, found: Iterable[str]) -> str:
     """The error for a model folder that lacks `file`; `found` are the names of the files in it."""
     pickles = sorted(name for name in found if _is_pickle(name))
     hint = f"; {', '.join(pickles)} is a pickle, which is never loaded" if pickles else ""
@@ -300,7 +306,7 @@ def not_there(where: str, file: str, found: Iterable[str]) -> str:
     return f"{where}: no {file} there{hint}. A model folder holds config.json and model.safetensors{convert}"
 
 
-def not_a_folder(file: Path) -> str:
+def not_a_folder_message(file: Path) -> str:
     """The error for a file given instead of a model folder."""
     if not _is_pickle(file.name):
         return f"{file} is a file: give the folder it is in"

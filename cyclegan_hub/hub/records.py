@@ -259,7 +259,7 @@ def training_time(lines: Iterable[Mapping[str, Any]], batch: int) -> tuple[float
 HUB = "https://huggingface.co"  # what is published names the real Hub, whichever mirror HF_ENDPOINT is
 
 
-def address_of(source: str | Path) -> str:
+def url_of(source: str | Path) -> str:
     """The URL of a repository's page on the Hub; for a local folder its name alone, so that no local path is published."""
     return base_name(Path(source).resolve()) if _is_folder(source) else f"{HUB}/{source}"
 

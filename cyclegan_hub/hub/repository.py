@@ -12,7 +12,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile, RepoFolder
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, validate_repo_id  # type: ignore[attr-defined]
 
-from cyclegan_hub.hub.errors import FaultKind, fault_of, not_a_folder, not_fetched, not_there
+from cyclegan_hub.hub.errors import FailureKind, failure_of, missing_file_message, not_a_folder_message, not_fetched
 from cyclegan_hub.hub.records import EPOCH, ModelError, RunRecord, epoch_number, folder_of, listed, read_run_record
 
 _FILES = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
@@ -67,10 +67,10 @@ def fetch(
         folder = folder_of(folder, revision)
         for name in _FILES:
             if not (folder / name).is_file():
-                raise ModelError(not_there(str(folder), name, (path.name for path in folder.iterdir())))
+                raise ModelError(missing_file_message(str(folder), name, (path.name for path in folder.iterdir())))
         return Fetched(str(folder), (folder / _FILES[0]).read_bytes(), folder / _FILES[1])
     if os.path.isfile(folder):  # noqa: PTH113 (as above)
-        raise ModelError(not_a_folder(folder))
+        raise ModelError(not_a_folder_message(folder))
     where, paths, commit = f"{source}@{revision or 'main'}", list[Path](), revision
     for name in _FILES:
         try:
@@ -79,7 +79,7 @@ def fetch(
                 force_download=force_download, local_files_only=local_files_only,
             )  # fmt: skip
         except Exception as error:  # OSError, ValueError and, by version, the errors of one of two HTTP libraries
-            there = _epochs_of(str(source), token) if fault_of(error).kind is FaultKind.REVISION else ""
+            there = _epochs_of(str(source), token) if failure_of(error).kind is FailureKind.REVISION else ""
             raise ModelError(not_fetched(error, str(source), where, name, there)) from error
         paths.append(Path(path))
         commit = paths[0].parent.name  # .../snapshots/COMMIT/config.json

@@ -16,9 +16,9 @@ from huggingface_hub.errors import EntryNotFoundError
 from cyclegan_hub import checkpoints
 from cyclegan_hub.domains import DOMAINS, Domain, Eyes, Pile, place
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.hub.errors import FaultKind, fault_of
+from cyclegan_hub.hub.errors import FailureKind, failure_of
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
-from cyclegan_hub.hub.records import ModelError, RunRecord, address_of, epochs_in, folder_of, read_metrics, read_run_record
+from cyclegan_hub.hub.records import ModelError, RunRecord, epochs_in, folder_of, read_metrics, read_run_record, url_of
 from cyclegan_hub.hub.repository import refs_of
 from cyclegan_hub.models.auto import KINDS, Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
@@ -218,8 +218,8 @@ def _on_hub(name: str, kind: Place, problems: list[str]) -> tuple[dict[str, Publ
         try:
             main = None if down else refs_of(repo)[0]
         except Exception as error:  # OSError and, by version, the errors of one of two HTTP libraries
-            fault = fault_of(error)
-            if fault.kind is FaultKind.REPOSITORY:
+            fault = failure_of(error)
+            if fault.kind is FailureKind.REPOSITORY:
                 if kind == "repository":
                     problems.append(f"{repo} is not on the Hub, or private.")
                 continue
@@ -299,7 +299,7 @@ def _published(
         EpochChoice(e.name, e.number, alone if e.number is None else f"Epoch {e.number}{mark if e.best else ''}", e.best)
         for e in epochs
     )
-    page = address_of(source) if origin in ("Hub", "cache") else None  # the name was checked by `kind_of`
+    page = url_of(source) if origin in ("Hub", "cache") else None  # the name was checked by `kind_of`
     sample = files[3] if files[3] and files[3].is_file() else None
     return Published(choice, choices, where, revisions, statement, metrics, run, page, sample, _lines(files[4]))
 

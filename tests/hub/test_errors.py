@@ -10,14 +10,14 @@ from huggingface_hub import constants, errors
 from huggingface_hub.utils import hf_raise_for_status
 
 from cyclegan_hub.hub.errors import (
-    FaultKind,
-    dataset_not_loaded,
-    fault_of,
-    name_in_address,
-    not_a_name,
+    FailureKind,
+    dataset_message,
+    failure_of,
     not_fetched,
     not_listed,
     not_published,
+    repository_in_url,
+    wrong_name_message,
 )
 
 http = import_module(errors.Response.__module__.split(".")[0])  # httpx or httpx2, by the client's version
@@ -40,48 +40,48 @@ def caused(error: Exception, cause: Exception) -> Exception:
 
 
 FAULTS = [
-    (errors.HFValidationError("a/b/c"), FaultKind.NAME, "give a folder that exists"),
-    (answered(403, "GatedRepo"), FaultKind.GATED, "ask for it"),
-    (answered(404, "RepoNotFound"), FaultKind.REPOSITORY, "check the name, or log in"),
-    (answered(401, "RepoNotFound"), FaultKind.REPOSITORY, "check the name, or log in"),
-    (answered(404, "RevisionNotFound"), FaultKind.REVISION, "check"),
-    (answered(404, "EntryNotFound"), FaultKind.FILE, "check"),
-    (answered(403), FaultKind.FORBIDDEN, "use a token"),
-    (answered(409), FaultKind.CONFLICT, "run the same command again"),
-    (answered(412), FaultKind.CONFLICT, "run the same command again"),
-    (answered(413), FaultKind.REFUSED, "try again later"),
-    (answered(429), FaultKind.LIMIT, "try again in some minutes"),
-    (answered(429, headers={"Retry-After": "7"}), FaultKind.LIMIT, "try again in 7 seconds"),
-    (answered(503), FaultKind.BROKEN, "try again later"),
-    (http.ConnectError("refused"), FaultKind.UNREACHABLE, "the connection"),
-    (http.ReadTimeout("timed out"), FaultKind.UNREACHABLE, "the connection"),
-    (errors.OfflineModeIsEnabled("offline mode is enabled"), FaultKind.OFFLINE, "unset HF_HUB_OFFLINE"),
-    (PermissionError(errno.EACCES, "Permission denied", "/cache/x"), FaultKind.READ_ONLY, "set HF_HOME"),
-    (OSError(errno.EROFS, "Read-only file system", "/cache/x"), FaultKind.READ_ONLY, "set HF_HOME"),
-    (OSError(errno.ENOSPC, "No space left on device"), FaultKind.DISK_FULL, "free space"),
-    (KeyError("sha"), FaultKind.OTHER, "check the name and the connection"),
+    (errors.HFValidationError("a/b/c"), FailureKind.NAME, "give a folder that exists"),
+    (answered(403, "GatedRepo"), FailureKind.GATED, "ask for it"),
+    (answered(404, "RepoNotFound"), FailureKind.REPOSITORY, "check the name, or log in"),
+    (answered(401, "RepoNotFound"), FailureKind.REPOSITORY, "check the name, or log in"),
+    (answered(404, "RevisionNotFound"), FailureKind.REVISION, "check"),
+    (answered(404, "EntryNotFound"), FailureKind.FILE, "check"),
+    (answered(403), FailureKind.FORBIDDEN, "use a token"),
+    (answered(409), FailureKind.CONFLICT, "run the same command again"),
+    (answered(412), FailureKind.CONFLICT, "run the same command again"),
+    (answered(413), FailureKind.REFUSED, "try again later"),
+    (answered(429), FailureKind.LIMIT, "try again in some minutes"),
+    (answered(429, headers={"Retry-After": "7"}), FailureKind.LIMIT, "try again in 7 seconds"),
+    (answered(503), FailureKind.BROKEN, "try again later"),
+    (http.ConnectError("refused"), FailureKind.UNREACHABLE, "the connection"),
+    (http.ReadTimeout("timed out"), FailureKind.UNREACHABLE, "the connection"),
+    (errors.OfflineModeIsEnabled("offline mode is enabled"), FailureKind.OFFLINE, "unset HF_HUB_OFFLINE"),
+    (PermissionError(errno.EACCES, "Permission denied", "/cache/x"), FailureKind.READ_ONLY, "set HF_HOME"),
+    (OSError(errno.EROFS, "Read-only file system", "/cache/x"), FailureKind.READ_ONLY, "set HF_HOME"),
+    (OSError(errno.ENOSPC, "No space left on device"), FailureKind.DISK_FULL, "free space"),
+    (KeyError("sha"), FailureKind.OTHER, "check the name and the connection"),
 ]
 
 
 @pytest.mark.parametrize(("error", "kind", "remedy"), FAULTS, ids=lambda value: getattr(value, "name", None))
-def test_a_fault_by_itself_and_as_a_cause(error: Exception, kind: FaultKind, remedy: str) -> None:
-    assert fault_of(error).kind is kind and remedy in fault_of(error).remedy
+def test_a_fault_by_itself_and_as_a_cause(error: Exception, kind: FailureKind, remedy: str) -> None:
+    assert failure_of(error).kind is kind and remedy in failure_of(error).remedy
     for outer in (RuntimeError("the upload failed"), ConnectionError("lost"), errors.LocalEntryNotFoundError("not cached")):
-        expected = kind if kind is not FaultKind.OTHER or type(outer) is RuntimeError else FaultKind.UNREACHABLE
-        assert fault_of(caused(outer, error)).kind is expected
+        expected = kind if kind is not FailureKind.OTHER or type(outer) is RuntimeError else FailureKind.UNREACHABLE
+        assert failure_of(caused(outer, error)).kind is expected
 
 
 @pytest.mark.parametrize(("error", "kind", "remedy"), FAULTS, ids=lambda value: getattr(value, "name", None))
-def test_every_sentence_is_one_line(error: Exception, kind: FaultKind, remedy: str) -> None:
+def test_every_sentence_is_one_line(error: Exception, kind: FailureKind, remedy: str) -> None:
     for line in (
         not_fetched(error, "user/x", "user/x@main", "config.json"), not_listed(error, "user/x"),
-        not_published(error, "user/x", "tagging"), dataset_not_loaded(error, "user/x", "user/x split train", cached=True),
+        not_published(error, "user/x", "tagging"), dataset_message(error, "user/x", "user/x split train", cached=True),
     ):  # fmt: skip
         assert "user/x" in line and len(line.splitlines()) == 1 and "hub.invalid" not in line
 
 
 def test_the_hub_is_down_where_what_is_cached_may_serve() -> None:
-    down = {kind.name for error, kind, _ in FAULTS if fault_of(error).is_down}
+    down = {kind.name for error, kind, _ in FAULTS if failure_of(error).is_down}
     assert down == {"LIMIT", "BROKEN", "UNREACHABLE", "OFFLINE", "OTHER"}
 
 
@@ -99,31 +99,31 @@ def test_a_cache_that_cannot_be_written() -> None:
      "https://huggingface.co/user/x/resolve/main/model.safetensors?download=true"],
 )  # fmt: skip
 def test_an_address_gets_the_name_that_is_in_it(address: str) -> None:
-    assert name_in_address(address) == "user/x"
-    assert not_a_name(address) == f"{address!r} is an address, not a name: give 'user/x'"
+    assert repository_in_url(address) == "user/x"
+    assert wrong_name_message(address) == f"{address!r} is an address, not a name: give 'user/x'"
 
 
 def test_an_address_of_another_server() -> None:
-    line = not_a_name("https://example.com/user/x", prefix="hf:")
+    line = wrong_name_message("https://example.com/user/x", prefix="hf:")
     assert line.startswith("'https://example.com/user/x' is an address: download what is there") and "'hf:user/name'" in line
 
 
 @pytest.mark.parametrize("text", ["user/x", "a/b/c", "https://example.com/user/x", "folder/huggingface.co/user/x", ""])
 def test_what_is_no_address_of_the_hub(text: str) -> None:
-    assert name_in_address(text) is None
+    assert repository_in_url(text) is None
 
 
 def test_datasets_that_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     lost = caused(ConnectionError("Couldn't reach 'user/x' on the Hub"), http.ConnectError("refused"))
-    line = dataset_not_loaded(lost, "user/x", "user/x train", cached=True)
+    line = dataset_message(lost, "user/x", "user/x train", cached=True)
     assert line.endswith(
         "cannot be reached; set HF_HUB_OFFLINE=1 to use the copy in the cache, connect, or give a local --data FOLDER"
     )
     offline = caused(ConnectionError("Couldn't reach"), errors.OfflineModeIsEnabled("offline"))
-    assert "HF_HUB_OFFLINE is set; unset it" in dataset_not_loaded(offline, "user/x", "user/x train")
+    assert "HF_HUB_OFFLINE is set; unset it" in dataset_message(offline, "user/x", "user/x train")
     missing = caused(FileNotFoundError("Dataset 'user/x' doesn't exist on the Hub"), answered(404, "RepoNotFound"))
-    assert "is not on the Hub, or private: check the name" in dataset_not_loaded(missing, "user/x", "user/x train")
-    assert dataset_not_loaded(ValueError("Config name is missing.\nmore"), "u/x", "u/x train") == (
+    assert "is not on the Hub, or private: check the name" in dataset_message(missing, "user/x", "user/x train")
+    assert dataset_message(ValueError("Config name is missing.\nmore"), "u/x", "u/x train") == (
         "u/x train cannot be loaded: Config name is missing."
     )

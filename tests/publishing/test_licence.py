@@ -14,7 +14,7 @@ from cyclegan_hub.checkpoints import load
 from cyclegan_hub.export.browser import _front_matter
 from cyclegan_hub.export.onnx_export import part
 from cyclegan_hub.hub.provenance import provenance_of
-from cyclegan_hub.hub.records import HUB, address_of
+from cyclegan_hub.hub.records import HUB, url_of
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.publishing.push import push
 from cyclegan_hub.serving.catalog import find_models
@@ -73,7 +73,7 @@ def test_every_way_to_the_hub_carries_the_licence_of_the_record(hub: ConnectedHu
         link = f"https://huggingface.co/user/{name}#data-and-licence"  # whatever HF_ENDPOINT is
         assert head.license_link == (link if name != "pushed" else link.replace("pushed", "built")), name
         assert CycleGenerator.from_pretrained(f"user/{name}").record["data"] == CELEBA, name
-    assert constants.ENDPOINT != HUB and address_of("user/built") == "https://huggingface.co/user/built"
+    assert constants.ENDPOINT != HUB and url_of("user/built") == "https://huggingface.co/user/built"
     exported = part(load("user/again"), "user/again", None).metadata
     assert (exported["source"], exported["license"]) == ("https://huggingface.co/user/again", "research-only")
     (found,) = find_models("user/built", tmp_path / "none").models.values()
