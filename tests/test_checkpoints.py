@@ -53,7 +53,7 @@ def test_a_file_or_an_address_instead_of_a_folder(run: Path) -> None:
     address = "https://huggingface.co/user/smile"
     for action in (load, list_epochs, CycleGenerator.from_pretrained):
         assert refusal(action, weights) == f"{weights} is a file: give the folder it is in"
-        assert refusal(action, address) == f"{address!r} is an address, not a name: give 'user/smile'"
+        assert refusal(action, address) == f"{address!r} is a URL, not a repository id: give 'user/smile'"
 
 
 def test_an_epoch_that_is_not_there(run: Path) -> None:
@@ -124,10 +124,10 @@ def test_what_is_cached_is_listed_and_loads_offline(cache: Path, options: dict) 
 
 def test_nothing_is_cached(tmp_path: Path) -> None:
     message = refusal(list_epochs, "user/x", cache_dir=tmp_path)
-    assert message.startswith("user/x: the Hub did not answer (") and "nothing of it is in the cache" in message
+    assert message.startswith("user/x: nothing of it is in the cache, and the Hub did not answer: ")
     message = refusal(load, "user/x", cache_dir=tmp_path, local_files_only=True)
-    assert message == ("user/x: the Hub was not to be asked, and nothing of it is in the cache: load it once with a connection")
-    message = "'a/b/c' is neither a folder nor a repository name: give a folder that exists, or 'user/name'"
+    assert message == "user/x: nothing of it is in the cache, and the Hub was not to be asked: load it once with a connection"
+    message = "'a/b/c' is neither a folder nor a repository id: give a folder that exists, or 'user/name'"
     assert refusal(list_epochs, "a/b/c") == message
 
 
@@ -153,7 +153,10 @@ def test_epochs_of_a_repository(hub: ConnectedHub) -> None:
     there = "epochs there: epoch-005, epoch-010, epoch-100"
     assert refusal(load, "user/epochs", 15) == f"user/epochs: no epoch 'epoch-015'; {there}"
     message = refusal(CycleGenerator.from_pretrained, "user/epochs", revision="epoch-015")
-    assert message == f"user/epochs@epoch-015: the repository has no such branch, tag or commit; {there}"
+    assert message.startswith(
+        "user/epochs@epoch-015: no folder of that name, and config.json could not be fetched from the Hub: "
+    )
+    assert message.endswith(f": the repository has no such branch, tag or commit: check its name; {there}")
 
 
 @pytest.mark.slow
@@ -220,12 +223,15 @@ def test_a_repository_that_is_closed(hub: ConnectedHub, tmp_path: Path) -> None:
     api.update_repo_settings("user/private", private=True)
     api.update_repo_settings("user/gated", gated="manual")
     message = refusal(CycleGenerator.from_pretrained, "user/gated", token="hf_read", cache_dir=tmp_path)
-    assert message.startswith("user/gated@main: access is restricted: ask for it on the repository's page")
+    assert message.startswith("user/gated@main: no folder of that name, and config.json could not be fetched") and (
+        "access is restricted: ask for it on the repository's page" in message
+    )
     assert "access is restricted" in refusal(load, "user/gated", token="hf_read", cache_dir=tmp_path)
     for repo in ("user/private", "user/nowhere"):
         for token in ("hf_read", False):
             message = refusal(CycleGenerator.from_pretrained, repo, token=token, cache_dir=tmp_path)
-            assert message.startswith(f"{repo}@main: no folder and no repository of that name: check it, or log in")
+            assert message.startswith(f"{repo}@main: no folder of that name, and config.json could not be fetched from the Hub: ")
+            assert "no repository of that name, or it is private: check the name, or log in" in message
             message = refusal(list_epochs, repo, token=token, cache_dir=tmp_path)
             assert "check the name, or log in with `hf auth login` if it is private" in message, message
     assert is_model(load("user/private", cache_dir=tmp_path), 5)
@@ -252,7 +258,7 @@ def test_a_cache_that_cannot_be_written(hub: ConnectedHub, tmp_path: Path) -> No
     for action in (CycleGenerator.from_pretrained, load):
         forget("user/unwritable")
         message = refusal(action, "user/unwritable", cache_dir=tmp_path / "file" / "cache")
-        assert "could not be put into the cache (" in message and "set HF_HOME to a folder that can be written" in message
+        assert " cannot be written (" in message and "set HF_HOME to a folder that can be written" in message
         assert "connection" not in message, message
     load("user/unwritable", cache_dir=tmp_path / "whole")
     for folder, _, _ in os.walk(tmp_path / "whole"):
@@ -300,7 +306,9 @@ def test_a_connection_cut_in_the_middle_of_a_file(hub: ConnectedHub, tmp_path: P
     assert is_model(load("user/cut", cache_dir=tmp_path / "once"), 5)  # it goes on where it was cut
     with hub.fault(f"/resolve/.*{WEIGHTS}", method="GET", cut_after=0):
         message = refusal(load, "user/cut", cache_dir=tmp_path / "always")
-        assert message.startswith("user/cut@main: model.safetensors could not be fetched from the Hub ("), message
+        assert message.startswith(
+            "user/cut@main: no folder of that name, and model.safetensors could not be fetched from the Hub: "
+        ), message
         assert message.endswith("check the name and the connection")
     assert is_model(load("user/cut", cache_dir=tmp_path / "always"), 5)
 
@@ -320,6 +328,9 @@ def test_a_server_that_is_gone(hub: ConnectedHub, tmp_path: Path) -> None:
         assert "not in the cache" in message and "refused" in message and message.endswith("check the name and the connection")
         for action in (load, list_epochs):
             message = refusal(action, "user/kept", cache_dir=tmp_path)
-            assert message.startswith("user/kept: the Hub did not answer (") and "refused" in message
-            assert message.endswith("and nothing of it is in the cache: check the name and the connection")
+            assert (
+                message.startswith("user/kept: nothing of it is in the cache, and the Hub did not answer: ")
+                and "refused" in message
+            )
+            assert message.endswith("check the name and the connection")
         assert not checkpoints._KNOWN  # nor is what the cache holds taken for what the Hub has

@@ -20,7 +20,8 @@ from huggingface_hub import constants
 from cyclegan_hub.domains import DOMAINS, Pile
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import base_name
-from cyclegan_hub.hub.records import HUB, ModelError, RunRecord, folder_of
+from cyclegan_hub.hub.records import ModelError, RunRecord, folder_of
+from cyclegan_hub.hub.repository import HUB, is_folder
 
 # The ids that the Hub knows; "other" stands for a licence that is none of them.
 _IDS = """
@@ -155,7 +156,7 @@ _ROOTS = ("bin", "content", "data", "etc", "home", "kaggle", "media", "mnt", "nf
 
 def init_of(source: str) -> str:
     """What a run records of `--init SOURCE`: a repository id; of a folder the base name and the digest of its weights."""
-    if not os.path.isdir(source):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
+    if not is_folder(source):
         return public_init(source)
     name = base_name(Path(source).resolve()) or "model"
     try:

@@ -14,7 +14,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, but not in an `__all__`
 
 from cyclegan_hub import checkpoints
-from cyclegan_hub.hub.errors import HUB_ERRORS, first_line, not_published
+from cyclegan_hub.hub.errors import HUB_ERRORS, FailureKind, explain, failure_of, first_line
 from cyclegan_hub.hub.records import chosen_in, epoch_number, epochs_in
 from cyclegan_hub.hub.repository import refs_of
 from cyclegan_hub.publishing.build import MODEL, SHARED, PublishError, read_files
@@ -131,7 +131,17 @@ def _answer_of(repo_id: str, doing: str, request: Callable[[], T], upload_bytes:
     try:
         return _answer_within(TIMEOUT + upload_bytes / SLOWEST, request)
     except _ERRORS as error:
-        raise PublishError(not_published(error, repo_id, doing)) from error
+        raise PublishError(_message(error, f"{repo_id}: {doing}")) from error
+
+
+def _message(error: Exception, what: str) -> str:
+    """The message for a step of a publication that failed, and whether to run the command again."""
+    if isinstance(error, ValueError) and not isinstance(error, HUB_ERRORS):  # the client's verdict on the card's YAML
+        return f"{what}: {' '.join(str(error).split())}"
+    failure = failure_of(error)
+    line = explain(error, what, {FailureKind.FORBIDDEN: "publish under your own name, or with a token that may write there"})
+    is_transient = failure.is_down or (failure.kind is FailureKind.REFUSED and failure.status not in (400, 413))
+    return f"{line}; the same command then completes what was begun" if is_transient else line
 
 
 def _answer_within(seconds: float, request: Callable[[], T]) -> T:

@@ -18,8 +18,8 @@ from cyclegan_hub.domains import DOMAINS, Domain, Eyes, Pile, place
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.hub.errors import FailureKind, failure_of
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
-from cyclegan_hub.hub.records import ModelError, RunRecord, epochs_in, folder_of, read_metrics, read_run_record, url_of
-from cyclegan_hub.hub.repository import refs_of
+from cyclegan_hub.hub.records import ModelError, RunRecord, epochs_in, folder_of, read_metrics, read_run_record
+from cyclegan_hub.hub.repository import refs_of, url_of
 from cyclegan_hub.models.auto import KINDS, Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.protocols import arrow, check_eyes, check_value_range
@@ -224,7 +224,7 @@ def _on_hub(name: str, kind: Place, problems: list[str]) -> tuple[dict[str, Publ
                     problems.append(f"{repo} is not on the Hub, or private.")
                 continue
             if not fault.is_down:
-                problems.append(f"{repo} cannot be used (the Hub says {fault.status or fault.words}).")
+                problems.append(f"{repo} cannot be used (the Hub says {fault.status or fault.reason}).")
                 continue
             down = True  # no more requests for the other models
         try:

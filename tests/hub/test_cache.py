@@ -49,16 +49,19 @@ def test_a_repository_that_is_not_in_the_cache_offline(cache: Path) -> None:
     assert "user/other@main: no folder" in refusal("user/other", cache_dir=cache, local_files_only=True)
 
 
+FETCHING = "user/x@main: no folder of that name, and config.json could not be fetched from the Hub: "
+
+
 @pytest.mark.parametrize(
     "status, code, message",
     [
-        (404, "RepoNotFound", "user/x@main: no folder and no repository of that name: check it, or log in"),
-        (401, "RepoNotFound", "user/x@main: no folder and no repository of that name"),
-        (403, "GatedRepo", "user/x@main: access is restricted: ask for it on the repository's page"),
-        (404, "RevisionNotFound", "user/x@main: the repository has no such branch, tag or commit"),
+        (404, "RepoNotFound", FETCHING + "no repository of that name, or it is private: check the name, or log in"),
+        (401, "RepoNotFound", FETCHING + "no repository of that name, or it is private: check the name, or log in"),
+        (403, "GatedRepo", FETCHING + "access is restricted: ask for it on the repository's page"),
+        (404, "RevisionNotFound", FETCHING + "the repository has no such branch, tag or commit: check its name"),
         (404, "EntryNotFound", "user/x@main: no config.json there. A model folder holds"),
-        (403, None, "user/x@main: config.json could not be fetched from the Hub (HfHubHTTPError: "),
-        (503, None, "user/x@main: config.json could not be fetched from the Hub (HfHubHTTPError: "),
+        (403, None, FETCHING),
+        (503, None, FETCHING),
     ],
 )
 def test_what_the_hub_answers_is_told_in_one_line(

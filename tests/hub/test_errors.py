@@ -1,4 +1,4 @@
-"""hub/errors.py: each kind of fault is recognised by itself and as the cause of another error, and ends in one line."""
+"""hub/errors.py: each kind of error is recognised by itself and as the cause of another one, and becomes one line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from huggingface_hub.utils import hf_raise_for_status
 from cyclegan_hub.hub.errors import (
     FailureKind,
     dataset_message,
+    explain,
     failure_of,
-    not_fetched,
-    not_listed,
-    not_published,
+    file_message,
     repository_in_url,
     wrong_name_message,
 )
+from cyclegan_hub.publishing import push as pushing
 
 http = import_module(errors.Response.__module__.split(".")[0])  # httpx or httpx2, by the client's version
 
@@ -39,7 +39,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
     return error
 
 
-FAULTS = [
+FAILURES = [
     (errors.HFValidationError("a/b/c"), FailureKind.NAME, "give a folder that exists"),
     (answered(403, "GatedRepo"), FailureKind.GATED, "ask for it"),
     (answered(404, "RepoNotFound"), FailureKind.REPOSITORY, "check the name, or log in"),
@@ -63,53 +63,54 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("error", "kind", "remedy"), FAULTS, ids=lambda value: getattr(value, "name", None))
-def test_a_fault_by_itself_and_as_a_cause(error: Exception, kind: FailureKind, remedy: str) -> None:
+@pytest.mark.parametrize(("error", "kind", "remedy"), FAILURES, ids=lambda value: getattr(value, "name", None))
+def test_a_failure_by_itself_and_as_a_cause(error: Exception, kind: FailureKind, remedy: str) -> None:
     assert failure_of(error).kind is kind and remedy in failure_of(error).remedy
     for outer in (RuntimeError("the upload failed"), ConnectionError("lost"), errors.LocalEntryNotFoundError("not cached")):
         expected = kind if kind is not FailureKind.OTHER or type(outer) is RuntimeError else FailureKind.UNREACHABLE
         assert failure_of(caused(outer, error)).kind is expected
 
 
-@pytest.mark.parametrize(("error", "kind", "remedy"), FAULTS, ids=lambda value: getattr(value, "name", None))
-def test_every_sentence_is_one_line(error: Exception, kind: FailureKind, remedy: str) -> None:
+@pytest.mark.parametrize(("error", "kind", "remedy"), FAILURES, ids=lambda value: getattr(value, "name", None))
+def test_every_message_is_one_line(error: Exception, kind: FailureKind, remedy: str) -> None:
     for line in (
-        not_fetched(error, "user/x", "user/x@main", "config.json"), not_listed(error, "user/x"),
-        not_published(error, "user/x", "tagging"), dataset_message(error, "user/x", "user/x split train", cached=True),
+        file_message(error, "user/x", "user/x@main", "config.json"), explain(error, "user/x"),
+        pushing._message(error, "user/x: tagging"), dataset_message(error, "user/x", "user/x split train", cached=True),
     ):  # fmt: skip
         assert "user/x" in line and len(line.splitlines()) == 1 and "hub.invalid" not in line
 
 
 def test_the_hub_is_down_where_what_is_cached_may_serve() -> None:
-    down = {kind.name for error, kind, _ in FAULTS if failure_of(error).is_down}
+    down = {kind.name for error, kind, _ in FAILURES if failure_of(error).is_down}
     assert down == {"LIMIT", "BROKEN", "UNREACHABLE", "OFFLINE", "OTHER"}
 
 
 def test_a_cache_that_cannot_be_written() -> None:
     error = PermissionError(errno.EACCES, "Permission denied", "/cache/models--user--x")
-    line = not_fetched(error, "user/x", "user/x@main", "config.json")
-    assert line.startswith("user/x@main: config.json could not be put into the cache (/cache/models--user--x cannot be written")
-    assert "set HF_HOME to a folder that can be written" in line and "connection" not in line
+    line = file_message(error, "user/x", "user/x@main", "config.json")
+    assert line.startswith("user/x@main: no folder of that name, and config.json could not be fetched from the Hub: ")
+    assert "/cache/models--user--x cannot be written (Permission denied): set HF_HOME to a folder that can be written" in line
+    assert "connection" not in line
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     ["https://huggingface.co/user/x", "http://huggingface.co/user/x/", "https://huggingface.co/user/x/tree/main",
      "huggingface.co/user/x", "https://hf.co/user/x.git", "git@hf.co:user/x", "hf://user/x", "https://huggingface.co/datasets/user/x",
      "https://huggingface.co/user/x/resolve/main/model.safetensors?download=true"],
 )  # fmt: skip
-def test_an_address_gets_the_name_that_is_in_it(address: str) -> None:
-    assert repository_in_url(address) == "user/x"
-    assert wrong_name_message(address) == f"{address!r} is an address, not a name: give 'user/x'"
+def test_a_url_gets_the_id_that_is_in_it(url: str) -> None:
+    assert repository_in_url(url) == "user/x"
+    assert wrong_name_message(url) == f"{url!r} is a URL, not a repository id: give 'user/x'"
 
 
-def test_an_address_of_another_server() -> None:
+def test_a_url_of_another_server() -> None:
     line = wrong_name_message("https://example.com/user/x", prefix="hf:")
-    assert line.startswith("'https://example.com/user/x' is an address: download what is there") and "'hf:user/name'" in line
+    assert line.startswith("'https://example.com/user/x' is a URL: download the file") and "'hf:user/name'" in line
 
 
 @pytest.mark.parametrize("text", ["user/x", "a/b/c", "https://example.com/user/x", "folder/huggingface.co/user/x", ""])
-def test_what_is_no_address_of_the_hub(text: str) -> None:
+def test_a_text_that_is_not_a_url_of_the_hub(text: str) -> None:
     assert repository_in_url(text) is None
 
 
@@ -123,7 +124,7 @@ def test_datasets_that_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     offline = caused(ConnectionError("Couldn't reach"), errors.OfflineModeIsEnabled("offline"))
     assert "HF_HUB_OFFLINE is set; unset it" in dataset_message(offline, "user/x", "user/x train")
     missing = caused(FileNotFoundError("Dataset 'user/x' doesn't exist on the Hub"), answered(404, "RepoNotFound"))
-    assert "is not on the Hub, or private: check the name" in dataset_message(missing, "user/x", "user/x train")
+    assert "no repository of that name, or it is private: check the name" in dataset_message(missing, "user/x", "user/x train")
     assert dataset_message(ValueError("Config name is missing.\nmore"), "u/x", "u/x train") == (
         "u/x train cannot be loaded: Config name is missing."
     )

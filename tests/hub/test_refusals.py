@@ -48,7 +48,7 @@ def test_a_pickle_is_named_and_never_run(folder: Path, tmp_path: Path, name: str
 
 @pytest.mark.parametrize("source", ["a/b/c", "two words", "/no/such/folder", "../nowhere/at/all", "\0", "x" * 300, "a--b"])
 def test_a_name_that_is_no_folder_and_no_repository(source: str) -> None:
-    assert refusal(source) == f"{source!r} is neither a folder nor a repository name: give a folder that exists, or 'user/name'"
+    assert refusal(source) == f"{source!r} is neither a folder nor a repository id: give a folder that exists, or 'user/name'"
 
 
 def test_a_file_instead_of_its_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_a_git_lfs_pointer_instead_of_the_weights(folder: Path) -> None:
 
 def test_an_address_instead_of_a_name() -> None:
     assert refusal("https://huggingface.co/user/smile/tree/main") == (
-        "'https://huggingface.co/user/smile/tree/main' is an address, not a name: give 'user/smile'"
+        "'https://huggingface.co/user/smile/tree/main' is a URL, not a repository id: give 'user/smile'"
     )
 
 

@@ -14,7 +14,7 @@ from cyclegan_hub.checkpoints import load
 from cyclegan_hub.export.browser import _front_matter
 from cyclegan_hub.export.onnx_export import part
 from cyclegan_hub.hub.provenance import provenance_of
-from cyclegan_hub.hub.records import HUB, url_of
+from cyclegan_hub.hub.repository import HUB, url_of
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.publishing.push import push
 from cyclegan_hub.serving.catalog import find_models
