@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,11 +17,11 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from cyclegan_hub import checkpoints
 from cyclegan_hub.hub.errors import HUB_ERRORS, FailureKind, explain, failure_of, first_line
 from cyclegan_hub.hub.records import chosen_in, epoch_number, epochs_in
-from cyclegan_hub.hub.repository import refs_of
-from cyclegan_hub.publishing.build import MODEL, SHARED, PublishError, read_files
+from cyclegan_hub.hub.repository import MODEL, refs_of
+from cyclegan_hub.publishing.build import SHARED, PublishError, read_files
 
 TIMEOUT = 60  # seconds to wait for an answer; the client itself has no limit
-SLOWEST = 20_000  # bytes a second: a slower upload is stopped
+SLOWEST = 20_000  # bytes a second: a slower upload is given up
 _ERRORS: tuple[type[Exception], ...] = (*HUB_ERRORS, ValueError)  # ValueError: the client refuses the card's YAML
 T = TypeVar("T")
 
@@ -40,9 +41,9 @@ def check_name(repo_id: str) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise PublishError(f"{repo_id!r} is no repository name ({first_line(error)}): give 'user/name'") from None
+        raise PublishError(f"{repo_id!r} is not a repository id ({first_line(error)}): give 'user/name'") from None
     if "/" not in repo_id:
-        raise PublishError(f"{repo_id!r} names no owner: give 'user/name'")
+        raise PublishError(f"{repo_id!r} has no owner: give 'user/name'")
 
 
 def push(folder: Path, repo_id: str, *, private: bool = False, retag: bool = False, token: str | None = None) -> dict[str, str]:
@@ -56,11 +57,11 @@ def push(folder: Path, repo_id: str, *, private: bool = False, retag: bool = Fal
     check(repo_id, token)
     epochs, shared = epochs_in(folder), read_files(folder, SHARED)
     if not epochs or any(not (path / name).is_file() for path in epochs.values() for name in MODEL) or "README.md" not in shared:
-        raise PublishError(f"{folder} is no model folder with a card and epochs/: build it from the run first")
+        raise PublishError(f"{folder} is not a model folder with a card and epochs/: build it from the run first")
     chosen, api, opening = chosen_in(folder), HfApi(token=token), "opening the repository"
     _answer_of(repo_id, opening, lambda: api.create_repo(repo_id, private=private or None, exist_ok=True))
     if private and not _answer_of(repo_id, opening, lambda: api.model_info(repo_id)).private:
-        raise PublishError(f"{repo_id} is there and public: change that in its settings, or leave --private out")
+        raise PublishError(f"{repo_id} exists and is public: change that in its settings, or leave --private out")
     head, tags = _answer_of(repo_id, opening, lambda: refs_of(repo_id, token))
     equal = _equal_epochs(api, repo_id, epochs, tags)
     wrong = [name for name in epochs if name in tags and name not in equal]
@@ -147,23 +148,21 @@ def _message(error: Exception, what: str) -> str:
 def _answer_within(seconds: float, request: Callable[[], T]) -> T:
     """What `request` returns or raises; TimeoutError after so many seconds.
 
-    The request runs in a thread of its own, which goes on after a timeout: the client has no time limit for uploads, and a limit
+    The request runs in a daemon thread, which continues after a timeout: the client has no time limit for uploads, and a limit
     in its session would apply to everything else in this process.
     """
-    answers: list[T] = []
-    errors: list[BaseException] = []
-    done = threading.Event()
+    answer: Future[T] = Future()
 
     def work() -> None:
         try:
-            answers.append(request())
+            answer.set_result(request())
         except BaseException as error:
-            errors.append(error)
-        done.set()
+            answer.set_exception(error)
 
     threading.Thread(target=work, name="hub-request", daemon=True).start()
-    if not done.wait(seconds):
-        raise TimeoutError(f"no answer in {seconds:.0f} seconds")
-    if errors:
-        raise errors[0]
-    return answers[0]
+    try:
+        return answer.result(seconds)
+    except TimeoutError:
+        if answer.done():
+            raise
+        raise TimeoutError(f"no answer in {seconds:.0f} seconds") from None

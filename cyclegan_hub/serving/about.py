@@ -56,7 +56,7 @@ class Table:
 
 
 def render(model: Published, epoch: EpochChoice) -> str:
-    """The text about one epoch: method, sample, known failures, figures, statement, data and terms."""
+    """The text about one epoch: method, sample, known failures, figures, limits, data and terms."""
     choice = model.choice
     numbers = [str(e.number) for e in model.epochs if e.number is not None]
     own = _own_figures(model, epoch)
@@ -79,7 +79,7 @@ def render(model: Published, epoch: EpochChoice) -> str:
         figures=_first_figures(own, directions) if own else [],
         protocol=[f"{key}: {one_line(metrics[key], 300)}" for key in ("extractor", "rule") if isinstance(metrics.get(key), str)],
         tables=list(_tables(model, epoch, own)) if own else [],
-        statement=re.sub(r"^## ", "#### ", model.statement, flags=re.MULTILINE),
+        limits=re.sub(r"^## ", "#### ", model.limits, flags=re.MULTILINE),
         data=[f"{label}: {one_line(data[side], 300)}" for side, label in sides if side in data],
         licence=one_line(choice.licence, 300),
     )

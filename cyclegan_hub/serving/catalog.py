@@ -23,7 +23,7 @@ from cyclegan_hub.hub.repository import refs_of, url_of
 from cyclegan_hub.models.auto import KINDS, Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.protocols import arrow, check_eyes, check_value_range
-from cyclegan_hub.publishing.card import render_statement
+from cyclegan_hub.publishing.card import render_limits
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
 
@@ -100,7 +100,7 @@ class Published:
     epochs: tuple[EpochChoice, ...]  # ascending, never empty
     where: str  # argument of `checkpoints.load`
     revisions: dict[str, str]  # epoch -> a text that changes when its weights are replaced
-    statement: str  # intended use, limits, data and licence, as Markdown
+    limits: str  # intended use, limits, data and licence, as Markdown
     metrics: dict[str, Any] | None  # metrics.json
     run: RunRecord | None  # recipe.json
     page: str | None  # its address on the Hub
@@ -292,7 +292,7 @@ def _published(
         licence=provenance.terms, redistributable=provenance.redistributable,
         value_range=_value_range(config), channels=1 if config.get("channels") == 1 else 3,
     )  # fmt: skip
-    statement = render_statement(str(config.get("domain")), labels, run, kind, measured=bool(metrics))
+    limits = render_limits(str(config.get("domain")), labels, run, kind, measured=bool(metrics))
     mark = (" · best" if metrics else " · last") if len(epochs) > 1 else ""
     alone = f"Epoch {config['epoch']}" if isinstance(config.get("epoch"), int) else "The published model"
     choices = tuple(
@@ -301,7 +301,7 @@ def _published(
     )
     page = url_of(source) if origin in ("Hub", "cache") else None  # the name was checked by `kind_of`
     sample = files[3] if files[3] and files[3].is_file() else None
-    return Published(choice, choices, where, revisions, statement, metrics, run, page, sample, _lines(files[4]))
+    return Published(choice, choices, where, revisions, limits, metrics, run, page, sample, _lines(files[4]))
 
 
 def _lines(path: Path | None) -> tuple[str, ...]:

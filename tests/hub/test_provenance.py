@@ -152,7 +152,7 @@ def test_a_measured_model_is_not_said_to_be_unmeasured(name: str) -> None:
     directions = of.kind.directions
     values = {"best": "epoch-020", "epochs": {"epoch-020": {direction: {"kid": 0.5} for direction in directions}}}
     light = {"step": 20, "epoch": 1.0, "event": "evaluation", "score": 0.25, "success_a_to_b": 0.5}
-    of_faces = name in ("faces-dcgan-64", "colorize")  # whose statement says what an evaluation measures
+    of_faces = name in ("faces-dcgan-64", "colorize")  # whose limits tell what an evaluation measures
     for local in (False, True):
         bare = replace(of, run=of.run | ({"data": dict.fromkeys(of.run["data"], "folder mine/x")} if local else {}))
         assert ("nothing of it was measured" in render(bare)) == (local or not of_faces)

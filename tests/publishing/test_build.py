@@ -126,14 +126,14 @@ def spoil(run: Path, what: str) -> None:
     "what, options, message",
     [
         ("truncated", {}, "epoch-005: model.safetensors cannot be read ("),
-        ("no epochs", {}, "has no epochs yet: train on"),
-        ("no recipe", {}, "holds no run (no recipe.json there): give the folder that train.py wrote"),
-        ("recipe damaged", {}, "not a training's record: no batch_size, domain, image_size, name"),
+        ("no epochs", {}, "has no epochs yet: resume it"),
+        ("no recipe", {}, "is not a run folder (it has no recipe.json): give the folder that train.py wrote"),
+        ("recipe damaged", {}, "is damaged (no batch_size, domain, image_size, name in it)"),
         ("recipe no json", {}, "recipe.json is damaged ("),
         ("history damaged", {}, "line 1 is damaged"),
         ("metrics damaged", {}, "metrics.json is not of the form"),
         ("", {"epochs": [5, 7, 9]}, "no epoch 7, 9; epochs there: epoch-005, epoch-010"),
-        ("", {"epochs": []}, "no epoch is to be published"),
+        ("", {"epochs": []}, "no epoch was chosen"),
         ("", {"epochs": [5]}, "epoch-010 is the best by metrics.json but is not to be published: add it to the epochs"),
         ("", {"dtype": "int8"}, "dtype 'int8': must be one of fp32, fp16"),
     ],
@@ -159,7 +159,7 @@ def test_nothing_of_the_users_is_overwritten(tmp_path: Path, taken: str) -> None
     (tmp_path / "notes" / "todo.txt").write_text("mine too")
     before = contents(tmp_path)
     message = refusal(build, run, tmp_path / taken, "user/smile")
-    assert message.startswith(f"{tmp_path / taken} {'is the run itself' if taken == 'run' else 'holds '}")
+    assert message.startswith(f"{tmp_path / taken} {'is the run itself' if taken == 'run' else 'is not a model folder (it holds '}")
     assert contents(tmp_path) == before
 
 
@@ -168,7 +168,7 @@ def test_what_is_no_model_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(pushing, "check", lambda *_: None)  # of the token
     out = build(make_run(tmp_path / "run", 5, 10), tmp_path / "out", "user/x")
     shutil.rmtree(out / missing) if (out / missing).is_dir() else (out / missing).unlink()
-    assert refusal(push, out, "user/x") == f"{out} is no model folder with a card and epochs/: build it from the run first"
+    assert refusal(push, out, "user/x") == f"{out} is not a model folder with a card and epochs/: build it from the run first"
 
 
 # --- the command line
@@ -192,9 +192,9 @@ def test_dry_run_needs_no_hub_and_writes_nothing_into_the_run(tmp_path: Path, ca
 @pytest.mark.parametrize(
     "repo, options, message",
     [
-        ("smile", [], "'smile' names no owner: give 'user/name'"),
-        ("a/b/c", [], "'a/b/c' is no repository name"),
-        ("user/a b", [], "'user/a b' is no repository name"),
+        ("smile", [], "'smile' has no owner: give 'user/name'"),
+        ("a/b/c", [], "'a/b/c' is not a repository id"),
+        ("user/a b", [], "'user/a b' is not a repository id"),
         ("user/x", ["--epochs", "5,"], "--epochs '5,': give all, or numbers such as 5,10,20"),
         ("user/x", ["--epochs", "15"], "no epoch 15; epochs there: epoch-005"),
     ],

@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator, templates
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.publishing import card as cards
-from cyclegan_hub.publishing.card import CardError, render, statement_for
+from cyclegan_hub.publishing.card import CardError, limits_template, render
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import RECIPES
@@ -57,7 +57,7 @@ def test_a_card_for_every_domain(domain: str) -> None:
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_a_statement_names_the_data_of_its_domain(domain: str) -> None:
+def test_the_limits_name_the_data_of_its_domain(domain: str) -> None:
     text = (cards.TEMPLATES / f"{domain}.md").read_text("utf-8")
     sets = {"flwrlabs/celeba": "CelebA", "huggan/selfie2anime": "selfie2anime", "cgarciae/cartoonset": "Cartoon Set",
             "huggan/monet2photo": "monet2photo"}  # fmt: skip
@@ -123,24 +123,24 @@ def plain(card: str) -> str:
     return " ".join(card.split())
 
 
-def test_which_statement_a_model_gets() -> None:
+def test_which_limits_a_model_gets() -> None:
     """A domain's own describes its datasets: only a run whose record names these gets it."""
     for name, recipe in RECIPES.items():
         of = facts(name)
         domain, labels = of.config["domain"], tuple(of.run["labels"])
         own = isinstance(recipe, CycleGANRecipe) or recipe.domain == "faces"
-        assert statement_for(domain, labels, of.run, of.kind) == (recipe.domain if own else "other"), name
+        assert limits_template(domain, labels, of.run, of.kind) == (recipe.domain if own else "other"), name
         local = of.run | {"data": {side: "folder mine/train" for side in of.run["data"]}}
         for record in (local, None, {}):
-            found = statement_for(domain, labels, record, of.kind)
+            found = limits_template(domain, labels, record, of.kind)
             assert found == ("custom" if isinstance(recipe, CycleGANRecipe) else "other"), (name, record)
     assert facts("colorize", labels=("sketch", "face")).config["domain"] == "custom"  # labels of the user's own
     assert "has not been stated" in render(facts("colorize", labels=("sketch", "face")))
-    assert statement_for("monet", ("photo", "Monet"), facts("monet").run, PairedGenerator) == "other"  # two directions there
+    assert limits_template("monet", ("photo", "Monet"), facts("monet").run, PairedGenerator) == "other"  # two directions there
 
 
 @pytest.mark.parametrize("name, terms", [("monet-dcgan-64", True), ("monet-pix2pix", True), ("pix2pix", False)])
-def test_terms_of_data_without_a_statement(name: str, terms: bool) -> None:
+def test_terms_of_data_without_limits_of_their_own(name: str, terms: bool) -> None:
     card = render(facts(name))
     assert metadata(card)["license_name"] == "not-stated" and "the licence of the images is not stated" in card.lower()
     assert (f"as the package knows them: {DOMAINS['monet'].b.licence}." in card) == terms

@@ -110,7 +110,7 @@ def test_private_means_private(hub: ConnectedHub, tmp_path: Path) -> None:
     push(folder, "user/secret", private=True)
     assert api.model_info("user/secret").private
     push(folder, "user/open")
-    assert "user/open is there and public" in refusal(push, folder, "user/open", private=True)
+    assert "user/open exists and is public" in refusal(push, folder, "user/open", private=True)
 
 
 def test_tokens_that_may_not_publish(hub: ConnectedHub, tmp_path: Path) -> None:

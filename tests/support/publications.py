@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cyclegan_hub.checkpoints import forget, list_epochs, load
+from cyclegan_hub.hub.repository import MODEL
 from cyclegan_hub.publishing import build as publish
 from cyclegan_hub.publishing.build import build
 from support.hub_client import api
@@ -35,7 +36,7 @@ def is_published(repo: str, folder: Path, tmp: Path) -> None:
     """Asserts that a repository holds the whole of a model folder: every tag, and `main`."""
     files = contents(folder)
     shared = {name: data for name, data in files.items() if name in publish.SHARED}
-    assert holds(repo, "main", shared | {name: files[name] for name in publish.MODEL}, tmp)
+    assert holds(repo, "main", shared | {name: files[name] for name in MODEL}, tmp)
     forget(repo)
     found = list_epochs(repo)
     assert [epoch.name for epoch in found] == [epoch.name for epoch in list_epochs(folder)]

@@ -13,11 +13,11 @@ import torch
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.publishing import build as publish
+from cyclegan_hub.hub.repository import MODEL
 from cyclegan_hub.recipes.presets import RECIPES
 from support.training import ROOT, script
 
-CONFIG, WEIGHTS = publish.MODEL
+CONFIG, WEIGHTS = MODEL
 
 FREE_IMAGES = ROOT / "cyclegan_hub" / "free_images"
 
