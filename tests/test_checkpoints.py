@@ -15,13 +15,32 @@ import torch
 from cyclegan_hub import CycleGenerator, checkpoints
 from cyclegan_hub.checkpoints import Epoch, forget, list_epochs, load
 from cyclegan_hub.hub import repository as repository_module
-from support.epochs import is_model, model, refusal
+from cyclegan_hub.hub.records import ModelError
 from support.hub_client import ConnectedHub, api, commit
 from support.hub_client import hub as hub
 from support.hub_client import hub_server as hub_server
 from support.saved_models import CONFIG, WEIGHTS
 
 HUB_TIMEOUT = 1
+
+
+def model(epoch: int, **changes: Any) -> CycleGenerator:
+    torch.manual_seed(epoch)
+    return CycleGenerator(**{"width": 4, "blocks": 1, "image_size": 16, "epoch": epoch} | changes)
+
+
+def is_model(one: CycleGenerator, epoch: int) -> bool:
+    own = model(epoch).state_dict()
+    return one.config == model(epoch).config and all(torch.equal(x, own[name]) for name, x in one.state_dict().items())
+
+
+def refusal(action: Any, *arguments: Any, **options: Any) -> str:
+    """What a reader is told, in one line."""
+    with pytest.raises(ModelError) as error:
+        action(*arguments, **options)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
 
 # --- folders
 

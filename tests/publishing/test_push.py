@@ -15,16 +15,16 @@ import torch
 from huggingface_hub import ModelCard, get_session
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.checkpoints import list_epochs, load
+from cyclegan_hub.checkpoints import forget, list_epochs, load
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.hub.repository import MODEL
 from cyclegan_hub.publishing import push as pushing
-from cyclegan_hub.publishing.build import build
+from cyclegan_hub.publishing.build import SHARED, build
 from cyclegan_hub.publishing.push import push
 from support.hub_client import ConnectedHub, api
 from support.hub_client import hub as hub
 from support.hub_client import hub_server as hub_server
-from support.publications import commits, folder_of, is_published
-from support.published_runs import make_run, published, refusal
+from support.published_runs import contents, make_run, published, refusal
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +36,41 @@ HUB_TIMEOUT = 1
 def no_limit_on_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A timeout is TIMEOUT alone, however large the upload."""
     monkeypatch.setattr(pushing, "SLOWEST", 10**9)
+
+
+def folder_of(tmp: Path, *epochs: int, repo: str = "user/x", **options: Any) -> Path:
+    """A model folder of a run with these epochs."""
+    name = f"run{len(list(tmp.glob('run*')))}"
+    return build(make_run(tmp / name, *epochs, **options), tmp / f"{name}.out", repo)
+
+
+def commits(repo: str) -> list[str]:
+    """Titles of a repository's commits on `main`, the first one first."""
+    return [commit.title for commit in api.list_repo_commits(repo)][::-1]
+
+
+def holds(repo: str, revision: str, files: dict[str, bytes], tmp: Path) -> bool:
+    """Whether a repository holds these files there, and no others."""
+    there = Path(api.snapshot_download(repo, revision=revision, cache_dir=tmp / "cache"))
+    return {name: data for name, data in contents(there).items() if name != ".gitattributes"} == files
+
+
+def is_published(repo: str, folder: Path, tmp: Path) -> None:
+    """Asserts that a repository holds the whole of a model folder: every tag, and `main`."""
+    files = contents(folder)
+    shared = {name: data for name, data in files.items() if name in SHARED}
+    assert holds(repo, "main", shared | {name: files[name] for name in MODEL}, tmp)
+    forget(repo)
+    found = list_epochs(repo)
+    assert [epoch.name for epoch in found] == [epoch.name for epoch in list_epochs(folder)]
+    for epoch, own in zip(found, list_epochs(folder), strict=True):
+        assert epoch.best == own.best, epoch
+        one, other = load(repo, epoch.name, cache_dir=tmp / "cache"), load(folder, own.name)
+        assert one.config == other.config
+        assert all(torch.equal(x, other.state_dict()[name]) for name, x in one.state_dict().items())
+        x = torch.rand(1, 3, 16, 16) * 2 - 1
+        for way in ("a_to_b", "b_to_a"):
+            torch.testing.assert_close(one(x, way), other(x, way), rtol=0, atol=1e-5)
 
 
 def test_a_run_is_published_and_comes_back(hub: ConnectedHub, tmp_path: Path) -> None:
