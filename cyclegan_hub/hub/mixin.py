@@ -27,6 +27,7 @@ from cyclegan_hub.templates import escape_markdown
 # Of config.json; raised when an older package could no longer read the files of a newer one. Every file is written in the newest
 # format, so that it always holds all constructor arguments.
 FORMAT = 3
+_FETCH_OPTIONS = frozenset(inspect.signature(fetch).parameters) - {"source"}
 # Keywords of other libraries' `from_pretrained`, each with its replacement here.
 _INSTEAD = {
     **dict.fromkeys(("torch_dtype", "dtype"), "call .to(dtype) on the loaded model"),
@@ -149,25 +150,11 @@ class StrictHubMixin(PyTorchModelHubMixin):
 
     @classmethod
     def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        force_download: bool = False,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
-        map_location: str | torch.device = "cpu",
-        strict: bool = True,
-        **model_kwargs: Any,
+        cls, *, model_id: str, map_location: str | torch.device = "cpu", strict: bool = True, **options: Any
     ) -> Self:
         """The base class calls this to load a model. It is as strict as `from_pretrained`."""
-        cls.check_arguments(strict, model_kwargs)
-        fetched = fetch(
-            model_id, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
-            local_files_only=local_files_only,
-        )  # fmt: skip
-        return cls.load_from(fetched, map_location)
+        cls.check_arguments(strict, {name: value for name, value in options.items() if name not in _FETCH_OPTIONS})
+        return cls.load_from(fetch(model_id, **options), map_location)
 
     @classmethod
     def load_from(cls, fetched: Fetched, map_location: str | torch.device = "cpu") -> Self:

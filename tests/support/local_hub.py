@@ -5,9 +5,8 @@
         subprocess.run([sys.executable, script], env=os.environ | client_environment(server, tmp_path / "home"))
         assert [entry.status for entry in server.hub.log] == ...
 
-The client reads its endpoint when it is imported, hence the fresh process; `hub_client` connects the client of the test's own
-process. In tests/, `python -m support.local_hub --root hub` serves a folder until it is interrupted. A token of the user "user",
-of the organisation "org", is "hf_local".
+The client reads its endpoint when it is imported, hence the fresh process; `hub_client` connects the clients of this process.
+A token of the user "user", of the organisation "org", is "hf_local".
 
 It covers models, datasets and spaces; commits, tags, branches and their listings; LFS uploads in one and in several parts;
 private and gated repositories and the errors that tell them apart; pagination; a CDN on another host; and faults. It does not
@@ -17,7 +16,6 @@ it cover pull requests, discussions, the dataset viewer with its Parquet convers
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import socket
 import threading
@@ -143,16 +141,3 @@ def _cut(send: Send, limit: int) -> Send:
         raise _CutError
 
     return limited
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Serve a local Hub until it is interrupted.")
-    parser.add_argument("--root", type=Path, default=Path("hub"), help="folder of its repositories")
-    parser.add_argument("--port", type=int, default=8321)
-    arguments = parser.parse_args()
-    with Server(arguments.root, port=arguments.port) as running:
-        print(*(f"{name}={value}" for name, value in client_environment(running, arguments.root / "home").items()), sep="\n")
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print("stopped")
