@@ -67,12 +67,12 @@ def test_epochs_of_a_folder(run: Path) -> None:
         assert is_model(loaded, 10)
 
 
-def test_a_file_or_an_address_instead_of_a_folder(run: Path) -> None:
+def test_a_file_or_a_url_instead_of_a_folder(run: Path) -> None:
     weights = run / "epochs" / "epoch-005" / WEIGHTS
-    address = "https://huggingface.co/user/smile"
+    url = "https://huggingface.co/user/smile"
     for action in (load, list_epochs, CycleGenerator.from_pretrained):
         assert refusal(action, weights) == f"{weights} is a file: give the folder it is in"
-        assert refusal(action, address) == f"{address!r} is a URL, not a repository id: give 'user/smile'"
+        assert refusal(action, url) == f"{url!r} is a URL, not a repository id: give 'user/smile'"
 
 
 def test_an_epoch_that_is_not_there(run: Path) -> None:
@@ -322,7 +322,7 @@ def test_a_hub_that_is_busy_or_broken(hub: ConnectedHub, tmp_path: Path, kind: s
 def test_a_connection_cut_in_the_middle_of_a_file(hub: ConnectedHub, tmp_path: Path) -> None:
     repository("cut", 5)
     hub.plant(f"/resolve/.*{WEIGHTS}", method="GET", cut_after=5000)
-    assert is_model(load("user/cut", cache_dir=tmp_path / "once"), 5)  # it goes on where it was cut
+    assert is_model(load("user/cut", cache_dir=tmp_path / "once"), 5)  # it continues where it was cut
     with hub.fault(f"/resolve/.*{WEIGHTS}", method="GET", cut_after=0):
         message = refusal(load, "user/cut", cache_dir=tmp_path / "always")
         assert message.startswith(

@@ -20,7 +20,7 @@ SPLITS = {"trainA": range(4), "trainB": range(10, 14), "testA": range(20, 22), "
 
 
 def test_a_dataset_of_the_hub_is_trained_on_and_the_run_published(
-    hub: ConnectedHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    hub: ConnectedHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for split, seeds in SPLITS.items():
         parquet(tmp_path / f"pairs/data/{split}-00000-of-00001.parquet", seeds)
@@ -38,8 +38,8 @@ def test_a_dataset_of_the_hub_is_trained_on_and_the_run_published(
     assert [epoch.name for epoch in list_epochs("user/model")] == ["epoch-001", "epoch-002"]
     assert CycleGenerator.from_pretrained("user/model").epoch == 2
 
-    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    assert train(*run) == 2
+    with hub.token("hf_wrong"):
+        assert train(*run) == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error and error.splitlines()[-1].startswith("error: "), error
     # No token is ever written into a run.

@@ -116,7 +116,7 @@ def test_of_a_dataset_of_files_only_the_split_that_is_used_is_fetched(hub: Conne
     assert len(open_items(one_side("hf:user/files?split=test").train)) == 8
 
 
-def test_folders_of_two_sides_are_two_piles(hub: ConnectedHub, tmp_path: Path) -> None:
+def test_folders_of_two_sides_are_two_domains(hub: ConnectedHub, tmp_path: Path) -> None:
     for number, name in enumerate(("trainA", "trainB", "testA", "testB")):
         folder(tmp_path / "sides" / name, range(200 + 10 * number, 204 + 10 * number))
     api.create_repo("user/sides", repo_type="dataset")
@@ -175,13 +175,13 @@ def test_two_steps_from_the_data_sets_of_a_domain(hub: ConnectedHub, published: 
 # --- specs
 
 
-PILES = {"trainA": range(4), "trainB": range(10, 15), "testA": range(20, 22), "testB": range(30, 33)}  # seeds of pictures
+SPLITS = {"trainA": range(4), "trainB": range(10, 15), "testA": range(20, 22), "testB": range(30, 33)}  # seeds of images
 SPEC = "hf:user/{}?split={}&test_split={}&column=image&filter=Smiling={}&revision=v1"
 
 
 def make_dataset(name: str, tmp: Path) -> None:
-    """The piles in Parquet, with a column of who smiles (even seeds), tagged v1; on `main`, trainA is another pile."""
-    for split, seeds in PILES.items():
+    """The splits in Parquet, with a column Smiling (even seeds), tagged v1; on `main`, trainA holds other images."""
+    for split, seeds in SPLITS.items():
         parquet(tmp / f"data/{split}-00000-of-00001.parquet", seeds, Smiling=[seed % 2 == 0 for seed in seeds])
     api.create_repo(f"user/{name}", repo_type="dataset")
     api.upload_folder(repo_id=f"user/{name}", folder_path=tmp, repo_type="dataset")
@@ -191,16 +191,16 @@ def make_dataset(name: str, tmp: Path) -> None:
     api.upload_file(path_or_fileobj=file, path_in_repo=path, repo_id=f"user/{name}", repo_type="dataset")
 
 
-def seeds_of(pile: Iterable[torch.Tensor]) -> list[int]:
-    """Which pictures these are."""
+def seeds_of(found: Iterable[torch.Tensor]) -> list[int]:
+    """The seeds of these images."""
     known = {images.to_uint8_tensor(picture(seed)).numpy().tobytes(): seed for seed in range(50)}
-    return [known[image.numpy().tobytes()] for image in pile]
+    return [known[image.numpy().tobytes()] for image in found]
 
 
 def read(domain: Domain | None, data: str | None, a: str | None = None, b: str | None = None) -> list[list[int]]:
     """The seeds of A and B to train on, and of A and B held out."""
     sides = load_sides(*resolve(domain, data, a, b), image_size=20)
-    return [seeds_of(pile) for pile in [side.train for side in sides] + [side.held_out for side in sides]]
+    return [seeds_of(one) for one in [side.train for side in sides] + [side.held_out for side in sides]]
 
 
 def test_a_dataset_is_read_by_split_column_filter_and_revision(hub: ConnectedHub, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_dataset_is_streamed(hub: ConnectedHub, tmp_path: Path) -> None:
     stream = open_batches(*sources, image_size=20, batch_size=2, seed=0, streaming=True, steps_per_epoch=1)
     (batch,) = stream.epoch(0)
     assert sorted(seeds_of(batch["a"])) == [0, 2] and sorted(seeds_of(batch["b"])) == [11, 13]
-    assert [seeds_of(pile) for pile in stream.held_out] == [[20], [31]]
+    assert [seeds_of(one) for one in stream.held_out] == [[20], [31]]
 
 
 def test_a_dataset_that_is_not_there_says_so(hub: ConnectedHub, tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def test_of_two_publishers_at_once_one_is_told_to_run_again(hub: ConnectedHub, t
     is_published("user/tagged", one, tmp_path)
 
 
-def test_the_command_line(hub: ConnectedHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line(hub: ConnectedHub, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", 5, 10, 15)
     assert published(run, "user/cli", "--epochs", "5,10", "--dtype", "fp16", "--private") == 0
     assert [epoch.name for epoch in list_epochs("user/cli")] == ["epoch-005", "epoch-010"]
@@ -259,5 +259,5 @@ def test_the_command_line(hub: ConnectedHub, tmp_path: Path, monkeypatch: pytest
     assert published(run, "user/cli", "--retag") == 0
     assert load("user/cli").epoch == 15 and load("user/cli", 5).stored_dtype == torch.float32
     assert published(run, "other/cli") == 2
-    monkeypatch.setenv("HF_TOKEN", "hf_read")
-    assert published(run, "user/cli") == 2
+    with hub.token("hf_read"):
+        assert published(run, "user/cli") == 2

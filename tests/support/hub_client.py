@@ -77,6 +77,10 @@ class ConnectedHub:
         with connected("http://127.0.0.1:9", self.home):
             yield
 
+    def token(self, token: str) -> Any:
+        """Has the clients send another token, for a `with` block."""
+        return patch.dict(os.environ, HF_TOKEN=token)
+
     def offline(self) -> Any:
         """Puts the clients into offline mode, for a `with` block."""
         return connected("http://127.0.0.1:9", self.home, offline=True)
