@@ -141,7 +141,7 @@ def test_the_bundled_models_say_what_they_were_trained_on(name: str) -> None:
     for words in ("CelebA", "All-Age-Faces", "UTKFace", "fan art", "Cartoon Set", "Flickr", "WikiArt"):
         assert (words in row) == (words in provenance.text), words
     for text in (card, told["about"]):
-        assert "selfie2anime" not in text and "women only" not in text and "nothing of it was measured" not in text
+        assert "selfie2anime" not in text and "women only" not in text and "none of it was measured" not in text
     assert "hardware is not recorded" not in card and record["hardware"][0] in card
 
 
@@ -174,10 +174,10 @@ def test_a_measured_model_is_not_said_to_be_unmeasured(name: str) -> None:
     of_faces = name in ("faces-dcgan-64", "colorize")  # whose limits tell what an evaluation measures
     for local in (False, True):
         bare = replace(of, run=of.run | ({"data": dict.fromkeys(of.run["data"], "folder mine/x")} if local else {}))
-        assert ("nothing of it was measured" in render(bare)) == (local or not of_faces)
-        assert "nothing of it was measured" not in render(replace(bare, metrics=values))
+        assert ("none of it was measured" in render(bare)) == (local or not of_faces)
+        assert "none of it was measured" not in render(replace(bare, metrics=values))
         during = render(replace(bare, history=[*of.history, light]))
-        assert "nothing of it was measured" not in during and "none was measured" not in during
+        assert "none of it was measured" not in during and "none was measured" not in during
         assert "the last values, after epoch 1: score 0.25, success_a_to_b 0.5." in " ".join(during.split()).replace("\\", "")
 
 
@@ -187,7 +187,7 @@ def test_the_hardware_is_named_where_it_is_recorded() -> None:
     card = render(replace(of, run=of.run | {"hardware": ["AMD EPYC, 1 thread, bf16", "2 x NVIDIA H100, bf16"]}))
     assert "a second; on AMD EPYC, 1 thread, bf16, then on 2 x NVIDIA H100, bf16." in card and "not recorded" not in card
     card = render(replace(of, run=of.run | {"hardware": ["AMD EPYC"]}, history=[]))
-    assert "What the training cost was not recorded; it ran on AMD EPYC." in card
+    assert "The cost of the training was not recorded; it ran on AMD EPYC." in card
 
 
 # --- the command line

@@ -100,7 +100,7 @@ def test_a_card_for_every_recipe(name: str) -> None:
 def test_the_other_methods_are_not_said_to_go_back(name: str) -> None:
     """Nor a DCGAN to translate, nor anything to be what it is not."""
     card, recipe = render(facts(name)), RECIPES[name]
-    assert all(text not in card for text in ("CycleGAN", "a_to_b", "b_to_a", "↔", "way back", "there and back"))
+    assert all(text not in card for text in ("CycleGAN", "a_to_b", "b_to_a", "↔", "way back", "reconstruction"))
     if isinstance(recipe, DCGANRecipe):
         assert "# noise → " in card and "translat" not in card and "of seed 0" in card and "Judge it by its images" in card
         assert ".sample(16, seed=0)" in card and ".interpolate(" in card and f"from {recipe.latent} random numbers" in plain(card)
@@ -117,7 +117,7 @@ def test_the_other_methods_are_not_said_to_go_back(name: str) -> None:
         assert "pairs were given" in plain(card) and "- pairs of input and output: `folder mine/train" in card
     else:
         assert f"the input is {PAIR_RULES[recipe.pairs].words}" in plain(card)
-    assert f"brought to {64 if recipe.pairs == 'upscale-4x' else recipe.image_size} px" in plain(card)
+    assert f"resized to {64 if recipe.pairs == 'upscale-4x' else recipe.image_size} px" in plain(card)
 
 
 def plain(card: str) -> str:
@@ -137,7 +137,7 @@ def test_which_limits_a_model_gets() -> None:
             found = limits_template(domain, labels, record, of.kind)
             assert found == ("custom" if isinstance(recipe, CycleGANRecipe) else "other"), (name, record)
     assert facts("colorize", labels=("sketch", "face")).config["domain"] == "custom"  # labels of the user's own
-    assert "has not been stated" in render(facts("colorize", labels=("sketch", "face")))
+    assert "has not stated its purpose" in render(facts("colorize", labels=("sketch", "face")))
     assert limits_template("monet", ("photo", "Monet"), facts("monet").run, PairedGenerator) == "other"  # two directions there
 
 
@@ -200,10 +200,10 @@ def test_what_the_training_cost() -> None:
 
 
 def test_known_failures_are_listed() -> None:
-    assert "Nobody has written down what fails" in render(facts())
+    assert "Not recorded: look at the samples" in render(facts())
     card = render(facts(failures=["Glasses vanish.", "*Hats* become hair."]))
     assert "### Known failures\n\n- Glasses vanish.\n- \\*Hats\\* become hair.\n\n## Intended use" in card
-    assert "Nobody has written" not in card
+    assert "Not recorded: look" not in card
 
 
 def test_nothing_that_a_run_recorded_is_markup() -> None:
@@ -343,14 +343,14 @@ def test_success_never_stands_alone() -> None:
     values = {"a_to_b": {"kid": 0.5, "success": 0.995}, "b_to_a": {"kid": 0.5, "success": 1.0}}
     metrics = {"best": "epoch-020", "epochs": {"epoch-020": values}, "classifier": {"accuracy_a": 0.99, "accuracy_b": 0.915}}
     card = render(facts(metrics=metrics))
-    assert "it is right on 91.5% of smiling and 99.0% of not smiling." in card
+    assert "it is right for 91.5% of smiling and 99.0% of not smiling." in card
     assert "| not smiling → smiling | success | 0.995 |" in card
     results = metadata(card)["model-index"][0]["results"]
     found = [(m["value"], m["args"]["accuracy_on_real_images"]) for r in results for m in r["metrics"] if m["type"] == "success"]
     assert found == [(0.995, 0.915), (1.0, 0.99)]
     for judge in (None, {}, {"name": "encoder"}):
         card = render(facts(metrics=metrics | {"classifier": judge}))
-        assert "| success |" not in card and "was not recorded, so that figure is left out" in card
+        assert "| success |" not in card and "was not recorded, so that metric is left out" in card
         assert "success" not in str(metadata(card))
 
 
