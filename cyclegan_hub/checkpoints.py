@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,9 +10,9 @@ from pathlib import Path
 from huggingface_hub import constants, hf_hub_download, scan_cache_dir, try_to_load_from_cache
 from huggingface_hub.errors import CacheNotFound, EntryNotFoundError
 
-from cyclegan_hub.hub.errors import FaultKind, fault_of, not_a_folder, not_cached, not_fetched, not_listed
+from cyclegan_hub.hub.errors import FailureKind, explain, failure_of, file_message, wrong_name_message
 from cyclegan_hub.hub.records import EPOCH, ModelError, chosen_in, epoch_name, epoch_number, epochs_in, folder_of, listed
-from cyclegan_hub.hub.repository import refs_of
+from cyclegan_hub.hub.repository import MODEL, Refs, is_folder, refs_of
 from cyclegan_hub.models.auto import Model, from_pretrained
 
 
@@ -27,16 +26,8 @@ class Epoch:
     best: bool  # whether it is the one that loads when none is named
 
 
-@dataclass(frozen=True)
-class _Refs:
-    """Commits of a repository: of `main` (None: not known) and of each epoch, ascending."""
-
-    main: str | None
-    epochs: dict[str, str]
-
-
-# What a repository's tags point to, once asked: a commit never changes, and a load by commit needs no request when it is cached.
-_KNOWN: dict[tuple[str, str | bool | None], _Refs] = {}
+# The refs of repositories that were asked for: a commit never changes, and a load by commit needs no request if it is cached.
+_KNOWN: dict[tuple[str, str | bool | None], Refs] = {}
 
 
 def list_epochs(
@@ -53,10 +44,8 @@ def list_epochs(
 
     Raises ModelError when there is no such folder or repository, or it cannot be reached and nothing of it is in the cache.
     """
-    if os.path.isdir(source):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
+    if is_folder(source):
         return _in_folder(Path(source))
-    if os.path.isfile(source):  # noqa: PTH113 (as above)
-        raise ModelError(not_a_folder(Path(source)))
     refs = _refs(str(source), token, cache_dir, local_files_only)
     if not refs.epochs:
         return [Epoch("main", None, refs.main or "", best=True)]
@@ -78,10 +67,8 @@ def load(
     Raises ModelError as `list_epochs` and `from_pretrained` do, and for an epoch that is not there.
     """
     name = epoch_name(epoch) if isinstance(epoch, int) else epoch or "main"
-    if os.path.isdir(source):  # noqa: PTH112 (as above)
+    if is_folder(source):
         return from_pretrained(source, revision=name)
-    if os.path.isfile(source):  # noqa: PTH113 (as above)
-        raise ModelError(not_a_folder(Path(source)))
     repo = str(source)
     refs = _refs(repo, token, cache_dir, local_files_only)
     commit = refs.main if name == "main" else refs.epochs.get(name)
@@ -95,7 +82,7 @@ def load(
 
 
 def forget(source: str) -> None:
-    """Has a repository's tags asked for anew: after something was published there."""
+    """Drops what is remembered of a repository's tags: after something was published there."""
     for key in [key for key in list(_KNOWN) if key[0] == source]:
         _KNOWN.pop(key, None)
 
@@ -110,31 +97,37 @@ def _in_folder(folder: Path) -> list[Epoch]:
     return [Epoch("main", None, str(folder), best=True)]
 
 
-def _refs(repo: str, token: str | bool | None, cache_dir: str | Path | None, local_files_only: bool) -> _Refs:
+def _refs(repo: str, token: str | bool | None, cache_dir: str | Path | None, local_files_only: bool) -> Refs:
     """From memory, the Hub, or the cache, in this order."""
     if (repo, token) in _KNOWN:
         return _KNOWN[repo, token]
-    trouble: Exception | None = None
+    no_answer: Exception | None = None
     if not local_files_only:
         try:
-            refs = _KNOWN[repo, token] = _Refs(*refs_of(repo, token))
+            refs = _KNOWN[repo, token] = refs_of(repo, token)
             return refs
         except Exception as error:  # OSError and, by version, the errors of one of two HTTP libraries
-            if not fault_of(error).is_down:  # the Hub is there and says no
-                raise ModelError(not_listed(error, repo)) from (None if fault_of(error).kind is FaultKind.NAME else error)
-            trouble = error
+            failure = failure_of(error)
+            if failure.kind is FailureKind.NAME:
+                raise ModelError(wrong_name_message(repo)) from None
+            if not failure.is_down:  # the Hub answers, and refuses
+                raise ModelError(explain(error, f"{repo}: its epochs could not be listed")) from error
+            no_answer = error
     refs = _in_cache(repo, cache_dir)
     if refs.main is None and not refs.epochs:
-        raise ModelError(not_cached(trouble, repo)) from trouble
+        missing = f"{repo}: nothing of it is in the cache, and the Hub "
+        if no_answer is None:
+            raise ModelError(f"{missing}was not to be asked: load it once with a connection")
+        raise ModelError(explain(no_answer, f"{missing}did not answer")) from no_answer
     return refs
 
 
-def _in_cache(repo: str, cache_dir: str | Path | None) -> _Refs:
-    """What of a repository is cached whole: the client keeps there which commit each name was."""
+def _in_cache(repo: str, cache_dir: str | Path | None) -> Refs:
+    """The commits of a repository that are cached whole, with the names that they had when they were fetched."""
     try:
         cached = scan_cache_dir(cache_dir).repos
     except (CacheNotFound, ValueError):  # none yet, or a file of that name
-        return _Refs(None, {})
+        return Refs(None, {})
     own = (one.revisions for one in cached if one.repo_type == "model" and one.repo_id == repo)
     revisions = [revision for revision in chain(*own) if _is_cached(repo, revision.commit_hash, cache_dir)]
     found = {name: revision.commit_hash for revision in revisions for name in revision.refs}
@@ -145,12 +138,11 @@ def _in_cache(repo: str, cache_dir: str | Path | None) -> _Refs:
         # Of the best epoch only `main` may have been loaded.
         if number is not None and main not in epochs.values():
             epochs.setdefault(epoch_name(number), main)
-    return _Refs(main, dict(sorted(epochs.items(), key=lambda item: epoch_number(item[0]))))
+    return Refs(main, dict(sorted(epochs.items(), key=lambda item: epoch_number(item[0]))))
 
 
 def _is_cached(repo: str, commit: str, cache_dir: str | Path | None) -> bool:
-    names = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
-    return all(isinstance(try_to_load_from_cache(repo, name, cache_dir, revision=commit), str) for name in names)
+    return all(isinstance(try_to_load_from_cache(repo, name, cache_dir, revision=commit), str) for name in MODEL)
 
 
 def _epoch_of(repo: str, commit: str, cache_dir: str | Path | None) -> int | None:
@@ -163,7 +155,7 @@ def _epoch_of(repo: str, commit: str, cache_dir: str | Path | None) -> int | Non
     return epoch if isinstance(epoch, int) else None
 
 
-def _best(repo: str, refs: _Refs, token: str | bool | None, cache_dir: str | Path | None, local_files_only: bool) -> str | None:
+def _best(repo: str, refs: Refs, token: str | bool | None, cache_dir: str | Path | None, local_files_only: bool) -> str | None:
     """Which epoch `main` holds: the one with its commit, else the one its config names (a later commit changed the card only)."""
     if refs.main is None:
         return None
@@ -177,6 +169,6 @@ def _best(repo: str, refs: _Refs, token: str | bool | None, cache_dir: str | Pat
     except EntryNotFoundError:  # no model on `main`, or the Hub is gone since: no epoch is known to be the best
         return None
     except Exception as error:  # as in _refs
-        raise ModelError(not_fetched(error, repo, f"{repo}@main", constants.CONFIG_NAME)) from error
+        raise ModelError(file_message(error, repo, f"{repo}@main", constants.CONFIG_NAME)) from error
     number = _epoch_of(repo, refs.main, cache_dir)
     return epoch_name(number) if number is not None and epoch_name(number) in refs.epochs else None

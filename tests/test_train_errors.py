@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
         (["--set", "image_size=16", "--set", "disc_channels=4,4,4,4"], "image_size=16: must be larger for this discriminator"),
         (["--log-with", "punchcards"], "--log-with 'punchcards': must be one of"),
         (["--init", "no/such/model/folder"], "no/such/model/folder"),
-        (["--push", "smile"], "'smile' names no owner: give 'user/name'"),
+        (["--push", "smile"], "'smile' has no owner: give 'user/name'"),
         (["--push", "user/smile"], "no token to publish with: log in with `hf auth login`"),
     ],
 )

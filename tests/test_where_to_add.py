@@ -18,7 +18,7 @@ from cyclegan_hub.evaluation import report
 from cyclegan_hub.evaluation.features import custom
 from cyclegan_hub.evaluation.protocol import evaluate
 from cyclegan_hub.evaluation.registry import METRICS, SMALLER, Metric, Subject
-from cyclegan_hub.publishing.card import statement_for
+from cyclegan_hub.publishing.card import limits_template
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.serving.catalog import find_models
 from cyclegan_hub.training.command import parse
@@ -83,7 +83,7 @@ def test_a_domain_is_an_entry_and_a_card_template(monkeypatch: pytest.MonkeyPatc
         "hf:user/hours?split=train&column=image&filter=night=0",
         "hf:user/hours?split=train&column=image&filter=night=1",
     ]
-    assert statement_for("night", ("day", "night"), plan.identity) == "night"  # the file of model_cards/
+    assert limits_template("night", ("day", "night"), plan.identity) == "night"  # the file of model_cards/
 
     folder(tmp_path / "models/night", 1, domain="night", labels=("day", "night"))
     (tmp_path / "card").mkdir()
@@ -93,7 +93,7 @@ def test_a_domain_is_an_entry_and_a_card_template(monkeypatch: pytest.MonkeyPatc
     folder(tmp_path / "models/another", 1, domain="custom", labels=("a", "b"))
     models = find_models(str(tmp_path / "models"), tmp_path).models
     assert list(models) == ["night", "another"]  # domains first
-    assert models["night"].licence == "CC0" and models["night"].statement == "## Limits\n\nIt knows day and night."
+    assert models["night"].licence == "CC0" and models["night"].limits == "## Limits\n\nIt knows day and night."
 
 
 def test_every_domain_has_a_card_template() -> None:

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 from cyclegan_hub.data import tables
 from cyclegan_hub.data.files import Stream, TarItems, ZipItems
@@ -90,11 +88,14 @@ class _Split:
         """None for a missing optional split. Raises DataError for another one, with those that there are."""
         import datasets
 
+        from cyclegan_hub.hub import repository
+
         path = str(Path(source.dataset).expanduser().resolve()) if source.is_local else source.dataset
         revision = source.revision
         if not source.is_local:
-            _check_reachable()
-            if datasets.config.HF_HUB_OFFLINE and (cached := _cached(source)):
+            if not datasets.config.HF_HUB_OFFLINE:
+                repository.check_reachable()
+            elif cached := _cached(source):
                 path, revision = str(cached), None
         try:
             builder = datasets.load_dataset_builder(path, name=source.config, data_dir=source.data_dir, revision=revision)
@@ -181,8 +182,9 @@ class _Split:
         remote = [file for file in self.files if "://" in file]
         names = [self._name(file) for file in remote]
         commit = remote[0].partition("@")[2].partition("/")[0] if remote else ""
-        found = repository.sizes(self.source.dataset, names, commit) if names else {}
-        missing = frozenset(name for name in found if not repository.is_cached(self.source.dataset, name, commit))
+        files = repository.dry_run(self.source.dataset, names, commit) if names else []
+        found = {file.filename: file.file_size or 0 for file in files}
+        missing = frozenset(file.filename for file in files if not file.is_cached)
         known = self.builder.info.splits or {}
         rows = [known[name].num_examples for name in self.names if name in known]
         whole = bool(rows) and len(rows) == len(self.names) and "[" not in self.source.split and not self.source.data_dir
@@ -256,7 +258,7 @@ def _explained(source: HubSplit) -> Iterator[None]:
         return
     from datasets.exceptions import DatasetsError
 
-    from cyclegan_hub.hub.errors import HUB_ERRORS, dataset_not_loaded
+    from cyclegan_hub.hub.errors import HUB_ERRORS, dataset_message
 
     try:
         yield
@@ -266,25 +268,8 @@ def _explained(source: HubSplit) -> Iterator[None]:
         import datasets
 
         offline = bool(datasets.config.HF_HUB_OFFLINE)
-        line = dataset_not_loaded(error, source.dataset, source.describe(), cached=_has_copy(source), offline=offline)
+        line = dataset_message(error, source.dataset, source.describe(), cached=_has_copy(source), offline=offline)
         raise DataError(line) from error
-
-
-def _check_reachable() -> None:
-    """Raise ConnectionError at once if the Hub does not answer.
-
-    The Hub's client retries every request for over 20 seconds, even if the dataset is in its cache.
-    """
-    import datasets
-
-    if datasets.config.HF_HUB_OFFLINE:
-        return
-    try:
-        urlopen(Request(datasets.config.HF_ENDPOINT, method="HEAD"), timeout=10).close()
-    except HTTPError:
-        return  # any answer will do
-    except OSError as error:
-        raise ConnectionError(str(error)) from error
 
 
 def _has_copy(source: HubSplit) -> bool:

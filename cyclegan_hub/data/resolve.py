@@ -19,7 +19,7 @@ from cyclegan_hub.data.sources import (
 )
 from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
 from cyclegan_hub.domains import Domain, Pile
-from cyclegan_hub.hub.errors import is_address, not_a_name
+from cyclegan_hub.hub.errors import is_url, wrong_name_message
 
 
 def resolve_pile(domain: Domain | None, side: str, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource]:
@@ -112,8 +112,8 @@ def side_of(data: str, letter: str) -> SideSource:
             raise DataError(f"--data hf:{data}: options belong to one side: give --data-a 'hf:…' and --data-b 'hf:…'")
     place, name = Path(data).expanduser(), f"train{letter}"
     if not place.exists():
-        if is_address(data):
-            raise DataError(not_a_name(data))
+        if is_url(data):
+            raise DataError(wrong_name_message(data))
         if not may_be_hub_id(data):
             raise DataError(f"--data {data}: there is no such folder")
         return SideSource(HubSplit(data, name), HubSplit(data, f"test{letter}", optional=True))

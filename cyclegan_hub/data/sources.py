@@ -15,7 +15,7 @@ from cyclegan_hub.data.hub_datasets import HubItems
 from cyclegan_hub.data.specs import DataError, Files, HubSplit, SideSource
 from cyclegan_hub.data.tables import ParquetItems, SavedItems
 from cyclegan_hub.data.tfrecord import TFRecordItems
-from cyclegan_hub.hub.errors import is_address, not_a_name
+from cyclegan_hub.hub.errors import is_url, wrong_name_message
 from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS
 
 SOURCES: tuple[type[RawImages], ...] = (
@@ -94,8 +94,8 @@ def one_side(spec: str) -> SideSource:
         name, query = spec, ""
     path = Path(name).expanduser()
     if not path.exists():
-        if is_address(name):
-            raise DataError(not_a_name(name, prefix="hf:"))
+        if is_url(name):
+            raise DataError(wrong_name_message(name, prefix="hf:"))
         hint = f" (a Hub dataset is written hf:{name})" if may_be_hub_id(name) else ""
         raise DataError(f"{name}: there is no such file or folder{hint}")
     files = files_of_folder(path) if path.is_dir() else files_of(path)
@@ -157,8 +157,8 @@ def _hub_side(spec: str) -> SideSource:
     dataset, _, query = spec.removeprefix("hf:").partition("?")
     if not dataset.strip("/"):
         raise DataError(f"{spec!r} names no dataset: write hf:user/name?split=train")
-    if is_address(dataset):
-        raise DataError(not_a_name(dataset, prefix="hf:"))
+    if is_url(dataset):
+        raise DataError(wrong_name_message(dataset, prefix="hf:"))
     if not may_be_hub_id(dataset) and not Path(dataset).expanduser().is_dir():
         raise DataError(f"{spec!r}: there is no such folder, and {dataset!r} cannot be a dataset on the Hub (user/name)")
     values, rows = _parsed(spec, query, _HUB_KEYS)

@@ -23,7 +23,7 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.provenance import provenance_of, without_paths
-from cyclegan_hub.hub.records import address_of, licence_of
+from cyclegan_hub.hub.repository import licence_of, url_of
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.onnx import DIGEST, FORMAT, NO_DIGEST, PREFIX, OnnxGenerator, digest_of
 from cyclegan_hub.models.protocols import Model, Sampler, Translator
@@ -384,7 +384,7 @@ def _metadata(
         "opset": opset,
         "license": provenance.licence_name if provenance.licence else licence_of(source) or provenance.licence_name,
         "terms": without_paths(provenance.terms),
-        "source": address_of(source),
+        "source": url_of(source),
         "version": __version__,
     }
     if (limits := getattr(model, "value_range", None)) is not None:

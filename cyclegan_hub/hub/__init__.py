@@ -1,1 +1,1 @@
-"""The Hub and model folders: the strict mixin, downloads, refs, the two JSON files, every fault in one line."""
+"""The Hub and model folders: the strict mixin, downloads, refs, records, and every error in one line."""

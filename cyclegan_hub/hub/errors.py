@@ -1,17 +1,18 @@
-"""Every fault of the Hub in one line with its remedy: the client's own texts have several lines.
+"""Every error of the Hub in one line with its remedy: the client's own texts have several lines.
 
-`fault_of` is the only place that classifies errors: a new kind of fault needs a member of `FaultKind`, a case in `_kind` and a
-remedy in `_REMEDIES`. The functions at the end make a sentence of it: for a file, a list of epochs, a publication, a data set.
+`failure_of` is the only place that classifies errors: a new kind needs a member of `FailureKind`, a case in `_kind` and a row
+of `_EXPLANATIONS`. `explain` makes a message of it.
 """
 
 from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
+from types import MappingProxyType
 
 from huggingface_hub import constants
 from huggingface_hub.errors import (
@@ -30,124 +31,136 @@ from huggingface_hub.errors import (
 HUB_ERRORS: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError, RuntimeError, _TRANSPORT)
 
 
-class FaultKind(Enum):
-    """The kinds of faults of the Hub."""
+class FailureKind(Enum):
+    """What can go wrong with the Hub."""
 
-    NAME = auto()  # no name of a repository
+    NAME = auto()  # not the name of a repository
     GATED = auto()
-    REPOSITORY = auto()  # not there, or private
+    REPOSITORY = auto()  # missing, or private
     REVISION = auto()
-    FILE = auto()  # not in the repository
+    FILE = auto()  # missing in the repository
     TOKEN = auto()
     FORBIDDEN = auto()
-    CONFLICT = auto()  # another wrote at the same time
-    REFUSED = auto()  # another answer that says no
+    CONFLICT = auto()  # somebody else wrote at the same time
+    REFUSED = auto()  # any other refusal
     LIMIT = auto()  # too many requests
-    BROKEN = auto()  # the Hub's own fault
+    BROKEN = auto()  # an error of the Hub itself
     UNREACHABLE = auto()  # no answer, or none in time
-    OFFLINE = auto()  # the client was told not to ask
+    OFFLINE = auto()  # the client is in offline mode
     READ_ONLY = auto()  # the cache cannot be written
     DISK_FULL = auto()
-    OTHER = auto()  # none of these: the client's own text is shown
+    OTHER = auto()
 
 
-_REMEDIES = {
-    FaultKind.NAME: "give a folder that exists, or 'user/name'",
-    FaultKind.GATED: "ask for it on the repository's page, then log in with `hf auth login`",
-    FaultKind.REPOSITORY: "check the name, or log in with `hf auth login` if it is private",
-    FaultKind.REVISION: "check the name and the connection",
-    FaultKind.FILE: "check the name and the connection",
-    FaultKind.TOKEN: "log in again with `hf auth login` (a wrong token is refused even where none is needed)",
-    FaultKind.FORBIDDEN: "use a token that may do this (`hf auth login`)",
-    FaultKind.CONFLICT: "run the same command again",
-    FaultKind.REFUSED: "try again later",
-    FaultKind.LIMIT: "try again in some minutes",
-    FaultKind.BROKEN: "try again later",
-    FaultKind.UNREACHABLE: "check the name and the connection",
-    FaultKind.OFFLINE: "unset HF_HUB_OFFLINE and connect, or check the name and the connection",
-    FaultKind.READ_ONLY: "set HF_HOME to a folder that can be written (or give another cache_dir)",
-    FaultKind.DISK_FULL: "free space, or set HF_HOME to a folder on another disk",
-    FaultKind.OTHER: "check the name and the connection",
+# What went wrong ("": the client's own text, in one line), and what to do about it.
+_EXPLANATIONS = {
+    FailureKind.NAME: ("this is not the name of a repository", "give a folder that exists, or 'user/name'"),
+    FailureKind.GATED: ("access is restricted", "ask for it on the repository's page, then log in with `hf auth login`"),
+    FailureKind.REPOSITORY: (
+        "no repository of that name, or it is private",
+        "check the name, or log in with `hf auth login` if it is private",
+    ),
+    FailureKind.REVISION: ("the repository has no such branch, tag or commit", "check its name"),
+    FailureKind.FILE: ("the repository has no such file", "check its name"),
+    FailureKind.TOKEN: ("", "log in again with `hf auth login` (a wrong token is refused even where none is needed)"),
+    FailureKind.FORBIDDEN: ("", "use a token that may do this (`hf auth login`)"),
+    FailureKind.CONFLICT: ("somebody else published there at the same time", "run the same command again"),
+    FailureKind.REFUSED: ("", "try again later"),
+    FailureKind.LIMIT: ("", "try again in some minutes"),
+    FailureKind.BROKEN: ("", "try again later"),
+    FailureKind.UNREACHABLE: ("", "check the name and the connection"),
+    FailureKind.OFFLINE: ("", "unset HF_HUB_OFFLINE and connect, or check the name and the connection"),
+    FailureKind.READ_ONLY: ("", "set HF_HOME to a folder that can be written (or give another cache_dir)"),
+    FailureKind.DISK_FULL: ("", "free space, or set HF_HOME to a folder on another disk"),
+    FailureKind.OTHER: ("", "check the name and the connection"),
 }
+_NO_ANSWER = (FailureKind.LIMIT, FailureKind.BROKEN, FailureKind.UNREACHABLE, FailureKind.OFFLINE, FailureKind.OTHER)
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One fault: its kind, the client's text in one line, the remedy, and the HTTP status (None: no answer)."""
+class Failure:
+    """One error: its kind, what went wrong and the remedy, each in one line, and the HTTP status (None: no answer)."""
 
-    kind: FaultKind
-    words: str
+    kind: FailureKind
+    reason: str
     remedy: str
     status: int | None = None
 
     @property
     def is_down(self) -> bool:
-        """Whether the Hub cannot be used at the moment, so that what is cached may serve instead."""
-        return self.kind in (FaultKind.LIMIT, FaultKind.BROKEN, FaultKind.UNREACHABLE, FaultKind.OFFLINE, FaultKind.OTHER)
+        """Whether the Hub cannot be used at the moment, so that the cache may serve instead."""
+        return self.kind in _NO_ANSWER
 
 
-def fault_of(error: BaseException) -> Fault:
+def explain(error: BaseException, what: str, remedies: Mapping[FailureKind, str] = MappingProxyType({})) -> str:
+    """The message "WHAT: REASON: REMEDY" for an error of the Hub's client; `remedies` replace those of the table."""
+    failure = failure_of(error)
+    return f"{what}: {failure.reason}: {remedies.get(failure.kind, failure.remedy)}"
+
+
+def failure_of(error: BaseException) -> Failure:
     """Classifies an error of the Hub's client or of `datasets`: the first error of the chain with a clear kind decides."""
     found = [(one, kind) for one in _causes(error) if (kind := _kind(one))]
-    clear = [
-        pair for pair in found if pair[1] is not FaultKind.UNREACHABLE
-    ]  # `datasets` reports many faults as a lost connection
-    for one, kind in [*clear, *found]:
-        words = first_line(one)
-        if kind is FaultKind.READ_ONLY and isinstance(one, OSError):
-            words = f"{one.filename} cannot be written: {one.strerror}"
-        return Fault(kind, words, _remedy(kind, one), _status(one))
-    kind = FaultKind.UNREACHABLE if isinstance(error, LocalEntryNotFoundError) else FaultKind.OTHER
-    shown = error.__cause__ if isinstance(error, LocalEntryNotFoundError | RuntimeError) else None
-    return Fault(kind, first_line(shown or error), _REMEDIES[kind])
+    # `datasets` reports many errors as a lost connection, so that this kind counts only if there is no other.
+    found.sort(key=lambda pair: pair[1] is FailureKind.UNREACHABLE)
+    if found:
+        source, kind = found[0]
+    else:
+        local = isinstance(error, LocalEntryNotFoundError)
+        kind = FailureKind.UNREACHABLE if local else FailureKind.OTHER
+        source = (error.__cause__ if local or isinstance(error, RuntimeError) else None) or error
+    reason, remedy = _EXPLANATIONS[kind]
+    if kind is FailureKind.READ_ONLY and isinstance(source, OSError):
+        reason = f"{source.filename} cannot be written ({source.strerror})"
+    if kind is FailureKind.LIMIT and (seconds := _seconds_to_wait(source)):
+        remedy = f"try again in {seconds} seconds"
+    return Failure(kind, reason or first_line(source), remedy, _status(source))
 
 
-def _kind(error: BaseException) -> FaultKind | None:
+def _kind(error: BaseException) -> FailureKind | None:
     """The kind of one error, without its causes; None if that is not clear."""
     match error:
         case HFValidationError():
-            return FaultKind.NAME
+            return FailureKind.NAME
         case GatedRepoError():  # a subclass of the next one, so it comes first
-            return FaultKind.GATED
+            return FailureKind.GATED
         case RepositoryNotFoundError():
-            return FaultKind.REPOSITORY
+            return FailureKind.REPOSITORY
         case RevisionNotFoundError():
-            return FaultKind.REVISION
-        case LocalEntryNotFoundError():  # the Hub did not answer: its cause says why
+            return FailureKind.REVISION
+        case LocalEntryNotFoundError():  # the Hub did not answer: its cause tells why
             return None
         case EntryNotFoundError():
-            return FaultKind.FILE
+            return FailureKind.FILE
         case OfflineModeIsEnabled():
-            return FaultKind.OFFLINE
+            return FailureKind.OFFLINE
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return FaultKind.DISK_FULL
+            return FailureKind.DISK_FULL
         case OSError(errno=number, filename=name) if number in _READ_ONLY and name:  # without a name it is a socket
-            return FaultKind.READ_ONLY
+            return FailureKind.READ_ONLY
     match _status(error):
         case None:
-            return FaultKind.UNREACHABLE if isinstance(error, ConnectionError | TimeoutError | _TRANSPORT) else None
+            return FailureKind.UNREACHABLE if isinstance(error, ConnectionError | TimeoutError | _TRANSPORT) else None
         case 401:
-            return FaultKind.TOKEN
+            return FailureKind.TOKEN
         case 403:
-            return FaultKind.FORBIDDEN
+            return FailureKind.FORBIDDEN
         case 409 | 412:
-            return FaultKind.CONFLICT
+            return FailureKind.CONFLICT
         case 429:
-            return FaultKind.LIMIT
+            return FailureKind.LIMIT
         case status if status < 500:
-            return FaultKind.REFUSED
-    return FaultKind.BROKEN
+            return FailureKind.REFUSED
+    return FailureKind.BROKEN
 
 
-def _remedy(kind: FaultKind, error: BaseException) -> str:
-    if kind is FaultKind.LIMIT:
-        wait = re.search(r"Retry after (\d+)", str(error))  # the client puts the Hub's own header of limits into words
-        answer = getattr(error, "response", None)
-        seconds = wait[1] if wait else answer.headers.get("Retry-After") if answer is not None else None
-        if seconds:
-            return f"try again in {seconds} seconds"
-    return _REMEDIES[kind]
+def _seconds_to_wait(error: BaseException) -> str | None:
+    """How long the Hub asks to wait: the client puts its header of limits into the text."""
+    if found := re.search(r"Retry after (\d+)", str(error)):
+        return found[1]
+    answer = getattr(error, "response", None)
+    return None if answer is None else answer.headers.get("Retry-After")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -164,125 +177,68 @@ def _status(error: BaseException) -> int | None:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, without addresses: those of uploads contain a signature."""
+    """The first line of an error's text, without URLs: those of uploads contain a signature."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return re.sub(r" for url:? '?https?://[^\s']+'?", "", line)
 
 
-# ------------------------------------------------------------------------------------------------- the sentences
-def not_fetched(error: BaseException, source: str, where: str, file: str, there: str = "") -> str:
-    """The error for a file of the repository `source` that could not be fetched; the message calls the repository `where`.
-
-    `there` lists the existing revisions; it is added if the revision was not found.
-    """
-    fault = fault_of(error)
-    match fault.kind:
-        case FaultKind.NAME:
-            return not_a_name(source)
-        case FaultKind.GATED:
-            return f"{where}: access is restricted: {fault.remedy}"
-        case FaultKind.REPOSITORY:
-            return f"{where}: no folder and no repository of that name: check it, or log in with `hf auth login` if it is private"
-        case FaultKind.REVISION:
-            return f"{where}: the repository has no such branch, tag or commit{there}"
-        case FaultKind.FILE:
-            return not_there(where, file, ())
-        case FaultKind.READ_ONLY | FaultKind.DISK_FULL:
-            return f"{where}: {file} could not be put into the cache ({fault.words}): {fault.remedy}"
-    if isinstance(error, LocalEntryNotFoundError):
-        return (
-            f"{where}: no folder of that name, and {file} is not in the cache and could not be fetched from the Hub "
-            f"({fault.words}): {fault.remedy}"
-        )
-    return f"{where}: {file} could not be fetched from the Hub ({type(error).__name__}: {fault.words}): {fault.remedy}"
+# ------------------------------------------------------------------------------------------- messages about one subject
+def file_message(error: BaseException, source: str, where: str, file: str) -> str:
+    """The error for a file of the repository `source` that could not be fetched; the message calls the repository `where`."""
+    match failure_of(error).kind:
+        case FailureKind.NAME:
+            return wrong_name_message(source)
+        case FailureKind.FILE:
+            return missing_file_message(where, file, ())
+    cached = "is not in the cache and " if isinstance(error, LocalEntryNotFoundError) else ""
+    return explain(error, f"{where}: no folder of that name, and {file} {cached}could not be fetched from the Hub")
 
 
-def not_listed(error: BaseException, where: str) -> str:
-    """The error for a repository whose epochs the Hub did not list."""
-    fault = fault_of(error)
-    if fault.kind is FaultKind.NAME:
-        return not_a_name(where)
-    return f"{where}: its epochs could not be listed ({type(error).__name__}: {fault.words}): {fault.remedy}"
-
-
-def not_cached(error: BaseException | None, where: str) -> str:
-    """The error for a repository that is not in the cache while the Hub cannot be used; `error` None: offline on purpose."""
-    if error is None:
-        return f"{where}: the Hub was not to be asked, and nothing of it is in the cache: load it once with a connection"
-    fault = fault_of(error)
-    return f"{where}: the Hub did not answer ({fault.words}), and nothing of it is in the cache: {fault.remedy}"
-
-
-def not_published(error: BaseException, where: str, doing: str) -> str:
-    """The error for a publication: `doing` names the part that the Hub refused."""
-    if isinstance(error, ValueError) and not isinstance(error, HUB_ERRORS):  # the client's word on the card's YAML
-        return f"{where}: {doing}: {' '.join(str(error).split())}"
-    fault = fault_of(error)
-    match fault.kind:
-        case FaultKind.CONFLICT:
-            return f"{where}: {doing}: somebody else published there at the same time: {fault.remedy}"
-        case FaultKind.FORBIDDEN:
-            return f"{where}: {doing}: {fault.words}: publish under your own name, or with a token that may write there"
-        case FaultKind.GATED | FaultKind.REPOSITORY | FaultKind.REVISION | FaultKind.FILE | FaultKind.TOKEN:
-            return f"{where}: {doing}: {fault.words}: {fault.remedy}"
-    if fault.status in (400, 413):
-        return f"{where}: {doing}: {fault.words}: {fault.remedy}"
-    return f"{where}: {doing}: {fault.words}: {fault.remedy}; the same command then completes what was begun"
-
-
-def dataset_not_loaded(error: BaseException, dataset: str, where: str, *, cached: bool = False, offline: bool = False) -> str:
-    """The error for a data set of the Hub that was not loaded. `cached`: a copy is in the cache; `offline`: HF_HUB_OFFLINE is set
-    (the errors of `datasets` do not say so)."""
-    fault = fault_of(error)
-    if offline and fault.kind is FaultKind.UNREACHABLE:
-        fault = replace(fault, kind=FaultKind.OFFLINE)
-    unnamed, local = f"dataset {dataset} (there is no folder of that name)", "give a local --data FOLDER"
-    match fault.kind:
-        case FaultKind.NAME:
-            return f"{not_a_name(dataset)}, or {local}"
-        case FaultKind.GATED:
-            return f"dataset {dataset}: access is restricted: {fault.remedy}, or {local}"
-        case FaultKind.REPOSITORY:
-            return f"{unnamed} is not on the Hub, or private: check the name, log in with `hf auth login`, or {local}"
-        case FaultKind.REVISION:
-            return f"{where}: the repository has no such branch, tag or commit: check the revision, or {local}"
-        case FaultKind.OFFLINE:
-            return f"{unnamed}: HF_HUB_OFFLINE is set; unset it and connect, or {local}"
-        case FaultKind.UNREACHABLE:
+def dataset_message(error: BaseException, dataset: str, where: str, *, cached: bool = False, offline: bool = False) -> str:
+    """The error for a dataset of the Hub that was not loaded. `cached`: a copy is in the cache; `offline`: HF_HUB_OFFLINE is set
+    (the errors of `datasets` do not tell)."""
+    failure = failure_of(error)
+    what, local = f"dataset {dataset} (there is no folder of that name)", "or give a local --data FOLDER"
+    kind = FailureKind.OFFLINE if offline and failure.kind is FailureKind.UNREACHABLE else failure.kind
+    match kind:
+        case FailureKind.NAME:
+            return f"{wrong_name_message(dataset)}, {local}"
+        case FailureKind.GATED | FailureKind.REPOSITORY | FailureKind.REVISION:
+            return f"{explain(error, what if kind is not FailureKind.REVISION else where)}, {local}"
+        case FailureKind.OFFLINE:
+            return f"{what}: HF_HUB_OFFLINE is set; unset it and connect, {local}"
+        case FailureKind.UNREACHABLE:
             copy = "set HF_HUB_OFFLINE=1 to use the copy in the cache, " if cached else ""
-            return f"{unnamed}: the Hub ({constants.ENDPOINT}) cannot be reached; {copy}connect, or {local}"
-        case FaultKind.OTHER | FaultKind.FILE:  # not a fault of the Hub: `datasets` could not read the files
-            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error  # `datasets` wraps what the file said
+            return f"{what}: the Hub ({constants.ENDPOINT}) cannot be reached; {copy}connect, {local}"
+        case FailureKind.OTHER | FailureKind.FILE:  # the Hub answered, but `datasets` could not read the files
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error  # what the file's reader raised
             return f"{where} cannot be loaded: {first_line(cause).rstrip('.')}."
-    return f"{where} cannot be loaded ({fault.words}): {fault.remedy}"
-
-
-# Error texts for a wrong model or data set argument: an address, a file, a folder without a model. One line each.
+    return explain(error, f"{where} cannot be loaded")
 
 
 _ORIGINAL = re.compile(r"\w+_net_G(_[AB])?\.pth")  # as the code of the paper's authors saves a generator
-_IMPORT = "weights of the original code become one with `cyclegan-hub import latest_net_G_A.pth latest_net_G_B.pth OUT`"
+_IMPORT = "; weights of the original code become one with `cyclegan-hub import latest_net_G_A.pth latest_net_G_B.pth OUT`"
 
 
-def not_a_name(source: str, prefix: str = "") -> str:
-    """The error for a text that is neither a folder nor a repository name; for an address it suggests the name inside it.
+def wrong_name_message(source: str, prefix: str = "") -> str:
+    """The error for a text that is neither a folder nor a repository id; for a URL it suggests the id inside it.
 
-    `prefix` is written before the suggested name, such as "hf:".
+    `prefix` is written before the suggested id, such as "hf:".
     """
-    if name := name_in_address(source):
-        return f"{source!r} is an address, not a name: give '{prefix}{name}'"
+    if name := repository_in_url(source):
+        return f"{source!r} is a URL, not a repository id: give '{prefix}{name}'"
     if "://" in source:
-        return f"{source!r} is an address: download what is there and give the file or folder, or '{prefix}user/name' of the Hub"
-    return f"{source!r} is neither a folder nor a repository name: give a folder that exists, or 'user/name'"
+        return f"{source!r} is a URL: download the file and give its path, or '{prefix}user/name' of the Hub"
+    return f"{source!r} is neither a folder nor a repository id: give a folder that exists, or 'user/name'"
 
 
-def is_address(text: str) -> bool:
-    """Whether a text is an address of the Hub or of another server, rather than a path or a name."""
-    return "://" in text or name_in_address(text) is not None
+def is_url(text: str) -> bool:
+    """Whether a text is a URL of the Hub or of another server, rather than a path or a repository id."""
+    return "://" in text or repository_in_url(text) is not None
 
 
-def name_in_address(text: str) -> str | None:
-    """'user/name' of an address such as https://huggingface.co/datasets/user/name/tree/main; None for any other text."""
+def repository_in_url(text: str) -> str | None:
+    """'user/name' of a URL such as https://huggingface.co/datasets/user/name/tree/main; None for any other text."""
     host = re.escape(constants.ENDPOINT.partition("://")[2])
     found = re.match(
         rf"(?:(?:https?://|ssh://)?(?:[^@/\s]+@)?(?:www\.)?(?:huggingface\.co|hf\.co|{host})[/:]|hf://)"
@@ -292,19 +248,19 @@ def name_in_address(text: str) -> str | None:
     return found[1] if found else None
 
 
-def not_there(where: str, file: str, found: Iterable[str]) -> str:
+def missing_file_message(where: str, file: str, found: Iterable[str]) -> str:
     """The error for a model folder that lacks `file`; `found` are the names of the files in it."""
     pickles = sorted(name for name in found if _is_pickle(name))
     hint = f"; {', '.join(pickles)} is a pickle, which is never loaded" if pickles else ""
-    convert = f"; {_IMPORT}" if any(_ORIGINAL.fullmatch(name) for name in pickles) else ""
+    convert = _IMPORT if any(map(_ORIGINAL.fullmatch, pickles)) else ""
     return f"{where}: no {file} there{hint}. A model folder holds config.json and model.safetensors{convert}"
 
 
-def not_a_folder(file: Path) -> str:
+def not_a_folder_message(file: Path) -> str:
     """The error for a file given instead of a model folder."""
     if not _is_pickle(file.name):
         return f"{file} is a file: give the folder it is in"
-    convert = f"; {_IMPORT}" if _ORIGINAL.fullmatch(file.name) else ""
+    convert = _IMPORT if _ORIGINAL.fullmatch(file.name) else ""
     return f"{file} is a pickle, which is never loaded: give a folder with config.json and model.safetensors{convert}"
 
 

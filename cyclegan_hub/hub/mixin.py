@@ -24,10 +24,11 @@ from cyclegan_hub.hub.records import ModelError, RunRecord
 from cyclegan_hub.hub.repository import RECORD, Fetched, fetch
 from cyclegan_hub.templates import escape_markdown
 
-# Of config.json; raised when an older package could no longer read what a newer one wrote. Every file is written in the newest
-# form, so that it always says all constructor arguments and there is one form to read for each number.
+# Of config.json; raised when an older package could no longer read the files of a newer one. Every file is written in the newest
+# format, so that it always holds all constructor arguments.
 FORMAT = 3
-# Keywords of other libraries' `from_pretrained`, each with what to do here instead.
+_FETCH_OPTIONS = frozenset(inspect.signature(fetch).parameters) - {"source"}
+# Keywords of other libraries' `from_pretrained`, each with its replacement here.
 _INSTEAD = {
     **dict.fromkeys(("torch_dtype", "dtype"), "call .to(dtype) on the loaded model"),
     **dict.fromkeys(("device", "device_map"), "give map_location, or call .to(device) on the loaded model"),
@@ -42,9 +43,9 @@ class ArgumentError(ModelError, TypeError):
 class StrictHubMixin(PyTorchModelHubMixin):
     """`from_pretrained`, `save_pretrained` and `push_to_hub` for a torch module whose constructor arguments are all JSON.
 
-    `config.json` holds every constructor argument, so that nothing has to be repeated to load. It differs from
-    `PyTorchModelHubMixin` in what it refuses: a missing config (which there means default arguments, silently), a
-    missing or extra weight, a config of another class, a pickle.
+    `config.json` holds every constructor argument, so that nothing has to be repeated to load. Unlike
+    `PyTorchModelHubMixin` it refuses a missing config (which there silently means default arguments), a missing or extra
+    weight, a config of another class, and a pickle.
     """
 
     # By format number: constructor arguments that are new in it, with the values that a model of an older format gets.
@@ -89,7 +90,7 @@ class StrictHubMixin(PyTorchModelHubMixin):
         return self._fetched.record() if self._fetched is not None else None
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        """Writes the model, and the record of its run, which holds the terms of the weights wherever they go."""
+        """Writes the model and the record of its run, so that the terms of the weights travel with them."""
         files, record = self.files(), self.record
         if record is not None:
             files[RECORD] = (json.dumps(public_record(record), indent=2, ensure_ascii=False) + "\n").encode()
@@ -149,25 +150,11 @@ class StrictHubMixin(PyTorchModelHubMixin):
 
     @classmethod
     def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        force_download: bool = False,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
-        map_location: str | torch.device = "cpu",
-        strict: bool = True,
-        **model_kwargs: Any,
+        cls, *, model_id: str, map_location: str | torch.device = "cpu", strict: bool = True, **options: Any
     ) -> Self:
         """The base class calls this to load a model. It is as strict as `from_pretrained`."""
-        cls.check_arguments(strict, model_kwargs)
-        fetched = fetch(
-            model_id, revision=revision, token=token, cache_dir=cache_dir, force_download=force_download,
-            local_files_only=local_files_only,
-        )  # fmt: skip
-        return cls.load_from(fetched, map_location)
+        cls.check_arguments(strict, {name: value for name, value in options.items() if name not in _FETCH_OPTIONS})
+        return cls.load_from(fetch(model_id, **options), map_location)
 
     @classmethod
     def load_from(cls, fetched: Fetched, map_location: str | torch.device = "cpu") -> Self:
@@ -216,7 +203,7 @@ class StrictHubMixin(PyTorchModelHubMixin):
             raise ModelError(f"{where}: config.json describes a {kind!r}, not a {cls.__name__}")
         if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
             raise ModelError(
-                f"{where}: config format {version!r} is none that this package reads (up to {FORMAT}): upgrade cyclegan_hub"
+                f"{where}: config format {version!r} is not one that this package reads (up to {FORMAT}): upgrade cyclegan_hub"
             )
         added = {name: value for since, new in cls._since.items() if since > version for name, value in new.items()}
         known = set(list(inspect.signature(cls.__init__).parameters)[1:]) - set(added)

@@ -20,9 +20,10 @@ from huggingface_hub import constants
 from cyclegan_hub.domains import DOMAINS, Pile
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import base_name
-from cyclegan_hub.hub.records import HUB, ModelError, RunRecord, folder_of
+from cyclegan_hub.hub.records import ModelError, RunRecord, folder_of
+from cyclegan_hub.hub.repository import HUB, is_folder
 
-# The ids that the Hub knows; "other" stands for a licence that is none of them.
+# The licence ids of the Hub; "other" stands for any other licence.
 _IDS = """
     afl-3.0 agpl-3.0 apache-2.0 apple-amlr apple-ascl artistic-2.0 bigcode-openrail-m bigscience-bloom-rail-1.0
     bigscience-openrail-m bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0
@@ -34,7 +35,7 @@ _IDS = """
     ofl-1.1 openmdw-1.0 openmdw-1.1 openrail openrail++ osl-3.0 other pddl postgresql unknown unlicense wtfpl zlib
     """
 LICENCES = frozenset(_IDS.split())
-# How those begin that let everybody pass the images on.
+# Prefixes of the licences that let everybody pass the images on.
 _FREE = ("cc-", "cc0", "cdla-", "odc-", "odbl", "pddl", "etalab-", "mit", "apache-", "unlicense", "wtfpl", "c-uda")
 RESEARCH = "other:research-only"
 NOT_STATED = "not stated: ask who published the model"
@@ -48,7 +49,7 @@ class Provenance:
     licence: str = ""  # an id of the Hub, "other" or "other:NAME"; "": not stated
     redistributable: bool = False  # whether all of them may be passed on
     limits: tuple[str, ...] = ()  # what follows from them for the model, a sentence each
-    use: str = ""  # what the model is meant for; "": not stated
+    use: str = ""  # the intended use; "": not stated
 
     @property
     def terms(self) -> str:
@@ -62,7 +63,7 @@ class Provenance:
         return self.licence.removeprefix("other:") or "not stated"
 
     def metadata(self, repo_id: str | None) -> dict[str, str]:
-        """The fields of a card's front matter. `repo_id` None: a folder, whose address on the Hub is not known."""
+        """The fields of a card's front matter. `repo_id` None: a folder, which has no URL on the Hub."""
         if self.licence and not self.licence.startswith("other"):
             return {"license": self.licence}
         name = "see-card" if self.licence == "other" else self.licence_name.replace(" ", "-")
@@ -71,7 +72,7 @@ class Provenance:
 
 
 def provenance_of(record: RunRecord | None) -> Provenance:
-    """What a run's record says of its training images; nothing for a model without a record."""
+    """The provenance of the training images by a run's record; empty for a model without a record."""
     note = (record or {}).get("data_note") or known_note((record or {}).get("data") or {})
     licence = str(note.get("licence") or "")
     return Provenance(
@@ -84,7 +85,7 @@ def provenance_of(record: RunRecord | None) -> Provenance:
 
 
 def data_note(text: str | None, licence: str | None, before: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-    """The `data_note` of a record: what `--data-note` and `--data-licence` say, over the one that was there; None without any.
+    """The `data_note` of a record: `--data-note` and `--data-licence` on top of the note `before`; None without any.
 
     Raises UserError for an empty text and for a licence that the Hub does not know.
     """
@@ -102,27 +103,28 @@ def data_note(text: str | None, licence: str | None, before: Mapping[str, Any] |
     kept = {key: value for key, value in (before or {}).items() if key not in of_other_images}
     note = kept | {key: value for key, value in given.items() if value}
     if licence is not None:
-        note.pop("redistributable", None)  # followed from the former licence
+        note.pop("redistributable", None)  # it was derived from the former licence
     return note or None
 
 
 def known_note(data: Mapping[str, str]) -> dict[str, Any]:
     """The note that follows from a record's lines of `data` where they name Hub datasets with known terms; {} for all others."""
-    piles = [_known(line) for line in data.values()]
-    known = [pile for pile in piles if pile is not None]
+    found = [_known(line) for line in data.values()]
+    known = [dataset for dataset in found if dataset is not None]
     if not known:
         return {}
-    terms = [pile.licence if pile else "not stated" for pile in piles]
+    terms = [dataset.licence if dataset else "not stated" for dataset in found]
     if len(set(terms)) > 1:
         terms = [f"{side.upper()}: {one}" for side, one in zip(data, terms, strict=True)]
     note: dict[str, Any] = {"text": "; ".join(dict.fromkeys(terms))}
-    if not all(pile.redistributable for pile in known):
+    may_be_passed_on = all(dataset.redistributable for dataset in known)
+    if not may_be_passed_on:
         note["licence"] = RESEARCH
-    return note | {"redistributable": len(known) == len(piles) and all(pile.redistributable for pile in known)}
+    return note | {"redistributable": may_be_passed_on and len(known) == len(found)}
 
 
 def _known(line: str) -> Pile | None:
-    """The pile of `DOMAINS` whose dataset and column a record's line names: "hf:ID?column=...&split=..., held out: ..."."""
+    """The image set of `DOMAINS` whose dataset and column a record's line names: "hf:ID?column=...&split=..., held out: ..."."""
     source, _, query = line.partition(", held out: ")[0].removeprefix("hf:").partition("?")
     column = dict(parse_qsl(query)).get("column")
     if not line.startswith("hf:"):
@@ -132,9 +134,7 @@ def _known(line: str) -> Pile | None:
     return piles[0] if len({pile.licence for pile in piles}) == 1 else None
 
 
-# Keeps paths of the user's machine out of what is published: in a run's record, in figures, in headers, in the card.
-
-
+# ---------------------------------------------------------------------------------------------- paths of this machine
 T = TypeVar("T")
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -154,19 +154,19 @@ _ROOTS = ("bin", "content", "data", "etc", "home", "kaggle", "media", "mnt", "nf
 
 
 def init_of(source: str) -> str:
-    """What a run records of `--init SOURCE`: a repository id; of a folder the base name and the digest of its weights."""
-    if not os.path.isdir(source):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
+    """`--init SOURCE` as a run records it: a repository id; of a folder the base name and the digest of its weights."""
+    if not is_folder(source):
         return public_init(source)
     name = base_name(Path(source).resolve()) or "model"
     try:
         with (folder_of(Path(source), None) / constants.SAFETENSORS_SINGLE_FILE).open("rb") as file:
             return f"{name} (weights sha256 {hashlib.file_digest(file, 'sha256').hexdigest()[:12]})"
-    except (ModelError, OSError, IndexError):  # loading it will say what is wrong
+    except (ModelError, OSError, IndexError):  # loading it will raise a better error
         return name
 
 
 def public_init(recorded: str) -> str:
-    """A recorded `init` as it may be published: paths that older versions recorded are cut down to their base name."""
+    """A recorded `init` for publication: paths that older versions recorded are cut down to their base name."""
     if has_digest(recorded):
         return recorded
     is_name = _REPOSITORY.fullmatch(recorded) and not os.path.exists(recorded)  # noqa: PTH110 (as above)
@@ -198,7 +198,7 @@ def _parts(recorded: str) -> tuple[str, str | None]:
 
 
 def public_record(record: RunRecord) -> RunRecord:
-    """A run's record as it may be published."""
+    """A run's record for publication, without paths of this machine."""
     init = record.get("init")
     shown = {"init": public_init(init)} if isinstance(init, str) else {}
     return cast(RunRecord, without_paths({**record, **shown}))

@@ -1,24 +1,41 @@
-"""Finds the models in a folder: a single one, or one for each published epoch below `epochs/`."""
+"""What a run or model folder holds: its epochs, `recipe.json`, `metrics.json` and `history.jsonl`, each with one reader."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from huggingface_hub import ModelCard
-
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.files import base_name
 
-__all__ = ["EPOCH", "ModelError", "chosen_in", "epoch_name", "epoch_number", "epochs_in", "folder_of", "listed"]
+# The name of a published epoch is that of its folder and of its tag; a model without epochs is called "main".
+EPOCH = re.compile(r"epoch-[0-9]+")
 
 
 class ModelError(UserError):
     """A folder, repository or file that is not a model of this class; the message names it and the remedy."""
+
+
+def epoch_name(epoch: int) -> str:
+    """ "epoch-005" for 5."""
+    return f"epoch-{epoch:03d}"
+
+
+def epoch_number(name: str) -> int:
+    """5 for "epoch-005". Raises ValueError for another kind of name."""
+    return int(name.removeprefix("epoch-"))
+
+
+def epoch_order(name: str) -> int:
+    """A number to sort epochs by: "main" is 0 and comes first. Raises ValueError for another kind of name."""
+    return 0 if name == "main" else epoch_number(name)
+
+
+def listed(names: Collection[str]) -> str:
+    """A list of the epochs that exist, as part of an error about a missing one."""
+    return f"epochs there: {', '.join(names) or 'none'}"
 
 
 def epochs_in(folder: Path) -> dict[str, Path]:
@@ -60,35 +77,7 @@ def folder_of(folder: Path, revision: str | None) -> Path:
     return folder
 
 
-# Names of published epochs: "epoch-005" is the name of a folder and of a tag; "main" is a model without epochs.
-
-
-EPOCH = re.compile(r"epoch-[0-9]+")
-
-
-def epoch_name(epoch: int) -> str:
-    """ "epoch-005" for 5."""
-    return f"epoch-{epoch:03d}"
-
-
-def epoch_number(name: str) -> int:
-    """5 for "epoch-005". Raises ValueError for another kind of name."""
-    return int(name.removeprefix("epoch-"))
-
-
-def epoch_order(name: str) -> int:
-    """A number to sort epochs by: "main" is 0 and comes first. Raises ValueError for another kind of name."""
-    return 0 if name == "main" else epoch_number(name)
-
-
-def listed(names: Collection[str]) -> str:
-    """A list of the epochs that exist, as part of an error about a missing one."""
-    return f"epochs there: {', '.join(names) or 'none'}"
-
-
-# The one reader of a run's `recipe.json`: what was trained, on what, from which command line.
-
-
+# ------------------------------------------------------------------------------------------------------- recipe.json
 # Of a run with `own_cycle`: which cycle that is. Records without this key are of versions in which it was the other one.
 CYCLE_BEGINS, CYCLE_ENDS = "begins", "ends"
 # Keys that describe a run and do not make it another one: a resumed run keeps them, and may change them.
@@ -96,48 +85,59 @@ NOTES = ("data_note", "hardware")
 
 
 class RunRecordError(UserError):
-    """A `recipe.json` that is not of the form that training writes; the message names it, what is wrong and the remedy."""
+    """A `recipe.json` that training did not write; the message names it, the error and the remedy."""
 
 
 class RunRecord(TypedDict, total=False):
     """The content of `recipe.json`, written before the first step. An older or newer version may have other keys."""
 
     recipe: dict[str, Any]  # every field of the recipe, with its name
-    labels: list[str]  # of A and B, of input and output, or one label for a model that draws
-    data: dict[str, str]  # a line for each pile: {"a": ..., "b": ...}, or {"a": ...} for one pile or pairs
+    labels: list[str]  # of A and B, of input and output, or one label for a model that samples
+    data: dict[str, str]  # a line for each domain: {"a": ..., "b": ...}, or {"a": ...} for one domain or pairs
     seed: int
     init: str | None  # the weights that the run started from: a repository, or "NAME (weights sha256 0123456789ab)"
     own_cycle: str  # CYCLE_ENDS, of a run with `own_cycle`: each generator is trained on the cycle that ends with it
     extended: list[dict[str, Any]]  # one entry for each extension by more epochs: step, from, to, rate before and after
-    fingerprints: dict[str, str]  # `data.load_sides.Side.fingerprint` of the images of each side
+    fingerprints: dict[str, str]  # `data.sides.Side.fingerprint` of the images of each domain
     inexact_resumes: list[dict[str, Any]]  # one entry for each resume with another number of processes: step, processes
     data_note: dict[str, Any]  # {"text", "licence", "use", "limits"} of the training images: see `hub.provenance`
-    hardware: list[str]  # what the run was trained on, a line for each machine
-    seconds: float  # of training, where the history was thinned and no longer adds up to it
+    hardware: list[str]  # a line for each machine that trained the run
+    seconds: float  # of training, where the history was thinned and does not add up to it
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _is_data(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() in ({"a"}, {"a", "b"}) and _is_texts(list(value.values()))
+
+
+# The keys of a record whose form is checked: what they must be.
+_FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "recipe": (lambda value: isinstance(value, dict), "a JSON object"),
+    "labels": (lambda value: value != [] and _is_texts(value), "a list of texts"),
+    "data": (_is_data, "a JSON object with a text for a, or for a and b"),
+    "data_note": (
+        lambda value: isinstance(value, dict) and isinstance(value.get("limits", []), list),
+        "a JSON object whose limits are a list",
+    ),
+    "hardware": (_is_texts, "a list of texts"),
+}
 
 
 def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None:
     """The content of the `recipe.json` at `path`; None if there is no such file.
 
-    `needs` names the required keys. The keys that are there must have the right form: `recipe` is a table, `labels` is a list of
-    texts, `data` has a line for "a", or for "a" and "b". Raises RunRecordError for another form or an unreadable file.
+    `needs` names the required keys. Raises RunRecordError for an unreadable file, and for keys of another form than `_FORMS`.
     """
     try:
         content = json.loads(path.read_bytes())
         if not isinstance(content, dict):
-            raise TypeError("it holds no table")
-        recipe, labels, data = (content.get(key) for key in ("recipe", "labels", "data"))
-        if recipe is not None and not isinstance(recipe, dict):
-            raise TypeError("its recipe is no table")
-        if labels is not None and not (isinstance(labels, list) and labels and all(isinstance(label, str) for label in labels)):
-            raise TypeError(f"labels={labels!r} is no list of texts")
-        if data is not None and not _is_data(data):
-            raise TypeError(f"data={data!r} is not a line for a, or for a and b")
-        note, hardware = content.get("data_note"), content.get("hardware")
-        if note is not None and not (isinstance(note, dict) and isinstance(note.get("limits", []), list)):
-            raise TypeError(f"data_note={note!r} must be a JSON object, and its limits a list")
-        if hardware is not None and not (isinstance(hardware, list) and all(isinstance(line, str) for line in hardware)):
-            raise TypeError(f"hardware={hardware!r} must be a list of texts")
+            raise TypeError("it must hold a JSON object")
+        for key, (fits, form) in _FORMS.items():
+            if content.get(key) is not None and not fits(content[key]):
+                raise TypeError(f"{key}={content[key]!r} must be {form}")
         if missing := sorted(set(needs) - content.keys()):
             raise KeyError(", ".join(missing))
     except FileNotFoundError:
@@ -151,8 +151,11 @@ def read_run_record(path: Path, needs: Collection[str] = ()) -> RunRecord | None
 
 
 def _renamed(content: dict[str, Any]) -> dict[str, Any]:
-    """The record in today's names: older pix2pix recipes call the field `adversarial_weight` "adversarial", and where an older
-    one has `own_cycle`, it was the cycle that begins with the generator, which is no value of today's field."""
+    """The record in today's names.
+
+    Older pix2pix recipes call the field `adversarial_weight` "adversarial". Where an older recipe has `own_cycle`, it was the
+    cycle that begins with the generator, which is not a value of today's field.
+    """
     recipe = content.get("recipe") or {}
     if recipe.get("own_cycle") is True and "own_cycle" not in content:
         return content | {"recipe": recipe | {"own_cycle": CYCLE_BEGINS}}
@@ -160,10 +163,6 @@ def _renamed(content: dict[str, Any]) -> dict[str, Any]:
         names = {"adversarial": "adversarial_weight"}
         return content | {"recipe": {names.get(name, name): value for name, value in recipe.items()}}
     return content
-
-
-def _is_data(data: object) -> bool:
-    return isinstance(data, dict) and data.keys() in ({"a"}, {"a", "b"}) and all(isinstance(text, str) for text in data.values())
 
 
 # The best epoch by a model folder's `metrics.json`; evaluation/record.py reads the whole file.
@@ -191,9 +190,7 @@ def read_best(path: Path) -> str | None:
     return best
 
 
-# The one reader of a run's `history.jsonl`, and the training time computed from its speeds.
-
-
+# ----------------------------------------------------------------------------------------------------- history.jsonl
 class HistoryError(UserError):
     """A `history.jsonl` with a line that cannot be read."""
 
@@ -210,7 +207,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             parsed.append(json.loads(line))
         except ValueError:
             if i < len(lines) - 1:
-                raise HistoryError(f"{path}: line {i + 1} is damaged: mend or move the file") from None
+                raise HistoryError(f"{path}: line {i + 1} is damaged: fix it or move the file away") from None
     return parsed
 
 
@@ -226,30 +223,3 @@ def training_time(lines: Iterable[Mapping[str, Any]], batch: int) -> tuple[float
             seconds += (line["step"] - before) * batch / line["pairs_per_s"]
             before = line["step"]
     return seconds, before
-
-
-# The URL of a published model, and the licence in its card.
-
-
-HUB = "https://huggingface.co"  # what is published names the real Hub, whichever mirror HF_ENDPOINT is
-
-
-def address_of(source: str | Path) -> str:
-    """The URL of a repository's page on the Hub; for a local folder its name alone, so that no local path is published."""
-    return base_name(Path(source).resolve()) if _is_folder(source) else f"{HUB}/{source}"
-
-
-def licence_of(source: str | Path, token: str | None = None) -> str | None:
-    """The licence in the model card of a folder or Hub repository: "mit" or another name; None if none is stated."""
-    if _is_folder(source) and not (Path(source) / "README.md").is_file():
-        return None  # the Hub would be asked for a path that there is not
-    try:
-        data = ModelCard.load(str(Path(source) / "README.md") if _is_folder(source) else str(source), token=token).data
-    except Exception:  # no card, one that cannot be read, no Hub: by version the errors of two HTTP libraries, and YAML's
-        return None
-    stated = data.get("license_name") or data.get("license")
-    return str(stated) if stated else None
-
-
-def _is_folder(source: str | Path) -> bool:
-    return os.path.isdir(source)  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)

@@ -1,24 +1,44 @@
-"""Finds the two files of a published model, in a folder or on the Hub, both of one commit."""
+"""The files of a published model, in a folder or on the Hub, and those of a dataset on the Hub."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from huggingface_hub import HfApi, constants, get_session, hf_hub_download, snapshot_download, try_to_load_from_cache
+from huggingface_hub import (
+    DryRunFileInfo,
+    HfApi,
+    ModelCard,
+    constants,
+    get_session,
+    hf_hub_download,
+    snapshot_download,
+)
 from huggingface_hub.errors import LocalEntryNotFoundError
-from huggingface_hub.hf_api import RepoFile, RepoFolder
+from huggingface_hub.hf_api import RepoFolder
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, validate_repo_id  # type: ignore[attr-defined]
 
-from cyclegan_hub.hub.errors import FaultKind, fault_of, not_a_folder, not_fetched, not_there
+from cyclegan_hub.files import base_name
+from cyclegan_hub.hub.errors import FailureKind, failure_of, file_message, missing_file_message, not_a_folder_message
 from cyclegan_hub.hub.records import EPOCH, ModelError, RunRecord, epoch_number, folder_of, listed, read_run_record
 
-_FILES = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
+HUB = "https://huggingface.co"  # what is published names the real Hub, whichever mirror HF_ENDPOINT is
+MODEL = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
 RECORD = "recipe.json"
 
 
+def is_folder(source: str | Path) -> bool:
+    """Whether a source is a folder and not a repository. Raises ModelError for a file."""
+    if os.path.isfile(source):  # noqa: PTH113 (Path.is_file and is_dir raise for a text too long to be a name)
+        raise ModelError(not_a_folder_message(Path(source)))
+    return os.path.isdir(source)  # noqa: PTH112
+
+
+# ------------------------------------------------------------------------------------------------- a model's files
 @dataclass(frozen=True)
 class Fetched:
     """The files of one model."""
@@ -62,25 +82,22 @@ def fetch(
 
     Both files come from one commit. Arguments and errors are those of `StrictHubMixin.from_pretrained`.
     """
-    folder = Path(source)
-    if os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises for a text too long to be a name)
-        folder = folder_of(folder, revision)
-        for name in _FILES:
+    if is_folder(source):
+        folder = folder_of(Path(source), revision)
+        for name in MODEL:
             if not (folder / name).is_file():
-                raise ModelError(not_there(str(folder), name, (path.name for path in folder.iterdir())))
-        return Fetched(str(folder), (folder / _FILES[0]).read_bytes(), folder / _FILES[1])
-    if os.path.isfile(folder):  # noqa: PTH113 (as above)
-        raise ModelError(not_a_folder(folder))
+                raise ModelError(missing_file_message(str(folder), name, (path.name for path in folder.iterdir())))
+        return Fetched(str(folder), (folder / MODEL[0]).read_bytes(), folder / MODEL[1])
     where, paths, commit = f"{source}@{revision or 'main'}", list[Path](), revision
-    for name in _FILES:
+    for name in MODEL:
         try:
             path = hf_hub_download(
                 str(source), name, revision=commit, token=token, cache_dir=cache_dir,
                 force_download=force_download, local_files_only=local_files_only,
             )  # fmt: skip
         except Exception as error:  # OSError, ValueError and, by version, the errors of one of two HTTP libraries
-            there = _epochs_of(str(source), token) if fault_of(error).kind is FaultKind.REVISION else ""
-            raise ModelError(not_fetched(error, str(source), where, name, there)) from error
+            epochs = _epochs_of(str(source), token) if failure_of(error).kind is FailureKind.REVISION else ""
+            raise ModelError(file_message(error, str(source), where, name) + epochs) from error
         paths.append(Path(path))
         commit = paths[0].parent.name  # .../snapshots/COMMIT/config.json
     return Fetched(where, paths[0].read_bytes(), paths[1], str(source), commit, token, cache_dir)
@@ -89,19 +106,20 @@ def fetch(
 def _epochs_of(repo: str, token: str | bool | None) -> str:
     """A list of the epochs in a repository, as the end of an error about a missing one; "" if they cannot be listed."""
     try:
-        return f"; {listed(refs_of(repo, token)[1])}"
-    except Exception:  # whatever the client raises: the list is only a help
+        return f"; {listed(refs_of(repo, token).epochs)}"
+    except Exception:  # whatever the client raises: the list only helps
         return ""
 
 
-# Reads which commits the branches and tags of a Hub repository point to.
+class Refs(NamedTuple):
+    """Commits of a repository: of `main` (None: not known) and of each epoch's tag, ascending."""
+
+    main: str | None
+    epochs: dict[str, str]
 
 
-def refs_of(repo: str, token: str | bool | None = None) -> tuple[str | None, dict[str, str]]:
-    """Returns (commit of `main`, {epoch tag: commit}, ascending) of a repository by one request.
-
-    The commit is None without a branch `main`. Raises the errors of the Hub's client.
-    """
+def refs_of(repo: str, token: str | bool | None = None) -> Refs:
+    """The commits of a repository by one request. Raises the errors of the Hub's client."""
     validate_repo_id(repo)
     answer = get_session().get(  # not HfApi.list_repo_refs, which would wait for ever
         f"{constants.ENDPOINT}/api/models/{repo}/refs",
@@ -111,10 +129,38 @@ def refs_of(repo: str, token: str | bool | None = None) -> tuple[str | None, dic
     hf_raise_for_status(answer)
     branches, tags = ({ref["name"]: ref["targetCommit"] for ref in answer.json()[kind]} for kind in ("branches", "tags"))
     names = sorted(filter(EPOCH.fullmatch, tags), key=epoch_number)
-    return branches.get("main"), {name: tags[name] for name in names}
+    return Refs(branches.get("main"), {name: tags[name] for name in names})
 
 
-# Single files of a dataset on the Hub: their sizes, their download, and which of them are in the cache.
+def url_of(source: str | Path) -> str:
+    """The URL of a repository's page on the Hub; for a local folder its name alone, so that no local path is published."""
+    return base_name(Path(source).resolve()) if is_folder(source) else f"{HUB}/{source}"
+
+
+def licence_of(source: str | Path, token: str | None = None) -> str | None:
+    """The licence in the model card of a folder or Hub repository: "mit" or another name; None if none is stated."""
+    card = Path(source) / "README.md"
+    local = is_folder(source)
+    if local and not card.is_file():
+        return None  # the Hub would be asked for a path that is missing here
+    try:
+        data = ModelCard.load(str(card if local else source), token=token).data
+    except Exception:  # no card, one that cannot be read, no Hub: by version the errors of two HTTP libraries, and YAML's
+        return None
+    stated = data.get("license_name") or data.get("license")
+    return str(stated) if stated else None
+
+
+# -------------------------------------------------------------------------------------------------------- datasets
+def check_reachable(timeout: float = 10) -> None:
+    """Raises ConnectionError if the Hub does not answer within so many seconds.
+
+    The client itself retries every request for over 20 seconds, even if the dataset is in its cache.
+    """
+    try:
+        get_session().head(constants.ENDPOINT, timeout=timeout)  # any answer will do
+    except Exception as error:  # by version, the errors of one of two HTTP libraries
+        raise ConnectionError(str(error)) from error
 
 
 def download(dataset: str, names: Sequence[str], revision: str | None) -> list[Path]:
@@ -130,18 +176,18 @@ def download(dataset: str, names: Sequence[str], revision: str | None) -> list[P
     return paths
 
 
+def dry_run(dataset: str, names: Sequence[str], commit: str) -> list[DryRunFileInfo]:
+    """Size of each of these files (`file_size`) and whether it is cached. Raises the errors of the Hub's client."""
+    wanted = [re.sub(r"([*?[])", r"[\1]", name) for name in names]
+    return snapshot_download(dataset, repo_type="dataset", revision=commit, allow_patterns=wanted, dry_run=True)
+
+
 def cached_folder(dataset: str, revision: str | None) -> Path | None:
     """The folder in the Hub's cache that holds the downloaded files of a dataset; None if there is none."""
     try:
         return Path(snapshot_download(dataset, repo_type="dataset", revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
-
-
-def sizes(dataset: str, names: Sequence[str], commit: str) -> dict[str, int]:
-    """The size in bytes of each of these files. Raises the errors of the Hub's client."""
-    found = HfApi().get_paths_info(dataset, list(names), repo_type="dataset", revision=commit)
-    return {entry.path: entry.size for entry in found if isinstance(entry, RepoFile)}
 
 
 def folders(dataset: str, revision: str | None) -> list[str]:
@@ -154,8 +200,3 @@ def has_folder(dataset: str, folder: str, revision: str | None) -> bool:
     """Whether a dataset has a folder of this path. Raises the errors of the Hub's client."""
     found = HfApi().get_paths_info(dataset, [folder.strip("/")], repo_type="dataset", revision=revision)
     return any(isinstance(entry, RepoFolder) for entry in found)
-
-
-def is_cached(dataset: str, name: str, commit: str) -> bool:
-    """Whether a file of a commit is in the Hub's cache."""
-    return isinstance(try_to_load_from_cache(dataset, name, repo_type="dataset", revision=commit), str)

@@ -17,10 +17,10 @@ from cyclegan_hub.models.photograph import FaceChoice, Options
 from cyclegan_hub.models.protocols import (
     Examples,
     MeasuredBy,
+    ascii_label,
     check_eyes,
     check_positive,
     check_value_range,
-    heading,
     whole_number,
 )
 from cyclegan_hub.models.translate import Plan, Resolution, Source, Sources, fit_to, photograph, translate_pictures
@@ -206,7 +206,7 @@ class CycleGenerator(
         columns = [list(photographs)]
         for direction in get_args(Direction):
             columns += [method(columns[0], direction, "original", face="none") for method in (self.translate, self.cycle)]
-        a, b = heading(self.labels[0], "A"), heading(self.labels[1], "B")
+        a, b = ascii_label(self.labels[0], "A"), ascii_label(self.labels[1], "B")
         return Examples(list(zip(*columns, strict=True)), ["input", f"to {b}", "and back", f"to {a}", "and back"])
 
     def network(self, direction: str) -> nn.Module:

@@ -16,7 +16,7 @@ from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import PlainCNN, UNetGenerator
 from cyclegan_hub.models.photograph import DEFAULT, Photograph, Work
-from cyclegan_hub.models.protocols import Examples, MeasuredBy, check_positive, check_value_range, heading, whole_number
+from cyclegan_hub.models.protocols import Examples, MeasuredBy, ascii_label, check_positive, check_value_range, whole_number
 from cyclegan_hub.models.translate import Resolution, Source, Sources, fit_to, translate_batch, translate_pictures
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, enlarge
 
@@ -149,7 +149,7 @@ class PairedGenerator(
         """A row for each photograph: itself, the input that the rule makes of it, if any, and the output."""
         x = torch.stack([images.to_tensor(photograph) for photograph in photographs])
         inputs, outputs = ([images.to_pil(one) for one in y] for y in (self.prepare(x), self.restore(x)))
-        last = f"to {heading(self.labels[1], 'B')}"
+        last = f"to {ascii_label(self.labels[1], 'B')}"
         if self.rule.derived:
             return Examples(list(zip(photographs, inputs, outputs, strict=True)), ["original", "input", last])
         return Examples(list(zip(photographs, outputs, strict=True)), ["input", last])

@@ -139,9 +139,9 @@ def arrow(direction: str, labels: Sequence[str]) -> str:
     return {"a_to_b": f"{a} → {b}", "b_to_a": f"{b} → {a}", "samples": b}.get(direction, direction)
 
 
-def heading(label: str, otherwise: str) -> str:
-    """A label for a picture's heading, or a letter for one that the picture's font may not know."""
-    return label if label.isascii() else otherwise
+def ascii_label(label: str, fallback: str) -> str:
+    """`label` where the font of a plot surely has its letters, else `fallback`."""
+    return label if label.isascii() else fallback
 
 
 # Checks of constructor arguments, and a network in evaluation mode for a while.

@@ -35,13 +35,12 @@ from cyclegan_hub.hub.records import (
     read_history,
     read_run_record,
 )
+from cyclegan_hub.hub.repository import MODEL
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.auto import Model, from_pretrained
 from cyclegan_hub.publishing import card as cards
-from cyclegan_hub.publishing.card import sample_grid
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
-MODEL = (constants.CONFIG_NAME, constants.SAFETENSORS_SINGLE_FILE)
 FAILURES = "failures.txt"
 SHARED = ("recipe.json", "metrics.json", "samples.png", "README.md", FAILURES)  # the same in the commits of all epochs
 
@@ -50,7 +49,6 @@ class PublishError(UserError):
     """A run that cannot be published, or a refusal by the Hub; the message names the cause and the remedy."""
 
 
-# ------------------------------------------------------------------------------------------------ the model folder
 @contextmanager
 def built(run: Path, repo_id: str, **options: Any) -> Iterator[Path]:
     """The model folder of a run, as `build` makes it, in a temporary folder for as long as the block lasts."""
@@ -78,7 +76,7 @@ def build(
 
     With `on_hub` False `repo_id` is a folder, such as "pretrained/smile", and the card names no URL. `note` and `licence` say
     where the training images come from and under which licence, in place of what the run's record says (`--data-note` and
-    `--data-licence`). No path of this machine is published: see `hub.private_paths`.
+    `--data-licence`). No path of this machine is published: see `hub.provenance.without_paths`.
 
     The class in the epochs' `config.json` tells the method. If the run's folder has a `failures.txt` (one known failure a
     line), the card lists them, and the file is published too.
@@ -108,7 +106,7 @@ def build(
     )  # fmt: skip
     shared = {
         "recipe.json": _json(record),
-        "samples.png": images.png_bytes(sample_grid(model)),
+        "samples.png": images.png_bytes(cards.sample_grid(model)),
         "README.md": cards.render(facts).encode(),
         **{name: without_paths(data.decode("utf-8")).encode() for name, data in read_files(run, [FAILURES]).items()},
     }
@@ -131,13 +129,13 @@ def build(
 
 
 def _check_out(out: Path, run: Path) -> None:
-    """Raises PublishError where something of the user's would be overwritten: the run itself, or a folder with other files."""
+    """Raises PublishError where files of the user would be overwritten: in the run itself, or in a folder with other files."""
     if out.resolve() == run.resolve():
         raise PublishError(f"{out} is the run itself: give another folder to write to")
     ours = {"epochs", *MODEL, *SHARED}
     foreign = sorted(path.name for path in out.glob("*") if path.name not in ours) if out.is_dir() else []
     if foreign:
-        raise PublishError(f"{out} holds {foreign[0]!r}, which no model folder does: give a new or an empty folder")
+        raise PublishError(f"{out} is not a model folder (it holds {foreign[0]!r}): give a new or an empty folder")
 
 
 def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
@@ -145,11 +143,9 @@ def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
     path = run / "recipe.json"
     record = read_run_record(path, needs=("recipe", "labels", "data"))
     if record is None:
-        raise PublishError(f"{run} holds no run (no recipe.json there): give the folder that train.py wrote")
+        raise PublishError(f"{run} is not a run folder (it has no recipe.json): give the folder that train.py wrote")
     if missing := {"name", "domain", "image_size", "batch_size"} - record["recipe"].keys():
-        raise PublishError(
-            f"{path} is damaged (not a training's record: no {', '.join(sorted(missing))}): restore it from a copy of the run"
-        )
+        raise PublishError(f"{path} is damaged (no {', '.join(sorted(missing))} in it): restore it from a copy of the run")
     try:
         history = read_history(run / "history.jsonl")
     except HistoryError as error:
@@ -166,7 +162,7 @@ def _failures(run: Path) -> list[str]:
 
 
 def _check_same_run(run: Path, name: str, record: RunRecord, model: Model) -> None:
-    """Raises PublishError for an epoch of another run: its labels or sides are not those of `recipe.json`."""
+    """Raises PublishError for an epoch of another run: its labels or domains are not those of `recipe.json`."""
     own = (list(model.labels), set(type(model).data_sides))
     if own != (record["labels"], set(record["data"])):
         recorded = f"labels {', '.join(record['labels'])}, data {', '.join(sorted(record['data']))}"
@@ -178,15 +174,15 @@ def _check_same_run(run: Path, name: str, record: RunRecord, model: Model) -> No
 
 def _selected(run: Path, epochs: Sequence[int] | None) -> list[str]:
     """Names of the epochs to publish, ascending."""
-    there = {epoch_number(name): name for name in epochs_in(run)}
-    if not there:
-        raise PublishError(f"{run} has no epochs yet: train on, until the first one is written")
-    wanted = sorted(there if epochs is None else set(epochs))
-    if unknown := [str(epoch) for epoch in wanted if epoch not in there]:
-        raise PublishError(f"{run}: no epoch {', '.join(unknown)}; {listed(there.values())}")
+    found = {epoch_number(name): name for name in epochs_in(run)}
+    if not found:
+        raise PublishError(f"{run} has no epochs yet: resume it, until the first one is written")
+    wanted = sorted(found if epochs is None else set(epochs))
+    if unknown := [str(epoch) for epoch in wanted if epoch not in found]:
+        raise PublishError(f"{run}: no epoch {', '.join(unknown)}; {listed(found.values())}")
     if not wanted:
-        raise PublishError(f"{run}: no epoch is to be published; {listed(there.values())}")
-    return [there[epoch] for epoch in wanted]
+        raise PublishError(f"{run}: no epoch was chosen; {listed(found.values())}")
+    return [found[epoch] for epoch in wanted]
 
 
 def read_files(folder: Path, names: Sequence[str]) -> dict[str, bytes]:

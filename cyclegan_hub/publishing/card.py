@@ -1,4 +1,4 @@
-"""The card of a published model: made of the method's template, a statement, and the records of the run."""
+"""The card of a published model, from the template of its method, its limits, and the records of its run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SHOWN = ("image_size", "crop_size", "channels", "side", "pairs", "latent", "gen
           "upsample", "skip", "discriminator", "disc_channels", "source_negatives", "adversarial", "adversarial_weight", "l1",
           "cycle", "own_cycle", "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay",
           "ema")  # fmt: skip
-_INDEXED = 10  # figures of a direction in the front matter at most, so that it stays readable (150 lines at most)
+_INDEXED = 10  # metrics of a direction in the front matter at most, so that it stays readable (150 lines at most)
 
 
 class CardError(UserError):
@@ -46,7 +46,7 @@ class CardError(UserError):
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a card needs besides its template and the statement."""
+    """What a card is made of, besides its templates."""
 
     repo_id: str  # what `from_pretrained` takes
     kind: type[Model]  # the class that the epochs' config.json names
@@ -84,15 +84,14 @@ def render(facts: Facts) -> str:
         "evaluation": evaluation_of(facts.metrics, labels, facts.chosen), "outputs": kind.outputs_called,
         "failures": facts.failures, "with_discriminator": bool(recipe.get("adversarial_weight", recipe.get("adversarial"))),
     }  # fmt: skip
-    statement = statement_for(domain, labels, facts.run, kind)
     try:
-        fields["statement"] = render_statement(domain, labels, facts.run, kind, measured=bool(facts.metrics or light))
+        fields["limits"] = render_limits(domain, labels, facts.run, kind, measured=bool(facts.metrics or light))
         text = render_markdown(kind.card_template, **fields)
     except TemplateError as error:
         if error.unknown:
             raise CardError(f"the card's template names unknown fields {error.unknown}: there are {', '.join(fields)}") from error
-        where = f"fix {kind.card_template} or {statement}.md"
-        raise CardError(f"the card's template cannot be read ({error.reason}): {where}") from error
+        names = f"{kind.card_template} or {limits_template(domain, labels, facts.run, kind)}.md"
+        raise CardError(f"the card's template cannot be read ({error.reason}): fix {names}") from error
     text = re.sub(r"\n{3,}", "\n\n", text)  # empty lines of parts that are left out
     return str(ModelCard(f"---\n{_metadata(facts, provenance).to_yaml()}\n---\n\n{text}"))
 
@@ -115,14 +114,13 @@ def _dataset(source: str) -> str | None:
 
 
 def _results(facts: Facts) -> Iterator[EvalResult]:
-    """The published epoch's main figures for the Hub's model-index; the card's text and metrics.json hold the full protocol."""
+    """The published epoch's main metrics for the Hub's model-index; the card's text and metrics.json hold the full protocol."""
     metrics, data = facts.metrics, facts.run["data"]
     if metrics is None:
         return
     for direction, values in metrics.epochs.get(facts.chosen, {}).items():
-        source = data[
-            "b" if direction == "a_to_b" and "b" in data else "a"
-        ]  # outputs are compared with real images of the target side
+        # Outputs are compared with real images of the target domain.
+        source = data["b" if direction == "a_to_b" and "b" in data else "a"]
         accuracy = metrics.accuracy(direction)
         shown = [name for name in _main_first(values) if values[name] is not None and name != "n"]
         shown = [name for name in shown if base_name(name) != "success" or accuracy is not None][:_INDEXED]
@@ -146,14 +144,14 @@ def _main_first(names: Iterable[str]) -> list[str]:
 
 
 def _conditions(metrics: Metrics) -> dict[str, Any]:
-    """The conditions of the measurement (extractor, counts, size); they are written once, with a direction's first figure."""
+    """The conditions of the measurement (extractor, counts, size); they are written once, with a direction's first metric."""
     found = ({"extractor": metrics.extractor} if metrics.extractor else {}) | metrics.other | metrics.protocol
     return {name: found[name] for name in ("extractor", "n_a", "n_b", "n_samples", "image_size") if name in found}
 
 
 # ---------------------------------------------------------------------------------------------------------- the data
 def _sources(facts: Facts) -> list[tuple[str, str]]:
-    """(label, source) of each pile of images that the run recorded."""
+    """(label, source) of each image set that the run recorded."""
     data, labels = facts.run["data"], facts.run["labels"]
     if len(data) == 2:
         heads = [f"{side.upper()}, {label}" for side, label in zip("ab", labels, strict=True)]
@@ -162,9 +160,7 @@ def _sources(facts: Facts) -> list[tuple[str, str]]:
     return list(zip(heads, data.values(), strict=True))
 
 
-# Values for the card's template, computed from a run's history and from its evaluation.
-
-
+# ------------------------------------------------------------------------------------- the history and the evaluation
 @dataclass(frozen=True)
 class Cost:
     """How long a training took; texts are ready to be shown."""
@@ -181,11 +177,11 @@ class Cost:
 class EvaluationShown:
     """The tables of an evaluation: the last epoch, the published one and the baselines, in every direction."""
 
-    protocol: list[tuple[str, str]]  # how the figures were taken, a line each
+    protocol: list[tuple[str, str]]  # how it was measured, a line each
     columns: list[str]
-    rows: list[tuple[str, str, list[str]]]  # (direction in words, metric, a figure for each column or "")
+    rows: list[tuple[str, str, list[str]]]  # (direction, metric, a value for each column or "")
     baselines: list[str]
-    success: list[str]  # the classifier's accuracy on real images, a text for each direction; empty without the figure success
+    success: list[str]  # the classifier's accuracy on real images, a text for each direction; empty without the metric success
     success_left_out: bool  # whether success was measured, but is not shown since that accuracy is unknown
 
 
@@ -268,14 +264,12 @@ def _protocol(metrics: Metrics) -> dict[str, Any]:
     return flat | metrics.protocol | {f"classifier {key}": value for key, value in (metrics.classifier or {}).items()}
 
 
-# What a card and the page say of a model's use, its limits, its data and their terms: chosen by the run's own record.
+# ------------------------------------------------------------------------------------------------------- the limits
+def limits_template(domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model] = CycleGenerator) -> str:
+    """The name of the file in model_cards/ about a model's use, limits, data and licence.
 
-
-def statement_for(domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model] = CycleGenerator) -> str:
-    """The name of the statement for a model: a file of model_cards/.
-
-    A domain's own statement describes its datasets, so that only a run whose record names these gets it; every other model gets
-    "custom", or "other" if it has one direction. The domains' statements describe two directions, but for that of faces.
+    A domain's own file describes its datasets, so that only a run whose record names these gets it; every other model gets
+    "custom", or "other" if it has one direction. The files of the domains describe two directions, but for that of faces.
     """
     data = list(((record or {}).get("data") or {}).values())
     known = DOMAINS.get(domain)
@@ -286,38 +280,36 @@ def statement_for(domain: str, labels: Sequence[str], record: RunRecord | None, 
     return domain if own else "custom"
 
 
-def render_statement(domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model], *, measured: bool) -> str:
+def render_limits(domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model], *, measured: bool) -> str:
     """Intended use, limits, data and licence as Markdown. `measured`: whether measured values are shown with them."""
-    name, people = statement_for(domain, labels, record, kind), shows_faces(domain)
+    name, people = limits_template(domain, labels, record, kind), shows_faces(domain)
     text = render_markdown(
         f"{name}.md", a=labels[0], b=labels[-1], people=people, provenance=provenance_of(record), measured=measured
     )
     return re.sub(r"\n{3,}", "\n\n", text).strip()  # empty lines of parts that are left out
 
 
-# The picture on a model's card: free photographs with their translations, or images that the model draws.
-
-
+# ------------------------------------------------------------------------------------------------- the sample image
 _PORTRAITS = ("examples/grace_hopper.jpg", "examples/astronaut.jpg")
 _FACES = ("examples/grace_hopper_face.jpg", "astronaut_face.jpg", "astronaut.jpg")  # for a model that aligns none
 _SCENES = ("examples/china.jpg", "coffee.jpg", "rocket.jpg", "chelsea.jpg", "astronaut.jpg")
-_CELL = 160  # px of a picture in samples.png
+_CELL = 160  # px of an image in samples.png
 
 
 def sample_grid(model: Model) -> Image.Image:
-    """Example outputs of a model as one picture (PIL, RGB) that shows no training image.
+    """Example outputs of a model as one image (PIL, RGB) without training images.
 
-    For a model that draws: all images of seed 0. For a model that translates: a row for each of two to five free photographs,
-    with its translations and their way back, or with the input and output of a pix2pix.
+    For a model that samples: all images of seed 0. For a model that translates: a row for each of two to five free photographs,
+    with its translations and reconstructions, or with the input and output of a pix2pix.
     """
     examples = model.examples(free_photos(model, shows_faces(model.domain)) if model.takes_pictures else [])
-    # Drawn images are small: they are enlarged by a whole factor, so that every pixel can be seen.
+    # Sampled images are small: they are enlarged by a whole factor, so that every pixel can be seen.
     cell = _CELL if model.takes_pictures else model.image_size * (_CELL // model.image_size) or _CELL
     return grids.grid(examples.rows, column_labels=examples.headings, cell=cell)
 
 
 def shows_faces(domain: str) -> bool:
-    """Whether the photographs of a domain's samples are of people; the card names their authors."""
+    """Whether the samples of a domain's card show people; the card then names the photographers."""
     return domain in DOMAINS and DOMAINS[domain].a.eyes is not None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,13 +15,13 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, but not in an `__all__`
 
 from cyclegan_hub import checkpoints
-from cyclegan_hub.hub.errors import HUB_ERRORS, first_line, not_published
+from cyclegan_hub.hub.errors import HUB_ERRORS, FailureKind, explain, failure_of, first_line
 from cyclegan_hub.hub.records import chosen_in, epoch_number, epochs_in
-from cyclegan_hub.hub.repository import refs_of
-from cyclegan_hub.publishing.build import MODEL, SHARED, PublishError, read_files
+from cyclegan_hub.hub.repository import MODEL, Refs, refs_of
+from cyclegan_hub.publishing.build import SHARED, PublishError, read_files
 
 TIMEOUT = 60  # seconds to wait for an answer; the client itself has no limit
-SLOWEST = 20_000  # bytes a second: a slower upload is stopped
+SLOWEST = 20_000  # bytes a second: a slower upload is given up
 _ERRORS: tuple[type[Exception], ...] = (*HUB_ERRORS, ValueError)  # ValueError: the client refuses the card's YAML
 T = TypeVar("T")
 
@@ -30,7 +31,8 @@ def check(repo_id: str, token: str | None = None) -> None:
     check_name(repo_id)
     if not (token or get_token()):
         raise PublishError("no token to publish with: log in with `hf auth login`, or set HF_TOKEN")
-    auth = _answer_of(repo_id, "checking the token", HfApi(token=token).whoami).get("auth") or {}
+    hub = _Repository(repo_id, token)
+    auth = hub.ask("checking the token", hub.api.whoami).get("auth") or {}
     if (auth.get("accessToken") or {}).get("role") == "read":
         raise PublishError(f"{repo_id}: the token may only read: make one with write permission and log in with `hf auth login`")
 
@@ -40,9 +42,9 @@ def check_name(repo_id: str) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise PublishError(f"{repo_id!r} is no repository name ({first_line(error)}): give 'user/name'") from None
+        raise PublishError(f"{repo_id!r} is not a repository id ({first_line(error)}): give 'user/name'") from None
     if "/" not in repo_id:
-        raise PublishError(f"{repo_id!r} names no owner: give 'user/name'")
+        raise PublishError(f"{repo_id!r} has no owner: give 'user/name'")
 
 
 def push(folder: Path, repo_id: str, *, private: bool = False, retag: bool = False, token: str | None = None) -> dict[str, str]:
@@ -56,65 +58,76 @@ def push(folder: Path, repo_id: str, *, private: bool = False, retag: bool = Fal
     check(repo_id, token)
     epochs, shared = epochs_in(folder), read_files(folder, SHARED)
     if not epochs or any(not (path / name).is_file() for path in epochs.values() for name in MODEL) or "README.md" not in shared:
-        raise PublishError(f"{folder} is no model folder with a card and epochs/: build it from the run first")
-    chosen, api, opening = chosen_in(folder), HfApi(token=token), "opening the repository"
-    _answer_of(repo_id, opening, lambda: api.create_repo(repo_id, private=private or None, exist_ok=True))
-    if private and not _answer_of(repo_id, opening, lambda: api.model_info(repo_id)).private:
-        raise PublishError(f"{repo_id} is there and public: change that in its settings, or leave --private out")
-    head, tags = _answer_of(repo_id, opening, lambda: refs_of(repo_id, token))
-    equal = _equal_epochs(api, repo_id, epochs, tags)
+        raise PublishError(f"{folder} is not a model folder with a card and epochs/: build it from the run first")
+    chosen, hub = chosen_in(folder), _Repository(repo_id, token)
+    head, tags = hub.open(private)
+    equal = {name for name in epochs.keys() & tags.keys() if hub.holds(tags[name], read_files(epochs[name], MODEL))}
     wrong = [name for name in epochs if name in tags and name not in equal]
     if wrong and not retag:
         raise PublishError(
             f"{repo_id}: {', '.join(wrong)} there holds another model than this run: move the tag with --retag, or publish "
             "to another repository"
         )
-    for name in sorted(set(epochs) - equal, key=lambda name: (name == chosen, epoch_number(name))):
-        head = _commit(api, repo_id, head, name, read_files(epochs[name], MODEL) | shared)
-        _tag(api, repo_id, name, head, moves=name in tags)
+    for name in sorted(epochs.keys() - equal, key=lambda name: (name == chosen, epoch_number(name))):
+        head = hub.commit(head, name, read_files(epochs[name], MODEL) | shared)
+        hub.tag(name, head, moves=name in tags)
         tags[name] = head
-    head = _commit(api, repo_id, head, f"main is {chosen}", read_files(epochs[chosen], MODEL) | shared)
+    head = hub.commit(head, f"main is {chosen}", read_files(epochs[chosen], MODEL) | shared)
     checkpoints.forget(repo_id)
     return {name: tags[name] for name in epochs} | {"main": head}
 
 
-def _equal_epochs(api: HfApi, repo_id: str, epochs: dict[str, Path], tags: dict[str, str]) -> set[str]:
-    """The epochs whose tags in the repository already hold equal files."""
-    return {
-        name
-        for name, path in epochs.items()
-        if name in tags and not _changes(api, repo_id, "opening the repository", tags[name], read_files(path, MODEL), MODEL)
-    }
+class _Repository:
+    """The repository that is published to. Every method raises PublishError, in one line, where the Hub refuses."""
 
+    def __init__(self, repo_id: str, token: str | None) -> None:
+        self.id, self.token, self.api = repo_id, token, HfApi(token=token)
 
-def _commit(api: HfApi, repo_id: str, head: str | None, message: str, files: dict[str, bytes]) -> str:
-    """Commits these files on top of `head` of `main`; returns the new commit, or `head` if it holds the same files already."""
-    doing = f"committing {message}"
-    operations = _changes(api, repo_id, doing, head, files, (*MODEL, *SHARED))
-    if not operations and head is not None:
-        return head
-    size = sum(len(files[one.path_in_repo]) for one in operations if isinstance(one, CommitOperationAdd))
-    made = _answer_of(
-        repo_id, doing, lambda: api.create_commit(repo_id, operations, commit_message=message, parent_commit=head), size
-    )
-    return str(made.oid)
+    def open(self, private: bool) -> Refs:
+        """Creates the repository if it is missing; returns what its branches and tags point to."""
+        step = "opening the repository"
+        self.ask(step, lambda: self.api.create_repo(self.id, private=private or None, exist_ok=True))
+        if private and not self.ask(step, lambda: self.api.model_info(self.id)).private:
+            raise PublishError(f"{self.id} exists and is public: change that in its settings, or leave --private out")
+        return self.ask(step, lambda: refs_of(self.id, self.token))
 
+    def holds(self, commit: str, model: dict[str, bytes]) -> bool:
+        """Whether a commit holds these files of a model."""
+        return not self._changes("opening the repository", commit, model, MODEL)
 
-def _tag(api: HfApi, repo_id: str, name: str, commit: str, *, moves: bool) -> None:
-    """Sets an epoch's tag; `moves`: the tag exists, and is deleted first."""
-    if moves:
-        _answer_of(repo_id, f"tagging {name}", lambda: api.delete_tag(repo_id, tag=name))
-    _answer_of(repo_id, f"tagging {name}", lambda: api.create_tag(repo_id, tag=name, revision=commit))
+    def commit(self, head: str | None, message: str, files: dict[str, bytes]) -> str:
+        """Commits these files on top of `head` of `main`; returns the new commit, or `head` if it holds the same files."""
+        step = f"committing {message}"
+        operations = self._changes(step, head, files, (*MODEL, *SHARED))
+        if not operations and head is not None:
+            return head
+        size = sum(len(files[one.path_in_repo]) for one in operations if isinstance(one, CommitOperationAdd))
+        made = self.ask(
+            step, lambda: self.api.create_commit(self.id, operations, commit_message=message, parent_commit=head), size
+        )
+        return str(made.oid)
 
+    def tag(self, name: str, commit: str, *, moves: bool) -> None:
+        """Sets an epoch's tag; `moves`: the tag exists, and is deleted first."""
+        if moves:
+            self.ask(f"tagging {name}", lambda: self.api.delete_tag(self.id, tag=name))
+        self.ask(f"tagging {name}", lambda: self.api.create_tag(self.id, tag=name, revision=commit))
 
-def _changes(
-    api: HfApi, repo_id: str, doing: str, commit: str | None, files: dict[str, bytes], names: Sequence[str]
-) -> list[CommitOperationAdd | CommitOperationDelete]:
-    """The operations that make a commit's files called `names` equal to `files`: additions and deletions."""
-    found = _answer_of(repo_id, doing, lambda: api.get_paths_info(repo_id, list(names), revision=commit))
-    there = {entry.path: entry for entry in found if isinstance(entry, RepoFile)}
-    added = [CommitOperationAdd(name, data) for name, data in files.items() if not _equal(there.get(name), data)]
-    return [*added, *(CommitOperationDelete(name) for name in there if name not in files)]
+    def _changes(
+        self, step: str, commit: str | None, files: dict[str, bytes], names: Sequence[str]
+    ) -> list[CommitOperationAdd | CommitOperationDelete]:
+        """The operations that make a commit's files called `names` equal to `files`: additions and deletions."""
+        found = self.ask(step, lambda: self.api.get_paths_info(self.id, list(names), revision=commit))
+        there = {entry.path: entry for entry in found if isinstance(entry, RepoFile)}
+        added = [CommitOperationAdd(name, data) for name, data in files.items() if not _equal(there.get(name), data)]
+        return [*added, *(CommitOperationDelete(name) for name in there if name not in files)]
+
+    def ask(self, step: str, request: Callable[[], T], upload_bytes: int = 0) -> T:
+        """The answer to a request of the client. Raises PublishError also where there is none in time."""
+        try:
+            return _answer_within(TIMEOUT + upload_bytes / SLOWEST, request)
+        except _ERRORS as error:
+            raise PublishError(_message(error, f"{self.id}: {step}")) from error
 
 
 def _equal(entry: RepoFile | None, data: bytes) -> bool:
@@ -126,34 +139,34 @@ def _equal(entry: RepoFile | None, data: bytes) -> bool:
     return entry.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-def _answer_of(repo_id: str, doing: str, request: Callable[[], T], upload_bytes: int = 0) -> T:
-    """The answer to a request of the client. Raises PublishError, in one line, for its errors and for no answer in time."""
-    try:
-        return _answer_within(TIMEOUT + upload_bytes / SLOWEST, request)
-    except _ERRORS as error:
-        raise PublishError(not_published(error, repo_id, doing)) from error
+def _message(error: Exception, what: str) -> str:
+    """The message for a step of a publication that failed, and whether to run the command again."""
+    if isinstance(error, ValueError) and not isinstance(error, HUB_ERRORS):  # the client's verdict on the card's YAML
+        return f"{what}: {' '.join(str(error).split())}"
+    failure = failure_of(error)
+    line = explain(error, what, {FailureKind.FORBIDDEN: "publish under your own name, or with a token that may write there"})
+    is_transient = failure.is_down or (failure.kind is FailureKind.REFUSED and failure.status not in (400, 413))
+    return f"{line}; the same command then completes what was begun" if is_transient else line
 
 
 def _answer_within(seconds: float, request: Callable[[], T]) -> T:
     """What `request` returns or raises; TimeoutError after so many seconds.
 
-    The request runs in a thread of its own, which goes on after a timeout: the client has no time limit for uploads, and a limit
+    The request runs in a daemon thread, which continues after a timeout: the client has no time limit for uploads, and a limit
     in its session would apply to everything else in this process.
     """
-    answers: list[T] = []
-    errors: list[BaseException] = []
-    done = threading.Event()
+    answer: Future[T] = Future()
 
     def work() -> None:
         try:
-            answers.append(request())
+            answer.set_result(request())
         except BaseException as error:
-            errors.append(error)
-        done.set()
+            answer.set_exception(error)
 
     threading.Thread(target=work, name="hub-request", daemon=True).start()
-    if not done.wait(seconds):
-        raise TimeoutError(f"no answer in {seconds:.0f} seconds")
-    if errors:
-        raise errors[0]
-    return answers[0]
+    try:
+        return answer.result(seconds)
+    except TimeoutError:
+        if answer.done():
+            raise
+        raise TimeoutError(f"no answer in {seconds:.0f} seconds") from None

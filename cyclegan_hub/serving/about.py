@@ -57,7 +57,7 @@ class Table:
 
 
 def render(model: ModelEntry, epoch: EpochEntry) -> str:
-    """The text about one epoch: method, sample, known failures, metrics, statement, data and terms."""
+    """The text about one epoch: method, sample, known failures, metrics, limits, data and terms."""
     numbers = [str(e.number) for e in model.epochs if e.number is not None]
     own = _metrics_of(model, epoch)
     directions = [direction for direction in model.directions if direction in own]
@@ -80,7 +80,7 @@ def render(model: ModelEntry, epoch: EpochEntry) -> str:
         metrics=_first_metrics(own, directions),
         protocol=[f"{key}: {one_line(value, 300)}" for key, value in conditions.items() if value],
         tables=list(_tables(model, epoch, metrics, directions)) if metrics and own else [],
-        statement=re.sub(r"^## ", "#### ", model.statement, flags=re.MULTILINE),
+        limits=re.sub(r"^## ", "#### ", model.limits, flags=re.MULTILINE),
         data=[f"{label}: {one_line(data[side], 300)}" for side, label in sides if side in data],
         licence=one_line(model.licence, 300),
     )

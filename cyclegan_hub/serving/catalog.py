@@ -17,14 +17,14 @@ from cyclegan_hub import checkpoints
 from cyclegan_hub.domains import DOMAINS, Domain, Eyes, place
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.record import Metrics, read_metrics
-from cyclegan_hub.hub.errors import FaultKind, fault_of
+from cyclegan_hub.hub.errors import FailureKind, failure_of
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
-from cyclegan_hub.hub.records import ModelError, RunRecord, address_of, epochs_in, folder_of, read_run_record
-from cyclegan_hub.hub.repository import refs_of
+from cyclegan_hub.hub.records import ModelError, RunRecord, epochs_in, folder_of, read_run_record
+from cyclegan_hub.hub.repository import refs_of, url_of
 from cyclegan_hub.models.auto import KINDS, Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.protocols import arrow, check_eyes, check_value_range
-from cyclegan_hub.publishing.card import render_statement
+from cyclegan_hub.publishing.card import render_limits
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
 
@@ -78,7 +78,7 @@ class ModelEntry:
     started_from: str = ""  # the model whose weights its training started from; "": random weights
     licence: str = ""  # terms of the training images, in words
     redistributable: bool = False  # whether all training images may be passed on
-    statement: str = ""  # intended use, limits, data and licence, as Markdown
+    limits: str = ""  # intended use, limits, data and licence, as Markdown
     metrics: Metrics | None = None
     run: RunRecord | None = None  # recipe.json
     samples_file: Path | None = None  # samples.png: examples of its outputs
@@ -235,13 +235,13 @@ def _on_hub(name: str, kind: SourceKind, problems: list[str]) -> tuple[dict[str,
         try:
             main = None if down else refs_of(repo)[0]
         except Exception as error:  # OSError and, by version, the errors of one of two HTTP libraries
-            fault = fault_of(error)
-            if fault.kind is FaultKind.REPOSITORY:
+            failure = failure_of(error)
+            if failure.kind is FailureKind.REPOSITORY:
                 if kind == "repository":
                     problems.append(f"{repo} is not on the Hub, or private.")
                 continue
-            if not fault.is_down:
-                problems.append(f"{repo} cannot be used (the Hub says {fault.status or fault.words}).")
+            if not failure.is_down:
+                problems.append(f"{repo} cannot be used (the Hub says {failure.status or failure.reason}).")
                 continue
             down = True  # no more requests for the other models
         try:
@@ -328,11 +328,11 @@ def _entry(
         source=one_line(source, 200),
         origin=origin,
         location=location,
-        url=address_of(source) if origin in ("Hub", "cache") else None,  # the name was checked by `source_kind`
+        url=url_of(source) if origin in ("Hub", "cache") else None,  # the name was checked by `source_kind`
         started_from=one_line(init) if isinstance(init, str) else "",
         licence=provenance.terms,
         redistributable=provenance.redistributable,
-        statement=render_statement(str(config.get("domain")), labels, run, kind, measured=bool(metrics)),
+        limits=render_limits(str(config.get("domain")), labels, run, kind, measured=bool(metrics)),
         metrics=metrics.public if metrics else None,
         run=run,
         samples_file=sample if sample and sample.is_file() else None,

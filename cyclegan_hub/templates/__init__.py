@@ -4,7 +4,7 @@
     render_markdown("card.md", labels=labels)
 
 Templates lie in this folder, or in `model_cards/`. Every value that a template prints is escaped: in HTML by jinja2's
-autoescape, in Markdown by `escape_markdown`. What is markup already says so with `| safe`. A value that the template names and
+autoescape, in Markdown by `escape_markdown`; `| safe` marks text that is markup already. A value that the template names and
 the caller does not give is an error. The filters of Markdown are `cell` (inside a table) and `code` (a code span).
 """
 
@@ -21,19 +21,19 @@ from markupsafe import Markup
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 
-FOLDERS: tuple[Path, ...] = (Path(__file__).parent, MODEL_CARDS)  # looked through in this order
+FOLDERS: tuple[Path, ...] = (Path(__file__).parent, MODEL_CARDS)  # searched in this order
 
 _ALWAYS = re.compile(r"([\\`*~$])")
 _UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")  # between letters it stands for itself
-_OPENING = re.compile(r"(?<!\w)\[|\[(?![\w.-]+\](?![(\[:]))")  # fid[encoder] stands for itself, [text](address) does not
+_OPENING = re.compile(r"(?<!\w)\[|\[(?![\w.-]+\](?![(\[:]))")  # fid[encoder] stands for itself, [text](url) does not
 _AT_THE_START = re.compile(r"^([#+=-]+(?=\s|$)|\d+(?=[.)](?:\s|$)))")
 
 
 class TemplateError(UserError):
-    """A template that cannot be read, or that names a value it is not given; `unknown` is that value's name, if it is that."""
+    """A template that cannot be read, or that names a value it is not given: `unknown` is then that value's name."""
 
     def __init__(self, name: str, reason: str, unknown: str | None = None) -> None:
-        super().__init__(f"template {name}: {reason}: mend it, or install cyclegan_hub again")
+        super().__init__(f"template {name}: {reason}: fix it, or install cyclegan_hub again")
         self.reason, self.unknown = reason, unknown
 
 
@@ -48,9 +48,9 @@ def render_markdown(name: str, **values: object) -> str:
 
 
 def escape_markdown(value: object) -> Markup:
-    """Any value as one line of Markdown that shows just this text, whatever it holds; what is markup already stays as it is.
+    """Any value as one line of Markdown that shows just this text, whatever it holds; Markup stays as it is.
 
-    What cannot be taken for markup where it stands is left readable: `n_a`, `fid[encoder]`, `day (noon)`.
+    Characters that cannot be markup where they stand are not escaped: `n_a`, `fid[encoder]`, `day (noon)`.
     """
     if isinstance(value, Markup):
         return value

@@ -37,7 +37,7 @@ def test_metrics_of_the_chosen_epoch_beside_the_baselines(tmp_path: Path) -> Non
     assert "| kid[encoder] | 0.05 |  | 0.5 |" in back
     assert "| metric | Epoch 10 · best |" in render(model, model.epochs[1])
     assert "#### Limits" in text and "CelebA may be used for non-commercial research only" in text
-    assert "nothing of it was measured" not in text
+    assert "none of it was measured" not in text
 
 
 @pytest.mark.parametrize("metrics", [None, measured(5, 5)], ids=["none", "of-another-epoch"])

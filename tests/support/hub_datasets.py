@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import HfApi
 
+from support.hub_client import api
 from support.pictures import encoded
 
 PAINTERS = tuple(f"huggan/{name}2photo" for name in ("monet", "vangogh", "cezanne", "ukiyoe"))
 NAMES = ("flwrlabs/celeba", "huggan/selfie2anime", "cgarciae/cartoonset", *PAINTERS)
-ORGANISATIONS = tuple(name.split("/")[0] for name in NAMES)
+
 SIZE = (40, 44)  # px, so that images have to be made square
 CONFIG = "img_align+identity+attr"
 _IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
@@ -57,8 +57,7 @@ def _cartoonset(folder: Path) -> None:
 
 
 def publish(folder: Path) -> None:
-    """Put all of them on the local Hub; its user must belong to ORGANISATIONS."""
-    api = HfApi()
+    """Put all of them on the local Hub."""
     for name in NAMES:
         own = folder / name
         own.mkdir(parents=True)

@@ -5,9 +5,8 @@
         subprocess.run([sys.executable, script], env=os.environ | client_environment(server, tmp_path / "home"))
         assert [entry.status for entry in server.hub.log] == ...
 
-The client reads its endpoint when it is imported, hence the fresh process; `Checks` runs several functions in one. There, faults
-and log are at `/_control`: POST the fields of a Fault, GET both, DELETE both. In tests/, `python -m support.local_hub --root hub`
-serves a folder until it is interrupted. A token of the user "user", of the organisation "org", is "hf_local".
+The client reads its endpoint when it is imported, hence the fresh process; `hub_client` connects the clients of this process.
+A token of the user "user", of the organisation "org", is "hf_local".
 
 It covers models, datasets and spaces; commits, tags, branches and their listings; LFS uploads in one and in several parts;
 private and gated repositories and the errors that tell them apart; pagination; a CDN on another host; and faults. It does not
@@ -17,18 +16,10 @@ it cover pull requests, discussions, the dataset viewer with its Parquet convers
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -43,7 +34,7 @@ from support import local_hub_files  # noqa: F401  (registers its endpoints)
 from support.local_hub_protocol import ROUTES
 from support.local_hub_state import Call, Fault, Hub, LogEntry, Problem, User
 
-__all__ = ["Checks", "Fault", "Hub", "LogEntry", "Server", "User", "client_environment"]
+__all__ = ["Fault", "Hub", "LogEntry", "Server", "User", "client_environment"]
 
 
 class Server:
@@ -94,42 +85,6 @@ def client_environment(server: Server, home: Path) -> dict[str, str]:
     }
 
 
-class Checks:
-    """The functions of a test file that need a client of its own, and so run in a fresh process: the file, run as a script.
-
-    `check = Checks()`; `@check` above each function, which gets an empty folder; `check.run(__file__, server, tmp_path)` in a
-    fixture; and at the end of the file `if __name__ == "__main__": check.report()`.
-    """
-
-    def __init__(self) -> None:
-        self.functions: dict[str, Callable[[Path], None]] = {}
-
-    def __call__(self, function: Callable[[Path], None]) -> Callable[[Path], None]:
-        self.functions[function.__name__] = function
-        return function
-
-    def run(self, file: str, server: Server, tmp: Path) -> dict[str, str]:
-        """What went wrong in each function, "" if nothing did. Raises RuntimeError if the process itself failed."""
-        environment = os.environ | client_environment(server, tmp / "home")
-        command = [sys.executable, file, str(tmp / "checks")]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-        if done.returncode:
-            raise RuntimeError(f"{Path(file).name} failed as a script:\n{done.stderr}")
-        return json.loads((tmp / "checks/results.json").read_text())
-
-    def report(self) -> None:
-        """In the fresh process: call every function, and write down what went wrong."""
-        folder, results = Path(sys.argv[1]), {}
-        for name, function in self.functions.items():
-            (folder / name).mkdir(parents=True)
-            try:
-                function(folder / name)
-                results[name] = ""
-            except BaseException as error:  # what pytest.raises fails with is not an Exception
-                results[name] = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-        (folder / "results.json").write_text(json.dumps(results))
-
-
 class _CutError(Exception):
     """As much of an answer is sent as a fault lets through."""
 
@@ -139,9 +94,6 @@ async def _serve(hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:
     scope["path"] = scope["raw_path"].decode()  # still quoted: a revision is one part of the path, `refs%2Fheads%2Fmain`
     request = Request(scope, receive)
     body = await request.body()
-    if scope["path"] == "/_control":
-        await _control(hub, request.method, body)(scope, receive, send)
-        return
     response = None
     for fault in [fault for fault in hub.faults if fault.hits(request.method, scope["path"])]:
         fault.times -= 1
@@ -175,16 +127,6 @@ def _answer(hub: Hub, request: Request, body: bytes) -> Response:
         return problem.response
 
 
-def _control(hub: Hub, method: str, body: bytes) -> Response:
-    """Faults and log over HTTP."""
-    if method == "POST":
-        hub.faults.append(Fault(**json.loads(body)))
-    elif method == "DELETE":
-        hub.faults.clear()
-        hub.log.clear()
-    return JSONResponse({"faults": [asdict(fault) for fault in hub.faults], "log": [asdict(entry) for entry in hub.log]})
-
-
 def _cut(send: Send, limit: int) -> Send:
     """`send` until so many bytes of the body are sent, then raise _CutError."""
     left = limit
@@ -199,16 +141,3 @@ def _cut(send: Send, limit: int) -> Send:
         raise _CutError
 
     return limited
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Serve a local Hub until it is interrupted.")
-    parser.add_argument("--root", type=Path, default=Path("hub"), help="folder of its repositories")
-    parser.add_argument("--port", type=int, default=8321)
-    arguments = parser.parse_args()
-    with Server(arguments.root, port=arguments.port) as running:
-        print(*(f"{name}={value}" for name, value in client_environment(running, arguments.root / "home").items()), sep="\n")
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print("stopped")

@@ -11,19 +11,14 @@ import pytest
 import torch
 
 from cyclegan_hub import CycleGenerator
+from cyclegan_hub.cli import main
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.publishing import build as publish
-from cyclegan_hub.publishing import command
+from cyclegan_hub.hub.repository import MODEL
 from cyclegan_hub.recipes.presets import RECIPES
-from support.local_hub import User
 from support.training import ROOT
 
-CONFIG, WEIGHTS = publish.MODEL
-
-
-TOKENS = {"hf_local": User("user"), "hf_read": User("user", write=False)}
-
+CONFIG, WEIGHTS = MODEL
 
 FREE_IMAGES = ROOT / "cyclegan_hub" / "free_images"
 
@@ -68,4 +63,4 @@ def refusal(action: Any, *arguments: Any, **options: Any) -> str:
 
 
 def published(*arguments: object) -> int:
-    return command.main(list(map(str, arguments)))
+    return main(["publish", *map(str, arguments)])

@@ -1,14 +1,11 @@
-"""serving/catalog.py: models of folders, and (in a process of its own, against the local Hub) of users and repositories."""
+"""catalog.py: models of folders, and on the local Hub of users and repositories."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi
 
 from cyclegan_hub.models.dcgan import FaceGenerator
 from cyclegan_hub.serving import studio as serving
@@ -16,13 +13,14 @@ from cyclegan_hub.serving.catalog import find_models, source_kind
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
 from cyclegan_hub.serving.studio import Studio
 from support.card_facts import facts
-from support.hub_checks import commit, fault, impatient
-from support.local_hub import Checks, Server, User
+from support.hub_client import ConnectedHub, api, commit
+from support.hub_client import hub as hub
+from support.hub_client import hub_server as hub_server
+from support.pictures import encoded
 from support.served_models import translate
 from support.tiny_models import folder, measured, model
 
-check, gone = Checks(), Checks()  # with the server, and after it went away
-api = HfApi()
+HUB_TIMEOUT = 1
 NOWHERE = Path("none")
 
 
@@ -176,13 +174,13 @@ def again(studio: Studio) -> Studio:
     return studio
 
 
-@check
-def a_user_and_what_is_bundled(tmp: Path) -> None:
-    folder(tmp / "bundled" / "smile", 1)
-    folder(tmp / "bundled" / "anime", 1)
+@pytest.mark.slow
+def test_a_user_and_what_is_bundled(hub: ConnectedHub, tmp_path: Path) -> None:
+    folder(tmp_path / "bundled" / "smile", 1)
+    folder(tmp_path / "bundled" / "anime", 1)
     repository("user/cyclegan-smile", 5, 10)
     repository("user/monet", 5, domain="monet", labels=("photo", "Monet"))
-    studio = Studio("user", tmp / "bundled")
+    studio = Studio("user", tmp_path / "bundled")
     assert [(d.name, d.origin, d.source) for d in studio.models()] == [
         ("smile", "Hub", "user/cyclegan-smile"), ("anime", "bundled", "anime"), ("monet", "Hub", "user/monet")
     ]  # fmt: skip
@@ -190,113 +188,87 @@ def a_user_and_what_is_bundled(tmp: Path) -> None:
     assert [epoch.label for epoch in studio.model("smile").epochs] == ["Epoch 5", "Epoch 10 · last"]
     assert "[The model's card on the Hub](https://huggingface.co/user/" in studio.card("smile")
     assert "/user/cyclegan-smile/tree/epoch-005)" in studio.card("smile", 5)
-    assert {d.origin for d in Studio("org", tmp / "bundled").models()} == {"bundled"}
-    assert Studio("org", tmp / "bundled").status() == "org has no models on the Hub; bundled with this page: smile, anime."
+    assert {d.origin for d in Studio("org", tmp_path / "bundled").models()} == {"bundled"}
+    assert Studio("org", tmp_path / "bundled").status() == "org has no models on the Hub; bundled with this page: smile, anime."
 
 
-@check
-def a_hub_that_is_down_and_comes_back(tmp: Path) -> None:
-    folder(tmp / "bundled" / "smile", 1)
+@pytest.mark.slow
+def test_a_hub_that_is_down_and_comes_back(hub: ConnectedHub, tmp_path: Path) -> None:
+    folder(tmp_path / "bundled" / "smile", 1)
     repository("down/cyclegan-monet", 5, 10, domain="monet", labels=("photo", "Monet"))
-    with fault("/api/models/.*/refs", status=503):
-        studio = Studio("down", tmp / "bundled")
+    with hub.fault("/api/models/.*/refs", status=503):
+        studio = Studio("down", tmp_path / "bundled")
         assert studio.status() == "The Hub does not answer; bundled with this page: smile."
         assert translate(studio, png(), "smile").after.size == (32, 32)
         assert [d.name for d in studio.models()] == ["smile"]  # a minute is not over: not asked again
     assert [d.name for d in again(studio).models()] == ["smile", "monet"]
     translate(studio, png(), "monet", epoch=5)
-    with fault("/(api/models/)?down/.*", status=503):
+    with hub.fault("/(api/models/)?down/.*", status=503):
         assert [e.number for e in again(studio).model("monet").epochs] == [5]
         assert studio.models()[1].origin == "cache" and "from its cache; bundled" in studio.status()
         assert translate(studio, png(), "monet", epoch=5).after.size == (32, 32)
-        assert translate(Studio("down", tmp / "bundled"), png(), "monet", epoch=5).after.size == (32, 32)
+        assert translate(Studio("down", tmp_path / "bundled"), png(), "monet", epoch=5).after.size == (32, 32)
     upload("down/cyclegan-monet", "metrics.json", b'{"best": "epoch-010", "epochs": {"epoch-010": {"a_to_b": {"kid": 0.5}}}}')
     assert [e.label for e in again(studio).model("monet").epochs] == ["Epoch 5", "Epoch 10 · best"]
     assert "| kid | 0.5 |" in studio.card("monet")
 
 
-@check
-def a_repository_of_ones_own(tmp: Path) -> None:
-    folder(tmp / "bundled" / "smile", 1)
+@pytest.mark.slow
+def test_a_repository_of_ones_own(hub: ConnectedHub, tmp_path: Path) -> None:
+    folder(tmp_path / "bundled" / "smile", 1)
     repository("user/zebras", 5, domain="", labels=("horse", "zebra"))
-    studio = Studio("user/zebras", tmp / "bundled")
+    studio = Studio("user/zebras", tmp_path / "bundled")
     assert [(d.name, d.labels) for d in studio.models()] == [("zebras", ("horse", "zebra"))]
     assert studio.status() == "Serving zebras of user/zebras from the Hub."
-    status = Studio("user/nowhere", tmp / "bundled").status()
+    status = Studio("user/nowhere", tmp_path / "bundled").status()
     assert (
         status
         == "user/nowhere has no models on the Hub; bundled with this page: smile. user/nowhere is not on the Hub, or private."
     )
     api.create_repo("user/empty")
-    assert "user/empty cannot be used (user/empty: no config.json there)." in Studio("user/empty", tmp).status()
-    with fault("/api/models/user/zebras/refs", status=403):
-        assert "user/zebras cannot be used (the Hub says 403)." in Studio("user/zebras", tmp).status()
+    assert "user/empty cannot be used (user/empty: no config.json there)." in Studio("user/empty", tmp_path).status()
+    with hub.fault("/api/models/user/zebras/refs", status=403):
+        assert "user/zebras cannot be used (the Hub says 403)." in Studio("user/zebras", tmp_path).status()
 
 
-@check
-def an_epoch_that_cannot_be_fetched(tmp: Path) -> None:
+@pytest.mark.slow
+def test_an_epoch_that_cannot_be_fetched(hub: ConnectedHub, tmp_path: Path) -> None:
     repository("user/late", 5, 10)
-    studio = Studio("user/late", tmp)
-    with fault("/user/late/resolve/.*", status=503), pytest.raises(ServingError) as caught:
+    studio = Studio("user/late", tmp_path)
+    with hub.fault("/user/late/resolve/.*", status=503), pytest.raises(ServingError) as caught:
         translate(studio, png(), "smile", epoch=5)
-    assert str(caught.value).startswith("Epoch 5 of smile cannot be loaded (smile@epoch-005: ") and str(tmp) not in str(
+    assert str(caught.value).startswith("Epoch 5 of smile cannot be loaded (smile@epoch-005: ") and str(tmp_path) not in str(
         caught.value
     )
     assert translate(studio, png(), "smile", epoch=5).epoch.number == 5  # as soon as the Hub is well
 
 
-@check
-def a_user_with_a_model_that_samples(tmp: Path) -> None:
+@pytest.mark.slow
+def test_a_user_with_a_model_that_samples(hub: ConnectedHub, tmp_path: Path) -> None:
     api.create_repo("org/dcgan-faces")
     for epoch in (5, 10):
         commit("org/dcgan-faces", FaceGenerator(widths=(8, 4), domain="faces", epoch=epoch), f"epoch-{epoch:03d}")
     upload("org/dcgan-faces", "metrics.json", b'{"best": "epoch-010", "epochs": {"epoch-010": {"samples": {"kid": 0.5}}}}')
-    studio = Studio("org", tmp)
+    studio = Studio("org", tmp_path)
     assert [(d.name, d.kind, d.origin) for d in studio.models()] == [("faces", "dcgan", "Hub")]
     assert studio.status() == "Serving faces of org from the Hub." and "| kid | 0.5 |" in studio.card("faces")
     samples = studio.sample("faces", 3)
     assert studio.model("faces").best_epoch.label == "Epoch 10 · best" and len(samples) == 3
-    with fault("/(api/models/)?org/.*", status=503):
+    with hub.fault("/(api/models/)?org/.*", status=503):
         assert again(studio).models()[0].origin == "cache" and studio.sample("faces", 3) == samples
 
 
-@check
-def something_to_be_remembered(tmp: Path) -> None:
+@pytest.mark.slow
+def test_a_hub_that_is_gone(hub: ConnectedHub, tmp_path: Path) -> None:
+    folder(tmp_path / "bundled" / "smile", 1)
     repository("user/cyclegan-anime", 5, 10, domain="anime", labels=("human face", "anime face"))
-    translate(Studio("user", tmp), png(), "anime")
-
-
-@gone
-def a_hub_that_is_gone(tmp: Path) -> None:
-    folder(tmp / "bundled" / "smile", 1)
-    studio = Studio("user", tmp / "bundled")
-    assert [(d.name, d.origin) for d in studio.models() if d.name in ("smile", "anime")][-1] == ("anime", "cache")
-    assert studio.status().startswith("The Hub does not answer: serving ") and translate(studio, png(), "anime").epoch.best
-    assert "nothing of it is in the cache" in Studio("user/none", tmp / "none").status()
+    translate(Studio("user", tmp_path), png(), "anime")
+    with hub.gone():
+        studio = Studio("user", tmp_path / "bundled")
+        assert [(d.name, d.origin) for d in studio.models() if d.name in ("smile", "anime")][-1] == ("anime", "cache")
+        assert studio.status().startswith("The Hub does not answer: serving ") and translate(studio, png(), "anime").epoch.best
+        assert "nothing of it is in the cache" in Studio("user/none", tmp_path / "none").status()
 
 
 def png() -> bytes:
-    from support.pictures import encoded
-
     return encoded(0, (32, 32))
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What went wrong in each check, "" if nothing did."""
-    tmp = tmp_path_factory.mktemp("hub")
-    with Server(tmp / "hub", tokens={"hf_local": User("user", orgs=("org", "down"))}) as server:
-        found = check.run(__file__, server, tmp)
-    shutil.copytree(tmp / "home", tmp / "gone" / "home", symlinks=True)
-    return found | gone.run(__file__, server, tmp / "gone")
-
-
-@pytest.mark.parametrize("name", [*check.functions, *gone.functions])
-@pytest.mark.slow
-def test_on_the_hub(results: dict[str, str], name: str) -> None:
-    assert not results[name], results[name]
-
-
-if __name__ == "__main__":
-    impatient()
-    (gone if "gone" in Path(sys.argv[1]).parts else check).report()

@@ -74,7 +74,7 @@ def test_nothing_hostile_comes_through(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{{ flavour }}", "template x.md: 'flavour' is undefined: mend it"),
+        ("{{ flavour }}", "template x.md: 'flavour' is undefined: fix it"),
         ("{{ flavour", "template x.md: it cannot be read ("),
         ("{% include 'y.md' %}", "template x.md: there is no y.md in "),
     ],

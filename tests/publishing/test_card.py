@@ -1,4 +1,4 @@
-"""cards.py: a card for every domain and every recipe, and what a run recorded."""
+"""publishing/card.py: a card for every domain and recipe, with what the run recorded and what was measured, and no more."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from huggingface_hub import ModelCard
 
 from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator, templates
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.hub.records import MetricsFileError, read_metrics
 from cyclegan_hub.publishing import card as cards
-from cyclegan_hub.publishing.card import CardError, render, statement_for
+from cyclegan_hub.publishing.card import CardError, Facts, limits_template, render
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import RECIPES
-from support.card_facts import HISTORY, facts, metadata
+from support.card_facts import HISTORY, KINDS, facts, metadata
 
 BOTH = [domain for domain in DOMAINS if len(DOMAINS[domain].piles) == 2]
 
@@ -57,7 +59,7 @@ def test_a_card_for_every_domain(domain: str) -> None:
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_a_statement_names_the_data_of_its_domain(domain: str) -> None:
+def test_the_limits_name_the_data_of_its_domain(domain: str) -> None:
     text = (cards.TEMPLATES / f"{domain}.md").read_text("utf-8")
     sets = {"flwrlabs/celeba": "CelebA", "huggan/selfie2anime": "selfie2anime", "cgarciae/cartoonset": "Cartoon Set",
             "huggan/monet2photo": "monet2photo"}  # fmt: skip
@@ -98,7 +100,7 @@ def test_a_card_for_every_recipe(name: str) -> None:
 def test_the_other_methods_are_not_said_to_go_back(name: str) -> None:
     """Nor a DCGAN to translate, nor anything to be what it is not."""
     card, recipe = render(facts(name)), RECIPES[name]
-    assert all(text not in card for text in ("CycleGAN", "a_to_b", "b_to_a", "↔", "way back", "there and back"))
+    assert all(text not in card for text in ("CycleGAN", "a_to_b", "b_to_a", "↔", "way back", "reconstruction"))
     if isinstance(recipe, DCGANRecipe):
         assert "# noise → " in card and "translat" not in card and "of seed 0" in card and "Judge it by its images" in card
         assert ".sample(16, seed=0)" in card and ".interpolate(" in card and f"from {recipe.latent} random numbers" in plain(card)
@@ -115,7 +117,7 @@ def test_the_other_methods_are_not_said_to_go_back(name: str) -> None:
         assert "pairs were given" in plain(card) and "- pairs of input and output: `folder mine/train" in card
     else:
         assert f"the input is {PAIR_RULES[recipe.pairs].words}" in plain(card)
-    assert f"brought to {64 if recipe.pairs == 'upscale-4x' else recipe.image_size} px" in plain(card)
+    assert f"resized to {64 if recipe.pairs == 'upscale-4x' else recipe.image_size} px" in plain(card)
 
 
 def plain(card: str) -> str:
@@ -123,24 +125,24 @@ def plain(card: str) -> str:
     return " ".join(card.split())
 
 
-def test_which_statement_a_model_gets() -> None:
+def test_which_limits_a_model_gets() -> None:
     """A domain's own describes its datasets: only a run whose record names these gets it."""
     for name, recipe in RECIPES.items():
         of = facts(name)
         domain, labels = of.config["domain"], tuple(of.run["labels"])
         own = isinstance(recipe, CycleGANRecipe) or recipe.domain == "faces"
-        assert statement_for(domain, labels, of.run, of.kind) == (recipe.domain if own else "other"), name
+        assert limits_template(domain, labels, of.run, of.kind) == (recipe.domain if own else "other"), name
         local = of.run | {"data": {side: "folder mine/train" for side in of.run["data"]}}
         for record in (local, None, {}):
-            found = statement_for(domain, labels, record, of.kind)
+            found = limits_template(domain, labels, record, of.kind)
             assert found == ("custom" if isinstance(recipe, CycleGANRecipe) else "other"), (name, record)
     assert facts("colorize", labels=("sketch", "face")).config["domain"] == "custom"  # labels of the user's own
-    assert "has not been stated" in render(facts("colorize", labels=("sketch", "face")))
-    assert statement_for("monet", ("photo", "Monet"), facts("monet").run, PairedGenerator) == "other"  # two directions there
+    assert "has not stated its purpose" in render(facts("colorize", labels=("sketch", "face")))
+    assert limits_template("monet", ("photo", "Monet"), facts("monet").run, PairedGenerator) == "other"  # two directions there
 
 
 @pytest.mark.parametrize("name, terms", [("monet-dcgan-64", True), ("monet-pix2pix", True), ("pix2pix", False)])
-def test_terms_of_data_without_a_statement(name: str, terms: bool) -> None:
+def test_terms_of_data_without_limits_of_their_own(name: str, terms: bool) -> None:
     card = render(facts(name))
     assert metadata(card)["license_name"] == "not-stated" and "the licence of the images is not stated" in card.lower()
     assert (f"as the package knows them: {DOMAINS['monet'].b.licence}." in card) == terms
@@ -198,10 +200,10 @@ def test_what_the_training_cost() -> None:
 
 
 def test_known_failures_are_listed() -> None:
-    assert "Nobody has written down what fails" in render(facts())
+    assert "Not recorded: look at the samples" in render(facts())
     card = render(facts(failures=["Glasses vanish.", "*Hats* become hair."]))
     assert "### Known failures\n\n- Glasses vanish.\n- \\*Hats\\* become hair.\n\n## Intended use" in card
-    assert "Nobody has written" not in card
+    assert "Not recorded: look" not in card
 
 
 def test_nothing_that_a_run_recorded_is_markup() -> None:
@@ -234,3 +236,150 @@ def test_a_template_with_an_unknown_field(
     with pytest.raises(CardError) as error:
         render(facts())
     assert str(error.value).startswith(message) and len(str(error.value).splitlines()) == 1
+
+
+METRICS = {
+    "best": "epoch-010",
+    "rule": "least KID, mean of both directions",
+    "extractor": "side encoder",
+    "n": 200,
+    "resize": "64 px, Lanczos",
+    "epochs": {
+        name: {"a_to_b": {"n": 200, "kid": kid}, "b_to_a": {"n": 190, "kid": 2 * kid, "note": "few"}}
+        for name, kid in (("epoch-005", 0.5), ("epoch-010", 0.0123456), ("epoch-020", 0.25))
+    },
+}
+KINDS_BY_NAME = {kind.__name__: kind for kind in KINDS.values()}
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_evaluation_of_what_is_drawn_from_noise() -> None:
+    metrics = {
+        "best": "epoch-010", "rule": "lowest kid", "protocol": {"n": 200},
+        "epochs": {f"epoch-{n:03d}": {"samples": {"kid[encoder]": n / 100}} for n in (10, 20)},
+        "baselines": {"untranslated": {}, "floor": {"samples": {"kid[encoder]": -0.5}}},
+    }  # fmt: skip
+    card = render(facts("faces-dcgan-64", metrics=metrics, chosen="epoch-010"))
+    for line in ("| of | metric | epoch-020 (last) | epoch-010 (main) | floor |", "| face | kid[encoder] | 0.2 | 0.1 | -0.5 |"):
+        assert line in card.splitlines(), line
+    assert "untranslated" not in card and "`floor` are real images" in card
+    (result,) = metadata(card)["model-index"][0]["results"]
+    assert result["task"] == {"type": "unconditional-image-generation", "name": "face"}
+    assert result["dataset"]["type"] == "flwrlabs/celeba" and result["dataset"]["config"] == "samples"
+    assert result["metrics"][0]["value"] == 0.1
+
+
+def test_the_evaluation_of_pairs() -> None:
+    values = {"a_to_b": {"kid[encoder]": 0.125}}
+    metrics = {"best": "epoch-020", "epochs": {"epoch-020": values}, "baselines": {"untranslated": values}}
+    card = render(facts("colorize", metrics=metrics))
+    assert "| face in grey → face | kid[encoder] | 0.125 | 0.125 |" in card and "`untranslated` are the inputs" in card
+    assert metadata(card)["model-index"][0]["results"][0]["dataset"]["type"] == "flwrlabs/celeba"
+
+
+def test_the_evaluation_as_a_table_and_as_model_index() -> None:
+    card = render(facts(metrics=METRICS, chosen="epoch-010"))
+    assert "Not evaluated" not in card and "`main` is `epoch-010`, the best" in card
+    for line in ("- rule: least KID, mean of both directions", "- extractor: side encoder", "- n: 200",
+                 "- resize: 64 px, Lanczos",
+                 "| direction | metric | epoch-020 (last) | epoch-010 (main) |",
+                 "| not smiling → smiling | kid | 0.25 | 0.01235 |", "| smiling → not smiling | n | 190 | 190 |"):  # fmt: skip
+        assert line in card.splitlines(), line
+    (entry,) = [metadata(card)["model-index"]]
+    found = [(m["name"], m["value"]) for result in entry[0]["results"] for m in result["metrics"]]
+    assert entry[0]["name"] == "x" and found == [("kid (a_to_b)", 0.0123456), ("kid (b_to_a)", 0.0246912)]
+    assert [result["dataset"]["type"] for result in entry[0]["results"]] == ["flwrlabs/celeba"] * 2
+    assert ModelCard(card).data.eval_results is not None
+
+
+def test_the_evaluation_beside_its_baselines() -> None:
+    directions = ("a_to_b", "b_to_a")
+    more = {
+        "protocol": {"n_a": 200, "resize": "Lanczos"},
+        "classifier": {"name": "encoder (sha256 1)", "accuracy_a": 0.875},
+        "baselines": {"untranslated": {d: {"kid": 9.5, "cycle_psnr": None} for d in directions},
+                      "floor": {d: {"kid": -0.25} for d in directions}},
+        "notes": ["no cycle_psnr"],
+    }  # fmt: skip
+    card = render(facts(metrics=METRICS | more, chosen="epoch-010"))
+    for line in ("- n_a: 200", "- resize: Lanczos", "- classifier name: encoder (sha256 1)", "- classifier accuracy_a: 0.875",
+                 "| direction | metric | epoch-020 (last) | epoch-010 (main) | untranslated | floor |",
+                 "| not smiling → smiling | kid | 0.25 | 0.01235 | 9.5 | -0.25 |",
+                 "| smiling → not smiling | cycle_psnr |  |  |  |  |"):  # fmt: skip
+        assert line in card.splitlines(), line
+    assert "`untranslated` are the inputs themselves" in card and "None" not in card and "no cycle_psnr" not in card
+    (entry,) = [metadata(card)["model-index"]]
+    (first, second) = entry[0]["results"]
+    assert [m["value"] for result in (first, second) for m in result["metrics"]] == [0.0123456, 0.0246912]
+    assert first["metrics"][0]["args"]["n_a"] == 200 and "baselines" not in first["metrics"][0]["args"]
+
+
+BUNDLED = sorted(path.name for path in (ROOT / "pretrained").iterdir() if (path / "recipe.json").is_file())
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_front_matter_of_what_is_bundled_is_short(name: str) -> None:
+    """Few lines, with the main figures, a link to the terms, and success beside how right its judge is."""
+    folder = ROOT / "pretrained" / name
+    run, metrics = (json.loads((folder / file).read_text("utf-8")) for file in ("recipe.json", "metrics.json"))
+    config = json.loads((folder / "epochs" / metrics["best"] / "config.json").read_text("utf-8"))
+    epochs = sorted(path.name for path in (folder / "epochs").iterdir())
+    of = Facts(f"user/{name}", KINDS_BY_NAME[config["model"]], config, run, HISTORY, 1, epochs, metrics["best"], metrics, "fp16")
+    card = render(of)
+    front = card.split("---\n")[1]
+    assert len(front.splitlines()) <= 150
+    head = yaml.safe_load(front)
+    assert head["license_link"].endswith(f"/user/{name}#data-and-licence") and "## Data and licence" in card
+    assert {"model_hub_mixin", "pytorch_model_hub_mixin"} <= set(head["tags"])
+    for result in head["model-index"][0]["results"]:
+        kinds = [metric["type"] for metric in result["metrics"]]
+        assert any(kind.startswith("kid") for kind in kinds) and len(kinds) > 4
+        for metric in result["metrics"]:
+            assert metric["type"] != "success" or 0.5 < metric["args"]["accuracy_on_real_images"] <= 1
+    assert str(ModelCard(card)) == card
+
+
+def test_success_never_stands_alone() -> None:
+    values = {"a_to_b": {"kid": 0.5, "success": 0.995}, "b_to_a": {"kid": 0.5, "success": 1.0}}
+    metrics = {"best": "epoch-020", "epochs": {"epoch-020": values}, "classifier": {"accuracy_a": 0.99, "accuracy_b": 0.915}}
+    card = render(facts(metrics=metrics))
+    assert "it is right for 91.5% of smiling and 99.0% of not smiling." in card
+    assert "| not smiling → smiling | success | 0.995 |" in card
+    results = metadata(card)["model-index"][0]["results"]
+    found = [(m["value"], m["args"]["accuracy_on_real_images"]) for r in results for m in r["metrics"] if m["type"] == "success"]
+    assert found == [(0.995, 0.915), (1.0, 0.99)]
+    for judge in (None, {}, {"name": "encoder"}):
+        card = render(facts(metrics=metrics | {"classifier": judge}))
+        assert "| success |" not in card and "was not recorded, so that metric is left out" in card
+        assert "success" not in str(metadata(card))
+
+
+def test_what_could_not_be_measured_is_left_empty() -> None:
+    values = {"a_to_b": {"kid": None}, "b_to_a": {"kid": 0.5}}
+    card = render(facts(metrics={"best": "main", "classifier": None, "epochs": {"main": values}}, chosen="main"))
+    assert "| not smiling → smiling | kid |  |" in card and "- classifier" not in card
+    assert [m["value"] for r in metadata(card)["model-index"][0]["results"] for m in r["metrics"]] == [0.5]
+
+
+def test_one_column_where_the_last_is_the_best() -> None:
+    metrics = METRICS | {"epochs": {"epoch-010": METRICS["epochs"]["epoch-010"]}}
+    assert "| direction | metric | epoch-010 (main) |" in render(facts(metrics=metrics, chosen="epoch-010"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "{}", '{"best": "epoch-001"}', '{"best": "epoch-001", "epochs": {}}', '{"best": "x", "epochs": {"x": {}}}',
+     '{"best": "epoch-001", "epochs": {"epoch-001": {"a_to_b": 3}}}', '{"best": [], "epochs": {}}',
+     '{"best": "main", "epochs": {"main": {}}, "baselines": {"floor": {"a_to_b": 3}}}',
+     '{"best": "main", "epochs": {"main": {}}, "baselines": 3}'],
+)  # fmt: skip
+def test_metrics_of_another_form(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(MetricsFileError, match=r"metrics\.json is not of the form .*: evaluate again, or remove it$"):
+        read_metrics(tmp_path / "metrics.json")
+
+
+def test_metrics_are_read(tmp_path: Path) -> None:
+    assert read_metrics(tmp_path / "metrics.json") is None
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
+    assert read_metrics(tmp_path / "metrics.json") == METRICS

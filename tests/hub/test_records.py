@@ -1,4 +1,4 @@
-"""hub/run_record.py and hub/metrics_file.py's shorter look: the two files are read in one place, and damage is one line."""
+"""hub/records.py: recipe.json and the best epoch of metrics.json; damage is one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_record_is_read_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "3", "[" * 100_000, '{"recipe": []}', '{"labels": "ab"}', '{"labels": []}', '{"labels": [1]}', '{"data": 3}',
-     '{"data": {"b": ""}}', '{"data": {"a": 1}}', '{"data": {"a": "", "c": ""}}', "\udcff",
+     '{"data": {}}', '{"data": ["a"]}', '{"data": {"b": ""}}', '{"data": {"a": 1}}', '{"data": {"a": "", "c": ""}}', "\udcff",
      '{"data_note": "mine"}', '{"data_note": {"limits": "none"}}', '{"hardware": "a computer"}'],
     ids=lambda text: repr(text[:20]),
 )  # fmt: skip

@@ -1,7 +1,4 @@
-"""The local test Hub against the real client, in a process of its own: each check below is a test (see local_hub.Checks).
-
-What goes through Xet on the real Hub is not covered.
-"""
+"""The local test Hub against the real client. What goes through Xet on the real Hub is not covered."""
 
 from __future__ import annotations
 
@@ -10,31 +7,24 @@ import os
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request
+from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, ModelCard, errors
 
-from support.hub_checks import control, fetch, plant
-from support.local_hub import Checks, Fault, Server, User
+from support.hub_client import ConnectedHub, api
+from support.hub_client import hub as hub
+from support.hub_client import hub_server as hub_server
+from support.local_hub import Fault, LogEntry, Server
 
-check = Checks()
 LFS_PART = 100_000  # bytes
-TOKENS = {"hf_local": User("user", ("org",)), "hf_read": User("reader", write=False)}
-api = HfApi()
+HUB_SETTINGS = {"lfs_threshold": 50_000, "multipart_chunk": LFS_PART, "page": 3}
+fetch = build_opener(ProxyHandler({})).open  # by no proxy, whatever the environment says
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What went wrong in each check, "" if nothing did."""
-    tmp = tmp_path_factory.mktemp("hub")
-    with Server(tmp / "hub", tokens=TOKENS, lfs_threshold=50_000, multipart_chunk=LFS_PART, page=3) as server:
-        return check.run(__file__, server, tmp)
-
-
-def requests(method: str, part_of_path: str) -> list[dict[str, Any]]:
+def requests(hub: ConnectedHub, method: str, part_of_path: str) -> list[LogEntry]:
     """The log's entries of such requests."""
-    return [entry for entry in control()["log"] if entry["method"] == method and part_of_path in entry["path"]]
+    return [entry for entry in hub.log if entry.method == method and part_of_path in entry.path]
 
 
 def upload(repo: str, path: str, content: bytes, **options: Any) -> str:
@@ -52,8 +42,7 @@ def status(error: pytest.ExceptionInfo[errors.HfHubHTTPError]) -> int:
     return error.value.response.status_code
 
 
-@check
-def commits_tags_and_branches(tmp: Path) -> None:
+def test_commits_tags_and_branches(hub: ConnectedHub) -> None:
     api.create_repo("user/refs")
     first = upload("user/refs", "epoch.txt", b"5", commit_message="epoch 5", commit_description="the fifth")
     api.create_tag("user/refs", tag="epoch-005", tag_message="the fifth epoch")
@@ -83,8 +72,7 @@ def commits_tags_and_branches(tmp: Path) -> None:
     assert [ref.name for ref in refs.tags + refs.branches] == ["main"]
 
 
-@check
-def files_are_added_copied_deleted_and_listed(tmp: Path) -> None:
+def test_files_are_added_copied_deleted_and_listed(hub: ConnectedHub, tmp_path: Path) -> None:
     api.create_repo("user/files")
     operations = [CommitOperationAdd(path, path.encode()) for path in ("a/b/one.txt", "a/two.bin", "a c/three.txt", "four.txt")]
     api.create_commit("user/files", operations, commit_message="add")
@@ -93,16 +81,16 @@ def files_are_added_copied_deleted_and_listed(tmp: Path) -> None:
         [CommitOperationCopy("a/two.bin", "copy.bin"), CommitOperationDelete("four.txt"), CommitOperationDelete("a c/")],
         commit_message="change",
     )
-    (tmp / "up/x").mkdir(parents=True)
-    (tmp / "up/x/empty.bin").write_bytes(b"")
-    (tmp / "up/x/old.log").write_text("not to be published")
-    (tmp / "up/.gitignore").write_text("# logs\n*.log\n")
-    api.upload_folder(repo_id="user/files", folder_path=tmp / "up")
+    (tmp_path / "up/x").mkdir(parents=True)
+    (tmp_path / "up/x/empty.bin").write_bytes(b"")
+    (tmp_path / "up/x/old.log").write_text("not to be published")
+    (tmp_path / "up/.gitignore").write_text("# logs\n*.log\n")
+    api.upload_folder(repo_id="user/files", folder_path=tmp_path / "up")
     expected = [".gitattributes", ".gitignore", "a/b/one.txt", "a/two.bin", "copy.bin", "x/empty.bin"]
     assert sorted(api.list_repo_files("user/files")) == expected
     assert [entry.path for entry in api.list_repo_tree("user/files", "a")] == ["a/b", "a/two.bin"]
     assert [entry.path for entry in api.get_paths_info("user/files", ["a/b", "copy.bin", "none"])] == ["a/b", "copy.bin"]
-    folder = Path(api.snapshot_download("user/files", allow_patterns="a/*", local_dir=tmp / "down"))
+    folder = Path(api.snapshot_download("user/files", allow_patterns="a/*", local_dir=tmp_path / "down"))
     assert sorted(path.name for path in folder.rglob("*.*") if ".cache" not in path.parts) == ["one.txt", "two.bin"]
     assert (folder / "a/two.bin").read_bytes() == download("user/files", "copy.bin") == b"a/two.bin"
     info = api.model_info("user/files", files_metadata=True)
@@ -110,24 +98,22 @@ def files_are_added_copied_deleted_and_listed(tmp: Path) -> None:
     assert sizes["copy.bin"] == (9, True) and sizes["a/b/one.txt"] == (11, False) and sizes["x/empty.bin"] == (0, False)
 
 
-@check
-def large_files_are_uploaded_once_in_parts(tmp: Path) -> None:
+def test_large_files_are_uploaded_once_in_parts(hub: ConnectedHub) -> None:
     api.create_repo("user/lfs")
     one, several = os.urandom(LFS_PART // 2 + 1), os.urandom(3 * LFS_PART + 1)
-    control("DELETE")
+    hub.log.clear()
     upload("user/lfs", "one.dat", one)
-    assert len(requests("PUT", "/_lfs/")) == 1 and not requests("PUT", "/part/")
+    assert len(requests(hub, "PUT", "/_lfs/")) == 1 and not requests(hub, "PUT", "/part/")
     upload("user/lfs", "a folder/several.dat", several)
-    assert len(requests("PUT", "/part/")) == 4
+    assert len(requests(hub, "PUT", "/part/")) == 4
     upload("user/lfs", "copy.dat", several)
-    assert len(requests("PUT", "/_lfs/")) == 5, "the same content is not uploaded again"
-    assert not any(entry["authorized"] for entry in requests("PUT", "/_lfs/")), "a token was sent to the storage"
+    assert len(requests(hub, "PUT", "/_lfs/")) == 5, "the same content is not uploaded again"
+    assert not any(entry.authorized for entry in requests(hub, "PUT", "/_lfs/")), "a token was sent to the storage"
     assert download("user/lfs", "one.dat") == one and download("user/lfs", "a folder/several.dat") == several
 
 
-@check
-def another_host_serves_large_files_without_a_token(tmp: Path) -> None:
-    with Server(tmp, cdn_host="localhost") as server:
+def test_another_host_serves_large_files_without_a_token(hub: ConnectedHub, tmp_path: Path) -> None:
+    with Server(tmp_path, cdn_host="localhost") as server:
         there = HfApi(server.url, token="hf_local")
         there.create_repo("user/cdn", private=True)
         there.upload_file(path_or_fileobj=b"weights", path_in_repo="my model.bin", repo_id="user/cdn")
@@ -137,8 +123,7 @@ def another_host_serves_large_files_without_a_token(tmp: Path) -> None:
             fetch(server.url + next(e.path for e in server.hub.log if e.path.startswith("/_cdn/")))  # without the signature
 
 
-@check
-def repositories_are_listed_by_pages_and_described_by_their_card(tmp: Path) -> None:
+def test_repositories_are_listed_by_pages_and_described_by_their_card(hub: ConnectedHub) -> None:
     for number in range(7):
         api.create_repo(f"org/m{number}")
     assert len(list(api.list_models(author="org"))) == 7 and len(list(api.list_models(author="org", limit=5))) == 5
@@ -158,8 +143,7 @@ def repositories_are_listed_by_pages_and_described_by_their_card(tmp: Path) -> N
     assert api.list_repo_files("org/m1") == [".gitattributes"], "a model and a Space of one name are two repositories"
 
 
-@check
-def what_is_missing_is_told_apart(tmp: Path) -> None:
+def test_what_is_missing_is_told_apart(hub: ConnectedHub) -> None:
     api.create_repo("user/there")
     upload("user/there", "a.txt", b"a")
     for missing in ("user/nowhere", "nowhere"):
@@ -178,8 +162,7 @@ def what_is_missing_is_told_apart(tmp: Path) -> None:
         download("user/there", "c.txt", local_files_only=True)
 
 
-@check
-def private_and_gated_repositories_are_closed(tmp: Path) -> None:
+def test_private_and_gated_repositories_are_closed(hub: ConnectedHub) -> None:
     for repo in ("org/private", "org/gated"):
         api.create_repo(repo)
         upload(repo, "config.json", b"{}")
@@ -198,8 +181,7 @@ def private_and_gated_repositories_are_closed(tmp: Path) -> None:
     assert download("org/private", "config.json") == download("org/gated", "config.json") == b"{}"
 
 
-@check
-def tokens_are_checked(tmp: Path) -> None:
+def test_tokens_are_checked(hub: ConnectedHub) -> None:
     assert api.whoami()["name"] == "user" and api.whoami(token="hf_read")["name"] == "reader"
     api.create_repo("user/mine")
     refused = {
@@ -213,44 +195,37 @@ def tokens_are_checked(tmp: Path) -> None:
             assert status(error) == code and not isinstance(error.value, errors.RepositoryNotFoundError)
 
 
-@check
-def busy_and_broken_servers(tmp: Path) -> None:
+def test_busy_and_broken_servers(hub: ConnectedHub) -> None:
     api.create_repo("user/faults")
-    control("DELETE")
-    plant("/preupload/", status=503, headers={"Retry-After": "0"})
+    hub.log.clear()
+    hub.plant("/preupload/", status=503, headers={"Retry-After": "0"})
     upload("user/faults", "a.txt", b"a")
-    assert [entry["status"] for entry in requests("POST", "/preupload/")] == [503, 200], "uploads are tried again"
-    plant("/api/models/user/faults$", status=429, headers={"ratelimit": '"api";r=0;t=7'})
+    assert [entry.status for entry in requests(hub, "POST", "/preupload/")] == [503, 200], "uploads are tried again"
+    hub.plant("/api/models/user/faults$", status=429, headers={"ratelimit": '"api";r=0;t=7'})
     with pytest.raises(errors.HfHubHTTPError, match="Retry after 7") as error:
         api.model_info("user/faults")
     assert status(error) == 429
-    plant("/commit/main$", status=500)
+    hub.plant("/commit/main$", status=500)
     with pytest.raises(errors.HfHubHTTPError) as error:
         upload("user/faults", "b.txt", b"b")
     assert status(error) == 500
     assert "b.txt" not in api.list_repo_files("user/faults"), "a refused commit did something"
     assert download("user/faults", "a.txt") == b"a"
-    plant("/resolve/", method="HEAD", status=503)
+    hub.plant("/resolve/", method="HEAD", status=503)
     assert download("user/faults", "a.txt") == b"a", "what is in the cache survives a broken server"
-    plant("/resolve/", method="HEAD", delay=1.5)
+    hub.plant("/resolve/", method="HEAD", delay=1.5)
     assert download("user/faults", "a.txt", etag_timeout=0.2) == b"a", "and a slow one"
-    assert not any(fault["times"] for fault in control()["faults"])
+    assert not any(fault.times for fault in hub.server.hub.faults)
 
 
-@check
-def a_download_that_is_cut_off_is_resumed(tmp: Path) -> None:
+def test_a_download_that_is_cut_off_is_resumed(hub: ConnectedHub) -> None:
     content = os.urandom(300_000)
     api.create_repo("user/cut")
     upload("user/cut", "model.bin", content)
-    control("DELETE")
-    plant("/resolve/.*model[.]bin", method="GET", cut_after=200_000)
+    hub.log.clear()
+    hub.plant("/resolve/.*model[.]bin", method="GET", cut_after=200_000)
     assert download("user/cut", "model.bin") == content
-    assert len(requests("GET", "model.bin")) == 2
-
-
-@pytest.mark.parametrize("name", check.functions)
-def test_the_real_client(results: dict[str, str], name: str) -> None:
-    assert not results[name], results[name]
+    assert len(requests(hub, "GET", "model.bin")) == 2
 
 
 def test_repositories_outlive_the_server_and_a_stopped_one_refuses(tmp_path: Path) -> None:
@@ -281,7 +256,3 @@ def test_faults_hit_what_they_name_as_often_as_they_say(tmp_path: Path) -> None:
         assert answer("/api/unheard-of") == 404
         server.hub.faults.append(Fault("", delay=0.01, status=429))
         assert [answer("/api/models"), answer("/api/models")] == [429, 200]
-
-
-if __name__ == "__main__":
-    check.report()

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from huggingface_hub import HfApi, ModelCard, constants
+from huggingface_hub import ModelCard, constants
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.export.browser import _front_matter
 from cyclegan_hub.export.onnx_export import part
 from cyclegan_hub.hub.provenance import provenance_of
-from cyclegan_hub.hub.records import HUB, address_of
+from cyclegan_hub.hub.repository import HUB, url_of
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.publishing.push import push
 from cyclegan_hub.serving.catalog import find_models
 from support.card_facts import facts, metadata
-from support.local_hub import Checks, Server, User
+from support.hub_client import ConnectedHub, api
+from support.hub_client import hub as hub
+from support.hub_client import hub_server as hub_server
 from support.published_runs import make_run, model
-from support.training import ROOT
 
-check = Checks()
 CELEBA = facts("smile").run["data"]
 
 
@@ -59,49 +58,30 @@ def test_the_licence_of_a_space_for_the_browser() -> None:
         assert yaml.safe_load(_front_matter(text)) == {"license": "other", "license_name": name}
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What went wrong in each check, "" if nothing did."""
-    tmp = tmp_path_factory.mktemp("hub")
-    with Server(tmp / "hub", tokens={"hf_local": User("user")}) as server:
-        return check.run(__file__, server, tmp)
-
-
-@check
-def every_way_to_the_hub_carries_the_licence_of_the_record(tmp: Path) -> None:
-    out = build(research_only(tmp), tmp / "out", "user/built")
+@pytest.mark.slow
+def test_every_way_to_the_hub_carries_the_licence_of_the_record(hub: ConnectedHub, tmp_path: Path) -> None:
+    out = build(research_only(tmp_path), tmp_path / "out", "user/built")
     push(out, "user/built")
     CycleGenerator.from_pretrained(out).push_to_hub("user/pushed")
     CycleGenerator.from_pretrained("user/built", revision="epoch-005").push_to_hub("user/again")
-    CycleGenerator.from_pretrained("user/pushed").save_pretrained(tmp / "saved", push_to_hub=True, repo_id="user/saved")
+    CycleGenerator.from_pretrained("user/pushed").save_pretrained(tmp_path / "saved", push_to_hub=True, repo_id="user/saved")
     CycleGenerator.from_pretrained(out).push_to_hub("short")
-    HfApi().upload_folder(repo_id="user/pushed", folder_path=out)
+    api.upload_folder(repo_id="user/pushed", folder_path=out)
     for name in ("built", "pushed", "again", "saved", "short"):
         head = ModelCard.load(f"user/{name}").data
         assert (head.license, head.license_name) == ("other", "research-only"), name
         link = f"https://huggingface.co/user/{name}#data-and-licence"  # whatever HF_ENDPOINT is
         assert head.license_link == (link if name != "pushed" else link.replace("pushed", "built")), name
         assert CycleGenerator.from_pretrained(f"user/{name}").record["data"] == CELEBA, name
-    assert constants.ENDPOINT != HUB and address_of("user/built") == "https://huggingface.co/user/built"
+    assert constants.ENDPOINT != HUB and url_of("user/built") == "https://huggingface.co/user/built"
     exported = part(load("user/again"), "user/again", None).metadata
     assert (exported["source"], exported["license"]) == ("https://huggingface.co/user/again", "research-only")
-    (found,) = find_models("user/built", tmp / "none").models.values()
+    (found,) = find_models("user/built", tmp_path / "none").models.values()
     assert found.url == "https://huggingface.co/user/built" and "CelebA" in found.licence
 
 
-@check
-def weights_of_nothing_known_are_not_said_to_be_free(tmp: Path) -> None:
+@pytest.mark.slow
+def test_weights_of_nothing_known_are_not_said_to_be_free(hub: ConnectedHub) -> None:
     model(5).push_to_hub("user/unknown")
     assert ModelCard.load("user/unknown").data.license_name == "not-stated"
     assert CycleGenerator.from_pretrained("user/unknown").record is None
-
-
-@pytest.mark.parametrize("name", check.functions)
-@pytest.mark.slow
-def test_on_the_hub(results: dict[str, str], name: str) -> None:
-    assert not results[name], results[name]
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-    check.report()
