@@ -218,12 +218,12 @@ def test_several_faces() -> None:
 @pytest.mark.parametrize(
     ("choice", "options", "said"),
     [
-        (MONET, {"face": 1}, "face=1: this direction takes any picture"),
-        (MONET, {"whole": True}, "whole=True: this direction translates whole pictures anyway"),
+        (MONET, {"face": 1}, "face=1: this direction takes any image"),
+        (MONET, {"whole": True}, "whole=True: this direction translates whole images anyway"),
         (SMILE, {"face": "all"}, "face='all': several faces need the photograph"),
         (SMILE, {"face": "<b>"}, "face='\u2039b\u203a': give 'auto', 'none', 'all'"),
         (SMILE, {"strength": 2}, "strength=2: give a number from 0"),
-        (ANIME, {"strength": 0.5}, "strength=0.5: this model draws its output anew"),
+        (ANIME, {"strength": 0.5}, "strength=0.5: this model does not add a change"),
     ],
 )
 def test_options_that_mean_nothing(choice: DomainChoice, options: dict[str, Any], said: str) -> None:

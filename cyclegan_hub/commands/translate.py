@@ -263,7 +263,7 @@ def _record(
         "direction": direction,
         "epoch": model.epoch,
         "weights": weights.hexdigest(),
-        "resolution": resolution or model.image_size,
+        "resolution": resolution or model.translate_size,
         "square": square,
         "format": format,
     }

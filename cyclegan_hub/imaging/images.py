@@ -98,8 +98,10 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """
     for axis in (-2, -1):
         side = x.shape[axis]
-        index = torch.arange(side + -side % multiple, device=x.device)
-        x = x.index_select(axis, torch.where(index < side, index, (2 * (side - 1) - index).clamp(min=0)))
+        index = torch.arange((side + multiple - 1) // multiple * multiple, device=x.device)
+        mirrored = 2 * (side - 1) - index
+        # Written so that both of torch's ONNX exporters can express it: no clamp of integers, no remainder of a negative size.
+        x = x.index_select(axis, torch.where(index < side, index, torch.where(mirrored > 0, mirrored, 0)))
     return x
 
 

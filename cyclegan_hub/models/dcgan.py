@@ -1,4 +1,4 @@
-"""What is published of a DCGAN: a generator with everything needed to draw from it."""
+"""The published model of a DCGAN: a generator with everything needed to sample from it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.imaging import images
+from cyclegan_hub.models.checks import check_labels, check_positive
 from cyclegan_hub.models.generators import DCGANGenerator
-from cyclegan_hub.models.protocols import Examples, MeasuredBy, check_positive, evaluating
+from cyclegan_hub.models.protocols import Examples, MeasuredBy
+from cyclegan_hub.models.translate import evaluating
 
-_SHOWN = 6  # rows and columns of the examples
+_GRID = 6  # rows and columns of the examples
 
 
-class FaceGenerator(
+class DCGAN(
     nn.Module,
     StrictHubMixin,
     library_name="cyclegan_hub",
@@ -32,14 +34,14 @@ class FaceGenerator(
     """A DCGAN's generator (Radford et al. 2016): latents (N, `latent`) -> images (N, C, S, S) in [-1, 1].
 
     `channels`, `latent` and `widths` describe the network (see `models/generators.py`), S = 4 * 2 ** len(widths);
-    `domain`, `labels` (one) and `epoch` say what it is. All of it is in `config.json`. It is called after what it was made
-    for first; a pile of paintings gives paintings. In evaluation mode, which `sample` always uses, batch norm takes the
-    statistics of the training, so that an image does not depend on the others that are drawn with it.
+    `domain`, `labels` (one) and `epoch` describe it. All of it is in `config.json`, which names the class by its former name,
+    FaceGenerator. In evaluation mode, which `sample` always uses, batch norm takes the statistics of the training, so that an
+    image does not depend on the others of its batch.
     """
 
     method: ClassVar[str] = "dcgan"
     title: ClassVar[str] = "noise → {b}"
-    directions: ClassVar[tuple[str, ...]] = ("samples",)
+    directions: tuple[str, ...] = ("samples",)
     data_sides: ClassVar[tuple[str, ...]] = ("a",)
     label_count: ClassVar[int] = 1
     batch_unit: ClassVar[str] = "images"
@@ -58,8 +60,7 @@ class FaceGenerator(
         epoch: int | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(labels, str) or len(labels) != 1 or not isinstance(labels[0], str):
-            raise ValueError(f"labels={labels!r}: give one, of what is drawn")
+        self.labels: tuple[str, ...] = check_labels(labels, 1, "one, of what is generated")
         check_positive(channels=channels, latent=latent)
         if isinstance(widths, str) or not widths:
             raise ValueError(f"widths={widths!r}: give channels, such as 256, 128, 64, 32")
@@ -68,7 +69,11 @@ class FaceGenerator(
         self.generator = DCGANGenerator(channels, latent, widths)
         self.channels, self.latent, self.domain, self.epoch = channels, latent, domain, epoch
         self.image_size = 4 * 2 ** len(widths)
-        self.labels: tuple[str, ...] = (labels[0],)
+
+    @classmethod
+    def config_kind(cls) -> str:
+        """The class in `config.json`: its name before it was renamed."""
+        return "FaceGenerator"
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents (N, L) or (N, L, 1, 1) -> images (N, C, S, S) in [-1, 1]. Raises ValueError for another shape."""
@@ -123,14 +128,14 @@ class FaceGenerator(
 
     @classmethod
     def trained_size(cls, config: Mapping[str, Any]) -> int | None:
-        """The side that `widths` of a `config.json` make."""
+        """The side that follows from `widths` of a `config.json`."""
         widths = config.get("widths")
         return 4 * 2 ** len(widths) if isinstance(widths, list) and len(widths) <= 10 else None
 
     def examples(self, photographs: Sequence[Image.Image] = ()) -> Examples:
         """The images of seed 0, none left out; photographs are not needed."""
-        drawn = self.sample(_SHOWN**2, seed=0)
-        return Examples([drawn[i : i + _SHOWN] for i in range(0, len(drawn), _SHOWN)])
+        samples = self.sample(_GRID**2, seed=0)
+        return Examples([samples[i : i + _GRID] for i in range(0, len(samples), _GRID)])
 
     @torch.no_grad()
     def draw(self, z: Tensor, batch_size: int = 64) -> list[Image.Image]:
@@ -138,5 +143,8 @@ class FaceGenerator(
         check_positive(batch_size=batch_size)
         parameter = next(self.parameters())
         with evaluating(self):
-            drawn = [self(part.to(parameter.device, parameter.dtype)).float().cpu() for part in z.split(batch_size)]
-        return [images.to_pil(x) for x in torch.cat(drawn)]
+            parts = [self(part.to(parameter.device, parameter.dtype)).float().cpu() for part in z.split(batch_size)]
+        return [images.to_pil(x) for x in torch.cat(parts)]
+
+
+FaceGenerator = DCGAN  # its name until 2026-11
