@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
-from cyclegan_hub.models.dcgan import FaceGenerator
+from cyclegan_hub.models.dcgan import DCGAN
 from cyclegan_hub.serving import studio as serving
 from cyclegan_hub.serving.catalog import find_models, kind_of
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
@@ -250,7 +250,7 @@ def an_epoch_that_cannot_be_fetched(tmp: Path) -> None:
 def a_user_with_a_model_that_draws(tmp: Path) -> None:
     api.create_repo("org/dcgan-faces")
     for epoch in (5, 10):
-        commit("org/dcgan-faces", FaceGenerator(widths=(8, 4), domain="faces", epoch=epoch), f"epoch-{epoch:03d}")
+        commit("org/dcgan-faces", DCGAN(widths=(8, 4), domain="faces", epoch=epoch), f"epoch-{epoch:03d}")
     upload("org/dcgan-faces", "metrics.json", b'{"best": "epoch-010", "epochs": {"epoch-010": {"samples": {"kid": 0.5}}}}')
     studio = Studio("org", tmp)
     assert [(d.name, d.kind, d.origin) for d in studio.domains()] == [("faces", "dcgan", "Hub")]

@@ -178,7 +178,7 @@ def read_metrics(path: Path) -> dict[str, Any] | None:
 
     {"best": "epoch-010", "rule": ..., "extractor": ..., "protocol": {...}, "classifier": {...}, "notes": [...],
     "baselines": {"untranslated": {"a_to_b": {"kid": ...}, "b_to_a": {...}}, "floor": {...}}, "epochs": {"epoch-005": ...}}, the
-    epochs of the same form as the baselines. The directions are those of the model's class; a FaceGenerator has only
+    epochs of the same form as the baselines. The directions are those of the model's class; a DCGAN has only
     "samples", and no "untranslated". A single model without an epoch number is called "main". A figure that could not be
     computed is null. "best" and "epochs" are required, all else is optional. Raises MetricsFileError for another form.
     """

@@ -199,7 +199,7 @@ class Studio:
 
     # ----------------------------------------------------------------------------------------------------- drawing
     def sample(self, domain: str, n: Any = 16, seed: Any = 0, truncation: Any = None, epoch: int | str | None = None) -> Samples:
-        """Draws `n` pictures by one epoch; the same seed gives the same ones. For `truncation` see `FaceGenerator.latents`."""
+        """Draws `n` pictures by one epoch; the same seed gives the same ones. For `truncation` see `DCGAN.latents`."""
         model, arguments = self._sampler(domain), sample_arguments(n, seed, truncation)
         chosen = model.epoch(epoch)
         return Samples(self._drawn(self._sampler_network(model, chosen).sample, **arguments), chosen)
@@ -412,7 +412,7 @@ SHEET = 9  # pictures of each epoch, at most, where all epochs are shown
 
 
 def sample_arguments(n: Any, seed: Any, truncation: Any) -> dict[str, Any]:
-    """The arguments of `FaceGenerator.sample`. Raises ServingError for a value outside its limits."""
+    """The arguments of `DCGAN.sample`. Raises ServingError for a value outside its limits."""
     return {
         "n": _whole(n, "number of pictures", 1, MAX_SAMPLES),
         "seed": _whole(seed, "seed", 0, MAX_SEED),
@@ -421,7 +421,7 @@ def sample_arguments(n: Any, seed: Any, truncation: Any) -> dict[str, Any]:
 
 
 def interpolation_arguments(seed_a: Any, seed_b: Any, steps: Any, truncation: Any) -> dict[str, Any]:
-    """The arguments of `FaceGenerator.interpolate`. Raises ServingError for a value outside its limits."""
+    """The arguments of `DCGAN.interpolate`. Raises ServingError for a value outside its limits."""
     return {
         "seed_a": _whole(seed_a, "first seed", 0, MAX_SEED),
         "seed_b": _whole(seed_b, "second seed", 0, MAX_SEED),
