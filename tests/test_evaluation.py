@@ -22,7 +22,7 @@ from cyclegan_hub.evaluation.results import EvaluationError
 from cyclegan_hub.evaluation.rows import METRICS, Notes, Reference, Subject, measure
 from cyclegan_hub.hub.records import read_metrics
 from cyclegan_hub.imaging import images
-from cyclegan_hub.models.inference import fast
+from cyclegan_hub.models.inference import optimize_for_cpu
 
 SIZE = 16
 
@@ -57,7 +57,7 @@ TRAIN = (pile(30, 0, 140, 3), pile(31, 110, 256, 4))
 def model(epoch: int = 1, **changes: Any) -> CycleGenerator:
     torch.manual_seed(epoch)
     made = CycleGenerator(**{"width": 4, "blocks": 1, "image_size": SIZE, "epoch": epoch} | changes).eval()
-    return fast(made, exact=True)  # as an evaluation runs it: the same to rounding, which a figure may show
+    return optimize_for_cpu(made, exact=True)  # as an evaluation runs it: the same to rounding, which a figure may show
 
 
 def broken() -> CycleGenerator:

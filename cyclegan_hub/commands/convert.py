@@ -27,7 +27,7 @@ from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import align, alignment, find_faces, own_side
 from cyclegan_hub.files import appearing
 from cyclegan_hub.imaging import images
-from cyclegan_hub.imaging.decoding import as_it_is, check_size, is_heif
+from cyclegan_hub.imaging.decoding import check_size, is_heif, probe_image
 from cyclegan_hub.models.checks import check_eyes, check_value_range
 
 _AT_A_TIME = 16  # images in memory while they are read
@@ -149,7 +149,7 @@ def _pictures(items: RawImages, options: _Change, skipped: Skipped, peaks: Peaks
             return error
         if encode and not options.changes_pixels and isinstance(raw, bytes):
             return names[index] or f"{index:06d}.{_ending(raw)}", raw, image
-        if known := as_it_is(raw):
+        if known := probe_image(raw):
             peaks.append(known[1:])
         if not encode:
             return items.name(index), b"", image

@@ -345,7 +345,7 @@ def is_deep_colour(image: Image.Image) -> bool:
     return image.mode in ("RGB", "RGBA", "LA", "CMYK") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
-def as_it_is(raw: bytes | Path | np.ndarray | Image.Image) -> tuple[str, int | None, bool] | None:
+def probe_image(raw: bytes | Path | np.ndarray | Image.Image) -> tuple[str, int | None, bool] | None:
     """Returns (Pillow's mode of an image; its largest value if it has 16 bits, else None; whether it has 16 bits in colour).
 
     None for a file that Pillow alone cannot open, such as HEIC and those that `decode` repairs. A PIL image may hold its largest

@@ -39,7 +39,7 @@ class Decision:
 
 
 @cache
-def decide() -> Decision:
+def choose_precision() -> Decision:
     """The decision for this machine. Raises UserError for a value of CYCLEGAN_HUB_PRECISION that there is not."""
     asked = os.environ.get(VARIABLE, "")
     if asked not in ("", "fp32", "bf16"):
@@ -58,7 +58,7 @@ def _has(question: str) -> bool:
     return bool(ask is not None and ask())
 
 
-def fast(model: M, *, exact: bool = False) -> M:
+def optimize_for_cpu(model: M, *, exact: bool = False) -> M:
     """A copy of a model that translates, prepared to run fast on this machine's CPU; not to be trained or saved any more.
 
     `exact` keeps fp32, equal to the model to 0.01/255: for metrics, cards and wherever exactness is promised. Else bf16 is used
@@ -68,7 +68,7 @@ def fast(model: M, *, exact: bool = False) -> M:
     if not isinstance(model, Translator) or not isinstance(model, nn.Module) or next(model.parameters()).device.type != "cpu":
         return model
     made = _prepared(model)
-    if exact or decide().precision == "fp32":
+    if exact or choose_precision().precision == "fp32":
         return made
     quick: Any = copy.deepcopy(made)
     to_bf16(quick)

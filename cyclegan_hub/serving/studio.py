@@ -24,7 +24,7 @@ from cyclegan_hub import files as file_names
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.models.auto import Model
-from cyclegan_hub.models.inference import fast
+from cyclegan_hub.models.inference import optimize_for_cpu
 from cyclegan_hub.models.photograph import FaceChoice, Options
 from cyclegan_hub.models.protocols import Sampler, Translator
 from cyclegan_hub.serving import about, catalog
@@ -367,7 +367,7 @@ class ModelCache:
             raise ModelError(
                 f"it is a {kind}, unlike the other epochs: publish the models of each method in a place of their own"
             )
-        return fast(network)
+        return optimize_for_cpu(network)
 
 
 # A fair lock: waiting threads get it in the order in which they came.
