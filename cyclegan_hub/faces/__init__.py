@@ -1,4 +1,4 @@
-"""Faces: found, aligned by their eyes, and put back. No torch here."""
+"""Face detection, alignment by the eyes, and putting aligned faces back. No torch here."""
 
 from cyclegan_hub.faces.align import Eyes, Similarity, align, alignment, own_side, put_back, region_of, warp
 from cyclegan_hub.faces.find import Face, find_faces

@@ -1,4 +1,4 @@
-"""PIL images <-> tensors in [-1, 1]; only this file and `decoding`, whose names it has too, know the pixel range."""
+"""PIL images <-> tensors in [-1, 1]; only this file and `decoding`, whose names it exports too, define the pixel range."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def from_uint8(x: Tensor) -> Tensor:
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """Floats (any shape and precision) in [-1, 1] -> uint8, clamped: the inverse of `from_uint8`. NaN is not looked for."""
+    """Floats (any shape and precision) in [-1, 1] -> uint8, clamped: the inverse of `from_uint8`. NaN is not checked."""
     if not x.is_floating_point():
         raise ImageError(f"a tensor of {x.dtype} is not in [-1, 1]: give floats")
     return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -12,8 +12,10 @@ from cyclegan_hub.hub.repository import fetch
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.dcgan import DCGAN
 from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.protocols import Model
 
-Model = CycleGenerator | DCGAN | PairedGenerator
+__all__ = ["KINDS", "Model", "from_pretrained"]
+
 KINDS: dict[str, type[Model]] = {kind.config_kind(): kind for kind in (CycleGenerator, DCGAN, PairedGenerator)}
 
 

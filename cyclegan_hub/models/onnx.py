@@ -102,8 +102,8 @@ class OnnxGenerator(ImageTranslator):
         except OnnxError:
             raise
         except (KeyError, ValueError, TypeError) as error:
-            said = f"its metadata has no {error}" if isinstance(error, KeyError) else _first(error)
-            raise OnnxError(f"{self.path} was not written by `cyclegan-hub export` ({said}): export it with that") from None
+            reason = f"its metadata has no {error}" if isinstance(error, KeyError) else _first(error)
+            raise OnnxError(f"{self.path} was not written by `cyclegan-hub export` ({reason}): export it with that") from None
         if found.get(DIGEST, NO_DIGEST) != NO_DIGEST and digest_of(data, found[DIGEST]) != found[DIGEST]:
             raise OnnxError(f"{self.path} is damaged, or was changed after its export (its sha256 is another): export it again")
 

@@ -434,22 +434,6 @@ def test_no_face(size: int | None, folder: Path) -> None:
         generator.translate(two_faces(), face=2)
 
 
-def test_options_that_mean_nothing_are_errors_of_one_line(folder: Path) -> None:
-    generator, _ = both(folder, "plain")
-    onnx_export.export(str(folder / "plain"), folder / "back.onnx", opset=17, direction="b_to_a")
-    back = OnnxGenerator(folder / "back.onnx")
-    for one, options, said in (
-        (generator, {"strength": 0.5}, "leave strength out"),
-        (generator, {"face": "all"}, "add whole=True"),
-        (generator, {"face": "largest"}, "face='largest'"),
-        (back, {"whole": True}, "leave whole out"),
-        (back, {"face": 0}, "leave face out"),
-    ):
-        with pytest.raises(ValueError, match=said) as error:
-            one.translate([], **options)
-        assert "\n" not in str(error.value)
-
-
 def test_what_the_file_says_of_eyes_and_skip(folder: Path) -> None:
     generator, model = both(folder, "skip")
     assert generator.eyes == {"a_to_b": model.eyes["a_to_b"]} == {"a_to_b": EYES} and generator.skip
