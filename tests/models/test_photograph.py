@@ -89,10 +89,12 @@ def test_without_a_face_all_is_translated_with_a_warning() -> None:
         model.translate(PORTRAIT)
 
 
-def test_a_warning_names_the_file(tmp_path: Any) -> None:
+def test_a_warning_names_the_image_and_the_callers_line(tmp_path: Any) -> None:
     LANDSCAPE.save(tmp_path / "rocket.png")
-    with pytest.warns(FaceNotFoundWarning, match=r"no face is found in .*rocket\.png"):
-        faces_model().prepare(tmp_path / "rocket.png")
+    for use in ("prepare", "translate"):
+        with pytest.warns(FaceNotFoundWarning, match=r"no face is found in .*rocket\.png") as caught:
+            getattr(faces_model(), use)(tmp_path / "rocket.png")
+        assert caught[0].filename == __file__  # the caller's line
 
 
 def test_what_the_finder_needs_is_not_needed_where_no_face_is() -> None:

@@ -335,9 +335,10 @@ def test_a_paired_model_takes_images_and_keeps_alpha() -> None:
     torch.manual_seed(0)
     model = PairedGenerator(pairs="upscale-4x", generator="cnn", width=4, blocks=1, image_size=32)
     cat = photographs()["cat"]
-    (one,) = translate_files(model, [("cat", cat)], resolution=16)
-    assert isinstance(one, Done)
-    assert_same_pixels(one.image, model.translate(cat, resolution=16))
+    for resolution in (16, None):
+        (one,) = translate_files(model, [("cat", cat)], resolution=resolution)
+        assert isinstance(one, Done)
+        assert_same_pixels(one.image, model.translate(cat, resolution=resolution))
     with pytest.raises(ValueError, match="leave strength out"):
         translate_files(model, [], options=Options(strength=0.5))
 
