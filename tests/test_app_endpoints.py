@@ -110,7 +110,7 @@ def warned(web: httpx.Client, endpoint: str, *data: Any) -> str:
         (("7",), "face=7: this image has 2 faces: give 0 to 1."),
         (("most",), "face='most': give 'auto', 'none', 'all', or the number of a face"),
         (("all", False), "face='all': several faces need the photograph that they are put back into: add whole=True"),
-        (("auto", False, 0.5), "strength=0.5: this model draws its output anew"),
+        (("auto", False, 0.5), "strength=0.5: this model does not add a change"),
         (("auto", False, "x"), "strength='x': give a number from 0"),
     ],
 )

@@ -85,7 +85,7 @@ def test_strength_0_returns_the_input(studio: Studio) -> None:
     result = studio.translate(source, "smile", strength=0)
     assert result.after == result.before and result.after != studio.translate(source, "smile", strength=0.5).after
     assert studio.translate(source, "smile", face="all", whole=True, strength=0).after == source
-    assert refusal(studio.translate, source, "anime", strength=0.5).startswith("strength=0.5: this model draws")
+    assert refusal(studio.translate, source, "anime", strength=0.5).startswith("strength=0.5: this model does not add")
 
 
 def test_several_faces(studio: Studio) -> None:
@@ -137,7 +137,7 @@ def test_a_model_without_eyes_is_as_it_was(studio: Studio) -> None:
     result = studio.translate(photo("grace_hopper"), "old")
     assert result.notes == () and result.after == model(None).translate(photo("grace_hopper"))
     assert studio.find_faces(TWO, "old", "a_to_b") is None
-    assert "this direction translates whole pictures anyway" in refusal(studio.translate, TWO, "old", whole=True)
+    assert "this direction translates whole images anyway" in refusal(studio.translate, TWO, "old", whole=True)
 
 
 def test_every_epoch_sees_the_same_face(studio: Studio) -> None:
