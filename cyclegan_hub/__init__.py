@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cyclegan_hub.models.cycle_generator import CycleGenerator
-    from cyclegan_hub.models.dcgan import FaceGenerator
+    from cyclegan_hub.models.dcgan import DCGAN, FaceGenerator
     from cyclegan_hub.models.onnx import OnnxGenerator
     from cyclegan_hub.models.paired_generator import PairedGenerator
 
 __version__ = "0.1.0"
-__all__ = ["CycleGenerator", "FaceGenerator", "OnnxGenerator", "PairedGenerator", "__version__"]
+__all__ = ["DCGAN", "CycleGenerator", "FaceGenerator", "OnnxGenerator", "PairedGenerator", "__version__"]
 
 _LAZY = {
     "CycleGenerator": "cyclegan_hub.models.cycle_generator",
-    "FaceGenerator": "cyclegan_hub.models.dcgan",
+    "DCGAN": "cyclegan_hub.models.dcgan",
+    "FaceGenerator": "cyclegan_hub.models.dcgan",  # the former name of DCGAN
     "OnnxGenerator": "cyclegan_hub.models.onnx",
     "PairedGenerator": "cyclegan_hub.models.paired_generator",
 }

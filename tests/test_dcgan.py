@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cyclegan_hub import FaceGenerator
+from cyclegan_hub import DCGAN
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.discriminators import DCGANDiscriminator
 from cyclegan_hub.models.generators import DCGANGenerator
@@ -202,9 +202,9 @@ def test_sample_grids_show_the_fixed_latents() -> None:
 
 # ---------------------------------------------------------------------------------------------------- what is published
 @pytest.fixture(scope="module")
-def model() -> FaceGenerator:
+def model() -> DCGAN:
     torch.manual_seed(3)
-    network = FaceGenerator(widths=(8, 8), latent=8)
+    network = DCGAN(widths=(8, 8), latent=8)
     network.generator.train()
     with torch.no_grad():
         for _ in range(20):  # running statistics of its own
@@ -212,7 +212,7 @@ def model() -> FaceGenerator:
     return network.eval()
 
 
-def test_samples_depend_on_the_seed_alone(model: FaceGenerator) -> None:
+def test_samples_depend_on_the_seed_alone(model: DCGAN) -> None:
     four = model.sample(4, seed=5)
     assert [p.size for p in four] == [(16, 16)] * 4 and {p.mode for p in four} == {"RGB"}
     for one, other in zip(model.sample(2, seed=5), four[:2], strict=True):
@@ -224,7 +224,7 @@ def test_samples_depend_on_the_seed_alone(model: FaceGenerator) -> None:
     model.eval()
 
 
-def test_latents_are_normal_and_truncation_cuts_their_tails(model: FaceGenerator) -> None:
+def test_latents_are_normal_and_truncation_cuts_their_tails(model: DCGAN) -> None:
     z = model.latents(5000, seed=1)
     assert z.shape == (5000, 8) and z.mean().abs() < 0.02 and abs(z.std() - 1) < 0.02
     cut = model.latents(5000, seed=1, truncation=0.7)
@@ -233,7 +233,7 @@ def test_latents_are_normal_and_truncation_cuts_their_tails(model: FaceGenerator
     assert (cut.abs() < 0.35).double().mean().item() == pytest.approx(share, abs=0.01)
 
 
-def test_interpolation_goes_from_one_sample_to_the_other(model: FaceGenerator) -> None:
+def test_interpolation_goes_from_one_sample_to_the_other(model: DCGAN) -> None:
     row = model.interpolate(1, 2, 5)
     assert_same_pixels(row[0], model.sample(1, seed=1)[0])
     assert_same_pixels(row[-1], model.sample(1, seed=2)[0])
@@ -242,7 +242,7 @@ def test_interpolation_goes_from_one_sample_to_the_other(model: FaceGenerator) -
         assert_same_pixels(one, other)
 
 
-def test_latents_may_come_with_or_without_their_empty_sides(model: FaceGenerator) -> None:
+def test_latents_may_come_with_or_without_their_empty_sides(model: DCGAN) -> None:
     z = model.latents(3)
     with torch.no_grad():
         assert torch.equal(model(z), model(z[:, :, None, None]))
@@ -259,12 +259,12 @@ def test_latents_may_come_with_or_without_their_empty_sides(model: FaceGenerator
         (lambda m: m.sample(seed=-1), "seed=-1: give a whole number from 0 up"),
         (lambda m: m.sample(truncation=0), "truncation=0: give a number above 0"),
         (lambda m: m.interpolate(0, 1, 1), "steps=1: give at least 2"),
-        (lambda m: FaceGenerator(labels=("a", "b")), r"labels=\('a', 'b'\): give one"),
-        (lambda m: FaceGenerator(widths=()), r"widths=\(\): give channels"),
-        (lambda m: FaceGenerator(latent=0), "latent=0: give a whole number"),
+        (lambda m: DCGAN(labels=("a", "b")), r"labels=\('a', 'b'\): give one"),
+        (lambda m: DCGAN(widths=()), r"widths=\(\): give channels"),
+        (lambda m: DCGAN(latent=0), "latent=0: give a whole number"),
     ],
 )
-def test_wrong_values_are_one_clear_line(model: FaceGenerator, call, message: str) -> None:
+def test_wrong_values_are_one_clear_line(model: DCGAN, call, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         call(model)
     assert "\n" not in str(caught.value)

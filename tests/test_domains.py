@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.models.protocols import check_eyes
+from cyclegan_hub.models.checks import check_eyes
 
 
 def test_the_domains() -> None:

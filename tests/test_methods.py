@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan_hub import FaceGenerator, PairedGenerator
+from cyclegan_hub import DCGAN, PairedGenerator
 from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.evaluation.features import weights_digest
 from cyclegan_hub.models.encoder import SideEncoder
@@ -73,7 +73,7 @@ def evaluate(run: Path, encoder: Path, *arguments: object) -> dict:
 def test_a_dcgan_leaves_what_every_run_leaves(faces: Path) -> None:
     assert [epoch.name for epoch in list_epochs(faces)] == ["epoch-001", "epoch-002"]
     model = load(faces, 2)
-    assert isinstance(model, FaceGenerator) and (model.image_size, model.labels, model.epoch) == (16, ("face",), 2)
+    assert isinstance(model, DCGAN) and (model.image_size, model.labels, model.epoch) == (16, ("face",), 2)
     record = json.loads((faces / "recipe.json").read_text())
     assert list(record["data"]) == ["a"] and record["labels"] == ["face"] and "trainA" in record["data"]["a"]
     first, *rest = history(faces)
@@ -112,7 +112,7 @@ def test_an_evaluation_while_a_dcgan_trains_keeps_the_best(data: Path, tmp_path:
     assert dcgan("--data", data, "--out", tmp_path / "run", "--set", "evaluate_every=1") == 0
     lines = [line for line in history(tmp_path / "run") if line.get("event") == "evaluation"]
     assert len(lines) == 2 and all("score" in line for line in lines)
-    assert FaceGenerator.from_pretrained(tmp_path / "run" / "best").epoch in (1, 2)
+    assert DCGAN.from_pretrained(tmp_path / "run" / "best").epoch in (1, 2)
 
 
 @pytest.mark.parametrize("recipe", ["colorize", "upscale-4x", "upscale-4x-cnn", "monet-pix2pix"])

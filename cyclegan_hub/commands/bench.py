@@ -14,7 +14,7 @@ from torch import nn
 
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.errors import UserError, exit_code, files_explained
-from cyclegan_hub.models.inference import decide, fast
+from cyclegan_hub.models.inference import choose_precision, optimize_for_cpu
 from cyclegan_hub.models.protocols import Translator
 
 SIZES = (64, 128, 256, 512, 1024)
@@ -58,9 +58,9 @@ def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence
         torch.set_num_threads(threads)
     ways: dict[str, Callable[[torch.Tensor], object]] = {
         "torch, plain": model.network(direction).eval(),
-        "ours, exact": fast(model, exact=True).network(direction),
+        "ours, exact": optimize_for_cpu(model, exact=True).network(direction),
     }
-    quick = fast(model).network(direction)
+    quick = optimize_for_cpu(model).network(direction)
     dtype = next(quick.parameters()).dtype
     if dtype != torch.float32:
         ways["ours"] = lambda x: quick(x.to(dtype))
@@ -74,7 +74,7 @@ def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence
         cells = "".join(f"{f'{found[name].wall:.1f} ({found[name].cpu:.1f})':>20}" for name in ways)
         gain = found["torch, plain"].wall / found.get("ours", found["ours, exact"]).wall
         print(f"{size:>6}{cells}{gain:>15.2f}x", flush=True)
-    print(f"this machine: {decide()}")
+    print(f"this machine: {choose_precision()}")
     return 0
 
 

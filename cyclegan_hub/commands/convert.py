@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,12 +24,11 @@ from cyclegan_hub.data.scan import notes_on_peaks
 from cyclegan_hub.data.sources import one_side, open_items
 from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.domains import Eyes
-from cyclegan_hub.faces import alignment, find_faces
+from cyclegan_hub.faces import align, alignment, find_faces, own_side
 from cyclegan_hub.files import appearing
 from cyclegan_hub.imaging import images
-from cyclegan_hub.imaging.decoding import as_it_is, is_heif
-from cyclegan_hub.models.photograph import Options, Photograph
-from cyclegan_hub.models.protocols import check_eyes, check_value_range
+from cyclegan_hub.imaging.decoding import check_size, is_heif, probe_image
+from cyclegan_hub.models.checks import check_eyes, check_value_range
 
 _AT_A_TIME = 16  # images in memory while they are read
 _GROUP_ROWS = 100  # of a Parquet row group, as `datasets` writes images
@@ -150,7 +149,7 @@ def _pictures(items: RawImages, options: _Change, skipped: Skipped, peaks: Peaks
             return error
         if encode and not options.changes_pixels and isinstance(raw, bytes):
             return names[index] or f"{index:06d}.{_ending(raw)}", raw, image
-        if known := as_it_is(raw):
+        if known := probe_image(raw):
             peaks.append(known[1:])
         if not encode:
             return items.name(index), b"", image
@@ -182,11 +181,9 @@ def _changed(image: Image.Image, options: _Change) -> Image.Image:
         raise NoFaceError("no face is found in it")
     own = round(alignment(faces[0], options.eyes, 1).scale)
     _check_large_enough("its aligned face", (own, own), options)
-    side: int | Literal["original"] = options.size or "original"
-    work = Photograph(image).plan(
-        Options(), eyes=options.eyes, skip=False, side=side, fit=lambda whole: whole, find=lambda _: faces
-    )
-    return work.inputs[0]
+    side = options.size or own_side(faces[0], options.eyes)
+    check_size(side, side, f"a face of {side} x {side}")
+    return align(image, faces[0], options.eyes, side)
 
 
 def _check_large_enough(what: str, size: tuple[int, int], options: _Change) -> None:

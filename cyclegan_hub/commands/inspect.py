@@ -38,7 +38,7 @@ from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.imaging import images, plots
-from cyclegan_hub.models.inference import decide, fast
+from cyclegan_hub.models.inference import choose_precision, optimize_for_cpu
 
 _TITLE = "cyclegan-hub inspect"  # in the picture's metadata: only a picture with it is ever replaced
 _HISTOGRAM_IMAGES = 200  # enough for a steady histogram, and quick
@@ -224,10 +224,10 @@ def info() -> int:
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     print(f"device: {device or 'cpu'}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch")
     plain, x = CycleGenerator(width=24, blocks=6, padding="zeros", image_size=128).eval(), torch.rand(1, 3, 128, 128) * 2 - 1
-    quick = fast(plain).a_to_b
+    quick = optimize_for_cpu(plain).a_to_b
     dtype = next(quick.parameters()).dtype
     found = measure({"plain": plain.a_to_b, "ours": lambda x: quick(x.to(dtype))}, x, seconds=1)
-    print(f"inference on the CPU: {decide()}")
+    print(f"inference on the CPU: {choose_precision()}")
     print(
         f"a generator of width 24 at 128 px: {found['plain'].wall:.1f} ms by plain torch, {found['ours'].wall:.1f} ms by ours, "
         f"{found['plain'].wall / found['ours'].wall:.2f} times as fast"

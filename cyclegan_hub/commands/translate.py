@@ -36,7 +36,7 @@ from cyclegan_hub.files import Format, result_names, sync_folder, write_atomic
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS, ImageError, has_several_frames
 from cyclegan_hub.models.cycle_generator import Direction
-from cyclegan_hub.models.inference import fast
+from cyclegan_hub.models.inference import optimize_for_cpu
 from cyclegan_hub.models.onnx import OnnxGenerator, OnnxSizeWarning
 from cyclegan_hub.models.photograph import DEFAULT, FaceNotFoundWarning, Options
 from cyclegan_hub.models.protocols import Translator
@@ -100,7 +100,7 @@ def translate(
     several: list[str] = []  # names of animations and of files with several pages
     sources = ((names[i], partial(_read, items, i, several)) for i in todo)
     outcomes: Iterator[Done | Skipped] = translate_files(
-        fast(model), sources, direction, options=options, resolution=resolution, square=square, batch_size=batch_size
+        optimize_for_cpu(model), sources, direction, options=options, resolution=resolution, square=square, batch_size=batch_size
     )
     index_of = {names[i]: i for i in todo}
 
@@ -263,7 +263,7 @@ def _record(
         "direction": direction,
         "epoch": model.epoch,
         "weights": weights.hexdigest(),
-        "resolution": resolution or model.image_size,
+        "resolution": resolution or model.translate_size,
         "square": square,
         "format": format,
     }

@@ -14,7 +14,7 @@ from PIL import Image
 from cyclegan_hub.data.files import RawImages, ending_of
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair
-from cyclegan_hub.imaging.decoding import ImageError, as_it_is, decode
+from cyclegan_hub.imaging.decoding import ImageError, decode, probe_image
 
 PAIRS = (
     "pairs are one folder or dataset `train` of pictures whose left half is the input and right half the output, two columns "
@@ -78,7 +78,7 @@ class PairItems:
         both = Image.new("RGB", (2 * a.width, a.height))
         both.paste(a, (0, 0))
         both.paste(b, (a.width, 0))
-        peaks = [found[1] for found in (as_it_is(raw) for raw, _ in raws) if found and found[1] is not None]
+        peaks = [found[1] for found in (probe_image(raw) for raw, _ in raws) if found and found[1] is not None]
         if peaks:
             both.info["peak"] = min(peaks)  # the darker half's
         return both

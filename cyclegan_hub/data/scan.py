@@ -21,7 +21,7 @@ from cyclegan_hub.data.pairs import PairItems
 from cyclegan_hub.data.reading import Decodable, NoFaceError, Readable, Reading, random_square
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
-from cyclegan_hub.imaging.decoding import as_it_is
+from cyclegan_hub.imaging.decoding import probe_image
 
 MIN_SIDE = 16  # px; a smaller picture shows nothing to learn from
 GREY_MODES = {"1", "L", "LA", "F", "I", "I;16", "I;16B", "I;16L"}  # of Pillow
@@ -48,7 +48,7 @@ class ImageFacts:
         """The facts about `image`, decoded from `raw`. `size`: (width, height) in px; None: that of the image."""
         pixels = np.asarray(image)
         values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
-        mode, peak, deep_colour = as_it_is(raw) or (image.mode, None, False)
+        mode, peak, deep_colour = probe_image(raw) or (image.mode, None, False)
         return cls(row, images.content_hash(image), mode, size or image.size, *values, peak, deep_colour)
 
     @property

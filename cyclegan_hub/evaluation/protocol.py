@@ -24,7 +24,7 @@ from cyclegan_hub.evaluation.generate import SAMPLES_SEED, Generated, ImageSets,
 from cyclegan_hub.evaluation.record import ByDirection, EvaluationError, Metrics
 from cyclegan_hub.evaluation.registry import SUBSET, Classifier, Notes, Reference, Subject, Values, classify, measure
 from cyclegan_hub.imaging import images
-from cyclegan_hub.models.inference import fast
+from cyclegan_hub.models.inference import optimize_for_cpu
 from cyclegan_hub.models.protocols import Model, Sampler
 
 GRID_SIZE = 8  # images in a row of the report
@@ -147,7 +147,7 @@ def evaluate(
         model = load()
         if isinstance(model, torch.nn.Module):
             model.to(device)
-        model = fast(model, exact=True)
+        model = optimize_for_cpu(model, exact=True)
         if (model.channels, model.image_size, model.image_size) != tuple(held_out[0].shape[1:]):
             raise EvaluationError(
                 f"{name} was trained on {model.channels} x {model.image_size} x {model.image_size} and the held-out images are "

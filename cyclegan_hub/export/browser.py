@@ -1,4 +1,4 @@
-"""`cyclegan-hub export MODEL DIR --web`: writes static files with which a visitor's browser runs the generators itself."""
+"""`cyclegan-hub export MODEL DIR --web`: writes static files with which a user's browser runs the generators itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from cyclegan_hub import __version__
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
@@ -43,8 +42,8 @@ def export_web(
 ) -> int:
     """Writes the folder `out`, which must not exist or be empty; returns 0.
 
-    `epochs` None: the best one. `size` None: the side the model was trained at; pictures become centred squares of it.
-    `runtime`: a folder with the npm package onnxruntime-web, or its address (https://…); None: ./node_modules.
+    `epochs` None: the best one. `size` None: the side the model was trained at; images become centred squares of it.
+    `runtime`: a folder with the npm package onnxruntime-web, or its URL (https://…); None: ./node_modules.
     Each model file is compared with the model, as `export` does. Raises ExportError for options that cannot be followed; a failed
     export leaves no folder.
     """  # fmt: skip
@@ -59,7 +58,7 @@ def export_web(
     try:
         folder.chmod(0o755)  # with mkdtemp's 0700 a web server of another user could not read it
         manifest = _models(source, chosen, size, folder)
-        manifest |= {"runtime": found.address, "webgpu": webgpu, "version": __version__}
+        manifest |= {"runtime": found.url, "webgpu": webgpu, "version": __version__}
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
         _page(folder, manifest, found)
         found.copy(folder)
@@ -72,7 +71,7 @@ def export_web(
     sync_folder(out.parent)
     total = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     models = sum(path.stat().st_size for path in out.glob("models/*"))
-    print(f"{out}: {total:,} bytes, of these {models:,} models and {found.bytes:,} runtime ({found.words})")
+    print(f"{out}: {total:,} bytes, of these {models:,} models and {found.bytes:,} runtime ({found.origin_text})")
     if "value_range" in manifest:
         print("  a browser reads 16-bit files in its own way: the page refuses them; `cyclegan-hub translate` does not")
     print(f"  try it: python -m http.server --directory {out}, then open http://127.0.0.1:8000")
@@ -92,61 +91,49 @@ def _chosen(source: str, epochs: Sequence[int] | None) -> list[Epoch]:
 
 
 def _models(source: str, chosen: Sequence[Epoch], size: int | None, folder: Path) -> dict[str, Any]:
-    """Writes models/ and proof.json; returns the content of manifest.json about the models."""
+    """Writes models/ and proof.json (the verification); returns the content of manifest.json about the models."""
     (folder / "models").mkdir()
     epochs: list[dict[str, Any]] = []
-    proofs: dict[str, Any] = {}
+    verifications: dict[str, Any] = {}
     manifest: dict[str, Any] = {}
     for epoch in chosen:
         model = load(source, None if epoch.number is None else epoch.number)
         if not isinstance(model, Translator):
-            raise ExportError(f"{source} draws {model.labels[0]} images: --web is for models that translate")
+            raise ExportError(f"{source} generates {model.labels[0]} images: --web is for models that translate")
         side = size or model.translate_size
         files = {}
         for direction in model.directions:
             name = f"models/{direction}{'' if epoch.number is None else f'-{epoch.name}'}.onnx"
             data, manifest, differences = _model(model, source, direction, side, name)
             (folder / name).write_bytes(data)
-            files[direction], proofs[name] = name, differences
+            files[direction], verifications[name] = name, differences
             print(f"{name}: {len(data):,} bytes, differs from the model by at most "
                   f"{max(one['largest'] for one in differences['found']):.3f}/255")  # fmt: skip
         epochs.append({"name": epoch.name, "number": epoch.number, "best": epoch.best, "files": files})
-    (folder / "proof.json").write_text(json.dumps(proofs, indent=2) + "\n", "utf-8")
+    (folder / "proof.json").write_text(json.dumps(verifications, indent=2) + "\n", "utf-8")
     return manifest | {"epochs": epochs}
 
 
 def _model(model: Translator, source: str, direction: str, side: int, name: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
-    """Returns (ONNX file of one direction, content of the manifest about the model, proof)."""
+    """Returns (ONNX file of one direction, content of the manifest about the model, verification)."""
     made = part(model, source, direction, "fp16", side)
-    network = _WithInput(model, copy.deepcopy(made.network))
-    fold_upsampling(network)
-    if isinstance(made.network, ResNetGenerator) and side % (4 * TILE) == 0:
+    network = fold_upsampling(copy.deepcopy(made.network))
+    if isinstance(network, ResNetGenerator) and side % (4 * TILE) == 0:
         use_winograd(network)
-    metadata = made.metadata | {"pairs": "given", "multiple": "1"}  # the rule is in the graph
     example = torch.rand(1, model.channels, side, side) * 2 - 1
-    data = to_onnx(network.eval(), Shape(example, any_batch=False), opset=OPSET, metadata=metadata, half=True)
-    found = onnx_export.prove(model, direction, OnnxGenerator.from_bytes(data, name).forward, side)
-    onnx_export.check(found, "fp16")
+    shape, metadata = Shape(example, any_batch=False), made.metadata
+    data = to_onnx(network.eval(), shape, opset=OPSET, metadata=metadata, half=True)
+    found = onnx_export.compare_outputs(model, direction, OnnxGenerator.from_bytes(data, name).run, side)
+    onnx_export.check_differences(found, "fp16")
     manifest: dict[str, object] = {key: metadata[key] for key in ("domain", "license", "terms", "source")}
     manifest |= {"labels": [str(label) for label in model.labels], "channels": model.channels, "size": side}
     if "value_range" in metadata:
         manifest["value_range"] = json.loads(metadata["value_range"])
-    return data, manifest, onnx_export.as_json(found, "fp16")
-
-
-class _WithInput(nn.Module):
-    """A generator together with the step that makes its input of a picture, as one network for pictures of one size."""
-
-    def __init__(self, model: Translator, network: nn.Module) -> None:
-        super().__init__()
-        self.input_of, self.network = model.input_of, network
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network(self.input_of(x))  # type: ignore[no-any-return]  # torch types a module's result as Any
+    return data, manifest, onnx_export.verification(found, "fp16")
 
 
 def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
-    """Writes the page, whose policy allows requests only to its own address, and the configuration files of static hosts."""
+    """Writes the page, whose policy allows requests only to its own host, and the configuration files of static hosts."""
     origin = runtime.origin  # of a runtime that is not in the folder, else ""
     title = manifest["domain"] or " → ".join(manifest["labels"])
     policy = (
@@ -194,13 +181,13 @@ custom_headers:
   cross-origin-resource-policy: cross-origin
 ---
 
-{arrow}, in the visitor's own browser: no picture leaves the page.
+{arrow}, in your own browser: no picture leaves the page.
 
 Model: {source} ({license}; training images: {terms}). Written by cyclegan_hub {version}; onnxruntime-web is Microsoft's (MIT).
 """
 
 
-# Finds the files of onnxruntime-web for the browser: a folder from which they are copied, or an address.
+# ----------------------------------------------------------------------------------------- onnxruntime-web
 
 
 VERSION = "1.30.0"  # of the npm package onnxruntime-web: the one that the tests run
@@ -211,16 +198,16 @@ _HELP = f"run `npm install onnxruntime-web@{VERSION}` here, or give --runtime FO
 
 @dataclass(frozen=True)
 class Runtime:
-    """The source of the runtime: `files` are copied to runtime/; if there are none, `address` is on another host."""
+    """The source of the runtime: `files` are copied to runtime/; if there are none, `url` is on another host."""
 
-    address: str  # as the page asks for it, with a slash at the end
-    words: str
+    url: str  # as the page asks for it, with a slash at the end
+    origin_text: str  # for people
     files: tuple[Path, ...] = field(default=())
 
     @property
     def origin(self) -> str:
         """The other host ("https://cdn.example"), "" if the files are the folder's own."""
-        return "" if self.files else "/".join(self.address.split("/")[:3])
+        return "" if self.files else "/".join(self.url.split("/")[:3])
 
     @property
     def bytes(self) -> int:
@@ -236,10 +223,10 @@ class Runtime:
 
 
 def find_runtime(place: str | None, webgpu: bool = False) -> Runtime:
-    """The runtime in a folder (None: ./node_modules), or at an address. Raises ExportError, with the remedy, if missing."""
+    """The runtime in a folder (None: ./node_modules), or at a URL. Raises ExportError, with the remedy, if missing."""
     if place is not None and re.match(r"[a-z]+://", place):
         if not re.fullmatch(r"https://[\w.:-]+(/[\w.@/-]*)?", place):
-            raise ExportError(f"--runtime {place}: give an address that starts with https:// and has no query")
+            raise ExportError(f"--runtime {place}: give a URL that starts with https:// and has no query")
         return Runtime(place.rstrip("/") + "/", f"from {place}")
     start = Path(place).expanduser() if place is not None else Path()
     package = "onnxruntime-web"

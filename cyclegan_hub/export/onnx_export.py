@@ -1,4 +1,4 @@
-"""Makes the bytes of an ONNX file from a torch network, with our metadata and, if wanted, with half-precision weights."""
+"""`cyclegan-hub export`: writes a published generator as an ONNX or TorchScript file, and verifies its outputs."""
 
 from __future__ import annotations
 
@@ -23,16 +23,25 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.provenance import provenance_of, without_paths
-from cyclegan_hub.hub.repository import licence_of, url_of
+from cyclegan_hub.hub.repository import licence_of
 from cyclegan_hub.imaging import images
-from cyclegan_hub.models.onnx import DIGEST, FORMAT, NO_DIGEST, PREFIX, OnnxGenerator, digest_of
-from cyclegan_hub.models.protocols import Model, Sampler, Translator
+from cyclegan_hub.models.onnx import DIGEST, NO_DIGEST, PREFIX, RULE_IN_GRAPH, OnnxGenerator, digest_of
+from cyclegan_hub.models.protocols import Model, PairedTranslator, Sampler, Translator
 from cyclegan_hub.models.translate import translate_batch
 
 OPSET = 18  # torch's exporter writes it without conversion; onnxruntime can read it since 1.14 (2023)
 OLDEST = 11  # the first with all operations of our networks: resizing by a factor and padding by reflection
-_NEW = 18  # below it torch's older exporter is used: the newer one would convert the file, and cannot convert padding
+NEW_EXPORTER = 18  # below it torch's older exporter is used: the newer one would convert the file, and cannot convert padding
 SMALL = 2048  # tensors with fewer numbers stay in fp32: norms, biases, the constants of a transform
+SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt"}
+# In steps of 8-bit values (1/255 of the range): the largest difference that is accepted, and the largest mean difference.
+LIMITS = {"fp32": (0.2, 0.2), "fp16": (6.0, 0.5)}
+FREE_IMAGES = Path(__file__).parent.parent / "free_images"
+IMAGES = ("astronaut_face.jpg", "chelsea.jpg", "coffee.jpg")  # a square portrait and two landscape formats
+LATENTS = 16
+
+Dtype = Literal["fp32", "fp16"]
+Run = Callable[[np.ndarray], np.ndarray]  # images (N, C, H, W) in [-1, 1], or latents (N, L) of a DCGAN -> outputs in [-1, 1]
 
 
 class ExportError(UserError):
@@ -47,6 +56,163 @@ class Shape:
     any_batch: bool = True
     any_size: bool = False
     multiple: int = 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """The content of one file: one network of a model, the shape of its input, and the file's metadata."""
+
+    model: Model
+    direction: str
+    network: nn.Module
+    shape: Shape
+    size: int | None  # side in px of the only possible input; None: any size
+    metadata: dict[str, str]
+
+
+def export(
+    source: str,
+    out: Path,
+    *,
+    direction: str | None = None,
+    epoch: int | None = None,
+    dtype: Dtype = "fp32",
+    size: int | None = None,
+    opset: int = OPSET,
+    format: Literal["onnx", "torchscript"] = "onnx",
+    force: bool = False,
+) -> int:
+    """Writes one direction of a model to `out`, and the verification beside it (`out` with the suffix .proof.json); returns 0.
+
+    `source` and `epoch` as for `checkpoints.load`; `direction` None: the model's first one. `size` None: the file takes images
+    of any size; a number: only squares of that side in px. `dtype` "fp16" stores weights in half the size, and computes in fp32.
+    Raises ExportError for options that cannot be followed, and if the file's outputs differ too much from the model's;
+    ModelError as `load` does. A failed export leaves no file.
+    """
+    out = out.expanduser().resolve()
+    _check_out(out, format, force)
+    if format == "torchscript" and dtype != "fp32":
+        raise ExportError("TorchScript is written in fp32: leave --dtype out, or give --format onnx")
+    made = part(load(source, epoch), source, direction, dtype, size, opset)
+    if format == "torchscript":
+        data = to_torchscript(made.network, made.shape)
+        run, by = _torchscript_runner(data, made), f"libtorch {torch.__version__}"
+    else:
+        data = to_onnx(made.network, made.shape, opset=opset, metadata=made.metadata, half=dtype == "fp16")
+        run, by = onnx_runner(data, out.name)
+    found = compare_outputs(made.model, made.direction, run, made.size)
+    check_differences(found, dtype)
+    report = {"file": out.name, "bytes": len(data), **made.metadata, **verification(found, dtype), "run_by": by}
+    beside = out.with_name(f"{out.stem}.proof.json")
+    write_atomic(beside, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomic(out, data)
+    print(f"{out}: {len(data):,} bytes, {description(made)}, {format}, {dtype}")
+    for one in found:
+        print(f"  {one.of}: differs from the model by at most {one.largest:.4f}/255, {one.mean:.5f}/255 in the mean ({by})")
+    print(f"  verification: {beside}")
+    return 0
+
+
+def _check_out(out: Path, format: str, force: bool) -> None:
+    if out.suffix.lower() != SUFFIXES[format]:
+        other = next((name for name, suffix in SUFFIXES.items() if suffix == out.suffix.lower()), None)
+        help = f", or --format {other}" if other else ", or --web for a folder"
+        raise ExportError(f"{out.name}: give a name that ends in {SUFFIXES[format]}{help}")
+    if not out.parent.is_dir():
+        raise ExportError(f"{out}: there is no folder {out.parent}")
+    if out.is_dir() or (out.exists() and not force):
+        raise ExportError(f"{out} exists: give another name{'' if out.is_dir() else ', or --force to replace it'}")
+
+
+def part(
+    model: Model, source: str, direction: str | None, dtype: Dtype = "fp32", size: int | None = None, opset: int = OPSET
+) -> Part:
+    """One direction of a loaded model, ready to be written. Raises ExportError for a wrong direction or size."""
+    direction = direction or model.directions[0]
+    if direction not in model.directions:
+        raise ExportError(f"direction {direction!r}: this {type(model).__name__} has {', '.join(model.directions)}")
+    network = model.network(direction)
+    if isinstance(model, Sampler):
+        if size not in (None, model.image_size):
+            raise ExportError(f"--size {size}: this model generates images of {model.image_size} px alone, leave it out")
+        multiple, shape = 1, Shape(torch.randn(2, model.latent, 1, 1))
+    else:
+        multiple = int(network.multiple)  # type: ignore[arg-type]  # torch types a module's attributes as tensors
+        scale = model.enlargement
+        if size is not None and (size < 8 or size * scale % multiple):
+            least = max(1, multiple // scale)
+            raise ExportError(f"--size {size}: this network takes multiples of {least}, from {max(8, least)} px up")
+        if isinstance(model, PairedTranslator) and model.rule.derived:
+            network, multiple = NetworkWithRule(model, network), 1
+        height, width = (size, size) if size else (max(64, 2 * multiple), max(96, 3 * multiple))
+        shape = Shape(torch.rand(2, model.channels, height, width) * 2 - 1, any_size=size is None, multiple=multiple)
+    metadata = _metadata(model, source, direction, dtype, multiple, size, opset)
+    return Part(model, direction, network.eval(), shape, size, metadata)
+
+
+def _metadata(
+    model: Model, source: str, direction: str, dtype: str, multiple: int, size: int | None, opset: int
+) -> dict[str, str]:
+    provenance = provenance_of(model.record)
+    labels = list(model.labels)[::-1] if direction == "b_to_a" else list(model.labels)
+    shape = "images (batch, channels, height, width)" if model.takes_pictures else "latents (batch, latent, 1, 1)"
+    found: dict[str, Any] = {
+        "format": RULE_IN_GRAPH if isinstance(model, PairedTranslator) and model.rule.derived else 1,
+        "model": model.config["model"],
+        "direction": direction,
+        "labels": json.dumps(labels, ensure_ascii=False),  # of input and output
+        "domain": model.domain,
+        "epoch": json.dumps(model.epoch),
+        "channels": model.channels,
+        "image_size": model.image_size,
+        "multiple": multiple,
+        "size": size or "dynamic",
+        "pairs": getattr(model, "pairs", "given"),
+        # Where the eyes of faces lie in the input (left x, left y, right x, right y in shares of the side); null: any images.
+        "eyes": json.dumps(getattr(model, "eyes", {}).get(direction)),
+        "skip": json.dumps(bool(getattr(model.network(direction), "skip", False))),  # whether the output is input + change
+        "input": f"x: fp32 {shape}",
+        "range": "[-1, 1]: pixel / 127.5 - 1 in, round((y + 1) * 127.5) out, RGB or grey",
+        "dtype": dtype,
+        "opset": opset,
+        "license": provenance.licence_name if provenance.licence else licence_of(source) or provenance.licence_name,
+        "terms": without_paths(provenance.terms),
+        "source": url_of(source),
+        "version": __version__,
+    }
+    if (limits := getattr(model, "value_range", None)) is not None:
+        found["value_range"] = json.dumps(limits)
+    if isinstance(model, Sampler):
+        found["latent"] = model.latent
+    return {key: str(value) for key, value in found.items()}
+
+
+def description(made: Part) -> str:
+    """The content of a file: "not smiling → smiling, epoch 19, any size"."""
+    labels = json.loads(made.metadata["labels"])
+    what = " → ".join(labels) if len(labels) == 2 else f"noise → {labels[0]}"
+    epoch = "" if made.model.epoch is None else f", epoch {made.model.epoch}"
+    if not made.model.takes_pictures:
+        return f"{what}{epoch}, {made.model.image_size} px"
+    return f"{what}{epoch}, {f'{made.size} x {made.size} px' if made.size else 'any size'}"
+
+
+class NetworkWithRule(nn.Module):
+    """The generator of a derived rule for images of any size: the rule that makes its input, its padding, the network."""
+
+    def __init__(self, model: Translator, network: nn.Module) -> None:
+        super().__init__()
+        self.input_of, self.network = model.input_of, network
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.input_of(x)
+        height, width = x.shape[2:]
+        multiple = int(self.network.multiple)  # type: ignore[arg-type]  # torch types a module's attributes as tensors
+        y: Tensor = self.network(images.pad_to_multiple(x, multiple))
+        return y[:, :, :height, :width]
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
 
 
 def to_onnx(network: nn.Module, shape: Shape, *, opset: int = OPSET, metadata: Mapping[str, str], half: bool = False) -> bytes:
@@ -65,7 +231,7 @@ def to_onnx(network: nn.Module, shape: Shape, *, opset: int = OPSET, metadata: M
     buffer = io.BytesIO()
     try:
         with _quiet():
-            write = _write_new if opset >= _NEW else _write_old
+            write = _write_new if opset >= NEW_EXPORTER else _write_old
             write(network, shape, opset, buffer)
     except Exception as error:  # torch has many kinds, and wraps one in the other
         raise ExportError(f"opset {opset} cannot express this model ({_first(error)}): give --opset {OPSET}") from error
@@ -139,7 +305,6 @@ def _strip(model: Any) -> None:
 
 def _halve(model: object) -> None:
     """Stores each fp32 weight as fp16, followed by a Cast to fp32, which runtimes compute once when they load the file."""
-    import numpy as np
     from onnx import ModelProto, TensorProto, helper, numpy_helper
 
     assert isinstance(model, ModelProto)
@@ -160,7 +325,7 @@ def _halve(model: object) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hides the output of torch's exporters, which does not help a user: deprecations, missing torchvision, progress."""
+    """Hides the output of torch's exporters, which helps no user: deprecations, missing torchvision, progress."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -175,58 +340,74 @@ def _quiet() -> Iterator[None]:
 
 
 def _first(error: BaseException) -> str:
-    """The first line of the innermost error, which names the real cause."""
+    """The first line of the innermost error, which names the cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip().split("\n")[0] or type(error).__name__)[:160]
 
 
-# Proof that an exported file works like its model: both get the same real pictures, and their results are compared.
+# -------------------------------------------------------------------------------------------------------- verification
 
 
-FREE_IMAGES = Path(__file__).parent.parent / "free_images"
-# In steps of 8-bit values (1/255 of the range): the largest difference that is accepted, and the largest mean difference.
-LIMITS = {"fp32": (0.2, 0.2), "fp16": (6.0, 0.5)}
-PICTURES = ("astronaut_face.jpg", "chelsea.jpg", "coffee.jpg")  # a square portrait and two landscape formats
-LATENTS = 16
-Run = Callable[[np.ndarray], np.ndarray]  # pictures (N, C, H, W) in [-1, 1], or latents (N, L) of a DCGAN -> results in [-1, 1]
+def onnx_runner(data: bytes, name: str) -> tuple[Run, str]:
+    """The function that runs the ONNX file `data` with onnxruntime, and the runtime's name and version."""
+    import onnxruntime  # type: ignore[import-untyped,unused-ignore]
+
+    generator = OnnxGenerator.from_bytes(data, name)
+    run = generator.run if generator.takes_pictures else generator.run_latents
+    return run, f"onnxruntime {onnxruntime.__version__}"
+
+
+def _torchscript_runner(data: bytes, made: Part) -> Run:
+    network, model = torch.jit.load(io.BytesIO(data)), made.model  # type: ignore[no-untyped-call,unused-ignore]
+    multiple = int(made.metadata["multiple"])
+
+    @torch.inference_mode()
+    def run(x: np.ndarray) -> np.ndarray:
+        inputs = torch.from_numpy(x)
+        if isinstance(model, Sampler):
+            return np.asarray(network(inputs[:, :, None, None]))
+        height, width = (side * model.enlargement for side in x.shape[2:])
+        return np.asarray(network(images.pad_to_multiple(inputs, multiple))[:, :, :height, :width])
+
+    return run
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest and the mean difference between the results of an exported file and of the model, in 8-bit steps (1/255)."""
+    """The largest and the mean difference between the outputs of an exported file and of the model, in 8-bit steps (1/255)."""
 
     of: str  # the input
     largest: float
     mean: float
 
 
-def prove(model: Model, direction: str, run: Run, size: int | None) -> list[Difference]:
-    """Compares a model with `run` on three pictures of different sizes (with `size`: their centred squares), or on 16 latents.
+def compare_outputs(model: Model, direction: str, run: Run, size: int | None) -> list[Difference]:
+    """Compares a model with `run` on three images of different sizes (with `size`: their centred squares), or on 16 latents.
 
-    Both networks get the pictures as they are and, where the direction's inputs are aligned faces, one of these as well. The
-    model computes in fp32. Results are compared before they are rounded to 8 bits: rounding would hide small differences, and
+    Both networks get the images as they are and, where the direction's inputs are aligned faces, one of these as well. The
+    model computes in fp32. Outputs are compared before they are rounded to 8 bits: rounding would hide small differences, and
     make others larger.
     """
     if isinstance(model, Sampler):
         z, network = model.latents(LATENTS, seed=0), model.network(direction)
         with torch.inference_mode():
             return [_compare(f"{LATENTS} latents of seed 0", network(z[:, :, None, None]), run(z.numpy()))]
-    pictures = {}
-    for name, times in zip(PICTURES, (1, 1.5, 2), strict=True):
-        picture = images.decode(FREE_IMAGES / name, model.channels)
-        picture = images.square(picture, size) if size else images.resize_short(picture, round(model.translate_size * times))
-        pictures[f"{name} at {picture.width} x {picture.height} px"] = picture
+    given = {}
+    for name, times in zip(IMAGES, (1, 1.5, 2), strict=True):
+        image = images.decode(FREE_IMAGES / name, model.channels)
+        image = images.square(image, size) if size else images.resize_short(image, round(model.translate_size * times))
+        given[f"{name} at {image.width} x {image.height} px"] = image
     if (eyes := model.eyes[direction]) is not None:
-        portrait, side = images.decode(FREE_IMAGES / PICTURES[0], model.channels), size or model.translate_size
+        portrait, side = images.decode(FREE_IMAGES / IMAGES[0], model.channels), size or model.translate_size
         aligned = align(portrait, find_faces(portrait)[0], eyes, side)
-        pictures[f"the face of {PICTURES[0]}, aligned at {side} x {side} px"] = aligned
-    inputs = {of: images.to_tensor(picture)[None] for of, picture in pictures.items()}
-    return [_compare(of, _by_torch(model, direction, x), run(x.numpy())) for of, x in inputs.items()]
-
-
-def _by_torch(model: Translator, direction: str, x: Tensor) -> Tensor:
-    return translate_batch(model.network(direction), model.input_of(x))
+        given[f"the face of {IMAGES[0]}, aligned at {side} x {side} px"] = aligned
+    found = []
+    for of, image in given.items():
+        x = images.to_tensor(image)[None]
+        expected = translate_batch(model.network(direction), model.input_of(x))
+        found.append(_compare(of, expected, run(x.numpy())))
+    return found
 
 
 def _compare(of: str, expected: Tensor, found: np.ndarray) -> Difference:
@@ -236,7 +417,7 @@ def _compare(of: str, expected: Tensor, found: np.ndarray) -> Difference:
     return Difference(of, float(apart.max()), float(apart.mean()))
 
 
-def check(found: list[Difference], dtype: str) -> None:
+def check_differences(found: list[Difference], dtype: str) -> None:
     """Raises ExportError for a difference above the LIMITS of this dtype, or NaN."""
     largest, mean = LIMITS[dtype]
     for one in found:
@@ -248,184 +429,13 @@ def check(found: list[Difference], dtype: str) -> None:
             )
 
 
-def as_json(found: list[Difference], dtype: str) -> dict[str, Any]:
+def verification(found: list[Difference], dtype: str) -> dict[str, Any]:
     """The content of a .proof.json: every difference, the limits, and the versions of the libraries."""
     largest, mean = LIMITS[dtype]
     versions = {"torch": torch.__version__, "numpy": np.__version__}
     return {
-        "unit": "shares of 255 in the written picture, before rounding",
+        "unit": "shares of 255 in the written image, before rounding",
         "allowed": {"largest": largest, "mean": mean},
         "found": [asdict(one) for one in found],
         "versions": versions,
     }
-
-
-# `cyclegan-hub export`: writes a published generator as an ONNX or TorchScript file, and proves that its results are equal.
-
-
-Dtype = Literal["fp32", "fp16"]
-ENDINGS = {"onnx": ".onnx", "torchscript": ".pt"}
-
-
-@dataclass(frozen=True)
-class Part:
-    """The part of a model that goes into one file: one network, the shape of its input, and the file's metadata."""
-
-    model: Model
-    direction: str
-    network: nn.Module
-    shape: Shape
-    size: int | None  # side in px of the only possible input; None: any size
-    metadata: dict[str, str]
-
-
-def export(
-    source: str,
-    out: Path,
-    *,
-    direction: str | None = None,
-    epoch: int | None = None,
-    dtype: Dtype = "fp32",
-    size: int | None = None,
-    opset: int = OPSET,
-    format: Literal["onnx", "torchscript"] = "onnx",
-    force: bool = False,
-) -> int:
-    """Writes one direction of a model to `out`, and beside it the proof (`out` with the ending .proof.json); returns 0.
-
-    `source` and `epoch` as for `checkpoints.load`; `direction` None: the model's first one. `size` None: the file takes pictures
-    of any size; a number: only squares of that side in px. `dtype` "fp16" stores weights in half the size, and computes in fp32.
-    Raises ExportError for options that cannot be followed, and if the file's results differ too much from the model's;
-    ModelError as `load` does. A failed export leaves no file.
-    """
-    out = out.expanduser().resolve()
-    _check_out(out, format, force)
-    if format == "torchscript" and dtype != "fp32":
-        raise ExportError("TorchScript is written in fp32: leave --dtype out, or give --format onnx")
-    made = part(load(source, epoch), source, direction, dtype, size, opset)
-    if format == "torchscript":
-        data = to_torchscript(made.network, made.shape)
-        run, by = _torchscript_runner(data, made), f"libtorch {torch.__version__}"
-    else:
-        data = to_onnx(made.network, made.shape, opset=opset, metadata=made.metadata, half=dtype == "fp16")
-        run, by = onnx_runner(data, out.name)
-    found = prove(made.model, made.direction, run, made.size)
-    check(found, dtype)
-    report = {"file": out.name, "bytes": len(data), **made.metadata, **as_json(found, dtype), "run_by": by}
-    beside = out.with_name(f"{out.stem}.proof.json")
-    write_atomic(beside, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
-    write_atomic(out, data)
-    print(f"{out}: {len(data):,} bytes, {described(made)}, {format}, {dtype}")
-    for one in found:
-        print(f"  {one.of}: differs from the model by at most {one.largest:.4f}/255, {one.mean:.5f}/255 in the mean ({by})")
-    print(f"  proof: {beside}")
-    return 0
-
-
-def _check_out(out: Path, format: str, force: bool) -> None:
-    if out.suffix.lower() != ENDINGS[format]:
-        other = next((name for name, ending in ENDINGS.items() if ending == out.suffix.lower()), None)
-        help = f", or --format {other}" if other else ", or --web for a folder"
-        raise ExportError(f"{out.name}: give a name that ends in {ENDINGS[format]}{help}")
-    if not out.parent.is_dir():
-        raise ExportError(f"{out}: there is no folder {out.parent}")
-    if out.is_dir() or (out.exists() and not force):
-        raise ExportError(f"{out} exists: give another name{'' if out.is_dir() else ', or --force to replace it'}")
-
-
-def part(
-    model: Model, source: str, direction: str | None, dtype: Dtype = "fp32", size: int | None = None, opset: int = OPSET
-) -> Part:
-    """One direction of a loaded model, ready to be written. Raises ExportError for a wrong direction or size."""
-    direction = direction or model.directions[0]
-    if direction not in model.directions:
-        raise ExportError(f"direction {direction!r}: this {type(model).__name__} has {', '.join(model.directions)}")
-    network = model.network(direction)
-    if isinstance(model, Sampler):
-        if size not in (None, model.image_size):
-            raise ExportError(f"--size {size}: this model draws at {model.image_size} px alone, leave it out")
-        multiple, shape = 1, Shape(torch.randn(2, model.latent, 1, 1))
-    else:
-        multiple = int(network.multiple)  # type: ignore[arg-type]  # torch types a module's attributes as tensors
-        scale = model.enlargement
-        if size is not None and (size < 8 or size * scale % multiple):
-            least = max(1, multiple // scale)
-            raise ExportError(f"--size {size}: this network takes multiples of {least}, from {max(8, least)} px up")
-        height, width = (size * scale, size * scale) if size else (max(64, 2 * multiple), max(96, 3 * multiple))
-        shape = Shape(torch.rand(2, model.channels, height, width) * 2 - 1, any_size=size is None, multiple=multiple)
-    metadata = _metadata(model, source, direction, dtype, multiple, size, opset)
-    return Part(model, direction, network.eval(), shape, size, metadata)
-
-
-def _metadata(
-    model: Model, source: str, direction: str, dtype: str, multiple: int, size: int | None, opset: int
-) -> dict[str, str]:
-    provenance = provenance_of(model.record)
-    labels = list(model.labels)[::-1] if direction == "b_to_a" else list(model.labels)
-    shape = "pictures (batch, channels, height, width)" if model.takes_pictures else "latents (batch, latent, 1, 1)"
-    found: dict[str, Any] = {
-        "format": FORMAT,
-        "model": type(model).__name__,
-        "direction": direction,
-        "labels": json.dumps(labels, ensure_ascii=False),  # of input and output
-        "domain": model.domain,
-        "epoch": json.dumps(model.epoch),
-        "channels": model.channels,
-        "image_size": model.image_size,
-        "multiple": multiple,
-        "size": size or "dynamic",
-        "pairs": getattr(model, "pairs", "given"),
-        # Where the eyes of faces lie in the input (left x, left y, right x, right y in shares of the side); null: any pictures.
-        "eyes": json.dumps(getattr(model, "eyes", {}).get(direction)),
-        "skip": json.dumps(bool(getattr(model.network(direction), "skip", False))),  # whether the output is input + change
-        "input": f"x: fp32 {shape}",
-        "range": "[-1, 1]: pixel / 127.5 - 1 in, round((y + 1) * 127.5) out, RGB or grey",
-        "dtype": dtype,
-        "opset": opset,
-        "license": provenance.licence_name if provenance.licence else licence_of(source) or provenance.licence_name,
-        "terms": without_paths(provenance.terms),
-        "source": url_of(source),
-        "version": __version__,
-    }
-    if (limits := getattr(model, "value_range", None)) is not None:
-        found["value_range"] = json.dumps(limits)
-    if isinstance(model, Sampler):
-        found["latent"] = model.latent
-    return {key: str(value) for key, value in found.items()}
-
-
-def described(made: Part) -> str:
-    """The content of a file in words: "not smiling → smiling, epoch 19, any size"."""
-    labels = json.loads(made.metadata["labels"])
-    what = " → ".join(labels) if len(labels) == 2 else f"noise → {labels[0]}"
-    epoch = "" if made.model.epoch is None else f", epoch {made.model.epoch}"
-    if not made.model.takes_pictures:
-        return f"{what}{epoch}, {made.model.image_size} px"
-    return f"{what}{epoch}, {f'{made.size} x {made.size} px' if made.size else 'any size'}"
-
-
-def onnx_runner(data: bytes, name: str) -> tuple[Run, str]:
-    """Returns (a function that runs the ONNX file `data` with onnxruntime, the runtime's name and version)."""
-    import onnxruntime  # type: ignore[import-untyped,unused-ignore]
-
-    generator = OnnxGenerator.from_bytes(data, name)
-    run = generator.run if generator.takes_pictures else generator.run_latents
-    return run, f"onnxruntime {onnxruntime.__version__}"
-
-
-def _torchscript_runner(data: bytes, made: Part) -> Run:
-    import io
-
-    network, model = torch.jit.load(io.BytesIO(data)), made.model  # type: ignore[no-untyped-call,unused-ignore]
-    multiple = int(made.metadata["multiple"])
-
-    def run(x: np.ndarray) -> np.ndarray:
-        inputs = torch.from_numpy(x)
-        if isinstance(model, Sampler):
-            return np.asarray(network(inputs[:, :, None, None]).detach())
-        inputs = model.input_of(inputs)
-        height, width = inputs.shape[2:]
-        with torch.inference_mode():
-            return np.asarray(network(images.pad_to_multiple(inputs, multiple))[:, :, :height, :width])
-
-    return run

@@ -135,7 +135,7 @@ def _set(where: str, key: str, module: nn.Module, name: str, value: Tensor) -> N
     own.copy_(value)
 
 
-# How the code of the CycleGAN paper's authors (pytorch-CycleGAN-and-pix2pix, models/networks.py) names a generator's weights.
+# The names of weights in the code of the CycleGAN paper's authors (pytorch-CycleGAN-and-pix2pix, models/networks.py).
 
 
 class LayoutError(UserError):

@@ -30,7 +30,7 @@ TILE = 4
 
 
 class WinogradConv2d(nn.Module):
-    """A 3x3 `nn.Conv2d` without bias, of stride 1 and padding 1, for one picture (1, C, H, W); H and W are multiples of 4.
+    """A 3x3 `nn.Conv2d` without bias, of stride 1 and padding 1, for one image (1, C, H, W); H and W are multiples of 4.
 
     Tiles of 6x6 pixels are transformed (a convolution with stride 4), multiplied with the transformed kernels (36 products of
     matrices), and transformed back. Only the 3x3 kernels are stored: a runtime transforms them once, when it loads the file.
@@ -64,7 +64,7 @@ def _both(matrix: tuple[tuple[float, ...], ...]) -> Tensor:
 
 
 def use_winograd(network: nn.Module) -> nn.Module:
-    """Replaces the 3x3 convolutions of stride 1 in place; returns the network, which then takes one picture at a time."""
+    """Replaces the 3x3 convolutions of stride 1 in place; returns the network, which then takes one image at a time."""
     for module in network.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.Conv2d) and child.in_channels >= 16 and _fits(child):

@@ -1,6 +1,6 @@
-"""Faces: found, aligned by their eyes, and put back. No torch here."""
+"""Face detection, alignment by the eyes, and putting aligned faces back. No torch here."""
 
-from cyclegan_hub.faces.align import Eyes, Similarity, align, alignment, put_back, region_of, warp
+from cyclegan_hub.faces.align import Eyes, Similarity, align, alignment, own_side, put_back, region_of, warp
 from cyclegan_hub.faces.find import Face, find_faces
 from cyclegan_hub.faces.mtcnn import FaceFinderError
 
@@ -12,6 +12,7 @@ __all__ = [
     "align",
     "alignment",
     "find_faces",
+    "own_side",
     "put_back",
     "region_of",
     "warp",

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 Eyes = Sequence[float]  # (left x, left y, right x, right y) of the eyes as they lie in the image, in shares of the square's side
+MAX_SIDE = 4096  # px of a square at the photograph's own scale
 MASK_FROM, MASK_TO = 0.72, 0.98  # of an ellipse that fills the square: where a translated face begins to fade, and is gone
 
 
@@ -57,6 +58,11 @@ def alignment(face: HasEyes, eyes: Eyes, size: int) -> Similarity:
     here, there = face.eyes
     turn = (there - here) / (right - left)
     return Similarity(turn, here - turn * left)
+
+
+def own_side(face: HasEyes, eyes: Eyes) -> int:
+    """The side in px of an aligned square at the photograph's own scale, at most MAX_SIDE."""
+    return max(1, min(round(alignment(face, eyes, 1).scale), MAX_SIDE))
 
 
 def align(image: Image.Image, face: HasEyes, eyes: Eyes, size: int) -> Image.Image:

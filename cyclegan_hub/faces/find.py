@@ -1,4 +1,4 @@
-"""Where the faces of an image are."""
+"""Face detection with five landmarks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Face:
 def find_faces(image: Image.Image) -> list[Face]:
     """The faces of a decoded image (mode L or RGB), the largest first; [] if there is none.
 
-    Found are faces that are upright within about 45 degrees, of at least 24 px and a fiftieth of the root of the image's area.
+    It finds faces that are upright within about 45 degrees, of at least 24 px and a fiftieth of the root of the image's area.
     It may be called by several threads at once, each works on one core. Raises FaceFinderError where the finder cannot be loaded.
     """
     finder = _finder()

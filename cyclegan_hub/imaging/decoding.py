@@ -1,4 +1,4 @@
-"""Bytes, arrays, PIL images -> the picture a person would see, at any size. No torch here. "Decoded": mode "L" or "RGB"."""
+"""Bytes, arrays, PIL images -> the image as a person sees it, at any size. No torch here. "Decoded": mode "L" or "RGB"."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MAX_PIXELS = 64_000_000  # largest width x height; the header is asked, before a
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | np.ndarray
 
-# Only these of Pillow's parsers run on foreign bytes (no Ghostscript, which is EPS), with the endings of their files. TGA comes
-# last: its files do not begin with a mark of their own.
+# Only these of Pillow's parsers run on foreign bytes (no Ghostscript, which is EPS), with their file extensions. TGA comes last:
+# its files do not begin with a signature.
 FORMATS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),  # takes MPO along
     "PNG": (".png", ".apng"),
@@ -34,16 +34,14 @@ FORMATS = {
     "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
     "TGA": (".tga", ".icb", ".vda", ".vst"),
 }
-# How files of these begin: what begins so and cannot be opened is a damaged picture, not something else.
-_BEGINNINGS = (repair.PNG, repair.JPEG, b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
-# Names that end so count as images wherever a pile is listed. HEIC is named where it cannot be decoded, not passed over.
+# File signatures: what begins so and cannot be opened is a damaged image, not something else.
+_SIGNATURES = (repair.PNG, repair.JPEG, b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+# Files with these extensions count as images wherever a folder is listed. HEIC that cannot be decoded is an error, not left out.
 IMAGE_ENDINGS = (*(ending for endings in FORMATS.values() for ending in endings), ".heic", ".heif", ".hif")
-# What brings the values 2 to 8 of tag 0x0112 upright (EXIF 2.32, section 4.6.4).
+# The operations that turn the values 2 to 8 of tag 0x0112 upright (EXIF 2.32, section 4.6.4).
 _T = Image.Transpose
 _UPRIGHT = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE}
 _UPRIGHT |= {6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90}
-
-
 _DAMAGED = "is damaged or cut short: save or download it again"
 
 
@@ -54,7 +52,7 @@ class ImageError(UserError):
 def decode(
     source: Source, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
 ) -> Image.Image:
-    """The picture a person would see in `source`, as a new PIL image of mode "RGB" (`channels` 3) or "L" (1).
+    """The image as a person sees it in `source`, as a new PIL image of mode "RGB" (`channels` 3) or "L" (1).
 
     `source` is a file's bytes, a path, a PIL image (of an animation: the frame it stands at), or an array (H, W) or (H, W, C)
     of uint8, uint16 or floats in [0, 1] with C 1 to 4 (2 and 4: the last is alpha). `name` is what errors call it (its last path
@@ -74,7 +72,7 @@ def decode(
 def decode_with_alpha(
     source: Source, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
 ) -> tuple[Image.Image, Image.Image | None]:
-    """What `decode` gives, and the alpha channel (mode "L", of the same size); None where every pixel is opaque."""
+    """The result of `decode`, and the alpha channel (mode "L", of the same size); None where every pixel is opaque."""
     if channels not in (1, 3):
         raise ImageError(f"channels={channels!r}: give 3 for RGB or 1 for grey")
     label = label_of(source, name)
@@ -103,15 +101,15 @@ def decode_with_alpha(
 
 
 def halves(image: Image.Image, name: str = "this image") -> tuple[Image.Image, Image.Image]:
-    """The left and the right half of a decoded picture: how pairs are kept in one file. Raises ImageError for an odd width."""
+    """The left and the right half of a decoded image: how pairs are kept in one file. Raises ImageError for an odd width."""
     if image.width % 2:
-        raise ImageError(f"{name} is {image.width} x {image.height}: a pair is one picture of two halves of the same size")
+        raise ImageError(f"{name} is {image.width} x {image.height}: a pair is one image of two halves of the same size")
     middle = image.width // 2
     return image.crop((0, 0, middle, image.height)), image.crop((middle, 0, image.width, image.height))
 
 
 def label_of(source: object, name: str | None) -> str:
-    """What an error calls `source`: the last path component, escaped and shortened."""
+    """The name of `source` in errors: the last path component, escaped and shortened."""
     text = name if name is not None else os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
     base = text.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     base = base if len(base) <= 48 else f"{base[:32]}...{base[-13:]}"
@@ -129,7 +127,7 @@ def _read(path: Path, label: str) -> bytes:
 
 
 def _from_bytes(data: bytes, label: str, deep_colour: bool) -> Image.Image:
-    """The picture in a file of any of the formats, loaded; errors call it `label`. `deep_colour`: may colours have 16 bits."""
+    """The image in a file of any of the formats, loaded; errors call it `label`. `deep_colour`: may colours have 16 bits."""
     if len(data) > MAX_BYTES:
         raise ImageError(f"{label} has more than {MAX_BYTES:,} bytes: save it smaller")
     profile = None
@@ -154,7 +152,7 @@ def _from_bytes(data: bytes, label: str, deep_colour: bool) -> Image.Image:
 
 
 def _open(data: bytes, label: str) -> Image.Image:
-    """The picture that a file announces, not decoded yet."""
+    """The image in a file, opened and not decoded yet."""
     try:
         if not is_heif(data):
             return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
@@ -163,7 +161,7 @@ def _open(data: bytes, label: str) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"{label} has more than {MAX_PIXELS:,} pixels: make it smaller") from None
     except Exception:  # as in decode
-        if data.startswith(_BEGINNINGS) or is_heif(data):
+        if data.startswith(_SIGNATURES) or is_heif(data):
             raise ImageError(f"{label} {_DAMAGED}") from None
         if is_lfs_pointer(data):
             raise ImageError(f"{label} is a Git-LFS pointer, not the image: run `git lfs pull` in the clone it lies in") from None
@@ -177,14 +175,14 @@ def _open(data: bytes, label: str) -> Image.Image:
 def has_several_frames(source: bytes | Path) -> bool:
     """Whether a file is an animation or has several pages, of which `decode` takes the first. False for what cannot be read.
 
-    Photographs that carry a preview or a depth map as a second picture (MPO, HEIC) count as one.
+    Photographs that carry a preview or a depth map as a second image (MPO, HEIC) count as one.
     """
     if isinstance(source, Path) and not source.is_file():  # as in _read
         return False
     try:  # only the head is read, and of an animation the second frame's
         with Image.open(source if isinstance(source, Path) else io.BytesIO(source), formats=tuple(FORMATS)) as image:
             return image.format != "MPO" and bool(getattr(image, "is_animated", False))
-    except Exception:  # as in decode, which says what is wrong
+    except Exception:  # as in decode, whose error names the cause
         return False
 
 
@@ -205,13 +203,13 @@ def looks_like_image(file: BinaryIO) -> bool:
 
 
 def check_size(width: int, height: int, label: str) -> None:
-    """Raises ImageError, with `label`, for a picture without a pixel or with more than MAX_PIXELS."""
+    """Raises ImageError, with `label`, for an image without a pixel or with more than MAX_PIXELS."""
     if not 1 <= width * height <= MAX_PIXELS:
         raise ImageError(f"{label} is {width} x {height} pixels: give one of between 1 and {MAX_PIXELS:,} pixels")
 
 
 def from_array(array: np.ndarray, label: str, low: int = 0, value_range: tuple[int, int] | None = None) -> Image.Image:
-    """(H, W) or (H, W, C) of uint8, uint16 (see `decode`), or floats in [`low`, 1], as a picture; errors call it `label`."""
+    """(H, W) or (H, W, C) of uint8, uint16 (see `decode`), or floats in [`low`, 1], as an image; errors call it `label`."""
     if array.ndim not in (2, 3) or (array.ndim == 3 and not 1 <= array.shape[2] <= 4):
         raise ImageError(f"{label} is an array of shape {array.shape}: give (H, W) or (H, W, C) with C from 1 to 4")
     check_size(array.shape[1], array.shape[0], label)
@@ -230,8 +228,8 @@ def from_array(array: np.ndarray, label: str, low: int = 0, value_range: tuple[i
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """`image` turned as its EXIF orientation says; an EXIF block that cannot be parsed says nothing."""
-    # Not ImageOps.exif_transpose: it also writes the whole block anew, and fails on odd tags that are not the orientation.
+    """`image` turned by its EXIF orientation; an EXIF block that cannot be parsed is ignored."""
+    # Not ImageOps.exif_transpose: it also writes the whole block again, and fails on odd tags that are not the orientation.
     try:
         transpose = _UPRIGHT.get(image.getexif().get(0x0112, 1))
     except Exception:
@@ -291,11 +289,11 @@ def png_bytes(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-# Colours as their ICC profile means them, in sRGB: what a screen shows and what every model here was trained on.
+# ICC profiles: every model here was trained on sRGB, the colours of a screen.
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """`image` with the colours of its ICC profile converted to sRGB; a profile that is damaged or does not fit says nothing."""
+    """`image` with the colours of its ICC profile converted to sRGB; a profile that is damaged or does not fit is ignored."""
     profile = image.info.get("icc_profile")
     if not profile or image.mode not in ("L", "P", "RGB", "RGBA", "CMYK"):
         return image
@@ -311,7 +309,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
 
 @functools.lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What brings pictures of a mode from an ICC profile to sRGB; None where the profile is sRGB already."""
+    """The transform of images of a mode from an ICC profile to sRGB; None where the profile is sRGB already."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if "sRGB" in ImageCms.getProfileDescription(source):
         return None
@@ -319,7 +317,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, wanted)
 
 
-# Pixels of more than 8 bits: which files have them, and how they become 8 bits.
+# Pixels of more than 8 bits.
 
 
 def brought_to_8_bits(array: np.ndarray, value_range: tuple[int, int] | None) -> np.ndarray:
@@ -340,12 +338,12 @@ def brought_to_8_bits(array: np.ndarray, value_range: tuple[int, int] | None) ->
 def is_deep_colour(image: Image.Image) -> bool:
     """Whether an image that has been opened and not yet loaded has 16 bits a channel in colour, or beside alpha.
 
-    Of such files Pillow reads the high byte: their low bytes are gone before anybody can ask for them.
+    Of such files Pillow reads the high byte only.
     """
     return image.mode in ("RGB", "RGBA", "LA", "CMYK") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
-def as_it_is(raw: bytes | Path | np.ndarray | Image.Image) -> tuple[str, int | None, bool] | None:
+def probe_image(raw: bytes | Path | np.ndarray | Image.Image) -> tuple[str, int | None, bool] | None:
     """Returns (Pillow's mode of an image; its largest value if it has 16 bits, else None; whether it has 16 bits in colour).
 
     None for a file that Pillow alone cannot open, such as HEIC and those that `decode` repairs. A PIL image may hold its largest
@@ -373,12 +371,12 @@ _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs
 
 
 def is_heif(data: bytes) -> bool:
-    """Whether a file says that it is HEIC or HEIF (ISO/IEC 23008-12); AVIF, which Pillow reads itself, is neither."""
+    """Whether the header of a file is that of HEIC or HEIF (ISO/IEC 23008-12); AVIF, which Pillow reads itself, is neither."""
     return data[4:8] == b"ftyp" and data[8:12] in _BRANDS and b"avif" not in data[8:32]
 
 
 def open_heif(data: bytes) -> Image.Image | None:
-    """The main picture of such a file, not decoded yet, as `PIL.Image.open` gives it; None where there is no decoder.
+    """The main image of such a file, not decoded yet, as `PIL.Image.open` gives it; None where there is no decoder.
 
     Raises SyntaxError for a file that is damaged.
     """
@@ -387,5 +385,5 @@ def open_heif(data: bytes) -> Image.Image | None:
     except ImportError:
         return None
     # Not `register_heif_opener`: it would open this format to every use of Pillow in the process.
-    picture: Image.Image = HeifImageFile(io.BytesIO(data))
-    return picture
+    image: Image.Image = HeifImageFile(io.BytesIO(data))
+    return image

@@ -1,4 +1,4 @@
-"""Pictures side by side in one, with labels."""
+"""Image grids with labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def grid(
     cell: int | tuple[int, int] | None = None,
     gap: int = 4,
 ) -> Image.Image:
-    """Rows of decoded images as one "RGB" picture on white, labels at the left and on top, `gap` pixels between all.
+    """Rows of decoded images as one "RGB" image on white, labels at the left and on top, `gap` pixels between all.
 
     Each is scaled into `cell` (a side or (width, height) in pixels; aspect kept, enlarged by repeating pixels) and pasted
     centred; if `cell` is None it is as large as the largest image and nothing is scaled. Cells make room for long labels.
@@ -53,7 +53,7 @@ def grid(
 
 
 def _scaled(image: Image.Image, cell: tuple[int, int]) -> Image.Image:
-    # Not ImageOps.contain: it asks for a side of 0 px where a picture is a long strip.
+    # Not ImageOps.contain: it asks for a side of 0 px where an image is a long strip.
     scale = min(cell[0] / image.width, cell[1] / image.height)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)

@@ -1,4 +1,4 @@
-"""PIL images <-> tensors in [-1, 1]; only this file and `decoding`, whose names it has too, know the pixel range."""
+"""PIL images <-> tensors in [-1, 1]; only this file and `decoding`, whose names it exports too, define the pixel range."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def from_uint8(x: Tensor) -> Tensor:
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """Floats (any shape and precision) in [-1, 1] -> uint8, clamped: the inverse of `from_uint8`. NaN is not looked for."""
+    """Floats (any shape and precision) in [-1, 1] -> uint8, clamped: the inverse of `from_uint8`. NaN is not checked."""
     if not x.is_floating_point():
         raise ImageError(f"a tensor of {x.dtype} is not in [-1, 1]: give floats")
     return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -98,8 +98,10 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """
     for axis in (-2, -1):
         side = x.shape[axis]
-        index = torch.arange(side + -side % multiple, device=x.device)
-        x = x.index_select(axis, torch.where(index < side, index, (2 * (side - 1) - index).clamp(min=0)))
+        index = torch.arange((side + multiple - 1) // multiple * multiple, device=x.device)
+        mirrored = 2 * (side - 1) - index
+        # Written so that both of torch's ONNX exporters can express it: no clamp of integers, no remainder of a negative size.
+        x = x.index_select(axis, torch.where(index < side, index, torch.where(mirrored > 0, mirrored, 0)))
     return x
 
 

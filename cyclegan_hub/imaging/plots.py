@@ -1,4 +1,4 @@
-"""Pictures of numbers: loss curves, a look at two piles of images, and the map of a patch discriminator.
+"""Plots: loss curves, samples and colour histograms of a dataset, and the map of a patch discriminator.
 
 Figures are made without pyplot: no display, no global state, and the same input gives the same PNG, byte for byte.
 """
@@ -6,7 +6,6 @@ Figures are made without pyplot: no display, no global state, and the same input
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageOps
 
-if TYPE_CHECKING:  # both are slow to import, and neither is needed before a picture is drawn
+from cyclegan_hub.files import write_atomic
+
+if TYPE_CHECKING:  # both are slow to import, and neither is needed before something is plotted
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
@@ -22,23 +23,23 @@ if TYPE_CHECKING:  # both are slow to import, and neither is needed before a pic
 # Okabe and Ito's palette: its colours stay apart for colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SMOOTH_ABOVE = 200  # points of one curve
-SAMPLES = 8  # images of one side
+SAMPLES = 8  # images of one domain
 
 
 def losses(history: list[dict[str, Any]], path: Path, *, panels: dict[str, list[str]]) -> None:
-    """Draws loss curves over the steps into a PNG at `path`, which is replaced in one go.
+    """Plots loss curves over the steps into a PNG at `path`, which is replaced in one go.
 
     `history` holds the lines of history.jsonl, {"step": int, "<key>": float, ...}; a line without a step or without a key
     adds nothing to that curve, and of two lines of one step the later counts (a resumed run). `panels` maps the title of
-    each panel to the keys drawn in it. A curve of more than 200 points is drawn faint under its moving average. Values
-    that are not finite are left out and counted in the legend. Without any step the picture says "no steps yet".
+    each panel to the keys plotted in it. A curve of more than 200 points is faint under its moving average. Values
+    that are not finite are left out and counted in the legend. Without any step the plot says "no steps yet".
     Raises ValueError for empty `panels`, FileNotFoundError where the folder of `path` does not exist.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     if not panels:
-        raise ValueError("panels is empty: give at least one title with the keys to draw")
+        raise ValueError("panels is empty: give at least one title with the keys to plot")
     figure = Figure(figsize=(9, 0.6 + 2.6 * len(panels)), dpi=110)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)  # inches
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -47,8 +48,8 @@ def losses(history: list[dict[str, Any]], path: Path, *, panels: dict[str, list[
         _title(ax, title)
         _clear(ax)
         ax.margins(x=0.01)
-        drawn = [_curve(ax, history, key, COLOURS[i % len(COLOURS)]) for i, key in enumerate(keys)]
-        if any(drawn):
+        curves = [_curve(ax, history, key, COLOURS[i % len(COLOURS)]) for i, key in enumerate(keys)]
+        if any(curves):
             # Outside of the axes, where it covers no curve.
             legend = ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
             for text in legend.get_texts():
@@ -66,7 +67,7 @@ def losses(history: list[dict[str, Any]], path: Path, *, panels: dict[str, list[
 
 
 def _curve(ax: Axes, history: list[dict[str, Any]], key: str, colour: str) -> bool:
-    """Draws the curve of one key; False if the history has no value of it."""
+    """Plots the curve of one key; False if the history has no value of it."""
     points = {line["step"]: line[key] for line in history if "step" in line and line.get(key) is not None}
     if not points:
         return False
@@ -102,88 +103,88 @@ def _smooth(values: np.ndarray, radius: int) -> np.ndarray:
     return smooth
 
 
-def inspection(path: Path, sides: dict[str, list[Image.Image]], copies: Sequence[list[Image.Image]] = ()) -> None:
-    """Draws, for each side, its first 8 images and its colour histogram into a PNG at `path`, which is replaced in one go.
+def inspection(path: Path, domains: dict[str, list[Image.Image]], copies: Sequence[list[Image.Image]] = ()) -> None:
+    """Plots the first 8 images and the colour histogram of each domain into a PNG at `path`, which is replaced in one go.
 
-    `copies` may hold, for each side, augmented copies of those images: they are drawn below their originals.
-    `sides` maps the label of a side to its images, of any size and mode. A histogram is the mean over all images given of
-    the share of pixels (in %, logarithmic) in each of 64 ranges of a channel; a side of grey images (mode "L") has one
-    curve. Both axes are common to all sides. A side without images says so. Raises ValueError for empty `sides`,
+    `copies` may hold augmented copies of those images for each domain: they stand below their originals.
+    `domains` maps the label of A and of B to its images, of any size and mode. A histogram is the mean over all images given of
+    the share of pixels (in %, logarithmic) in each of 64 ranges of a channel; grey images (mode "L") have
+    one curve. Both axes are shared. A domain without images says so. Raises ValueError for empty `domains`,
     FileNotFoundError where the folder of `path` does not exist.
     """
     from matplotlib.figure import Figure
 
-    if not sides:
-        raise ValueError("sides is empty: give at least one label with its images")
-    below = list(copies) or [[] for _ in sides]
-    strips = sum(2 if drawn else 1 for drawn in below)
+    if not domains:
+        raise ValueError("domains is empty: give at least one label with its images")
+    below = list(copies) or [[] for _ in domains]
+    strips = sum(2 if augmented else 1 for augmented in below)
     figure = Figure(figsize=(14, 0.4 + 1.8 * strips), dpi=110)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.12)  # inches
-    axes = figure.subplots(len(sides), 2, width_ratios=(5, 1.7), squeeze=False)
-    for (strip, histogram), (label, pictures), drawn in zip(axes, sides.items(), below, strict=True):
-        _title(strip, f"{label}; below, augmented copies as balance=true draws them" if drawn else label)
-        rows = [_strip(pictures[:SAMPLES])] + ([_strip(drawn[:SAMPLES])] if drawn else [])
+    axes = figure.subplots(len(domains), 2, width_ratios=(5, 1.7), squeeze=False)
+    for (strip, histogram), (label, images), augmented in zip(axes, domains.items(), below, strict=True):
+        _title(strip, f"{label}; below, augmented copies as balance=true samples them" if augmented else label)
+        rows = [_strip(images[:SAMPLES])] + ([_strip(augmented[:SAMPLES])] if augmented else [])
         strip.imshow(np.concatenate(rows), interpolation="antialiased")
         strip.set_anchor("NW")
         strip.set_axis_off()
         _title(histogram, "% of pixels by value")
-        _histogram(histogram, pictures)
-        if not pictures:
+        _histogram(histogram, images)
+        if not images:
             _note(strip, "no images")
     _write(figure, path)
 
 
-def _strip(pictures: list[Image.Image]) -> np.ndarray:
+def _strip(images: list[Image.Image]) -> np.ndarray:
     """Up to 8 images side by side on white, each whole and centred in a cell of its own: uint8 (H, W, 3)."""
     side, gap = 160, 8
     strip = Image.new("RGB", (SAMPLES * (side + gap) - gap, side), "white")
-    for i, picture in enumerate(pictures):
-        cell = ImageOps.pad(picture.convert("RGB"), (side, side), Image.Resampling.LANCZOS, color="white")
+    for i, image in enumerate(images):
+        cell = ImageOps.pad(image.convert("RGB"), (side, side), Image.Resampling.LANCZOS, color="white")
         strip.paste(cell, (i * (side + gap), 0))
     return np.asarray(strip)
 
 
-def _histogram(ax: Axes, pictures: list[Image.Image]) -> None:
-    """One step curve for each channel, in % of the pixels of an image, mean over the images; axes as on every side."""
+def _histogram(ax: Axes, images: list[Image.Image]) -> None:
+    """One step curve for each channel, in % of the pixels of an image, mean over the images; axes shared by all domains."""
     _clear(ax)
     ax.set_yscale("log")
     ax.set_ylim(0.01, 100)
     ax.set_yticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"], fontsize=8)
     ax.set_xlim(0, 256)
     ax.set_xticks([0, 64, 128, 192, 255], ["0", "64", "128", "192", "255"], fontsize=8)
-    if not pictures:
+    if not images:
         return
-    grey = all(picture.mode == "L" for picture in pictures)
+    grey = all(image.mode == "L" for image in images)
     names = {"grey": "0.3"} if grey else {"red": "#D62728", "green": "#2CA02C", "blue": "#1F5FD0"}
     shares = np.zeros((len(names), 64))
-    for picture in pictures:
-        counts = picture.convert("L" if grey else "RGB").histogram()
-        shares += np.reshape(counts, (len(names), 64, 4)).sum(-1) / (picture.width * picture.height)
-    for (name, colour), share in zip(names.items(), shares / len(pictures), strict=True):
+    for image in images:
+        counts = image.convert("L" if grey else "RGB").histogram()
+        shares += np.reshape(counts, (len(names), 64, 4)).sum(-1) / (image.width * image.height)
+    for (name, colour), share in zip(names.items(), shares / len(images), strict=True):
         ax.stairs(100 * share, np.arange(0, 257, 4), color=colour, label=name, linewidth=1.2, baseline=None)
     ax.legend(loc="upper center", ncols=len(names), frameon=False, fontsize=8)
 
 
 def colour_histograms(before: Image.Image, after: Image.Image) -> Image.Image:
-    """The colour histograms of a picture and of its translation, one above the other (RGB), with axes as in `inspection`."""
+    """The colour histograms of an image and of its translation, one above the other (RGB), with axes as in `inspection`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 4.6), dpi=110)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)  # inches
-    for ax, (name, picture) in zip(figure.subplots(2, 1), {"Before": before, "After": after}.items(), strict=True):
+    for ax, (name, image) in zip(figure.subplots(2, 1), {"Before": before, "After": after}.items(), strict=True):
         _title(ax, f"{name}: % of pixels by value")
-        _histogram(ax, [picture])
+        _histogram(ax, [image])
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")
 
 
 def heat(x: Tensor) -> Image.Image:
-    """The map of a patch discriminator, logits (H, W) of any range, as a small RGB picture of square patches.
+    """The map of a patch discriminator, logits (H, W) of any range, as a small RGB image of square patches.
 
     Blue is negative, white is 0, red is positive; the strongest colour is the largest absolute value of this map. With
-    the logistic loss blue is taken for generated and red for real; with least squares the border is 0.5, not 0.
-    What is not finite is grey. A patch is drawn as large as 128 px allow for the longer side.
+    the logistic loss blue means generated and red real; with least squares the border is 0.5, not 0.
+    What is not finite is grey. A patch is as large as 128 px allow for the longer side.
     Raises ValueError for another number of dimensions or an empty map.
     """
     from matplotlib import colormaps
@@ -219,17 +220,8 @@ def _note(ax: Axes, text: str) -> None:
 
 
 def _write(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG so that `path` is always either the old picture or the whole new one."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {str(path.parent)!r} for {path.name!r}: create it first")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomic(path, buffer.getvalue())

@@ -1,4 +1,4 @@
-"""Files that are pictures but for their metadata or their very end, made such that Pillow takes them. Bytes to bytes."""
+"""Repair of image files whose metadata or last bytes are damaged, so that Pillow reads them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from PIL import Image, ImageChops
 
 PNG, JPEG, END_OF_IMAGE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\xff\xd9"
 MAX_PROFILE = 16 * 2**20  # bytes of an unpacked ICC profile; those of printers have one or two million
-# Of the chunks that a decoder may ignore only these change what the picture looks like; eXIf holds its orientation.
-_PICTURE = (b"tRNS", b"eXIf", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs")
+# Of the chunks that a decoder may ignore only these change how the image looks; eXIf holds its orientation.
+_VISIBLE = (b"tRNS", b"eXIf", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs")
 
 
 def png_without_metadata(data: bytes) -> tuple[bytes, bytes | None]:
-    """A PNG file without texts and the like, whatever is wrong with those, and its ICC profile (None: it has none that is whole).
+    """A PNG file without its other metadata, damaged or not, and its ICC profile (None: it has no intact one).
 
-    Chunks that hold the picture are left as they are, damaged or not. So is everything from the first chunk on that reaches
+    Chunks that hold the image are left as they are, damaged or not. So is everything from the first chunk on that reaches
     beyond the file.
     """
     kept, profile, place = [PNG], None, len(PNG)
@@ -30,7 +30,7 @@ def png_without_metadata(data: bytes) -> tuple[bytes, bytes | None]:
         whole = critical or zlib.crc32(data[place + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
         if name == b"iCCP" and whole and profile is None:
             profile = _unpacked_profile(data[place + 8 : end - 4])
-        if critical or name == b"tRNS" or (name in _PICTURE and whole):
+        if critical or name == b"tRNS" or (name in _VISIBLE and whole):
             kept.append(data[place:end])
         place = end
         if name == b"IEND":
@@ -51,22 +51,22 @@ def _unpacked_profile(chunk: bytes) -> bytes | None:
 
 
 def jpeg_that_lacks_its_end(data: bytes) -> Image.Image | None:
-    """The picture of a JPEG file of which only the end marker is missing, loaded; None if any of the picture is missing too.
+    """The image of a JPEG file of which only the end marker is missing, loaded; None if any of the image is missing too.
 
     A decoder fills up what is missing from the bits that it finds before the end marker. So the file is decoded with three
-    different fillings: where the picture was whole, they are never read and the three are equal.
+    different fillings: where the image was whole, they are never read and the three are equal.
     """
     body = data.rstrip(b"\xff")  # the marker may be cut in half
     try:
-        pictures = [Image.open(io.BytesIO(body + filling + END_OF_IMAGE), formats=("JPEG",)) for filling in _FILLINGS]
-        if pictures[0].info.get("progressive") and not _has_all_scans(body):
+        attempts = [Image.open(io.BytesIO(body + filling + END_OF_IMAGE), formats=("JPEG",)) for filling in _FILLINGS]
+        if attempts[0].info.get("progressive") and not _has_all_scans(body):
             return None
-        for picture in pictures:
-            picture.load()
-        equal = all(ImageChops.difference(pictures[0], other).getbbox() is None for other in pictures[1:])
+        for image in attempts:
+            image.load()
+        equal = all(ImageChops.difference(attempts[0], other).getbbox() is None for other in attempts[1:])
     except Exception:  # as everywhere on foreign bytes
         return None
-    return pictures[0] if equal else None
+    return attempts[0] if equal else None
 
 
 _FILLINGS = (b"", b"\x55" * 64, b"\x3c\xa5" * 32)

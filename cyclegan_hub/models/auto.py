@@ -1,4 +1,4 @@
-"""Whatever was published: the model of a folder or repository, of the class that its own config names."""
+"""The published model of a folder or repository, of the class that its own config names."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import torch
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.hub.repository import fetch
 from cyclegan_hub.models.cycle_generator import CycleGenerator
-from cyclegan_hub.models.dcgan import FaceGenerator
+from cyclegan_hub.models.dcgan import DCGAN
 from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.protocols import Model
 
-Model = CycleGenerator | FaceGenerator | PairedGenerator
-KINDS: dict[str, type[Model]] = {kind.__name__: kind for kind in (CycleGenerator, FaceGenerator, PairedGenerator)}
+__all__ = ["KINDS", "Model", "from_pretrained"]
+
+KINDS: dict[str, type[Model]] = {kind.config_kind(): kind for kind in (CycleGenerator, DCGAN, PairedGenerator)}
 
 
 def from_pretrained(
@@ -37,5 +39,5 @@ def from_pretrained(
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{fetched.where}: config.json is not one of ours ({type(error).__name__}: {error})") from None
     if kind not in KINDS:
-        raise ModelError(f"{fetched.where}: config.json describes a {kind!r}, none of {', '.join(KINDS)}")
+        raise ModelError(f"{fetched.where}: config.json describes a {kind!r}, which is not one of {', '.join(KINDS)}")
     return KINDS[kind].load_from(fetched, map_location)

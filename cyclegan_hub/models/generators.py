@@ -96,7 +96,7 @@ class ResNetGenerator(nn.Module):
 
     Height and width must be multiples of 4. `upsample` "transpose" is the paper's, "resize" resizes first and then
     convolves. `padding` holds inside (the blocks and the resized convolutions); the 7x7 ends always reflect. With `skip` the
-    layers say what to add to the input, and the sum is cut to [-1, 1]: for domains whose sides are alike.
+    layers compute what to add to the input, and the sum is cut to [-1, 1]: for domains A and B that are alike.
     """
 
     multiple = 4
@@ -130,7 +130,7 @@ class ResNetGenerator(nn.Module):
         return self.output(x, self.decoder(self.body(self.encoder(x))))
 
     def output(self, x: Tensor, decoded: Tensor) -> Tensor:
-        """The image that the decoder's output makes of the input `x`: itself, or with `skip` the sum of both."""
+        """The output image for the input `x`: the decoder's output, or with `skip` the sum of both."""
         if not self.skip:
             return decoded
         y = x + decoded

@@ -1,4 +1,4 @@
-"""How a published model runs on this machine: decided once, and used by the page, the command line and the evaluation alike."""
+"""How published models run on this machine's CPU, for the page, the command line and the evaluation alike."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from cyclegan_hub.models.translate import translate_batch
 
 Precision = Literal["fp32", "bf16"]
 VARIABLE = "CYCLEGAN_HUB_PRECISION"  # "fp32" or "bf16" instead of what the processor suggests
-# Of a bf16 result against fp32, in shares of 255: the mean, and what 99.9 % of the values stay within.
+# Accepted differences of bf16 from fp32, in shares of 255: the mean, and the 99.9th percentile.
 MEAN, MOST = 0.5, 6.0
-_PICTURE = Path(__file__).parent.parent / "free_images" / "astronaut_face.jpg"
-_SIDE = 128  # px that a model is tried at, at most
+_IMAGE = Path(__file__).parent.parent / "free_images" / "astronaut_face.jpg"
+_SIDE = 128  # px, at most, of the image that models are compared on
 M = TypeVar("M")
 
 
 @dataclass(frozen=True)
 class Decision:
-    """How models run on the CPU of this machine: `precision` where exactness was not promised, and why."""
+    """How models run on the CPU of this machine: the `precision` where exactness is not promised, and why."""
 
     precision: Precision
     why: str
@@ -39,8 +39,8 @@ class Decision:
 
 
 @cache
-def decide() -> Decision:
-    """The decision for this machine. Raises UserError for a value of CYCLEGAN_HUB_PRECISION that there is not."""
+def choose_precision() -> Decision:
+    """The decision for this machine. Raises UserError for an invalid value of CYCLEGAN_HUB_PRECISION."""
     asked = os.environ.get(VARIABLE, "")
     if asked not in ("", "fp32", "bf16"):
         raise UserError(f"{VARIABLE}={asked!r}: give fp32 or bf16, or unset it")
@@ -58,17 +58,17 @@ def _has(question: str) -> bool:
     return bool(ask is not None and ask())
 
 
-def fast(model: M, *, exact: bool = False) -> M:
-    """A copy of a model that translates, prepared to run fast on this machine's CPU; not to be trained or saved any more.
+def optimize_for_cpu(model: M, *, exact: bool = False) -> M:
+    """A copy of a Translator, prepared to run fast on this machine's CPU; it must not be trained or saved.
 
     `exact` keeps fp32, equal to the model to 0.01/255: for metrics, cards and wherever exactness is promised. Else bf16 is used
     where the processor has it, as long as it stays within 0.5/255 in the mean and 6/255 for 99.9 % of the values on a bundled
-    picture; a model that does not gets fp32. Returned as it is: a model on another device, one that draws, an OnnxGenerator.
+    image; otherwise fp32. A model on another device, a Sampler and an OnnxGenerator are returned unchanged.
     """
     if not isinstance(model, Translator) or not isinstance(model, nn.Module) or next(model.parameters()).device.type != "cpu":
         return model
     made = _prepared(model)
-    if exact or decide().precision == "fp32":
+    if exact or choose_precision().precision == "fp32":
         return made
     quick: Any = copy.deepcopy(made)
     to_bf16(quick)
@@ -82,9 +82,9 @@ def _prepared(model: M) -> M:
 
 
 def within_bounds(exact: Translator, quick: Translator) -> bool:
-    """Whether `quick` does what `exact` does, within the bounds that bf16 may take, in every direction."""
+    """Whether the outputs of `quick` differ from those of `exact` by no more than the bounds above, in every direction."""
     side = min(exact.image_size, _SIDE)
-    x = images.to_tensor(images.square(images.decode(_PICTURE, exact.channels), side))[None]
+    x = images.to_tensor(images.square(images.decode(_IMAGE, exact.channels), side))[None]
     for direction in exact.directions:
         expected, found = (translate_batch(one.network(direction), x) for one in (exact, quick))
         apart = (found.clamp(-1, 1) - expected.clamp(-1, 1)).abs().flatten() * 127.5
@@ -93,14 +93,14 @@ def within_bounds(exact: Translator, quick: Translator) -> bool:
     return True
 
 
-# Resizing and the convolution after it as one operation: the same result for less than half of the multiplications.
+# Resizing and the convolution after it as one operation: the same result with less than half of the multiplications.
 
 
 class FoldedUpsample(nn.Module):
-    """What `nn.Upsample(scale_factor=2)` and then a 3x3 `nn.Conv2d` with padding 1 make, as one transposed convolution.
+    """`nn.Upsample(scale_factor=2)` followed by a 3x3 `nn.Conv2d` with padding 1, as one transposed convolution.
 
     Each pixel is repeated 2x2 times and the kernel is slid over that, so its taps that meet the same pixel can be added up
-    beforehand: of a 4x4 kernel 4 taps are left for each output pixel where the 3x3 kernel had 9. Exact but for rounding.
+    beforehand: 4 taps of a 4x4 kernel are left for each output pixel where the 3x3 kernel had 9. Exact except for rounding.
     (N, C, H, W) -> (N, O, 2H, 2W).
     """
 
@@ -108,7 +108,7 @@ class FoldedUpsample(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(_added_taps(conv.weight.detach()), requires_grad=False)
         self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach().clone(), requires_grad=False)
-        # Reflecting the enlarged picture by one pixel repeats the outermost one of the small picture.
+        # Reflecting the enlarged image by one pixel repeats the outermost pixel of the small image.
         self.reflects = conv.padding_mode == "reflect"
 
     def forward(self, x: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class FoldedUpsample(nn.Module):
 
 
 class UpsamplingConv2d(nn.Conv2d):
-    """As `FoldedUpsample`, but it can be trained: the weight is that of the 3x3 convolution, and is folded at each call."""
+    """A `FoldedUpsample` that can be trained: the weight is that of the 3x3 convolution, and is folded at each call."""
 
     def forward(self, x: Tensor) -> Tensor:
         return _upsampled(x, _added_taps(self.weight), self.bias, self.padding_mode == "reflect")
@@ -156,14 +156,14 @@ def _channels_last(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, 
 
 
 def fold_upsampling(network: nn.Module) -> nn.Module:
-    """Replaces, in place, every resizing by 2 that a 3x3 convolution follows; returns the network, which is trained no more."""
+    """Replaces, in place, every resizing by 2 that a 3x3 convolution follows; returns the network, for inference only."""
     for layers, i, conv in _places(network):
         layers[i], layers[i + 1] = nn.Identity(), FoldedUpsample(conv)
     return network
 
 
 def _places(network: nn.Module) -> list[tuple[nn.Sequential, int, nn.Conv2d]]:
-    """Where a resizing is followed by a convolution that it folds into: the layers, the resizing's index, the convolution."""
+    """Each resizing that folds into the convolution after it: the layers, its index there, the convolution."""
     found = []
     for layers in network.modules():
         if isinstance(layers, nn.Sequential):
@@ -184,7 +184,7 @@ def _folds(up: nn.Upsample, conv: nn.Conv2d) -> bool:
 
 
 def convolutions(network: nn.Module) -> list[nn.Module]:
-    """The modules of a network that hold the weights of convolutions."""
+    """The modules that hold the weights of a network's convolutions."""
     kinds = (nn.Conv2d, nn.ConvTranspose2d, FoldedUpsample)
     return [module for module in network.modules() if isinstance(module, kinds)]
 

@@ -1,9 +1,8 @@
-"""What of a photograph goes through a network, and what becomes of the photograph with what comes out. No torch here."""
+"""How a photograph is translated: the inputs of the network, and the result that its outputs make. No torch here."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -13,16 +12,15 @@ from PIL import Image
 
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.faces import Face, Similarity, alignment, find_faces, put_back, region_of, warp
+from cyclegan_hub.faces import Face, Similarity, alignment, find_faces, own_side, put_back, region_of, warp
 from cyclegan_hub.imaging.decoding import ImageError, check_size
 
 FaceChoice: TypeAlias = int | Literal["auto", "none", "all"]
 MAX_STRENGTH = 1.5  # beyond it the changes of all models that were tried look like damage
-MAX_SIDE = 4096  # px of the square of one face at the photograph's own scale
 
 
 class FaceNotFoundWarning(UserWarning):
-    """No face is found in a photograph: all of it is translated, or none of it where faces are put back."""
+    """No face is found in a photograph: the whole image is translated, or none of it where faces are put back."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Options:
 
     `face`: "auto" aligns the largest face, where the direction's inputs are faces; a number another one (0 is the largest); "all"
     every one, with `whole`; "none": the photograph as it is. `whole`: each translated face is put back into the photograph.
-    `strength`: of the change that a model with the skip adds, 0 to 1.5; 1 is what it was trained for. `detail`: such a model's
+    `strength`: share of the change that a model with the skip adds, 0 to 1.5; it was trained for 1. `detail`: such a model's
     change is enlarged and added to the photograph at its own scale, so that it stays as sharp as it is; None: for faces.
     """
 
@@ -41,14 +39,14 @@ class Options:
     detail: bool | None = None
 
     def check(self, eyes: Eyes | None, skip: bool) -> None:
-        """Raises UserError for a value that there is not, and for a combination that means nothing for this direction."""
+        """Raises UserError for an invalid value, and for a combination that means nothing for this direction."""
         number = isinstance(self.face, int) and not isinstance(self.face, bool) and self.face >= 0
         if not number and self.face not in ("auto", "none", "all"):
             raise UserError(f"face={self.face!r}: give 'auto', 'none', 'all', or the number of a face, 0 for the largest")
         if eyes is None and (number or self.face == "all"):
-            raise UserError(f"face={self.face!r}: this direction takes any picture, not aligned faces: leave face out")
+            raise UserError(f"face={self.face!r}: this direction takes any image, not aligned faces: leave face out")
         if eyes is None and self.whole:
-            raise UserError("whole=True: this direction translates whole pictures anyway: leave whole out")
+            raise UserError("whole=True: this direction translates whole images anyway: leave whole out")
         if self.face == "all" and not self.whole:
             raise UserError("face='all': several faces need the photograph that they are put back into: add whole=True")
         if self.face == "none" and self.whole:
@@ -57,9 +55,7 @@ class Options:
         if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= MAX_STRENGTH:
             raise UserError(f"strength={strength!r}: give a number from 0 (nothing changes) to {MAX_STRENGTH}")
         if strength != 1 and not skip:
-            raise UserError(
-                f"strength={strength!r}: this model draws its output anew instead of changing its input: leave strength out"
-            )
+            raise UserError(f"strength={strength!r}: this model does not add a change to its input: leave strength out")
 
 
 DEFAULT = Options()
@@ -67,23 +63,18 @@ DEFAULT = Options()
 
 @dataclass(frozen=True)
 class Work:
-    """What a network has to do for a photograph: `inputs`, of any sizes, go through it; `finish` takes the outputs in order."""
+    """The translation of a photograph: `inputs`, of any sizes, go through the network; `finish` takes the outputs in order."""
 
     inputs: list[Image.Image]
     finish: Callable[[Sequence[Image.Image]], Image.Image]
     faces: list[Face] = field(default_factory=list)  # all that were found, the largest first
-    warnings: list[Warning] = field(default_factory=list)  # for the caller
-
-    def warned(self) -> Work:
-        """This work, after its warnings were given."""
-        for warning in self.warnings:
-            warnings.warn(warning, stacklevel=4)
-        return self
+    warnings: list[Warning] = field(default_factory=list)  # for whoever runs it, to warn at its caller's line
+    pixels: int = 0  # of the photograph, or of its alpha channel, that it holds
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A decoded picture (mode "L" or "RGB") with its alpha channel, if it has one; errors and warnings call it `name`."""
+    """A decoded image (mode "L" or "RGB") with its alpha channel, if it has one; errors and warnings call it `name`."""
 
     image: Image.Image
     alpha: Image.Image | None = None
@@ -99,13 +90,13 @@ class Photograph:
         fit: Callable[[Image.Image], Image.Image],
         find: Callable[[Image.Image], list[Face]] = find_faces,
     ) -> Work:
-        """How it is translated by a network whose inputs are faces with their eyes at `eyes` (None: any pictures).
+        """How it is translated by a network whose inputs are faces with their eyes at `eyes` (None: any images).
 
-        `side` is that of an aligned face in px ("original": at the photograph's own scale), `fit` brings a whole picture to size.
-        Where no face is found the work has a FaceNotFoundWarning. Raises ImageError for a face that there is not.
+        `side` is that of an aligned face in px ("original": at the photograph's own scale); `fit` resizes a whole image.
+        Where no face is found the work has a FaceNotFoundWarning. Raises ImageError for the number of a face that is not there.
         """
         if eyes is None or options.face == "none":
-            return self._of_all(options, skip, fit)
+            return self._whole(options, skip, fit)
         faces = find(self.image)
         if not faces and isinstance(options.face, int):
             raise ImageError(f"face={options.face}: no face is found in {self.name}")
@@ -113,8 +104,8 @@ class Photograph:
             numbers = "1 face: give 0" if len(faces) == 1 else f"{len(faces)} faces: give 0 to {len(faces) - 1}"
             raise ImageError(f"face={options.face}: {self.name} has {numbers}")
         if not faces:
+            work = self.unchanged() if options.whole else self._whole(options, skip, fit)
             result = "it is left as it is" if options.whole else "all of it is translated, which this model was not trained for"
-            work = Work([], lambda _: self.with_alpha(self.image.copy())) if options.whole else self._of_all(options, skip, fit)
             work.warnings.append(FaceNotFoundWarning(f"no face is found in {self.name}: {result}"))
             return work
         chosen = faces if options.face == "all" else [faces[options.face if isinstance(options.face, int) else 0]]
@@ -128,22 +119,29 @@ class Photograph:
                 result = square.put_back(result, output, options, skip)
             return self.with_alpha(result)
 
-        return Work([square.input for square in squares], finish, faces)
+        return Work([square.input for square in squares], finish, faces, pixels=self._pixels)
 
-    def _of_all(self, options: Options, skip: bool, fit: Callable[[Image.Image], Image.Image]) -> Work:
-        picture = fit(self.image)
+    def unchanged(self) -> Work:
+        """The work whose result is the photograph itself."""
+        return Work([], lambda _: self.with_alpha(self.image.copy()))
+
+    def _whole(self, options: Options, skip: bool, fit: Callable[[Image.Image], Image.Image]) -> Work:
+        fitted = fit(self.image)
 
         def finish(outputs: Sequence[Image.Image]) -> Image.Image:
-            if skip and options.detail and picture.size != self.image.size:
-                return self.with_alpha(
-                    added(self.image, enlarged(change(picture, outputs[0]), self.image.size), options.strength)
-                )
-            return self.with_alpha(blended(picture, outputs[0], options.strength))
+            if not (skip and options.detail and fitted.size != self.image.size):
+                return self.with_alpha(blended(fitted, outputs[0], options.strength))
+            channels = enlarged(change(fitted, outputs[0]), self.image.size)
+            return self.with_alpha(added(self.image, channels, options.strength))
 
-        return Work([picture], finish)
+        return Work([fitted], finish, pixels=self._pixels)
+
+    @property
+    def _pixels(self) -> int:
+        return max(one.width * one.height for one in (self.image, self.alpha) if one is not None)
 
     def with_alpha(self, result: Image.Image) -> Image.Image:
-        """A result that shows all of the picture, as transparent as the picture is."""
+        """A result that shows the whole image, as transparent as the image is."""
         if self.alpha is None:
             return result
         alpha = self.alpha if self.alpha.size == result.size else self.alpha.resize(result.size, Image.Resampling.LANCZOS)
@@ -154,7 +152,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class _Square:
-    """One aligned face: the network's input, and where it lies in the photograph."""
+    """One aligned face: the network's input, and its place in the photograph."""
 
     input: Image.Image
     transform: Similarity  # from px of the square to px of the photograph
@@ -163,13 +161,13 @@ class _Square:
 
     @classmethod
     def of(cls, photo: Image.Image, face: Face, eyes: Eyes, side: int | Literal["original"]) -> _Square:
-        pixels = max(1, min(round(alignment(face, eyes, 1).scale), MAX_SIDE)) if side == "original" else side
+        pixels = own_side(face, eyes) if side == "original" else side
         check_size(pixels, pixels, f"a face of {pixels} x {pixels}")
         transform = alignment(face, eyes, pixels)
         return cls(warp(photo, transform, (pixels, pixels)), transform, face, eyes)
 
     def result(self, photo: Image.Image, output: Image.Image, options: Options, skip: bool) -> Image.Image:
-        own = min(round(self.input.width * self.transform.scale), MAX_SIDE)
+        own = own_side(self.face, self.eyes)
         if not skip or options.detail is False or own <= self.input.width:
             return blended(self.input, output, options.strength)
         square = warp(photo, alignment(self.face, self.eyes, own), (own, own))
@@ -185,40 +183,6 @@ class _Square:
         result = photo.copy()
         result.paste(added(photo.crop(region.box), channels, options.strength, region.mask()), region.box)
         return result
-
-
-def run_in_batches(
-    run: Callable[[Sequence[Image.Image]], Sequence[Image.Image]], works: Iterable[Work], batch_size: int
-) -> Iterator[tuple[int, Image.Image]]:
-    """Takes each work's inputs through `run` and yields (its place, its result) when it is done; inputs of one size make a batch.
-
-    Raises UserError for a batch size below 1.
-    """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise UserError(f"batch_size={batch_size!r}: give how many images of one size go through the network at a time")
-    waiting: dict[tuple[int, int], list[tuple[int, int, Image.Image]]] = {}
-    open_works: dict[int, tuple[Work, dict[int, Image.Image]]] = {}  # with the outputs that are there
-
-    def flush(group: list[tuple[int, int, Image.Image]]) -> Iterator[tuple[int, Image.Image]]:
-        for (place, part, _), output in zip(group, run([image for _, _, image in group]), strict=True):
-            work, outputs = open_works[place]
-            outputs[part] = output
-            if len(outputs) == len(work.inputs):
-                yield place, work.finish([outputs[i] for i in range(len(outputs))])
-                del open_works[place]
-
-    for place, work in enumerate(works):
-        if not work.inputs:
-            yield place, work.finish([])
-            continue
-        open_works[place] = work, {}
-        for part, image in enumerate(work.inputs):
-            group = waiting.setdefault(image.size, [])
-            group.append((place, part, image))
-            if len(group) == batch_size:
-                yield from flush(waiting.pop(image.size))
-    for group in waiting.values():
-        yield from flush(group)
 
 
 def change(before: Image.Image, after: Image.Image) -> list[Image.Image]:

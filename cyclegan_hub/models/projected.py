@@ -1,4 +1,4 @@
-"""Projected discriminators (Sauer et al. 2021): they judge what a frozen ImageNet network sees of an image, not its pixels."""
+"""Projected discriminators (Sauer et al. 2021): they classify the features of a frozen ImageNet network, not pixels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 
 SMALLEST = 32  # px: four scales of an image, each half the one before, of which the coarsest is one 32nd
-_SHOWN = 128  # px: a smaller image is enlarged to it, since the network has learnt from larger ones
+_SHOWN = 128  # px: a smaller image is enlarged to it, since the network was trained on larger ones
 
 
 class ProjectedDiscriminator(nn.Module):
     """Four small discriminators on the features of `network`, mixed at random (Sauer et al. 2021, "Projected GANs", section 3).
 
     The features at strides 4, 8, 16 and 32 are each scaled to unit deviation (see `calibrate`) and mixed across channels by a
-    random 1x1 convolution, then, from the coarsest to the finest, across scales by random 3x3 ones. These projections are drawn
+    random 1x1 convolution, then, from the coarsest to the finest, across scales by random 3x3 ones. These projections are sampled
     from `seed`, kept in the state, and never trained; the discriminators on them have spectral norm (Miyato et al. 2018).
 
     Images (N, C, H, W) in [-1, 1], of one or three channels -> a tuple of four maps of logits (N, 1, h, w), the finest first.
@@ -34,7 +34,7 @@ class ProjectedDiscriminator(nn.Module):
             raise ValueError(f"channels={channels}: must be 1 or 3 for a projected discriminator")
         self._network = (network,)  # in a tuple, which torch does not search for parts of this module
         generator = torch.Generator().manual_seed(seed)
-        for i, width in enumerate(network.widths):  # drawn as Kaiming's rule has it for a layer without an activation
+        for i, width in enumerate(network.widths):  # Kaiming's rule for a layer without an activation
             across = torch.randn(mixed, width, 1, 1, generator=generator) / width**0.5
             blend = torch.randn(mixed, mixed, 3, 3, generator=generator) / (9 * mixed) ** 0.5
             self.register_buffer(f"across_{i}", across)

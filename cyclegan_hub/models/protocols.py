@@ -1,4 +1,4 @@
-"""What every published model says of itself, and the two ways there are to use one: it translates pictures, or draws them.
+"""What every published model has, and the two kinds: a Translator takes images, a Sampler generates them from noise.
 
 Code outside of `models/` asks these attributes instead of comparing classes or names of methods, so that a new method
 needs no change there.
@@ -6,19 +6,24 @@ needs no change there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan_hub.domains import Eyes, are_eyes
-from cyclegan_hub.errors import UserError
-from cyclegan_hub.hub.records import RunRecord
+from cyclegan_hub.hub.mixin import StrictHubMixin
+from cyclegan_hub.imaging import images
+from cyclegan_hub.models.checks import check_positive, whole_number
+from cyclegan_hub.models.photograph import Options
+from cyclegan_hub.models.translate import evaluating, translate_batch
+from cyclegan_hub.models.translator import Fit, ImageTranslator, Plan, Resolution, fit_to
 from cyclegan_hub.recipes.pair_rules import PairRule
 
+GRID_SIZE = 6  # rows and columns of a Sampler's examples
 # What its outputs are compared with: real images of the target side only; held-out images of both sides, unpaired;
 # or, one by one, the real output that belongs to each input.
 MeasuredBy = Literal["samples", "sides", "pairs"]
@@ -26,108 +31,160 @@ MeasuredBy = Literal["samples", "sides", "pairs"]
 
 @dataclass(frozen=True)
 class Examples:
-    """What a model makes, as rows of pictures under headings (none for a model that draws)."""
+    """What a model makes, as rows of images under headings (none for a Sampler)."""
 
     rows: list[Sequence[Image.Image]]
     headings: list[str] = field(default_factory=list)
 
 
-class Published(Protocol):
+class Published(nn.Module, StrictHubMixin, library_name="cyclegan_hub"):
     """What all have. The class attributes are known before a model is loaded: `KINDS[config["model"]].method`."""
 
     method: ClassVar[str]  # "cyclegan", "dcgan", "pix2pix": as its recipes are called
     title: ClassVar[str]  # of {a} and {b}: "{a} ↔ {b}"
-    directions: ClassVar[tuple[str, ...]]  # ("a_to_b", "b_to_a"), ("a_to_b",) or ("samples",)
-    data_sides: ClassVar[tuple[str, ...]]  # keys of a run's data: ("a", "b") for two piles, ("a",) for one, pairs included
+    directions: tuple[str, ...]  # of the class: ("a_to_b", "b_to_a"), ("a_to_b",) or ("samples",)
+    data_sides: ClassVar[tuple[str, ...]]  # keys of a run's data: ("a", "b") for two image sets, ("a",) for one, pairs included
     label_count: ClassVar[int]
     batch_unit: ClassVar[str]  # what a batch holds: "pairs" or "images"
     outputs_called: ClassVar[str]  # "translations" or "images"
-    takes_pictures: ClassVar[bool]  # False: it draws from noise
+    takes_pictures: ClassVar[bool]  # False: it samples from noise
     card_template: ClassVar[str]  # a file of model_cards/
 
     channels: int  # 1 or 3
     image_size: int  # px, the side of the squares it was trained on
     domain: str
-    labels: tuple[str, ...]  # of A and B, or of the one thing that is drawn
+    labels: tuple[str, ...]  # of A and B, or of the one thing that is generated
     epoch: int | None
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """What `config.json` says."""
-
-    @property
-    def record(self) -> RunRecord | None:
-        """The record of the run that made the weights, from where the model was loaded; None without one."""
 
     @property
     def measured_by(self) -> MeasuredBy:
         """What its outputs are compared with in an evaluation."""
+        raise NotImplementedError
 
     @classmethod
     def trained_size(cls, config: Mapping[str, Any]) -> int | None:
         """`image_size` of a `config.json` that may be damaged, without building the model; None if it does not say."""
+        return whole_number(config.get("image_size"))
 
     def examples(self, photographs: Sequence[Image.Image]) -> Examples:
-        """What it makes of squares of `image_size` px (PIL), aligned as its inputs are, or draws: for the image of a card."""
+        """Translations of squares of `image_size` px (PIL), aligned as its inputs are, or samples: for the image of a card."""
+        raise NotImplementedError
 
     def network(self, direction: str) -> nn.Module:
         """The generator of a direction. Raises ValueError, naming those there are, for another."""
+        raise NotImplementedError
 
 
-@runtime_checkable
-class Translator(Published, Protocol):
-    """A model that translates pictures."""
+class Translator(Published, ImageTranslator, pipeline_tag="image-to-image"):
+    """A published model that translates images."""
 
-    eyes: Mapping[str, Eyes | None]  # where the eyes of faces lie in the inputs of a direction; None: any pictures
+    label_count: ClassVar[int] = 2
+    batch_unit: ClassVar[str] = "pairs"
+    outputs_called: ClassVar[str] = "translations"
+    takes_pictures: ClassVar[bool] = True
+    _decode = staticmethod(images.decode_with_alpha)
 
     @property
-    def translate_size(self) -> int:
-        """Shorter side in px that `translate` brings a picture to if no resolution is given."""
-
-    @property
-    def enlargement(self) -> int:
-        """How many times as large as its input a translation is: 1, or 4 for "upscale-4x"."""
+    def measured_by(self) -> MeasuredBy:
+        """Unpaired images of both domains."""
+        return "sides"
 
     def input_of(self, x: Tensor) -> Tensor:
-        """Pictures (N, C, H, W) in [-1, 1] of any size -> the network's input for them, (N, C, H, W) times `enlargement`."""
+        """Images (N, C, H, W) in [-1, 1] of any size -> the network's input for them, (N, C, H, W) times `enlargement`."""
+        return x
 
-    def translate(
-        self,
-        image: Any,  # a `translate.Source`, or a list of them
-        direction: Any = "a_to_b",
-        resolution: int | Literal["original"] | None = None,
-        batch_size: int = 8,
-    ) -> Any:
-        """One picture -> a PIL image; a list of them -> a list. See `CycleGenerator.translate`."""
+    def has_skip(self, direction: str) -> bool:
+        """Whether the network of a direction adds to its input."""
+        return bool(getattr(self.network(direction), "skip", False))
+
+    def _fit(self, resolution: Resolution) -> Fit:
+        return fit_to(resolution, self.translate_size)
+
+    def _plan(self, direction: str, resolution: Resolution, options: Options) -> Plan:
+        skip, eyes = self.has_skip(direction), self.eyes[direction]
+        options.check(eyes, skip)
+        fit, side = self._fit(resolution), resolution or self.translate_size
+        return lambda photo: photo.plan(options, eyes=eyes, skip=skip, side=side, fit=fit)
+
+    def _translated(self, inputs: Sequence[Image.Image], direction: str) -> list[Image.Image]:
+        x = self.input_of(torch.stack([images.to_tensor(image) for image in inputs]))
+        return [images.to_pil(y) for y in translate_batch(self.network(direction), x)]
 
 
-@runtime_checkable
-class PairedTranslator(Translator, Protocol):
+class PairedTranslator(Translator):
     """A translator that was trained on pairs."""
 
     rule: PairRule
 
     def prepare(self, target: Tensor) -> Tensor:
         """Real outputs (N, C, H, W) in [-1, 1] -> the inputs that the rule makes of them; as they are where pairs are given."""
+        return self.rule.input_of(target)
 
 
-@runtime_checkable
-class Sampler(Published, Protocol):
-    """A model that draws pictures from noise."""
+class Sampler(Published, pipeline_tag="unconditional-image-generation"):
+    """A published model that generates images from noise; its `forward` takes latents (N, L)."""
 
-    latent: int  # numbers that a picture is drawn from
+    label_count: ClassVar[int] = 1
+    batch_unit: ClassVar[str] = "images"
+    outputs_called: ClassVar[str] = "images"
+    takes_pictures: ClassVar[bool] = False
+
+    latent: int  # numbers that an image is generated from
+
+    @property
+    def measured_by(self) -> MeasuredBy:
+        """Real images of what it generates."""
+        return "samples"
 
     def latents(self, n: int = 1, seed: int = 0, truncation: float | None = None) -> Tensor:
-        """`n` standard normal latents of a seed, (n, latent)."""
+        """`n` standard normal latents of a seed, (n, L); the first ones of a larger `n` are the same.
+
+        `truncation`: normal values between -t and t only (the truncation trick of Brock et al. 2019, section 3.1), fewer
+        odd images for less variety; the same seed leads to a similar image. Raises ValueError for n below 1, a seed below 0
+        or a truncation that is not above 0.
+        """
+        check_positive(n=n)
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+            raise ValueError(f"seed={seed!r}: give a whole number from 0 up")
+        if truncation is not None and not 0 < truncation < math.inf:
+            raise ValueError(f"truncation={truncation!r}: give a number above 0, such as 1.0, or None")
+        u = torch.rand(n, self.latent, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        share = 1.0 if truncation is None else math.erf(truncation / math.sqrt(2))
+        z = math.sqrt(2) * torch.erfinv(share * (2 * u - 1))
+        return z.clamp(-8, 8).float()  # u can be 0
 
     def sample(self, n: int = 1, *, seed: int = 0, truncation: float | None = None, batch_size: int = 64) -> list[Image.Image]:
-        """`n` pictures of a seed."""
+        """`n` images of a seed (see `latents`), RGB or L; equal for equal arguments, but for rounding by `batch_size`."""
+        return self.draw(self.latents(n, seed, truncation), batch_size)
 
     def interpolate(self, seed_a: int, seed_b: int, steps: int = 8, *, truncation: float | None = None) -> list[Image.Image]:
-        """`steps` pictures from the one of a seed to that of another."""
+        """`steps` images from the one of `seed_a` to the one of `seed_b`, both included.
 
+        Along the great circle between the latents (White 2016, section 2): a straight line would pass through norms that
+        the generator never saw. Raises ValueError for fewer than 2 steps.
+        """
+        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 2:
+            raise ValueError(f"steps={steps!r}: give at least 2, the two ends")
+        a, b = self.latents(1, seed_a, truncation)[0], self.latents(1, seed_b, truncation)[0]
+        angle = torch.acos(torch.nn.functional.cosine_similarity(a, b, dim=0).clamp(-1, 1))
+        t = torch.linspace(0, 1, steps)[:, None]
+        if angle.sin() < 1e-4:  # one seed twice: they point the same way
+            return self.draw(a + t * (b - a))
+        return self.draw((torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle))
+
+    def examples(self, photographs: Sequence[Image.Image] = ()) -> Examples:
+        """The images of seed 0, none left out; photographs are not needed."""
+        samples = self.sample(GRID_SIZE**2, seed=0)
+        return Examples([samples[i : i + GRID_SIZE] for i in range(0, len(samples), GRID_SIZE)])
+
+    @torch.no_grad()
     def draw(self, z: Tensor, batch_size: int = 64) -> list[Image.Image]:
-        """The pictures of latents (N, latent)."""
+        """The images of latents (N, L), as PIL images."""
+        check_positive(batch_size=batch_size)
+        parameter = next(self.parameters())
+        with evaluating(self):
+            parts = [self(part.to(parameter.device, parameter.dtype)).float().cpu() for part in z.split(batch_size)]
+        return [images.to_pil(x) for x in torch.cat(parts)]
 
 
 Model = Translator | Sampler
@@ -140,57 +197,5 @@ def arrow(direction: str, labels: Sequence[str]) -> str:
 
 
 def ascii_label(label: str, fallback: str) -> str:
-    """`label` where the font of a plot surely has its letters, else `fallback`."""
+    """A label for a heading of an image grid; `fallback` for one that the grid's font may not have."""
     return label if label.isascii() else fallback
-
-
-# Checks of constructor arguments, and a network in evaluation mode for a while.
-
-
-def check_positive(**values: object) -> None:
-    """Raises ValueError, with the name, for what is not a whole number of at least 1 (`True` is none)."""
-    for name, value in values.items():
-        if not is_positive(value):
-            raise ValueError(f"{name}={value!r}: give a whole number of at least 1")
-
-
-def is_positive(value: object) -> bool:
-    """Whether it is a whole number of at least 1 (`True` is none)."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def check_value_range(values: Sequence[int] | None) -> tuple[int, int] | None:
-    """The value range of 16-bit images as a pair. Raises UserError for what is not None or two ascending whole numbers."""
-    if values is None:
-        return None
-    numbers = list(values) if isinstance(values, list | tuple) else []
-    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
-    if len(numbers) != 2 or not whole or numbers[0] >= numbers[1]:
-        raise UserError(f"value_range={values!r}: give the value that is black and a larger one that is white, such as [0, 4095]")
-    return numbers[0], numbers[1]
-
-
-def check_eyes(eyes: Sequence[float] | None) -> Eyes | None:
-    """Where two eyes lie, as (left x, left y, right x, right y). Raises UserError unless it is None or such shares of a side."""
-    if eyes is None:
-        return None
-    if not are_eyes(eyes):
-        raise UserError(f"eyes={eyes!r}: give the left and the right eye in shares of the side, such as [0.37, 0.5, 0.63, 0.5]")
-    return eyes[0], eyes[1], eyes[2], eyes[3]
-
-
-def whole_number(value: object) -> int | None:
-    """The value of a config that may be damaged, None unless it is a whole number."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Puts a network into evaluation mode, and afterwards every module back into the mode it was in."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

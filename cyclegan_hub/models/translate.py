@@ -1,83 +1,18 @@
-"""Pictures of any size and kind through a generator that was trained on squares: what all published translators share."""
+"""Batches of any size through a generator that was trained on squares."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Literal, overload
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan_hub.errors import UserError
-from cyclegan_hub.imaging import decoding, images
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import ResNetGenerator
-from cyclegan_hub.models.photograph import Photograph, Work, run_in_batches
-from cyclegan_hub.models.protocols import evaluating, is_positive
 from cyclegan_hub.models.tiling import translate_in_tiles
 
-Source = str | Path | bytes | Image.Image | np.ndarray | Tensor
-Sources = list[Any] | tuple[Any, ...]  # of Source; a list of any one kind of them is one, too
-Resolution = int | Literal["original"] | None  # px of the shorter side; None: what the model was trained at
-Fit = Callable[[Image.Image], Image.Image]
-Before = Callable[[Tensor], Tensor]
-Plan = Callable[[Photograph], Work]
 TILE_ABOVE = 1024  # px of the longer side
-
-
-def fit_to(resolution: Resolution, image_size: int) -> Fit:
-    """What brings a picture to the size it is translated at: the shorter side to `resolution` px, None: to `image_size`.
-
-    Raises ValueError for another resolution.
-    """
-    if resolution == "original":
-        return lambda picture: picture
-    if not (resolution is None or is_positive(resolution)):
-        raise UserError(f"resolution={resolution!r}: give None, 'original' or the pixels of the shorter side")
-    return lambda picture: images.resize_short(picture, resolution or image_size)
-
-
-def photograph(source: Source, channels: int, value_range: tuple[int, int] | None = None) -> Photograph:
-    """A decoded source. Raises images.ImageError for what is not an image."""
-    image, alpha = images.decode_with_alpha(source, channels, value_range=value_range)
-    return Photograph(image, alpha, decoding.label_of(source, None))
-
-
-@overload
-def translate_pictures(
-    network: nn.Module, image: Source, channels: int, plan: Plan, batch_size: int, before: Before = ...,
-    value_range: tuple[int, int] | None = ...,
-) -> Image.Image: ...  # fmt: skip
-@overload
-def translate_pictures(
-    network: nn.Module, image: Sources, channels: int, plan: Plan, batch_size: int, before: Before = ...,
-    value_range: tuple[int, int] | None = ...,
-) -> list[Image.Image]: ...  # fmt: skip
-def translate_pictures(
-    network: nn.Module,
-    image: Source | Sources,
-    channels: int,
-    plan: Plan,
-    batch_size: int,
-    before: Before = lambda x: x,
-    value_range: tuple[int, int] | None = None,
-) -> Image.Image | list[Image.Image]:
-    """One picture, or a list of them, decoded and taken through the network as `plan` says; inputs of one size in batches.
-
-    `before` is done to a batch (N, C, H, W) in [-1, 1] first; `value_range` is that of `images.decode`. Raises images.ImageError
-    for what is not an image, ValueError for a batch size below 1.
-    """
-
-    def run(pictures: Sequence[Image.Image]) -> list[Image.Image]:
-        translated = translate_batch(network, before(torch.stack([images.to_tensor(picture) for picture in pictures])))
-        return [images.to_pil(y) for y in translated]
-
-    sources = image if isinstance(image, list | tuple) else [image]
-    results = run_in_batches(run, (plan(photograph(source, channels, value_range)) for source in sources), batch_size)
-    ordered = [result for _, result in sorted(results, key=lambda one: one[0])]
-    return ordered if isinstance(image, list | tuple) else ordered[0]
 
 
 @torch.inference_mode()
@@ -96,3 +31,15 @@ def translate_batch(network: nn.Module, x: Tensor) -> Tensor:
         else:
             y = network(x)
     return y[:, :, :height, :width].float().cpu()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Puts a network into evaluation mode, and afterwards every module back into the mode it was in."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

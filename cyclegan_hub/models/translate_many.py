@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -20,19 +21,16 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.faces import find_faces
 from cyclegan_hub.files import Format
 from cyclegan_hub.imaging import images
-from cyclegan_hub.models.cycle_generator import Direction
+from cyclegan_hub.models.batches import Job, run_in_batches
 from cyclegan_hub.models.onnx import OnnxGenerator
 from cyclegan_hub.models.photograph import DEFAULT, Options, Photograph, Work
 from cyclegan_hub.models.protocols import Translator
-from cyclegan_hub.models.translate import fit_to
+from cyclegan_hub.models.translator import fit_to
 
 Model = Translator | OnnxGenerator
 Source = Path | bytes | np.ndarray | Image.Image
 Resolution = int | Literal["original"]
-BATCH_PIXELS = 2**21  # of a batch: 8 pictures of 512 x 512; larger ones go through the network fewer at a time
-HELD_PIXELS = 2**26  # of photographs whose faces wait for company: 8 of 8 megapixels
-AHEAD = 4  # pictures decoded, or results encoded, while the network works
-_GROUPS = 4  # of sizes that wait for company at a time, each of one batch
+AHEAD = 4  # images decoded, or results encoded, while the network works
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,7 +38,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Done:
-    """One translation: RGB, or L for a model of one channel, with the alpha channel of an image that is shown as a whole."""
+    """One translation: RGB, or L for a model of one channel; a whole image keeps its alpha channel."""
 
     name: str
     image: Image.Image
@@ -54,24 +52,10 @@ class Skipped:
     reason: str
 
 
-@dataclass(eq=False)
-class _Job:
-    """One image on its way: its outputs come in any order."""
-
-    name: str
-    work: Work
-    pixels: int  # of the photograph, or of its alpha channel, that it holds
-    outputs: dict[int, Image.Image] = field(default_factory=dict)
-    failed: bool = False
-
-
-_Part = tuple[_Job, int, Image.Image]  # one of its inputs
-
-
 def translate_files(
     model: Model,
     sources: Iterable[tuple[str, Source | Callable[[], Source]]],
-    direction: Direction = "a_to_b",
+    direction: str = "a_to_b",
     *,
     options: Options = DEFAULT,
     resolution: Resolution | None = None,
@@ -80,58 +64,76 @@ def translate_files(
 ) -> Iterator[Done | Skipped]:
     """One Done or Skipped for each of `sources`, as it is ready: inputs of one size go through the network together.
 
-    `sources` yields names, handed through as they are, with what `images.decode` takes, or a function that returns it and is
+    `sources` yields names, passed on as they are, with what `images.decode` takes, or a function that returns it and is
     called (in a thread) when its turn comes. It is read a few images ahead, so it may be endless. `resolution` and `options` are
     those of `CycleGenerator.translate`; with `square` an image that is translated as a whole, not an aligned face, is cut to its
-    centred square first. At most `batch_size` inputs and BATCH_PIXELS pixels make a batch (one input may have more).
+    centred square first. Batches are bounded, see `run_in_batches`; an image without a face warns with FaceNotFoundWarning.
     Raises what `check_options` raises, at once, and ValueError for a batch that does not fit the memory of its device.
     """
     eyes, skip = check_options(model, direction, options, resolution, square, batch_size)
-    side = resolution or model.image_size
+    side = resolution or model.translate_size
     if isinstance(model, OnnxGenerator) and model.size is not None:  # exported for squares of this size alone
         square, side = True, model.size
-    own_scale = skip and bool(options.detail)  # of an image as a whole
-    value_range = getattr(model, "value_range", None)
+    own_scale = skip and bool(options.detail)  # of a whole image
+    fit = fit_to(side, model.translate_size)
 
-    def plan(item: tuple[str, Source | Callable[[], Source]]) -> _Job | Skipped:
+    def plan(item: tuple[str, Source | Callable[[], Source]]) -> Job[str]:
         name, source = item
         try:
-            raw = source() if callable(source) else source
-            photo = Photograph(*images.decode_with_alpha(raw, model.channels, name="", value_range=value_range), name)
+            photo = replace(model.open(source() if callable(source) else source, name=""), name=name)
             faces = find_faces(photo.image) if eyes else []
             if not faces and not options.whole:
                 photo = _fitted(photo, side, square, own_scale)
-            fit = fit_to(side, model.image_size)
-            work = photo.plan(options, eyes=eyes, skip=skip, side=side, fit=fit, find=lambda _: faces).warned()
+            return Job(name, photo.plan(options, eyes=eyes, skip=skip, side=side, fit=fit, find=lambda _: faces))
         except images.ImageError as error:
-            return Skipped(name, str(error))
+            return Job(name, _NOTHING, error=error)
         except OSError as error:
-            return Skipped(name, f"this image cannot be read: {error.strerror or type(error).__name__}")
-        return _Job(name, work, max(one.width * one.height for one in (photo.image, photo.alpha) if one is not None))
+            reason = f"this image cannot be read: {error.strerror or type(error).__name__}"
+            return Job(name, _NOTHING, error=images.ImageError(reason))
 
-    def finish(job: _Job | Skipped) -> Done | Skipped:
-        if isinstance(job, Skipped):
-            return job
-        outputs = [job.outputs[part] for part in range(len(job.outputs))]
+    def finish(job: Job[str]) -> Done | Skipped:
+        for warning in job.work.warnings:
+            warnings.warn(warning, stacklevel=2)
         if job.work.faces or own_scale or options.strength != 1:  # an OnnxGenerator makes what is very large smaller
-            outputs = [_at(x.size, y) for x, y in zip(job.work.inputs, outputs, strict=True)]
-        return Done(job.name, job.work.finish(outputs))
+            job.outputs = {i: _at(job.work.inputs[i].size, output) for i, output in job.outputs.items()}
+        return Skipped(job.name, str(job.error)) if job.error else Done(job.name, job.result())
 
+    jobs = run_in_batches(_runner(model, direction), ahead(plan, sources), batch_size, bounded=True)
     # Two at a time: a face put back at a photograph's own scale takes some hundred megabytes while it is computed.
-    return ahead(finish, _in_batches(model, ahead(plan, sources), direction, batch_size), 2)
+    return ahead(finish, jobs, 2)
+
+
+_NOTHING = Work([], lambda outputs: outputs[0])
+
+
+def _runner(model: Model, direction: str) -> Callable[[Sequence[Image.Image]], Sequence[Image.Image]]:
+    """The function that runs a batch of prepared inputs. It raises UserError for one that does not fit the device's memory."""
+    aligned: dict[str, Any] = {} if model.eyes[direction] is None else {"face": "none"}
+
+    def run(inputs: Sequence[Image.Image]) -> Sequence[Image.Image]:
+        try:
+            return model.translate(list(inputs), direction, "original", len(inputs), **aligned)
+        except torch.OutOfMemoryError:
+            width, height = inputs[0].size
+            several = len(inputs) > 1
+            what = f"{len(inputs)} of {width} x {height} pixels" if several else f"an image of {width} x {height} pixels"
+            remedy = "give a smaller batch size" if several else "give a lower resolution"
+            device = "the device" if isinstance(model, OnnxGenerator) else next(model.network(direction).parameters()).device
+            raise UserError(f"{what} at a time do not fit the memory of {device}: {remedy}") from None
+
+    return run
 
 
 def check_options(
-    model: Model, direction: Direction, options: Options, resolution: Resolution | None, square: bool, batch_size: int
+    model: Model, direction: str, options: Options, resolution: Resolution | None, square: bool, batch_size: int
 ) -> tuple[Eyes | None, bool]:
-    """Where the eyes of the inputs' faces are brought to (None: they are not aligned), and whether the network has the skip.
+    """(Eye positions that faces are aligned to, None: they are not aligned; whether the network has the skip).
 
     Raises ValueError for options that mean nothing, alone, together or for this model, FaceFinderError where faces are to be
     aligned and cannot be found.
     """
     model.translate([], direction, resolution, batch_size)
-    eyes = model.eyes[direction]
-    skip = bool(getattr(model if isinstance(model, OnnxGenerator) else model.network(direction), "skip", False))
+    eyes, skip = model.eyes[direction], model.has_skip(direction)
     options.check(eyes, skip)
     if eyes is None or options.face == "none":
         return None, skip
@@ -142,7 +144,7 @@ def check_options(
 
 
 def _fitted(photo: Photograph, side: Resolution, square: bool, own_scale: bool) -> Photograph:
-    """A photograph without what its translation as a whole does not need, so that little of it is held in memory."""
+    """A photograph that is translated as a whole, at the size it is translated at, so that little of it is held in memory."""
     own, image, alpha = min(photo.image.size), photo.image, photo.alpha
     size = own if own_scale or side == "original" else side
     if square:
@@ -172,66 +174,8 @@ def ahead(function: Callable[[T], R], items: Iterable[T], count: int = AHEAD) ->
                 future.cancel()
 
 
-def _in_batches(
-    model: Model, planned: Iterable[_Job | Skipped], direction: Direction, batch_size: int
-) -> Iterator[_Job | Skipped]:
-    """Each job when all its outputs are there."""
-    waiting: dict[tuple[int, int], list[_Part]] = {}  # by size: only equal ones make a batch
-
-    def too_much() -> bool:
-        parts = [part for group in waiting.values() for part in group]
-        return (
-            len(parts) > _GROUPS * batch_size
-            or sum(image.width * image.height for _, _, image in parts) > _GROUPS * BATCH_PIXELS
-            or sum(job.pixels for job in {job for job, _, _ in parts}) > HELD_PIXELS
-        )
-
-    for job in planned:
-        if isinstance(job, Skipped) or not job.work.inputs:
-            yield job
-            continue
-        for part, image in enumerate(job.work.inputs):
-            group = waiting.setdefault(image.size, [])
-            group.append((job, part, image))
-            if len(group) == batch_size or (len(group) + 1) * image.width * image.height > BATCH_PIXELS:
-                yield from _batch(model, waiting.pop(image.size), direction)
-        while waiting and too_much():
-            yield from _batch(model, waiting.pop(max(waiting, key=lambda size: len(waiting[size]))), direction)
-    for size in list(waiting):
-        yield from _batch(model, waiting.pop(size), direction)
-
-
-def _batch(model: Model, group: list[_Part], direction: Direction) -> Iterator[_Job | Skipped]:
-    """Inputs of one size; if one translation cannot be shown, each alone, so that the others are not lost with it."""
-    group = [part for part in group if not part[0].failed]
-    if not group:
-        return
-    aligned: dict[str, Any] = {} if model.eyes[direction] is None else {"face": "none"}  # what there was to align is
-    try:
-        translated = model.translate([image for _, _, image in group], direction, "original", len(group), **aligned)
-    except torch.OutOfMemoryError:
-        width, height = group[0][2].size
-        what = f"{len(group)} of {width} x {height} pixels" if len(group) > 1 else f"a picture of {width} x {height} pixels"
-        remedy = "give a smaller batch size" if len(group) > 1 else "give a lower resolution"
-        device = "the device" if isinstance(model, OnnxGenerator) else next(model.network(direction).parameters()).device
-        raise UserError(f"{what} at a time do not fit the memory of {device}: {remedy}") from None
-    except images.ImageError as error:
-        if len(group) == 1:
-            group[0][0].failed = True
-            yield Skipped(group[0][0].name, str(error))
-            return
-        for one in group:
-            yield from _batch(model, [one], direction)
-        return
-    assert isinstance(translated, list)
-    for (job, part, _), image in zip(group, translated, strict=True):
-        job.outputs[part] = image
-        if len(job.outputs) == len(job.work.inputs):
-            yield job
-
-
 def encode(image: Image.Image, format: Format) -> bytes:
-    """The bytes of a translation as a file: PNG, or JPEG at quality 95 with full colour resolution, to add little of its own.
+    """The bytes of a translation as a file: PNG, or JPEG at quality 95 with full colour resolution, to lose little.
 
     JPEG has no alpha channel: a transparent image is put on white.
     """

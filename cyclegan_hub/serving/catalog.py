@@ -22,8 +22,9 @@ from cyclegan_hub.hub.provenance import provenance_of, public_record, without_pa
 from cyclegan_hub.hub.records import ModelError, RunRecord, epochs_in, folder_of, read_run_record
 from cyclegan_hub.hub.repository import refs_of, url_of
 from cyclegan_hub.models.auto import KINDS, Model
+from cyclegan_hub.models.checks import check_eyes, check_value_range
 from cyclegan_hub.models.cycle_generator import CycleGenerator
-from cyclegan_hub.models.protocols import arrow, check_eyes, check_value_range
+from cyclegan_hub.models.protocols import arrow
 from cyclegan_hub.publishing.card import render_limits
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text

@@ -24,7 +24,7 @@ from cyclegan_hub.files import base_name
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.auto import Model
-from cyclegan_hub.models.inference import fast
+from cyclegan_hub.models.inference import optimize_for_cpu
 from cyclegan_hub.models.photograph import DEFAULT, Options
 from cyclegan_hub.models.protocols import Sampler, Translator
 from cyclegan_hub.serving import about
@@ -248,7 +248,7 @@ class Studio:
     def sample(
         self, model: str, n: Any = 16, seed: Any = 0, truncation: Any = None, epoch: Epoch = None
     ) -> list[Image.Image]:  # fmt: skip
-        """`n` images by one epoch; the same seed gives the same ones. For `truncation` see `FaceGenerator.latents`."""
+        """`n` images by one epoch; the same seed gives the same ones. For `truncation` see `DCGAN.latents`."""
         entry, arguments = self._sampler(model), _checked(n=n, seed=seed, truncation=truncation)
         return self._samples(entry, entry.epoch(epoch), lambda network: network.sample(**arguments))
 
@@ -345,7 +345,7 @@ class ModelCache:
         if network.directions != model.directions:
             remedy = "publish the models of each method in a place of their own"
             raise ModelError(f"it is a {type(network).__name__}, unlike the other epochs: {remedy}")
-        return fast(network)
+        return optimize_for_cpu(network)
 
 
 def _checked(**arguments: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.models.inference import prepare_for_training
 from cyclegan_hub.models.projected import JointDiscriminator, ProjectedDiscriminator
-from cyclegan_hub.models.protocols import evaluating
+from cyclegan_hub.models.translate import evaluating
 from cyclegan_hub.recipes.methods import CycleGANRecipe, domain_of
 from cyclegan_hub.training.augment import diff_augment
 from cyclegan_hub.training.losses import ImagePool, adversarial, auc, confidence, correlation, persuading

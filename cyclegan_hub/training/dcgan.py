@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.optim import Adam, Optimizer
 
 from cyclegan_hub.hub.records import ModelError
-from cyclegan_hub.models.dcgan import FaceGenerator
+from cyclegan_hub.models.dcgan import DCGAN
 from cyclegan_hub.models.discriminators import DCGANDiscriminator
 from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.recipes.methods import DCGANRecipe, domain_of
@@ -53,7 +53,7 @@ class DCGANTrainer:
             "channels": r.channels, "latent": r.latent, "widths": list(r.gen_channels), "domain": domain_of(r, labels),
             "labels": list(labels),
         }  # fmt: skip
-        self._publish: Callable[[int | None], FaceGenerator] = lambda epoch: FaceGenerator(**arguments, epoch=epoch)
+        self._publish: Callable[[int | None], DCGAN] = lambda epoch: DCGAN(**arguments, epoch=epoch)
         model = self._publish(None)
         self.networks: dict[str, nn.Module] = {
             "generator": model.generator,
@@ -110,7 +110,7 @@ class DCGANTrainer:
         drawn = _passed(self.networks["generator"], self.fixed.to(x.device))
         return _spread(drawn) / _spread(x).clamp_min(1e-6)
 
-    def published(self, epoch: int | None) -> FaceGenerator:
+    def published(self, epoch: int | None) -> DCGAN:
         device = next(self.networks["generator"].parameters()).device
         with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and a save must not change what follows it
             model = self._publish(epoch).to(device)
@@ -118,7 +118,7 @@ class DCGANTrainer:
         return model.eval()
 
     def start_from(self, source: str) -> None:
-        model = FaceGenerator.from_pretrained(source)
+        model = DCGAN.from_pretrained(source)
         own = (self.recipe.channels, self.recipe.latent, list(self.recipe.gen_channels))
         given = tuple(model.config[name] for name in ("channels", "latent", "widths"))
         if own != given:

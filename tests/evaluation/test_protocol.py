@@ -19,7 +19,7 @@ from cyclegan_hub.evaluation.quick import quick_metrics
 from cyclegan_hub.evaluation.record import EvaluationError, Metrics, read_metrics, write_metrics
 from cyclegan_hub.evaluation.registry import METRICS
 from cyclegan_hub.imaging import images
-from cyclegan_hub.models.inference import fast
+from cyclegan_hub.models.inference import optimize_for_cpu
 
 SIZE = 16
 
@@ -54,7 +54,7 @@ TRAIN = (image_set(30, 0, 140, 3), image_set(31, 110, 256, 4))
 def model(epoch: int = 1, **changes: Any) -> CycleGenerator:
     torch.manual_seed(epoch)
     made = CycleGenerator(**{"width": 4, "blocks": 1, "image_size": SIZE, "epoch": epoch} | changes).eval()
-    return fast(made, exact=True)  # as an evaluation runs it: the same to rounding, which a figure may show
+    return optimize_for_cpu(made, exact=True)  # as an evaluation runs it: the same to rounding, which a figure may show
 
 
 def broken() -> CycleGenerator:

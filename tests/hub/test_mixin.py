@@ -29,7 +29,7 @@ from cyclegan_hub.hub import repository as fetch
 from cyclegan_hub.hub.mixin import FORMAT, StrictHubMixin
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator
-from cyclegan_hub.models.dcgan import FaceGenerator
+from cyclegan_hub.models.dcgan import DCGAN
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.models.paired_generator import PairedGenerator
 from support.saved_models import CONFIG, FIRST, METADATA, WEIGHTS, Trap, assert_equal, digest, refusal, tiny
@@ -129,7 +129,7 @@ def test_loading_does_not_depend_on_the_weights_that_are_drawn(folder: Path) -> 
 
 
 def test_it_is_the_hubs_own_mixin_and_takes_its_arguments(folder: Path) -> None:
-    for kind in (CycleGenerator, FaceGenerator, PairedGenerator, SideEncoder):
+    for kind in (CycleGenerator, DCGAN, PairedGenerator, SideEncoder):
         assert issubclass(kind, PyTorchModelHubMixin)
         assert {"model_hub_mixin", "pytorch_model_hub_mixin"} <= set(kind._hub_mixin_info.model_card_data.tags)
     for device in ("cpu", torch.device("cpu")):

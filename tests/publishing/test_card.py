@@ -11,7 +11,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator, templates
+from cyclegan_hub import DCGAN, CycleGenerator, PairedGenerator, templates
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.hub.records import MetricsFileError, read_metrics
 from cyclegan_hub.publishing import card as cards
@@ -78,7 +78,7 @@ def test_a_card_says_which_weights_the_run_started_from() -> None:
 
 WORDS = {
     CycleGenerator: ("arxiv.org/abs/1703.10593", "zhu2017", "image-to-image", "cyclegan"),
-    FaceGenerator: ("arxiv.org/abs/1511.06434", "radford2016", "unconditional-image-generation", "dcgan"),
+    DCGAN: ("arxiv.org/abs/1511.06434", "radford2016", "unconditional-image-generation", "dcgan"),
     PairedGenerator: ("arxiv.org/abs/1611.07004", "isola2017", "image-to-image", "pix2pix"),
 }
 
@@ -159,9 +159,7 @@ def test_faces_of_other_files_are_not_taken_for_celeba() -> None:
     assert "CelebA" not in card and "- face: `folder mine/faces" in card and metadata(card)["license_name"] == "not-stated"
 
 
-@pytest.mark.parametrize(
-    "name, kind", [("bare", CycleGenerator), ("bare_dcgan", FaceGenerator), ("bare_pix2pix", PairedGenerator)]
-)
+@pytest.mark.parametrize("name, kind", [("bare", CycleGenerator), ("bare_dcgan", DCGAN), ("bare_pix2pix", PairedGenerator)])
 def test_the_card_of_a_model_without_a_run(name: str, kind: type) -> None:
     info = kind._hub_mixin_info.model_card_data
     text = (cards.TEMPLATES / f"{name}.md").read_text("utf-8")

@@ -12,7 +12,7 @@ import yaml
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from cyclegan_hub import FaceGenerator, PairedGenerator
+from cyclegan_hub import DCGAN, PairedGenerator
 from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.models.auto import from_pretrained
 from cyclegan_hub.publishing import build as publish
@@ -31,14 +31,14 @@ from support.published_runs import make_run as cyclegan_run
 METHODS = ("faces-dcgan-64", "monet-dcgan-64", "pix2pix", "colorize", "upscale-4x", "upscale-4x-cnn", "monet-pix2pix")
 
 
-def model(name: str, epoch: int, **changes: object) -> FaceGenerator | PairedGenerator:
+def model(name: str, epoch: int, **changes: object) -> DCGAN | PairedGenerator:
     """What a recipe trains, as small as it gets; another one for each epoch, the same each time."""
     torch.manual_seed(epoch)
     recipe = RECIPES[name]
     labels = labels_of(recipe)
     said = {"domain": domain_of(recipe, labels), "labels": list(labels), "epoch": epoch}
     if isinstance(recipe, DCGANRecipe):
-        return FaceGenerator(**{"latent": 5, "widths": [4, 4]} | said | changes)
+        return DCGAN(**{"latent": 5, "widths": [4, 4]} | said | changes)
     network = {"width": 4, "blocks": 2, "generator": recipe.generator, "pairs": recipe.pairs, "image_size": 16}
     return PairedGenerator(**network | said | changes)
 
@@ -166,7 +166,7 @@ def comes_back(tmp: Path, name: str) -> None:
 @pytest.mark.slow
 def test_a_dcgan_is_published_and_comes_back(hub: ConnectedHub, tmp_path: Path) -> None:
     comes_back(tmp_path, "faces-dcgan-64")
-    one = FaceGenerator.from_pretrained("user/faces-dcgan-64", revision="epoch-002")
+    one = DCGAN.from_pretrained("user/faces-dcgan-64", revision="epoch-002")
     assert_same_pixels(one.sample(2, seed=3)[1], model("faces-dcgan-64", 2).eval().sample(2, seed=3)[1])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_hub.models.dcgan import FaceGenerator
+from cyclegan_hub.models.dcgan import DCGAN
 from cyclegan_hub.serving import studio as serving
 from cyclegan_hub.serving.catalog import find_models, source_kind
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
@@ -247,7 +247,7 @@ def test_an_epoch_that_cannot_be_fetched(hub: ConnectedHub, tmp_path: Path) -> N
 def test_a_user_with_a_model_that_samples(hub: ConnectedHub, tmp_path: Path) -> None:
     api.create_repo("org/dcgan-faces")
     for epoch in (5, 10):
-        commit("org/dcgan-faces", FaceGenerator(widths=(8, 4), domain="faces", epoch=epoch), f"epoch-{epoch:03d}")
+        commit("org/dcgan-faces", DCGAN(widths=(8, 4), domain="faces", epoch=epoch), f"epoch-{epoch:03d}")
     upload("org/dcgan-faces", "metrics.json", b'{"best": "epoch-010", "epochs": {"epoch-010": {"samples": {"kid": 0.5}}}}')
     studio = Studio("org", tmp_path)
     assert [(d.name, d.kind, d.origin) for d in studio.models()] == [("faces", "dcgan", "Hub")]

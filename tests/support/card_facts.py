@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator
+from cyclegan_hub import DCGAN, CycleGenerator, PairedGenerator
 from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.evaluation.record import Metrics
@@ -21,7 +21,7 @@ HISTORY = [
     {"step": 20, "event": "alarm", "message": "the discriminator wins"},
     {"step": 20, "epoch": 1.0, "cycle": 0.5, "pairs_per_s": 4.0},
 ]
-KINDS = {CycleGANRecipe: CycleGenerator, DCGANRecipe: FaceGenerator, Pix2PixRecipe: PairedGenerator}
+KINDS = {CycleGANRecipe: CycleGenerator, DCGANRecipe: DCGAN, Pix2PixRecipe: PairedGenerator}
 
 
 def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes: Any) -> Facts:

@@ -35,7 +35,7 @@ LABELS = {
 }  # fmt: skip
 EYES = (0.35, 0.45, 0.65, 0.45)
 FACES: dict[str, dict[str, Any]] = {"anime": {"eyes_a": EYES}, "cartoon": {"eyes_a": EYES, "skip": True}}
-DRAWS = ("faces",)  # what is a FaceGenerator in `tiny_models`
+DRAWS = ("faces",)  # what is a DCGAN in `tiny_models`
 # A process that may connect to this machine only, and the page in it.
 GUARD = """
 import ipaddress, runpy, socket, sys
@@ -64,7 +64,7 @@ def tiny_models(folder: Path, domains: dict[str, int], **changes: Any) -> Path:
     import torch
 
     from cyclegan_hub.models.cycle_generator import CycleGenerator
-    from cyclegan_hub.models.dcgan import FaceGenerator
+    from cyclegan_hub.models.dcgan import DCGAN
 
     size = {"width": 4, "blocks": 1, "image_size": 32} | changes
     for domain, epochs in domains.items():
@@ -72,7 +72,7 @@ def tiny_models(folder: Path, domains: dict[str, int], **changes: Any) -> Path:
             torch.manual_seed(100 + epoch)
             own = {"domain": domain, "epoch": epoch or None}
             if domain in DRAWS:
-                model = FaceGenerator(widths=(8, 4, 4), **own)
+                model = DCGAN(widths=(8, 4, 4), **own)
             else:
                 model = CycleGenerator(**size, labels=LABELS[domain], **FACES.get(domain, {}), **own)
             model.save_pretrained(folder / domain / (f"epochs/epoch-{epoch:03d}" if epoch else ""))

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.models.inference import fast
+from cyclegan_hub.models.inference import optimize_for_cpu
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import App, running_app, tiny_models
 from support.tiny_models import paired
@@ -23,7 +23,7 @@ NAME = "<img src=x onerror=alert(1)>.png"
 
 def served(where: Path, epoch: int) -> Any:
     """A model as the page runs it in fp32."""
-    return fast(load(where, epoch), exact=True)
+    return optimize_for_cpu(load(where, epoch), exact=True)
 
 
 @pytest.fixture(scope="module")

