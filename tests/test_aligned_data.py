@@ -10,14 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from cyclegan_hub.data import sides
-from cyclegan_hub.data.batches import open_batches
+from cyclegan_hub.data import load as loading
+from cyclegan_hub.data.load import LazyImages
 from cyclegan_hub.data.reading import Landmarks
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.scan import LazyImages
-from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.specs import DataError
-from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.imaging import images
@@ -26,6 +23,7 @@ from support.aligned import A_IMAGES, PLACES, load
 from support.aligned import data as data
 from support.aligned import found as found
 from support.aligned import no_finder as no_finder
+from support.loading import load_domains, open_batches, open_streams
 from support.pictures import folder
 
 SMILE = DOMAINS["smile"].a.eyes
@@ -65,10 +63,10 @@ def test_a_side_of_faces_is_read_aligned_and_the_other_is_not(data: Path) -> Non
 
 def test_both_sides_may_be_of_faces(data: Path) -> None:
     sources = resolve(None, None, str(data / "trainA"), str(data / "testA"))
-    a, b = load_sides(*sources, image_size=32, eyes=(PLACES, SMILE))
+    a, b = load_domains(sources, image_size=32, eyes=(PLACES, SMILE))
     assert (a.counts["no_face"], b.counts["no_face"]) == (1, 1)
     assert all(min(apart(x, other) for other in by_hand(data / "testA", 32, SMILE)) <= 1 for x in b.train)
-    with pytest.raises(DataError, match=r"^side B: no face is found in any of its 8 images: .*--set eyes_b=none$"):
+    with pytest.raises(DataError, match=r"^domain B: no face is found in any of its 8 images: .*--set eyes_b=none$"):
         load(data, eyes=(None, SMILE))
 
 
@@ -81,7 +79,7 @@ def test_grey_faces(data: Path) -> None:
 
 def test_images_that_do_not_fit_in_memory_are_the_same(data: Path, found: Landmarks, monkeypatch: pytest.MonkeyPatch) -> None:
     expected, _ = load(data, landmarks=found)
-    monkeypatch.setattr(sides, "CACHE_BYTES", 0)
+    monkeypatch.setattr(loading, "CACHE_BYTES", 0)
     a, _ = load(data)
     assert isinstance(a.train, LazyImages) and a.fingerprint == expected.fingerprint
     assert torch.equal(torch.stack([a.train[i] for i in range(A_IMAGES)]), expected.train)
@@ -94,9 +92,9 @@ def test_images_that_do_not_fit_in_memory_are_the_same(data: Path, found: Landma
 def test_processes_that_decode_find_no_face_again(
     data: Path, found: Landmarks, no_finder: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sides, "CACHE_BYTES", 0)
+    monkeypatch.setattr(loading, "CACHE_BYTES", 0)
     options = {"image_size": 32, "batch_size": 4, "seed": 0, "eyes": (PLACES, None), "landmarks": found}
-    alone, helped = (open_batches(*resolve(None, str(data), None, None), **options, workers=workers) for workers in (0, 1))
+    alone, helped = (open_batches(resolve(None, str(data), None, None), **options, workers=workers) for workers in (0, 1))
     for one, other in zip(alone.epoch(0), helped.epoch(0), strict=True):
         assert torch.equal(one["a"], other["a"]) and torch.equal(one["b"], other["b"])
 
@@ -123,7 +121,9 @@ def test_archives_and_tables_are_aligned_too(data: Path, kind: str, tmp_path: Pa
         pq.write_table(pa.table({"image": pa.array(cells, pa.struct({"bytes": pa.binary(), "path": pa.string()}))}), packed)
     else:
         np.savez(packed, images=np.stack([np.asarray(images.decode(file.read_bytes()).resize((380, 250))) for file in files]))
-    a = load_sides(*resolve(None, None, str(packed), str(data / "trainB")), image_size=36, eyes=(PLACES, None), max_held_out=1)[0]
+    a = load_domains(resolve(None, None, str(packed), str(data / "trainB")), image_size=36, eyes=(PLACES, None), max_held_out=1)[
+        0
+    ]
     assert a.counts["no_face"] == 1 and a.counts["kept"] + a.counts["held_out"] == A_IMAGES
     every = by_hand(data / "trainA", 36)
     assert all(min(apart(one, other) for other in every) <= 1 for one in a.train)
@@ -133,7 +133,7 @@ def test_a_stream_is_aligned_too(data: Path, caplog: pytest.LogCaptureFixture) -
     kept = Landmarks()
     sources = resolve(None, str(data), None, None)
     options = {"image_size": 32, "load_size": 36, "batch_size": 4, "seed": 0, "steps_per_epoch": 3, "eyes": (PLACES, None)}
-    batches = StreamingBatches(*sources, **options, landmarks=kept)
+    batches = open_streams(sources, **options, landmarks=kept)
     assert apart(batches.held_out[0], by_hand(data / "testA", 32)) <= 1
     seen = torch.cat([batch["a"] for batch in batches.epoch(0)])
     every = by_hand(data / "trainA", 36)
@@ -153,13 +153,13 @@ def test_a_side_without_any_face_is_one_line(data: Path, streamed: bool, tmp_pat
     folder(tmp_path / "faceless", range(6), (40, 30))
     sources = resolve(None, str(data), str(tmp_path / "faceless"), None)
     if streamed:
-        with pytest.raises(DataError, match=r"^side A: the held-out part of the stream has no image that can be used"):
-            StreamingBatches(*sources, image_size=32, batch_size=1, seed=0, steps_per_epoch=1, eyes=(PLACES, None))
+        with pytest.raises(DataError, match=r"^domain A: the held-out part of the stream has no image that can be used"):
+            open_streams(sources, image_size=32, batch_size=1, seed=0, steps_per_epoch=1, eyes=(PLACES, None))
     else:
         with pytest.raises(
-            DataError, match=r"^side A: no face is found in any of its 6 images: .*--set eyes_a=none, or to a DCGAN --"
+            DataError, match=r"^domain A: no face is found in any of its 6 images: .*--set eyes_a=none, or to a DCGAN --"
         ):
-            load_sides(*sources, image_size=32, eyes=(PLACES, None))
+            load_domains(sources, image_size=32, eyes=(PLACES, None))
 
 
 # --- landmarks that are known

@@ -17,10 +17,10 @@ from cyclegan_hub.cli import main
 from cyclegan_hub.commands import convert as module
 from cyclegan_hub.commands.convert import convert
 from cyclegan_hub.data.files import FolderItems
-from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.sources import one_side, open_items
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.imaging import images
+from support.loading import load_domains
 from support.pictures import encoded, folder, parquet, picture
 from support.tfrecords import shard
 
@@ -230,7 +230,7 @@ def test_a_side_of_shards_and_what_it_was_converted_to_train_alike(tmp_path: Pat
         for letter in "AB":
             convert(str(tmp_path / f"train{letter}.tfrec"), tmp_path / f"train{letter}{ending}")
         again = [one_side(str(tmp_path / f"train{letter}{ending}")) for letter in "AB"]
-        for before, after in zip(load_sides(*sides, image_size=16), load_sides(*again, image_size=16), strict=True):
+        for before, after in zip(load_domains(sides, image_size=16), load_domains(again, image_size=16), strict=True):
             assert before.fingerprint == after.fingerprint and before.train.equal(after.train)
 
 

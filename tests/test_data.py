@@ -7,19 +7,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_hub.data import sides
-from cyclegan_hub.data.batches import UnpairedBatches, open_batches
+from cyclegan_hub.data import load as loading
+from cyclegan_hub.data.batches import UnpairedBatches
+from cyclegan_hub.data.load import DomainImages
+from cyclegan_hub.data.reading import Batching
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
+from support.loading import load_domains, open_batches
 from support.pictures import folder
 
 
-def side(count: int) -> Side:
+def side(count: int) -> DomainImages:
     """A side whose image `i` is one pixel of value `i`."""
     train = torch.arange(count, dtype=torch.uint8).reshape(count, 1, 1, 1)
-    return Side(train, train[:1], str(count), {"kept": count}, [f"{count} images"])
+    return DomainImages(train, train[:1], str(count), {"kept": count}, [f"{count} images"])
 
 
 def numbers(batches: UnpairedBatches, epoch: int, key: str = "a", start: int = 0) -> list[int]:
@@ -28,7 +30,7 @@ def numbers(batches: UnpairedBatches, epoch: int, key: str = "a", start: int = 0
 
 
 def batches(a: int = 24, b: int = 10, batch_size: int = 4, seed: int = 0, **options) -> UnpairedBatches:
-    return UnpairedBatches(side(a), side(b), batch_size=batch_size, seed=seed, **options)
+    return UnpairedBatches((side(a), side(b)), Batching(batch_size, **options), seed)
 
 
 @pytest.mark.parametrize(("a", "b", "larger"), [(24, 10, "a"), (10, 24, "b"), (24, 24, "a"), (24, 24, "b")])
@@ -135,11 +137,11 @@ def test_nothing_is_drawn_from_the_global_random_numbers() -> None:
 def test_the_number_of_workers_changes_neither_order_nor_random_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder(tmp_path / "trainA", range(9))
     folder(tmp_path / "trainB", range(20, 26))
-    monkeypatch.setattr(sides, "CACHE_BYTES", 0)
-    a, b = load_sides(*resolve(None, str(tmp_path), None, None), image_size=16)
+    monkeypatch.setattr(loading, "CACHE_BYTES", 0)
+    a, b = load_domains(resolve(None, str(tmp_path), None, None), image_size=16)
     assert not isinstance(a.train, Tensor)
     before = torch.get_rng_state()
-    epochs = [list(UnpairedBatches(a, b, batch_size=2, seed=0, workers=workers).epoch(0, 1)) for workers in (0, 2)]
+    epochs = [list(UnpairedBatches((a, b), Batching(2, workers=workers), 0).epoch(0, 1)) for workers in (0, 2)]
     assert len(epochs[0]) == len(epochs[1]) > 1 and epochs[0][0]["a"].shape == (2, 3, 16, 16)
     for one, other in zip(*epochs, strict=True):
         assert all(torch.equal(one[key], other[key]) for key in ("a", "b"))
@@ -181,11 +183,11 @@ def test_open_batches_takes_either_way(tmp_path: Path) -> None:
     folder(tmp_path / "testB", [50])
     sources = resolve(None, str(tmp_path), None, None)
     options = dict(image_size=16, batch_size=3, seed=0)
-    in_memory = open_batches(*sources, **options, load_size=18, equal_sides=True, balance=True)
+    in_memory = open_batches(sources, **options, load_size=18, equal_sides=True, balance=True)
     assert isinstance(in_memory, UnpairedBatches) and in_memory.steps_per_epoch == 2
     assert next(in_memory.epoch(0))["a"].shape == (3, 3, 18, 18) and in_memory.held_out[0].shape == (1, 3, 16, 16)
-    streamed = open_batches(*sources, **options, load_size=18, streaming=True, steps_per_epoch=2, workers=4)
+    streamed = open_batches(sources, **options, load_size=18, streaming=True, steps_per_epoch=2, workers=4)
     assert isinstance(streamed, StreamingBatches) and next(streamed.epoch(0))["b"].shape == (3, 3, 18, 18)
     for name, value in {"balance": True, "equal_sides": True, "max_images": 3}.items():
         with pytest.raises(DataError, match=name):
-            open_batches(*sources, **options, streaming=True, steps_per_epoch=2, **{name: value})
+            open_batches(sources, **options, streaming=True, steps_per_epoch=2, **{name: value})

@@ -14,13 +14,13 @@ import pytest
 from huggingface_hub import HfApi
 
 from cyclegan_hub.data.resolve import resolve, resolve_pile
-from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.sources import one_side, open_items
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.presets import RECIPES
 from support.hub_checks import asked
 from support.hub_datasets import ORGANISATIONS, publish
+from support.loading import load_domains
 from support.local_hub import Checks, Server, User
 from support.pictures import folder
 from support.training import TINY, script
@@ -98,14 +98,14 @@ def of_the_cartoons_one_folder_is_read(tmp: Path) -> None:
 @check
 def only_the_splits_that_are_used_are_fetched(tmp: Path) -> None:
     asked()
-    a, b = load_sides(*resolve(DOMAINS["smile"], None, None, None), image_size=32)
+    a, b = load_domains(resolve(DOMAINS["smile"], None, None, None), image_size=32)
     assert [a.counts["found"], b.counts["found"], len(a.held_out), len(b.held_out)] == [12, 12, 3, 3]
     fetched = downloaded()
     assert sorted({name.rpartition("/")[2] for name in fetched}) == [
         "test-00000-of-00001.parquet",
         "train-00000-of-00001.parquet",
     ]
-    assert load_sides(*resolve(DOMAINS["smile"], None, None, None), image_size=32)[0].counts["found"] == 12
+    assert load_domains(resolve(DOMAINS["smile"], None, None, None), image_size=32)[0].counts["found"] == 12
     assert downloaded() == []  # they are in the cache
 
 
@@ -133,7 +133,7 @@ def folders_of_two_sides_are_two_piles(tmp: Path) -> None:
     api.create_repo("user/sides", repo_type="dataset")
     api.upload_folder(repo_id="user/sides", folder_path=tmp / "sides", repo_type="dataset")
     for data in ("user/sides", "hf:user/sides"):
-        a, b = load_sides(*resolve(None, data, None, None), image_size=32)
+        a, b = load_domains(resolve(None, data, None, None), image_size=32)
         assert [a.counts["found"], len(a.held_out), b.counts["found"], len(b.held_out)] == [4, 4, 4, 4]
     with pytest.raises(DataError, match="holds both sides: add data_dir=trainA or data_dir=trainB"):
         open_items(one_side("hf:user/sides").train)
@@ -157,20 +157,22 @@ def an_archive_that_is_not_read_says_what_to_do(tmp: Path) -> None:
 
 @check
 def repeated_paintings_are_one_image(tmp: Path) -> None:
-    photo, monet = load_sides(*resolve(DOMAINS["monet"], None, None, None), image_size=32)
+    photo, monet = load_domains(resolve(DOMAINS["monet"], None, None, None), image_size=32)
     assert photo.counts["kept"] == 20 and monet.counts["kept"] == 8 and monet.counts["duplicates"] == 12
 
 
 @check
 def what_was_fetched_is_read_without_a_network(tmp: Path) -> None:
     program = (
-        "from cyclegan_hub.data.load_sides import load_sides\n"
+        "from cyclegan_hub.data.load import load_domains\n"
+        "from cyclegan_hub.data.reading import Reading\n"
         "from cyclegan_hub.data.resolve import resolve\n"
         "from cyclegan_hub.domains import DOMAINS\n"
         "for name in ('smile', 'monet', 'cartoon'):\n"
-        "    print([s.counts['found'] for s in load_sides(*resolve(DOMAINS[name], None, None, None), image_size=32)])\n"
+        "    found = load_domains(resolve(DOMAINS[name], None, None, None), Reading(32).for_domains(2))\n"
+        "    print([domain.counts['found'] for domain in found])\n"
     )
-    load_sides(*resolve(DOMAINS["cartoon"], None, None, None), image_size=32)
+    load_domains(resolve(DOMAINS["cartoon"], None, None, None), image_size=32)
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["[12, 12]", "[20, 20]", "[24, 20]"], done.stderr

@@ -16,10 +16,10 @@ import pytest
 from cyclegan_hub.cli import main
 from cyclegan_hub.data.files import cell_bytes
 from cyclegan_hub.data.resolve import resolve, resolve_pairs
-from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.sources import SOURCES, one_side, open_items, open_stream
 from cyclegan_hub.data.specs import DataError, HubSplit
 from cyclegan_hub.imaging import images
+from support.loading import load_domains
 from support.pictures import encoded, folder, parquet, picture
 
 
@@ -53,7 +53,7 @@ def test_a_column_of_a_parquet_file_is_named_as_its_error_says(two_columns: Path
         open_items(one_side(str(two_columns)).train)
     a, b = (f"{two_columns}?column=image{letter}" for letter in "AB")
     assert seeds(a) == [0, 1, 2, 3] and seeds(b) == [100, 101, 102, 103]
-    sides = load_sides(*resolve(None, None, a, b), image_size=20)
+    sides = load_domains(resolve(None, None, a, b), image_size=20)
     assert [side.counts["found"] for side in sides] == [4, 4]
     assert one_side(a).describe().startswith(f"Parquet {two_columns.parent.name}/both.parquet?column=imageA, held out")
 
@@ -201,7 +201,7 @@ def test_an_archive_with_both_sides_is_data(tmp_path: Path, ending: str, wrapped
     path = archived(tmp_path / f"both{ending}", ["trainA", "trainB", "testA"], wrapped)
     a, b = resolve(None, str(path), None, None)
     assert b.held_out is None and a.held_out is not None and isinstance(a.train, type(b.train))
-    sides = load_sides(a, b, image_size=20)
+    sides = load_domains((a, b), image_size=20)
     assert [side.counts["found"] for side in sides] == [4, 4] and len(sides[0].held_out) == 4
     inside = f"{wrapped.removeprefix('./')}trainB"
     assert seeds(f"{path}?inside={inside}") == [10, 11, 12, 13]

@@ -14,13 +14,12 @@ import torch
 from huggingface_hub import HfApi, ModelCard
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.data.batches import open_batches
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import Domain, Pile
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging import images
+from support.loading import load_domains, open_batches
 from support.local_hub import Checks, Server
 from support.pictures import parquet, picture
 
@@ -89,7 +88,7 @@ def seeds_of(pile: Iterable[torch.Tensor]) -> list[int]:
 
 def read(domain: Domain | None, data: str | None, a: str | None = None, b: str | None = None) -> list[list[int]]:
     """The seeds of A and B to train on, and of A and B held out."""
-    sides = load_sides(*resolve(domain, data, a, b), image_size=20)
+    sides = load_domains(resolve(domain, data, a, b), image_size=20)
     return [seeds_of(pile) for pile in [side.train for side in sides] + [side.held_out for side in sides]]
 
 
@@ -112,7 +111,7 @@ def a_dataset_is_streamed(tmp: Path) -> None:
     datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0  # else 5 s after every pass over Parquet
     specs = SPEC.format("stream", "trainA", "testA", 1), SPEC.format("stream", "trainB", "testB", "false")
     sources = resolve(None, None, *specs)
-    stream = open_batches(*sources, image_size=20, batch_size=2, seed=0, streaming=True, steps_per_epoch=1)
+    stream = open_batches(sources, image_size=20, batch_size=2, seed=0, streaming=True, steps_per_epoch=1)
     (batch,) = stream.epoch(0)
     assert sorted(seeds_of(batch["a"])) == [0, 2] and sorted(seeds_of(batch["b"])) == [11, 13]
     assert [seeds_of(pile) for pile in stream.held_out] == [[20], [31]]

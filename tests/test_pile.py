@@ -17,10 +17,10 @@ from cyclegan_hub.commands.convert import convert
 from cyclegan_hub.commands.translate import translate
 from cyclegan_hub.data.files import Pile, cell_bytes, ending_of, is_hidden, pile_in
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.sources import one_side, open_items, open_stream
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
+from support.loading import load_domains
 from support.pictures import encoded, folder, parquet
 
 IMAGES = {  # the images of the tree below, by name, with the seed of each
@@ -120,7 +120,7 @@ def test_what_was_passed_over_is_said_once(spec: str, tmp_path: Path, capsys: py
     items = open_items(one_side(spec).train)
     assert items is not None and list(items.notes) == [said]
     folder(tmp_path / "b", range(20, 24))
-    a, _ = load_sides(*resolve(None, None, spec, str(tmp_path / "b")), image_size=16)
+    a, _ = load_domains(resolve(None, None, spec, str(tmp_path / "b")), image_size=16)
     assert a.notes[0] == f"A: {said}" and sum("passed over" in note for note in a.notes) == 1
     assert main(["inspect", "--data-a", spec, "--out", str(tmp_path / "out.png")]) == 0
     assert capsys.readouterr().out.count(said) == 1
@@ -176,7 +176,7 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "scandir", closed_scandir)  # the tests may run as root, who may read everything
     monkeypatch.setattr(Path, "iterdir", closed_iterdir)
     folder(tmp_path / "b", range(100, 104))
-    a, _ = load_sides(*resolve(None, None, str(tmp_path / "in"), str(tmp_path / "b")), image_size=16)
+    a, _ = load_domains(resolve(None, None, str(tmp_path / "in"), str(tmp_path / "b")), image_size=16)
     note = next(note for note in a.notes if "unreadable" in note)
     assert a.counts["unreadable"] == 2 and "locked: Permission denied" in note and "gone.png" in note
     assert main(["convert", str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 1
@@ -253,7 +253,7 @@ def test_a_link_to_itself_is_one_unreadable_file_and_not_the_end(tmp_path: Path)
     folder(tmp_path / "trainA", range(30))
     folder(tmp_path / "trainB", range(40, 45))
     (tmp_path / "trainA" / "me.png").symlink_to("me.png")
-    a = load_sides(*resolve(None, str(tmp_path), None, None), image_size=16)[0]
+    a = load_domains(resolve(None, str(tmp_path), None, None), image_size=16)[0]
     assert a.counts["unreadable"] == 1 and any("skipped 1 unreadable images: 'me.png'" in note for note in a.notes), a.notes
 
 

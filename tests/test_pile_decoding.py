@@ -14,7 +14,7 @@ import pytest
 
 from cyclegan_hub.commands.convert import convert
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import load_sides
+from support.loading import load_domains
 from support.pictures import encoded, picture
 
 # --- files that Pillow alone cannot open, and `decode` can
@@ -42,7 +42,7 @@ def test_photographs_of_a_phone_and_pictures_of_tools_are_trained_on(kind: str, 
             seed = i + 10 * (side == "B")
             data = heic(seed) if kind == "heic" else with_long_text(encoded(seed, (32, 32)))
             (tmp_path / f"train{side}" / f"{i}.{kind}").write_bytes(data)
-    a, b = load_sides(*resolve(None, str(tmp_path), None, None), image_size=16)
+    a, b = load_domains(resolve(None, str(tmp_path), None, None), image_size=16)
     assert a.counts["unreadable"] == b.counts["unreadable"] == 0 and a.counts["kept"] == 3
     parquet_file(tmp_path / "x.parquet", [path.read_bytes() for path in sorted((tmp_path / "trainA").iterdir())])
     assert convert(str(tmp_path / "x.parquet"), tmp_path / "x.zip") == 0

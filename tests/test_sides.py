@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from cyclegan_hub.data import sides
+from cyclegan_hub.data import load as loading
+from cyclegan_hub.data.load import DomainImages, LazyImages
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.scan import LazyImages
-from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
+from support.loading import load_domains
 from support.pictures import encoded, folder, picture
 
 
-def load(path: Path, **options) -> tuple[Side, Side]:
+def load(path: Path, **options) -> tuple[DomainImages, DomainImages]:
     """Both sides of a folder at 20 px, the size of the pictures, unless told otherwise."""
-    return load_sides(*resolve(None, str(path), None, None), **({"image_size": 20} | options))
+    return load_domains(resolve(None, str(path), None, None), **({"image_size": 20} | options))
 
 
 def pixels(seed: int, size: int = 20, channels: int = 3) -> torch.Tensor:
@@ -92,22 +92,22 @@ def test_more_than_five_percent_unreadable_stops(data: Path) -> None:
 def test_an_empty_side_stops(data: Path, tmp_path: Path) -> None:
     for path in (data / "testB").iterdir():
         path.write_bytes(encoded(1, (15, 15)))
-    with pytest.raises(DataError, match="side B: no image of the held-out split can be used"):
+    with pytest.raises(DataError, match="domain B: no image of the held-out split can be used"):
         load(data)
     np.savez(tmp_path / "none.npz", images=np.zeros((0, 20, 20, 3), np.uint8))
-    with pytest.raises(DataError, match=r"side A is empty: no image in npz .*none\.npz"):
-        load_sides(*resolve(None, str(data), str(tmp_path / "none.npz"), None), image_size=20)
+    with pytest.raises(DataError, match=r"domain A is empty: no image in npz .*none\.npz"):
+        load_domains(resolve(None, str(data), str(tmp_path / "none.npz"), None), image_size=20)
 
 
 def test_two_piles_of_the_same_images_stop(data: Path) -> None:
     folder(data / "copyA", reversed(range(30)))
-    with pytest.raises(DataError, match="both sides hold the same 30 images"):
-        load_sides(*resolve(None, str(data), None, str(data / "copyA")), image_size=20)
+    with pytest.raises(DataError, match="both domains hold the same 30 images"):
+        load_domains(resolve(None, str(data), None, str(data / "copyA")), image_size=20)
 
 
 def test_images_on_both_sides_are_noted(data: Path) -> None:
     folder(data / "trainB", [4, 5])
-    assert "A and B: 2 images are in both sides" in load(data)[0].notes
+    assert "A and B: 2 images are in both domains" in load(data)[0].notes
 
 
 def without_test(data: Path) -> Path:
@@ -127,7 +127,7 @@ def test_a_tenth_is_held_out_by_content_hash(data: Path) -> None:
 
 
 def test_more_or_renamed_files_move_no_image_between_training_and_held_out(data: Path) -> None:
-    def parts(side: Side) -> tuple[set[bytes], set[bytes]]:
+    def parts(side: DomainImages) -> tuple[set[bytes], set[bytes]]:
         return {x.numpy().tobytes() for x in side.train}, {x.numpy().tobytes() for x in side.held_out}
 
     train, held = parts(load(without_test(data))[0])
@@ -154,7 +154,7 @@ def test_copies_of_one_image_are_no_pile(tmp_path: Path) -> None:
     folder(tmp_path / "trainA", [1])
     (tmp_path / "trainA/copy.bmp").write_bytes(encoded(1, format="BMP"))
     folder(tmp_path / "trainB", [5001, 5002])
-    with pytest.raises(DataError, match="side A has 1 different usable images: at least 2 are needed"):
+    with pytest.raises(DataError, match="domain A has 1 different usable images: at least 2 are needed"):
         load(tmp_path)
 
 
@@ -177,7 +177,7 @@ def test_at_most_so_many_held_out_are_read(data: Path) -> None:
     assert torch.equal(a.held_out, torch.stack([pixels(200), pixels(201)]))
 
 
-def chosen(side: Side) -> set[bytes]:
+def chosen(side: DomainImages) -> set[bytes]:
     return {x.numpy().tobytes() for x in side.train}
 
 
@@ -226,22 +226,22 @@ def test_equal_sides_cuts_the_larger_one(data: Path) -> None:
 @pytest.mark.parametrize("limit", [None, 10])
 def test_a_pile_that_does_not_fit_is_decoded_later(data: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
     cached, _ = load(data, max_images=limit)
-    monkeypatch.setattr(sides, "CACHE_BYTES", 15 * 3 * 20 * 20)  # 15 images: neither all 42 nor 10 of each side
+    monkeypatch.setattr(loading, "CACHE_BYTES", 15 * 3 * 20 * 20)  # 15 images: neither all 42 nor 10 of each side
     a, _ = load(data, max_images=limit)
     assert isinstance(a.train, LazyImages)
     assert torch.equal(torch.stack([a.train[i] for i in range(len(a.train))]), cached.train)
     assert a.fingerprint == cached.fingerprint
-    monkeypatch.setattr(sides, "CACHE_BYTES", 20 * 3 * 20 * 20)  # not all, but 10 of each
+    monkeypatch.setattr(loading, "CACHE_BYTES", 20 * 3 * 20 * 20)  # not all, but 10 of each
     again, _ = load(data, max_images=limit)
     assert isinstance(again.train, LazyImages if limit is None else torch.Tensor)
     assert torch.equal(torch.stack([again.train[i] for i in range(len(again.train))]), cached.train)
 
 
 def test_a_file_that_vanishes_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sides, "CACHE_BYTES", 0)
+    monkeypatch.setattr(loading, "CACHE_BYTES", 0)
     a, _ = load(data)
     (data / "trainA/0004.png").unlink()
-    with pytest.raises(DataError, match=r"0004\.png was readable at the start"):
+    with pytest.raises(DataError, match=r"0004\.png could be read at the start"):
         a.train[4]
 
 

@@ -15,12 +15,13 @@ from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.imaging import images
+from support.loading import open_streams
 from support.pictures import encoded, folder, parquet, picture
 
 
 def open_stream(path: Path, a: str | None = None, **options) -> StreamingBatches:
     given = dict(image_size=20, batch_size=4, seed=0, steps_per_epoch=5) | options
-    return StreamingBatches(*resolve(None, str(path), a, None), **given)
+    return open_streams(resolve(None, str(path), a, None), **given)
 
 
 def keys(batches: torch.Tensor) -> list[bytes]:
@@ -120,7 +121,7 @@ def test_a_position_at_the_very_end_of_a_pass_goes_on_with_the_next(data: Path) 
 def test_the_state_of_other_data_is_refused(data: Path) -> None:
     state = open_stream(data).state_dict()
     (data / "testB/0300.png").write_bytes(encoded(999))
-    with pytest.raises(DataError, match="side B is not the one"):
+    with pytest.raises(DataError, match="domain B is not that of this run"):
         open_stream(data).load_state_dict(state)
     with pytest.raises(DataError, match="resume without streaming"):
         open_stream(data).load_state_dict({})
@@ -141,7 +142,7 @@ def test_more_than_five_percent_unreadable_stops_after_a_hundred(data: Path) -> 
     for i in range(2):
         (data / f"trainB/broken{i}.png").write_text("<html>")
     drawn = open_stream(data, steps_per_epoch=20)  # 2 of 22 in every pass
-    with pytest.raises(DataError, match=r"side B: \d+ of 1\d\d images cannot be read.*broken"):
+    with pytest.raises(DataError, match=r"domain B: \d+ of 1\d\d images cannot be read.*broken"):
         list(drawn.epoch(0)) + list(drawn.epoch(1))
     assert drawn.counts["b"]["found"] >= 100
 
@@ -187,8 +188,8 @@ def test_a_stream_with_nothing_to_train_on_stops(data: Path) -> None:
 def test_pairs_are_refused_with_what_to_do(data: Path) -> None:
     from cyclegan_hub.data.resolve import resolve_pairs
 
-    with pytest.raises(DataError, match=r"pairs of two piles cannot be streamed: leave streaming out \(--set streaming=False\)"):
-        StreamingBatches(*resolve_pairs(str(data), None, None), image_size=20, batch_size=1, seed=0, steps_per_epoch=2)
+    with pytest.raises(DataError, match=r"pairs in two places cannot be streamed: leave streaming out \(--set streaming=False\)"):
+        open_streams(resolve_pairs(str(data), None, None), image_size=20, batch_size=1, seed=0, steps_per_epoch=2)
 
 
 def test_dark_16_bit_images_are_warned_of_in_a_stream_too(data: Path) -> None:

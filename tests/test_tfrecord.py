@@ -11,12 +11,11 @@ import pytest
 
 from cyclegan_hub.data import tfrecord
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.sources import one_side, open_items, open_stream
 from cyclegan_hub.data.specs import DataError, Files
-from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.data.tfrecord import TFRecordItems
 from cyclegan_hub.imaging import images
+from support.loading import load_domains, open_streams
 from support.pictures import encoded, folder, parquet
 from support.tfrecords import crc32c, delimited, example, masked, monet, record, shard, varint
 
@@ -146,8 +145,8 @@ def test_a_record_above_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytes
 def test_an_empty_file_is_an_empty_side(tmp_path: Path) -> None:
     shard(tmp_path / "trainA.tfrec", [])
     shard(tmp_path / "trainB.tfrec", range(5))
-    with pytest.raises(DataError, match=r"side A is empty: no image in TFRecord .*/trainA\.tfrec"):
-        load_sides(*resolve(None, str(tmp_path), None, None), image_size=16)
+    with pytest.raises(DataError, match=r"domain A is empty: no image in TFRecord .*/trainA\.tfrec"):
+        load_domains(resolve(None, str(tmp_path), None, None), image_size=16)
 
 
 def test_a_side_is_one_file_or_a_folder_of_shards(tmp_path: Path) -> None:
@@ -188,7 +187,7 @@ def test_two_sides_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Pat
         for seed in seeds:
             (tmp_path / name / f"{seed:03d}.jpg").write_bytes(encoded(seed, format="JPEG"))
     shards, files = (
-        load_sides(*(one_side(str(tmp_path / f"{name}{end}")) for name in ("photo", "monet")), image_size=16)
+        load_domains([one_side(str(tmp_path / f"{name}{end}")) for name in ("photo", "monet")], image_size=16)
         for end in ("_tfrec", "")
     )
     for ours, theirs in zip(shards, files, strict=True):
@@ -208,18 +207,18 @@ def test_shards_are_streamed_and_a_damaged_record_is_skipped(tmp_path: Path, cap
     data[bad + 100] ^= 1
     path.write_bytes(data)
     options = dict(image_size=20, batch_size=3, seed=0, steps_per_epoch=13)
-    drawn = StreamingBatches(*resolve(None, str(tmp_path), None, None), **options)
+    drawn = open_streams(resolve(None, str(tmp_path), None, None), **options)
     first = [x.numpy().tobytes() for batch in drawn.epoch(0) for x in batch["a"]]
     jpegs = [images.decode(encoded(seed, format="JPEG")) for seed in range(40) if seed != 1]
     assert Counter(first) == Counter(images.to_uint8_tensor(image).numpy().tobytes() for image in jpegs)
     state = drawn.state_dict()
     assert len(drawn.held_out[0]) == 2 and drawn.counts["a"]["unreadable"] == 1 and f"byte {bad}" in caplog.text
-    again = StreamingBatches(*resolve(None, str(tmp_path), None, None), **options)
+    again = open_streams(resolve(None, str(tmp_path), None, None), **options)
     again.load_state_dict(state)
     assert next(again.epoch(1))["a"].equal(next(drawn.epoch(1))["a"])
     path.write_bytes(data[:-1])
     with pytest.raises(DataError, match=r"trainA-0\.tfrec is cut short"):
-        list(StreamingBatches(*resolve(None, str(tmp_path), None, None), **options).epoch(0))
+        list(open_streams(resolve(None, str(tmp_path), None, None), **options).epoch(0))
 
 
 def test_processes_share_a_stream_of_shards(tmp_path: Path) -> None:
@@ -231,7 +230,7 @@ def test_processes_share_a_stream_of_shards(tmp_path: Path) -> None:
     shown = []
     for rank in range(2):
         options = dict(image_size=20, batch_size=10, seed=0, steps_per_epoch=1, rank=rank, world_size=2)
-        (batch,) = StreamingBatches(*resolve(None, str(tmp_path), None, None), **options).epoch(0)
+        (batch,) = open_streams(resolve(None, str(tmp_path), None, None), **options).epoch(0)
         shown += [x.numpy().tobytes() for x in batch["a"]]
     decoded = [images.decode(encoded(seed, format="JPEG")) for seed in range(20)]
     assert Counter(shown) == Counter(images.to_uint8_tensor(image).numpy().tobytes() for image in decoded)

@@ -14,20 +14,21 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.data.batches import open_batches
+from cyclegan_hub.data import load as loading
+from cyclegan_hub.data.load import DomainImages
 from cyclegan_hub.data.reading import Reading
 from cyclegan_hub.data.resolve import resolve, resolve_pairs
-from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
 from cyclegan_hub.recipes.methods import RecipeError, override
 from cyclegan_hub.recipes.presets import RECIPES
+from support.loading import load_domains, open_batches
 from support.pictures import encoded, folder, picture
 from support.pixels import assert_equal_pixels, assert_same_pixels, pixels, same_pixels
 
 
-def load(path: Path, **options: object) -> tuple[Side, ...]:
-    return load_sides(*resolve(None, str(path), None, None), **({"image_size": 20} | options))
+def load(path: Path, **options: object) -> tuple[DomainImages, ...]:
+    return load_domains(resolve(None, str(path), None, None), **({"image_size": 20} | options))
 
 
 def scans(path: Path, largest: int, count: int = 6, format: str = "PNG") -> Path:
@@ -156,7 +157,7 @@ def test_pairs_of_16_bits_are_warned_of_too(tmp_path: Path) -> None:
     (tmp_path / "trainB").mkdir()
     for i in range(6):
         picture(i, (20, 20)).save(tmp_path / "trainB" / f"{i}.png")
-    (side,) = load_sides(*resolve_pairs(str(tmp_path), None, None), image_size=20, halves=True)
+    (side,) = load_domains(resolve_pairs(str(tmp_path), None, None), image_size=20, halves=True)
     assert any("of 16 bits is 4,080 of 65,535" in note for note in side.notes)
 
 
@@ -175,7 +176,9 @@ def test_convert_warns_of_dark_images_and_takes_the_range(tmp_path: Path, capsys
 
     scans(tmp_path / "ct", 4080)
     assert main(["convert", str(tmp_path / "ct"), str(tmp_path / "dark.npz"), "--channels", "1"]) == 0
-    assert "is 4,080 of 65,535, so they are almost black: say what is white with --value-range 0,4095" in capsys.readouterr().err
+    assert (
+        "is 4,080 of 65,535, so they are almost black: set the white value with --value-range 0,4095" in capsys.readouterr().err
+    )
     assert main(["convert", str(tmp_path / "ct"), str(tmp_path / "ct.npz"), "--value-range", "0,4095"]) == 0
     assert "16 bits" not in capsys.readouterr().err
     assert int(np.load(tmp_path / "ct.npz")["images"].max()) > 250 > 20 > int(np.load(tmp_path / "dark.npz")["images"].max())
@@ -244,26 +247,24 @@ def test_each_fit_makes_squares(wide: Path) -> None:
     image = images.decode(wide / "trainA/0000.png")
     x = np.asarray(image)
     made = {
-        fit: np.asarray(images.to_pil(images.from_uint8(Reading(fit=fit).tensor(image, 20))))
+        fit: np.asarray(images.to_pil(images.from_uint8(Reading(20, fit=fit).tensor(image))))
         for fit in ("crop", "stretch", "pad")
     }
     assert np.array_equal(made["crop"], x[:, 5:25])
     assert np.array_equal(made["stretch"], np.asarray(image.resize((20, 20), Image.Resampling.LANCZOS)))
     assert (made["pad"][:3] == 0).all() and (made["pad"][-3:] == 0).all() and made["pad"][5:15].any()
     with pytest.raises(DataError, match="fit='squash': give crop, random-crop, stretch, pad"):
-        Reading(fit="squash")
+        Reading(20, fit="squash")
 
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_random_crops_differ_from_epoch_to_epoch_and_repeat(wide: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool) -> None:
     if lazy:
-        from cyclegan_hub.data import sides as module
-
-        monkeypatch.setattr(module, "CACHE_BYTES", 0)
+        monkeypatch.setattr(loading, "CACHE_BYTES", 0)
 
     def epochs() -> list[torch.Tensor]:
         sources = resolve(None, str(wide), None, None)
-        batches = open_batches(*sources, image_size=20, batch_size=5, seed=0, fit="random-crop")
+        batches = open_batches(sources, image_size=20, batch_size=5, seed=0, fit="random-crop")
         return [torch.cat([batch["a"] for batch in batches.epoch(epoch)]) for epoch in range(4)]
 
     drawn = epochs()

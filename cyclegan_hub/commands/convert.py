@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 
 from cyclegan_hub.data.files import RawImages, ending_of, read_file
+from cyclegan_hub.data.load import notes_on_values
 from cyclegan_hub.data.reading import NoFaceError
-from cyclegan_hub.data.scan import notes_on_peaks
 from cyclegan_hub.data.sources import one_side, open_items
 from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.domains import Eyes
@@ -102,7 +102,7 @@ def convert(
         if not count:
             fits = "has a face that is large enough" if align_faces else "is large enough" if min_size else "can be read"
             raise DataError(f"{spec}: none of its {len(items):,} images {fits}")
-    for note in notes_on_peaks(found, spec, options.value_range, "--value-range "):
+    for note in notes_on_values(found, spec, options.value_range, "--value-range "):
         print(note, file=sys.stderr)
     without = f" ({sum(isinstance(error, NoFaceError) for _, error in skipped):,} without a face)" if align_faces else ""
     print(f"{count:,} images, {len(skipped):,} skipped{without}: {out} ({out.stat().st_size:,} bytes)")

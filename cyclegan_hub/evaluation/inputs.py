@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub.checkpoints import list_epochs, load
-from cyclegan_hub.data.reading import Landmarks
+from cyclegan_hub.data.load import DomainImages, load_domains
+from cyclegan_hub.data.reading import Landmarks, Reading, Selection
 from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
-from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import SideSource
 from cyclegan_hub.domains import DOMAINS, Eyes
 from cyclegan_hub.evaluation.generate import Piles, at_size, inputs_and_targets
@@ -63,7 +63,7 @@ class Images:
     held_out: Piles
     train: Piles
     scaled: ScaledImages  # the same at the size and channels that features are taken at
-    sides: tuple[Side, ...]  # as they were read
+    sides: tuple[DomainImages, ...]  # as they were read
 
 
 def open_source(text: str, wanted: str, out: Path | None, name: str) -> Source:
@@ -165,20 +165,25 @@ def read_data(
     most: int,
     shape: tuple[int, int] | None = None,
     landmarks: Landmarks | None = None,
-) -> tuple[Side, ...]:
+) -> tuple[DomainImages, ...]:
     """Reads the data as the model takes them, at its size and channels, or at `shape` (size in px, channels).
 
     Faces are aligned as `model.prepare` does it; `landmarks` holds those that were found before, and takes up new ones.
     """
     model = source.model
     size, channels = shape or (model.image_size, model.channels)
-    return load_sides(
-        *piles, image_size=size, channels=channels, seed=seed, max_images=source.recipe.get("max_images"),
-        equal_sides=source.recipe.get("equal_sides", False), max_held_out=max(most, MOST),
+    recipe = source.recipe
+    reading = Reading(
+        size,
+        channels=channels,
+        value_range=getattr(model, "value_range", None),
         halves=source.paired and isinstance(model, PairedTranslator) and not model.rule.derived,
-        swapped=source.recipe.get("direction") == "b_to_a", fit=source.recipe.get("fit", "crop"),
-        value_range=getattr(model, "value_range", None), eyes=source.eyes, landmarks=landmarks,
-    )  # fmt: skip
+        swapped=recipe.get("direction") == "b_to_a",
+        fit=recipe.get("fit", "crop"),
+        landmarks=landmarks or Landmarks(),
+    )
+    selection = Selection(seed, recipe.get("max_images"), recipe.get("equal_sides", False), max(most, MOST))
+    return load_domains(piles, reading.for_domains(len(piles), source.eyes), selection)
 
 
 def read_images(
@@ -209,7 +214,7 @@ def read_images(
     return Images(held_out, train, ScaledImages(*larger), sides)
 
 
-def _chosen(sides: tuple[Side, ...], most: tuple[int, int], seed: int, on_training: bool) -> tuple[Piles, Piles]:
+def _chosen(sides: tuple[DomainImages, ...], most: tuple[int, int], seed: int, on_training: bool) -> tuple[Piles, Piles]:
     return (
         tuple(subsample(side.train if on_training else side.held_out, most[0], seed) for side in sides),
         tuple(subsample(side.train, most[1], seed) for side in sides),
@@ -222,7 +227,7 @@ def subsample(pile: Any, most: int, seed: int) -> Tensor:
     return pile[chosen] if isinstance(pile, Tensor) else torch.stack([pile[i] for i in chosen.tolist()])
 
 
-def same_data(source: Source, sides: tuple[Side, ...]) -> str:
+def same_data(source: Source, sides: tuple[DomainImages, ...]) -> str:
     """A line for the protocol: whether these are the images of the run. If not, held-out images may have been trained on."""
     then = (source.record or {}).get("fingerprints")
     if not then:

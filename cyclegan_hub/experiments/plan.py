@@ -20,7 +20,7 @@ from cyclegan_hub.training.plan import Plan, find_data, make_plan
 Size = Literal["full", "small"]
 SMALL_SIZE, SMALL_WIDTH = 64, 24  # px; channels of the first layer, of discriminators too
 LEAST = 16  # images of a side: with fewer there is nothing to hold out and measure
-HELD_OUT_SHARE = 0.1  # of a side without a split of its own for it (data/load_sides.py)
+HELD_OUT_SHARE = 0.1  # of a side without a split of its own for it (data/load.py)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
 
-from cyclegan_hub.data.batches import random_flip
+from cyclegan_hub.data.balance import random_flip
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.training.augment import BatchAugment

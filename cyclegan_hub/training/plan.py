@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from cyclegan_hub.data.batches import UnpairedBatches
+    from cyclegan_hub.data.reading import Landmarks, Reading, Selection
     from cyclegan_hub.data.specs import SideSource
     from cyclegan_hub.data.streaming import StreamingBatches
     from cyclegan_hub.training.loop import Judge
@@ -155,6 +156,25 @@ def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str 
             return resolve_pile(domain, recipe.pile_side, data, data_a, data_b)
         case "sides":
             return resolve(domain, data, data_a, data_b)
+
+
+def reading_of(recipe: Recipe, domains: int, seed: int, landmarks: Landmarks | None = None) -> tuple[list[Reading], Selection]:
+    """How the images of each domain are read, and which are used."""
+    from cyclegan_hub.data.reading import Landmarks, Reading, Selection
+
+    options = recipe.load_options()
+    reading = Reading(
+        recipe.image_size,
+        recipe.load_size,
+        recipe.channels,
+        options["value_range"],
+        options.get("halves", False),
+        options.get("swapped", False),
+        options["fit"],
+        landmarks=landmarks or Landmarks(),
+    )
+    selection = Selection(seed, recipe.max_images, options.get("equal_sides", False))
+    return reading.for_domains(domains, options.get("eyes", ())), selection
 
 
 def counts_text(side: str, counts: dict[str, int]) -> str:
