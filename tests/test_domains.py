@@ -30,7 +30,7 @@ def test_every_pile_says_where_it_is_and_under_which_terms(domain) -> None:
 
 
 def test_a_domain_of_one_pile_has_no_b() -> None:
-    with pytest.raises(ValueError, match="faces has one pile, A: side='b' is none of it"):
+    with pytest.raises(ValueError, match="faces has domain A only: there is no 'b'"):
         DOMAINS["faces"].pile("b")
 
 

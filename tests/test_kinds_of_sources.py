@@ -17,7 +17,8 @@ from cyclegan_hub.cli import main
 from cyclegan_hub.data.files import cell_bytes
 from cyclegan_hub.data.resolve import resolve, resolve_pairs
 from cyclegan_hub.data.sources import SOURCES, one_side, open_items, open_stream
-from cyclegan_hub.data.specs import DataError, HubSplit
+from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.imaging import images
 from support.loading import load_domains
 from support.pictures import encoded, folder, parquet, picture

@@ -16,7 +16,8 @@ import pytest
 from cyclegan_hub.data import tables
 from cyclegan_hub.data.files import ArrayItems, FolderItems, ZipItems, cell_bytes
 from cyclegan_hub.data.sources import open_items, open_stream
-from cyclegan_hub.data.specs import DataError, Files, HubSplit
+from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.imaging import decoding, images
 from support.pictures import encoded, folder, parquet, picture
 
@@ -208,7 +209,8 @@ def test_without_a_network_the_error_names_dataset_and_remedy(tmp_path: Path) ->
     program = (
         "import os, pathlib\n"
         "from cyclegan_hub.data.sources import open_items, open_stream\n"
-        "from cyclegan_hub.data.specs import DataError, HubSplit\n"
+        "from cyclegan_hub.data.specs import DataError\n"
+        "from cyclegan_hub.domains import HubSplit\n"
         "def attempt(open_it):\n"
         "    try: open_it(HubSplit('user/faces', 'train'))\n"
         "    except DataError as error: print(error)\n"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.specs import DataError, Files, HubSplit
-from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.domains import DOMAINS, HubSplit, recorded_splits
 from support.pictures import folder, parquet
 
 
@@ -63,6 +63,26 @@ def test_an_hf_spec_is_parsed_and_plus_is_plus() -> None:
     rows = (("Male", "1"), ("Smiling", "0"))
     assert source.train == HubSplit("user/faces", "valid", "img+attr", "photo", rows, "refs/pr")
     assert source.held_out == HubSplit("user/faces", "test", "img+attr", "photo", rows, "refs/pr")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "hf:u/d?split=train&column=image&filter=Smiling=0&test_split=test",
+        "hf:u/d?config=a+b&split=train&revision=refs/convert/parquet&data_dir=10k",
+        "hf:u/d?split=trainA&test_split=testA&filter=k=1&filter=x=a=b",
+    ],
+)
+def test_a_recorded_dataset_of_the_hub_is_found_again(spec: str) -> None:
+    source, _ = resolve(None, None, spec, "hf:u/other")
+    assert recorded_splits(source.describe()) == (source.train, source.held_out)
+
+
+@pytest.mark.parametrize(
+    "line", ["hf:faces?split=trainA, held out: hf:faces?split=testA", "folder faces/trainA, held out: a tenth by content hash"]
+)
+def test_recorded_local_images_are_not_a_dataset_of_the_hub(line: str) -> None:
+    assert recorded_splits(line) is None
 
 
 def test_describe_is_stable_and_names_no_directory_above_the_data(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ from cyclegan_hub.data.pairs import open_any
 from cyclegan_hub.data.reading import Readable, Reading
 from cyclegan_hub.data.resolve import holds_sides, resolve
 from cyclegan_hub.data.sources import one_side
-from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
+from cyclegan_hub.data.specs import DataError, Files, Pair, SideSource
+from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.imaging import images, plots

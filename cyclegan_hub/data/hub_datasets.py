@@ -14,8 +14,9 @@ from urllib.request import Request, urlopen
 
 from cyclegan_hub.data import tables
 from cyclegan_hub.data.files import Stream, TarItems, ZipItems
-from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
+from cyclegan_hub.data.specs import DataError, Files, Pair, SideSource
 from cyclegan_hub.data.tables import TableItems, explained, image_stream, read_parquet
+from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.files import write_atomic
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from cyclegan_hub.data.files import RawImages, ending_of
 from cyclegan_hub.data.sources import open_items
-from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair
+from cyclegan_hub.data.specs import DataError, Files, Pair
+from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.imaging.decoding import ImageError, as_it_is, decode
 
 PAIRS = (

@@ -17,8 +17,8 @@ from cyclegan_hub.data.sources import (
     shards_of,
     source_of_file,
 )
-from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
-from cyclegan_hub.domains import Domain, Pile
+from cyclegan_hub.data.specs import DataError, Files, Pair, SideSource
+from cyclegan_hub.domains import Domain, HubSplit
 from cyclegan_hub.hub.errors import is_address, not_a_name
 
 
@@ -35,7 +35,7 @@ def resolve_pile(domain: Domain | None, side: str, data: str | None, data_a: str
         return (side_of(data, side.upper()),)
     if domain is None:
         raise DataError("there are no images: give --data-a (a folder, .parquet, .tfrec, .zip, .tar, .npz or hf:ID)")
-    return (hub_dataset(domain.pile(side)),)
+    return (SideSource(*domain.pile(side).splits),)
 
 
 def resolve_pairs(data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource]:
@@ -79,23 +79,13 @@ def resolve(domain: Domain | None, data: str | None, data_a: str | None, data_b:
         elif data is not None:
             sides.append(side_of(data, letter))
         elif domain is not None:
-            sides.append(hub_dataset(domain.pile(letter.lower())))
+            sides.append(SideSource(*domain.pile(letter.lower()).splits))
         else:
             raise DataError(f"side {letter} has no images: give --data FOLDER with train{letter}, or --data-{letter.lower()}")
     a, b = sides
     if a.train == b.train:
         raise DataError(f"both sides are {a.train.describe()}: give two different piles of images")
     return a, b
-
-
-def hub_dataset(pile: Pile) -> SideSource:
-    """The source of a domain's pile."""
-
-    def split(name: str) -> HubSplit:
-        rows = tuple((column, str(value)) for column, value in pile.filter.items())
-        return HubSplit(pile.dataset, name, pile.config, pile.column, rows, pile.revision, data_dir=pile.data_dir)
-
-    return SideSource(split(pile.split), split(pile.test_split) if pile.test_split else None)
 
 
 def holds_sides(data: str) -> bool:

@@ -12,9 +12,10 @@ from urllib.parse import unquote
 
 from cyclegan_hub.data.files import ArrayItems, FolderItems, RawImages, Stream, TarItems, ZipItems, has_image, is_hidden
 from cyclegan_hub.data.hub_datasets import HubItems
-from cyclegan_hub.data.specs import DataError, Files, HubSplit, SideSource
+from cyclegan_hub.data.specs import DataError, Files, SideSource
 from cyclegan_hub.data.tables import ParquetItems, SavedItems
 from cyclegan_hub.data.tfrecord import TFRecordItems
+from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.hub.errors import is_address, not_a_name
 from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS
 

@@ -1,10 +1,11 @@
-"""Which images a side is made of, as plain values: nothing is read here. `resolve` makes them, `open_source` opens them."""
+"""Where images come from, as plain values: `resolve` makes them, `sources` opens them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from cyclegan_hub.domains import HubSplit, describe_source
 from cyclegan_hub.errors import UserError
 
 
@@ -14,7 +15,7 @@ class DataError(UserError):
 
 @dataclass(frozen=True)
 class Files:
-    """Images on disk: `kind` names the class of `open_source.SOURCES` that reads them, `paths` are absolute."""
+    """Images on disk: `kind` names the class of `sources.SOURCES` that reads them, `paths` are absolute."""
 
     kind: str
     paths: tuple[Path, ...]  # several only where a kind comes in shards
@@ -39,41 +40,6 @@ class Files:
 
 
 @dataclass(frozen=True)
-class HubSplit:
-    """One split of a dataset on the Hub, or of a local folder that `datasets.load_dataset` reads."""
-
-    dataset: str
-    split: str
-    config: str | None = None
-    column: str | None = None  # None: the one column that holds images
-    filter: tuple[tuple[str, str], ...] = ()  # rows whose column has this value
-    revision: str | None = None
-    optional: bool = False  # whether the dataset may lack the split
-    data_dir: str | None = None  # the folder of the dataset that is read; None: what the dataset says, or all of it
-
-    @property
-    def kind(self) -> str:
-        """The name of the class that reads it, as that of `Files`."""
-        return "hub"
-
-    @property
-    def is_local(self) -> bool:
-        """Whether `dataset` is a folder on this machine."""
-        return Path(self.dataset).expanduser().is_dir()
-
-    def describe(self) -> str:
-        """The spec in its `hf:` form; of a local folder only the last component is shown."""
-        pairs = [("config", self.config), ("data_dir", self.data_dir), ("split", self.split), ("column", self.column)]
-        pairs += [("filter", f"{name}={value}") for name, value in self.filter] + [("revision", self.revision)]
-        name = Path(self.dataset).name if self.is_local else self.dataset
-        return f"hf:{name}?" + "&".join(f"{key}={value}" for key, value in pairs if value is not None)
-
-    def identity(self) -> str:
-        """As that of `Files`."""
-        return self.describe()
-
-
-@dataclass(frozen=True)
 class Pair:
     """Input and output as two sources whose images belong together one by one."""
 
@@ -87,12 +53,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class SideSource:
-    """Where one side's training images come from, and its held-out ones (None: a tenth of the training source is held out)."""
+    """Where a domain's training images come from, and its held-out ones (None: a tenth of the training source is held out)."""
 
     train: Files | HubSplit | Pair
     held_out: Files | HubSplit | Pair | None = None
 
     def describe(self) -> str:
         """One line for logs, cards and the run's record; holds no directory above the data's own."""
-        rest = self.held_out.describe() if self.held_out else "a tenth by content hash"
-        return f"{self.train.describe()}, held out: {rest}"
+        return describe_source(self.train.describe(), self.held_out.describe() if self.held_out else None)

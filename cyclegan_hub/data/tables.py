@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cyclegan_hub.data.files import Raw, RawImages, Stream, cell_bytes, cell_name
-from cyclegan_hub.data.specs import DataError, Files, HubSplit
+from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.domains import HubSplit
 
 if TYPE_CHECKING:
     import pyarrow as pa

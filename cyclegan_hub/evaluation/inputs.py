@@ -17,7 +17,7 @@ from cyclegan_hub.data.load import DomainImages, load_domains
 from cyclegan_hub.data.reading import Landmarks, Reading, Selection
 from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
 from cyclegan_hub.data.specs import SideSource
-from cyclegan_hub.domains import DOMAINS, Eyes
+from cyclegan_hub.domains import DOMAINS, Eyes, recorded_splits
 from cyclegan_hub.evaluation.generate import Piles, at_size, inputs_and_targets
 from cyclegan_hub.evaluation.protocol import ScaledImages
 from cyclegan_hub.evaluation.results import EvaluationError
@@ -139,23 +139,12 @@ def find_data(given: tuple[str | None, str | None, str | None], source: Source) 
     recorded: list[str] = list(source.record["data"].values())
     if own and [pile.describe() for pile in own] == recorded:
         return own
-    specs = [hub_spec(text) for text in recorded]
-    if all(specs):
-        found = find(None, *[*specs, None][:2])
-        if [pile.describe() for pile in found] == recorded:
-            return found
+    found = tuple(SideSource(*splits) for splits in map(recorded_splits, recorded) if splits)
+    if [pile.describe() for pile in found] == recorded:
+        return found
     raise EvaluationError(
         f"{source.text} was trained on {' and on '.join(recorded)}: give --data where that lies on this machine"
     )
-
-
-def hub_spec(text: str) -> str | None:
-    """A recorded description of a side in the form of `--data-a`; None if it is not a dataset of the Hub."""
-    train, _, held_out = text.partition(", held out: ")
-    if not re.match(r"hf:[^/?]+/", train):  # of a local folder only its last component is recorded
-        return None
-    test = re.match(r"hf:[^?]+\?(?:.*&)?split=([^&]+)", held_out)
-    return f"{train}&test_split={test[1]}" if test else train
 
 
 def read_data(

@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 from cyclegan_hub import CycleGenerator, FaceGenerator, PairedGenerator
-from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.publishing.card import Facts
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, domain_of, labels_of
@@ -34,7 +33,7 @@ def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes:
             piles, config = [domain.pile(recipe.side)], {"latent": recipe.latent}
         case Pix2PixRecipe():
             piles, config = [domain.pile(recipe.side)] if domain else [], {"pairs": recipe.pairs}
-    sources = [hub_dataset(pile).describe() for pile in piles] or ["folder mine/train, held out: folder mine/test"]
+    sources = [pile.describe() for pile in piles] or ["folder mine/train, held out: folder mine/test"]
     run = {
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "labels": list(labels or own),
