@@ -96,7 +96,7 @@ def recorded_splits(line: str) -> tuple[HubSplit, HubSplit | None] | None:
 
 
 @dataclass(frozen=True)
-class Pile:
+class ImageSet:
     """The images of domain A or B: a column of a Hub dataset.
 
     `split` is trained on; `test_split` is held out (None: a tenth is, fixed by content hash).
@@ -136,16 +136,16 @@ class Domain:
     """Two sets of images, A and B, or A alone, and the repository name that a model is published under by default."""
 
     name: str
-    a: Pile
-    b: Pile | None  # None: images of A are generated
+    a: ImageSet
+    b: ImageSet | None  # None: images of A are generated
     repo_id: str
 
     @property
-    def piles(self) -> tuple[Pile, ...]:
+    def image_sets(self) -> tuple[ImageSet, ...]:
         """A and, if there is one, B."""
         return (self.a, self.b) if self.b else (self.a,)
 
-    def pile(self, side: str) -> Pile:
+    def image_set(self, side: str) -> ImageSet:
         """The images of domain "a" or "b". Raises ValueError where there is no B."""
         if side == "a":
             return self.a
@@ -156,11 +156,11 @@ class Domain:
     @property
     def labels(self) -> tuple[str, ...]:
         """(label of A, label of B), e.g. ("photo", "Monet"), or of A alone."""
-        return tuple(pile.label for pile in self.piles)
+        return tuple(pile.label for pile in self.image_sets)
 
 
 # CelebA: Liu et al. 2015, "Deep Learning Face Attributes in the Wild"; its terms allow non-commercial research only.
-_CELEBA = Pile(
+_CELEBA = ImageSet(
     "face",
     dataset="flwrlabs/celeba",
     config="img_align+identity+attr",
@@ -169,13 +169,13 @@ _CELEBA = Pile(
 )
 # The median of 3,881 training photographs (CelebA, cropped to 88 px) and of their mirror images.
 _SMILE_EYES: Eyes = (0.389, 0.454, 0.611, 0.454)
-_SELFIE2ANIME = Pile(
+_SELFIE2ANIME = ImageSet(
     "human face",
     dataset="huggan/selfie2anime",
     column="imageA",
     licence="selfie2anime (Kim et al. 2020): research use, no licence stated",
 )
-_MONET2PHOTO = Pile(
+_MONET2PHOTO = ImageSet(
     "photo",
     dataset="huggan/monet2photo",
     column="imageB",  # in this dataset imageA is the painting and imageB the photo; ours translates photo -> Monet
@@ -213,7 +213,7 @@ DOMAINS: dict[str, Domain] = {
         Domain(
             "cartoon",
             a=replace(_CELEBA, label="celebrity photo", eyes=HEAD),
-            b=Pile(
+            b=ImageSet(
                 "cartoon avatar",
                 dataset="cgarciae/cartoonset",
                 column="img_bytes",

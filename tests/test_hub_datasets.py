@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
-from cyclegan_hub.data.resolve import resolve, resolve_pile
-from cyclegan_hub.data.sources import one_side, open_items
+from cyclegan_hub.data.resolve import resolve, resolve_one
+from cyclegan_hub.data.sources import open_items, parse_source
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.presets import RECIPES
@@ -89,9 +89,9 @@ def of_the_cartoons_one_folder_is_read(tmp: Path) -> None:
     items = open_items(cartoons.train)
     assert items is not None and len(items) == 20
     assert downloaded() == ["10k/train/0000.parquet"]
-    everything = open_items(one_side("hf:cgarciae/cartoonset?revision=refs/convert/parquet&column=img_bytes").train)
+    everything = open_items(parse_source("hf:cgarciae/cartoonset?revision=refs/convert/parquet&column=img_bytes").train)
     assert everything is not None and len(everything) == 120
-    (named,) = resolve_pile(None, "a", None, "hf:cgarciae/cartoonset?revision=refs/convert/parquet&data_dir=100k", None)
+    (named,) = resolve_one(None, "a", None, "hf:cgarciae/cartoonset?revision=refs/convert/parquet&data_dir=100k", None)
     assert len(open_items(named.train)) == 40
 
 
@@ -118,11 +118,11 @@ def of_a_dataset_of_files_only_the_split_that_is_used_is_fetched(tmp: Path) -> N
     api.create_repo("user/files", repo_type="dataset")
     api.upload_folder(repo_id="user/files", folder_path=tmp / "files", repo_type="dataset")
     asked()
-    items = open_items(one_side("hf:user/files?filter=label=cat").train)
+    items = open_items(parse_source("hf:user/files?filter=label=cat").train)
     assert items is not None and len(items) == 4
     log = asked()
     assert any("train/cat" in line for line in log) and not any(line.startswith("GET") and "test/" in line for line in log)
-    assert len(open_items(one_side("hf:user/files?split=test").train)) == 8
+    assert len(open_items(parse_source("hf:user/files?split=test").train)) == 8
 
 
 @check
@@ -136,9 +136,9 @@ def folders_of_two_sides_are_two_piles(tmp: Path) -> None:
         a, b = load_domains(resolve(None, data, None, None), image_size=32)
         assert [a.counts["found"], len(a.held_out), b.counts["found"], len(b.held_out)] == [4, 4, 4, 4]
     with pytest.raises(DataError, match="holds both sides: add data_dir=trainA or data_dir=trainB"):
-        open_items(one_side("hf:user/sides").train)
+        open_items(parse_source("hf:user/sides").train)
     with pytest.raises(DataError, match="has no folder 'trainC': its folders are testA, testB, trainA, trainB"):
-        open_items(one_side("hf:user/sides?data_dir=trainC").train)
+        open_items(parse_source("hf:user/sides?data_dir=trainC").train)
     with pytest.raises(DataError, match=r"give --data-a 'hf:…' and --data-b 'hf:…'"):
         resolve(None, "hf:user/sides?revision=main", None, None)
 
@@ -152,7 +152,7 @@ def an_archive_that_is_not_read_says_what_to_do(tmp: Path) -> None:
     api.create_repo("user/zipped", repo_type="dataset")
     api.upload_folder(repo_id="user/zipped", folder_path=tmp / "up", repo_type="dataset")
     with pytest.raises(DataError, match=r"user/zipped sides\.zip --local-dir \.` and give --data sides\.zip"):
-        open_items(one_side("hf:user/zipped").train)
+        open_items(parse_source("hf:user/zipped").train)
 
 
 @check

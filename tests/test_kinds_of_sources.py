@@ -16,7 +16,7 @@ import pytest
 from cyclegan_hub.cli import main
 from cyclegan_hub.data.files import cell_bytes
 from cyclegan_hub.data.resolve import resolve, resolve_pairs
-from cyclegan_hub.data.sources import SOURCES, one_side, open_items, open_stream
+from cyclegan_hub.data.sources import SOURCES, open_items, open_stream, parse_source
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.imaging import images
@@ -26,7 +26,7 @@ from support.pictures import encoded, folder, parquet, picture
 
 def seeds(spec: str) -> list[int]:
     """Which pictures a side is made of; the stream must be of the same."""
-    source = one_side(spec).train
+    source = parse_source(spec).train
     items, stream = open_items(source), open_stream(source)
     assert items is not None and stream is not None
     known = {picture(seed).tobytes(): seed for seed in range(200)}
@@ -51,12 +51,12 @@ def two_columns(tmp_path: Path) -> Path:
 
 def test_a_column_of_a_parquet_file_is_named_as_its_error_says(two_columns: Path) -> None:
     with pytest.raises(DataError, match=r"name one with both\.parquet\?column=imageA or both\.parquet\?column=imageB"):
-        open_items(one_side(str(two_columns)).train)
+        open_items(parse_source(str(two_columns)).train)
     a, b = (f"{two_columns}?column=image{letter}" for letter in "AB")
     assert seeds(a) == [0, 1, 2, 3] and seeds(b) == [100, 101, 102, 103]
     sides = load_domains(resolve(None, None, a, b), image_size=20)
     assert [side.counts["found"] for side in sides] == [4, 4]
-    assert one_side(a).describe().startswith(f"Parquet {two_columns.parent.name}/both.parquet?column=imageA, held out")
+    assert parse_source(a).describe().startswith(f"Parquet {two_columns.parent.name}/both.parquet?column=imageA, held out")
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_rows_of_a_parquet_file_are_filtered(two_columns: Path, query: str, foun
 )
 def test_wrong_options_of_a_file_are_one_line(two_columns: Path, query: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
-        open_items(one_side(f"{two_columns}?{query}").train)
+        open_items(parse_source(f"{two_columns}?{query}").train)
 
 
 def test_options_of_a_kind_without_options_and_of_no_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", images=np.zeros((3, 20, 20), np.uint8))
     with pytest.raises(DataError, match="a npz takes no options"):
-        one_side(f"{tmp_path / 'x.npz'}?column=a")
+        parse_source(f"{tmp_path / 'x.npz'}?column=a")
     with pytest.raises(DataError, match=r"gone\.parquet: there is no such file"):
-        one_side(f"{tmp_path / 'gone.parquet'}?column=a")
+        parse_source(f"{tmp_path / 'gone.parquet'}?column=a")
     assert len(folder(tmp_path / "is it?column=a", [1]).name) and seeds(str(tmp_path / "is it?column=a")) == [1]
 
 
@@ -127,7 +127,7 @@ def test_classes_filter_by_name(tmp_path: Path, kind: str) -> None:
 def test_a_pandas_category_filters_by_name(tmp_path: Path) -> None:
     kinds = pa.array(["cat", "dog", "cat"]).dictionary_encode()
     pq.write_table(pa.table({"image": [encoded(seed) for seed in range(3)], "kind": kinds}), tmp_path / "x.parquet")
-    items = open_items(one_side(f"{tmp_path / 'x.parquet'}?filter=kind=cat").train)
+    items = open_items(parse_source(f"{tmp_path / 'x.parquet'}?filter=kind=cat").train)
     assert items is not None and len(items) == 2
 
 
@@ -139,10 +139,10 @@ def test_a_folder_of_save_to_disk_is_a_side(tmp_path: Path) -> None:
     a, b = resolve(None, str(tmp_path / "dict"), None, None)
     assert [len(open_items(side.train)) for side in (a, b)] == [6, 3]
     with pytest.raises(DataError, match=r"saved dataset of several splits: give one, .*dict/trainA, .*dict/trainB"):
-        one_side(str(tmp_path / "dict"))
+        parse_source(str(tmp_path / "dict"))
     (tmp_path / "saved/data-00000-of-00001.arrow").write_bytes(b"broken")
     with pytest.raises(DataError, match="cannot be loaded"):
-        open_items(one_side(str(tmp_path / "saved")).train)
+        open_items(parse_source(str(tmp_path / "saved")).train)
 
 
 def shard(path: Path, numbers: range, prefix: str = "") -> Path:
@@ -161,7 +161,7 @@ def test_the_shards_of_a_webdataset_are_a_side(tmp_path: Path) -> None:
     shard(tmp_path / "web/train-0000.tar", range(4))
     shard(tmp_path / "web/train-0001.tar", range(4, 7))
     assert seeds(str(tmp_path / "web")) == list(range(7)) and seeds(str(tmp_path / "web/train-0001.tar")) == [4, 5, 6]
-    items = open_items(one_side(str(tmp_path / "web")).train)
+    items = open_items(parse_source(str(tmp_path / "web")).train)
     assert items is not None and list(items.notes) == ["7 files with other endings were passed over: .json 7"]
     assert items.name(0) == "train-0000.tar/000000.png"
     shard(tmp_path / "both/trainA-0000.tar", range(4))
@@ -173,10 +173,10 @@ def test_a_compressed_tar_says_what_to_do(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
         archive.add(folder(tmp_path / "in", [1]), "in")
     with pytest.raises(DataError, match=r"x\.tar\.gz is compressed: unpack it first \(tar xf x\.tar\.gz\), and give the folder"):
-        open_items(one_side(str(tmp_path / "x.tar.gz")).train)
+        open_items(parse_source(str(tmp_path / "x.tar.gz")).train)
     (tmp_path / "x.tar").write_bytes(b"<html>")
     with pytest.raises(DataError, match=r"x\.tar cannot be read as a tar"):
-        open_items(one_side(str(tmp_path / "x.tar")).train)
+        open_items(parse_source(str(tmp_path / "x.tar")).train)
 
 
 def archived(path: Path, names: list[str], wrapped: str = "") -> Path:
@@ -220,7 +220,7 @@ def test_an_archive_or_a_folder_without_sides_says_what_to_write(tmp_path: Path)
     with pytest.raises(DataError, match=r"there is no folder trainA/ in it: give --data-a and --data-b"):
         resolve(None, str(path), None, None)
     with pytest.raises(DataError, match="holds no folder 'cows'"):
-        open_items(one_side(f"{path}?inside=cows").train)
+        open_items(parse_source(f"{path}?inside=cows").train)
     with pytest.raises(DataError, match="holds 2 folders trainA"):
         resolve(None, str(archived(tmp_path / "two.zip", ["a/trainA", "b/trainA", "a/trainB"])), None, None)
     for name in ("trainA", "trainB"):

@@ -16,7 +16,7 @@ from huggingface_hub import HfApi, ModelCard
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
-from cyclegan_hub.domains import Domain, Pile
+from cyclegan_hub.domains import Domain, ImageSet
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging import images
 from support.loading import load_domains, open_batches
@@ -101,7 +101,7 @@ def a_dataset_is_read_by_split_column_filter_and_revision(tmp: Path) -> None:
     assert read(None, None, a, b) == [[0, 2], [11, 13], [20], [31]]
     assert read(None, "user/pairs", a) == [[0, 2], *everything[1:2], [20], *everything[3:]]
     where = {"dataset": "user/pairs", "column": "image", "licence": "none", "revision": "v1"}
-    piles = [Pile(s, split=f"train{s}", test_split=f"test{s}", filter={"Smiling": 1}, **where) for s in "AB"]
+    piles = [ImageSet(s, split=f"train{s}", test_split=f"test{s}", filter={"Smiling": 1}, **where) for s in "AB"]
     assert read(Domain("own", *piles, repo_id="own"), None) == [[0, 2], [10, 12, 14], [20], [30, 32]]
 
 

@@ -15,9 +15,9 @@ from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
 from cyclegan_hub.commands.convert import convert
 from cyclegan_hub.commands.translate import translate
-from cyclegan_hub.data.files import Pile, cell_bytes, ending_of, is_hidden, pile_in
+from cyclegan_hub.data.files import FoundFiles, cell_bytes, extension_of, images_in, is_hidden
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sources import one_side, open_items, open_stream
+from cyclegan_hub.data.sources import open_items, open_stream, parse_source
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
 from support.loading import load_domains
@@ -44,7 +44,7 @@ PASSED = {"notes.txt": b"text", "README": b"no image", "scan.pdf": b"%PDF-1.7", 
 
 def content() -> dict[str, bytes]:
     """Every file of the tree."""
-    found = {name: encoded(seed, format=_FORMATS.get(ending_of(name), "PNG")) for name, seed in IMAGES.items()}
+    found = {name: encoded(seed, format=_FORMATS.get(extension_of(name), "PNG")) for name, seed in IMAGES.items()}
     return found | dict.fromkeys(OTHERS, encoded(99)) | PASSED
 
 
@@ -92,13 +92,13 @@ def ordered() -> list[str]:
 
 
 def pixels(spec: str) -> list[np.ndarray]:
-    items = open_items(one_side(spec).train)
+    items = open_items(parse_source(spec).train)
     assert items is not None
     return [np.asarray(images.decode(items.read(i))) for i in range(len(items))]
 
 
 def test_the_same_tree_gives_the_same_images_in_the_same_order(spec: str, tmp_path: Path) -> None:
-    items = open_items(one_side(spec).train)
+    items = open_items(parse_source(spec).train)
     assert items is not None and items.file_names() == ordered()
     before = pixels(spec)
     for ending in (".zip", ".parquet"):
@@ -108,7 +108,7 @@ def test_the_same_tree_gives_the_same_images_in_the_same_order(spec: str, tmp_pa
 
 
 def test_a_stream_gives_them_too(spec: str) -> None:
-    stream = open_stream(one_side(spec).train)
+    stream = open_stream(parse_source(spec).train)
     assert stream is not None
     read = [cell_bytes(row[stream.column]) for row in stream.rows]
     assert read == [content()[name] for name in ordered()]
@@ -117,7 +117,7 @@ def test_a_stream_gives_them_too(spec: str) -> None:
 
 def test_what_was_passed_over_is_said_once(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     said = "5 files with other endings were passed over: .pdf 2, none 1, .txt 1, .xcf 1"
-    items = open_items(one_side(spec).train)
+    items = open_items(parse_source(spec).train)
     assert items is not None and list(items.notes) == [said]
     folder(tmp_path / "b", range(20, 24))
     a, _ = load_domains(resolve(None, None, spec, str(tmp_path / "b")), image_size=16)
@@ -144,7 +144,7 @@ def test_links_to_folders_are_followed_and_circles_are_not_walked(tmp_path: Path
     (tmp_path / "in/up").symlink_to(tmp_path)  # above the root: would bring in everything beside it
     (tmp_path / "in/twice").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "in/0009.png").symlink_to(tmp_path / "elsewhere/inner/0001.png")
-    assert pile_in(tmp_path / "in").names == ["0009.png", "linked/inner/0001.png", "own/0002.png"]
+    assert images_in(tmp_path / "in").names == ["0009.png", "linked/inner/0001.png", "own/0002.png"]
 
 
 def test_folders_that_link_to_each_other_are_listed_once_each(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_folders_that_link_to_each_other_are_listed_once_each(tmp_path: Path) ->
         folder(tmp_path / name, [ord(name)])
         for other in "abcdefghij":
             (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
-    assert len(pile_in(tmp_path / "a").names) == 10
+    assert len(images_in(tmp_path / "a").names) == 10
 
 
 def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -230,11 +230,11 @@ def test_hidden_parts(name: str, hidden: bool) -> None:
     ],
 )
 def test_endings(name: str, ending: str) -> None:
-    assert ending_of(name) == ending
+    assert extension_of(name) == ending
 
 
 def test_a_long_list_of_endings_is_cut() -> None:
-    pile = Pile()
+    pile = FoundFiles()
     assert pile.note() is None
     pile.other[".txt"] = 1
     assert pile.note() == "1 file with another ending was passed over: .txt 1"
@@ -246,7 +246,7 @@ def test_a_folder_without_an_image_says_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/x.pdf").write_bytes(b"%PDF-1.7")
     with pytest.raises(DataError, match=r"holds no image and no \.parquet, .*; looked for \.jpg"):
-        one_side(str(tmp_path / "in"))
+        parse_source(str(tmp_path / "in"))
 
 
 def test_a_link_to_itself_is_one_unreadable_file_and_not_the_end(tmp_path: Path) -> None:

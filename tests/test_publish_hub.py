@@ -106,7 +106,7 @@ def half_precision_is_published(tmp: Path) -> None:
 
 @check
 def every_domains_card_is_accepted(tmp: Path) -> None:
-    for domain in (name for name in DOMAINS if len(DOMAINS[name].piles) == 2):  # the others: test_publish_methods.py
+    for domain in (name for name in DOMAINS if len(DOMAINS[name].image_sets) == 2):  # the others: test_publish_methods.py
         control("DELETE")
         push(folder_of(tmp, 5, best=5, domain=domain), f"user/{domain}-card")
         assert "POST /api/validate-yaml" in asked()

@@ -11,7 +11,7 @@ import pytest
 
 from cyclegan_hub.data import tfrecord
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sources import one_side, open_items, open_stream
+from cyclegan_hub.data.sources import open_items, open_stream, parse_source
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.data.tfrecord import TFRecordItems
 from cyclegan_hub.imaging import images
@@ -153,14 +153,14 @@ def test_a_side_is_one_file_or_a_folder_of_shards(tmp_path: Path) -> None:
     names = ["monet00-60.tfrec", "monet04-60.tfrec"]
     paths = tuple(shard(tmp_path / "monet_tfrec" / name, [1]) for name in names)
     (tmp_path / "monet_tfrec/readme.txt").write_text("no shard")
-    assert one_side(str(tmp_path / "monet_tfrec")).train == Files("TFRecord", paths)
-    assert one_side(str(paths[0])).train == Files("TFRecord", paths[:1])
+    assert parse_source(str(tmp_path / "monet_tfrec")).train == Files("TFRecord", paths)
+    assert parse_source(str(paths[0])).train == Files("TFRecord", paths[:1])
     assert Files("TFRecord", paths).describe() == "TFRecord monet_tfrec/monet00-60.tfrec and 1 more"
     for name in ("x.tfrecord", "x.tfrecords", "x.tfrecord-00000-of-00002"):
-        assert one_side(str(shard(tmp_path / name, [1]))).train == Files("TFRecord", (tmp_path / name,))
+        assert parse_source(str(shard(tmp_path / name, [1]))).train == Files("TFRecord", (tmp_path / name,))
     parquet(tmp_path / "monet_tfrec/x.parquet", [1])
     with pytest.raises(DataError, match="both Parquet and TFRecord shards"):
-        one_side(str(tmp_path / "monet_tfrec"))
+        parse_source(str(tmp_path / "monet_tfrec"))
 
 
 def test_a_folder_of_both_sides_may_hold_shards(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_two_sides_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Pat
         for seed in seeds:
             (tmp_path / name / f"{seed:03d}.jpg").write_bytes(encoded(seed, format="JPEG"))
     shards, files = (
-        load_domains([one_side(str(tmp_path / f"{name}{end}")) for name in ("photo", "monet")], image_size=16)
+        load_domains([parse_source(str(tmp_path / f"{name}{end}")) for name in ("photo", "monet")], image_size=16)
         for end in ("_tfrec", "")
     )
     for ours, theirs in zip(shards, files, strict=True):

@@ -33,9 +33,9 @@ from cyclegan_hub.data.load import (
 )
 from cyclegan_hub.data.pairs import open_any
 from cyclegan_hub.data.reading import Readable, Reading
-from cyclegan_hub.data.resolve import holds_sides, resolve
-from cyclegan_hub.data.sources import one_side
-from cyclegan_hub.data.specs import DataError, Files, Pair, SideSource
+from cyclegan_hub.data.resolve import holds_domains, resolve
+from cyclegan_hub.data.sources import parse_source
+from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
 from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.files import write_atomic
@@ -70,15 +70,19 @@ def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path)
     print(f"samples and histograms: {out}")
 
 
-def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[tuple[str, SideSource]]:
+def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[tuple[str, DataSource]]:
     """Returns (label, source) of both sides or of the one pile. Raises DataError as `resolve` does."""
     if data is None and data_a is not None and data_b is None:
-        return [("A", one_side(data_a))]
+        return [("A", parse_source(data_a))]
     if data is None and data_a is None and data_b is not None:
-        return [("B", one_side(data_b))]
+        return [("B", parse_source(data_b))]
     alone = data is not None and data_a is None and data_b is None
-    if data is not None and alone and (data.startswith("hf:") or "?" in data or (Path(data).exists() and not holds_sides(data))):
-        return [("pile", one_side(data))]
+    if (
+        data is not None
+        and alone
+        and (data.startswith("hf:") or "?" in data or (Path(data).exists() and not holds_domains(data)))
+    ):
+        return [("pile", parse_source(data))]
     return list(zip("AB", resolve(None, data, data_a, data_b), strict=True))
 
 
@@ -96,7 +100,7 @@ class _PileLook:
         return {image.hash for image in self.readable}
 
 
-def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.Image], _PileLook]:
+def _side_report(label: str, source: DataSource) -> tuple[list[str], list[Image.Image], _PileLook]:
     """Returns (the printed lines, sample images, facts about the training images) of one side."""
     opened = _opened_and_seen(source.train, label)
     if opened is None:

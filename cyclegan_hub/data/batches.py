@@ -21,12 +21,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from cyclegan_hub.data.load import DomainImages, LazyImages, load_domains
 from cyclegan_hub.data.reading import Batching, Landmarks, Reading, Selection
-from cyclegan_hub.data.specs import DataError, SideSource
+from cyclegan_hub.data.specs import DataError, DataSource
 from cyclegan_hub.data.streaming import StreamingBatches
 
 
 def open_batches(
-    sources: Sequence[SideSource], readings: Sequence[Reading], selection: Selection, batching: Batching
+    sources: Sequence[DataSource], readings: Sequence[Reading], selection: Selection, batching: Batching
 ) -> UnpairedBatches | StreamingBatches:
     """Batches of one or two domains: `UnpairedBatches`, or `StreamingBatches` where `batching` says so.
 

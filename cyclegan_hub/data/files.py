@@ -35,7 +35,7 @@ _ENDING = re.compile(r"\.(?=[a-z0-9]*[a-z])[a-z0-9]{1,12}$", re.IGNORECASE | re.
 
 
 @dataclass
-class Pile:
+class FoundFiles:
     """The images among the files of a folder or archive, and the number of other files."""
 
     names: list[str] = field(default_factory=list)  # relative, with "/", in the order in which they are read
@@ -62,7 +62,7 @@ def is_hidden(name: str) -> bool:
     return any((part.startswith(".") and part not in (".", "..")) or part.lower() in _SYSTEM for part in name.split("/"))
 
 
-def ending_of(name: str) -> str:
+def extension_of(name: str) -> str:
     """The ending of a file's name in lower case, such as ".jpg"; "" if it has none."""
     found = _ENDING.search(PurePosixPath(name).name)
     return found[0].lower() if found and found.start() else ""
@@ -70,7 +70,7 @@ def ending_of(name: str) -> str:
 
 def is_image_name(name: str) -> bool:
     """Whether a file's name has an image's ending and is not hidden (`._photo.jpg` of macOS is hidden)."""
-    return not is_hidden(name) and ending_of(name) in IMAGE_ENDINGS
+    return not is_hidden(name) and extension_of(name) in IMAGE_ENDINGS
 
 
 def order(name: str) -> list[str]:
@@ -78,16 +78,16 @@ def order(name: str) -> list[str]:
     return name.split("/")
 
 
-def pile_of(names: Iterable[str], open_file: Callable[[str], BinaryIO]) -> Pile:
+def find_images(names: Iterable[str], open_file: Callable[[str], BinaryIO]) -> FoundFiles:
     """The images among relative names (see `portable_name`); `open_file` opens one, to look at the head of its content.
 
     A file that cannot be opened here counts as an image: the attempt to read it later reports its name and the reason.
     """
-    pile = Pile()
+    pile = FoundFiles()
     for name in names:
         if is_hidden(name):
             continue
-        ending = ending_of(name)
+        ending = extension_of(name)
         if ending in IMAGE_ENDINGS or (not ending and _holds_image(name, open_file)):
             pile.names.append(name)
         else:
@@ -104,17 +104,17 @@ def _holds_image(name: str, open_file: Callable[[str], BinaryIO]) -> bool:
         return True
 
 
-def pile_in(root: Path) -> Pile:
+def images_in(root: Path) -> FoundFiles:
     """The images below a folder, at any depth. A subfolder that cannot be listed is among the names, and fails when read."""
     unlisted: list[str] = []
-    pile = pile_of(files_below(root, unlisted), lambda name: _open_regular(root / name))
+    pile = find_images(files_below(root, unlisted), lambda name: _open_regular(root / name))
     pile.names = sorted([*pile.names, *unlisted], key=order)
     return pile
 
 
 def has_image(root: Path) -> bool:
     """Whether there is an image below a folder; stops at the first one."""
-    return any(pile_of([name], lambda name: _open_regular(root / name)).names for name in files_below(root, []))
+    return any(find_images([name], lambda name: _open_regular(root / name)).names for name in files_below(root, []))
 
 
 def _open_regular(path: Path) -> BinaryIO:
@@ -316,7 +316,7 @@ class FolderItems(RawImages):
         """List the folder. Raises DataError if it may not be listed."""
         folder = source.paths[0]
         try:
-            pile = pile_in(folder)
+            pile = images_in(folder)
         except OSError as error:
             raise DataError(f"{folder.name} cannot be listed: {error.strerror}") from error
         note = pile.note()
@@ -346,15 +346,15 @@ class FolderItems(RawImages):
 # Images in archives, read in memory one at a time and never extracted: `.zip`, and `.tar` such as WebDataset's shards.
 
 
-def _pile_inside(names: Iterable[str], source: Files, open_file: Callable[[str], BinaryIO]) -> Pile:
+def _images_inside(names: Iterable[str], source: Files, open_file: Callable[[str], BinaryIO]) -> FoundFiles:
     """The images of an archive, or of the folder in it that `source` names. Raises DataError where there is no such folder."""
     inside = portable_name(source.inside or "").strip("/")
     if not inside:
-        return pile_of(names, open_file)
+        return find_images(names, open_file)
     below = [name for name in names if name.startswith(f"{inside}/")]
     if not below:
         raise DataError(f"{source.paths[0].name} holds no folder {inside!r}: see what it holds with an archive program")
-    return pile_of(below, open_file)
+    return find_images(below, open_file)
 
 
 class ArchiveItems(RawImages):
@@ -410,7 +410,7 @@ class ZipItems(ArchiveItems):
         originals = cls.files_in(path)
         try:
             with zipfile.ZipFile(path) as archive:
-                pile = _pile_inside(originals, source, lambda name: _seekable(archive.open(originals[name])))
+                pile = _images_inside(originals, source, lambda name: _seekable(archive.open(originals[name])))
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(f"{path.name} cannot be read as a zip: {error}") from error
         note = pile.note()
@@ -479,7 +479,7 @@ class TarItems(ArchiveItems):
             path, start, end = places[name]
             return io.BytesIO(_part(path, start, min(end, start + 2**16)))
 
-        pile = _pile_inside(places, source, head)
+        pile = _images_inside(places, source, head)
         note = pile.note()
         return cls(pile.names, [places[name] for name in pile.names], [note] if note else [])
 

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 from cyclegan_hub.data import tables
 from cyclegan_hub.data.files import Stream, TarItems, ZipItems
-from cyclegan_hub.data.specs import DataError, Files, Pair, SideSource
+from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
 from cyclegan_hub.data.tables import TableItems, explained, image_stream, read_parquet
 from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.files import write_atomic
@@ -327,7 +327,7 @@ class Downloads:
         return [*found, f"to download: {megabytes(self.missing)}; disk needed for the images: {megabytes(disk)}"]
 
 
-def downloads_of(sources: Iterable[SideSource]) -> Downloads:
+def downloads_of(sources: Iterable[DataSource]) -> Downloads:
     """What opening these sources would fetch. Raises DataError as opening them does."""
     found = {}
     for split in dict.fromkeys(split for source in sources for split in _splits(source)):
@@ -337,7 +337,7 @@ def downloads_of(sources: Iterable[SideSource]) -> Downloads:
     return Downloads(found)
 
 
-def _splits(source: SideSource) -> list[HubSplit]:
+def _splits(source: DataSource) -> list[HubSplit]:
     """The splits of the Hub in a side's source."""
     parts: list[Files | HubSplit | Pair | None] = [source.train, source.held_out]
     single = [one for part in parts for one in ((part.a, part.b) if isinstance(part, Pair) else (part,))]

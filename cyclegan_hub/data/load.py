@@ -22,7 +22,7 @@ from tqdm.contrib.concurrent import thread_map
 from cyclegan_hub.data.files import RawImages, read_file
 from cyclegan_hub.data.pairs import PairItems, open_any
 from cyclegan_hub.data.reading import EVERYTHING, Decodable, NoFaceError, Readable, Reading, Selection, random_square
-from cyclegan_hub.data.specs import DataError, SideSource
+from cyclegan_hub.data.specs import DataError, DataSource
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.decoding import as_it_is
 
@@ -52,7 +52,7 @@ class DomainImages:
 
 
 def load_domains(
-    sources: Sequence[SideSource], readings: Sequence[Reading], selection: Selection = EVERYTHING
+    sources: Sequence[DataSource], readings: Sequence[Reading], selection: Selection = EVERYTHING
 ) -> tuple[DomainImages, ...]:
     """Read one or two domains: decode every image once, drop unusable ones, set the held-out images apart.
 
@@ -80,7 +80,7 @@ def load_domains(
     return tuple(domain.images(chosen, cached) for domain, chosen in zip(domains, rows, strict=True))
 
 
-def _open(name: str, source: SideSource, reading: Reading) -> tuple[RawImages | PairItems, RawImages | PairItems | None]:
+def _open(name: str, source: DataSource, reading: Reading) -> tuple[RawImages | PairItems, RawImages | PairItems | None]:
     """The training images of a domain and those of its held-out split, if it has one, not decoded."""
     train = open_any(source.train, reading.value_range)
     test = open_any(source.held_out, reading.value_range) if source.held_out else None

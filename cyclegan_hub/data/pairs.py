@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from cyclegan_hub.data.files import RawImages, ending_of
+from cyclegan_hub.data.files import RawImages, extension_of
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, Files, Pair
 from cyclegan_hub.domains import HubSplit
@@ -151,11 +151,11 @@ def _without_last_word(names: list[str]) -> list[str]:
     if len(words) != 1 or "" in words:
         return names
     word = words.pop()
-    return [_stem(name).removesuffix(word) + ending_of(name) for name in names]
+    return [_stem(name).removesuffix(word) + extension_of(name) for name in names]
 
 
 def _stem(name: str) -> str:
-    return name[: len(name) - len(ending_of(name))]
+    return name[: len(name) - len(extension_of(name))]
 
 
 def _without_column(source: Files | HubSplit) -> Any:

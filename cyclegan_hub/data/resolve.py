@@ -9,20 +9,20 @@ from cyclegan_hub.data.files import ArchiveItems
 from cyclegan_hub.data.pairs import PAIRS
 from cyclegan_hub.data.sources import (
     SOURCES,
-    file_endings,
+    file_extensions,
     files_of,
     files_of_folder,
     may_be_hub_id,
-    one_side,
+    parse_source,
     shards_of,
     source_of_file,
 )
-from cyclegan_hub.data.specs import DataError, Files, Pair, SideSource
+from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
 from cyclegan_hub.domains import Domain, HubSplit
 from cyclegan_hub.hub.errors import is_address, not_a_name
 
 
-def resolve_pile(domain: Domain | None, side: str, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource]:
+def resolve_one(domain: Domain | None, side: str, data: str | None, data_a: str | None, data_b: str | None) -> tuple[DataSource]:
     """The source of a method that has one pile: `data_a`, else side `side` ("a" or "b") of `data`, else that of the domain.
 
     Raises DataError as `resolve` does, and for a second pile.
@@ -30,56 +30,56 @@ def resolve_pile(domain: Domain | None, side: str, data: str | None, data_a: str
     if data_b is not None:
         raise DataError(f"--data-b {data_b}: this method has one pile of images: give it with --data-a")
     if data_a is not None:
-        return (one_side(data_a),)
+        return (parse_source(data_a),)
     if data is not None:
-        return (side_of(data, side.upper()),)
+        return (domain_of(data, side.upper()),)
     if domain is None:
         raise DataError("there are no images: give --data-a (a folder, .parquet, .tfrec, .zip, .tar, .npz or hf:ID)")
-    return (SideSource(*domain.pile(side).splits),)
+    return (DataSource(*domain.image_set(side).splits),)
 
 
-def resolve_pairs(data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource]:
+def resolve_pairs(data: str | None, data_a: str | None, data_b: str | None) -> tuple[DataSource]:
     """The source of pairs that are given: see `PAIRS`. Raises DataError where none is, or where one column lacks the other."""
     if data_a is not None and data_b is not None:
-        return (_together(one_side(data_a), one_side(data_b)),)
+        return (_together(parse_source(data_a), parse_source(data_b)),)
     if data_a is not None:
-        return (one_side(data_a),)
+        return (parse_source(data_a),)
     if data_b is not None or data is None:
         raise DataError(f"there are no pairs: give --data, or --data-a and --data-b; {PAIRS}")
     place = Path(data).expanduser()
     if place.exists():
         halves = split_in(place, "train")
         if halves is not None:
-            return (SideSource(halves, split_in(place, "test") or split_in(place, "val")),)
-        return (_together(side_of(data, "A"), side_of(data, "B")),)
-    return (SideSource(HubSplit(data, "train"), HubSplit(data, "test", optional=True)),)
+            return (DataSource(halves, split_in(place, "test") or split_in(place, "val")),)
+        return (_together(domain_of(data, "A"), domain_of(data, "B")),)
+    return (DataSource(HubSplit(data, "train"), HubSplit(data, "test", optional=True)),)
 
 
-def _together(a: SideSource, b: SideSource) -> SideSource:
+def _together(a: DataSource, b: DataSource) -> DataSource:
     if isinstance(a.train, Pair) or isinstance(b.train, Pair):
         raise AssertionError("a side is no pair")
     held_out = None
     if a.held_out and b.held_out and not isinstance(a.held_out, Pair) and not isinstance(b.held_out, Pair):
         held_out = Pair(a.held_out, b.held_out)
-    return SideSource(Pair(a.train, b.train), held_out)
+    return DataSource(Pair(a.train, b.train), held_out)
 
 
-def resolve(domain: Domain | None, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource, SideSource]:
+def resolve(domain: Domain | None, data: str | None, data_a: str | None, data_b: str | None) -> tuple[DataSource, DataSource]:
     """The sources of both sides: `data_a`/`data_b` first, else that side of `data`, else that of the domain.
 
     `data` is a folder, zip or tar with `trainA`, `trainB` and maybe `testA`, `testB` in it (folders of images, or files of any
     kind that `open_source` reads), or the id of a Hub dataset with these splits. `data_a` and `data_b` are each what
-    `one_side` takes. Raises DataError for a missing path, an unknown key, a side without a source, or one source given for
+    `parse_source` takes. Raises DataError for a missing path, an unknown key, a side without a source, or one source given for
     both sides.
     """
-    sides: list[SideSource] = []
+    sides: list[DataSource] = []
     for letter, own in (("A", data_a), ("B", data_b)):
         if own is not None:
-            sides.append(one_side(own))
+            sides.append(parse_source(own))
         elif data is not None:
-            sides.append(side_of(data, letter))
+            sides.append(domain_of(data, letter))
         elif domain is not None:
-            sides.append(SideSource(*domain.pile(letter.lower()).splits))
+            sides.append(DataSource(*domain.image_set(letter.lower()).splits))
         else:
             raise DataError(f"side {letter} has no images: give --data FOLDER with train{letter}, or --data-{letter.lower()}")
     a, b = sides
@@ -88,13 +88,13 @@ def resolve(domain: Domain | None, data: str | None, data_a: str | None, data_b:
     return a, b
 
 
-def holds_sides(data: str) -> bool:
+def holds_domains(data: str) -> bool:
     """Whether a path is a folder or an archive with `trainA` or `trainB` in it, rather than one pile."""
     place = Path(data).expanduser()
     return place.exists() and any(split_in(place, f"train{letter}") is not None for letter in "AB")
 
 
-def side_of(data: str, letter: str) -> SideSource:
+def domain_of(data: str, letter: str) -> DataSource:
     """Side `letter` of a folder, archive or Hub dataset that holds both."""
     if data.startswith("hf:"):
         data = data.removeprefix("hf:")
@@ -106,10 +106,10 @@ def side_of(data: str, letter: str) -> SideSource:
             raise DataError(not_a_name(data))
         if not may_be_hub_id(data):
             raise DataError(f"--data {data}: there is no such folder")
-        return SideSource(HubSplit(data, name), HubSplit(data, f"test{letter}", optional=True))
+        return DataSource(HubSplit(data, name), HubSplit(data, f"test{letter}", optional=True))
     train = split_in(place, name)
     if train is not None:
-        return SideSource(train, split_in(place, f"test{letter}"))
+        return DataSource(train, split_in(place, f"test{letter}"))
     if not place.is_dir():
         if _archive(place) is not None:
             raise DataError(f"--data {data}: there is no folder {name}/ in it: give --data-a and --data-b")
@@ -123,7 +123,7 @@ def side_of(data: str, letter: str) -> SideSource:
         listed = " ".join(f"--data-{side.lower()} {Path(data) / (folder or '…')}" for side, folder in nearly.items())
         raise DataError(f"--data {data}: no {name}/ in it, but {own}/: rename it to {name}, or give {listed}")
     found = ", ".join(names[:10]) or "nothing"
-    whole, shards = file_endings(sharded=False), file_endings(sharded=True)
+    whole, shards = file_extensions(sharded=False), file_extensions(sharded=True)
     looked = [f"{name}/", *(f"{name}{ending}" for ending in (*whole, *shards)), *(f"{name}-*{ending}" for ending in shards)]
     looked += [f"data/{name}-*{ending}" for ending in shards]
     raise DataError(f"--data {data}: no side {letter}; looked for {', '.join(looked[:-1])} and {looked[-1]}, found {found}")

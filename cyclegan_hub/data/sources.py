@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from cyclegan_hub.data.files import ArrayItems, FolderItems, RawImages, Stream, TarItems, ZipItems, has_image, is_hidden
 from cyclegan_hub.data.hub_datasets import HubItems
-from cyclegan_hub.data.specs import DataError, Files, SideSource
+from cyclegan_hub.data.specs import DataError, DataSource, Files
 from cyclegan_hub.data.tables import ParquetItems, SavedItems
 from cyclegan_hub.data.tfrecord import TFRecordItems
 from cyclegan_hub.domains import HubSplit
@@ -59,7 +59,7 @@ def source_of_file(path: Path) -> type[RawImages] | None:
     return next((source for source in SOURCES if source.matches(path)), None)
 
 
-def file_endings(sharded: bool | None = None) -> list[str]:
+def file_extensions(sharded: bool | None = None) -> list[str]:
     """The first ending of each kind of file, of those that come in shards or those that do not if `sharded` says so."""
     return [source.endings[0] for source in SOURCES if source.endings and sharded in (None, source.sharded)]
 
@@ -82,7 +82,7 @@ _REMEDIES |= dict.fromkeys(IMAGE_ENDINGS, ": give the folder that it lies in")
 _HUB_KEYS = ("config", "split", "test_split", "column", "filter", "revision", "data_dir")
 
 
-def one_side(spec: str) -> SideSource:
+def parse_source(spec: str) -> DataSource:
     """One side given on its own: a path, for some kinds with options (FILE?column=NAME&filter=NAME=VALUE), or `hf:ID?...`.
 
     A path is a folder of images or of shards, or a file of a kind that `open_source` reads. The keys of `hf:` are config, split,
@@ -100,7 +100,7 @@ def one_side(spec: str) -> SideSource:
         hint = f" (a Hub dataset is written hf:{name})" if may_be_hub_id(name) else ""
         raise DataError(f"{name}: there is no such file or folder{hint}")
     files = files_of_folder(path) if path.is_dir() else files_of(path)
-    return SideSource(_with_options(files, spec, query) if query else files)
+    return DataSource(_with_options(files, spec, query) if query else files)
 
 
 def files_of(path: Path) -> Files:
@@ -108,7 +108,7 @@ def files_of(path: Path) -> Files:
     source = source_of_file(path)
     if source is None:
         ending = path.suffix.lower()
-        kinds = f"a side is a folder, {', '.join(file_endings())} or hf:ID"
+        kinds = f"a side is a folder, {', '.join(file_extensions())} or hf:ID"
         raise DataError(f"{path}: {kinds}, not a {ending or 'suffixless'} file{_REMEDIES.get(ending, '')}")
     return Files(source.kind, (path.resolve(),))
 
@@ -127,7 +127,7 @@ def files_of_folder(folder: Path) -> Files:
         raise DataError(f"{folder} holds both {' and '.join(found)} shards: keep one kind there, or give one file")
     for kind, shards in found.items():
         return Files(kind, shards)
-    endings = file_endings(sharded=True)
+    endings = file_extensions(sharded=True)
     raise DataError(
         f"{folder} holds no image and no {', '.join(endings[:-1])} or {endings[-1]} file; "
         f"looked for {', '.join(IMAGE_ENDINGS)} at any depth"
@@ -153,7 +153,7 @@ def _with_options(files: Files, spec: str, query: str) -> Files:
     return Files(files.kind, files.paths, values.get("column"), rows, values.get("inside"))
 
 
-def _hub_side(spec: str) -> SideSource:
+def _hub_side(spec: str) -> DataSource:
     """Parse `hf:ID?key=value&...`. A `+` stands for itself (CelebA's configs are named with it), `%26` for `&`."""
     dataset, _, query = spec.removeprefix("hf:").partition("?")
     if not dataset.strip("/"):
@@ -167,7 +167,7 @@ def _hub_side(spec: str) -> SideSource:
     if test == split:
         raise DataError(f"{spec!r}: split and test_split are the same, so nothing would be held out")
     same: dict[str, Any] = {key: values.get(key) for key in ("config", "column", "revision", "data_dir")}
-    return SideSource(
+    return DataSource(
         HubSplit(dataset, split, filter=rows, **same), HubSplit(dataset, test, filter=rows, **same) if test else None
     )
 

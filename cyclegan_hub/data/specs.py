@@ -52,7 +52,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class SideSource:
+class DataSource:
     """Where a domain's training images come from, and its held-out ones (None: a tenth of the training source is held out)."""
 
     train: Files | HubSplit | Pair

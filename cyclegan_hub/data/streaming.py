@@ -16,7 +16,7 @@ from cyclegan_hub.data.files import cell_bytes, cell_name
 from cyclegan_hub.data.load import MAX_UNREADABLE, MIN_SIDE, ImageFacts, notes_on_values, peaks_of
 from cyclegan_hub.data.reading import Batching, NoFaceError, Reading, random_square
 from cyclegan_hub.data.sources import open_stream, shuffled_part
-from cyclegan_hub.data.specs import DataError, Pair, SideSource
+from cyclegan_hub.data.specs import DataError, DataSource, Pair
 from cyclegan_hub.imaging import images
 
 SHUFFLE_BUFFER = 1000  # rows
@@ -35,7 +35,7 @@ class DomainStream:
     of the source's name, without its parent folders, and of the held-out images. Duplicates are not removed.
     """
 
-    def __init__(self, source: SideSource, label: str, reading: Reading, seed: int, rank: int, world_size: int) -> None:
+    def __init__(self, source: DataSource, label: str, reading: Reading, seed: int, rank: int, world_size: int) -> None:
         if isinstance(source.train, Pair) or isinstance(source.held_out, Pair):
             raise DataError(
                 f"{source.describe()}: pairs in two places cannot be streamed: leave streaming out (--set streaming=False)"
@@ -173,7 +173,7 @@ class StreamingBatches:
     same, and while iterating when more than 5 % of at least 100 images were unreadable.
     """
 
-    def __init__(self, sources: Sequence[SideSource], readings: Sequence[Reading], batching: Batching, seed: int) -> None:
+    def __init__(self, sources: Sequence[DataSource], readings: Sequence[Reading], batching: Batching, seed: int) -> None:
         steps, self.batch_size = batching.steps_per_epoch, batching.batch_size
         if steps is None or steps < 1 or self.batch_size < 1:
             raise DataError(

@@ -15,8 +15,8 @@ from torch import Tensor
 from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.data.load import DomainImages, load_domains
 from cyclegan_hub.data.reading import Landmarks, Reading, Selection
-from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
-from cyclegan_hub.data.specs import SideSource
+from cyclegan_hub.data.resolve import resolve, resolve_one, resolve_pairs
+from cyclegan_hub.data.specs import DataSource
 from cyclegan_hub.domains import DOMAINS, Eyes, recorded_splits
 from cyclegan_hub.evaluation.generate import Piles, at_size, inputs_and_targets
 from cyclegan_hub.evaluation.protocol import ScaledImages
@@ -112,20 +112,20 @@ def check_alike(sources: Sequence[Source]) -> None:
         raise EvaluationError(f"these cannot be compared ({listed}): evaluate them apart")
 
 
-def find_data(given: tuple[str | None, str | None, str | None], source: Source) -> tuple[SideSource, ...]:
+def find_data(given: tuple[str | None, str | None, str | None], source: Source) -> tuple[DataSource, ...]:
     """The data of the command line (`--data`, `--data-a`, `--data-b`); without them those of the run or of the domain.
 
     Returns two sides for a model that translates without pairs, else one source. Raises DataError; EvaluationError, which asks
     for --data, if the data are not known.
     """
     model, domain = source.model, DOMAINS.get(source.model.domain)
-    find: Callable[[str | None, str | None, str | None], tuple[SideSource, ...]]
-    own: tuple[SideSource, ...] | None = None
+    find: Callable[[str | None, str | None, str | None], tuple[DataSource, ...]]
+    own: tuple[DataSource, ...] | None = None
     one_pile = source.paired or model.measured_by == "samples"
     if source.paired and isinstance(model, PairedTranslator) and not model.rule.derived:
         find = resolve_pairs
     elif one_pile:
-        find = partial(resolve_pile, domain, source.recipe.get("side", "a"))
+        find = partial(resolve_one, domain, source.recipe.get("side", "a"))
         own = find(None, None, None) if domain and model.labels[-1] in domain.labels else None
     else:
         find = partial(resolve, domain)
@@ -139,7 +139,7 @@ def find_data(given: tuple[str | None, str | None, str | None], source: Source) 
     recorded: list[str] = list(source.record["data"].values())
     if own and [pile.describe() for pile in own] == recorded:
         return own
-    found = tuple(SideSource(*splits) for splits in map(recorded_splits, recorded) if splits)
+    found = tuple(DataSource(*splits) for splits in map(recorded_splits, recorded) if splits)
     if [pile.describe() for pile in found] == recorded:
         return found
     raise EvaluationError(
@@ -148,7 +148,7 @@ def find_data(given: tuple[str | None, str | None, str | None], source: Source) 
 
 
 def read_data(
-    piles: tuple[SideSource, ...],
+    piles: tuple[DataSource, ...],
     source: Source,
     seed: int,
     most: int,
@@ -176,7 +176,7 @@ def read_data(
 
 
 def read_images(
-    piles: tuple[SideSource, ...],
+    piles: tuple[DataSource, ...],
     source: Source,
     seed: int,
     most: tuple[int, int],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from cyclegan_hub.data.pairs import open_any
-from cyclegan_hub.data.specs import SideSource
+from cyclegan_hub.data.specs import DataSource
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError, Run
 from cyclegan_hub.hub.records import epoch_number
 from cyclegan_hub.recipes.methods import RESUMABLE_FIELDS, CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe, override
@@ -94,7 +94,7 @@ def small_settings(run: Run, ratio: int = 1) -> tuple[str, ...]:
     return tuple(f"{name}={value}" for name, value in settings.items())
 
 
-def count_images(sources: Sequence[SideSource], recipe: Recipe) -> list[int]:
+def count_images(sources: Sequence[DataSource], recipe: Recipe) -> list[int]:
     """How many images of each side a training would have at most; none is decoded, so copies and broken files count too."""
     counts = []
     for source in sources:

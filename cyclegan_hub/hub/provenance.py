@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from huggingface_hub import constants
 
-from cyclegan_hub.domains import DOMAINS, Pile, recorded_splits
+from cyclegan_hub.domains import DOMAINS, ImageSet, recorded_splits
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import base_name
 from cyclegan_hub.hub.records import HUB, ModelError, RunRecord, folder_of
@@ -120,13 +120,13 @@ def known_note(data: Mapping[str, str]) -> dict[str, Any]:
     return note | {"redistributable": len(known) == len(piles) and all(pile.redistributable for pile in known)}
 
 
-def _known(line: str) -> Pile | None:
+def _known(line: str) -> ImageSet | None:
     """The images of `DOMAINS` whose dataset and column a record's line of `data` names."""
     splits = recorded_splits(line)
     if splits is None:
         return None
     dataset, column = splits[0].dataset, splits[0].column
-    piles = [pile for domain in DOMAINS.values() for pile in domain.piles if pile.dataset == dataset]
+    piles = [pile for domain in DOMAINS.values() for pile in domain.image_sets if pile.dataset == dataset]
     piles = [pile for pile in piles if column in (None, pile.column)]
     return piles[0] if len({pile.licence for pile in piles}) == 1 else None
 

@@ -297,7 +297,7 @@ def statement_for(domain: str, labels: Sequence[str], record: RunRecord | None, 
     if len(kind.directions) < 2:
         faces = domain == "faces" and known is not None and data == [known.a.describe()]
         return "faces" if faces else "other"
-    own = known is not None and known.labels == tuple(labels) and data == [pile.describe() for pile in known.piles]
+    own = known is not None and known.labels == tuple(labels) and data == [pile.describe() for pile in known.image_sets]
     return domain if own else "custom"
 
 

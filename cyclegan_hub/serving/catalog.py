@@ -14,7 +14,7 @@ from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError
 
 from cyclegan_hub import checkpoints
-from cyclegan_hub.domains import DOMAINS, Domain, Eyes, Pile, place
+from cyclegan_hub.domains import DOMAINS, Domain, Eyes, ImageSet, place
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.hub.errors import FaultKind, fault_of
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
@@ -339,15 +339,15 @@ def _eyes(config: dict[str, Any], name: str) -> Eyes | None:
         return None
 
 
-def _piles(domain: Domain | None, kind: type[Model], labels: tuple[str, ...]) -> tuple[Pile, ...]:
+def _piles(domain: Domain | None, kind: type[Model], labels: tuple[str, ...]) -> tuple[ImageSet, ...]:
     """The piles on which a model with these labels was trained; empty if the labels are not those of its domain."""
     two = len(kind.data_sides) == 2
     if domain is None or (two and labels != domain.labels):
         return ()
     if two:
-        return domain.piles
+        return domain.image_sets
     own = {*domain.labels, *(rule.label_of_input(labels[-1]) for rule in PAIR_RULES.values())}
-    return tuple(pile for pile in domain.piles if pile.label == labels[-1] and labels[0] in own)
+    return tuple(pile for pile in domain.image_sets if pile.label == labels[-1] and labels[0] in own)
 
 
 def _started_from(run: RunRecord | None) -> str:

@@ -24,7 +24,7 @@ from torch import Tensor
 from cyclegan_hub.data.load import DomainImages, load_domains
 from cyclegan_hub.data.reading import Reading, Selection
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.specs import DataError, SideSource
+from cyclegan_hub.data.specs import DataError, DataSource
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation.features import device_of, weights_digest
@@ -47,7 +47,7 @@ class Domain:
 
     name: str
     labels: tuple[str, str]
-    sources: tuple[SideSource, SideSource]
+    sources: tuple[DataSource, DataSource]
 
 
 def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:

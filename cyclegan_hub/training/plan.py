@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cyclegan_hub.data.batches import UnpairedBatches
     from cyclegan_hub.data.reading import Landmarks, Reading, Selection
-    from cyclegan_hub.data.specs import SideSource
+    from cyclegan_hub.data.specs import DataSource
     from cyclegan_hub.data.streaming import StreamingBatches
     from cyclegan_hub.training.loop import Judge
     from cyclegan_hub.training.trainer import Trainer
@@ -37,7 +37,7 @@ class Plan:
 
     recipe: Recipe
     labels: tuple[str, ...]
-    sources: tuple[SideSource, ...]
+    sources: tuple[DataSource, ...]
     out: Path
     identity: dict[str, Any]  # what is written into recipe.json, and must stay the same for a folder to be resumed
 
@@ -144,16 +144,16 @@ def _labels(recipe: Recipe, text: str | None) -> tuple[str, ...]:
     return labels
 
 
-def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource, ...]:
+def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str | None) -> tuple[DataSource, ...]:
     """What the method reads: two sides, one pile, or pairs. Raises DataError."""
-    from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
+    from cyclegan_hub.data.resolve import resolve, resolve_one, resolve_pairs
 
     domain = DOMAINS.get(recipe.domain)
     match recipe.layout:
         case "pairs":
             return resolve_pairs(data, data_a, data_b)
         case "pile":
-            return resolve_pile(domain, recipe.pile_side, data, data_a, data_b)
+            return resolve_one(domain, recipe.pile_side, data, data_a, data_b)
         case "sides":
             return resolve(domain, data, data_a, data_b)
 

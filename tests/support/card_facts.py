@@ -28,11 +28,11 @@ def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes:
     domain, own = DOMAINS.get(recipe.domain), labels_of(recipe)
     match recipe:
         case CycleGANRecipe():
-            piles, config = domain.piles, {}
+            piles, config = domain.image_sets, {}
         case DCGANRecipe():
-            piles, config = [domain.pile(recipe.side)], {"latent": recipe.latent}
+            piles, config = [domain.image_set(recipe.side)], {"latent": recipe.latent}
         case Pix2PixRecipe():
-            piles, config = [domain.pile(recipe.side)] if domain else [], {"pairs": recipe.pairs}
+            piles, config = [domain.image_set(recipe.side)] if domain else [], {"pairs": recipe.pairs}
     sources = [pile.describe() for pile in piles] or ["folder mine/train, held out: folder mine/test"]
     run = {
         "recipe": json.loads(json.dumps(asdict(recipe))),

@@ -10,7 +10,7 @@ from cyclegan_hub.data import batches, load, streaming
 from cyclegan_hub.data.batches import UnpairedBatches
 from cyclegan_hub.data.load import DomainImages
 from cyclegan_hub.data.reading import Batching, Reading, Selection
-from cyclegan_hub.data.specs import SideSource
+from cyclegan_hub.data.specs import DataSource
 from cyclegan_hub.data.streaming import StreamingBatches
 
 
@@ -25,20 +25,20 @@ def records(domains: int, options: dict[str, Any]) -> tuple[list[Reading], Selec
 KINDS = (Reading, Selection)
 
 
-def load_domains(sources: Sequence[SideSource], **options: Any) -> tuple[DomainImages, ...]:
+def load_domains(sources: Sequence[DataSource], **options: Any) -> tuple[DomainImages, ...]:
     """`data.load.load_domains`; `eyes` is a sequence."""
     readings, selection, left = records(len(sources), options)
     assert not left
     return load.load_domains(sources, readings, selection)
 
 
-def open_batches(sources: Sequence[SideSource], **options: Any) -> UnpairedBatches | StreamingBatches:
+def open_batches(sources: Sequence[DataSource], **options: Any) -> UnpairedBatches | StreamingBatches:
     """`data.batches.open_batches`; `eyes` is a sequence."""
     readings, selection, left = records(len(sources), options)
     return batches.open_batches(sources, readings, selection, Batching(**left))
 
 
-def open_streams(sources: Sequence[SideSource], **options: Any) -> StreamingBatches:
+def open_streams(sources: Sequence[DataSource], **options: Any) -> StreamingBatches:
     """`StreamingBatches`; `eyes` is a sequence."""
     readings, selection, left = records(len(sources), options)
     return streaming.StreamingBatches(sources, readings, Batching(**left), selection.seed)
