@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-# Where the eyes of an aligned face lie: (left x, left y, right x, right y) as they are seen, in shares of the image's side.
+# Where the eyes of an aligned face lie: (left x, left y, right x, right y) as seen, in shares of the image's side.
 Eyes = tuple[float, float, float, float]
 HEAD: Eyes = (47.5 / 128, 0.5, 80.5 / 128, 0.5)  # where every avatar of the Cartoon Set has them: the whole head is in the image
 
@@ -145,18 +145,18 @@ class Domain:
         """A and, if there is one, B."""
         return (self.a, self.b) if self.b else (self.a,)
 
-    def image_set(self, side: str) -> ImageSet:
+    def image_set(self, letter: str) -> ImageSet:
         """The images of domain "a" or "b". Raises ValueError where there is no B."""
-        if side == "a":
+        if letter == "a":
             return self.a
         if self.b is None:
-            raise ValueError(f"{self.name} has domain A only: there is no {side!r}")
+            raise ValueError(f"{self.name} has domain A only: there is no {letter!r}")
         return self.b
 
     @property
     def labels(self) -> tuple[str, ...]:
         """(label of A, label of B), e.g. ("photo", "Monet"), or of A alone."""
-        return tuple(pile.label for pile in self.image_sets)
+        return tuple(images.label for images in self.image_sets)
 
 
 # CelebA: Liu et al. 2015, "Deep Learning Face Attributes in the Wild"; its terms allow non-commercial research only.

@@ -17,7 +17,8 @@ from cyclegan_hub.cli import main
 from cyclegan_hub.commands import convert as module
 from cyclegan_hub.commands.convert import convert
 from cyclegan_hub.data.files import FolderItems
-from cyclegan_hub.data.sources import open_items, parse_source
+from cyclegan_hub.data.resolve import parse_source
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.imaging import images
 from support.loading import load_domains

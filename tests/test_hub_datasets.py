@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
-from cyclegan_hub.data.resolve import resolve, resolve_one
-from cyclegan_hub.data.sources import open_items, parse_source
+from cyclegan_hub.data.resolve import parse_source, resolve, resolve_one
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.presets import RECIPES
@@ -135,7 +135,7 @@ def folders_of_two_sides_are_two_piles(tmp: Path) -> None:
     for data in ("user/sides", "hf:user/sides"):
         a, b = load_domains(resolve(None, data, None, None), image_size=32)
         assert [a.counts["found"], len(a.held_out), b.counts["found"], len(b.held_out)] == [4, 4, 4, 4]
-    with pytest.raises(DataError, match="holds both sides: add data_dir=trainA or data_dir=trainB"):
+    with pytest.raises(DataError, match="holds both domains: add data_dir=trainA or data_dir=trainB"):
         open_items(parse_source("hf:user/sides").train)
     with pytest.raises(DataError, match="has no folder 'trainC': its folders are testA, testB, trainA, trainB"):
         open_items(parse_source("hf:user/sides?data_dir=trainC").train)

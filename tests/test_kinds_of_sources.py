@@ -15,8 +15,8 @@ import pytest
 
 from cyclegan_hub.cli import main
 from cyclegan_hub.data.files import cell_bytes
-from cyclegan_hub.data.resolve import resolve, resolve_pairs
-from cyclegan_hub.data.sources import SOURCES, open_items, open_stream, parse_source
+from cyclegan_hub.data.resolve import parse_source, resolve, resolve_pairs
+from cyclegan_hub.data.sources import SOURCES, open_items, open_stream
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.imaging import images
@@ -37,7 +37,7 @@ def seeds(spec: str) -> list[int]:
 
 def test_each_kind_is_one_class_with_a_name_of_its_own() -> None:
     assert len({source.kind for source in SOURCES}) == len(SOURCES)
-    endings = [ending for source in SOURCES for ending in source.endings]
+    endings = [ending for source in SOURCES for ending in source.extensions]
     assert len(set(endings)) == len(endings)
 
 
@@ -162,7 +162,7 @@ def test_the_shards_of_a_webdataset_are_a_side(tmp_path: Path) -> None:
     shard(tmp_path / "web/train-0001.tar", range(4, 7))
     assert seeds(str(tmp_path / "web")) == list(range(7)) and seeds(str(tmp_path / "web/train-0001.tar")) == [4, 5, 6]
     items = open_items(parse_source(str(tmp_path / "web")).train)
-    assert items is not None and list(items.notes) == ["7 files with other endings were passed over: .json 7"]
+    assert items is not None and list(items.notes) == ["7 files with other extensions were ignored: .json 7"]
     assert items.name(0) == "train-0000.tar/000000.png"
     shard(tmp_path / "both/trainA-0000.tar", range(4))
     shard(tmp_path / "both/trainB.tar", range(100, 104))
@@ -225,7 +225,7 @@ def test_an_archive_or_a_folder_without_sides_says_what_to_write(tmp_path: Path)
         resolve(None, str(archived(tmp_path / "two.zip", ["a/trainA", "b/trainA", "a/trainB"])), None, None)
     for name in ("trainA", "trainB"):
         folder(tmp_path / f"unpacked/horse2zebra/{name}", range(3))
-    with pytest.raises(DataError, match=r"no side A in it, but in horse2zebra/: give --data .*unpacked/horse2zebra"):
+    with pytest.raises(DataError, match=r"no domain A in it, but in horse2zebra/: give --data .*unpacked/horse2zebra"):
         resolve(None, str(tmp_path / "unpacked"), None, None)
 
 

@@ -119,7 +119,7 @@ def test_more_than_five_percent_stop_the_run(many: Path) -> None:
         load(str(many), None, None)
     for i in range(3):
         write(many / f"trainB/more{i}.png", 100 + i)
-    with pytest.raises(DataError, match=r"are no pairs: 3 file names are not in both, such as 'more0\.png'"):
+    with pytest.raises(DataError, match=r"are not pairs: 3 file names are not in both, such as 'more0\.png'"):
         load(str(many), None, None)
 
 

@@ -16,8 +16,8 @@ from cyclegan_hub.cli import main
 from cyclegan_hub.commands.convert import convert
 from cyclegan_hub.commands.translate import translate
 from cyclegan_hub.data.files import FoundFiles, cell_bytes, extension_of, images_in, is_hidden
-from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sources import open_items, open_stream, parse_source
+from cyclegan_hub.data.resolve import parse_source, resolve
+from cyclegan_hub.data.sources import open_items, open_stream
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
 from support.loading import load_domains
@@ -116,12 +116,12 @@ def test_a_stream_gives_them_too(spec: str) -> None:
 
 
 def test_what_was_passed_over_is_said_once(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    said = "5 files with other endings were passed over: .pdf 2, none 1, .txt 1, .xcf 1"
+    said = "5 files with other extensions were ignored: .pdf 2, none 1, .txt 1, .xcf 1"
     items = open_items(parse_source(spec).train)
     assert items is not None and list(items.notes) == [said]
     folder(tmp_path / "b", range(20, 24))
     a, _ = load_domains(resolve(None, None, spec, str(tmp_path / "b")), image_size=16)
-    assert a.notes[0] == f"A: {said}" and sum("passed over" in note for note in a.notes) == 1
+    assert a.notes[0] == f"A: {said}" and sum("ignored" in note for note in a.notes) == 1
     assert main(["inspect", "--data-a", spec, "--out", str(tmp_path / "out.png")]) == 0
     assert capsys.readouterr().out.count(said) == 1
     convert(spec, tmp_path / "out.npz", size=16)
@@ -237,7 +237,7 @@ def test_a_long_list_of_endings_is_cut() -> None:
     pile = FoundFiles()
     assert pile.note() is None
     pile.other[".txt"] = 1
-    assert pile.note() == "1 file with another ending was passed over: .txt 1"
+    assert pile.note() == "1 file with another extension was ignored: .txt 1"
     pile.other.update({f".e{i:02d}": 1 for i in range(12)})
     assert str(pile.note()).endswith(".e09 1 and more")
 

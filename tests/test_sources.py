@@ -43,7 +43,7 @@ def test_a_zip_is_read_in_memory_without_folders_and_hidden_files(tmp_path: Path
         for name in ("b.png/2.png", "1.png", "__MACOSX/1.png", ".hidden/3.png", "a/._1.png", "readme.txt"):
             archive.writestr(name, encoded(2 if "2" in name else 1))
     items = open_items(Files("zip", (tmp_path / "x.zip",)))
-    assert items.members == ["1.png", "b.png/2.png"]
+    assert items.names == ["1.png", "b.png/2.png"]
     assert same(items, 0, 1) and same(items, 1, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cyclegan_hub.data import tfrecord
-from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sources import open_items, open_stream, parse_source
+from cyclegan_hub.data.resolve import parse_source, resolve
+from cyclegan_hub.data.sources import open_items, open_stream
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.data.tfrecord import TFRecordItems
 from cyclegan_hub.imaging import images

@@ -21,7 +21,8 @@ from PIL import Image
 from cyclegan_hub.data.files import RawImages, extension_of, read_file
 from cyclegan_hub.data.load import notes_on_values
 from cyclegan_hub.data.reading import NoFaceError
-from cyclegan_hub.data.sources import open_items, parse_source
+from cyclegan_hub.data.resolve import parse_source
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import alignment, find_faces

@@ -20,6 +20,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from cyclegan_hub import CycleGenerator, __version__
 from cyclegan_hub.commands.bench import measure
+from cyclegan_hub.data.files import RawImages
 from cyclegan_hub.data.load import (
     GREY_MODES,
     MIN_SIDE,
@@ -31,10 +32,9 @@ from cyclegan_hub.data.load import (
     peaks_of,
     scan_images,
 )
-from cyclegan_hub.data.pairs import open_any
-from cyclegan_hub.data.reading import Readable, Reading
-from cyclegan_hub.data.resolve import holds_domains, resolve
-from cyclegan_hub.data.sources import parse_source
+from cyclegan_hub.data.reading import Reading
+from cyclegan_hub.data.resolve import holds_domains, parse_source, resolve
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
 from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.errors import exit_code
@@ -119,9 +119,9 @@ def _side_report(label: str, source: DataSource) -> tuple[list[str], list[Image.
     return lines, _samples(items, train), train
 
 
-def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[Readable, _PileLook] | None:
+def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[RawImages, _PileLook] | None:
     """Decodes every image of a source. None if the source is empty, or an optional split that does not exist."""
-    items = open_any(source)
+    items = open_items(source)
     if items is None or not len(items):
         return None
     seen = scan_images(items, range(len(items)), label, Reading(_COPY_SIDE))
@@ -154,7 +154,7 @@ def _lines(look: _PileLook) -> list[str]:
     ]
 
 
-def _samples(items: Readable, look: _PileLook) -> list[Image.Image]:
+def _samples(items: RawImages, look: _PileLook) -> list[Image.Image]:
     """Up to 200 images, always the same random choice; in mode "L" if all are grey, so that their histogram is one curve."""
     order = np.random.default_rng(0).permutation(len(look.readable))[:_HISTOGRAM_IMAGES]
     chosen = [look.readable[i] for i in order]

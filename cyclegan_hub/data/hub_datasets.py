@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Download:
-    """What opening a split needs of the Hub: all files of the split, which other splits may share; sizes in bytes."""
+    """The files of a split on the Hub, which other splits may share; sizes in bytes."""
 
     files: dict[str, int]  # size of each, by name in the dataset
     missing: frozenset[str]  # those that are not in the cache yet
-    rows: int | None  # of the split, where the dataset says it
+    rows: int | None  # of the split, if the dataset states it
 
     @property
     def copied(self) -> int:
@@ -108,7 +108,7 @@ class _Split:
         if all(name in splits for name in wanted):
             files = [file for name in dict.fromkeys(wanted) for file in data_files.get(name, ())]
             if {"trainA", "trainB"} <= {cls._name(file).partition("/")[0] for file in files}:
-                raise DataError(f"{source.describe()} holds both sides: add data_dir=trainA or data_dir=trainB")
+                raise DataError(f"{source.describe()} holds both domains: add data_dir=trainA or data_dir=trainB")
             return cls(source, builder, wanted, files)
         folder = wanted[0]  # such as trainA/, which `datasets` takes for a part of the split "train"
         everything = [cls._name(file) for files in data_files.values() for file in files]
@@ -140,7 +140,7 @@ class _Split:
             return self._prepared()
         except datasets.exceptions.DatasetGenerationError as error:
             archive = next(
-                (self._name(file) for file in self.files if file.endswith((*ZipItems.endings, *TarItems.endings))), None
+                (self._name(file) for file in self.files if file.endswith((*ZipItems.extensions, *TarItems.extensions))), None
             )
             if archive is None:
                 raise
@@ -176,7 +176,7 @@ class _Split:
         return {name: list(kind.names) for name, kind in features.items() if getattr(kind, "names", None)}
 
     def download(self) -> Download:
-        """Sizes and what of them is in the cache, asked of the Hub."""
+        """The sizes of the files and which are in the cache, asked of the Hub."""
         from cyclegan_hub.hub import repository
 
         remote = [file for file in self.files if "://" in file]
@@ -196,7 +196,7 @@ class _Split:
 
 
 def _check_data_dir(source: HubSplit) -> None:
-    """Raises DataError, which lists the folders of the dataset, where that of `source` is none of them."""
+    """Raises DataError, which lists the folders of the dataset, if that of `source` is not one of them."""
     import datasets
 
     from cyclegan_hub.hub import repository
@@ -212,8 +212,8 @@ def _memory(source: HubSplit) -> Path:
     """Where it is noted which files a split was read from, so that they are found again without the Hub."""
     import datasets
 
-    told = repr((source.dataset, source.revision, source.config, source.data_dir, source.split))
-    name = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+    key = repr((source.dataset, source.revision, source.config, source.data_dir, source.split))
+    name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     return Path(datasets.config.HF_DATASETS_CACHE, "cyclegan_hub", f"{name}.json")
 
 
@@ -296,7 +296,7 @@ def _has_copy(source: HubSplit) -> bool:
     return prepared.is_dir() or _memory(source).is_file() or _cached(source) is not None
 
 
-# What a training would fetch from the Hub before its first step, asked of the Hub and told without fetching anything.
+# ------------------------------------------------------------------------------------------ sizes before a download
 
 
 @dataclass(frozen=True)
@@ -338,7 +338,7 @@ def downloads_of(sources: Iterable[DataSource]) -> Downloads:
 
 
 def _splits(source: DataSource) -> list[HubSplit]:
-    """The splits of the Hub in a side's source."""
+    """The splits on the Hub that a source names."""
     parts: list[Files | HubSplit | Pair | None] = [source.train, source.held_out]
     single = [one for part in parts for one in ((part.a, part.b) if isinstance(part, Pair) else (part,))]
     return [one for one in single if isinstance(one, HubSplit) and not one.is_local]

@@ -9,7 +9,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 import numpy as np
@@ -19,9 +18,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm.contrib.concurrent import thread_map
 
-from cyclegan_hub.data.files import RawImages, read_file
-from cyclegan_hub.data.pairs import PairItems, open_any
-from cyclegan_hub.data.reading import EVERYTHING, Decodable, NoFaceError, Readable, Reading, Selection, random_square
+from cyclegan_hub.data.files import Raw, RawImages
+from cyclegan_hub.data.reading import EVERYTHING, NoFaceError, Reading, Selection, random_square
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, DataSource
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.decoding import as_it_is
@@ -80,10 +79,10 @@ def load_domains(
     return tuple(domain.images(chosen, cached) for domain, chosen in zip(domains, rows, strict=True))
 
 
-def _open(name: str, source: DataSource, reading: Reading) -> tuple[RawImages | PairItems, RawImages | PairItems | None]:
+def _open(name: str, source: DataSource, reading: Reading) -> tuple[RawImages, RawImages | None]:
     """The training images of a domain and those of its held-out split, if it has one, not decoded."""
-    train = open_any(source.train, reading.value_range)
-    test = open_any(source.held_out, reading.value_range) if source.held_out else None
+    train = open_items(source.train, reading.value_range)
+    test = open_items(source.held_out, reading.value_range) if source.held_out else None
     if train is None or not len(train) or (test is not None and not len(test)):
         empty = source.held_out if train and source.held_out else source.train
         ignored = f" ({'; '.join(train.notes)})" if train is not None and not len(train) and train.notes else ""
@@ -122,8 +121,8 @@ class _Domain:
     def scan(
         cls,
         name: str,
-        items: RawImages | PairItems,
-        test_items: RawImages | PairItems | None,
+        items: RawImages,
+        test_items: RawImages | None,
         reading: Reading,
         selection: Selection,
         keep: bool,
@@ -229,7 +228,7 @@ class ImageFacts:
     deep_colour: bool = False  # whether the file is in colour with 16 bits a channel; `peak` is then 257 x the largest high byte
 
     @classmethod
-    def of(cls, row: int, image: Image.Image, raw: Decodable, size: tuple[int, int] | None = None) -> Self:
+    def of(cls, row: int, image: Image.Image, raw: Raw, size: tuple[int, int] | None = None) -> Self:
         """The facts about `image`, decoded from `raw`. `size`: (width, height) in px; None: that of the image."""
         pixels = np.asarray(image)
         values = int(pixels.min()), int(pixels.max()), float(pixels.mean())
@@ -252,7 +251,7 @@ class Skipped:
 
 
 def scan_images(
-    items: Readable,
+    items: RawImages,
     rows: Sequence[int],
     label: str,
     reading: Reading,
@@ -297,7 +296,7 @@ def in_threads(do: Callable[[int], Result], rows: Sequence[int], description: st
 class Scan:
     """The images of a source that have been scanned so far, and what was found."""
 
-    items: RawImages | PairItems
+    items: RawImages
     label: str
     reading: Reading
     keep: bool  # whether the tensors are kept in `chunks`
@@ -357,7 +356,7 @@ class Scan:
         return {row: self.usable[row] for row in first.values()}
 
     def messages(self, kind: str) -> list[str]:
-        """What is said of the skipped images of one kind."""
+        """The messages of the skipped images of one kind."""
         return [one.message for one in self.skipped if one.kind == kind]
 
     def skipped_counts(self) -> dict[str, int]:
@@ -395,29 +394,16 @@ class Scan:
         return notes + notes_on_values(peaks_of(facts), self.label, self.reading.value_range)
 
 
-def ranked(items: RawImages | PairItems, rows: Sequence[int], seed: int, label: str) -> list[int]:
+def ranked(items: RawImages, rows: Sequence[int], seed: int, label: str) -> list[int]:
     """The rows in the order in which a seed chooses them, without files that are byte-wise copies of an earlier one.
 
     It is the order of a hash of seed and file content, so it does not depend on the order or the number of the files.
     """
-    digests = in_threads(lambda position: _file_digest(items, rows[position]), range(len(rows)), f"choosing {label}")
+    digests = in_threads(lambda position: items.digest(rows[position]), range(len(rows)), f"choosing {label}")
     first: dict[bytes, int] = {}
     for row, digest in zip(rows, digests, strict=True):
         first.setdefault(hashlib.blake2b(f"{seed}:".encode() + digest, digest_size=16).digest(), row)
     return [first[key] for key in sorted(first)]
-
-
-def _file_digest(items: RawImages | PairItems, row: int) -> bytes:
-    """A hash of an image as it is stored, not decoded; of one that cannot be read, of its name."""
-    if isinstance(items, PairItems):
-        a, b = items.rows[row]
-        return _file_digest(items.a, a) + _file_digest(items.b, b)
-    try:
-        raw = items.read(row)
-        data = read_file(raw) if isinstance(raw, Path) else raw if isinstance(raw, bytes) else raw.tobytes()
-    except (images.ImageError, OSError):
-        data = items.name(row).encode(errors="surrogateescape")
-    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 # ------------------------------------------------------------------------------------------ lines for the log
@@ -490,7 +476,7 @@ def listed(names: Sequence[str], shown: int = 10) -> str:
 class LazyImages:
     """Images that are decoded when they are used: `[i]` is a uint8 tensor (C, S, S), the same each time."""
 
-    items: Readable
+    items: RawImages
     rows: npt.NDArray[np.int64]  # positions in `items`
     hashes: list[str]  # content hashes of the images
     reading: Reading

@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from cyclegan_hub.data.files import RawImages
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import align, find_faces
@@ -81,21 +81,6 @@ class Landmarks:
 
 
 Fit = Literal["crop", "random-crop", "stretch", "pad"]
-Decodable = bytes | Path | npt.NDArray[Any] | Image.Image  # whatever `images.decode` takes
-
-
-class Readable(Protocol):
-    """Images that are not decoded yet: `RawImages`, or pairs of them."""
-
-    def __len__(self) -> int: ...
-
-    def name(self, index: int) -> str:
-        """The image's name in log lines."""
-        ...
-
-    def read(self, index: int) -> Decodable:
-        """The image, not decoded. Raises images.ImageError or OSError if it cannot be read."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -151,7 +136,7 @@ class Reading:
         """A reading for each of `count` domains, with where their eyes lie (missing or None: not aligned)."""
         return [replace(self, eyes=eyes[i] if i < len(eyes) else None) for i in range(count)]
 
-    def decode(self, items: Readable, row: int) -> Image.Image:
+    def decode(self, items: RawImages, row: int) -> Image.Image:
         """One image, decoded. Raises images.ImageError or OSError."""
         return images.decode(items.read(row), self.channels, name=items.name(row), value_range=self.value_range)
 

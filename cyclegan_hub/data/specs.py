@@ -10,7 +10,7 @@ from cyclegan_hub.errors import UserError
 
 
 class DataError(UserError):
-    """The images cannot be used as they are; the message names what and the remedy."""
+    """The images cannot be used as they are; the message names the cause and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Files:
         return f"{self.kind} {folder}/{first.name}{more}{f'?{options}' if options else ''}".replace(" /", " ")
 
     def identity(self) -> str:
-        """What does not change when the files are moved to another folder: their names and sizes, and what is read of them."""
+        """Names, sizes and options of the files: the same after they are moved to another folder."""
         sizes = [str(path.stat().st_size) if path.is_file() else "" for path in self.paths]
         names = [path.name if path.is_file() else "" for path in self.paths]
         return repr((self.kind, names, sizes, self.column, self.filter, self.inside))

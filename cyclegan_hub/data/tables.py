@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from cyclegan_hub.data.files import Raw, RawImages, Stream, cell_bytes, cell_name
+from cyclegan_hub.data.files import ImageSource, Raw, Stream, cell_bytes, cell_name
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.domains import HubSplit
 
@@ -28,7 +28,7 @@ PARQUET_IN_MEMORY_BYTES = 4 * 2**30
 
 
 @dataclass
-class TableItems(RawImages):
+class TableItems(ImageSource):
     """Rows of an Arrow column: encoded images as binary, or as a struct of `bytes` and `path` (the Hub's Image feature)."""
 
     column: pa.ChunkedArray
@@ -38,7 +38,7 @@ class TableItems(RawImages):
     def of(cls, table: Any, source: Files | HubSplit, classes: dict[str, list[str]] | None = None) -> Self:
         """The image column of a table (pyarrow's, or the one below a `datasets.Dataset`), its rows filtered.
 
-        `classes` are the names of the classes of columns whose schema does not say them.
+        `classes` are the names of the classes of columns whose schema does not state them.
         """
         where = source.describe()
         column = pick_column(table.schema, source.column, source)
@@ -63,13 +63,13 @@ class ParquetItems(TableItems):
     """The images of one or more Parquet files."""
 
     kind: ClassVar[str] = "Parquet"
-    endings: ClassVar[tuple[str, ...]] = (".parquet",)
+    extensions: ClassVar[tuple[str, ...]] = (".parquet",)
     sharded: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("column", "filter")
 
     @classmethod
     def open(cls, source: Files) -> Self:
-        """Raises DataError for a file that is no Parquet, and where the column cannot be told."""
+        """Raises DataError for a file that is not Parquet, and if the image column is ambiguous."""
         return cls.of(read_parquet(source.paths, source), source)
 
     @classmethod
@@ -113,7 +113,7 @@ class SavedItems(TableItems):
 
     @classmethod
     def open(cls, source: Files) -> Self:
-        """Raises DataError where the folder is damaged, and where the column cannot be told."""
+        """Raises DataError if the folder is damaged, or the image column is ambiguous."""
         return cls.of(cls._load(source).data, source)
 
     @classmethod
@@ -148,7 +148,7 @@ def image_stream(stream: Any, source: Files | HubSplit, classes: dict[str, list[
 
     where = source.describe()
     if stream.features is None:
-        raise DataError(f"{where} does not say what its columns are: give a dataset in Parquet or as a folder of images")
+        raise DataError(f"{where} does not declare its columns: give a dataset in Parquet or as a folder of images")
     schema = stream.features.arrow_schema
     column = pick_column(schema, source.column, source)
     if isinstance(stream.features[column], datasets.Image):
@@ -245,5 +245,5 @@ def explained(where: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line that ends in a full stop."""
+    """The first line of an error's message, ending in a full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".") + "."

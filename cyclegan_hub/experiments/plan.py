@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from cyclegan_hub.data.pairs import open_any
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataSource
 from cyclegan_hub.experiments.registry import Experiment, ExperimentError, Run
 from cyclegan_hub.hub.records import epoch_number
@@ -98,7 +98,7 @@ def count_images(sources: Sequence[DataSource], recipe: Recipe) -> list[int]:
     """How many images of each side a training would have at most; none is decoded, so copies and broken files count too."""
     counts = []
     for source in sources:
-        items = open_any(source.train)
+        items = open_items(source.train)
         found = 0 if items is None else len(items)
         kept = found if source.held_out else found - math.ceil(HELD_OUT_SHARE * found)
         counts.append(min(kept, recipe.max_images or kept))
