@@ -131,6 +131,9 @@ class ImageSet:
         return describe_source(train.describe(), held_out.describe() if held_out else None)
 
 
+Pile = ImageSet  # the former name
+
+
 @dataclass(frozen=True)
 class Domain:
     """Two sets of images, A and B, or A alone, and the repository name that a model is published under by default."""

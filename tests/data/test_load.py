@@ -1,18 +1,26 @@
+"""Domains are loaded: unusable images and copies left out, others held out or chosen, and what changes images is noted."""
+
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cyclegan_hub.data import load as loading
 from cyclegan_hub.data.load import DomainImages, LazyImages
-from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.reading import Reading
+from cyclegan_hub.data.resolve import resolve, resolve_pairs
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
-from support.loading import load_domains
+from cyclegan_hub.recipes.methods import RecipeError, override
+from cyclegan_hub.recipes.presets import RECIPES
+from support.loading import load_domains, open_batches
 from support.pictures import encoded, folder, picture
 
 
@@ -259,3 +267,184 @@ def test_the_fingerprint_is_of_the_images_and_their_order(data: Path, change: Ca
     before = load(data)[0].fingerprint
     change(data)
     assert (load(data)[0].fingerprint != before) is differs
+
+
+def scans(path: Path, largest: int, count: int = 6, format: str = "PNG") -> Path:
+    """Grey files of 16 bits with values up to `largest`."""
+    path.mkdir(parents=True)
+    for i in range(count):
+        values = np.random.default_rng([i, largest]).integers(0, largest + 1, (20, 20)).astype(np.uint16)
+        values[0, 0] = largest
+        Image.fromarray(values).save(path / f"{i}.{format.lower()}")
+    return path
+
+
+@pytest.mark.parametrize(("largest", "white"), [(4080, 4095), (1000, 1023), (16000, 16383)])
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_dark_16_bit_images_are_warned_of_and_the_range_sets_them(tmp_path: Path, largest: int, white: int, format: str) -> None:
+    scans(tmp_path / "trainA", largest, format=format)
+    folder(tmp_path / "trainB", range(5))
+    a, b = load(tmp_path, channels=1)
+    (note,) = [note for note in a.notes if "16 bits" in note]
+    assert f"A: the greatest value of its 6 images of 16 bits is {largest:,} of 65,535" in note
+    assert f"--set value_range=0,{white}" in note and not any("16 bits" in note for note in b.notes)
+    assert int(a.train.max()) <= 255 * largest // 65535 + 1
+    bright = load(tmp_path, channels=1, value_range=(0, white))[0]
+    assert int(bright.train.max()) > 200 and bright.fingerprint != a.fingerprint
+
+
+def test_full_16_bit_images_are_not_warned_of(tmp_path: Path) -> None:
+    scans(tmp_path / "trainA", 65535)
+    folder(tmp_path / "trainB", range(5))
+    assert not any("16 bits" in note for note in load(tmp_path)[0].notes)
+
+
+def test_arrays_of_16_bits_are_read_warned_of_and_take_a_range(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4081, (8, 20, 20)).astype(np.uint16)
+    np.savez(tmp_path / "trainA.npz", images=values)
+    np.savez(tmp_path / "trainB.npz", np.random.default_rng(1).integers(0, 4081, (8, 20, 20, 3)).astype(np.uint16))
+    a, b = load(tmp_path)
+    assert [any("of 16 bits is 4,0" in note and "value_range=0,4095" in note for note in side.notes) for side in (a, b)] == [
+        True
+    ] * 2
+    assert int(a.train.max()) <= 16
+    assert all(int(side.train.max()) > 240 for side in load(tmp_path, value_range=(0, 4095)))
+    alpha = np.array([[[0, 65535], [4095, 65535], [2000, 0]]], np.uint16)
+    assert np.asarray(images.decode(alpha, 1, value_range=(0, 4095))).tolist() == [[0, 255, 255]]
+
+
+def test_a_range_that_is_set_and_fits_is_not_asked_for_again(tmp_path: Path) -> None:
+    scans(tmp_path / "trainA", 4080)
+    folder(tmp_path / "trainB", range(5))
+    assert not any("16 bits" in note for note in load(tmp_path, value_range=(0, 4095))[0].notes)
+    (note,) = [note for note in load(tmp_path, value_range=(-1000, 60000))[0].notes if "16 bits" in note]
+    assert "is 4,080 of 60,000" in note and "value_range=-1000,4095" in note
+
+
+def test_pairs_of_16_bits_are_warned_of_too(tmp_path: Path) -> None:
+    scans(tmp_path / "trainA", 4080)
+    (tmp_path / "trainB").mkdir()
+    for i in range(6):
+        picture(i, (20, 20)).save(tmp_path / "trainB" / f"{i}.png")
+    (side,) = load_domains(resolve_pairs(str(tmp_path), None, None), image_size=20, halves=True)
+    assert any("of 16 bits is 4,080 of 65,535" in note for note in side.notes)
+
+
+def test_floats_outside_0_to_1_are_read_with_a_range(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-1000.0, -300.0, 400.0, 900.5]], np.float32)).save(tmp_path / "ct.tiff")
+    with pytest.raises(images.ImageError, match=r"from -1000 to 900.* without NaN, or give a value range"):
+        images.decode(tmp_path / "ct.tiff")
+    assert np.asarray(images.decode(tmp_path / "ct.tiff", 1, value_range=(-1000, 400))).tolist() == [[0, 128, 255, 255]]
+    Image.fromarray(np.array([[np.nan]], np.float32)).save(tmp_path / "nan.tiff")
+    with pytest.raises(images.ImageError, match="NaN"):
+        images.decode(tmp_path / "nan.tiff", value_range=(0, 9))
+
+
+def deep(values: list[int]) -> bytes:
+    """A PNG of 16 bits a channel in colour, one row, as Pillow cannot write it."""
+    pixels = np.repeat(np.array(values, ">u2"), 3).tobytes()
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", len(values), 20, 16, 2, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + pixels for _ in range(20)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_colour_of_16_bits_is_read_by_its_high_byte_and_said(tmp_path: Path) -> None:
+    (tmp_path / "trainA").mkdir()
+    for i in range(6):
+        (tmp_path / "trainA" / f"{i}.png").write_bytes(deep([0, 257 * i, 4080] * 10))
+    folder(tmp_path / "trainB", range(5))
+    (note,) = [note for note in load(tmp_path)[0].notes if "16 bits" in note]
+    assert "6 images of 16 bits in colour is 3,855 of 65,535" in note and "8 bits, 4,095 as white" in note
+    with pytest.raises(
+        images.ImageError, match="16 bits a channel in colour, where a value range cannot be used: save it in grey"
+    ):
+        images.decode(deep([0, 4000] * 10), value_range=(0, 4095))
+    assert images.decode(deep([0, 65535] * 10)).getpixel((1, 0)) == (255, 255, 255)
+
+
+def test_one_grey_side_is_said_and_two_channel_counts_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "trainA").mkdir()
+    for i in range(4):
+        picture(i, mode="L").save(tmp_path / f"trainA/{i}.png")
+    folder(tmp_path / "trainB", range(10, 14))
+    assert any("A is grey and B in colour: both are read with 3 channels" in note for note in load(tmp_path)[0].notes)
+    assert not any("grey" in note for note in load(tmp_path, channels=1)[0].notes)
+    with pytest.raises(RecipeError, match=r"channels='1,3': both sides are read alike: give 1 \(both grey\) or 3 \(both RGB\)"):
+        override(RECIPES["smile"], {"channels": "1,3"})
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """30 x 20 px on side A, squares on side B."""
+    folder(tmp_path / "trainA", range(6), (30, 20))
+    folder(tmp_path / "trainB", range(10, 16))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("fit", "said"),
+    [("crop", "centred squares are taken"), ("stretch", "distorted"), ("pad", "black at two sides"), ("random-crop", "random")],
+)
+def test_images_that_are_not_square_are_said_once(wide: Path, fit: str, said: str) -> None:
+    a, b = load(wide, fit=fit)
+    (note,) = [note for note in a.notes if "not square" in note]
+    assert "A: 6 of 6 images are not square" in note and said in note and "fit=crop|random-crop|stretch|pad" in note
+    assert not any("not square" in note for note in b.notes)
+
+
+def test_each_fit_makes_squares(wide: Path) -> None:
+    image = images.decode(wide / "trainA/0000.png")
+    x = np.asarray(image)
+    made = {
+        fit: np.asarray(images.to_pil(images.from_uint8(Reading(20, fit=fit).tensor(image))))
+        for fit in ("crop", "stretch", "pad")
+    }
+    assert np.array_equal(made["crop"], x[:, 5:25])
+    assert np.array_equal(made["stretch"], np.asarray(image.resize((20, 20), Image.Resampling.LANCZOS)))
+    assert (made["pad"][:3] == 0).all() and (made["pad"][-3:] == 0).all() and made["pad"][5:15].any()
+    with pytest.raises(DataError, match="fit='squash': give crop, random-crop, stretch, pad"):
+        Reading(20, fit="squash")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_random_crops_differ_from_epoch_to_epoch_and_repeat(wide: Path, monkeypatch: pytest.MonkeyPatch, lazy: bool) -> None:
+    if lazy:
+        monkeypatch.setattr(loading, "CACHE_BYTES", 0)
+
+    def epochs() -> list[torch.Tensor]:
+        sources = resolve(None, str(wide), None, None)
+        batches = open_batches(sources, image_size=20, batch_size=5, seed=0, fit="random-crop")
+        return [torch.cat([batch["a"] for batch in batches.epoch(epoch)]) for epoch in range(4)]
+
+    drawn = epochs()
+    assert all(torch.equal(a, b) for a, b in zip(drawn, epochs(), strict=True)) and drawn[0].shape == (5, 3, 20, 20)
+    wholes = [np.asarray(images.decode(path)) for path in sorted((wide / "trainA").iterdir())]
+    places = set()
+    for x in torch.cat(drawn):
+        square = x.permute(1, 2, 0).numpy()
+        found = [left for whole in wholes for left in range(11) if np.array_equal(whole[:, left : left + 20], square)]
+        assert len(found) == 1  # each is a square out of one of the images, at its full height
+        places.update(found)
+    assert len(places) > 3
+
+
+def test_a_held_out_image_is_its_centre_with_random_crops(wide: Path) -> None:
+    folder(wide / "testA", [50], (30, 20))
+    folder(wide / "testB", [51])
+    a, _ = load(wide, fit="random-crop")
+    whole = np.asarray(images.decode(encoded(50, (30, 20))))
+    assert np.array_equal(a.held_out[0].permute(1, 2, 0).numpy(), whole[:, 5:25])
+
+
+def test_the_fields_are_checked() -> None:
+    recipe = override(RECIPES["smile"], {"fit": "pad", "value_range": "0,4095"})
+    assert recipe.load_options() | {"fit": "pad", "value_range": (0, 4095)} == recipe.load_options()
+    for wrong in ("4095", "5,5", "9,1", "0,1,2"):
+        with pytest.raises(RecipeError, match="value_range="):
+            override(RECIPES["smile"], {"value_range": wrong})
+    with pytest.raises(RecipeError, match="fit='squash': must be one of crop, random-crop, stretch, pad"):
+        override(RECIPES["smile"], {"fit": "squash"})
