@@ -171,12 +171,6 @@ def test_a_folder_of_both_sides_may_hold_shards(tmp_path: Path) -> None:
     a, b = resolve(None, str(tmp_path), None, None)
     assert a.train == Files("TFRecord", (train_a,)) and a.held_out == Files("TFRecord", (test_a,))
     assert b.train == Files("TFRecord", tuple(train_b)) and b.held_out == Files("TFRecord", tuple(test_b))
-    (tmp_path / "half/trainA").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"holds no image and no \.parquet, \.tfrec or \.tar file"):
-        resolve(None, str(tmp_path / "half"), None, None)
-    folder(tmp_path / "half/trainA", [1])
-    with pytest.raises(DataError, match=r"trainB\.tfrec, .*trainB-\*\.tfrec"):
-        resolve(None, str(tmp_path / "half"), None, None)
 
 
 def test_two_sides_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Path) -> None:
