@@ -18,8 +18,8 @@ from support.loading import load_domains, open_batches
 from support.pictures import folder
 
 
-def side(count: int) -> DomainImages:
-    """A side whose image `i` is one pixel of value `i`."""
+def domain(count: int) -> DomainImages:
+    """A domain whose image `i` is one pixel of value `i`."""
     train = torch.arange(count, dtype=torch.uint8).reshape(count, 1, 1, 1)
     return DomainImages(train, train[:1], str(count), {"kept": count}, [f"{count} images"])
 
@@ -30,52 +30,52 @@ def numbers(batches: UnpairedBatches, epoch: int, key: str = "a", start: int = 0
 
 
 def batches(a: int = 24, b: int = 10, batch_size: int = 4, seed: int = 0, **options) -> UnpairedBatches:
-    return UnpairedBatches((side(a), side(b)), Batching(batch_size, **options), seed)
+    return UnpairedBatches((domain(a), domain(b)), Batching(batch_size, **options), seed)
 
 
 @pytest.mark.parametrize(("a", "b", "larger"), [(24, 10, "a"), (10, 24, "b"), (24, 24, "a"), (24, 24, "b")])
-def test_an_epoch_is_one_pass_over_the_larger_side(a: int, b: int, larger: str) -> None:
-    drawn = batches(a, b)
-    assert drawn.steps_per_epoch == 6
+def test_an_epoch_is_one_pass_over_the_larger_domain(a: int, b: int, larger: str) -> None:
+    found = batches(a, b)
+    assert found.steps_per_epoch == 6
     for epoch in range(3):
-        assert sorted(numbers(drawn, epoch, larger)) == list(range(24))
-    assert numbers(drawn, 0, larger) != numbers(drawn, 1, larger) != sorted(numbers(drawn, 1, larger))
+        assert sorted(numbers(found, epoch, larger)) == list(range(24))
+    assert numbers(found, 0, larger) != numbers(found, 1, larger) != sorted(numbers(found, 1, larger))
 
 
 def test_the_last_batch_is_filled_up_from_another_permutation() -> None:
-    drawn = batches(a=22)
+    found = batches(a=22)
     for epoch in range(3):
-        shown = numbers(drawn, epoch)
-        assert len(shown) == 24 == 4 * drawn.steps_per_epoch
+        shown = numbers(found, epoch)
+        assert len(shown) == 24 == 4 * found.steps_per_epoch
         assert sorted(shown[:22]) == list(range(22)) and len(set(shown[22:])) == 2
-    assert all(batch["a"].shape == (4, 1, 1, 1) for batch in drawn.epoch(0))
+    assert all(batch["a"].shape == (4, 1, 1, 1) for batch in found.epoch(0))
 
 
-def test_a_batch_larger_than_a_side_repeats_its_passes() -> None:
+def test_a_batch_larger_than_a_domain_repeats_its_passes() -> None:
     shown = numbers(batches(a=3, b=2, batch_size=8), 0)
     assert [sorted(shown[i : i + 3]) for i in (0, 3)] == [[0, 1, 2]] * 2 and len(shown) == 8
 
 
-def test_the_smaller_side_is_a_stream_of_passes_across_epochs() -> None:
-    drawn = batches()
-    stream = [x for epoch in range(5) for x in numbers(drawn, epoch, "b")]  # 120 images: 12 passes over 10
+def test_the_smaller_domain_is_a_stream_of_passes_across_epochs() -> None:
+    found = batches()
+    stream = [x for epoch in range(5) for x in numbers(found, epoch, "b")]  # 120 images: 12 passes over 10
     passes = [stream[i : i + 10] for i in range(0, 120, 10)]
     assert all(sorted(one) == list(range(10)) for one in passes) and len({tuple(one) for one in passes}) == 12
 
 
-def test_with_steps_per_epoch_both_sides_are_streams() -> None:
-    drawn = batches(a=24, b=10, steps_per_epoch=5)
+def test_with_steps_per_epoch_both_domains_are_streams() -> None:
+    found = batches(a=24, b=10, steps_per_epoch=5)
     for key, count in (("a", 24), ("b", 10)):
-        stream = [x for epoch in range(6) for x in numbers(drawn, epoch, key)]
+        stream = [x for epoch in range(6) for x in numbers(found, epoch, key)]
         assert len(stream) == 120
         assert all(sorted(stream[i : i + count]) == list(range(count)) for i in range(0, 120, count))
 
 
-def test_sides_are_drawn_independently() -> None:
-    drawn = batches(24, 24)
-    assert numbers(drawn, 0, "a") != numbers(drawn, 0, "b")
+def test_domains_are_sampled_independently() -> None:
+    found = batches(24, 24)
+    assert numbers(found, 0, "a") != numbers(found, 0, "b")
     other = batches(24, 7)
-    assert numbers(drawn, 0, "a") == numbers(other, 0, "a")  # whatever the other side is
+    assert numbers(found, 0, "a") == numbers(other, 0, "a")  # whatever the other domain is
 
 
 def test_the_seed_decides() -> None:
@@ -106,17 +106,17 @@ def test_two_processes_share_out_each_epoch(balance: bool) -> None:
 
 
 @pytest.mark.parametrize(("small", "copies"), [(10, {1, 2}), (24, {0}), (12, {1}), (1, {23})])
-def test_balance_brings_the_smaller_side_to_parity_with_marked_copies(small: int, copies: set[int]) -> None:
-    drawn = batches(24, small, balance=True)
+def test_balance_brings_the_smaller_domain_to_parity_with_marked_copies(small: int, copies: set[int]) -> None:
+    found = batches(24, small, balance=True)
     shown: list[Counter] = []
     for epoch in range(2):
         originals, extra = Counter(), Counter({i: 0 for i in range(small)})
-        for batch in drawn.epoch(epoch):
+        for batch in found.epoch(epoch):
             assert batch["b_copy"].dtype == torch.bool and batch["b_copy"].shape == (4,) and not batch["a_copy"].any()
             for image, is_copy in zip(batch["b"].flatten().tolist(), batch["b_copy"].tolist(), strict=True):
                 (extra if is_copy else originals)[image] += 1
         assert originals == Counter(range(small)) and set(extra.values()) == copies and extra.total() == 24 - small
-        assert sorted(numbers(drawn, epoch, "a")) == list(range(24))
+        assert sorted(numbers(found, epoch, "a")) == list(range(24))
         shown.append(extra)
     assert small != 10 or shown[0] != shown[1]  # other images get the second copy
 
@@ -126,7 +126,7 @@ def test_copies_are_marked_only_when_balancing() -> None:
     assert set(next(batches(balance=True).epoch(0))) == {"a", "b", "a_copy", "b_copy"}
 
 
-def test_nothing_is_drawn_from_the_global_random_numbers() -> None:
+def test_nothing_is_taken_from_the_global_random_numbers() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
     for _ in batches().epoch(0):
@@ -149,17 +149,17 @@ def test_the_number_of_workers_changes_neither_order_nor_random_state(tmp_path: 
 
 
 def test_there_is_no_state_and_a_streaming_one_is_refused() -> None:
-    drawn = batches()
-    assert drawn.state_dict() == {}
-    drawn.load_state_dict({})
+    found = batches()
+    assert found.state_dict() == {}
+    found.load_state_dict({})
     with pytest.raises(DataError, match="streaming"):
-        drawn.load_state_dict({"a": {}, "b": {}})
+        found.load_state_dict({"a": {}, "b": {}})
 
 
-def test_what_the_sides_say_is_passed_on() -> None:
-    drawn = batches(3, 2)
-    assert drawn.fingerprints == {"a": "3", "b": "2"} and drawn.notes == ["3 images", "2 images"]
-    assert drawn.counts == {"a": {"kept": 3}, "b": {"kept": 2}} and torch.equal(drawn.held_out[1], side(2).held_out)
+def test_the_notes_and_counts_of_domains_are_passed_on() -> None:
+    found = batches(3, 2)
+    assert found.fingerprints == {"a": "3", "b": "2"} and found.notes == ["3 images", "2 images"]
+    assert found.counts == {"a": {"kept": 3}, "b": {"kept": 2}} and torch.equal(found.held_out[1], domain(2).held_out)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from support.pictures import encoded, folder, picture
 
 
 def load(path: Path, **options) -> tuple[DomainImages, DomainImages]:
-    """Both sides of a folder at 20 px, the size of the pictures, unless told otherwise."""
+    """Both domains of a folder at 20 px, the size of the images, unless `options` differ."""
     return load_domains(resolve(None, str(path), None, None), **({"image_size": 20} | options))
 
 
@@ -56,7 +56,7 @@ def test_images_come_squared_in_file_order(data: Path) -> None:
     assert a.notes == []
 
 
-def test_grey_sides_have_one_channel(data: Path) -> None:
+def test_grey_domains_have_one_channel(data: Path) -> None:
     a, _ = load(data, channels=1)
     assert torch.equal(a.train[7], pixels(7, channels=1)) and a.held_out.shape == (3, 1, 20, 20)
 
@@ -84,7 +84,7 @@ def test_only_the_first_ten_are_named(data: Path) -> None:
     assert "skipped 15 images" in note and "1009.png and 5 more" in note and "1010.png" not in note
 
 
-def test_upscaling_is_said_once_for_a_side(data: Path) -> None:
+def test_upscaling_is_noted_once_for_a_domain(data: Path) -> None:
     a, b = load(data, image_size=32)
     assert a.notes == ["A: 30 of 30 images are smaller than 32 px and will be upscaled"]
     assert a.held_out.shape[-1] == 32 and b.train.shape[-1] == 32
@@ -97,7 +97,7 @@ def test_more_than_five_percent_unreadable_stops(data: Path) -> None:
         load(data)
 
 
-def test_an_empty_side_stops(data: Path, tmp_path: Path) -> None:
+def test_an_empty_domain_stops(data: Path, tmp_path: Path) -> None:
     for path in (data / "testB").iterdir():
         path.write_bytes(encoded(1, (15, 15)))
     with pytest.raises(DataError, match="domain B: no image of the held-out split can be used"):
@@ -107,13 +107,13 @@ def test_an_empty_side_stops(data: Path, tmp_path: Path) -> None:
         load_domains(resolve(None, str(data), str(tmp_path / "none.npz"), None), image_size=20)
 
 
-def test_two_piles_of_the_same_images_stop(data: Path) -> None:
+def test_two_domains_of_the_same_images_stop(data: Path) -> None:
     folder(data / "copyA", reversed(range(30)))
     with pytest.raises(DataError, match="both domains hold the same 30 images"):
         load_domains(resolve(None, str(data), None, str(data / "copyA")), image_size=20)
 
 
-def test_images_on_both_sides_are_noted(data: Path) -> None:
+def test_images_in_both_domains_are_noted(data: Path) -> None:
     folder(data / "trainB", [4, 5])
     assert "A and B: 2 images are in both domains" in load(data)[0].notes
 
@@ -150,7 +150,7 @@ def in_the_tenth(seed: int) -> bool:
     return int(digest(seed)[:8], 16) % 10 == 0
 
 
-def test_of_a_tiny_pile_the_smallest_hash_is_held_out(tmp_path: Path) -> None:
+def test_of_few_images_the_smallest_hash_is_held_out(tmp_path: Path) -> None:
     seeds = [seed for seed in range(99) if not in_the_tenth(seed)][:3]
     folder(tmp_path / "trainA", seeds)
     folder(tmp_path / "trainB", [5001, 5002])
@@ -158,7 +158,7 @@ def test_of_a_tiny_pile_the_smallest_hash_is_held_out(tmp_path: Path) -> None:
     assert torch.equal(a.held_out, pixels(min(seeds, key=digest))[None]) and a.counts["kept"] == 2
 
 
-def test_copies_of_one_image_are_no_pile(tmp_path: Path) -> None:
+def test_copies_of_one_image_are_not_enough(tmp_path: Path) -> None:
     folder(tmp_path / "trainA", [1])
     (tmp_path / "trainA/copy.bmp").write_bytes(encoded(1, format="BMP"))
     folder(tmp_path / "trainB", [5001, 5002])
@@ -207,7 +207,7 @@ def test_with_max_images_no_more_are_decoded_than_needed(
 ) -> None:
     for letter, start in (("A", 0), ("B", 1000)):
         folder(tmp_path / f"train{letter}", range(start, start + 200))
-        for seed in range(start, start + 5):  # copies need no look either
+        for seed in range(start, start + 5):  # copies need no scan either
             (tmp_path / f"train{letter}/copy{seed}.png").write_bytes(encoded(seed))
         if own_split:
             folder(tmp_path / f"test{letter}", range(start + 500, start + 503))
@@ -226,13 +226,13 @@ def test_with_max_images_no_more_are_decoded_than_needed(
         assert counted_all + (0 if own_split else side.counts["held_out"]) == 205
 
 
-def test_equal_sides_cuts_the_larger_one(data: Path) -> None:
+def test_equal_sides_cuts_the_larger_domain(data: Path) -> None:
     a, b = load(data, equal_sides=True)
     assert a.counts["kept"] == b.counts["kept"] == 12 and chosen(a) == chosen(load(data, max_images=12)[0])
 
 
 @pytest.mark.parametrize("limit", [None, 10])
-def test_a_pile_that_does_not_fit_is_decoded_later(data: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
+def test_images_that_do_not_fit_are_decoded_later(data: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None) -> None:
     cached, _ = load(data, max_images=limit)
     monkeypatch.setattr(loading, "CACHE_BYTES", 15 * 3 * 20 * 20)  # 15 images: neither all 42 nor 10 of each side
     a, _ = load(data, max_images=limit)
@@ -279,24 +279,37 @@ def scans(path: Path, largest: int, count: int = 6, format: str = "PNG") -> Path
     return path
 
 
-@pytest.mark.parametrize(("largest", "white"), [(4080, 4095), (1000, 1023), (16000, 16383)])
+_DARK = "A: the greatest value of its 2 images of 16 bits{} is {} of {}, so they are almost black: {}"
+
+
+@pytest.mark.parametrize(
+    ("peaks", "value_range", "note"),
+    [
+        ([4080, 3], None, _DARK.format("", "4,080", "65,535", "set the white value with --set value_range=0,4095")),
+        ([1000, 3], None, _DARK.format("", "1,000", "65,535", "set the white value with --set value_range=0,1023")),
+        ([3, 16000], None, _DARK.format("", "16,000", "65,535", "set the white value with --set value_range=0,16383")),
+        ([4080, 3], (-1000, 60000), _DARK.format("", "4,080", "60,000", "set the white value with --set value_range=-1000,4095")),
+        ([4080, 3], (0, 4095), None),
+        ([65535, 3], None, None),
+        ([None, None], None, None),
+    ],
+)
+def test_dark_16_bit_images_are_noted_with_the_remedy(
+    peaks: list[int | None], value_range: tuple[int, int] | None, note: str | None
+) -> None:
+    found = loading.notes_on_values([(peak, False) for peak in peaks], "A", value_range)
+    assert found == ([note] if note else [])
+
+
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_dark_16_bit_images_are_warned_of_and_the_range_sets_them(tmp_path: Path, largest: int, white: int, format: str) -> None:
-    scans(tmp_path / "trainA", largest, format=format)
+def test_dark_16_bit_images_are_noted_once_and_a_range_sets_them(tmp_path: Path, format: str) -> None:
+    scans(tmp_path / "trainA", 4080, format=format)
     folder(tmp_path / "trainB", range(5))
     a, b = load(tmp_path, channels=1)
-    (note,) = [note for note in a.notes if "16 bits" in note]
-    assert f"A: the greatest value of its 6 images of 16 bits is {largest:,} of 65,535" in note
-    assert f"--set value_range=0,{white}" in note and not any("16 bits" in note for note in b.notes)
-    assert int(a.train.max()) <= 255 * largest // 65535 + 1
-    bright = load(tmp_path, channels=1, value_range=(0, white))[0]
+    assert [sum("16 bits" in note for note in domain.notes) for domain in (a, b)] == [1, 0]
+    assert int(a.train.max()) <= 255 * 4080 // 65535 + 1
+    bright = load(tmp_path, channels=1, value_range=(0, 4095))[0]
     assert int(bright.train.max()) > 200 and bright.fingerprint != a.fingerprint
-
-
-def test_full_16_bit_images_are_not_warned_of(tmp_path: Path) -> None:
-    scans(tmp_path / "trainA", 65535)
-    folder(tmp_path / "trainB", range(5))
-    assert not any("16 bits" in note for note in load(tmp_path)[0].notes)
 
 
 def test_arrays_of_16_bits_are_read_warned_of_and_take_a_range(tmp_path: Path) -> None:
@@ -304,21 +317,12 @@ def test_arrays_of_16_bits_are_read_warned_of_and_take_a_range(tmp_path: Path) -
     np.savez(tmp_path / "trainA.npz", images=values)
     np.savez(tmp_path / "trainB.npz", np.random.default_rng(1).integers(0, 4081, (8, 20, 20, 3)).astype(np.uint16))
     a, b = load(tmp_path)
-    assert [any("of 16 bits is 4,0" in note and "value_range=0,4095" in note for note in side.notes) for side in (a, b)] == [
-        True
-    ] * 2
+    for domain in (a, b):
+        assert any("of 16 bits is 4,0" in note and "value_range=0,4095" in note for note in domain.notes)
     assert int(a.train.max()) <= 16
-    assert all(int(side.train.max()) > 240 for side in load(tmp_path, value_range=(0, 4095)))
+    assert all(int(domain.train.max()) > 240 for domain in load(tmp_path, value_range=(0, 4095)))
     alpha = np.array([[[0, 65535], [4095, 65535], [2000, 0]]], np.uint16)
     assert np.asarray(images.decode(alpha, 1, value_range=(0, 4095))).tolist() == [[0, 255, 255]]
-
-
-def test_a_range_that_is_set_and_fits_is_not_asked_for_again(tmp_path: Path) -> None:
-    scans(tmp_path / "trainA", 4080)
-    folder(tmp_path / "trainB", range(5))
-    assert not any("16 bits" in note for note in load(tmp_path, value_range=(0, 4095))[0].notes)
-    (note,) = [note for note in load(tmp_path, value_range=(-1000, 60000))[0].notes if "16 bits" in note]
-    assert "is 4,080 of 60,000" in note and "value_range=-1000,4095" in note
 
 
 def test_pairs_of_16_bits_are_warned_of_too(tmp_path: Path) -> None:
@@ -352,7 +356,7 @@ def deep(values: list[int]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def test_colour_of_16_bits_is_read_by_its_high_byte_and_said(tmp_path: Path) -> None:
+def test_colour_of_16_bits_is_read_by_its_high_byte_and_noted(tmp_path: Path) -> None:
     (tmp_path / "trainA").mkdir()
     for i in range(6):
         (tmp_path / "trainA" / f"{i}.png").write_bytes(deep([0, 257 * i, 4080] * 10))
@@ -366,7 +370,7 @@ def test_colour_of_16_bits_is_read_by_its_high_byte_and_said(tmp_path: Path) -> 
     assert images.decode(deep([0, 65535] * 10)).getpixel((1, 0)) == (255, 255, 255)
 
 
-def test_one_grey_side_is_said_and_two_channel_counts_are_refused(tmp_path: Path) -> None:
+def test_one_grey_domain_is_noted_and_two_channel_counts_are_refused(tmp_path: Path) -> None:
     (tmp_path / "trainA").mkdir()
     for i in range(4):
         picture(i, mode="L").save(tmp_path / f"trainA/{i}.png")
@@ -379,7 +383,7 @@ def test_one_grey_side_is_said_and_two_channel_counts_are_refused(tmp_path: Path
 
 @pytest.fixture
 def wide(tmp_path: Path) -> Path:
-    """30 x 20 px on side A, squares on side B."""
+    """30 x 20 px in domain A, squares in domain B."""
     folder(tmp_path / "trainA", range(6), (30, 20))
     folder(tmp_path / "trainB", range(10, 16))
     return tmp_path
@@ -389,7 +393,7 @@ def wide(tmp_path: Path) -> Path:
     ("fit", "said"),
     [("crop", "centred squares are taken"), ("stretch", "distorted"), ("pad", "black at two sides"), ("random-crop", "random")],
 )
-def test_images_that_are_not_square_are_said_once(wide: Path, fit: str, said: str) -> None:
+def test_images_that_are_not_square_are_noted_once(wide: Path, fit: str, said: str) -> None:
     a, b = load(wide, fit=fit)
     (note,) = [note for note in a.notes if "not square" in note]
     assert "A: 6 of 6 images are not square" in note and said in note and "fit=crop|random-crop|stretch|pad" in note

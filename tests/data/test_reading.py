@@ -95,7 +95,7 @@ def apart(one: torch.Tensor, other: torch.Tensor) -> int:
 # --- what is read
 
 
-def test_a_side_of_faces_is_read_aligned_and_the_other_is_not(data: Path) -> None:
+def test_a_domain_of_faces_is_read_aligned_and_the_other_is_not(data: Path) -> None:
     a, b = load(data)
     assert apart(a.train, by_hand(data / "trainA", 36)) <= 1 and apart(a.held_out, by_hand(data / "testA", 32)) <= 1
     plain = load(data, eyes=())
@@ -112,7 +112,7 @@ def test_a_side_of_faces_is_read_aligned_and_the_other_is_not(data: Path) -> Non
     assert "not square" in " ".join(b.notes) and "not square" in " ".join(plain[0].notes)
 
 
-def test_both_sides_may_be_of_faces(data: Path) -> None:
+def test_both_domains_may_be_of_faces(data: Path) -> None:
     sources = resolve(None, None, str(data / "trainA"), str(data / "testA"))
     a, b = load_domains(sources, image_size=32, eyes=(PLACES, SMILE))
     assert (a.counts["no_face"], b.counts["no_face"]) == (1, 1)
@@ -200,7 +200,7 @@ def test_a_stream_is_aligned_too(data: Path, caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_side_without_any_face_is_one_line(data: Path, streamed: bool, tmp_path: Path) -> None:
+def test_a_domain_without_any_face_is_one_line(data: Path, streamed: bool, tmp_path: Path) -> None:
     folder(tmp_path / "faceless", range(6), (40, 30))
     sources = resolve(None, str(data), str(tmp_path / "faceless"), None)
     if streamed:

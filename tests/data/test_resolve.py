@@ -21,26 +21,27 @@ def test_a_domain_alone_means_its_own_hub_datasets(name: str) -> None:
         assert source.held_out is None or source.held_out.split == pile.test_split
 
 
-def test_a_folder_of_both_sides_may_mix_folders_and_parquet(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "train", "held_out"),
+    [
+        ("Parquet", ["data/trainB-00000-of-00002.parquet", "data/trainB-00001-of-00002.parquet"], "testB.parquet"),
+        ("TFRecord", ["data/trainB-0.tfrec", "data/trainB-1.tfrec"], "testB.tfrecord-00000-of-00001"),
+        ("tar", ["trainB-0000.tar", "trainB-0001.tar"], "testB.tar"),
+        ("zip", ["trainB.zip"], "testB.zip"),
+        ("npz", ["trainB.npz"], "testB.npz"),
+    ],
+)
+def test_a_folder_of_both_domains_may_mix_folders_and_files(tmp_path: Path, kind: str, train: list[str], held_out: str) -> None:
     folder(tmp_path / "trainA", [1, 2])
-    shards = [parquet(tmp_path / f"data/trainB-0000{i}-of-00002.parquet", [3 + i]) for i in range(2)]
-    parquet(tmp_path / "testB.parquet", [9])
+    (tmp_path / "data").mkdir()
+    for name in (*train, held_out):
+        (tmp_path / name).touch()
     a, b = resolve(None, str(tmp_path), None, None)
     assert a.train == Files("folder", (tmp_path / "trainA",)) and a.held_out is None
-    assert b.train == Files("Parquet", tuple(shards)) and b.held_out == Files("Parquet", (tmp_path / "testB.parquet",))
+    assert b.train == Files(kind, tuple(tmp_path / name for name in train)) and b.held_out == Files(kind, (tmp_path / held_out,))
 
 
-@pytest.mark.parametrize("suffix", [".zip", ".npz"])
-def test_a_folder_of_both_sides_may_hold_zips_and_arrays(tmp_path: Path, suffix: str) -> None:
-    folder(tmp_path / "trainB", [1, 2])
-    for name in ("trainA", "testB"):
-        (tmp_path / f"{name}{suffix}").touch()
-    a, b = resolve(None, str(tmp_path), None, None)
-    assert a.train == Files(suffix[1:], (tmp_path / f"trainA{suffix}",)) and a.held_out is None
-    assert b.train.kind == "folder" and b.held_out == Files(suffix[1:], (tmp_path / f"testB{suffix}",))
-
-
-def test_one_side_replaces_that_side_of_data_or_domain(tmp_path: Path) -> None:
+def test_a_source_of_its_own_replaces_that_of_data_or_domain(tmp_path: Path) -> None:
     folder(tmp_path / "both/trainA", [1])
     folder(tmp_path / "both/trainB", [2])
     own = folder(tmp_path / "own", [3])

@@ -209,8 +209,8 @@ def two_columns(tmp_path: Path) -> Path:
 def test_a_column_of_a_parquet_file_is_a_source(two_columns: Path) -> None:
     a, b = (f"{two_columns}?column=image{letter}" for letter in "AB")
     assert seeds(a) == [0, 1, 2, 3] and seeds(b) == [100, 101, 102, 103]
-    sides = load_domains(resolve(None, None, a, b), image_size=20)
-    assert [side.counts["found"] for side in sides] == [4, 4]
+    domains = load_domains(resolve(None, None, a, b), image_size=20)
+    assert [domain.counts["found"] for domain in domains] == [4, 4]
     assert parse_source(a).describe().startswith(f"Parquet {two_columns.parent.name}/both.parquet?column=imageA, held out")
 
 
@@ -296,9 +296,6 @@ def test_the_shards_of_a_webdataset_are_a_source(tmp_path: Path) -> None:
     items = open_items(parse_source(str(tmp_path / "web")).train)
     assert items is not None and list(items.notes) == ["7 files with other extensions were ignored: .json 7"]
     assert items.name(0) == "train-0000.tar/000000.png"
-    shard(tmp_path / "both/trainA-0000.tar", range(4))
-    shard(tmp_path / "both/trainB.tar", range(100, 104))
-    assert all(side.train.kind == "tar" for side in resolve(None, str(tmp_path / "both"), None, None))
 
 
 def archived(path: Path, names: list[str], wrapped: str = "") -> Path:
@@ -324,8 +321,8 @@ def test_an_archive_with_both_domains_is_data(tmp_path: Path, ending: str, wrapp
     path = archived(tmp_path / f"both{ending}", ["trainA", "trainB", "testA"], wrapped)
     a, b = resolve(None, str(path), None, None)
     assert b.held_out is None and a.held_out is not None and isinstance(a.train, type(b.train))
-    sides = load_domains((a, b), image_size=20)
-    assert [side.counts["found"] for side in sides] == [4, 4] and len(sides[0].held_out) == 4
+    domains = load_domains((a, b), image_size=20)
+    assert [domain.counts["found"] for domain in domains] == [4, 4] and len(domains[0].held_out) == 4
     inside = f"{wrapped.removeprefix('./')}trainB"
     assert seeds(f"{path}?inside={inside}") == [10, 11, 12, 13]
     assert main(["inspect", str(path), "--out", str(tmp_path / "out.png")]) == 0

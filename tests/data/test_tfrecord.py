@@ -34,7 +34,7 @@ def test_the_crc_of_any_length_is_that_taken_bit_by_bit(length: int) -> None:
     assert tfrecord.crc32c(data) == crc32c(data)
 
 
-def test_shards_are_one_pile_of_their_jpegs_byte_for_byte(tmp_path: Path) -> None:
+def test_shards_are_one_source_of_their_jpegs_byte_for_byte(tmp_path: Path) -> None:
     paths = [shard(tmp_path / "0.tfrec", [1, 2, 3]), shard(tmp_path / "1.tfrec", []), shard(tmp_path / "2.tfrec", [4])]
     items = open_items(Files("TFRecord", tuple(paths)))
     assert [items.read(i) for i in range(len(items))] == [encoded(seed, format="JPEG") for seed in (1, 2, 3, 4)]
@@ -129,7 +129,7 @@ def test_a_damaged_record_is_one_unreadable_image(tmp_path: Path) -> None:
         (delimited(1, b"\x0a\x7f\x00"), "a field is longer than what is left"),
     ],
 )
-def test_a_message_that_lies_is_refused(data: bytes, words: str) -> None:
+def test_a_malformed_message_is_refused(data: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         tfrecord.image_in(data)
 
@@ -142,14 +142,14 @@ def test_a_record_above_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytes
         tfrecord.image_at(path, 0)
 
 
-def test_an_empty_file_is_an_empty_side(tmp_path: Path) -> None:
+def test_an_empty_file_is_an_empty_domain(tmp_path: Path) -> None:
     shard(tmp_path / "trainA.tfrec", [])
     shard(tmp_path / "trainB.tfrec", range(5))
     with pytest.raises(DataError, match=r"domain A is empty: no image in TFRecord .*/trainA\.tfrec"):
         load_domains(resolve(None, str(tmp_path), None, None), image_size=16)
 
 
-def test_a_side_is_one_file_or_a_folder_of_shards(tmp_path: Path) -> None:
+def test_a_source_is_one_file_or_a_folder_of_shards(tmp_path: Path) -> None:
     names = ["monet00-60.tfrec", "monet04-60.tfrec"]
     paths = tuple(shard(tmp_path / "monet_tfrec" / name, [1]) for name in names)
     (tmp_path / "monet_tfrec/readme.txt").write_text("no shard")
@@ -163,17 +163,7 @@ def test_a_side_is_one_file_or_a_folder_of_shards(tmp_path: Path) -> None:
         parse_source(str(tmp_path / "monet_tfrec"))
 
 
-def test_a_folder_of_both_sides_may_hold_shards(tmp_path: Path) -> None:
-    train_a = shard(tmp_path / "trainA/0.tfrec", [1])
-    train_b = [shard(tmp_path / f"data/trainB-{i}.tfrec", [i]) for i in (0, 1)]
-    test_a = shard(tmp_path / "testA.tfrecord", [2])
-    test_b = [shard(tmp_path / f"testB.tfrecord-0000{i}-of-00002", [i]) for i in (0, 1)]
-    a, b = resolve(None, str(tmp_path), None, None)
-    assert a.train == Files("TFRecord", (train_a,)) and a.held_out == Files("TFRecord", (test_a,))
-    assert b.train == Files("TFRecord", tuple(train_b)) and b.held_out == Files("TFRecord", tuple(test_b))
-
-
-def test_two_sides_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Path) -> None:
+def test_two_domains_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Path) -> None:
     for name, seeds in (("photo", range(30)), ("monet", range(100, 112))):
         shard(tmp_path / f"{name}_tfrec/0.tfrec", seeds[:7])
         shard(tmp_path / f"{name}_tfrec/1.tfrec", seeds[7:])
