@@ -49,9 +49,9 @@ class FoundFiles:
         if not count:
             return []
         extensions = sorted(self.other.items(), key=lambda pair: (-pair[1], pair[0]))
-        listed = ", ".join(f"{extension or 'none'} {number:,}" for extension, number in extensions[:10])
         files = "1 file with another extension was" if count == 1 else f"{count:,} files with other extensions were"
-        return [f"{files} ignored: {listed}" + (" and more" if len(extensions) > 10 else "")]
+        numbers = [f"{extension or 'none'} {number:,}" for extension, number in extensions]
+        return [f"{files} ignored: {listed(numbers)}"]
 
 
 def portable_name(name: str) -> str:
@@ -78,6 +78,11 @@ def is_image_name(name: str) -> bool:
 def order(name: str) -> list[str]:
     """The sort key of relative names: by folder, then by file, the same for folders and archives."""
     return name.split("/")
+
+
+def listed(names: Sequence[str], shown: int = 10) -> str:
+    """The first `shown` names in one line, and the number of the others."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def find_images(names: Iterable[str], open_file: Callable[[str], BinaryIO]) -> FoundFiles:
@@ -415,7 +420,7 @@ class ZipItems(ArchiveItems):
 
     @classmethod
     def open(cls, source: Files) -> Self:
-        """List the images. Raises DataError if the file is no zip."""
+        """List the images. Raises DataError if the file is not a zip."""
         path = source.paths[0]
         originals = cls.files_in(path)
         try:
@@ -427,7 +432,7 @@ class ZipItems(ArchiveItems):
 
     @staticmethod
     def files_in(path: Path) -> dict[str, str]:
-        """The names of a zip's files, with "/" -> as the zip has them. Raises DataError if it is no zip."""
+        """The names of a zip's files, with "/" -> as the zip has them. Raises DataError if it is not a zip."""
         try:
             with zipfile.ZipFile(path) as archive:
                 names = {portable_name(info.filename): info.filename for info in archive.infolist() if not info.is_dir()}

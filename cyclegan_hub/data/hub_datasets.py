@@ -33,7 +33,7 @@ class Download:
 
     @property
     def copied(self) -> int:
-        """The size of the Arrow copy that `datasets` makes beside the files: none of Parquet that fits in memory."""
+        """The size of the Arrow copy that `datasets` makes beside the files; 0 for Parquet that fits in memory."""
         whole = sum(self.files.values())
         in_place = whole <= tables.PARQUET_IN_MEMORY_BYTES and all(name.endswith(".parquet") for name in self.files)
         return 0 if in_place else whole
@@ -66,15 +66,6 @@ class HubItems(TableItems):
         with _explained(source):
             found = _Split.find(source)
             return None if found is None else image_stream(found.stream(), source, found.classes())
-
-    @staticmethod
-    def download(source: HubSplit) -> Download | None:
-        """What opening the split would fetch, without fetching it; None for a local folder or a missing optional split."""
-        if source.is_local:
-            return None
-        with _explained(source):
-            found = _Split.find(source)
-            return None if found is None else found.download()
 
 
 @dataclass
@@ -176,7 +167,7 @@ class _Split:
         return {name: list(kind.names) for name, kind in features.items() if getattr(kind, "names", None)}
 
     def download(self) -> Download:
-        """The sizes of the files and which are in the cache, asked of the Hub."""
+        """The sizes of the files and which are in the cache, from the Hub."""
         from cyclegan_hub.hub import repository
 
         remote = [file for file in self.files if "://" in file]
@@ -244,7 +235,7 @@ def _cached(source: HubSplit) -> Path | None:
     from cyclegan_hub.hub import repository
 
     folder = repository.cached_folder(source.dataset, source.revision)
-    # A README alone, which looking at a dataset fetches, is no copy of it.
+    # A README alone, which inspecting a dataset fetches, is not a copy of it.
     return folder if folder and any(path.is_file() and path.suffix != ".md" for path in folder.rglob("*")) else None
 
 
@@ -307,7 +298,7 @@ class Downloads:
 
     @property
     def missing(self) -> int:
-        """Bytes to fetch: each file once, whichever splits are made of it."""
+        """Bytes to fetch: each file once, even if several splits share it."""
         sizes = {
             (split.dataset, split.revision, name): download.files[name]
             for split, download in self.splits.items()
@@ -331,9 +322,9 @@ def downloads_of(sources: Iterable[DataSource]) -> Downloads:
     """What opening these sources would fetch. Raises DataError as opening them does."""
     found = {}
     for split in dict.fromkeys(split for source in sources for split in _splits(source)):
-        download = HubItems.download(split)
-        if download is not None:
-            found[split] = download
+        with _explained(split):
+            if known := _Split.find(split):
+                found[split] = known.download()
     return Downloads(found)
 
 

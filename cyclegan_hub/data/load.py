@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm.contrib.concurrent import thread_map
 
-from cyclegan_hub.data.files import Raw, RawImages
+from cyclegan_hub.data.files import Raw, RawImages, listed
 from cyclegan_hub.data.reading import EVERYTHING, NoFaceError, Reading, Selection, random_square
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, DataSource
@@ -304,8 +304,8 @@ class Scan:
     tiny: list[ImageFacts] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     chunks: list[tuple[list[int], Tensor]] = field(default_factory=list)  # rows and their pixels, uint8 (N, C, S, S)
-    order: list[int] = field(default_factory=list)  # of a scan of a part: all rows but for copies, in the order of choice
-    copies: int = 0  # of a scan of a part: files that are copies of another, byte by byte
+    order: list[int] = field(default_factory=list)  # after `add_until`: all rows except copies, in the order of choice
+    copies: int = 0  # after `add_until`: files that are byte-wise copies of another
 
     def __len__(self) -> int:
         """How many images were scanned."""
@@ -462,11 +462,6 @@ def note_on_colours(domains: Sequence[Sequence[ImageFacts]], channels: int) -> l
         here, there = ("A", "B") if grey[0] else ("B", "A")
         return [f"{here} is grey and {there} in colour: both are read with 3 channels (--set channels=1 reads both as grey)"]
     return []
-
-
-def listed(names: Sequence[str], shown: int = 10) -> str:
-    """The first `shown` names in one line, and the number of the others."""
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 # ------------------------------------------------------------------------------------------ training images

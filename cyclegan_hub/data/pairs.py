@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from PIL import Image
 
-from cyclegan_hub.data.files import RawImages, extension_of
+from cyclegan_hub.data.files import RawImages, extension_of, listed
 from cyclegan_hub.data.specs import DataError, Files, Pair
 from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.imaging.decoding import ImageError, as_it_is, decode
@@ -51,8 +51,7 @@ class PairItems(RawImages):
                 f"{pair.describe()} are not pairs: {len(alone)} file names are not in both, such as {alone[0]!r}; {PAIRS}"
             )
         if alone:
-            shown = ", ".join(alone[:10]) + (f" and {len(alone) - 10} more" if len(alone) > 10 else "")
-            notes.append(f"skipped {len(alone)} images that have no partner of their name: {shown}")
+            notes.append(f"skipped {len(alone)} images that have no partner of their name: {listed(alone)}")
         return cls(a, b, rows, notes, value_range)
 
     def __len__(self) -> int:
@@ -87,12 +86,13 @@ class PairItems(RawImages):
 
 
 def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list[str]]:
-    """Which of two lists of file names belong together: equal names first, then equal but for the extension, then but for case.
+    """Match two lists of file names: equal names first, then names equal without the extension, then without case.
 
-    Where no two are equal, a last word that all names of a list share is left away (1_A.png and 1_B.png, 1-in.png and 1.png).
-    Names are equal whichever way Unicode writes them (macOS takes another one), and whatever folder encloses all of a list.
-    Returns ((position in `a`, position in `b`), in the order of `a`) and the names that have no partner, but for other forms
-    of an image that has one. Raises DataError, which names the files, where two of what is left could be one's partner.
+    If none match, a last word that all names of a list share is ignored (1_A.png and 1_B.png, 1-in.png and 1.png). Unicode
+    is normalised (macOS decomposes accents), and folders that enclose a whole list are ignored.
+
+    Returns [(position in `a`, position in `b`)] in the order of `a`, and the names without a partner, except other forms of an
+    image that has one. Raises DataError, which names the files, if a name has two possible partners.
     """
     bare_a, bare_b = _bare(a), _bare(b)
     pairs: dict[int, int] = {}
@@ -120,7 +120,7 @@ def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list
 
 
 def _grouped(names: list[str], without: Container[int], form: Callable[[str], str]) -> dict[str, list[int]]:
-    """The positions of names by their form, without those of these positions."""
+    """The positions of names by their form, except the positions `without`."""
     found = defaultdict[str, list[int]](list)
     for i, name in enumerate(names):
         if i not in without:

@@ -6,7 +6,6 @@ A new kind needs a class like those imported here (see `files.ImageSource`) and 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from cyclegan_hub.data.files import ArrayItems, FolderItems, ImageSource, RawImages, Stream, TarItems, ZipItems
 from cyclegan_hub.data.hub_datasets import HubItems
@@ -46,13 +45,6 @@ def open_stream(source: Files | HubSplit) -> Stream | None:
     None if it is an optional split that the dataset does not have. Raises DataError for npz, and as `open_items` does.
     """
     return _class_of(source).stream(source)
-
-
-def shuffled_part(stream: Any, *, seed: int, buffer_size: int, rank: int, world_size: int) -> Any:
-    """A `datasets.IterableDataset` shuffled through a buffer of `buffer_size` rows, and of it the part of process `rank`."""
-    from datasets.distributed import split_dataset_by_node
-
-    return split_dataset_by_node(stream.shuffle(seed=seed, buffer_size=buffer_size), rank=rank, world_size=world_size)
 
 
 def source_of_file(path: Path) -> type[ImageSource] | None:

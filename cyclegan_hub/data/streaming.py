@@ -15,7 +15,7 @@ from torch import Tensor
 from cyclegan_hub.data.files import cell_bytes, cell_name
 from cyclegan_hub.data.load import MAX_UNREADABLE, MIN_SIDE, ImageFacts, notes_on_values, peaks_of
 from cyclegan_hub.data.reading import Batching, NoFaceError, Reading, random_square
-from cyclegan_hub.data.sources import open_stream, shuffled_part
+from cyclegan_hub.data.sources import open_stream
 from cyclegan_hub.data.specs import DataError, DataSource, Pair
 from cyclegan_hub.imaging import images
 
@@ -40,6 +40,8 @@ class DomainStream:
             raise DataError(
                 f"{source.describe()}: pairs in two places cannot be streamed: leave streaming out (--set streaming=False)"
             )
+        from datasets.distributed import split_dataset_by_node
+
         self.label, self._reading, self._seed = label, reading, seed
         train = open_stream(source.train)
         test = open_stream(source.held_out) if source.held_out else None
@@ -57,7 +59,8 @@ class DomainStream:
         on_values = notes_on_values(peaks_of(facts), "the held-out part", reading.value_range)
         self.notes += [f"{label}: {note}" for note in (*train.notes, *on_values)]
         rest = stream.skip(HELD_OUT_ROWS) if test is None else stream
-        self._stream = shuffled_part(rest, seed=seed, buffer_size=SHUFFLE_BUFFER, rank=rank, world_size=world_size)
+        shuffled = rest.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER)
+        self._stream = split_dataset_by_node(shuffled, rank=rank, world_size=world_size)
         self._passes = 0
         self._loaded_position: dict[str, Any] | None = None  # the loaded position, until the first row after it is read
         self._images = self._endless()

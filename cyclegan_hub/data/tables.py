@@ -41,7 +41,7 @@ class TableItems(ImageSource):
         `classes` are the names of the classes of columns whose schema does not state them.
         """
         where = source.describe()
-        column = pick_column(table.schema, source.column, source)
+        column = pick_column(table.schema, source)
         keep = np.ones(table.num_rows, dtype=bool)
         for name, value in source.filter:
             wanted = typed_value(table.schema, name, value, where, classes)
@@ -94,7 +94,7 @@ def read_parquet(paths: Sequence[Path], source: Files | HubSplit) -> Any:
             return datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train").data
     try:
         schema = pq.read_schema(paths[0])
-        columns = [pick_column(schema, source.column, source), *(name for name, _ in source.filter if name in schema.names)]
+        columns = [pick_column(schema, source), *(name for name, _ in source.filter if name in schema.names)]
         columns = list(dict.fromkeys(columns))
         table = pa.concat_tables([pq.ParquetFile(path).read(columns=columns).select(columns) for path in paths])
     except (pa.ArrowException, OSError, KeyError) as error:
@@ -150,7 +150,7 @@ def image_stream(stream: Any, source: Files | HubSplit, classes: dict[str, list[
     if stream.features is None:
         raise DataError(f"{where} does not declare its columns: give a dataset in Parquet or as a folder of images")
     schema = stream.features.arrow_schema
-    column = pick_column(schema, source.column, source)
+    column = pick_column(schema, source)
     if isinstance(stream.features[column], datasets.Image):
         stream = stream.cast_column(column, datasets.Image(decode=False))
     for name, value in source.filter:
@@ -159,19 +159,19 @@ def image_stream(stream: Any, source: Files | HubSplit, classes: dict[str, list[
     return Stream(stream.select_columns([column]), column, [])
 
 
-def pick_column(schema: pa.Schema, wanted: str | None, source: Files | HubSplit) -> str:
-    """The column that holds the images: the one asked for, else `image`, else the only one of binary or Image type.
+def pick_column(schema: pa.Schema, source: Files | HubSplit) -> str:
+    """The column that holds the images: `source.column`, else `image`, else the only one of binary or Image type.
 
-    Raises DataError, which lists the columns, if there is no such column or no telling.
+    Raises DataError, which lists the columns, if there is no such column or several could be it.
     """
     import pyarrow as pa
 
     names: list[str] = list(schema.names)
     where, listed = source.describe(), ", ".join(names)
-    if wanted is not None:
-        if wanted not in names:
-            raise DataError(f"{where} has no column {wanted!r}: its columns are {listed}")
-        return wanted
+    if source.column is not None:
+        if source.column not in names:
+            raise DataError(f"{where} has no column {source.column!r}: its columns are {listed}")
+        return source.column
 
     def holds_images(kind: pa.DataType) -> bool:
         if pa.types.is_struct(kind):

@@ -85,7 +85,7 @@ def check(paths: Sequence[Path]) -> None:
 def image_in(example: bytes) -> bytes:
     """The image of a serialized `tf.train.Example`: one of IMAGE_FEATURES, else the only feature that is a JPEG or PNG.
 
-    Raises ValueError, which lists the features, if no feature or several could be the image, and for bytes that are no Example.
+    Raises ValueError, which lists the features, if not exactly one could be the image, and for bytes that are not an Example.
     """
     found = _features(memoryview(example))
     values = {name: value for name, (_, value) in found.items() if value is not None}

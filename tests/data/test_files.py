@@ -226,7 +226,7 @@ def test_a_long_list_of_extensions_is_cut() -> None:
     found.other[".txt"] = 1
     assert found.notes() == ["1 file with another extension was ignored: .txt 1"]
     found.other.update({f".e{i:02d}": 1 for i in range(12)})
-    assert found.notes()[0].endswith(".e09 1 and more")
+    assert found.notes()[0].endswith(".e09 1 and 3 more")
 
 
 def test_a_link_to_itself_is_one_unreadable_file_and_not_the_end(tmp_path: Path) -> None:
