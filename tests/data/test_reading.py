@@ -225,6 +225,19 @@ def test_known_landmarks_give_the_same_tensors_without_a_finder(data: Path, foun
         load(data)
 
 
+def test_the_content_hash_of_each_image_is_taken_once(data: Path, found: Landmarks, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed, content_hash = [], images.content_hash
+
+    def counted(image: Image.Image) -> str:
+        hashed.append(1)
+        return content_hash(image)
+
+    monkeypatch.setattr(images, "content_hash", counted)
+    monkeypatch.setattr(loading, "CACHE_BYTES", 0)
+    a, _ = load(data, landmarks=found)
+    assert a.train[0].equal(a.train[0]) and len(hashed) == sum(1 for path in data.rglob("*.png"))
+
+
 def test_the_spread_of_the_eyes_in_training_batches(data: Path) -> None:
     """After alignment the crop jitter shifts a face by up to 8 px of 128 each way and enlarges it by 144 / 128; a flip keeps the
     eyes' places, since they lie symmetrically. They are found again here."""
