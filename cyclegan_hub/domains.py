@@ -1,4 +1,4 @@
-"""WHAT is translated or generated: the domains, where each pile of images lives and under which terms.
+"""The domains that are translated or generated: the dataset of each set of images, and its terms.
 
 A domain of your own needs no entry here: `train.py --data FOLDER --labels "day,night"`.
 """
@@ -6,8 +6,9 @@ A domain of your own needs no entry here: `train.py --data FOLDER --labels "day,
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-# Where the eyes of an aligned face lie: (left x, left y, right x, right y) as they are seen, in shares of the image's side.
+# Where the eyes of an aligned face lie: (left x, left y, right x, right y) as seen, in shares of the image's side.
 Eyes = tuple[float, float, float, float]
 HEAD: Eyes = (47.5 / 128, 0.5, 80.5 / 128, 0.5)  # where every avatar of the Cartoon Set has them: the whole head is in the image
 
@@ -20,9 +21,83 @@ def are_eyes(shares: object) -> bool:
     return numbers and bool(shares[0] < shares[2])
 
 
+_HELD_OUT = ", held out: "  # between the two parts of a line of `data` in a run's record
+
+
 @dataclass(frozen=True)
-class Pile:
-    """One side of a domain: a column of a Hub dataset.
+class HubSplit:
+    """One split of a dataset on the Hub, or of a local folder that `datasets.load_dataset` reads."""
+
+    dataset: str
+    split: str
+    config: str | None = None
+    column: str | None = None  # None: the one column that holds images
+    filter: tuple[tuple[str, str], ...] = ()  # rows whose column has this value
+    revision: str | None = None
+    optional: bool = False  # whether the dataset may lack the split
+    data_dir: str | None = None  # the folder of the dataset that is read; None: what its card says, or all of it
+
+    @property
+    def kind(self) -> str:
+        """The name of the class that reads it, as that of `data.specs.Files`."""
+        return "hub"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `dataset` is a folder on this machine."""
+        return Path(self.dataset).expanduser().is_dir()
+
+    def describe(self) -> str:
+        """The spec in its `hf:` form; of a local folder only the last component is shown."""
+        pairs = [("config", self.config), ("data_dir", self.data_dir), ("split", self.split), ("column", self.column)]
+        pairs += [("filter", f"{name}={value}") for name, value in self.filter] + [("revision", self.revision)]
+        name = Path(self.dataset).name if self.is_local else self.dataset
+        return f"hf:{name}?" + "&".join(f"{key}={value}" for key, value in pairs if value is not None)
+
+    def identity(self) -> str:
+        """What a saved stream position belongs to."""
+        return self.describe()
+
+    @classmethod
+    def parse(cls, text: str) -> HubSplit | None:
+        """The inverse of `describe`; None for anything that is not a dataset on the Hub."""
+        name, _, query = text.removeprefix("hf:").partition("?")
+        if not text.startswith("hf:") or name.count("/") != 1:  # of a local folder only its last component is recorded
+            return None
+        values: dict[str, str] = {}
+        rows = []
+        for key, _, value in (part.partition("=") for part in query.split("&")):
+            if key == "filter":
+                column, _, wanted = value.partition("=")
+                rows.append((column, wanted))
+            else:
+                values[key] = value
+        return cls(
+            name,
+            values.get("split", "train"),
+            values.get("config"),
+            values.get("column"),
+            tuple(rows),
+            values.get("revision"),
+            data_dir=values.get("data_dir"),
+        )
+
+
+def describe_source(train: str, held_out: str | None) -> str:
+    """A line of `data` in a run's record: where the training images of a domain and its held-out ones come from."""
+    return f"{train}{_HELD_OUT}{held_out or 'a tenth by content hash'}"
+
+
+def recorded_splits(line: str) -> tuple[HubSplit, HubSplit | None] | None:
+    """The splits that a line of `describe_source` names; None for images that are not on the Hub."""
+    train, _, held_out = line.partition(_HELD_OUT)
+    split = HubSplit.parse(train)
+    return None if split is None else (split, HubSplit.parse(held_out))
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The images of domain A or B: a column of a Hub dataset.
 
     `split` is trained on; `test_split` is held out (None: a tenth is, fixed by content hash).
     `filter` keeps the rows whose columns have these values. `revision` is a branch, tag or commit of the dataset.
@@ -41,41 +116,54 @@ class Pile:
     filter: dict[str, int] = field(default_factory=dict)
     revision: str | None = None
     data_dir: str | None = None  # the folder of the dataset that is read; None: what its card says, or all of it
-    eyes: Eyes | None = (
-        None  # its images are faces, and are aligned so that their eyes lie there; None: they are used as they are
-    )
+    eyes: Eyes | None = None  # of faces: where alignment brings the eyes; None: the images are used as they are
+
+    @property
+    def splits(self) -> tuple[HubSplit, HubSplit | None]:
+        """(training split, held-out split if there is one)."""
+        rows = tuple((column, str(value)) for column, value in self.filter.items())
+        train = HubSplit(self.dataset, self.split, self.config, self.column, rows, self.revision, data_dir=self.data_dir)
+        return train, replace(train, split=self.test_split) if self.test_split else None
+
+    def describe(self) -> str:
+        """The line of `data` in the record of a run on these images."""
+        train, held_out = self.splits
+        return describe_source(train.describe(), held_out.describe() if held_out else None)
+
+
+Pile = ImageSet  # the former name
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Two piles, A and B, or one alone, with the repository name a model of them is published under by default."""
+    """Two sets of images, A and B, or A alone, and the repository name that a model is published under by default."""
 
     name: str
-    a: Pile
-    b: Pile | None  # None: one pile, of which images are generated
+    a: ImageSet
+    b: ImageSet | None  # None: images of A are generated
     repo_id: str
 
     @property
-    def piles(self) -> tuple[Pile, ...]:
+    def image_sets(self) -> tuple[ImageSet, ...]:
         """A and, if there is one, B."""
         return (self.a, self.b) if self.b else (self.a,)
 
-    def pile(self, side: str) -> Pile:
-        """The pile of side "a" or "b". Raises ValueError where there is no B."""
-        if side == "a":
+    def image_set(self, letter: str) -> ImageSet:
+        """The images of domain "a" or "b". Raises ValueError where there is no B."""
+        if letter == "a":
             return self.a
         if self.b is None:
-            raise ValueError(f"{self.name} has one pile, A: side={side!r} is none of it")
+            raise ValueError(f"{self.name} has domain A only: there is no {letter!r}")
         return self.b
 
     @property
     def labels(self) -> tuple[str, ...]:
         """(label of A, label of B), e.g. ("photo", "Monet"), or of A alone."""
-        return tuple(pile.label for pile in self.piles)
+        return tuple(images.label for images in self.image_sets)
 
 
 # CelebA: Liu et al. 2015, "Deep Learning Face Attributes in the Wild"; its terms allow non-commercial research only.
-_CELEBA = Pile(
+_CELEBA = ImageSet(
     "face",
     dataset="flwrlabs/celeba",
     config="img_align+identity+attr",
@@ -84,13 +172,13 @@ _CELEBA = Pile(
 )
 # The median of 3,881 training photographs (CelebA, cropped to 88 px) and of their mirror images.
 _SMILE_EYES: Eyes = (0.389, 0.454, 0.611, 0.454)
-_SELFIE2ANIME = Pile(
+_SELFIE2ANIME = ImageSet(
     "human face",
     dataset="huggan/selfie2anime",
     column="imageA",
     licence="selfie2anime (Kim et al. 2020): research use, no licence stated",
 )
-_MONET2PHOTO = Pile(
+_MONET2PHOTO = ImageSet(
     "photo",
     dataset="huggan/monet2photo",
     column="imageB",  # in this dataset imageA is the painting and imageB the photo; ours translates photo -> Monet
@@ -101,8 +189,8 @@ _MONET2PHOTO = Pile(
 def _painter(name: str, label: str, terms: str) -> Domain:
     """A domain of a sibling of monet2photo: the same photographs, and other paintings in the column `imageA`.
 
-    Its columns and counts of rows are those of monet2photo. That `imageA` is the painting was not looked at here, and follows
-    from the sibling.
+    Its columns and counts of rows are those of monet2photo. That `imageA` is the painting was not checked here:
+    it follows from the sibling.
     """
     photo = replace(_MONET2PHOTO, dataset=f"huggan/{name}2photo")
     painting = replace(photo, label=label, column="imageA", licence=terms, redistributable=True)
@@ -128,7 +216,7 @@ DOMAINS: dict[str, Domain] = {
         Domain(
             "cartoon",
             a=replace(_CELEBA, label="celebrity photo", eyes=HEAD),
-            b=Pile(
+            b=ImageSet(
                 "cartoon avatar",
                 dataset="cgarciae/cartoonset",
                 column="img_bytes",

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_hub.data import batches
+from cyclegan_hub.data import balance
 from cyclegan_hub.imaging import images
 from cyclegan_hub.training import augment
 from cyclegan_hub.training.augment import BatchAugment, balance_augment, diff_augment
@@ -161,7 +161,7 @@ def test_brightness_multiplies_values_from_0_to_1(monkeypatch: pytest.MonkeyPatc
 def test_drawn_maps_fill_their_ranges() -> None:
     """Each matrix taken apart again: rotation times zoom times shear about the centre, then the shift."""
     height, width = 40, 60
-    matrix = batches.random_affine(4000, height, width).double()
+    matrix = balance.random_affine(4000, height, width).double()
     centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=torch.float64)
     shift = (matrix[:, :, :2] @ centre + matrix[:, :, 2] - centre) / torch.tensor([width, height])
     angle = torch.atan2(matrix[:, 1, 0], matrix[:, 0, 0])

@@ -17,10 +17,11 @@ from cyclegan_hub.cli import main
 from cyclegan_hub.commands import convert as module
 from cyclegan_hub.commands.convert import convert
 from cyclegan_hub.data.files import FolderItems
-from cyclegan_hub.data.sides import load_sides
-from cyclegan_hub.data.sources import one_side, open_items
+from cyclegan_hub.data.resolve import parse_source
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.imaging import images
+from support.loading import load_domains
 from support.pictures import encoded, folder, parquet, picture
 from support.tfrecords import shard
 
@@ -29,7 +30,7 @@ ENDINGS = [".npz", ".parquet", ".zip"]
 
 def pixels(spec: Path | str, channels: int = 3) -> list[np.ndarray]:
     """The images of a source as they are read for training."""
-    items = open_items(one_side(str(spec)).train)
+    items = open_items(parse_source(str(spec)).train)
     return [np.asarray(images.decode(items.read(row), channels)) for row in range(len(items))]
 
 
@@ -225,12 +226,12 @@ def test_ctrl_c_leaves_nothing_and_exits_130(
 def test_a_side_of_shards_and_what_it_was_converted_to_train_alike(tmp_path: Path) -> None:
     shard(tmp_path / "trainA.tfrec", range(30))
     shard(tmp_path / "trainB.tfrec", range(100, 112))
-    sides = [one_side(str(tmp_path / f"train{letter}.tfrec")) for letter in "AB"]
+    sides = [parse_source(str(tmp_path / f"train{letter}.tfrec")) for letter in "AB"]
     for ending in ENDINGS:
         for letter in "AB":
             convert(str(tmp_path / f"train{letter}.tfrec"), tmp_path / f"train{letter}{ending}")
-        again = [one_side(str(tmp_path / f"train{letter}{ending}")) for letter in "AB"]
-        for before, after in zip(load_sides(*sides, image_size=16), load_sides(*again, image_size=16), strict=True):
+        again = [parse_source(str(tmp_path / f"train{letter}{ending}")) for letter in "AB"]
+        for before, after in zip(load_domains(sides, image_size=16), load_domains(again, image_size=16), strict=True):
             assert before.fingerprint == after.fingerprint and before.train.equal(after.train)
 
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from cyclegan_hub.cli import main
-from cyclegan_hub.data.sources import one_side, open_items
+from cyclegan_hub.data.resolve import parse_source
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.domains import DOMAINS, HEAD
 from cyclegan_hub.faces import align, alignment, find, find_faces, mtcnn
 from cyclegan_hub.imaging import images
@@ -18,7 +19,7 @@ from support.pixels import apart
 
 
 def written(path: Path) -> list[Image.Image]:
-    items = open_items(one_side(str(path)).train)
+    items = open_items(parse_source(str(path)).train)
     return [images.decode(items.read(row)) for row in range(len(items))]
 
 

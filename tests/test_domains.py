@@ -21,17 +21,17 @@ def test_the_domains() -> None:
 
 @pytest.mark.parametrize("domain", DOMAINS.values(), ids=list(DOMAINS))
 def test_every_pile_says_where_it_is_and_under_which_terms(domain) -> None:
-    for pile in domain.piles:
+    for pile in domain.image_sets:
         assert pile.dataset.count("/") == 1
         assert pile.column
         assert pile.licence
-    assert len(set(domain.labels)) == len(domain.piles) and all(domain.labels)
-    assert [domain.pile(side) for side in "ab"[: len(domain.piles)]] == list(domain.piles)
+    assert len(set(domain.labels)) == len(domain.image_sets) and all(domain.labels)
+    assert [domain.image_set(side) for side in "ab"[: len(domain.image_sets)]] == list(domain.image_sets)
 
 
 def test_a_domain_of_one_pile_has_no_b() -> None:
-    with pytest.raises(ValueError, match="faces has one pile, A: side='b' is none of it"):
-        DOMAINS["faces"].pile("b")
+    with pytest.raises(ValueError, match="faces has domain A only: there is no 'b'"):
+        DOMAINS["faces"].image_set("b")
 
 
 def test_sides_of_one_dataset_differ() -> None:
@@ -42,23 +42,23 @@ def test_sides_of_one_dataset_differ() -> None:
 
 
 def test_eyes_of_faces_are_two_places_in_a_square() -> None:
-    faces = {name: [side.eyes is not None for side in domain.piles] for name, domain in DOMAINS.items()}
+    faces = {name: [side.eyes is not None for side in domain.image_sets] for name, domain in DOMAINS.items()}
     aligned = {name: sides for name, sides in faces.items() if any(sides)}
     assert aligned == {"smile": [True, True], "anime": [True, False], "cartoon": [True, False], "faces": [True]}
-    for side in (side for domain in DOMAINS.values() for side in domain.piles if side.eyes):
+    for side in (side for domain in DOMAINS.values() for side in domain.image_sets if side.eyes):
         left, top, right, level = check_eyes(side.eyes) or (0, 0, 0, 0)
         assert left + right == pytest.approx(1) and top == level  # upright and symmetrical, so that a flip keeps them
 
 
 def test_only_free_piles_are_redistributable() -> None:
-    free = {p.label for d in DOMAINS.values() for p in d.piles if p.redistributable}
+    free = {p.label for d in DOMAINS.values() for p in d.image_sets if p.redistributable}
     assert free == {"cartoon avatar", "Monet", "Van Gogh", "Cezanne", "ukiyo-e"}
 
 
 @pytest.mark.parametrize("name", ["vangogh", "cezanne", "ukiyoe"])
 def test_the_other_painters_are_siblings_of_monet(name: str) -> None:
     own, monet = DOMAINS[name], DOMAINS["monet"]
-    assert {pile.dataset for pile in own.piles} == {f"huggan/{name}2photo"} and own.repo_id == f"cyclegan-{name}"
-    for pile, sibling in zip(own.piles, monet.piles, strict=True):
+    assert {pile.dataset for pile in own.image_sets} == {f"huggan/{name}2photo"} and own.repo_id == f"cyclegan-{name}"
+    for pile, sibling in zip(own.image_sets, monet.image_sets, strict=True):
         assert (pile.column, pile.split, pile.test_split) == (sibling.column, sibling.split, sibling.test_split)
         assert pile.redistributable == sibling.redistributable

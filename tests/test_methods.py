@@ -164,11 +164,11 @@ def test_samples_stand_beside_translations_into_the_same(data: Path, encoder: Pa
 @pytest.mark.parametrize(
     ("recipe", "arguments", "message"),
     [
-        ("faces-dcgan-64", ["--data-b", "x"], "--data-b x: this method has one pile of images: give it with --data-a"),
+        ("faces-dcgan-64", ["--data-b", "x"], "--data-b x: this method has one set of images: give it with --data-a"),
         ("faces-dcgan-64", ["--labels", "a,b"], "--labels 'a,b': give one name"),
         ("faces-dcgan-64", ["--set", "image_size=96"], "image_size=96: must be 64: 4 gen_channels"),
-        ("pix2pix", [], "there are no pairs: give --data, or --data-a and --data-b; pairs are one folder"),
-        ("pix2pix", ["--data", "{data}"], "are no pairs: "),
+        ("pix2pix", [], "there are not pairs: give --data, or --data-a and --data-b; pairs are one folder"),
+        ("pix2pix", ["--data", "{data}"], "are not pairs: "),
         ("pix2pix", ["--data-a", "{odd}"], "0.png is 47 x 24: a pair is one picture of two halves of the same size"),
         ("pix2pix", ["--data-a", "{small}", "--data-b", "{large}"], "the two halves of a pair must have one size"),
         ("pix2pix", ["--data-a", "{small}/0.npz", "--data-b", "{large}/0.npz"], "nothing says which images belong together"),

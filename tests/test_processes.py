@@ -57,7 +57,7 @@ def test_replicas_stay_identical_and_resume_is_exact(data: Path, tmp_path: Path)
     done = two_processes([str(tmp_path / "compare.py"), str(TRAIN)], "--data", data, "--out", whole)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("replicas equal: True, pools differ: True") == 2, done.stdout  # at the end of each epoch
-    # 16 images of the larger side, 2 processes of batch 2: an epoch is 4 steps and sees each once (tests/test_data.py).
+    # 16 images of the larger side, 2 processes of batch 2: an epoch is 4 steps and sees each once (tests/data/test_batches.py).
     assert "step 8 of 8: 32 pairs" in done.stdout
     assert len(list((whole / "state/step-000000008").glob("rank-*.safetensors"))) == 2
     for stop in (3, 8):

@@ -67,7 +67,7 @@ def test_wrong_column_lists_the_columns(data: Path, tmp_path: Path, capsys) -> N
 
 def test_an_empty_side_and_the_same_pile_twice_are_refused(data: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "empty").mkdir()
-    for a, b, named in ((tmp_path / "empty", data / "trainB", "empty"), (data / "trainA", data / "trainA", "both sides are")):
+    for a, b, named in ((tmp_path / "empty", data / "trainB", "empty"), (data / "trainA", data / "trainA", "both domains are")):
         assert train("--data-a", a, "--data-b", b, "--out", tmp_path / "run") == 2
         assert named in one_line(capsys)
     assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub import CycleGenerator, templates
-from cyclegan_hub.domains import DOMAINS, Domain, Pile
+from cyclegan_hub.domains import DOMAINS, Domain, ImageSet
 from cyclegan_hub.evaluation import report
 from cyclegan_hub.evaluation.features import custom
 from cyclegan_hub.evaluation.protocol import evaluate
@@ -70,8 +70,8 @@ def test_a_metric_is_a_row_and_a_function(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_domain_is_an_entry_and_a_card_template(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     own = Domain(
         "night",
-        a=Pile("day", dataset="user/hours", column="image", licence="CC0", filter={"night": 0}),
-        b=Pile("night", dataset="user/hours", column="image", licence="CC0", filter={"night": 1}),
+        a=ImageSet("day", dataset="user/hours", column="image", licence="CC0", filter={"night": 0}),
+        b=ImageSet("night", dataset="user/hours", column="image", licence="CC0", filter={"night": 1}),
         repo_id="cyclegan-night",
     )
     monkeypatch.setitem(DOMAINS, own.name, own)

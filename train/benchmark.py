@@ -33,7 +33,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cyclegan_hub.data.batches import UnpairedBatches, open_batches
-from cyclegan_hub.data.sides import load_sides
+from cyclegan_hub.data.load import load_domains
+from cyclegan_hub.data.reading import Batching, Selection
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation.features import Extractor, imagenet
@@ -48,7 +49,7 @@ from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.augment import BatchAugment
 from cyclegan_hub.training.launch import make_accelerator
 from cyclegan_hub.training.losses import ImagePool, adversarial, persuading
-from cyclegan_hub.training.plan import find_data
+from cyclegan_hub.training.plan import find_data, reading_of
 from cyclegan_hub.training.trainer import Trainer, build_trainer
 
 Kind = Literal["patch", "projected", "both"]
@@ -208,15 +209,12 @@ def to_quality(recipe: CycleGANRecipe, accelerator: Accelerator, arguments: argp
     if set(arguments.kinds) - {"patch"}:
         EfficientNetLite("lite0")  # raises now, not after the first run, if its weights are not installed
     sources = find_data(recipe, arguments.data, None, None)
-    load = {"channels": recipe.channels, "seed": SEED, **recipe.load_options()}
+    readings, selection = reading_of(recipe, len(sources), SEED)
     held = arguments.held_out
-    batches = open_batches(
-        *sources, image_size=recipe.image_size, load_size=recipe.load_size, max_images=recipe.max_images,
-        batch_size=recipe.batch_size, **load,
-    )  # fmt: skip
+    batches = open_batches(sources, readings, selection, Batching(recipe.batch_size, balance=recipe.balance))
     assert isinstance(batches, UnpairedBatches)  # since _check refuses streaming
-    fit = {key: value for key, value in load.items() if key in ("channels", "seed", "value_range", "eyes")}
-    seen = load_sides(*sources, image_size=SIZE, max_images=held, max_held_out=held, **fit)
+    larger = [replace(reading, image_size=SIZE, load_size=None, fit="crop") for reading in readings]
+    seen = load_domains(sources, larger, Selection(SEED, max_images=held, max_held_out=held))
     inputs = tuple(x[:held] for x in batches.held_out)
     fewest = min(len(x) for x in (*inputs, *(side.held_out for side in seen)))
     if fewest < 2:

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cyclegan_hub.data.files import RawImages, ending_of, read_file
+from cyclegan_hub.data.files import RawImages, extension_of, read_file
+from cyclegan_hub.data.load import notes_on_values
 from cyclegan_hub.data.reading import NoFaceError
-from cyclegan_hub.data.scan import notes_on_peaks
-from cyclegan_hub.data.sources import one_side, open_items
+from cyclegan_hub.data.resolve import parse_source
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import align, alignment, find_faces, own_side
@@ -67,7 +68,7 @@ def convert(
     min_size: int | None = None,
     value_range: tuple[int, int] | None = None,
 ) -> int:
-    """Writes the images of `spec` (one side, in the form of `parse_side.one_side`) to `out`; returns the exit status.
+    """Writes the images of `spec` (one side, in the form of `parse_side.parse_source`) to `out`; returns the exit status.
 
     The ending of `out` gives the format. `.npz`: one array `images`, uint8 (N, H, W, C), all of one size; writing needs little
     memory, reading N x H x W x C bytes. `.parquet`: a column `image` of the Hub's Image feature, in row groups of at most 100
@@ -81,12 +82,12 @@ def convert(
     aligned face the side at its own scale) is below `min_size` px. The status is then 1, else 0. `out` appears only when it is
     complete.
     Raises DataError for another ending, for an `out` that exists (without `force`), for images of two sizes in a `.npz`, if no
-    image is left, and as `one_side` and `open_items` do; FaceFinderError where faces cannot be found; OSError for the disk.
+    image is left, and as `parse_source` and `open_items` do; FaceFinderError where faces cannot be found; OSError for the disk.
     """
     out = out.expanduser().resolve()
     options = _Change(size, channels, check_eyes(align_faces), min_size, check_value_range(value_range))
     write = _checked(out, options, force)
-    source = one_side(spec)
+    source = parse_source(spec)
     if source.held_out is not None or isinstance(source.train, Pair):
         raise DataError(f"{spec} names two splits: convert writes one, leave out test_split")
     items = open_items(source.train)
@@ -101,7 +102,7 @@ def convert(
         if not count:
             fits = "has a face that is large enough" if align_faces else "is large enough" if min_size else "can be read"
             raise DataError(f"{spec}: none of its {len(items):,} images {fits}")
-    for note in notes_on_peaks(found, spec, options.value_range, "--value-range "):
+    for note in notes_on_values(found, spec, options.value_range, "--value-range "):
         print(note, file=sys.stderr)
     without = f" ({sum(isinstance(error, NoFaceError) for _, error in skipped):,} without a face)" if align_faces else ""
     print(f"{count:,} images, {len(skipped):,} skipped{without}: {out} ({out.stat().st_size:,} bytes)")
@@ -200,7 +201,7 @@ def _names(items: RawImages, keep_endings: bool) -> list[str | None]:
     names = [name.encode(errors="backslashreplace").decode() for name in own]
     if keep_endings:
         return list(names)
-    stems = [name[: len(name) - len(ending_of(name))] for name in names]
+    stems = [name[: len(name) - len(extension_of(name))] for name in names]
     return [f"{name}.png" for name in (stems if len(set(stems)) == len(names) else names)]
 
 

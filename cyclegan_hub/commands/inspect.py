@@ -20,21 +20,23 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from cyclegan_hub import CycleGenerator, __version__
 from cyclegan_hub.commands.bench import measure
-from cyclegan_hub.data.pairs import open_any
-from cyclegan_hub.data.reading import Readable, Reading
-from cyclegan_hub.data.resolve import holds_sides, resolve
-from cyclegan_hub.data.scan import (
+from cyclegan_hub.data.files import RawImages
+from cyclegan_hub.data.load import (
     GREY_MODES,
     MIN_SIDE,
     ImageFacts,
-    Unreadable,
+    Skipped,
     note_on_colours,
     note_on_shapes,
     notes_on_values,
-    scan,
+    peaks_of,
+    scan_images,
 )
-from cyclegan_hub.data.sources import one_side
-from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
+from cyclegan_hub.data.reading import Reading
+from cyclegan_hub.data.resolve import holds_domains, parse_source, resolve
+from cyclegan_hub.data.sources import open_items
+from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
+from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.imaging import images, plots
@@ -68,15 +70,19 @@ def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path)
     print(f"samples and histograms: {out}")
 
 
-def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[tuple[str, SideSource]]:
+def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[tuple[str, DataSource]]:
     """Returns (label, source) of both sides or of the one pile. Raises DataError as `resolve` does."""
     if data is None and data_a is not None and data_b is None:
-        return [("A", one_side(data_a))]
+        return [("A", parse_source(data_a))]
     if data is None and data_a is None and data_b is not None:
-        return [("B", one_side(data_b))]
+        return [("B", parse_source(data_b))]
     alone = data is not None and data_a is None and data_b is None
-    if data is not None and alone and (data.startswith("hf:") or "?" in data or (Path(data).exists() and not holds_sides(data))):
-        return [("pile", one_side(data))]
+    if (
+        data is not None
+        and alone
+        and (data.startswith("hf:") or "?" in data or (Path(data).exists() and not holds_domains(data)))
+    ):
+        return [("pile", parse_source(data))]
     return list(zip("AB", resolve(None, data, data_a, data_b), strict=True))
 
 
@@ -86,7 +92,7 @@ class _PileLook:
 
     found: int
     readable: list[ImageFacts]
-    unreadable: list[Unreadable]
+    unreadable: list[Skipped]
 
     @property
     def hashes(self) -> set[str]:
@@ -94,7 +100,7 @@ class _PileLook:
         return {image.hash for image in self.readable}
 
 
-def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.Image], _PileLook]:
+def _side_report(label: str, source: DataSource) -> tuple[list[str], list[Image.Image], _PileLook]:
     """Returns (the printed lines, sample images, facts about the training images) of one side."""
     opened = _opened_and_seen(source.train, label)
     if opened is None:
@@ -103,7 +109,7 @@ def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.
     held_out = _opened_and_seen(source.held_out, f"{label} held out") if source.held_out else None
     lines = [f"{label}: {source.train.describe()}", *_lines(train), *(f"  {note}" for note in getattr(items, "notes", ()))]
     usable = [image for image in train.readable if image.short >= MIN_SIDE]
-    lines += [f"  {note}" for note in (*note_on_shapes(usable, label, "crop"), *notes_on_values(usable, label))]
+    lines += [f"  {note}" for note in (*note_on_shapes(usable, label, "crop"), *notes_on_values(peaks_of(usable), label))]
     if source.held_out is None or held_out is None:
         lines.append("  held out    no split of its own: training would set a tenth aside, chosen by content hash")
     else:
@@ -113,14 +119,14 @@ def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.
     return lines, _samples(items, train), train
 
 
-def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[Readable, _PileLook] | None:
+def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[RawImages, _PileLook] | None:
     """Decodes every image of a source. None if the source is empty, or an optional split that does not exist."""
-    items = open_any(source)
+    items = open_items(source)
     if items is None or not len(items):
         return None
-    seen = scan(items, range(len(items)), label, Reading())
+    seen = scan_images(items, range(len(items)), label, Reading(_COPY_SIDE))
     readable = [image for image in seen if isinstance(image, ImageFacts)]
-    return items, _PileLook(len(items), readable, [image for image in seen if isinstance(image, Unreadable)])
+    return items, _PileLook(len(items), readable, [image for image in seen if isinstance(image, Skipped)])
 
 
 def _lines(look: _PileLook) -> list[str]:
@@ -128,7 +134,7 @@ def _lines(look: _PileLook) -> list[str]:
     tiny = sum(image.short < MIN_SIDE for image in look.readable)
     copies = len(look.readable) - len(look.hashes)
     counts = f"{look.found:,} found, {len(look.unreadable):,} unreadable, {copies:,} duplicates, {tiny:,} below {MIN_SIDE} px"
-    lines = [f"  images      {counts}", *(f"    unreadable: {image.why}" for image in look.unreadable[:10])]
+    lines = [f"  images      {counts}", *(f"    unreadable: {image.message}" for image in look.unreadable[:10])]
     if not look.readable:
         return lines
     ranges = []
@@ -148,12 +154,12 @@ def _lines(look: _PileLook) -> list[str]:
     ]
 
 
-def _samples(items: Readable, look: _PileLook) -> list[Image.Image]:
+def _samples(items: RawImages, look: _PileLook) -> list[Image.Image]:
     """Up to 200 images, always the same random choice; in mode "L" if all are grey, so that their histogram is one curve."""
     order = np.random.default_rng(0).permutation(len(look.readable))[:_HISTOGRAM_IMAGES]
     chosen = [look.readable[i] for i in order]
     channels = 1 if all(image.mode in GREY_MODES for image in chosen) else 3
-    return [Reading(channels).decode(items, image.row) for image in chosen]
+    return [Reading(_COPY_SIDE, channels=channels).decode(items, image.row) for image in chosen]
 
 
 def _augmented(samples: Sequence[Image.Image]) -> list[Image.Image]:
@@ -161,7 +167,7 @@ def _augmented(samples: Sequence[Image.Image]) -> list[Image.Image]:
     if not samples:
         return []
     try:
-        from cyclegan_hub.data.batches import balance_augment
+        from cyclegan_hub.data.balance import balance_augment
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

@@ -27,7 +27,7 @@ import torch
 from tqdm import tqdm
 
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.data.files import ArchiveItems, FolderItems, RawImages, is_image_name, order, pile_of, read_file
+from cyclegan_hub.data.files import ArchiveItems, FolderItems, RawImages, find_images, is_image_name, order, read_file
 from cyclegan_hub.data.sources import source_of_file
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.domains import Eyes
@@ -218,7 +218,7 @@ def _open(pictures: Path, without: Sequence[Path]) -> tuple[RawImages, list[int]
         items = archive.open(Files(archive.kind, (pictures,)))
     else:
         files = [path.name for path in pictures.parent.iterdir() if path.is_file()]
-        beside = pile_of(files, lambda name: (pictures.parent / name).open("rb"))
+        beside = find_images(files, lambda name: (pictures.parent / name).open("rb"))
         names = sorted({*beside.names, pictures.name}, key=order)
         return FolderItems(pictures.parent, names), [names.index(pictures.name)]
     if not items:

@@ -1,11 +1,12 @@
-"""Which files of a folder or archive are the images of a pile: one rule for folders, archives, streams and every command.
+"""Images as files: in folders, archives and arrays. One rule for every command decides which files are images.
 
-Hidden files and files of operating systems do not belong to a pile. Of the other files, one with an ending that the decoder knows
-is an image; one without an ending is an image if its content is; all others are ignored and counted.
+Hidden files and files of operating systems are not images. Of the others, a file with an extension that the decoder knows is an
+image; one without an extension is an image if its content is; all others are ignored and counted.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -21,6 +22,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.imaging import decoding
@@ -30,26 +32,26 @@ from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS, ImageError, looks_like_
 _SYSTEM = {"__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found"}
 _SYSTEM |= {"@recycle", "@recently-snapshot", "@sharebin", "@tmp", "recycler", "network trash folder", "temporary items"}
 _SYSTEM |= {"thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"}
-# `photo.jpg` has an ending; `IMG_0001`, `taken 12.05.2021` and `photo.jpg_large` have none that names a format.
+# `photo.jpg` has an extension; `IMG_0001`, `taken 12.05.2021` and `photo.jpg_large` have none that names a format.
 _ENDING = re.compile(r"\.(?=[a-z0-9]*[a-z])[a-z0-9]{1,12}$", re.IGNORECASE | re.ASCII)
 
 
 @dataclass
-class Pile:
+class FoundFiles:
     """The images among the files of a folder or archive, and the number of other files."""
 
     names: list[str] = field(default_factory=list)  # relative, with "/", in the order in which they are read
-    other: Counter[str] = field(default_factory=Counter)  # number of other files by their ending; "": without an ending
+    other: Counter[str] = field(default_factory=Counter)  # number of other files by their extension; "": without one
 
-    def note(self) -> str | None:
-        """A line about the other files; None if there are none."""
+    def notes(self) -> list[str]:
+        """A line about the other files, if there are any."""
         count = sum(self.other.values())
         if not count:
-            return None
-        endings = sorted(self.other.items(), key=lambda pair: (-pair[1], pair[0]))
-        listed = ", ".join(f"{ending or 'none'} {number:,}" for ending, number in endings[:10])
-        files = "1 file with another ending was" if count == 1 else f"{count:,} files with other endings were"
-        return f"{files} passed over: {listed}" + (" and more" if len(endings) > 10 else "")
+            return []
+        extensions = sorted(self.other.items(), key=lambda pair: (-pair[1], pair[0]))
+        files = "1 file with another extension was" if count == 1 else f"{count:,} files with other extensions were"
+        numbers = [f"{extension or 'none'} {number:,}" for extension, number in extensions]
+        return [f"{files} ignored: {listed(numbers)}"]
 
 
 def portable_name(name: str) -> str:
@@ -62,15 +64,15 @@ def is_hidden(name: str) -> bool:
     return any((part.startswith(".") and part not in (".", "..")) or part.lower() in _SYSTEM for part in name.split("/"))
 
 
-def ending_of(name: str) -> str:
-    """The ending of a file's name in lower case, such as ".jpg"; "" if it has none."""
+def extension_of(name: str) -> str:
+    """The extension of a file's name in lower case, such as ".jpg"; "" if it has none."""
     found = _ENDING.search(PurePosixPath(name).name)
     return found[0].lower() if found and found.start() else ""
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file's name has an image's ending and is not hidden (`._photo.jpg` of macOS is hidden)."""
-    return not is_hidden(name) and ending_of(name) in IMAGE_ENDINGS
+    """Whether a file's name has an image's extension and is not hidden (`._photo.jpg` of macOS is hidden)."""
+    return not is_hidden(name) and extension_of(name) in IMAGE_ENDINGS
 
 
 def order(name: str) -> list[str]:
@@ -78,22 +80,27 @@ def order(name: str) -> list[str]:
     return name.split("/")
 
 
-def pile_of(names: Iterable[str], open_file: Callable[[str], BinaryIO]) -> Pile:
-    """The images among relative names (see `portable_name`); `open_file` opens one, to look at the head of its content.
+def listed(names: Sequence[str], shown: int = 10) -> str:
+    """The first `shown` names in one line, and the number of the others."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def find_images(names: Iterable[str], open_file: Callable[[str], BinaryIO]) -> FoundFiles:
+    """The images among relative names (see `portable_name`); `open_file` opens one, to inspect its first bytes.
 
     A file that cannot be opened here counts as an image: the attempt to read it later reports its name and the reason.
     """
-    pile = Pile()
+    found = FoundFiles()
     for name in names:
         if is_hidden(name):
             continue
-        ending = ending_of(name)
-        if ending in IMAGE_ENDINGS or (not ending and _holds_image(name, open_file)):
-            pile.names.append(name)
+        extension = extension_of(name)
+        if extension in IMAGE_ENDINGS or (not extension and _holds_image(name, open_file)):
+            found.names.append(name)
         else:
-            pile.other[ending] += 1
-    pile.names.sort(key=order)
-    return pile
+            found.other[extension] += 1
+    found.names.sort(key=order)
+    return found
 
 
 def _holds_image(name: str, open_file: Callable[[str], BinaryIO]) -> bool:
@@ -104,17 +111,17 @@ def _holds_image(name: str, open_file: Callable[[str], BinaryIO]) -> bool:
         return True
 
 
-def pile_in(root: Path) -> Pile:
+def images_in(root: Path) -> FoundFiles:
     """The images below a folder, at any depth. A subfolder that cannot be listed is among the names, and fails when read."""
     unlisted: list[str] = []
-    pile = pile_of(files_below(root, unlisted), lambda name: _open_regular(root / name))
-    pile.names = sorted([*pile.names, *unlisted], key=order)
-    return pile
+    found = find_images(files_below(root, unlisted), lambda name: _open_regular(root / name))
+    found.names = sorted([*found.names, *unlisted], key=order)
+    return found
 
 
 def has_image(root: Path) -> bool:
     """Whether there is an image below a folder; stops at the first one."""
-    return any(pile_of([name], lambda name: _open_regular(root / name)).names for name in files_below(root, []))
+    return any(find_images([name], lambda name: _open_regular(root / name)).names for name in files_below(root, []))
 
 
 def _open_regular(path: Path) -> BinaryIO:
@@ -161,7 +168,7 @@ def files_below(root: Path, unlisted: list[str]) -> Iterator[str]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one. A link to itself counts as a file: the attempt to read it reports the fault."""
+    """Whether it is a folder, or a link to one. A link to itself counts as a file: reading it then reports the error."""
     try:
         return entry.is_dir()
     except OSError:
@@ -177,10 +184,11 @@ def _identity(folder: Path) -> tuple[int, int] | str:
     return (state.st_dev, state.st_ino) if state.st_ino else str(folder.resolve())
 
 
-# What every kind of source has in common: a pile of images that are not decoded yet, in a fixed order.
+# ------------------------------------------------------------------------------------------ images that are not decoded yet
 
 
-Raw = bytes | Path | npt.NDArray[Any]  # what `images.decode` takes: an encoded image, its file, or pixels (H, W) or (H, W, C)
+# What `images.decode` takes: an encoded image, its file, pixels (H, W) or (H, W, C), or an image.
+Raw = bytes | Path | npt.NDArray[Any] | Image.Image
 
 
 class Stream(NamedTuple):
@@ -192,13 +200,42 @@ class Stream(NamedTuple):
 
 
 class RawImages(ABC):
-    """A pile of images that are not decoded yet, in a fixed order, and how it is opened."""
+    """Images that are not decoded yet, in a fixed order."""
+
+    notes: Sequence[str] = ()  # lines for the log, such as on files that were ignored
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """The image's name in log lines."""
+
+    @abstractmethod
+    def read(self, index: int) -> Raw:
+        """The image, not decoded: an argument of `images.decode`. Raises ImageError or OSError if it cannot be read."""
+
+    def file_names(self) -> list[str] | None:
+        """The images' own names, relative and with "/", in order; None where they have none."""
+        return None
+
+    def digest(self, index: int) -> bytes:
+        """A hash of an image as it is stored, not decoded; of one that cannot be read, of its name."""
+        try:
+            raw = self.read(index)
+            data = read_file(raw) if isinstance(raw, Path) else raw if isinstance(raw, bytes) else raw.tobytes()
+        except (ImageError, OSError):
+            data = self.name(index).encode(errors="surrogateescape")
+        return hashlib.blake2b(data, digest_size=16).digest()
+
+
+class ImageSource(RawImages):
+    """Images of one kind of source, and how it is opened."""
 
     kind: ClassVar[str]  # the name in `Files.kind` and in descriptions
-    endings: ClassVar[tuple[str, ...]] = ()  # of the files that it reads; () if it reads folders
-    sharded: ClassVar[bool] = False  # whether several files may make one pile
+    extensions: ClassVar[tuple[str, ...]] = ()  # of the files that it reads; () if it reads folders
+    sharded: ClassVar[bool] = False  # whether several files may make one source
     options: ClassVar[tuple[str, ...]] = ()  # fields of `Files` that may be given as FILE?name=value
-    notes: Sequence[str] = ()  # lines for the log, such as on files that were passed over
 
     @classmethod
     @abstractmethod
@@ -208,25 +245,10 @@ class RawImages(ABC):
         Raises DataError if the source cannot be read at all.
         """
 
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def name(self, index: int) -> str:
-        """What to call the image in a log line."""
-
-    @abstractmethod
-    def read(self, index: int) -> Raw:
-        """Something `images.decode` takes. Raises ImageError or OSError if it cannot be read."""
-
-    def file_names(self) -> list[str] | None:
-        """The images' own names, relative and with "/", in order; None where they have none."""
-        return None
-
     @classmethod
     def matches(cls, path: Path) -> bool:
         """Whether a file on disk is of this kind, by its name."""
-        return path.name.lower().endswith(cls.endings) if cls.endings else False
+        return path.name.lower().endswith(cls.extensions) if cls.extensions else False
 
     @classmethod
     def stream(cls, source: Any) -> Stream | None:
@@ -244,8 +266,10 @@ class RawImages(ABC):
 
 def not_streamed(source: Files) -> DataError:
     """The error of a kind that cannot be streamed."""
-    what = "Hub datasets, Parquet and folders of images, archives and TFRecord"
-    return DataError(f"{source.describe()} cannot be streamed: leave streaming out (--set streaming=False); it reads {what}")
+    return DataError(
+        f"{source.describe()} cannot be streamed: leave streaming out (--set streaming=False); it reads Hub datasets, Parquet, "
+        "folders of images, archives and TFRecord"
+    )
 
 
 def _cells(items: RawImages, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -299,33 +323,13 @@ def read_file(path: Path) -> bytes:
         return file.read(decoding.MAX_BYTES + 1)
 
 
-# Image files of a folder, at any depth.
+# ------------------------------------------------------------------------------------------ folders and archives
 
 
-@dataclass
-class FolderItems(RawImages):
-    """The images of a folder as `pile` defines them, by path."""
+class NamedItems(ImageSource):
+    """Images with file names of their own."""
 
-    kind: ClassVar[str] = "folder"
-    folder: Path
     names: list[str]  # relative, with "/"
-    notes: list[str] = field(default_factory=list)
-
-    @classmethod
-    def open(cls, source: Files) -> Self:
-        """List the folder. Raises DataError if it may not be listed."""
-        folder = source.paths[0]
-        try:
-            pile = pile_in(folder)
-        except OSError as error:
-            raise DataError(f"{folder.name} cannot be listed: {error.strerror}") from error
-        note = pile.note()
-        return cls(folder, pile.names, [note] if note else [])
-
-    def without(self, places: Iterable[Path]) -> FolderItems:
-        """The images that do not lie below one of these (absolute) places."""
-        kept = [name for name in self.names if not any((self.folder / name).is_relative_to(place) for place in places)]
-        return FolderItems(self.folder, kept, self.notes)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -336,6 +340,31 @@ class FolderItems(RawImages):
     def file_names(self) -> list[str]:
         return self.names
 
+
+@dataclass
+class FolderItems(NamedItems):
+    """The images of a folder, at any depth, by path."""
+
+    kind: ClassVar[str] = "folder"
+    folder: Path
+    names: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, source: Files) -> Self:
+        """List the folder. Raises DataError if it may not be listed."""
+        folder = source.paths[0]
+        try:
+            found = images_in(folder)
+        except OSError as error:
+            raise DataError(f"{folder.name} cannot be listed: {error.strerror}") from error
+        return cls(folder, found.names, found.notes())
+
+    def without(self, places: Iterable[Path]) -> FolderItems:
+        """The images that do not lie below one of these (absolute) places."""
+        kept = [name for name in self.names if not any((self.folder / name).is_relative_to(place) for place in places)]
+        return FolderItems(self.folder, kept, self.notes)
+
     def read(self, index: int) -> Raw:
         path = self.folder / self.names[index]
         if path.is_dir():
@@ -343,33 +372,19 @@ class FolderItems(RawImages):
         return path
 
 
-# Images in archives, read in memory one at a time and never extracted: `.zip`, and `.tar` such as WebDataset's shards.
-
-
-def _pile_inside(names: Iterable[str], source: Files, open_file: Callable[[str], BinaryIO]) -> Pile:
+def _images_inside(names: Iterable[str], source: Files, open_file: Callable[[str], BinaryIO]) -> FoundFiles:
     """The images of an archive, or of the folder in it that `source` names. Raises DataError where there is no such folder."""
     inside = portable_name(source.inside or "").strip("/")
     if not inside:
-        return pile_of(names, open_file)
+        return find_images(names, open_file)
     below = [name for name in names if name.startswith(f"{inside}/")]
     if not below:
-        raise DataError(f"{source.paths[0].name} holds no folder {inside!r}: see what it holds with an archive program")
-    return pile_of(below, open_file)
+        raise DataError(f"{source.paths[0].name} holds no folder {inside!r}: list its folders with an archive program")
+    return find_images(below, open_file)
 
 
-class ArchiveItems(RawImages):
-    """What the kinds of archives have in common."""
-
-    members: list[str]  # names of the images, with "/"
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def name(self, index: int) -> str:
-        return self.members[index]
-
-    def file_names(self) -> list[str]:
-        return self.members
+class ArchiveItems(NamedItems):
+    """Images in an archive, read in memory one at a time and never extracted."""
 
     @classmethod
     @abstractmethod
@@ -392,33 +407,32 @@ class ArchiveItems(RawImages):
 
 @dataclass
 class ZipItems(ArchiveItems):
-    """The images of a zip as `pile` defines them, by name."""
+    """The images of a zip, by name."""
 
     kind: ClassVar[str] = "zip"
-    endings: ClassVar[tuple[str, ...]] = (".zip",)
+    extensions: ClassVar[tuple[str, ...]] = (".zip",)
     options: ClassVar[tuple[str, ...]] = ("inside",)
     path: Path
-    members: list[str]  # names with "/", whichever system wrote the zip
-    originals: dict[str, str] = field(repr=False)  # by those names, the ones that the zip has
+    names: list[str]
+    originals: dict[str, str] = field(repr=False)  # by `names`, which have "/": the names as the zip has them
     notes: list[str] = field(default_factory=list)
     _handles: dict[int, zipfile.ZipFile] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, source: Files) -> Self:
-        """List the images. Raises DataError if the file is no zip."""
+        """List the images. Raises DataError if the file is not a zip."""
         path = source.paths[0]
         originals = cls.files_in(path)
         try:
             with zipfile.ZipFile(path) as archive:
-                pile = _pile_inside(originals, source, lambda name: _seekable(archive.open(originals[name])))
+                found = _images_inside(originals, source, lambda name: _seekable(archive.open(originals[name])))
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(f"{path.name} cannot be read as a zip: {error}") from error
-        note = pile.note()
-        return cls(path, pile.names, {name: originals[name] for name in pile.names}, [note] if note else [])
+        return cls(path, found.names, {name: originals[name] for name in found.names}, found.notes())
 
     @staticmethod
     def files_in(path: Path) -> dict[str, str]:
-        """The names of a zip's files, with "/" -> as the zip has them. Raises DataError if it is no zip."""
+        """The names of a zip's files, with "/" -> as the zip has them. Raises DataError if it is not a zip."""
         try:
             with zipfile.ZipFile(path) as archive:
                 names = {portable_name(info.filename): info.filename for info in archive.infolist() if not info.is_dir()}
@@ -428,7 +442,7 @@ class ZipItems(ArchiveItems):
 
     def read(self, index: int) -> Raw:
         archive = self._archive()
-        name = self.members[index]
+        name = self.names[index]
         info = archive.getinfo(self.originals[name])
         if info.file_size > decoding.MAX_BYTES:
             raise ImageError(f"{name!r} unpacks to {info.file_size:,} bytes: at most {decoding.MAX_BYTES:,} are read")
@@ -450,7 +464,7 @@ class ZipItems(ArchiveItems):
 
 
 def _seekable(member: Any, head: int = 2**16) -> BinaryIO:
-    """The head of a zip's member in memory: seeking in the member itself would unpack it anew each time."""
+    """The head of a zip's member in memory: seeking in the member itself would unpack it again each time."""
     with member:
         return io.BytesIO(member.read(head))
 
@@ -460,10 +474,10 @@ class TarItems(ArchiveItems):
     """The images of one or more plain tar files, such as the shards of a WebDataset, by name."""
 
     kind: ClassVar[str] = "tar"
-    endings: ClassVar[tuple[str, ...]] = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+    extensions: ClassVar[tuple[str, ...]] = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
     sharded: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("inside",)
-    members: list[str]  # names with "/"; of several shards the shard's name comes first
+    names: list[str]  # of several shards the shard's name comes first
     places: list[tuple[Path, int, int]] = field(repr=False)  # the file, and where in it the image starts and ends, in bytes
     notes: list[str] = field(default_factory=list)
 
@@ -479,9 +493,8 @@ class TarItems(ArchiveItems):
             path, start, end = places[name]
             return io.BytesIO(_part(path, start, min(end, start + 2**16)))
 
-        pile = _pile_inside(places, source, head)
-        note = pile.note()
-        return cls(pile.names, [places[name] for name in pile.names], [note] if note else [])
+        found = _images_inside(places, source, head)
+        return cls(found.names, [places[name] for name in found.names], found.notes())
 
     @staticmethod
     def files_in(path: Path) -> dict[str, tuple[int, int]]:
@@ -503,7 +516,7 @@ class TarItems(ArchiveItems):
     def read(self, index: int) -> Raw:
         path, start, end = self.places[index]
         if end - start > decoding.MAX_BYTES:
-            raise ImageError(f"{self.members[index]!r} has {end - start:,} bytes: at most {decoding.MAX_BYTES:,} are read")
+            raise ImageError(f"{self.names[index]!r} has {end - start:,} bytes: at most {decoding.MAX_BYTES:,} are read")
         return _part(path, start, end)
 
 
@@ -513,15 +526,15 @@ def _part(path: Path, start: int, end: int) -> bytes:
         return file.read(end - start)
 
 
-# Images as one NumPy array in a `.npz`.
+# ------------------------------------------------------------------------------------------ arrays
 
 
 @dataclass
-class ArrayItems(RawImages):
+class ArrayItems(ImageSource):
     """Rows of a uint8 or uint16 array (N, H, W, C) or (N, H, W)."""
 
     kind: ClassVar[str] = "npz"
-    endings: ClassVar[tuple[str, ...]] = (".npz",)
+    extensions: ClassVar[tuple[str, ...]] = (".npz",)
     array: npt.NDArray[Any]
 
     @classmethod

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from cyclegan_hub.data import tables
 from cyclegan_hub.data.files import Stream, TarItems, ZipItems
-from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
+from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
 from cyclegan_hub.data.tables import TableItems, explained, image_stream, read_parquet
+from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.files import write_atomic
 
 if TYPE_CHECKING:
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Download:
-    """What opening a split needs of the Hub: all files of the split, which other splits may share; sizes in bytes."""
+    """The files of a split on the Hub, which other splits may share; sizes in bytes."""
 
     files: dict[str, int]  # size of each, by name in the dataset
     missing: frozenset[str]  # those that are not in the cache yet
-    rows: int | None  # of the split, where the dataset says it
+    rows: int | None  # of the split, if the dataset states it
 
     @property
     def copied(self) -> int:
-        """The size of the Arrow copy that `datasets` makes beside the files: none of Parquet that fits in memory."""
+        """The size of the Arrow copy that `datasets` makes beside the files; 0 for Parquet that fits in memory."""
         whole = sum(self.files.values())
         in_place = whole <= tables.PARQUET_IN_MEMORY_BYTES and all(name.endswith(".parquet") for name in self.files)
         return 0 if in_place else whole
@@ -63,15 +64,6 @@ class HubItems(TableItems):
         with _explained(source):
             found = _Split.find(source)
             return None if found is None else image_stream(found.stream(), source, found.classes())
-
-    @staticmethod
-    def download(source: HubSplit) -> Download | None:
-        """What opening the split would fetch, without fetching it; None for a local folder or a missing optional split."""
-        if source.is_local:
-            return None
-        with _explained(source):
-            found = _Split.find(source)
-            return None if found is None else found.download()
 
 
 @dataclass
@@ -108,7 +100,7 @@ class _Split:
         if all(name in splits for name in wanted):
             files = [file for name in dict.fromkeys(wanted) for file in data_files.get(name, ())]
             if {"trainA", "trainB"} <= {cls._name(file).partition("/")[0] for file in files}:
-                raise DataError(f"{source.describe()} holds both sides: add data_dir=trainA or data_dir=trainB")
+                raise DataError(f"{source.describe()} holds both domains: add data_dir=trainA or data_dir=trainB")
             return cls(source, builder, wanted, files)
         folder = wanted[0]  # such as trainA/, which `datasets` takes for a part of the split "train"
         everything = [cls._name(file) for files in data_files.values() for file in files]
@@ -140,7 +132,7 @@ class _Split:
             return self._prepared()
         except datasets.exceptions.DatasetGenerationError as error:
             archive = next(
-                (self._name(file) for file in self.files if file.endswith((*ZipItems.endings, *TarItems.endings))), None
+                (self._name(file) for file in self.files if file.endswith((*ZipItems.extensions, *TarItems.extensions))), None
             )
             if archive is None:
                 raise
@@ -176,7 +168,7 @@ class _Split:
         return {name: list(kind.names) for name, kind in features.items() if getattr(kind, "names", None)}
 
     def download(self) -> Download:
-        """Sizes and what of them is in the cache, asked of the Hub."""
+        """The sizes of the files and which are in the cache, from the Hub."""
         from cyclegan_hub.hub import repository
 
         remote = [file for file in self.files if "://" in file]
@@ -197,7 +189,7 @@ class _Split:
 
 
 def _check_data_dir(source: HubSplit) -> None:
-    """Raises DataError, which lists the folders of the dataset, where that of `source` is none of them."""
+    """Raises DataError, which lists the folders of the dataset, if that of `source` is not one of them."""
     import datasets
 
     from cyclegan_hub.hub import repository
@@ -213,8 +205,8 @@ def _memory(source: HubSplit) -> Path:
     """Where it is noted which files a split was read from, so that they are found again without the Hub."""
     import datasets
 
-    told = repr((source.dataset, source.revision, source.config, source.data_dir, source.split))
-    name = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+    key = repr((source.dataset, source.revision, source.config, source.data_dir, source.split))
+    name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     return Path(datasets.config.HF_DATASETS_CACHE, "cyclegan_hub", f"{name}.json")
 
 
@@ -245,7 +237,7 @@ def _cached(source: HubSplit) -> Path | None:
     from cyclegan_hub.hub import repository
 
     folder = repository.cached_folder(source.dataset, source.revision)
-    # A README alone, which looking at a dataset fetches, is no copy of it.
+    # A README alone, which inspecting a dataset fetches, is not a copy of it.
     return folder if folder and any(path.is_file() and path.suffix != ".md" for path in folder.rglob("*")) else None
 
 
@@ -280,7 +272,7 @@ def _has_copy(source: HubSplit) -> bool:
     return prepared.is_dir() or _memory(source).is_file() or _cached(source) is not None
 
 
-# What a training would fetch from the Hub before its first step, asked of the Hub and told without fetching anything.
+# ------------------------------------------------------------------------------------------ sizes before a download
 
 
 @dataclass(frozen=True)
@@ -291,7 +283,7 @@ class Downloads:
 
     @property
     def missing(self) -> int:
-        """Bytes to fetch: each file once, whichever splits are made of it."""
+        """Bytes to fetch: each file once, even if several splits share it."""
         sizes = {
             (split.dataset, split.revision, name): download.files[name]
             for split, download in self.splits.items()
@@ -311,18 +303,18 @@ class Downloads:
         return [*found, f"to download: {megabytes(self.missing)}; disk needed for the images: {megabytes(disk)}"]
 
 
-def downloads_of(sources: Iterable[SideSource]) -> Downloads:
+def downloads_of(sources: Iterable[DataSource]) -> Downloads:
     """What opening these sources would fetch. Raises DataError as opening them does."""
     found = {}
     for split in dict.fromkeys(split for source in sources for split in _splits(source)):
-        download = HubItems.download(split)
-        if download is not None:
-            found[split] = download
+        with _explained(split):
+            if known := _Split.find(split):
+                found[split] = known.download()
     return Downloads(found)
 
 
-def _splits(source: SideSource) -> list[HubSplit]:
-    """The splits of the Hub in a side's source."""
+def _splits(source: DataSource) -> list[HubSplit]:
+    """The splits on the Hub that a source names."""
     parts: list[Files | HubSplit | Pair | None] = [source.train, source.held_out]
     single = [one for part in parts for one in ((part.a, part.b) if isinstance(part, Pair) else (part,))]
     return [one for one in single if isinstance(one, HubSplit) and not one.is_local]

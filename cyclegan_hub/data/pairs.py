@@ -1,4 +1,4 @@
-"""Pairs: an input and the output that belongs to it, from two halves of a file, two columns, or two piles of equal names."""
+"""Pairs: an input and the output that belongs to it, from two halves of a file, two columns, or two folders of equal names."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from PIL import Image
 
-from cyclegan_hub.data.files import RawImages, ending_of
-from cyclegan_hub.data.sources import open_items
-from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair
+from cyclegan_hub.data.files import RawImages, extension_of, listed
+from cyclegan_hub.data.specs import DataError, Files, Pair
+from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.imaging.decoding import ImageError, decode, probe_image
 
 PAIRS = (
-    "pairs are one folder or dataset `train` of pictures whose left half is the input and right half the output, two columns "
+    "pairs are one folder or dataset `train` of images whose left half is the input and right half the output, two columns "
     "of one dataset (--data-a 'hf:ID?column=input' --data-b 'hf:ID?column=output'), or trainA and trainB with equal file names"
 )
-MOST_ALONE = 0.05  # more images without a partner than this mean two piles that are no pairs
+MAX_UNPAIRED = 0.05  # a larger share of images without a partner means that these are not pairs
 
 
 @dataclass
-class PairItems:
-    """Pairs as pictures of two halves, input and output, joined as they are read."""
+class PairItems(RawImages):
+    """Pairs as images of two halves, input and output, joined as they are read."""
 
     a: RawImages
     b: RawImages
@@ -34,29 +34,25 @@ class PairItems:
     value_range: tuple[int, int] | None = None  # of 16-bit images, as `decode` takes it
 
     @classmethod
-    def open(cls, pair: Pair) -> PairItems | None:
-        """None if one of the two is an optional split that is not there.
+    def match(cls, pair: Pair, a: RawImages, b: RawImages, value_range: tuple[int, int] | None = None) -> Self:
+        """The pairs of two opened sources: the same rows of two columns, else images of matching names.
 
-        Raises DataError where nothing says what belongs together, more than 5 % have no partner, or two could be one's partner.
+        Raises DataError where there are no names, more than 5 % have no partner, or two could be one's partner.
         """
-        a, b = open_items(pair.a), open_items(pair.b)
-        if a is None or b is None:
-            return None
         notes = [*a.notes, *b.notes]
         if _without_column(pair.a) == _without_column(pair.b) and pair.a != pair.b:
-            return cls(a, b, [(i, i) for i in range(len(a))], notes)  # two columns of the same rows
+            return cls(a, b, [(i, i) for i in range(len(a))], notes, value_range)
         names = a.file_names(), b.file_names()
         if names[0] is None or names[1] is None:
-            raise DataError(f"{pair.describe()}: nothing says which images belong together; {PAIRS}")
+            raise DataError(f"{pair.describe()}: the images have no names to pair them by; {PAIRS}")
         rows, alone = match_names(names[0], names[1])
-        if len(alone) > MOST_ALONE * (len(rows) + len(alone)):
+        if len(alone) > MAX_UNPAIRED * (len(rows) + len(alone)):
             raise DataError(
-                f"{pair.describe()} are no pairs: {len(alone)} file names are not in both, such as {alone[0]!r}; {PAIRS}"
+                f"{pair.describe()} are not pairs: {len(alone)} file names are not in both, such as {alone[0]!r}; {PAIRS}"
             )
         if alone:
-            shown = ", ".join(alone[:10]) + (f" and {len(alone) - 10} more" if len(alone) > 10 else "")
-            notes.append(f"skipped {len(alone)} images that have no partner of their name: {shown}")
-        return cls(a, b, rows, notes)
+            notes.append(f"skipped {len(alone)} images that have no partner of their name: {listed(alone)}")
+        return cls(a, b, rows, notes, value_range)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,8 +61,13 @@ class PairItems:
         """The name of the input."""
         return self.a.name(self.rows[index][0])
 
+    def digest(self, index: int) -> bytes:
+        """The digests of both images."""
+        first, second = self.rows[index]
+        return self.a.digest(first) + self.b.digest(second)
+
     def read(self, index: int) -> Image.Image:
-        """Both in one picture, side by side. Raises ImageError, also for two sizes, and OSError."""
+        """Both in one image, side by side. Raises ImageError, also for two sizes, and OSError."""
         first, second = self.rows[index]
         raws = [(self.a.read(first), self.a.name(first)), (self.b.read(second), self.b.name(second))]
         a, b = (decode(raw, name=name, value_range=self.value_range) for raw, name in raws)
@@ -84,21 +85,14 @@ class PairItems:
         return both
 
 
-def open_any(source: Files | HubSplit | Pair, value_range: tuple[int, int] | None = None) -> RawImages | PairItems | None:
-    """`open_items`, for pairs too. Raises DataError where two sources do not belong together."""
-    if not isinstance(source, Pair):
-        return open_items(source)
-    pairs = PairItems.open(source)
-    return None if pairs is None else replace(pairs, value_range=value_range)
-
-
 def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list[str]]:
-    """Which of two lists of file names belong together: equal names first, then equal but for the ending, then but for case.
+    """Match two lists of file names: equal names first, then names equal without the extension, then without case.
 
-    Where no two are equal, a last word that all names of a list share is left away (1_A.png and 1_B.png, 1-in.png and 1.png).
-    Names are equal whichever way Unicode writes them (macOS takes another one), and whatever folder encloses all of a list.
-    Returns ((position in `a`, position in `b`), in the order of `a`) and the names that have no partner, but for other forms
-    of an image that has one. Raises DataError, which names the files, where two of what is left could be one's partner.
+    If none match, a last word that all names of a list share is ignored (1_A.png and 1_B.png, 1-in.png and 1.png). Unicode
+    is normalised (macOS decomposes accents), and folders that enclose a whole list are ignored.
+
+    Returns [(position in `a`, position in `b`)] in the order of `a`, and the names without a partner, except other forms of an
+    image that has one. Raises DataError, which names the files, if a name has two possible partners.
     """
     bare_a, bare_b = _bare(a), _bare(b)
     pairs: dict[int, int] = {}
@@ -126,7 +120,7 @@ def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list
 
 
 def _grouped(names: list[str], without: Container[int], form: Callable[[str], str]) -> dict[str, list[int]]:
-    """The positions of names by their form, without those of these positions."""
+    """The positions of names by their form, except the positions `without`."""
     found = defaultdict[str, list[int]](list)
     for i, name in enumerate(names):
         if i not in without:
@@ -144,17 +138,17 @@ def _bare(names: list[str]) -> list[str]:
 
 
 def _without_last_word(names: list[str]) -> list[str]:
-    """Names without the word before their ending, as _A in 1_A.png, if all have the same; else as they are."""
+    """Names without the word before their extension, as _A in 1_A.png, if all have the same; else as they are."""
     found = [re.search(r"[-_. ][^\W\d_]+$", _stem(name)) for name in names]
     words = {match.group() if match else "" for match in found}
     if len(words) != 1 or "" in words:
         return names
     word = words.pop()
-    return [_stem(name).removesuffix(word) + ending_of(name) for name in names]
+    return [_stem(name).removesuffix(word) + extension_of(name) for name in names]
 
 
 def _stem(name: str) -> str:
-    return name[: len(name) - len(ending_of(name))]
+    return name[: len(name) - len(extension_of(name))]
 
 
 def _without_column(source: Files | HubSplit) -> Any:

@@ -1,24 +1,26 @@
-"""Where the eyes of training images are: found once, kept with the run by content hash."""
+"""How training images are read (with the eyes of faces), chosen and batched: the records that travel through `data/`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from cyclegan_hub.data.files import RawImages
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.imaging import images
 
 FILE = "landmarks.json"  # in a run folder
+MIN_HELD_OUT = 64  # held-out images that are read however small max_images is
 
 
 class NoFaceError(images.ImageError):
@@ -27,7 +29,7 @@ class NoFaceError(images.ImageError):
 
 @dataclass(frozen=True)
 class EyePair:
-    """Two eyes, left and right as they are seen, x + iy in px of their image."""
+    """The left and the right eye as seen, x + iy in px of the image."""
 
     eyes: tuple[complex, complex]
 
@@ -38,15 +40,15 @@ class EyePair:
 
 @dataclass
 class Landmarks:
-    """The eyes of the largest face of each image that was searched, by the image's content hash; None where no face was found.
+    """The eyes of the largest face of each image, by the image's content hash; None where no face was found.
 
-    Any number of threads may ask. Given to a run that is resumed, it makes the images what they were, whatever the processor.
+    Safe to share between threads. A resumed run that is given the same landmarks gets the same images on any processor.
     """
 
     found: dict[str, EyePair | None] = field(default_factory=dict)
 
     def of(self, image: Image.Image, digest: str | None = None, name: str = "this image") -> EyePair:
-        """The eyes in a decoded image, whose content hash may be given. Raises NoFaceError, of `name`, and FaceFinderError."""
+        """The eyes in a decoded image; `digest` is its content hash, if known. Raises NoFaceError and FaceFinderError."""
         digest = digest or images.content_hash(image)
         if digest not in self.found:
             faces = find_faces(image)
@@ -61,13 +63,13 @@ class Landmarks:
 
     @classmethod
     def read(cls, folder: Path) -> Landmarks:
-        """Those of a run folder; none yet where it has no `landmarks.json`. Raises DataError if that is damaged."""
+        """The landmarks of a run folder; empty without `landmarks.json`. Raises DataError if the file is damaged."""
         path = folder / FILE
         return cls.loads(path.read_bytes()) if path.is_file() else cls()
 
     @classmethod
     def loads(cls, data: bytes) -> Landmarks:
-        """What `dumps` wrote. Raises DataError for anything else."""
+        """The inverse of `dumps`. Raises DataError for anything else."""
         try:
             found = {
                 str(key): None if eyes is None else EyePair((complex(eyes[0], eyes[1]), complex(eyes[2], eyes[3])))
@@ -78,44 +80,28 @@ class Landmarks:
         return cls(found)
 
 
-# How a decoded image becomes the square tensor that is trained on: channels, value range, halves of a pair, and fit.
-
-
 Fit = Literal["crop", "random-crop", "stretch", "pad"]
-Decodable = bytes | Path | npt.NDArray[Any] | Image.Image  # what a pile may hold; `images.decode` takes all of them
-
-
-class Readable(Protocol):
-    """A pile of images that are not decoded yet: `RawImages` or pairs of them."""
-
-    def __len__(self) -> int: ...
-
-    def name(self, index: int) -> str:
-        """The image's name in log lines."""
-        ...
-
-    def read(self, index: int) -> Decodable:
-        """The image, not decoded: an argument of `images.decode`."""
-        ...
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the images of a pile are read.
+    """How the images of one domain become tensors.
 
-    `fit` says how an image that is not square becomes a square. "crop": its centred square. "random-crop": a square at a new
-    random place each time it is trained on, its centred square if it is held out. "stretch": the whole image, distorted.
-    "pad": the whole image with black bars on two sides. With `eyes` the images are faces, and `fit` says nothing: each is aligned
-    by the largest face in it, so that its eyes lie there. An image without a face cannot be read so.
+    `fit` makes an image square. "crop": its centred square. "random-crop": a square at a new random place each time it is
+    trained on, its centred square if it is held out. "stretch": the whole image, distorted. "pad": the whole image with black
+    bars on two sides. With `eyes` the images are faces, and `fit` is ignored: each is aligned by its largest face, so that the
+    eyes lie there. An image without a face is then left out.
     """
 
+    image_size: int  # px; held-out images come at this size
+    load_size: int | None = None  # px; training images come at this size; None: image_size
     channels: int = 3
     value_range: tuple[int, int] | None = None  # of 16-bit images, the values that become black and white; None: 0 and 65,535
     halves: bool = False  # each image shows a pair side by side; its tensor has the channels of one half, then of the other
     swapped: bool = False  # with `halves`: the right half comes first
     fit: Fit = "crop"
     eyes: Eyes | None = None  # (left x, left y, right x, right y) in shares of the square's side
-    landmarks: Landmarks = field(default_factory=Landmarks, compare=False)  # where the eyes of each image are, found once
+    landmarks: Landmarks = field(default_factory=Landmarks, compare=False)  # those found so far; new ones are added
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
@@ -124,12 +110,34 @@ class Reading:
             raise DataError(f"value_range={self.value_range}: give the darkest value and a larger one, such as 0,4095")
 
     @property
+    def size(self) -> int:
+        """Side of the tensors, in px."""
+        return self.load_size or self.image_size
+
+    @property
     def planes(self) -> int:
-        """Channels of the tensor: `channels`, or twice as many for pairs."""
+        """Channels of the tensors: `channels`, or twice as many for pairs."""
         return self.channels * (2 if self.halves else 1)
 
-    def decode(self, items: Readable, row: int) -> Image.Image:
-        """One image of a pile. Raises images.ImageError or OSError."""
+    @property
+    def crops_at_random(self) -> bool:
+        """Whether each use of an image takes another square of it."""
+        return self.fit == "random-crop"
+
+    def centred(self) -> Reading:
+        """The same with "crop" instead of "random-crop"."""
+        return replace(self, fit="crop") if self.crops_at_random else self
+
+    def held_out(self) -> Reading:
+        """How held-out images are read: `centred`, at `image_size`."""
+        return replace(self.centred(), load_size=None)
+
+    def for_domains(self, count: int, eyes: Sequence[Eyes | None] = ()) -> list[Reading]:
+        """A reading for each of `count` domains, with where their eyes lie (missing or None: not aligned)."""
+        return [replace(self, eyes=eyes[i] if i < len(eyes) else None) for i in range(count)]
+
+    def decode(self, items: RawImages, row: int) -> Image.Image:
+        """One image, decoded. Raises images.ImageError or OSError."""
         return images.decode(items.read(row), self.channels, name=items.name(row), value_range=self.value_range)
 
     def parts(self, image: Image.Image, name: str = "this image") -> tuple[Image.Image, ...]:
@@ -139,19 +147,48 @@ class Reading:
         left, right = images.halves(image, name)
         return (right, left) if self.swapped else (left, right)
 
-    def tensor(self, image: Image.Image, size: int) -> Tensor:
-        """A decoded image -> uint8 (planes, size, size); with "random-crop" (planes, H, W), the shorter side `size` px.
+    def tensor(self, image: Image.Image, digest: str | None = None, name: str = "this image") -> Tensor:
+        """A decoded image -> uint8 (planes, size, size); if it `crops_at_random` (planes, H, W), the shorter side `size` px.
 
-        Raises NoFaceError where `eyes` are given and the image has none.
+        `digest` is the image's content hash, if it is known. Raises NoFaceError where `eyes` are given and there is no face.
         """
         if self.eyes is not None:
-            return images.to_uint8_tensor(align(image, self.landmarks.of(image), self.eyes, size))
-        fitted = [images.to_uint8_tensor(_FITS[self.fit](part, size)) for part in self.parts(image)]
+            return images.to_uint8_tensor(align(image, self.landmarks.of(image, digest, name), self.eyes, self.size))
+        fitted = [images.to_uint8_tensor(_FITS[self.fit](part, self.size)) for part in self.parts(image)]
         return fitted[0] if len(fitted) == 1 else torch.cat(fitted)
 
-    def centred(self) -> Reading:
-        """The same without randomness ("crop" instead of "random-crop"), for held-out images."""
-        return replace(self, fit="crop") if self.fit == "random-crop" else self
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images of the sources are used; all choices depend on the seed and the images' content only."""
+
+    seed: int = 0
+    max_images: int | None = None  # training images of each domain at most
+    equal_sides: bool = False  # cut the larger domain to the size of the smaller
+    max_held_out: int = 1000  # images read of a held-out split at most
+
+    @property
+    def held_out_limit(self) -> int:
+        """Held-out images of each domain at most."""
+        if self.max_images is None:
+            return self.max_held_out
+        return min(self.max_held_out, max(MIN_HELD_OUT, self.max_images))
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How training images become batches."""
+
+    batch_size: int  # of each process
+    steps_per_epoch: int | None = None  # None: an epoch is one pass over the larger domain
+    balance: bool = False  # fill the smaller domain up to the size of the larger with marked copies
+    streaming: bool = False  # read the images as they come, without scanning them first
+    workers: int = 0  # processes that decode images which are neither in memory nor streamed
+    rank: int = 0  # of this process among `world_size`
+    world_size: int = 1
 
 
 def _stretched(image: Image.Image, size: int) -> Image.Image:

@@ -1,20 +1,21 @@
-"""Which images a side is made of, as plain values: nothing is read here. `resolve` makes them, `open_source` opens them."""
+"""Where images come from, as plain values: `resolve` makes them, `sources` opens them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from cyclegan_hub.domains import HubSplit, describe_source
 from cyclegan_hub.errors import UserError
 
 
 class DataError(UserError):
-    """The images cannot be used as they are; the message names what and the remedy."""
+    """The images cannot be used as they are; the message names the cause and the remedy."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """Images on disk: `kind` names the class of `open_source.SOURCES` that reads them, `paths` are absolute."""
+    """Images on disk: `kind` names the class of `sources.SOURCES` that reads them, `paths` are absolute."""
 
     kind: str
     paths: tuple[Path, ...]  # several only where a kind comes in shards
@@ -32,45 +33,10 @@ class Files:
         return f"{self.kind} {folder}/{first.name}{more}{f'?{options}' if options else ''}".replace(" /", " ")
 
     def identity(self) -> str:
-        """What does not change when the files are moved to another folder: their names and sizes, and what is read of them."""
+        """Names, sizes and options of the files: the same after they are moved to another folder."""
         sizes = [str(path.stat().st_size) if path.is_file() else "" for path in self.paths]
         names = [path.name if path.is_file() else "" for path in self.paths]
         return repr((self.kind, names, sizes, self.column, self.filter, self.inside))
-
-
-@dataclass(frozen=True)
-class HubSplit:
-    """One split of a dataset on the Hub, or of a local folder that `datasets.load_dataset` reads."""
-
-    dataset: str
-    split: str
-    config: str | None = None
-    column: str | None = None  # None: the one column that holds images
-    filter: tuple[tuple[str, str], ...] = ()  # rows whose column has this value
-    revision: str | None = None
-    optional: bool = False  # whether the dataset may lack the split
-    data_dir: str | None = None  # the folder of the dataset that is read; None: what the dataset says, or all of it
-
-    @property
-    def kind(self) -> str:
-        """The name of the class that reads it, as that of `Files`."""
-        return "hub"
-
-    @property
-    def is_local(self) -> bool:
-        """Whether `dataset` is a folder on this machine."""
-        return Path(self.dataset).expanduser().is_dir()
-
-    def describe(self) -> str:
-        """The spec in its `hf:` form; of a local folder only the last component is shown."""
-        pairs = [("config", self.config), ("data_dir", self.data_dir), ("split", self.split), ("column", self.column)]
-        pairs += [("filter", f"{name}={value}") for name, value in self.filter] + [("revision", self.revision)]
-        name = Path(self.dataset).name if self.is_local else self.dataset
-        return f"hf:{name}?" + "&".join(f"{key}={value}" for key, value in pairs if value is not None)
-
-    def identity(self) -> str:
-        """As that of `Files`."""
-        return self.describe()
 
 
 @dataclass(frozen=True)
@@ -86,13 +52,12 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class SideSource:
-    """Where one side's training images come from, and its held-out ones (None: a tenth of the training source is held out)."""
+class DataSource:
+    """Where a domain's training images come from, and its held-out ones (None: a tenth of the training source is held out)."""
 
     train: Files | HubSplit | Pair
     held_out: Files | HubSplit | Pair | None = None
 
     def describe(self) -> str:
         """One line for logs, cards and the run's record; holds no directory above the data's own."""
-        rest = self.held_out.describe() if self.held_out else "a tenth by content hash"
-        return f"{self.train.describe()}, held out: {rest}"
+        return describe_source(self.train.describe(), self.held_out.describe() if self.held_out else None)

@@ -1,23 +1,22 @@
-"""Batches of piles that are too large to be read first: endless streams, shuffled in a buffer."""
+"""Batches of images that are too many to be read first: endless streams, shuffled in a buffer."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from cyclegan_hub.data.files import cell_bytes, cell_name
-from cyclegan_hub.data.reading import Fit, Landmarks, NoFaceError, Reading, random_square
-from cyclegan_hub.data.scan import MAX_UNREADABLE, MIN_SIDE, ImageFacts, notes_on_values
-from cyclegan_hub.data.sources import open_stream, shuffled_part
-from cyclegan_hub.data.specs import DataError, Pair, SideSource
-from cyclegan_hub.domains import Eyes
+from cyclegan_hub.data.load import MAX_UNREADABLE, MIN_SIDE, ImageFacts, notes_on_values, peaks_of
+from cyclegan_hub.data.reading import Batching, NoFaceError, Reading, random_square
+from cyclegan_hub.data.sources import open_stream
+from cyclegan_hub.data.specs import DataError, DataSource, Pair
 from cyclegan_hub.imaging import images
 
 SHUFFLE_BUFFER = 1000  # rows
@@ -28,48 +27,40 @@ LEAST_READ = 100  # rows to be read before too many unreadable ones are an error
 logger = logging.getLogger(__name__)
 
 
-class StreamSide:
-    """One side as an endless stream of uint8 tensors (C, S, S) with S the load size.
+class DomainStream:
+    """One domain as an endless stream of uint8 tensors (C, S, S) with S the load size.
 
-    `held_out` (uint8 (M, C, image size, image size)), `fingerprint`, `counts` and `notes` are like those of `load_sides.Side`.
+    `held_out` (uint8 (M, C, image size, image size)), `fingerprint`, `counts` and `notes` are like those of `DomainImages`.
     But `counts` holds the rows read so far (found, unreadable, tiny, kept) and the number held_out; and the fingerprint is made
     of the source's name, without its parent folders, and of the held-out images. Duplicates are not removed.
     """
 
-    def __init__(
-        self,
-        source: SideSource,
-        label: str,
-        *,
-        image_size: int,
-        load_size: int,
-        reading: Reading,
-        seed: int,
-        rank: int,
-        world_size: int,
-    ) -> None:
+    def __init__(self, source: DataSource, label: str, reading: Reading, seed: int, rank: int, world_size: int) -> None:
         if isinstance(source.train, Pair) or isinstance(source.held_out, Pair):
             raise DataError(
-                f"{source.describe()}: pairs of two piles cannot be streamed: leave streaming out (--set streaming=False)"
+                f"{source.describe()}: pairs in two places cannot be streamed: leave streaming out (--set streaming=False)"
             )
-        self.label, self._image_size, self._load_size, self._reading, self._seed = label, image_size, load_size, reading, seed
+        from datasets.distributed import split_dataset_by_node
+
+        self.label, self._reading, self._seed = label, reading, seed
         train = open_stream(source.train)
         test = open_stream(source.held_out) if source.held_out else None
         if train is None:
-            raise DataError(f"side {label}: there is nothing at {source.train.describe()}")
+            raise DataError(f"domain {label}: there is nothing at {source.train.describe()}")
         stream, self._column = train.rows, train.column
         head, column = (stream.take(HELD_OUT_ROWS), self._column) if test is None else (test.rows.take(MAX_HELD_OUT), test.column)
         names = ("found", "unreadable", "tiny", *(("no_face",) if reading.eyes else ()), "kept", "held_out")
         self.counts = dict.fromkeys(names, 0)
-        self.held_out, seen = self._read_held_out(head, column)
+        self.held_out, facts = self._read_held_out(head, column)
         self.counts["held_out"] = len(self.held_out)
-        identity_lines = [source.train.identity(), *(facts.hash for facts in seen)]
+        identity_lines = [source.train.identity(), *(image.hash for image in facts)]
         self.fingerprint = hashlib.blake2b("\n".join(identity_lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
         self.notes = [f"{label}: streaming from {source.describe()}, {len(self.held_out)} images held out"]
-        on_values = notes_on_values(seen, "the held-out part", reading.value_range)
+        on_values = notes_on_values(peaks_of(facts), "the held-out part", reading.value_range)
         self.notes += [f"{label}: {note}" for note in (*train.notes, *on_values)]
         rest = stream.skip(HELD_OUT_ROWS) if test is None else stream
-        self._stream = shuffled_part(rest, seed=seed, buffer_size=SHUFFLE_BUFFER, rank=rank, world_size=world_size)
+        shuffled = rest.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER)
+        self._stream = split_dataset_by_node(shuffled, rank=rank, world_size=world_size)
         self._passes = 0
         self._loaded_position: dict[str, Any] | None = None  # the loaded position, until the first row after it is read
         self._images = self._endless()
@@ -77,29 +68,28 @@ class StreamSide:
 
     def _read_held_out(self, rows: Any, column: str) -> tuple[Tensor, list[ImageFacts]]:
         found: list[Tensor] = []
-        seen: list[ImageFacts] = []
+        facts: list[ImageFacts] = []
+        reading = self._reading.held_out()
         for number, row in enumerate(rows):
             try:
-                image = self._decode(row[column], number)
-                pixels = self._reading.centred().tensor(image, self._image_size)
+                image, name = self._decode(row[column], number)
+                of_image = ImageFacts.of(number, image, cell_bytes(row[column]))
+                found.append(reading.tensor(image, of_image.hash, name))
             except (images.ImageError, OSError) as error:
                 logger.warning("%s: skipped a held-out image: %s", self.label, error)
                 continue
-            found.append(pixels)
-            seen.append(ImageFacts.of(number, image, cell_bytes(row[column])))
+            facts.append(of_image)
         if not found:
-            raise DataError(f"side {self.label}: the held-out part of the stream has no image that can be used")
-        return torch.stack(found), seen
+            raise DataError(f"domain {self.label}: the held-out part of the stream has no image that can be used")
+        return torch.stack(found), facts
 
-    def _decode(self, cell: Any, row: int) -> Any:
-        """A PIL image. Raises images.ImageError if it is unreadable, tiny or, where faces are aligned, without one."""
+    def _decode(self, cell: Any, row: int) -> tuple[Image.Image, str]:
+        """Returns (image, its name). Raises images.ImageError if it is unreadable or tiny."""
         name = cell_name(cell, f"image {row} of the stream")
         image = images.decode(cell_bytes(cell), self._reading.channels, name=name, value_range=self._reading.value_range)
         if min(image.size) < MIN_SIDE:
             raise _TinyError(f"{name} has a side below {MIN_SIDE} px")
-        if self._reading.eyes is not None:
-            self._reading.landmarks.of(image, name=name)
-        return image
+        return image, name
 
     def _endless(self) -> Iterator[Tensor]:
         """Training images, uint8 (C, S, S), in pass after pass over the stream, each in a new order."""
@@ -114,24 +104,24 @@ class StreamSide:
             self._loaded_position = None
             empty_passes = empty_passes + 1 if self.counts["kept"] == kept else 0
             self._passes += 1
-        raise DataError(f"side {self.label}: the stream has no image to train on for this process")
+        raise DataError(f"domain {self.label}: the stream has no image to train on for this process")
 
     def _use(self, cell: Any) -> Tensor | None:
         """A row's training image, uint8 (C, S, S); None if it had to be skipped."""
         self.counts["found"] += 1
         try:
-            image = self._decode(cell, self.counts["found"] - 1)
-            x = self._reading.tensor(image, self._load_size)
+            image, name = self._decode(cell, self.counts["found"] - 1)
+            x = self._reading.tensor(image, name=name)
         except (images.ImageError, OSError) as error:
             self._skip(error)
             return None
-        if min(image.size) < self._image_size:
-            self._warn_once(f"images smaller than {self._image_size} px are upscaled")
+        if min(image.size) < self._reading.image_size:
+            self._warn_once(f"images smaller than {self._reading.image_size} px are upscaled")
         if image.width != image.height and self._reading.eyes is None:
             self._warn_once(f"images that are not square are made so with fit={self._reading.fit}")
         self.counts["kept"] += 1
-        if self._reading.fit == "random-crop":
-            x = random_square(x, self._load_size, np.random.default_rng([self._seed, self.counts["found"]]))
+        if self._reading.crops_at_random:
+            x = random_square(x, self._reading.size, np.random.default_rng([self._seed, self.counts["found"]]))
         return x
 
     def _warn_once(self, line: str) -> None:
@@ -146,7 +136,7 @@ class StreamSide:
             logger.warning("%s: skipped: %s", self.label, error)
         broken, read = self.counts["unreadable"], self.counts["found"]
         if read >= LEAST_READ and broken > MAX_UNREADABLE * read:
-            raise DataError(f"side {self.label}: {broken} of {read} images cannot be read, the last: {error}")
+            raise DataError(f"domain {self.label}: {broken} of {read} images cannot be read, the last: {error}")
 
     def take(self, count: int) -> Tensor:
         """The next `count` images: uint8 (count, C, S, S)."""
@@ -160,10 +150,10 @@ class StreamSide:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues after the last row that was read when `state` was saved; the shuffle buffer is filled again from there.
 
-        Rows that were waiting in the buffer are left out until the next pass. Raises DataError for the state of another side.
+        Rows that were waiting in the buffer are left out until the next pass. Raises DataError for the state of other images.
         """
         if state["fingerprint"] != self.fingerprint:
-            raise DataError(f"side {self.label} is not the one this run was started with: its source or held-out images changed")
+            raise DataError(f"domain {self.label} is not that of this run: its source or its held-out images have changed")
         self.counts.update(state["counts"])  # in place, because StreamingBatches.counts is the same dict
         self._passes, self._loaded_position = state["passes"], state["position"]
         self._stream.load_state_dict(state["position"])
@@ -179,57 +169,33 @@ class StreamingBatches:
     """Endless batches of two independent streams, or of one; used like `batches.UnpairedBatches`.
 
     Every process reads its own part of each stream. An epoch is `steps_per_epoch` steps, whatever the length of a pass over a
-    stream. `batch_size` is per process. `state_dict` is the position of this process: each process saves its own.
-    After a pass over Parquet `datasets` waits 5 s for Arrow's threads: noticeable for small piles only.
+    stream. `state_dict` is the position of this process: each process saves its own. After a pass over Parquet `datasets` waits
+    5 s for Arrow's threads, which is noticeable for small sets of images only.
 
-    Raises DataError without `steps_per_epoch`, for zip and npz, for an empty stream, for sides whose held-out images are the
+    Raises DataError without `steps_per_epoch`, for zip and npz, for an empty stream, for domains whose held-out images are the
     same, and while iterating when more than 5 % of at least 100 images were unreadable.
     """
 
-    def __init__(
-        self,
-        *sources: SideSource,
-        image_size: int,
-        batch_size: int,
-        seed: int,
-        steps_per_epoch: int | None,
-        load_size: int | None = None,
-        channels: int = 3,
-        fit: Fit = "crop",
-        value_range: tuple[int, int] | None = None,
-        eyes: Sequence[Eyes | None] = (),
-        landmarks: Landmarks | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        if steps_per_epoch is None or steps_per_epoch < 1 or batch_size < 1:
+    def __init__(self, sources: Sequence[DataSource], readings: Sequence[Reading], batching: Batching, seed: int) -> None:
+        steps, self.batch_size = batching.steps_per_epoch, batching.batch_size
+        if steps is None or steps < 1 or self.batch_size < 1:
             raise DataError(
-                f"streaming with steps_per_epoch {steps_per_epoch} and batch_size {batch_size}: both must be given, at least 1, "
+                f"streaming with steps_per_epoch {steps} and batch_size {self.batch_size}: both must be given, at least 1, "
                 "because the length of a stream is not known"
             )
-        reading = Reading(channels, value_range, fit=fit, landmarks=landmarks or Landmarks())
         # Seeds of their own: with one, two streams of equal length would pair their images up in every pass.
-        self.sides = {
-            key: StreamSide(
-                source,
-                key.upper(),
-                image_size=image_size,
-                load_size=load_size or image_size,
-                reading=replace(reading, eyes=eyes[i] if i < len(eyes) else None),
-                seed=2 * seed + i,
-                rank=rank,
-                world_size=world_size,
-            )
-            for i, (key, source) in enumerate(zip("ab", sources, strict=False))
+        self.domains = {
+            key: DomainStream(source, key.upper(), reading, 2 * seed + i, batching.rank, batching.world_size)
+            for i, (key, source, reading) in enumerate(zip("ab"[: len(sources)], sources, readings, strict=True))
         }
-        self.held_out = tuple(side.held_out for side in self.sides.values())
+        self.held_out = tuple(domain.held_out for domain in self.domains.values())
         if len(self.held_out) == 2 and torch.equal(*self.held_out):
-            raise DataError("both sides hold the same held-out images: give two different piles")
-        self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
-        self.fingerprints = {key: side.fingerprint for key, side in self.sides.items()}
-        self.counts = {key: side.counts for key, side in self.sides.items()}
-        self.notes = [note for side in self.sides.values() for note in side.notes]
-        self.landmarks = reading.landmarks
+            raise DataError("both domains hold the same held-out images: give two different sets of images")
+        self.steps_per_epoch = steps
+        self.fingerprints = {key: domain.fingerprint for key, domain in self.domains.items()}
+        self.counts = {key: domain.counts for key, domain in self.domains.items()}
+        self.notes = [note for domain in self.domains.values() for note in domain.notes]
+        self.landmarks = readings[0].landmarks
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, Tensor]]:
         """The next `steps_per_epoch - start` batches: {"a": uint8 (B, C, S, S), "b": uint8 (B, C, S, S)}.
@@ -237,15 +203,15 @@ class StreamingBatches:
         They continue after the last batch, or after the loaded state, whatever the number `epoch`: a stream only goes forward.
         """
         for _ in range(start, self.steps_per_epoch):
-            yield {key: side.take(self.batch_size) for key, side in self.sides.items()}
+            yield {key: domain.take(self.batch_size) for key, domain in self.domains.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The position of each side for this process, in plain JSON values."""
-        return {key: side.state_dict() for key, side in self.sides.items()}
+        """The position of each domain for this process, in plain JSON values."""
+        return {key: domain.state_dict() for key, domain in self.domains.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from a saved position. Raises DataError for the state of a run without streaming, or of other sources."""
-        if set(state) != set(self.sides):
-            raise DataError("the saved position is not one of a streaming run: resume without streaming, or start a new run")
-        for key, side in self.sides.items():
-            side.load_state_dict(state[key])
+        """Continue from a saved position. Raises DataError for the state of a run without streaming, or of other sources."""
+        if set(state) != set(self.domains):
+            raise DataError("the saved position is not that of a streaming run: resume without streaming, or start a new run")
+        for key, domain in self.domains.items():
+            domain.load_state_dict(state[key])

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from cyclegan_hub.data.files import Raw, RawImages, Stream, cell_bytes, cell_name
-from cyclegan_hub.data.specs import DataError, Files, HubSplit
+from cyclegan_hub.data.files import ImageSource, Raw, Stream, cell_bytes, cell_name
+from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.domains import HubSplit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +28,7 @@ PARQUET_IN_MEMORY_BYTES = 4 * 2**30
 
 
 @dataclass
-class TableItems(RawImages):
+class TableItems(ImageSource):
     """Rows of an Arrow column: encoded images as binary, or as a struct of `bytes` and `path` (the Hub's Image feature)."""
 
     column: pa.ChunkedArray
@@ -37,10 +38,10 @@ class TableItems(RawImages):
     def of(cls, table: Any, source: Files | HubSplit, classes: dict[str, list[str]] | None = None) -> Self:
         """The image column of a table (pyarrow's, or the one below a `datasets.Dataset`), its rows filtered.
 
-        `classes` are the names of the classes of columns whose schema does not say them.
+        `classes` are the names of the classes of columns whose schema does not state them.
         """
         where = source.describe()
-        column = pick_column(table.schema, source.column, source)
+        column = pick_column(table.schema, source)
         keep = np.ones(table.num_rows, dtype=bool)
         for name, value in source.filter:
             wanted = typed_value(table.schema, name, value, where, classes)
@@ -62,13 +63,13 @@ class ParquetItems(TableItems):
     """The images of one or more Parquet files."""
 
     kind: ClassVar[str] = "Parquet"
-    endings: ClassVar[tuple[str, ...]] = (".parquet",)
+    extensions: ClassVar[tuple[str, ...]] = (".parquet",)
     sharded: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("column", "filter")
 
     @classmethod
     def open(cls, source: Files) -> Self:
-        """Raises DataError for a file that is no Parquet, and where the column cannot be told."""
+        """Raises DataError for a file that is not Parquet, and if the image column is ambiguous."""
         return cls.of(read_parquet(source.paths, source), source)
 
     @classmethod
@@ -93,7 +94,7 @@ def read_parquet(paths: Sequence[Path], source: Files | HubSplit) -> Any:
             return datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train").data
     try:
         schema = pq.read_schema(paths[0])
-        columns = [pick_column(schema, source.column, source), *(name for name, _ in source.filter if name in schema.names)]
+        columns = [pick_column(schema, source), *(name for name, _ in source.filter if name in schema.names)]
         columns = list(dict.fromkeys(columns))
         table = pa.concat_tables([pq.ParquetFile(path).read(columns=columns).select(columns) for path in paths])
     except (pa.ArrowException, OSError, KeyError) as error:
@@ -112,7 +113,7 @@ class SavedItems(TableItems):
 
     @classmethod
     def open(cls, source: Files) -> Self:
-        """Raises DataError where the folder is damaged, and where the column cannot be told."""
+        """Raises DataError if the folder is damaged, or the image column is ambiguous."""
         return cls.of(cls._load(source).data, source)
 
     @classmethod
@@ -147,9 +148,9 @@ def image_stream(stream: Any, source: Files | HubSplit, classes: dict[str, list[
 
     where = source.describe()
     if stream.features is None:
-        raise DataError(f"{where} does not say what its columns are: give a dataset in Parquet or as a folder of images")
+        raise DataError(f"{where} does not declare its columns: give a dataset in Parquet or as a folder of images")
     schema = stream.features.arrow_schema
-    column = pick_column(schema, source.column, source)
+    column = pick_column(schema, source)
     if isinstance(stream.features[column], datasets.Image):
         stream = stream.cast_column(column, datasets.Image(decode=False))
     for name, value in source.filter:
@@ -158,19 +159,19 @@ def image_stream(stream: Any, source: Files | HubSplit, classes: dict[str, list[
     return Stream(stream.select_columns([column]), column, [])
 
 
-def pick_column(schema: pa.Schema, wanted: str | None, source: Files | HubSplit) -> str:
-    """The column that holds the images: the one asked for, else `image`, else the only one of binary or Image type.
+def pick_column(schema: pa.Schema, source: Files | HubSplit) -> str:
+    """The column that holds the images: `source.column`, else `image`, else the only one of binary or Image type.
 
-    Raises DataError, which lists the columns, if there is no such column or no telling.
+    Raises DataError, which lists the columns, if there is no such column or several could be it.
     """
     import pyarrow as pa
 
     names: list[str] = list(schema.names)
     where, listed = source.describe(), ", ".join(names)
-    if wanted is not None:
-        if wanted not in names:
-            raise DataError(f"{where} has no column {wanted!r}: its columns are {listed}")
-        return wanted
+    if source.column is not None:
+        if source.column not in names:
+            raise DataError(f"{where} has no column {source.column!r}: its columns are {listed}")
+        return source.column
 
     def holds_images(kind: pa.DataType) -> bool:
         if pa.types.is_struct(kind):
@@ -244,5 +245,5 @@ def explained(where: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line that ends in a full stop."""
+    """The first line of an error's message, ending in a full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".") + "."

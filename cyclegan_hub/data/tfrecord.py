@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from cyclegan_hub.data.files import Raw, RawImages, Stream
+from cyclegan_hub.data.files import ImageSource, Raw, Stream
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.imaging.decoding import ImageError
 
@@ -31,7 +31,7 @@ IMAGE_FEATURES = ("image", "image/encoded", "image_raw")
 _FILE_NAME = re.compile(r"\.tfrec(ords?)?(-\d+-of-\d+)?$", re.ASCII | re.IGNORECASE)
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _KINDS = {1: "bytes", 2: "float", 3: "int64"}  # the three lists of a tf.train.Feature
-_TRIED = 10  # first records of a pile: one of them must hold an image
+_TRIED = 10  # first records: one of them must hold an image
 _HEADER = struct.Struct("<QI")
 _BLOCK = 256  # bytes; the tables of a block take 256 KiB (4-byte entries), about the size of a core's level-2 cache
 
@@ -69,7 +69,7 @@ def image_at(path: Path, offset: int) -> bytes:
 
 
 def check(paths: Sequence[Path]) -> None:
-    """Raises DataError if none of the first ten records of a pile holds an image; an empty pile is accepted."""
+    """Raises DataError if none of the first ten records holds an image; files without records are accepted."""
     first: DataError | None = None
     records = ((path, offset) for path in paths for offset in offsets(path))
     for record in islice(records, _TRIED):
@@ -85,7 +85,7 @@ def check(paths: Sequence[Path]) -> None:
 def image_in(example: bytes) -> bytes:
     """The image of a serialized `tf.train.Example`: one of IMAGE_FEATURES, else the only feature that is a JPEG or PNG.
 
-    Raises ValueError, which lists the features, if no feature or several could be the image, and for bytes that are no Example.
+    Raises ValueError, which lists the features, if not exactly one could be the image, and for bytes that are not an Example.
     """
     found = _features(memoryview(example))
     values = {name: value for name, (_, value) in found.items() if value is not None}
@@ -96,8 +96,8 @@ def image_in(example: bytes) -> bytes:
     if len(encoded) == 1:
         return bytes(values[encoded[0]])
     listed = ", ".join(f"{name[:40]!r} ({kind})" for name, (kind, _) in islice(found.items(), 20)) or "none"
-    what = f"{len(encoded)} features that are a JPEG or PNG" if encoded else "no feature that is one JPEG or PNG"
-    raise ValueError(f"{what}, and none called {', '.join(IMAGE_FEATURES)}; its features: {listed}")
+    count = f"{len(encoded)} features that are a JPEG or PNG" if encoded else "no feature that is one JPEG or PNG"
+    raise ValueError(f"{count}, and none called {', '.join(IMAGE_FEATURES)}; its features: {listed}")
 
 
 def _features(example: memoryview) -> dict[str, tuple[str, memoryview | None]]:
@@ -139,9 +139,9 @@ def _fields(message: memoryview, budget: Iterator[int]) -> Iterator[tuple[int, m
         elif kind in (1, 5):
             at += 8 if kind == 1 else 4
         else:
-            raise ValueError(f"it is no tf.train.Example (a field of type {kind})")
+            raise ValueError(f"it is not a tf.train.Example (a field of type {kind})")
         if at > len(message):
-            raise ValueError("it is no tf.train.Example (a field is longer than what is left)")
+            raise ValueError("it is not a tf.train.Example (a field is longer than what is left)")
         if kind == 2:
             yield tag >> 3, message[start:at]
 
@@ -153,7 +153,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         value |= (byte & 127) << 7 * place
         if byte < 128:
             return value, at + place + 1
-    raise ValueError("it is no tf.train.Example (a number does not end)")
+    raise ValueError("it is not a tf.train.Example (a number does not end)")
 
 
 def _length(file: BinaryIO, offset: int, size: int, name: str) -> int:
@@ -209,11 +209,11 @@ def _tables() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], list[list[
 
 
 @dataclass
-class TFRecordItems(RawImages):
+class TFRecordItems(ImageSource):
     """The records of TFRecord files, read one at a time; each takes 16 bytes of memory, whatever the size of its image."""
 
     kind: ClassVar[str] = "TFRecord"
-    endings: ClassVar[tuple[str, ...]] = (".tfrec",)
+    extensions: ClassVar[tuple[str, ...]] = (".tfrec",)
     sharded: ClassVar[bool] = True
     paths: tuple[Path, ...]
     positions: npt.NDArray[np.int64]  # (N, 2): index in `paths`, and start of the record in bytes

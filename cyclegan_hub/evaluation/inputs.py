@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub.checkpoints import list_epochs, load
-from cyclegan_hub.data.reading import Landmarks
-from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
-from cyclegan_hub.data.sides import Side, load_sides
-from cyclegan_hub.data.specs import SideSource
-from cyclegan_hub.domains import DOMAINS, Eyes
+from cyclegan_hub.data.load import DomainImages, load_domains
+from cyclegan_hub.data.reading import Landmarks, Reading, Selection
+from cyclegan_hub.data.resolve import resolve, resolve_one, resolve_pairs
+from cyclegan_hub.data.specs import DataSource
+from cyclegan_hub.domains import DOMAINS, Eyes, recorded_splits
 from cyclegan_hub.evaluation.generate import ImageSets, inputs_and_targets, resize
 from cyclegan_hub.evaluation.protocol import ScaledImages
 from cyclegan_hub.evaluation.record import EvaluationError
@@ -63,7 +63,7 @@ class Images:
     held_out: ImageSets
     train: ImageSets
     scaled: ScaledImages  # the same at the size and channels that features are taken at
-    sides: tuple[Side, ...]  # as they were read
+    sides: tuple[DomainImages, ...]  # as they were read
 
 
 def open_source(text: str, wanted: str, out: Path | None, name: str) -> Source:
@@ -112,20 +112,20 @@ def check_alike(sources: Sequence[Source]) -> None:
         raise EvaluationError(f"these cannot be compared ({listed}): evaluate them apart")
 
 
-def find_data(given: tuple[str | None, str | None, str | None], source: Source) -> tuple[SideSource, ...]:
+def find_data(given: tuple[str | None, str | None, str | None], source: Source) -> tuple[DataSource, ...]:
     """The data of the command line (`--data`, `--data-a`, `--data-b`); without them those of the run or of the domain.
 
     Two image sets for a model that translates without pairs, else one. Raises DataError; EvaluationError, which asks
     for --data, if the data are not known.
     """
     model, domain = source.model, DOMAINS.get(source.model.domain)
-    find: Callable[[str | None, str | None, str | None], tuple[SideSource, ...]]
-    own: tuple[SideSource, ...] | None = None
+    find: Callable[[str | None, str | None, str | None], tuple[DataSource, ...]]
+    own: tuple[DataSource, ...] | None = None
     single = source.paired or model.measured_by == "samples"
     if source.paired and isinstance(model, PairedTranslator) and not model.rule.derived:
         find = resolve_pairs
     elif single:
-        find = partial(resolve_pile, domain, source.recipe.get("side", "a"))
+        find = partial(resolve_one, domain, source.recipe.get("side", "a"))
         own = find(None, None, None) if domain and model.labels[-1] in domain.labels else None
     else:
         find = partial(resolve, domain)
@@ -139,50 +139,44 @@ def find_data(given: tuple[str | None, str | None, str | None], source: Source) 
     recorded: list[str] = list(source.record["data"].values())
     if own and [source.describe() for source in own] == recorded:
         return own
-    specs = [hub_spec(text) for text in recorded]
-    if all(specs):
-        found = find(None, *[*specs, None][:2])
-        if [source.describe() for source in found] == recorded:
-            return found
+    found = tuple(DataSource(*splits) for splits in map(recorded_splits, recorded) if splits)
+    if [pile.describe() for pile in found] == recorded:
+        return found
     raise EvaluationError(
         f"{source.text} was trained on {' and on '.join(recorded)}: give --data where that lies on this machine"
     )
 
 
-def hub_spec(text: str) -> str | None:
-    """A recorded description of an image set in the form of `--data-a`; None if it is not a dataset of the Hub."""
-    train, _, held_out = text.partition(", held out: ")
-    if not re.match(r"hf:[^/?]+/", train):  # of a local folder only its last component is recorded
-        return None
-    test = re.match(r"hf:[^?]+\?(?:.*&)?split=([^&]+)", held_out)
-    return f"{train}&test_split={test[1]}" if test else train
-
-
 def read_data(
-    data: tuple[SideSource, ...],
+    data: tuple[DataSource, ...],
     source: Source,
     seed: int,
     most: int,
     shape: tuple[int, int] | None = None,
     landmarks: Landmarks | None = None,
-) -> tuple[Side, ...]:
+) -> tuple[DomainImages, ...]:
     """Reads the data as the model takes them, at its size and channels, or at `shape` (size in px, channels).
 
     Faces are aligned as `model.prepare` does it; `landmarks` holds those that were found before, and new ones are added.
     """
     model = source.model
     size, channels = shape or (model.image_size, model.channels)
-    return load_sides(
-        *data, image_size=size, channels=channels, seed=seed, max_images=source.recipe.get("max_images"),
-        equal_sides=source.recipe.get("equal_sides", False), max_held_out=max(most, MAX_HELD_OUT),
+    recipe = source.recipe
+    reading = Reading(
+        size,
+        channels=channels,
+        value_range=getattr(model, "value_range", None),
         halves=source.paired and isinstance(model, PairedTranslator) and not model.rule.derived,
-        swapped=source.recipe.get("direction") == "b_to_a", fit=source.recipe.get("fit", "crop"),
-        value_range=getattr(model, "value_range", None), eyes=source.eyes, landmarks=landmarks,
-    )  # fmt: skip
+        swapped=recipe.get("direction") == "b_to_a",
+        fit=recipe.get("fit", "crop"),
+        landmarks=landmarks or Landmarks(),
+    )
+    selection = Selection(seed, recipe.get("max_images"), recipe.get("equal_sides", False), max(most, MAX_HELD_OUT))
+    return load_domains(data, reading.for_domains(len(data), source.eyes), selection)
 
 
 def read_images(
-    data: tuple[SideSource, ...],
+    data: tuple[DataSource, ...],
     source: Source,
     seed: int,
     most: tuple[int, int],
@@ -209,7 +203,7 @@ def read_images(
     return Images(held_out, train, ScaledImages(*larger), sides)
 
 
-def _subsets(sides: tuple[Side, ...], most: tuple[int, int], seed: int, on_training: bool) -> tuple[ImageSets, ImageSets]:
+def _subsets(sides: tuple[DomainImages, ...], most: tuple[int, int], seed: int, on_training: bool) -> tuple[ImageSets, ImageSets]:
     return (
         tuple(subsample(side.train if on_training else side.held_out, most[0], seed) for side in sides),
         tuple(subsample(side.train, most[1], seed) for side in sides),
@@ -222,7 +216,7 @@ def subsample(image_set: Any, most: int, seed: int) -> Tensor:
     return image_set[chosen] if isinstance(image_set, Tensor) else torch.stack([image_set[i] for i in chosen.tolist()])
 
 
-def training_data(source: Source, sides: tuple[Side, ...]) -> tuple[str, bool]:
+def training_data(source: Source, sides: tuple[DomainImages, ...]) -> tuple[str, bool]:
     """(a line for the protocol on whether these are the images of the run, whether held-out images may have been trained on)."""
     then = (source.record or {}).get("fingerprints")
     if not then:

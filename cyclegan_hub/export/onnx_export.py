@@ -23,7 +23,7 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.provenance import provenance_of, without_paths
-from cyclegan_hub.hub.repository import licence_of
+from cyclegan_hub.hub.repository import licence_of, url_of
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.onnx import DIGEST, NO_DIGEST, PREFIX, RULE_IN_GRAPH, OnnxGenerator, digest_of
 from cyclegan_hub.models.protocols import Model, PairedTranslator, Sampler, Translator

@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import parse_qsl
 
 from huggingface_hub import constants
 
-from cyclegan_hub.domains import DOMAINS, Pile
+from cyclegan_hub.domains import DOMAINS, ImageSet, recorded_splits
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import base_name
 from cyclegan_hub.hub.records import ModelError, RunRecord, folder_of
@@ -123,13 +122,13 @@ def known_note(data: Mapping[str, str]) -> dict[str, Any]:
     return note | {"redistributable": may_be_passed_on and len(known) == len(found)}
 
 
-def _known(line: str) -> Pile | None:
-    """The image set of `DOMAINS` whose dataset and column a record's line names: "hf:ID?column=...&split=..., held out: ..."."""
-    source, _, query = line.partition(", held out: ")[0].removeprefix("hf:").partition("?")
-    column = dict(parse_qsl(query)).get("column")
-    if not line.startswith("hf:"):
+def _known(line: str) -> ImageSet | None:
+    """The images of `DOMAINS` whose dataset and column a record's line of `data` names."""
+    splits = recorded_splits(line)
+    if splits is None:
         return None
-    piles = [pile for domain in DOMAINS.values() for pile in domain.piles if pile.dataset == source]
+    dataset, column = splits[0].dataset, splits[0].column
+    piles = [pile for domain in DOMAINS.values() for pile in domain.image_sets if pile.dataset == dataset]
     piles = [pile for pile in piles if column in (None, pile.column)]
     return piles[0] if len({pile.licence for pile in piles}) == 1 else None
 

@@ -98,7 +98,7 @@ class RunRecord(TypedDict, total=False):
     init: str | None  # the weights that the run started from: a repository, or "NAME (weights sha256 0123456789ab)"
     own_cycle: str  # CYCLE_ENDS, of a run with `own_cycle`: each generator is trained on the cycle that ends with it
     extended: list[dict[str, Any]]  # one entry for each extension by more epochs: step, from, to, rate before and after
-    fingerprints: dict[str, str]  # `data.sides.Side.fingerprint` of the images of each domain
+    fingerprints: dict[str, str]  # `data.load.DomainImages.fingerprint` of the images of each domain
     inexact_resumes: list[dict[str, Any]]  # one entry for each resume with another number of processes: step, processes
     data_note: dict[str, Any]  # {"text", "licence", "use", "limits"} of the training images: see `hub.provenance`
     hardware: list[str]  # a line for each machine that trained the run

@@ -14,8 +14,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from PIL import Image
 
-from cyclegan_hub.data.resolve import hub_dataset
-from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.domains import DOMAINS, recorded_splits
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.record import Metrics, number
 from cyclegan_hub.evaluation.registry import METRICS, base_name, format_value
@@ -109,8 +108,8 @@ def _metadata(facts: Facts, provenance: Provenance) -> ModelCardData:
 
 def _dataset(source: str) -> str | None:
     """The Hub's name of a run's data source; None for local files."""
-    found = re.match(r"hf:([\w.-]+/[\w.-]+)\?", source)
-    return found[1] if found else None
+    splits = recorded_splits(source)
+    return splits[0].dataset if splits else None
 
 
 def _results(facts: Facts) -> Iterator[EvalResult]:
@@ -274,9 +273,9 @@ def limits_template(domain: str, labels: Sequence[str], record: RunRecord | None
     data = list(((record or {}).get("data") or {}).values())
     known = DOMAINS.get(domain)
     if len(kind.directions) < 2:
-        faces = domain == "faces" and known is not None and data == [hub_dataset(known.a).describe()]
+        faces = domain == "faces" and known is not None and data == [known.a.describe()]
         return "faces" if faces else "other"
-    own = known is not None and known.labels == tuple(labels) and data == [hub_dataset(pile).describe() for pile in known.piles]
+    own = known is not None and known.labels == tuple(labels) and data == [pile.describe() for pile in known.image_sets]
     return domain if own else "custom"
 
 

@@ -213,7 +213,7 @@ class DCGANRecipe(_Recipe):
 
     def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
         """What is drawn."""
-        return (domain.pile(self.side).label,) if domain else ("image",)
+        return (domain.image_set(self.side).label,) if domain else ("image",)
 
     def load_options(self) -> dict[str, Any]:
         """As that of every recipe, and where the eyes of faces are brought to."""
@@ -268,7 +268,7 @@ class Pix2PixRecipe(_Recipe):
         """What input and output show."""
         if domain is None:
             return ("input", "output")
-        output = domain.pile(self.side).label
+        output = domain.image_set(self.side).label
         source = self.rule.label_of_input(output)
         if source:
             return (source, output)

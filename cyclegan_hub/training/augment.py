@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclegan_hub.data.batches import balance_augment, random_flip, uniform
+from cyclegan_hub.data.balance import balance_augment, random_flip, uniform
 from cyclegan_hub.imaging import images
 
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 from cyclegan_hub.errors import calm_threads, exit_code
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.extension import for_trainer, with_rates
-from cyclegan_hub.training.plan import counts_text, dry_run_text, make_judge, make_plan, note_hardware, note_processes
+from cyclegan_hub.training.plan import counts_text, dry_run_text, make_judge, make_plan, note_hardware, note_processes, reading_of
 
 
 def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from cyclegan_hub.data.batches import open_batches
     from cyclegan_hub.data.hub_datasets import downloads_of
+    from cyclegan_hub.data.reading import Batching
     from cyclegan_hub.training.launch import hardware, make_accelerator
     from cyclegan_hub.training.loop import Loop
     from cyclegan_hub.training.run_folder import RunFolder
@@ -75,12 +76,17 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     landmarks = RunFolder(plan.out).landmarks()
     with accelerator.main_process_first():  # one process fills the datasets cache, the others read it
-        batches = open_batches(
-            *plan.sources, image_size=r.image_size, load_size=r.load_size, channels=r.channels, seed=arguments.seed,
-            max_images=r.max_images, streaming=r.streaming, **r.load_options(),
-            batch_size=r.batch_size, rank=accelerator.process_index, world_size=accelerator.num_processes,
-            steps_per_epoch=r.steps_per_epoch or steps_per_epoch, workers=r.workers, landmarks=landmarks,
-        )  # fmt: skip
+        readings, selection = reading_of(r, len(plan.sources), arguments.seed, landmarks)
+        batching = Batching(
+            r.batch_size,
+            r.steps_per_epoch or steps_per_epoch,
+            balance=getattr(r, "balance", False),
+            streaming=r.streaming,
+            workers=r.workers,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+        )
+        batches = open_batches(plan.sources, readings, selection, batching)
     for line in (*batches.notes, *(counts_text(side, counts) for side, counts in batches.counts.items())):
         accelerator.print(line)
     if new_rate := with_rates(r, plan.extensions, batches.steps_per_epoch):

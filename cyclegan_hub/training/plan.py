@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from cyclegan_hub.data.batches import UnpairedBatches
-    from cyclegan_hub.data.specs import SideSource
+    from cyclegan_hub.data.reading import Landmarks, Reading, Selection
+    from cyclegan_hub.data.specs import DataSource
     from cyclegan_hub.data.streaming import StreamingBatches
     from cyclegan_hub.training.loop import Judge
     from cyclegan_hub.training.trainer import Trainer
@@ -36,7 +37,7 @@ class Plan:
 
     recipe: Recipe
     labels: tuple[str, ...]
-    sources: tuple[SideSource, ...]
+    sources: tuple[DataSource, ...]
     out: Path
     identity: dict[str, Any]  # what is written into recipe.json, and must stay the same for a folder to be resumed
 
@@ -143,18 +144,37 @@ def _labels(recipe: Recipe, text: str | None) -> tuple[str, ...]:
     return labels
 
 
-def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str | None) -> tuple[SideSource, ...]:
+def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str | None) -> tuple[DataSource, ...]:
     """What the method reads: two sides, one pile, or pairs. Raises DataError."""
-    from cyclegan_hub.data.resolve import resolve, resolve_pairs, resolve_pile
+    from cyclegan_hub.data.resolve import resolve, resolve_one, resolve_pairs
 
     domain = DOMAINS.get(recipe.domain)
     match recipe.layout:
         case "pairs":
             return resolve_pairs(data, data_a, data_b)
         case "pile":
-            return resolve_pile(domain, recipe.pile_side, data, data_a, data_b)
+            return resolve_one(domain, recipe.pile_side, data, data_a, data_b)
         case "sides":
             return resolve(domain, data, data_a, data_b)
+
+
+def reading_of(recipe: Recipe, domains: int, seed: int, landmarks: Landmarks | None = None) -> tuple[list[Reading], Selection]:
+    """How the images of each domain are read, and which are used."""
+    from cyclegan_hub.data.reading import Landmarks, Reading, Selection
+
+    options = recipe.load_options()
+    reading = Reading(
+        recipe.image_size,
+        recipe.load_size,
+        recipe.channels,
+        options["value_range"],
+        options.get("halves", False),
+        options.get("swapped", False),
+        options["fit"],
+        landmarks=landmarks or Landmarks(),
+    )
+    selection = Selection(seed, recipe.max_images, options.get("equal_sides", False))
+    return reading.for_domains(domains, options.get("eyes", ())), selection
 
 
 def counts_text(side: str, counts: dict[str, int]) -> str:

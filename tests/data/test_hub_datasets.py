@@ -11,18 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from cyclegan_hub.data.batches import open_batches
-from cyclegan_hub.data.resolve import resolve, resolve_pile
-from cyclegan_hub.data.sides import load_sides
-from cyclegan_hub.data.sources import one_side, open_items
+from cyclegan_hub.data.resolve import parse_source, resolve, resolve_one
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError
-from cyclegan_hub.domains import DOMAINS, Domain, Pile
+from cyclegan_hub.domains import DOMAINS, Domain, ImageSet
 from cyclegan_hub.imaging import images
 from cyclegan_hub.recipes.presets import RECIPES
 from support.hub_client import ConnectedHub, api, connected
 from support.hub_client import hub as hub
 from support.hub_client import hub_server as hub_server
 from support.hub_datasets import publish
+from support.loading import load_domains, open_batches
 from support.pictures import folder, parquet, picture
 from support.training import TINY, script
 
@@ -85,21 +84,21 @@ def test_of_the_cartoons_one_folder_is_read(hub: ConnectedHub, published: Path) 
     items = open_items(cartoons.train)
     assert items is not None and len(items) == 20
     assert downloaded(hub) == ["10k/train/0000.parquet"]
-    everything = open_items(one_side("hf:cgarciae/cartoonset?revision=refs/convert/parquet&column=img_bytes").train)
+    everything = open_items(parse_source("hf:cgarciae/cartoonset?revision=refs/convert/parquet&column=img_bytes").train)
     assert everything is not None and len(everything) == 120
-    (named,) = resolve_pile(None, "a", None, "hf:cgarciae/cartoonset?revision=refs/convert/parquet&data_dir=100k", None)
+    (named,) = resolve_one(None, "a", None, "hf:cgarciae/cartoonset?revision=refs/convert/parquet&data_dir=100k", None)
     assert len(open_items(named.train)) == 40
 
 
 def test_only_the_splits_that_are_used_are_fetched(hub: ConnectedHub, published: Path) -> None:
-    a, b = load_sides(*resolve(DOMAINS["smile"], None, None, None), image_size=32)
+    a, b = load_domains(resolve(DOMAINS["smile"], None, None, None), image_size=32)
     assert [a.counts["found"], b.counts["found"], len(a.held_out), len(b.held_out)] == [12, 12, 3, 3]
     fetched = downloaded(hub)
     assert sorted({name.rpartition("/")[2] for name in fetched}) == [
         "test-00000-of-00001.parquet",
         "train-00000-of-00001.parquet",
     ]
-    assert load_sides(*resolve(DOMAINS["smile"], None, None, None), image_size=32)[0].counts["found"] == 12
+    assert load_domains(resolve(DOMAINS["smile"], None, None, None), image_size=32)[0].counts["found"] == 12
     assert downloaded(hub) == []  # they are in the cache
 
 
@@ -109,11 +108,11 @@ def test_of_a_dataset_of_files_only_the_split_that_is_used_is_fetched(hub: Conne
         folder(tmp_path / "files" / split / "dog", range(seeds.start + 50, seeds.stop + 50))
     api.create_repo("user/files", repo_type="dataset")
     api.upload_folder(repo_id="user/files", folder_path=tmp_path / "files", repo_type="dataset")
-    items = open_items(one_side("hf:user/files?filter=label=cat").train)
+    items = open_items(parse_source("hf:user/files?filter=label=cat").train)
     assert items is not None and len(items) == 4
     log = hub.requests()
     assert any("train/cat" in line for line in log) and not any(line.startswith("GET") and "test/" in line for line in log)
-    assert len(open_items(one_side("hf:user/files?split=test").train)) == 8
+    assert len(open_items(parse_source("hf:user/files?split=test").train)) == 8
 
 
 def test_folders_of_two_sides_are_two_domains(hub: ConnectedHub, tmp_path: Path) -> None:
@@ -122,12 +121,12 @@ def test_folders_of_two_sides_are_two_domains(hub: ConnectedHub, tmp_path: Path)
     api.create_repo("user/sides", repo_type="dataset")
     api.upload_folder(repo_id="user/sides", folder_path=tmp_path / "sides", repo_type="dataset")
     for data in ("user/sides", "hf:user/sides"):
-        a, b = load_sides(*resolve(None, data, None, None), image_size=32)
+        a, b = load_domains(resolve(None, data, None, None), image_size=32)
         assert [a.counts["found"], len(a.held_out), b.counts["found"], len(b.held_out)] == [4, 4, 4, 4]
     with pytest.raises(DataError, match="holds both sides: add data_dir=trainA or data_dir=trainB"):
-        open_items(one_side("hf:user/sides").train)
+        open_items(parse_source("hf:user/sides").train)
     with pytest.raises(DataError, match="has no folder 'trainC': its folders are testA, testB, trainA, trainB"):
-        open_items(one_side("hf:user/sides?data_dir=trainC").train)
+        open_items(parse_source("hf:user/sides?data_dir=trainC").train)
     with pytest.raises(DataError, match=r"give --data-a 'hf:…' and --data-b 'hf:…'"):
         resolve(None, "hf:user/sides?revision=main", None, None)
 
@@ -139,11 +138,11 @@ def test_an_archive_that_is_not_read_says_what_to_do(hub: ConnectedHub, tmp_path
     api.create_repo("user/zipped", repo_type="dataset")
     api.upload_folder(repo_id="user/zipped", folder_path=tmp_path / "up", repo_type="dataset")
     with pytest.raises(DataError, match=r"user/zipped sides\.zip --local-dir \.` and give --data sides\.zip"):
-        open_items(one_side("hf:user/zipped").train)
+        open_items(parse_source("hf:user/zipped").train)
 
 
 def test_repeated_paintings_are_one_image(hub: ConnectedHub, published: Path) -> None:
-    photo, monet = load_sides(*resolve(DOMAINS["monet"], None, None, None), image_size=32)
+    photo, monet = load_domains(resolve(DOMAINS["monet"], None, None, None), image_size=32)
     assert photo.counts["kept"] == 20 and monet.counts["kept"] == 8 and monet.counts["duplicates"] == 12
 
 
@@ -152,7 +151,7 @@ def test_what_was_fetched_is_read_without_a_network(hub: ConnectedHub, published
 
     def found() -> list[list[int]]:
         return [
-            [s.counts["found"] for s in load_sides(*resolve(DOMAINS[name], None, None, None), image_size=32)] for name in names
+            [s.counts["found"] for s in load_domains(resolve(DOMAINS[name], None, None, None), image_size=32)] for name in names
         ]
 
     assert found() == [[12, 12], [20, 20], [24, 20]]
@@ -199,7 +198,7 @@ def seeds_of(found: Iterable[torch.Tensor]) -> list[int]:
 
 def read(domain: Domain | None, data: str | None, a: str | None = None, b: str | None = None) -> list[list[int]]:
     """The seeds of A and B to train on, and of A and B held out."""
-    sides = load_sides(*resolve(domain, data, a, b), image_size=20)
+    sides = load_domains(resolve(domain, data, a, b), image_size=20)
     return [seeds_of(one) for one in [side.train for side in sides] + [side.held_out for side in sides]]
 
 
@@ -211,7 +210,7 @@ def test_a_dataset_is_read_by_split_column_filter_and_revision(hub: ConnectedHub
     assert read(None, None, a, b) == [[0, 2], [11, 13], [20], [31]]
     assert read(None, "user/pairs", a) == [[0, 2], *everything[1:2], [20], *everything[3:]]
     where = {"dataset": "user/pairs", "column": "image", "licence": "none", "revision": "v1"}
-    piles = [Pile(s, split=f"train{s}", test_split=f"test{s}", filter={"Smiling": 1}, **where) for s in "AB"]
+    piles = [ImageSet(s, split=f"train{s}", test_split=f"test{s}", filter={"Smiling": 1}, **where) for s in "AB"]
     assert read(Domain("own", *piles, repo_id="own"), None) == [[0, 2], [10, 12, 14], [20], [30, 32]]
 
 
@@ -219,7 +218,7 @@ def test_a_dataset_is_streamed(hub: ConnectedHub, tmp_path: Path) -> None:
     make_dataset("stream", tmp_path)
     specs = SPEC.format("stream", "trainA", "testA", 1), SPEC.format("stream", "trainB", "testB", "false")
     sources = resolve(None, None, *specs)
-    stream = open_batches(*sources, image_size=20, batch_size=2, seed=0, streaming=True, steps_per_epoch=1)
+    stream = open_batches(sources, image_size=20, batch_size=2, seed=0, streaming=True, steps_per_epoch=1)
     (batch,) = stream.epoch(0)
     assert sorted(seeds_of(batch["a"])) == [0, 2] and sorted(seeds_of(batch["b"])) == [11, 13]
     assert [seeds_of(one) for one in stream.held_out] == [[20], [31]]

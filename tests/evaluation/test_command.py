@@ -207,26 +207,6 @@ def test_sources_that_are_none(encoder: Path, tmp_path: Path, capsys: pytest.Cap
     assert "recipe.json is damaged (TypeError" in refused(capsys, tmp_path / "run", *options)
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        "hf:u/d?split=train&column=image&filter=Smiling=0&test_split=test",
-        "hf:u/d?config=a+b&split=train&revision=refs/convert/parquet",
-        "hf:u/d?split=trainA&test_split=testA",
-    ],
-)
-def test_datasets_of_the_hub_are_found_again(spec: str) -> None:
-    other = "hf:u/other?split=train"
-    side, _ = resolve(None, None, spec, other)
-    again, _ = resolve(None, None, inputs.hub_spec(side.describe()), other)
-    assert again == side
-
-
-def test_a_folder_is_no_dataset_of_the_hub(data: Path) -> None:
-    assert inputs.hub_spec("hf:faces?split=trainA, held out: hf:faces?split=testA") is None
-    assert inputs.hub_spec("folder faces/trainA, held out: a tenth by content hash") is None
-
-
 def test_a_subset_is_a_seeded_choice_in_order() -> None:
     images = torch.arange(40, dtype=torch.uint8).view(10, 1, 2, 2)
     chosen = inputs.subsample(images, 4, 0)

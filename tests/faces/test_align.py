@@ -15,7 +15,9 @@ from support.photos import EYES, nearest, photo, scaled, variants
 from support.pixels import apart
 
 SIDES = {
-    f"{domain.name} {letter}": side.eyes for domain in DOMAINS.values() for letter, side in zip("ab", domain.piles, strict=False)
+    f"{domain.name} {letter}": side.eyes
+    for domain in DOMAINS.values()
+    for letter, side in zip("ab", domain.image_sets, strict=False)
 }
 PLACES: dict[str, Eyes] = {name: eyes for name, eyes in SIDES.items() if eyes}
 

@@ -21,7 +21,7 @@ from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import RECIPES
 from support.card_facts import HISTORY, KINDS, facts, metadata
 
-BOTH = [domain for domain in DOMAINS if len(DOMAINS[domain].piles) == 2]
+BOTH = [domain for domain in DOMAINS if len(DOMAINS[domain].image_sets) == 2]
 
 
 def test_what_was_changed_on_the_way_is_said() -> None:
@@ -63,7 +63,7 @@ def test_the_limits_name_the_data_of_its_domain(domain: str) -> None:
     text = (cards.TEMPLATES / f"{domain}.md").read_text("utf-8")
     sets = {"flwrlabs/celeba": "CelebA", "huggan/selfie2anime": "selfie2anime", "cgarciae/cartoonset": "Cartoon Set",
             "huggan/monet2photo": "monet2photo"}  # fmt: skip
-    for pile in DOMAINS[domain].piles:
+    for pile in DOMAINS[domain].image_sets:
         assert sets.get(pile.dataset, f"`{pile.dataset}`") in text
     assert all(word in text.lower() for word in ("grey", "dark", "flat", "research"))
 

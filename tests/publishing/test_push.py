@@ -130,7 +130,7 @@ def test_half_precision_is_published(hub: ConnectedHub, tmp_path: Path) -> None:
 
 
 def test_every_domains_card_is_accepted(hub: ConnectedHub, tmp_path: Path) -> None:
-    for domain in (name for name in DOMAINS if len(DOMAINS[name].piles) == 2):  # the others: test_methods.py
+    for domain in (name for name in DOMAINS if len(DOMAINS[name].image_sets) == 2):  # the others: test_methods.py
         hub.log.clear()
         push(folder_of(tmp_path, 5, best=5, domain=domain), f"user/{domain}-card")
         assert "POST /api/validate-yaml" in hub.requests()

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from cyclegan_hub.data import reading
+from cyclegan_hub.data.load import DomainImages
 from cyclegan_hub.data.reading import Landmarks
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import Side, load_sides
+from support.loading import load_domains
 from support.photos import photo, portraits
 from support.pictures import folder
 
@@ -39,9 +40,9 @@ def no_finder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "find_faces", fails)
 
 
-def load(path: Path, a: object = None, eyes: Any = (PLACES, None), **options: Any) -> tuple[Side, ...]:
+def load(path: Path, a: object = None, eyes: Any = (PLACES, None), **options: Any) -> tuple[DomainImages, ...]:
     sources = resolve(None, str(path), None if a is None else str(a), None)
-    return load_sides(*sources, **({"image_size": 32, "load_size": 36, "eyes": eyes} | options))
+    return load_domains(sources, **({"image_size": 32, "load_size": 36, "eyes": eyes} | options))
 
 
 @pytest.fixture(scope="module")

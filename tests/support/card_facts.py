@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 from cyclegan_hub import DCGAN, CycleGenerator, PairedGenerator
-from cyclegan_hub.data.resolve import hub_dataset
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.evaluation.record import Metrics
 from cyclegan_hub.publishing.card import Facts
@@ -32,12 +31,12 @@ def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes:
     domain, own = DOMAINS.get(recipe.domain), labels_of(recipe)
     match recipe:
         case CycleGANRecipe():
-            piles, config = domain.piles, {}
+            piles, config = domain.image_sets, {}
         case DCGANRecipe():
-            piles, config = [domain.pile(recipe.side)], {"latent": recipe.latent}
+            piles, config = [domain.image_set(recipe.side)], {"latent": recipe.latent}
         case Pix2PixRecipe():
-            piles, config = [domain.pile(recipe.side)] if domain else [], {"pairs": recipe.pairs}
-    sources = [hub_dataset(pile).describe() for pile in piles] or ["folder mine/train, held out: folder mine/test"]
+            piles, config = [domain.image_set(recipe.side)] if domain else [], {"pairs": recipe.pairs}
+    sources = [pile.describe() for pile in piles] or ["folder mine/train, held out: folder mine/test"]
     run = {
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "labels": list(labels or own),

@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from encoder_fit import IMAGE_SIZE, LOAD_SIZE, run_in_batches
 from torch import Tensor, nn
 
+from cyclegan_hub.data.load import load_domains
+from cyclegan_hub.data.reading import Reading, Selection
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import exit_code
@@ -140,7 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         domain, started = DOMAINS[args.domain], time.process_time()
-        a, b = load_sides(*resolve(domain, args.data, None, None), image_size=IMAGE_SIZE, load_size=LOAD_SIZE, seed=args.seed)
+        sources = resolve(domain, args.data, None, None)
+        a, b = load_domains(sources, Reading(IMAGE_SIZE, LOAD_SIZE).for_domains(2), Selection(args.seed))
         if not (isinstance(a.train, Tensor) and isinstance(b.train, Tensor)):
             raise DataError(f"a dataset does not fit into memory at {LOAD_SIZE} px: give a part of it")
         encoder = SideEncoder.from_pretrained(args.encoder).eval()

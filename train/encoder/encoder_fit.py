@@ -15,7 +15,7 @@ from degradations import heavily_degraded, patches_of_others, slightly_degraded
 from early_samples import early_training_samples
 from torch import Tensor
 
-from cyclegan_hub.data.batches import random_flip
+from cyclegan_hub.data.balance import random_flip
 from cyclegan_hub.evaluation.features import device_of
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.encoder import SideEncoder

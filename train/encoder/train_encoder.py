@@ -34,9 +34,10 @@ from huggingface_hub import ModelCard, ModelCardData
 from torch import Tensor
 
 from cyclegan_hub import __version__
+from cyclegan_hub.data.load import DomainImages, load_domains
+from cyclegan_hub.data.reading import Reading, Selection
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import Side, load_sides
-from cyclegan_hub.data.specs import DataError, SideSource
+from cyclegan_hub.data.specs import DataError, DataSource
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation.features import device_of, weights_digest
@@ -56,7 +57,7 @@ class DomainData:
 
     name: str
     labels: tuple[str, str]
-    sources: tuple[SideSource, SideSource]
+    sources: tuple[DataSource, DataSource]
 
 
 @dataclass(frozen=True)
@@ -177,9 +178,9 @@ def run(args: argparse.Namespace) -> int:
     accelerator = make_accelerator()
     if accelerator.num_processes > 1:
         raise RecipeError(f"{accelerator.num_processes} processes: the encoder is small enough for one (--num_processes 1)")
-    sides: dict[str, tuple[Side, Side]] = {}
+    sides: dict[str, tuple[DomainImages, DomainImages]] = {}
     for domain in domains:
-        a, b = load_sides(*domain.sources, image_size=IMAGE_SIZE, load_size=LOAD_SIZE, seed=args.seed)
+        a, b = load_domains(domain.sources, Reading(IMAGE_SIZE, LOAD_SIZE).for_domains(2), Selection(args.seed))
         sides[domain.name] = (a, b)
         for note in (*a.notes, *b.notes):
             accelerator.print(f"{domain.name}: {note}")

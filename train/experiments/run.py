@@ -29,7 +29,7 @@ from pathlib import Path
 from registry import EXPERIMENTS, Experiment, Run
 
 from cyclegan_hub.checkpoints import list_epochs
-from cyclegan_hub.data.pairs import open_any
+from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.errors import UserError, exit_code
 from cyclegan_hub.evaluation import command as evaluation
 from cyclegan_hub.evaluation.inputs import open_source
@@ -187,7 +187,7 @@ def _planned(
         raise ExperimentError(f"{row.name} trains on {wanted}: give --data {wanted}=FOLDER")
     counts = []
     for side, source in zip("AB", find_data(recipe, given, None, None), strict=False):
-        found = len(open_any(source.train) or ())  # none is decoded, so copies and damaged files count too
+        found = len(open_items(source.train) or ())  # none is decoded, so copies and damaged files count too
         kept = found if source.held_out else found - math.ceil(HELD_OUT_SHARE * found)
         counts.append(min(kept, recipe.max_images or kept))
         if counts[-1] < (least := max(MIN_IMAGES, recipe.batch_size)):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.specs import DataError, Files, HubSplit
-from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.domains import DOMAINS, HubSplit, recorded_splits
 from support.pictures import folder, parquet
 
 
@@ -21,26 +21,27 @@ def test_a_domain_alone_means_its_own_hub_datasets(name: str) -> None:
         assert source.held_out is None or source.held_out.split == pile.test_split
 
 
-def test_a_folder_of_both_sides_may_mix_folders_and_parquet(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "train", "held_out"),
+    [
+        ("Parquet", ["data/trainB-00000-of-00002.parquet", "data/trainB-00001-of-00002.parquet"], "testB.parquet"),
+        ("TFRecord", ["data/trainB-0.tfrec", "data/trainB-1.tfrec"], "testB.tfrecord-00000-of-00001"),
+        ("tar", ["trainB-0000.tar", "trainB-0001.tar"], "testB.tar"),
+        ("zip", ["trainB.zip"], "testB.zip"),
+        ("npz", ["trainB.npz"], "testB.npz"),
+    ],
+)
+def test_a_folder_of_both_domains_may_mix_folders_and_files(tmp_path: Path, kind: str, train: list[str], held_out: str) -> None:
     folder(tmp_path / "trainA", [1, 2])
-    shards = [parquet(tmp_path / f"data/trainB-0000{i}-of-00002.parquet", [3 + i]) for i in range(2)]
-    parquet(tmp_path / "testB.parquet", [9])
+    (tmp_path / "data").mkdir()
+    for name in (*train, held_out):
+        (tmp_path / name).touch()
     a, b = resolve(None, str(tmp_path), None, None)
     assert a.train == Files("folder", (tmp_path / "trainA",)) and a.held_out is None
-    assert b.train == Files("Parquet", tuple(shards)) and b.held_out == Files("Parquet", (tmp_path / "testB.parquet",))
+    assert b.train == Files(kind, tuple(tmp_path / name for name in train)) and b.held_out == Files(kind, (tmp_path / held_out,))
 
 
-@pytest.mark.parametrize("suffix", [".zip", ".npz"])
-def test_a_folder_of_both_sides_may_hold_zips_and_arrays(tmp_path: Path, suffix: str) -> None:
-    folder(tmp_path / "trainB", [1, 2])
-    for name in ("trainA", "testB"):
-        (tmp_path / f"{name}{suffix}").touch()
-    a, b = resolve(None, str(tmp_path), None, None)
-    assert a.train == Files(suffix[1:], (tmp_path / f"trainA{suffix}",)) and a.held_out is None
-    assert b.train.kind == "folder" and b.held_out == Files(suffix[1:], (tmp_path / f"testB{suffix}",))
-
-
-def test_one_side_replaces_that_side_of_data_or_domain(tmp_path: Path) -> None:
+def test_a_source_of_its_own_replaces_that_of_data_or_domain(tmp_path: Path) -> None:
     folder(tmp_path / "both/trainA", [1])
     folder(tmp_path / "both/trainB", [2])
     own = folder(tmp_path / "own", [3])
@@ -65,6 +66,26 @@ def test_an_hf_spec_is_parsed_and_plus_is_plus() -> None:
     assert source.held_out == HubSplit("user/faces", "test", "img+attr", "photo", rows, "refs/pr")
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "hf:u/d?split=train&column=image&filter=Smiling=0&test_split=test",
+        "hf:u/d?config=a+b&split=train&revision=refs/convert/parquet&data_dir=10k",
+        "hf:u/d?split=trainA&test_split=testA&filter=k=1&filter=x=a=b",
+    ],
+)
+def test_a_recorded_dataset_of_the_hub_is_found_again(spec: str) -> None:
+    source, _ = resolve(None, None, spec, "hf:u/other")
+    assert recorded_splits(source.describe()) == (source.train, source.held_out)
+
+
+@pytest.mark.parametrize(
+    "line", ["hf:faces?split=trainA, held out: hf:faces?split=testA", "folder faces/trainA, held out: a tenth by content hash"]
+)
+def test_recorded_local_images_are_not_a_dataset_of_the_hub(line: str) -> None:
+    assert recorded_splits(line) is None
+
+
 def test_describe_is_stable_and_names_no_directory_above_the_data(tmp_path: Path) -> None:
     data = tmp_path / "secret/cats"
     folder(data / "trainA", [1])
@@ -80,16 +101,16 @@ def test_describe_is_stable_and_names_no_directory_above_the_data(tmp_path: Path
 @pytest.mark.parametrize(
     ("data", "a", "b", "words"),
     [
-        (None, None, None, ["side A", "--data FOLDER", "--data-a"]),
-        (None, "{tmp}/own", None, ["side B", "--data-b"]),
+        (None, None, None, ["domain A", "--data FOLDER", "--data-a"]),
+        (None, "{tmp}/own", None, ["domain B", "--data-b"]),
         ("{tmp}/missing", None, None, ["missing", "no such folder"]),
-        ("{tmp}/half", None, None, ["side B", "trainB/", "data/trainB-*.parquet", "trainA"]),
+        ("{tmp}/half", None, None, ["domain B", "trainB/", "trainB.tfrec", "data/trainB-*.parquet", "trainA"]),
         ("{tmp}/own/0001.png", None, None, ["0001.png", "--data-a"]),
         ("{tmp}/both", "{tmp}/gone.zip", None, ["gone.zip", "no such file"]),
         ("{tmp}/both", "{tmp}/own/0001.png", None, [".parquet", ".zip", ".npz", "not a .png file"]),
-        ("{tmp}/both", "{tmp}/empty", None, ["empty", "no image", ".webp"]),
-        ("{tmp}/both", "{tmp}/own", "{tmp}/other/../own", ["both sides", "two different"]),
-        ("{tmp}/both", "hf:u/d?filter=x=1", "hf:u/d?filter=x=1", ["both sides", "hf:u/d"]),
+        ("{tmp}/both", "{tmp}/empty", None, ["empty", "holds no image and no .parquet, .tfrec or .tar file", ".webp"]),
+        ("{tmp}/both", "{tmp}/own", "{tmp}/other/../own", ["both domains", "two different"]),
+        ("{tmp}/both", "hf:u/d?filter=x=1", "hf:u/d?filter=x=1", ["both domains", "hf:u/d"]),
         ("{tmp}/both", "hf:", None, ["names no dataset"]),
         ("{tmp}/both", "hf:{tmp}/missing", None, ["no such folder"]),
         ("{tmp}/both", "hf:u/d?splt=train", None, ["'splt'", "config, split, test_split, column, filter, revision"]),

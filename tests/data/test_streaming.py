@@ -15,12 +15,13 @@ from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.imaging import images
+from support.loading import open_streams
 from support.pictures import encoded, folder, parquet, picture
 
 
 def open_stream(path: Path, a: str | None = None, **options) -> StreamingBatches:
     given = dict(image_size=20, batch_size=4, seed=0, steps_per_epoch=5) | options
-    return StreamingBatches(*resolve(None, str(path), a, None), **given)
+    return open_streams(resolve(None, str(path), a, None), **given)
 
 
 def keys(batches: torch.Tensor) -> list[bytes]:
@@ -44,32 +45,32 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_pass_shows_every_image_once_in_a_new_order(data: Path) -> None:
-    drawn = open_stream(data, steps_per_epoch=10)
-    epochs = [list(drawn.epoch(epoch)) for epoch in range(2)]
+    stream = open_stream(data, steps_per_epoch=10)
+    epochs = [list(stream.epoch(epoch)) for epoch in range(2)]
     shown = [[key for batch in epoch for key in keys(batch["a"])] for epoch in epochs]
     assert Counter(shown[0]) == Counter(shown[1]) == known(range(40)) and shown[0] != shown[1]
     b = [key for epoch in epochs for batch in epoch for key in keys(batch["b"])]  # 80 images: 4 passes over 20
     assert all(Counter(b[i : i + 20]) == known(range(100, 120)) for i in range(0, 80, 20))
-    assert drawn.counts["a"] == dict(found=80, unreadable=0, tiny=0, kept=80, held_out=3)
-    assert drawn.steps_per_epoch == 10 and len(list(drawn.epoch(2, start=7))) == 3
+    assert stream.counts["a"] == dict(found=80, unreadable=0, tiny=0, kept=80, held_out=3)
+    assert stream.steps_per_epoch == 10 and len(list(stream.epoch(2, start=7))) == 3
 
 
 def test_shapes_and_held_out(data: Path) -> None:
-    drawn = open_stream(data, image_size=16, load_size=18, channels=1)
-    batch = next(drawn.epoch(0))
+    stream = open_stream(data, image_size=16, load_size=18, channels=1)
+    batch = next(stream.epoch(0))
     assert batch["a"].shape == batch["b"].shape == (4, 1, 18, 18) and batch["a"].dtype == torch.uint8
-    assert drawn.held_out[0].shape == (3, 1, 16, 16) and drawn.held_out[1].shape == (2, 1, 16, 16)
+    assert stream.held_out[0].shape == (3, 1, 16, 16) and stream.held_out[1].shape == (2, 1, 16, 16)
 
 
-def test_the_seed_decides_and_sides_of_equal_length_are_not_paired(data: Path) -> None:
+def test_the_seed_decides_and_domains_of_equal_length_are_not_paired(data: Path) -> None:
     for letter, start in (("A", 600), ("B", 700)):
         parquet(data / f"equal/train{letter}.parquet", range(start, start + 40))
         parquet(data / f"equal/test{letter}.parquet", range(start + 50, start + 52))
 
     def order(letter: str, start: int, seed: int) -> list[int]:
         first = {key: i for i, key in enumerate(known(range(start, start + 40)))}
-        drawn = open_stream(data / "equal", steps_per_epoch=10, seed=seed)
-        return [first[key] for batch in drawn.epoch(0) for key in keys(batch[letter])]
+        stream = open_stream(data / "equal", steps_per_epoch=10, seed=seed)
+        return [first[key] for batch in stream.epoch(0) for key in keys(batch[letter])]
 
     assert order("a", 600, 1) == order("a", 600, 1) != order("a", 600, 2)
     assert order("a", 600, 1) != order("b", 700, 1)
@@ -84,19 +85,19 @@ def test_processes_read_disjoint_parts(data: Path) -> None:
 def test_without_a_held_out_split_the_head_is_held_out(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "HELD_OUT_ROWS", 8)
     (data / "testA.parquet").unlink()
-    drawn = open_stream(data, steps_per_epoch=16)
-    assert Counter(keys(drawn.held_out[0])) == known(range(8))
-    shown = Counter(key for batch in drawn.epoch(0) for key in keys(batch["a"]))
+    stream = open_stream(data, steps_per_epoch=16)
+    assert Counter(keys(stream.held_out[0])) == known(range(8))
+    shown = Counter(key for batch in stream.epoch(0) for key in keys(batch["a"]))
     assert set(shown) == set(known(range(8, 40))) and set(shown.values()) == {2}
 
 
-def test_a_saved_position_goes_on_with_the_rows_that_were_not_read(
+def test_a_saved_position_continues_with_the_rows_that_were_not_read(
     data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(streaming, "SHUFFLE_BUFFER", 2)
-    drawn = open_stream(data)
-    before = {key for batch in drawn.epoch(0) for key in keys(batch["a"])}
-    state = json.loads(json.dumps(drawn.state_dict()))
+    stream = open_stream(data)
+    before = {key for batch in stream.epoch(0) for key in keys(batch["a"])}
+    state = json.loads(json.dumps(stream.state_dict()))
     again = open_stream(data)
     again.load_state_dict(state)
     assert "refilled shuffle buffer" in caplog.text
@@ -108,10 +109,10 @@ def test_a_saved_position_goes_on_with_the_rows_that_were_not_read(
     assert again.counts["a"]["found"] == 40 and again.state_dict()["a"]["passes"] == 1
 
 
-def test_a_position_at_the_very_end_of_a_pass_goes_on_with_the_next(data: Path) -> None:
-    drawn = open_stream(data, steps_per_epoch=10)
-    assert len(list(drawn.epoch(0))) == 10
-    state = drawn.state_dict()
+def test_a_position_at_the_very_end_of_a_pass_continues_with_the_next(data: Path) -> None:
+    stream = open_stream(data, steps_per_epoch=10)
+    assert len(list(stream.epoch(0))) == 10
+    state = stream.state_dict()
     again = open_stream(data, steps_per_epoch=10)
     again.load_state_dict(state)
     assert Counter(key for batch in again.epoch(1) for key in keys(batch["a"])) == known(range(40))
@@ -120,7 +121,7 @@ def test_a_position_at_the_very_end_of_a_pass_goes_on_with_the_next(data: Path) 
 def test_the_state_of_other_data_is_refused(data: Path) -> None:
     state = open_stream(data).state_dict()
     (data / "testB/0300.png").write_bytes(encoded(999))
-    with pytest.raises(DataError, match="side B is not the one"):
+    with pytest.raises(DataError, match="domain B is not that of this run"):
         open_stream(data).load_state_dict(state)
     with pytest.raises(DataError, match="resume without streaming"):
         open_stream(data).load_state_dict({})
@@ -129,24 +130,24 @@ def test_the_state_of_other_data_is_refused(data: Path) -> None:
 def test_unreadable_and_tiny_images_are_skipped_and_counted(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     (data / "trainB/broken.png").write_text("<html>")
     (data / "trainB/tiny.png").write_bytes(encoded(1, (15, 15)))
-    drawn = open_stream(data)
-    shown = [key for batch in drawn.epoch(0) for key in keys(batch["b"])]
-    list(drawn.epoch(1))
+    stream = open_stream(data)
+    shown = [key for batch in stream.epoch(0) for key in keys(batch["b"])]
+    list(stream.epoch(1))
     assert Counter(shown) == known(range(100, 120))
-    assert drawn.counts["b"]["unreadable"] >= 1 and drawn.counts["b"]["tiny"] >= 1
+    assert stream.counts["b"]["unreadable"] >= 1 and stream.counts["b"]["tiny"] >= 1
     assert "broken.png" in caplog.text and "tiny.png" in caplog.text
 
 
 def test_more_than_five_percent_unreadable_stops_after_a_hundred(data: Path) -> None:
     for i in range(2):
         (data / f"trainB/broken{i}.png").write_text("<html>")
-    drawn = open_stream(data, steps_per_epoch=20)  # 2 of 22 in every pass
-    with pytest.raises(DataError, match=r"side B: \d+ of 1\d\d images cannot be read.*broken"):
-        list(drawn.epoch(0)) + list(drawn.epoch(1))
-    assert drawn.counts["b"]["found"] >= 100
+    stream = open_stream(data, steps_per_epoch=20)  # 2 of 22 in every pass
+    with pytest.raises(DataError, match=r"domain B: \d+ of 1\d\d images cannot be read.*broken"):
+        list(stream.epoch(0)) + list(stream.epoch(1))
+    assert stream.counts["b"]["found"] >= 100
 
 
-def test_upscaling_is_said_once(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_upscaling_is_logged_once(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     list(open_stream(data, image_size=24).epoch(0))
     assert sorted(record.message for record in caplog.records if "upscaled" in record.message) == [
         "A: images smaller than 24 px are upscaled",
@@ -168,11 +169,11 @@ def test_what_cannot_be_streamed_is_refused(data: Path, tmp_path: Path) -> None:
 def test_a_dataset_is_streamed_with_its_filter(data: Path) -> None:
     parquet(data / "faces/train.parquet", range(400, 410), Smiling=[i % 2 == 0 for i in range(10)])
     parquet(data / "faces/test.parquet", range(500, 504), Smiling=[True, False, True, True])
-    drawn = open_stream(data, a=f"hf:{data / 'faces'}?split=train&test_split=test&filter=Smiling=1")
-    assert Counter(key for batch in drawn.epoch(0) for key in keys(batch["a"])) == Counter(
+    stream = open_stream(data, a=f"hf:{data / 'faces'}?split=train&test_split=test&filter=Smiling=1")
+    assert Counter(key for batch in stream.epoch(0) for key in keys(batch["a"])) == Counter(
         {key: 4 for key in known(range(400, 410, 2))}
     )
-    assert len(drawn.held_out[0]) == 3
+    assert len(stream.held_out[0]) == 3
     with pytest.raises(DataError, match="no column 'Male'"):
         open_stream(data, a=f"hf:{data / 'faces'}?filter=Male=1")
 
@@ -184,11 +185,11 @@ def test_a_stream_with_nothing_to_train_on_stops(data: Path) -> None:
         next(open_stream(data).epoch(0))
 
 
-def test_pairs_are_refused_with_what_to_do(data: Path) -> None:
+def test_pairs_are_refused_with_the_remedy(data: Path) -> None:
     from cyclegan_hub.data.resolve import resolve_pairs
 
-    with pytest.raises(DataError, match=r"pairs of two piles cannot be streamed: leave streaming out \(--set streaming=False\)"):
-        StreamingBatches(*resolve_pairs(str(data), None, None), image_size=20, batch_size=1, seed=0, steps_per_epoch=2)
+    with pytest.raises(DataError, match=r"pairs in two places cannot be streamed: leave streaming out \(--set streaming=False\)"):
+        open_streams(resolve_pairs(str(data), None, None), image_size=20, batch_size=1, seed=0, steps_per_epoch=2)
 
 
 def test_dark_16_bit_images_are_warned_of_in_a_stream_too(data: Path) -> None:
@@ -199,5 +200,5 @@ def test_dark_16_bit_images_are_warned_of_in_a_stream_too(data: Path) -> None:
     notes = open_stream(data, str(data / "scans"), channels=1).notes
     (note,) = [note for note in notes if "16 bits" in note]
     assert note.startswith("A: the held-out part: the greatest value") and "--set value_range=0,4095" in note
-    drawn = open_stream(data, str(data / "scans"), channels=1, value_range=(0, 4095))
-    assert int(next(drawn.epoch(0))["a"].max()) > 240
+    stream = open_stream(data, str(data / "scans"), channels=1, value_range=(0, 4095))
+    assert int(next(stream.epoch(0))["a"].max()) > 240

@@ -7,19 +7,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_hub.data import sides
-from cyclegan_hub.data.batches import UnpairedBatches, open_batches
+from cyclegan_hub.data import load as loading
+from cyclegan_hub.data.batches import UnpairedBatches
+from cyclegan_hub.data.load import DomainImages
+from cyclegan_hub.data.reading import Batching
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
+from support.loading import load_domains, open_batches
 from support.pictures import folder
 
 
-def side(count: int) -> Side:
-    """A side whose image `i` is one pixel of value `i`."""
+def domain(count: int) -> DomainImages:
+    """A domain whose image `i` is one pixel of value `i`."""
     train = torch.arange(count, dtype=torch.uint8).reshape(count, 1, 1, 1)
-    return Side(train, train[:1], str(count), {"kept": count}, [f"{count} images"])
+    return DomainImages(train, train[:1], str(count), {"kept": count}, [f"{count} images"])
 
 
 def numbers(batches: UnpairedBatches, epoch: int, key: str = "a", start: int = 0) -> list[int]:
@@ -28,52 +30,52 @@ def numbers(batches: UnpairedBatches, epoch: int, key: str = "a", start: int = 0
 
 
 def batches(a: int = 24, b: int = 10, batch_size: int = 4, seed: int = 0, **options) -> UnpairedBatches:
-    return UnpairedBatches(side(a), side(b), batch_size=batch_size, seed=seed, **options)
+    return UnpairedBatches((domain(a), domain(b)), Batching(batch_size, **options), seed)
 
 
 @pytest.mark.parametrize(("a", "b", "larger"), [(24, 10, "a"), (10, 24, "b"), (24, 24, "a"), (24, 24, "b")])
-def test_an_epoch_is_one_pass_over_the_larger_side(a: int, b: int, larger: str) -> None:
-    drawn = batches(a, b)
-    assert drawn.steps_per_epoch == 6
+def test_an_epoch_is_one_pass_over_the_larger_domain(a: int, b: int, larger: str) -> None:
+    found = batches(a, b)
+    assert found.steps_per_epoch == 6
     for epoch in range(3):
-        assert sorted(numbers(drawn, epoch, larger)) == list(range(24))
-    assert numbers(drawn, 0, larger) != numbers(drawn, 1, larger) != sorted(numbers(drawn, 1, larger))
+        assert sorted(numbers(found, epoch, larger)) == list(range(24))
+    assert numbers(found, 0, larger) != numbers(found, 1, larger) != sorted(numbers(found, 1, larger))
 
 
 def test_the_last_batch_is_filled_up_from_another_permutation() -> None:
-    drawn = batches(a=22)
+    found = batches(a=22)
     for epoch in range(3):
-        shown = numbers(drawn, epoch)
-        assert len(shown) == 24 == 4 * drawn.steps_per_epoch
+        shown = numbers(found, epoch)
+        assert len(shown) == 24 == 4 * found.steps_per_epoch
         assert sorted(shown[:22]) == list(range(22)) and len(set(shown[22:])) == 2
-    assert all(batch["a"].shape == (4, 1, 1, 1) for batch in drawn.epoch(0))
+    assert all(batch["a"].shape == (4, 1, 1, 1) for batch in found.epoch(0))
 
 
-def test_a_batch_larger_than_a_side_repeats_its_passes() -> None:
+def test_a_batch_larger_than_a_domain_repeats_its_passes() -> None:
     shown = numbers(batches(a=3, b=2, batch_size=8), 0)
     assert [sorted(shown[i : i + 3]) for i in (0, 3)] == [[0, 1, 2]] * 2 and len(shown) == 8
 
 
-def test_the_smaller_side_is_a_stream_of_passes_across_epochs() -> None:
-    drawn = batches()
-    stream = [x for epoch in range(5) for x in numbers(drawn, epoch, "b")]  # 120 images: 12 passes over 10
+def test_the_smaller_domain_is_a_stream_of_passes_across_epochs() -> None:
+    found = batches()
+    stream = [x for epoch in range(5) for x in numbers(found, epoch, "b")]  # 120 images: 12 passes over 10
     passes = [stream[i : i + 10] for i in range(0, 120, 10)]
     assert all(sorted(one) == list(range(10)) for one in passes) and len({tuple(one) for one in passes}) == 12
 
 
-def test_with_steps_per_epoch_both_sides_are_streams() -> None:
-    drawn = batches(a=24, b=10, steps_per_epoch=5)
+def test_with_steps_per_epoch_both_domains_are_streams() -> None:
+    found = batches(a=24, b=10, steps_per_epoch=5)
     for key, count in (("a", 24), ("b", 10)):
-        stream = [x for epoch in range(6) for x in numbers(drawn, epoch, key)]
+        stream = [x for epoch in range(6) for x in numbers(found, epoch, key)]
         assert len(stream) == 120
         assert all(sorted(stream[i : i + count]) == list(range(count)) for i in range(0, 120, count))
 
 
-def test_sides_are_drawn_independently() -> None:
-    drawn = batches(24, 24)
-    assert numbers(drawn, 0, "a") != numbers(drawn, 0, "b")
+def test_domains_are_sampled_independently() -> None:
+    found = batches(24, 24)
+    assert numbers(found, 0, "a") != numbers(found, 0, "b")
     other = batches(24, 7)
-    assert numbers(drawn, 0, "a") == numbers(other, 0, "a")  # whatever the other side is
+    assert numbers(found, 0, "a") == numbers(other, 0, "a")  # whatever the other domain is
 
 
 def test_the_seed_decides() -> None:
@@ -104,17 +106,17 @@ def test_two_processes_share_out_each_epoch(balance: bool) -> None:
 
 
 @pytest.mark.parametrize(("small", "copies"), [(10, {1, 2}), (24, {0}), (12, {1}), (1, {23})])
-def test_balance_brings_the_smaller_side_to_parity_with_marked_copies(small: int, copies: set[int]) -> None:
-    drawn = batches(24, small, balance=True)
+def test_balance_brings_the_smaller_domain_to_parity_with_marked_copies(small: int, copies: set[int]) -> None:
+    found = batches(24, small, balance=True)
     shown: list[Counter] = []
     for epoch in range(2):
         originals, extra = Counter(), Counter({i: 0 for i in range(small)})
-        for batch in drawn.epoch(epoch):
+        for batch in found.epoch(epoch):
             assert batch["b_copy"].dtype == torch.bool and batch["b_copy"].shape == (4,) and not batch["a_copy"].any()
             for image, is_copy in zip(batch["b"].flatten().tolist(), batch["b_copy"].tolist(), strict=True):
                 (extra if is_copy else originals)[image] += 1
         assert originals == Counter(range(small)) and set(extra.values()) == copies and extra.total() == 24 - small
-        assert sorted(numbers(drawn, epoch, "a")) == list(range(24))
+        assert sorted(numbers(found, epoch, "a")) == list(range(24))
         shown.append(extra)
     assert small != 10 or shown[0] != shown[1]  # other images get the second copy
 
@@ -124,7 +126,7 @@ def test_copies_are_marked_only_when_balancing() -> None:
     assert set(next(batches(balance=True).epoch(0))) == {"a", "b", "a_copy", "b_copy"}
 
 
-def test_nothing_is_drawn_from_the_global_random_numbers() -> None:
+def test_nothing_is_taken_from_the_global_random_numbers() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
     for _ in batches().epoch(0):
@@ -135,11 +137,11 @@ def test_nothing_is_drawn_from_the_global_random_numbers() -> None:
 def test_the_number_of_workers_changes_neither_order_nor_random_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder(tmp_path / "trainA", range(9))
     folder(tmp_path / "trainB", range(20, 26))
-    monkeypatch.setattr(sides, "CACHE_BYTES", 0)
-    a, b = load_sides(*resolve(None, str(tmp_path), None, None), image_size=16)
+    monkeypatch.setattr(loading, "CACHE_BYTES", 0)
+    a, b = load_domains(resolve(None, str(tmp_path), None, None), image_size=16)
     assert not isinstance(a.train, Tensor)
     before = torch.get_rng_state()
-    epochs = [list(UnpairedBatches(a, b, batch_size=2, seed=0, workers=workers).epoch(0, 1)) for workers in (0, 2)]
+    epochs = [list(UnpairedBatches((a, b), Batching(2, workers=workers), 0).epoch(0, 1)) for workers in (0, 2)]
     assert len(epochs[0]) == len(epochs[1]) > 1 and epochs[0][0]["a"].shape == (2, 3, 16, 16)
     for one, other in zip(*epochs, strict=True):
         assert all(torch.equal(one[key], other[key]) for key in ("a", "b"))
@@ -147,17 +149,17 @@ def test_the_number_of_workers_changes_neither_order_nor_random_state(tmp_path: 
 
 
 def test_there_is_no_state_and_a_streaming_one_is_refused() -> None:
-    drawn = batches()
-    assert drawn.state_dict() == {}
-    drawn.load_state_dict({})
+    found = batches()
+    assert found.state_dict() == {}
+    found.load_state_dict({})
     with pytest.raises(DataError, match="streaming"):
-        drawn.load_state_dict({"a": {}, "b": {}})
+        found.load_state_dict({"a": {}, "b": {}})
 
 
-def test_what_the_sides_say_is_passed_on() -> None:
-    drawn = batches(3, 2)
-    assert drawn.fingerprints == {"a": "3", "b": "2"} and drawn.notes == ["3 images", "2 images"]
-    assert drawn.counts == {"a": {"kept": 3}, "b": {"kept": 2}} and torch.equal(drawn.held_out[1], side(2).held_out)
+def test_the_notes_and_counts_of_domains_are_passed_on() -> None:
+    found = batches(3, 2)
+    assert found.fingerprints == {"a": "3", "b": "2"} and found.notes == ["3 images", "2 images"]
+    assert found.counts == {"a": {"kept": 3}, "b": {"kept": 2}} and torch.equal(found.held_out[1], domain(2).held_out)
 
 
 @pytest.mark.parametrize(
@@ -181,11 +183,11 @@ def test_open_batches_takes_either_way(tmp_path: Path) -> None:
     folder(tmp_path / "testB", [50])
     sources = resolve(None, str(tmp_path), None, None)
     options = dict(image_size=16, batch_size=3, seed=0)
-    in_memory = open_batches(*sources, **options, load_size=18, equal_sides=True, balance=True)
+    in_memory = open_batches(sources, **options, load_size=18, equal_sides=True, balance=True)
     assert isinstance(in_memory, UnpairedBatches) and in_memory.steps_per_epoch == 2
     assert next(in_memory.epoch(0))["a"].shape == (3, 3, 18, 18) and in_memory.held_out[0].shape == (1, 3, 16, 16)
-    streamed = open_batches(*sources, **options, load_size=18, streaming=True, steps_per_epoch=2, workers=4)
+    streamed = open_batches(sources, **options, load_size=18, streaming=True, steps_per_epoch=2, workers=4)
     assert isinstance(streamed, StreamingBatches) and next(streamed.epoch(0))["b"].shape == (3, 3, 18, 18)
     for name, value in {"balance": True, "equal_sides": True, "max_images": 3}.items():
         with pytest.raises(DataError, match=name):
-            open_batches(*sources, **options, streaming=True, steps_per_epoch=2, **{name: value})
+            open_batches(sources, **options, streaming=True, steps_per_epoch=2, **{name: value})

@@ -1,27 +1,30 @@
-"""One definition of a pile: the same tree gives the same images as a folder, a zip, a tar, a stream, converted and translated."""
+"""One rule for images among files: the same tree gives the same images as a folder, a zip, a tar, a stream and converted."""
 
 from __future__ import annotations
 
 import io
 import os
+import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
 from cyclegan_hub.commands.convert import convert
 from cyclegan_hub.commands.translate import translate
-from cyclegan_hub.data.files import Pile, cell_bytes, ending_of, is_hidden, pile_in
-from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import load_sides
-from cyclegan_hub.data.sources import one_side, open_items, open_stream
-from cyclegan_hub.data.specs import DataError
+from cyclegan_hub.data.files import FoundFiles, cell_bytes, extension_of, images_in, is_hidden
+from cyclegan_hub.data.resolve import parse_source, resolve
+from cyclegan_hub.data.sources import open_items, open_stream
 from cyclegan_hub.imaging import images
-from support.pictures import encoded, folder, parquet
+from support.loading import load_domains
+from support.pictures import encoded, folder, parquet, picture
 
 IMAGES = {  # the images of the tree below, by name, with the seed of each
     "IMG_0001": 1,
@@ -44,7 +47,7 @@ PASSED = {"notes.txt": b"text", "README": b"no image", "scan.pdf": b"%PDF-1.7", 
 
 def content() -> dict[str, bytes]:
     """Every file of the tree."""
-    found = {name: encoded(seed, format=_FORMATS.get(ending_of(name), "PNG")) for name, seed in IMAGES.items()}
+    found = {name: encoded(seed, format=_FORMATS.get(extension_of(name), "PNG")) for name, seed in IMAGES.items()}
     return found | dict.fromkeys(OTHERS, encoded(99)) | PASSED
 
 
@@ -92,13 +95,13 @@ def ordered() -> list[str]:
 
 
 def pixels(spec: str) -> list[np.ndarray]:
-    items = open_items(one_side(spec).train)
+    items = open_items(parse_source(spec).train)
     assert items is not None
     return [np.asarray(images.decode(items.read(i))) for i in range(len(items))]
 
 
 def test_the_same_tree_gives_the_same_images_in_the_same_order(spec: str, tmp_path: Path) -> None:
-    items = open_items(one_side(spec).train)
+    items = open_items(parse_source(spec).train)
     assert items is not None and items.file_names() == ordered()
     before = pixels(spec)
     for ending in (".zip", ".parquet"):
@@ -108,24 +111,24 @@ def test_the_same_tree_gives_the_same_images_in_the_same_order(spec: str, tmp_pa
 
 
 def test_a_stream_gives_them_too(spec: str) -> None:
-    stream = open_stream(one_side(spec).train)
+    stream = open_stream(parse_source(spec).train)
     assert stream is not None
     read = [cell_bytes(row[stream.column]) for row in stream.rows]
     assert read == [content()[name] for name in ordered()]
     assert len(stream.notes) == 1 and ".pdf 2" in stream.notes[0]
 
 
-def test_what_was_passed_over_is_said_once(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    said = "5 files with other endings were passed over: .pdf 2, none 1, .txt 1, .xcf 1"
-    items = open_items(one_side(spec).train)
-    assert items is not None and list(items.notes) == [said]
+def test_ignored_files_are_noted_once(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    note = "5 files with other extensions were ignored: .pdf 2, none 1, .txt 1, .xcf 1"
+    items = open_items(parse_source(spec).train)
+    assert items is not None and list(items.notes) == [note]
     folder(tmp_path / "b", range(20, 24))
-    a, _ = load_sides(*resolve(None, None, spec, str(tmp_path / "b")), image_size=16)
-    assert a.notes[0] == f"A: {said}" and sum("passed over" in note for note in a.notes) == 1
+    a, _ = load_domains(resolve(None, None, spec, str(tmp_path / "b")), image_size=16)
+    assert a.notes[0] == f"A: {note}" and sum("ignored" in line for line in a.notes) == 1
     assert main(["inspect", "--data-a", spec, "--out", str(tmp_path / "out.png")]) == 0
-    assert capsys.readouterr().out.count(said) == 1
+    assert capsys.readouterr().out.count(note) == 1
     convert(spec, tmp_path / "out.npz", size=16)
-    assert capsys.readouterr().err.count(said) == 1
+    assert capsys.readouterr().err.count(note) == 1
 
 
 def test_translate_takes_the_same_images(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -144,7 +147,7 @@ def test_links_to_folders_are_followed_and_circles_are_not_walked(tmp_path: Path
     (tmp_path / "in/up").symlink_to(tmp_path)  # above the root: would bring in everything beside it
     (tmp_path / "in/twice").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "in/0009.png").symlink_to(tmp_path / "elsewhere/inner/0001.png")
-    assert pile_in(tmp_path / "in").names == ["0009.png", "linked/inner/0001.png", "own/0002.png"]
+    assert images_in(tmp_path / "in").names == ["0009.png", "linked/inner/0001.png", "own/0002.png"]
 
 
 def test_folders_that_link_to_each_other_are_listed_once_each(tmp_path: Path) -> None:
@@ -152,7 +155,7 @@ def test_folders_that_link_to_each_other_are_listed_once_each(tmp_path: Path) ->
         folder(tmp_path / name, [ord(name)])
         for other in "abcdefghij":
             (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
-    assert len(pile_in(tmp_path / "a").names) == 10
+    assert len(images_in(tmp_path / "a").names) == 10
 
 
 def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -176,7 +179,7 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "scandir", closed_scandir)  # the tests may run as root, who may read everything
     monkeypatch.setattr(Path, "iterdir", closed_iterdir)
     folder(tmp_path / "b", range(100, 104))
-    a, _ = load_sides(*resolve(None, None, str(tmp_path / "in"), str(tmp_path / "b")), image_size=16)
+    a, _ = load_domains(resolve(None, None, str(tmp_path / "in"), str(tmp_path / "b")), image_size=16)
     note = next(note for note in a.notes if "unreadable" in note)
     assert a.counts["unreadable"] == 2 and "locked: Permission denied" in note and "gone.png" in note
     assert main(["convert", str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 1
@@ -202,61 +205,69 @@ def test_hidden_shards_are_no_shards(tmp_path: Path) -> None:
     assert len(pixels(str(tmp_path / "in"))) == 2
 
 
-@pytest.mark.parametrize(
-    ("name", "hidden"),
-    [
-        ("a/.b/c.png", True),
-        ("a/b.png", False),
-        ("Thumbs.db", True),
-        ("@eaDir/a.png", True),
-        ("x/__MACOSX/a.png", True),
-        ("a..png", False),
-    ],
-)
-def test_hidden_parts(name: str, hidden: bool) -> None:
-    assert is_hidden(name) is hidden
+_HIDDEN = [
+    "a/.b/c.png", "Thumbs.db", "@eaDir/a.png", "x/__MACOSX/a.png",
+    "@Recycle/x.png", "@Recently-Snapshot/a/x.png", "a/@tmp/x.png", "RECYCLER/x.png",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "ending"),
-    [
-        ("a.PNG", ".png"),
-        ("IMG_1", ""),
-        ("v1.2", ""),
-        ("a.jpg_large", ""),
-        ("a.jpg?x=1", ""),
-        ("dir.x/name", ""),
-        ("a.tar.gz", ".gz"),
-    ],
-)
-def test_endings(name: str, ending: str) -> None:
-    assert ending_of(name) == ending
+def test_files_of_operating_systems_and_storage_devices_are_hidden() -> None:
+    assert [name for name in [*_HIDDEN, "a/b.png", "a..png"] if is_hidden(name)] == _HIDDEN
 
 
-def test_a_long_list_of_endings_is_cut() -> None:
-    pile = Pile()
-    assert pile.note() is None
-    pile.other[".txt"] = 1
-    assert pile.note() == "1 file with another ending was passed over: .txt 1"
-    pile.other.update({f".e{i:02d}": 1 for i in range(12)})
-    assert str(pile.note()).endswith(".e09 1 and more")
+def test_extensions() -> None:
+    names = ["a.PNG", "a.tar.gz", "IMG_1", "v1.2", "a.jpg_large", "a.jpg?x=1", "dir.x/name"]
+    assert [extension_of(name) for name in names] == [".png", ".gz", "", "", "", "", ""]
 
 
-def test_a_folder_without_an_image_says_what_is_there(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/x.pdf").write_bytes(b"%PDF-1.7")
-    with pytest.raises(DataError, match=r"holds no image and no \.parquet, .*; looked for \.jpg"):
-        one_side(str(tmp_path / "in"))
+def test_a_long_list_of_extensions_is_cut() -> None:
+    found = FoundFiles()
+    assert found.notes() == []
+    found.other[".txt"] = 1
+    assert found.notes() == ["1 file with another extension was ignored: .txt 1"]
+    found.other.update({f".e{i:02d}": 1 for i in range(12)})
+    assert found.notes()[0].endswith(".e09 1 and 3 more")
 
 
 def test_a_link_to_itself_is_one_unreadable_file_and_not_the_end(tmp_path: Path) -> None:
     folder(tmp_path / "trainA", range(30))
     folder(tmp_path / "trainB", range(40, 45))
     (tmp_path / "trainA" / "me.png").symlink_to("me.png")
-    a = load_sides(*resolve(None, str(tmp_path), None, None), image_size=16)[0]
+    a = load_domains(resolve(None, str(tmp_path), None, None), image_size=16)[0]
     assert a.counts["unreadable"] == 1 and any("skipped 1 unreadable images: 'me.png'" in note for note in a.notes), a.notes
 
 
-@pytest.mark.parametrize("name", ["@Recycle/x.png", "@Recently-Snapshot/a/x.png", "a/@tmp/x.png", "RECYCLER/x.png"])
-def test_what_storage_devices_leave_behind(name: str) -> None:
-    assert is_hidden(name)
+# --- files that Pillow alone cannot open, and `decode` can
+
+
+def with_long_text(data: bytes) -> bytes:
+    """A PNG with more metadata than Pillow takes."""
+    body = b"zTXt" + b"k\0\0" + zlib.compress(b"a" * 3 * 2**20)
+    return data[:33] + struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + data[33:]
+
+
+def heic(seed: int) -> bytes:
+    writer = pytest.importorskip("pillow_heif", reason="the tests' HEIC files need pillow-heif: pip install pillow-heif")
+    pytest.importorskip("pi_heif")
+    buffer = io.BytesIO()
+    writer.from_pillow(picture(seed, (32, 32))).save(buffer, quality=90)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["png", "heic"])
+def test_photographs_of_a_phone_and_pictures_of_tools_are_trained_on(kind: str, tmp_path: Path) -> None:
+    for side in "AB":
+        (tmp_path / f"train{side}").mkdir()
+        for i in range(4):
+            seed = i + 10 * (side == "B")
+            data = heic(seed) if kind == "heic" else with_long_text(encoded(seed, (32, 32)))
+            (tmp_path / f"train{side}" / f"{i}.{kind}").write_bytes(data)
+    a, b = load_domains(resolve(None, str(tmp_path), None, None), image_size=16)
+    assert a.counts["unreadable"] == b.counts["unreadable"] == 0 and a.counts["kept"] == 3
+    parquet_file(tmp_path / "x.parquet", [path.read_bytes() for path in sorted((tmp_path / "trainA").iterdir())])
+    assert convert(str(tmp_path / "x.parquet"), tmp_path / "x.zip") == 0
+    assert zipfile.ZipFile(tmp_path / "x.zip").namelist() == [f"{i:06d}.{kind}" for i in range(4)]
+
+
+def parquet_file(path: Path, cells: list[bytes]) -> None:
+    pq.write_table(pa.table({"image": pa.array(cells, pa.binary())}), path)

@@ -10,18 +10,19 @@ import pytest
 import torch
 from PIL import Image
 
+from cyclegan_hub.data.load import DomainImages
 from cyclegan_hub.data.pairs import match_names
 from cyclegan_hub.data.resolve import resolve_pairs
-from cyclegan_hub.data.sides import Side, load_sides
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
 from cyclegan_hub.recipes.methods import RecipeError, override
 from cyclegan_hub.recipes.presets import RECIPES
+from support.loading import load_domains
 from support.pictures import encoded, folder, parquet, picture
 
 
-def load(*where: str | None, **options: object) -> Side:
-    (side,) = load_sides(*resolve_pairs(*where), image_size=20, halves=True, **options)
+def load(*where: str | None, **options: object) -> DomainImages:
+    (side,) = load_domains(resolve_pairs(*where), image_size=20, halves=True, **options)
     return side
 
 
@@ -29,7 +30,7 @@ def pair(a: int, b: int) -> torch.Tensor:
     return torch.cat([images.to_uint8_tensor(picture(seed)) for seed in (a, b)])
 
 
-def all_of(side: Side) -> set[bytes]:
+def all_of(side: DomainImages) -> set[bytes]:
     return {x.numpy().tobytes() for pile in (side.train, side.held_out) for x in pile}
 
 
@@ -118,7 +119,7 @@ def test_more_than_five_percent_stop_the_run(many: Path) -> None:
         load(str(many), None, None)
     for i in range(3):
         write(many / f"trainB/more{i}.png", 100 + i)
-    with pytest.raises(DataError, match=r"are no pairs: 3 file names are not in both, such as 'more0\.png'"):
+    with pytest.raises(DataError, match=r"are not pairs: 3 file names are not in both, such as 'more0\.png'"):
         load(str(many), None, None)
 
 

@@ -1,32 +1,81 @@
-"""Training data of faces: photographs of any shape are read aligned from every source, and a resumed run finds no face again."""
+"""Landmarks are found once and read back exactly; images of faces are aligned from every source; each fit makes squares."""
 
 from __future__ import annotations
 
+import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from cyclegan_hub.data import sides
-from cyclegan_hub.data.batches import open_batches
-from cyclegan_hub.data.reading import Landmarks
+from cyclegan_hub.data import load as loading
+from cyclegan_hub.data import reading
+from cyclegan_hub.data.load import LazyImages
+from cyclegan_hub.data.reading import EyePair, Landmarks, NoFaceError
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.scan import LazyImages
-from cyclegan_hub.data.sides import load_sides
 from cyclegan_hub.data.specs import DataError
-from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.faces import align, find_faces
+from cyclegan_hub.faces import FaceFinderError, align, find_faces
 from cyclegan_hub.imaging import images
 from cyclegan_hub.training.augment import BatchAugment
 from support.aligned import A_IMAGES, PLACES, load
 from support.aligned import data as data
 from support.aligned import found as found
 from support.aligned import no_finder as no_finder
+from support.loading import load_domains, open_batches, open_streams
+from support.photos import EYES, photo
 from support.pictures import folder
+
+
+def fails(_: Image.Image) -> list[Any]:
+    raise FaceFinderError("no finder")
+
+
+def test_the_eyes_of_the_largest_face_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Image.new("RGB", (520, 320), "grey")
+    both.paste(photo("astronaut_face"), (0, 0))
+    both.paste(photo("examples/grace_hopper_face"), (200, 0))
+    found = Landmarks()
+    pair = found.of(both)
+    assert pair == EyePair(find_faces(both)[0].eyes) and pair.eyes[0].real > 200
+    with pytest.raises(NoFaceError, match=r"^no face is found in this image$"):
+        found.of(photo("coffee"))
+    assert found.found == {images.content_hash(both): pair, images.content_hash(photo("coffee")): None}
+    monkeypatch.setattr(reading, "find_faces", fails)
+    assert found.of(both) == pair == found.of(both, images.content_hash(both))
+    with pytest.raises(NoFaceError, match=r"^no face is found in coffee\.jpg$"):
+        found.of(photo("coffee"), name="coffee.jpg")
+    with pytest.raises(FaceFinderError, match="no finder"):
+        found.of(photo("chelsea"))
+    assert len(found.found) == 2  # a failure is not an image without a face
+
+
+def test_threads_share_it() -> None:
+    found, names = Landmarks(), [*EYES] * 3
+    with ThreadPoolExecutor(8) as threads:
+        pairs = list(threads.map(lambda name: found.of(photo(name)), names))
+    assert len(found.found) == len(EYES) and pairs[:4] == pairs[4:8] == pairs[8:]
+
+
+def test_what_is_written_is_read_exactly() -> None:
+    found = Landmarks({"b" * 8: EyePair((1 / 3 + 2j, 1e-17 - 7.1j)), "a" * 8: None})
+    text = json.loads(found.dumps())
+    assert list(text) == ["a" * 8, "b" * 8] and text["a" * 8] is None and len(text["b" * 8]) == 4
+    assert Landmarks.loads(found.dumps()) == found and Landmarks.loads(Landmarks().dumps()) == Landmarks()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"null", b"3", b"\xff\xfe", b'{"x": [1, 2]}', b'{"x": 5}', b'{"x": {}}', b'{"x": [1, 2, 3, "y"]}']
+)
+def test_a_damaged_file_is_one_line(data: bytes) -> None:
+    with pytest.raises(DataError, match=r"^landmarks\.json of the run is damaged: restore it, or delete it"):
+        Landmarks.loads(data)
+
 
 SMILE = DOMAINS["smile"].a.eyes
 
@@ -46,7 +95,7 @@ def apart(one: torch.Tensor, other: torch.Tensor) -> int:
 # --- what is read
 
 
-def test_a_side_of_faces_is_read_aligned_and_the_other_is_not(data: Path) -> None:
+def test_a_domain_of_faces_is_read_aligned_and_the_other_is_not(data: Path) -> None:
     a, b = load(data)
     assert apart(a.train, by_hand(data / "trainA", 36)) <= 1 and apart(a.held_out, by_hand(data / "testA", 32)) <= 1
     plain = load(data, eyes=())
@@ -63,12 +112,12 @@ def test_a_side_of_faces_is_read_aligned_and_the_other_is_not(data: Path) -> Non
     assert "not square" in " ".join(b.notes) and "not square" in " ".join(plain[0].notes)
 
 
-def test_both_sides_may_be_of_faces(data: Path) -> None:
+def test_both_domains_may_be_of_faces(data: Path) -> None:
     sources = resolve(None, None, str(data / "trainA"), str(data / "testA"))
-    a, b = load_sides(*sources, image_size=32, eyes=(PLACES, SMILE))
+    a, b = load_domains(sources, image_size=32, eyes=(PLACES, SMILE))
     assert (a.counts["no_face"], b.counts["no_face"]) == (1, 1)
     assert all(min(apart(x, other) for other in by_hand(data / "testA", 32, SMILE)) <= 1 for x in b.train)
-    with pytest.raises(DataError, match=r"^side B: no face is found in any of its 8 images: .*--set eyes_b=none$"):
+    with pytest.raises(DataError, match=r"^domain B: no face is found in any of its 8 images: .*--set eyes_b=none$"):
         load(data, eyes=(None, SMILE))
 
 
@@ -81,7 +130,7 @@ def test_grey_faces(data: Path) -> None:
 
 def test_images_that_do_not_fit_in_memory_are_the_same(data: Path, found: Landmarks, monkeypatch: pytest.MonkeyPatch) -> None:
     expected, _ = load(data, landmarks=found)
-    monkeypatch.setattr(sides, "CACHE_BYTES", 0)
+    monkeypatch.setattr(loading, "CACHE_BYTES", 0)
     a, _ = load(data)
     assert isinstance(a.train, LazyImages) and a.fingerprint == expected.fingerprint
     assert torch.equal(torch.stack([a.train[i] for i in range(A_IMAGES)]), expected.train)
@@ -94,9 +143,9 @@ def test_images_that_do_not_fit_in_memory_are_the_same(data: Path, found: Landma
 def test_processes_that_decode_find_no_face_again(
     data: Path, found: Landmarks, no_finder: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sides, "CACHE_BYTES", 0)
+    monkeypatch.setattr(loading, "CACHE_BYTES", 0)
     options = {"image_size": 32, "batch_size": 4, "seed": 0, "eyes": (PLACES, None), "landmarks": found}
-    alone, helped = (open_batches(*resolve(None, str(data), None, None), **options, workers=workers) for workers in (0, 1))
+    alone, helped = (open_batches(resolve(None, str(data), None, None), **options, workers=workers) for workers in (0, 1))
     for one, other in zip(alone.epoch(0), helped.epoch(0), strict=True):
         assert torch.equal(one["a"], other["a"]) and torch.equal(one["b"], other["b"])
 
@@ -123,7 +172,9 @@ def test_archives_and_tables_are_aligned_too(data: Path, kind: str, tmp_path: Pa
         pq.write_table(pa.table({"image": pa.array(cells, pa.struct({"bytes": pa.binary(), "path": pa.string()}))}), packed)
     else:
         np.savez(packed, images=np.stack([np.asarray(images.decode(file.read_bytes()).resize((380, 250))) for file in files]))
-    a = load_sides(*resolve(None, None, str(packed), str(data / "trainB")), image_size=36, eyes=(PLACES, None), max_held_out=1)[0]
+    a = load_domains(resolve(None, None, str(packed), str(data / "trainB")), image_size=36, eyes=(PLACES, None), max_held_out=1)[
+        0
+    ]
     assert a.counts["no_face"] == 1 and a.counts["kept"] + a.counts["held_out"] == A_IMAGES
     every = by_hand(data / "trainA", 36)
     assert all(min(apart(one, other) for other in every) <= 1 for one in a.train)
@@ -133,7 +184,7 @@ def test_a_stream_is_aligned_too(data: Path, caplog: pytest.LogCaptureFixture) -
     kept = Landmarks()
     sources = resolve(None, str(data), None, None)
     options = {"image_size": 32, "load_size": 36, "batch_size": 4, "seed": 0, "steps_per_epoch": 3, "eyes": (PLACES, None)}
-    batches = StreamingBatches(*sources, **options, landmarks=kept)
+    batches = open_streams(sources, **options, landmarks=kept)
     assert apart(batches.held_out[0], by_hand(data / "testA", 32)) <= 1
     seen = torch.cat([batch["a"] for batch in batches.epoch(0)])
     every = by_hand(data / "trainA", 36)
@@ -149,17 +200,17 @@ def test_a_stream_is_aligned_too(data: Path, caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_side_without_any_face_is_one_line(data: Path, streamed: bool, tmp_path: Path) -> None:
+def test_a_domain_without_any_face_is_one_line(data: Path, streamed: bool, tmp_path: Path) -> None:
     folder(tmp_path / "faceless", range(6), (40, 30))
     sources = resolve(None, str(data), str(tmp_path / "faceless"), None)
     if streamed:
-        with pytest.raises(DataError, match=r"^side A: the held-out part of the stream has no image that can be used"):
-            StreamingBatches(*sources, image_size=32, batch_size=1, seed=0, steps_per_epoch=1, eyes=(PLACES, None))
+        with pytest.raises(DataError, match=r"^domain A: the held-out part of the stream has no image that can be used"):
+            open_streams(sources, image_size=32, batch_size=1, seed=0, steps_per_epoch=1, eyes=(PLACES, None))
     else:
         with pytest.raises(
-            DataError, match=r"^side A: no face is found in any of its 6 images: .*--set eyes_a=none, or to a DCGAN --"
+            DataError, match=r"^domain A: no face is found in any of its 6 images: .*--set eyes_a=none, or to a DCGAN --"
         ):
-            load_sides(*sources, image_size=32, eyes=(PLACES, None))
+            load_domains(sources, image_size=32, eyes=(PLACES, None))
 
 
 # --- landmarks that are known
@@ -172,6 +223,19 @@ def test_known_landmarks_give_the_same_tensors_without_a_finder(data: Path, foun
     assert (first.counts, first.notes, first.fingerprint) == (again.counts, again.notes, again.fingerprint)
     with pytest.raises(AssertionError, match="searched again"):
         load(data)
+
+
+def test_the_content_hash_of_each_image_is_taken_once(data: Path, found: Landmarks, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed, content_hash = [], images.content_hash
+
+    def counted(image: Image.Image) -> str:
+        hashed.append(1)
+        return content_hash(image)
+
+    monkeypatch.setattr(images, "content_hash", counted)
+    monkeypatch.setattr(loading, "CACHE_BYTES", 0)
+    a, _ = load(data, landmarks=found)
+    assert a.train[0].equal(a.train[0]) and len(hashed) == sum(1 for path in data.rglob("*.png"))
 
 
 def test_the_spread_of_the_eyes_in_training_batches(data: Path) -> None:

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from cyclegan_hub.data import tfrecord
-from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.data.sides import load_sides
-from cyclegan_hub.data.sources import one_side, open_items, open_stream
+from cyclegan_hub.data.resolve import parse_source, resolve
+from cyclegan_hub.data.sources import open_items, open_stream
 from cyclegan_hub.data.specs import DataError, Files
-from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.data.tfrecord import TFRecordItems
 from cyclegan_hub.imaging import images
+from support.loading import load_domains, open_streams
 from support.pictures import encoded, folder, parquet
 from support.tfrecords import crc32c, delimited, example, masked, monet, record, shard, varint
 
@@ -35,7 +34,7 @@ def test_the_crc_of_any_length_is_that_taken_bit_by_bit(length: int) -> None:
     assert tfrecord.crc32c(data) == crc32c(data)
 
 
-def test_shards_are_one_pile_of_their_jpegs_byte_for_byte(tmp_path: Path) -> None:
+def test_shards_are_one_source_of_their_jpegs_byte_for_byte(tmp_path: Path) -> None:
     paths = [shard(tmp_path / "0.tfrec", [1, 2, 3]), shard(tmp_path / "1.tfrec", []), shard(tmp_path / "2.tfrec", [4])]
     items = open_items(Files("TFRecord", tuple(paths)))
     assert [items.read(i) for i in range(len(items))] == [encoded(seed, format="JPEG") for seed in (1, 2, 3, 4)]
@@ -130,7 +129,7 @@ def test_a_damaged_record_is_one_unreadable_image(tmp_path: Path) -> None:
         (delimited(1, b"\x0a\x7f\x00"), "a field is longer than what is left"),
     ],
 )
-def test_a_message_that_lies_is_refused(data: bytes, words: str) -> None:
+def test_a_malformed_message_is_refused(data: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         tfrecord.image_in(data)
 
@@ -143,44 +142,28 @@ def test_a_record_above_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytes
         tfrecord.image_at(path, 0)
 
 
-def test_an_empty_file_is_an_empty_side(tmp_path: Path) -> None:
+def test_an_empty_file_is_an_empty_domain(tmp_path: Path) -> None:
     shard(tmp_path / "trainA.tfrec", [])
     shard(tmp_path / "trainB.tfrec", range(5))
-    with pytest.raises(DataError, match=r"side A is empty: no image in TFRecord .*/trainA\.tfrec"):
-        load_sides(*resolve(None, str(tmp_path), None, None), image_size=16)
+    with pytest.raises(DataError, match=r"domain A is empty: no image in TFRecord .*/trainA\.tfrec"):
+        load_domains(resolve(None, str(tmp_path), None, None), image_size=16)
 
 
-def test_a_side_is_one_file_or_a_folder_of_shards(tmp_path: Path) -> None:
+def test_a_source_is_one_file_or_a_folder_of_shards(tmp_path: Path) -> None:
     names = ["monet00-60.tfrec", "monet04-60.tfrec"]
     paths = tuple(shard(tmp_path / "monet_tfrec" / name, [1]) for name in names)
     (tmp_path / "monet_tfrec/readme.txt").write_text("no shard")
-    assert one_side(str(tmp_path / "monet_tfrec")).train == Files("TFRecord", paths)
-    assert one_side(str(paths[0])).train == Files("TFRecord", paths[:1])
+    assert parse_source(str(tmp_path / "monet_tfrec")).train == Files("TFRecord", paths)
+    assert parse_source(str(paths[0])).train == Files("TFRecord", paths[:1])
     assert Files("TFRecord", paths).describe() == "TFRecord monet_tfrec/monet00-60.tfrec and 1 more"
     for name in ("x.tfrecord", "x.tfrecords", "x.tfrecord-00000-of-00002"):
-        assert one_side(str(shard(tmp_path / name, [1]))).train == Files("TFRecord", (tmp_path / name,))
+        assert parse_source(str(shard(tmp_path / name, [1]))).train == Files("TFRecord", (tmp_path / name,))
     parquet(tmp_path / "monet_tfrec/x.parquet", [1])
     with pytest.raises(DataError, match="both Parquet and TFRecord shards"):
-        one_side(str(tmp_path / "monet_tfrec"))
+        parse_source(str(tmp_path / "monet_tfrec"))
 
 
-def test_a_folder_of_both_sides_may_hold_shards(tmp_path: Path) -> None:
-    train_a = shard(tmp_path / "trainA/0.tfrec", [1])
-    train_b = [shard(tmp_path / f"data/trainB-{i}.tfrec", [i]) for i in (0, 1)]
-    test_a = shard(tmp_path / "testA.tfrecord", [2])
-    test_b = [shard(tmp_path / f"testB.tfrecord-0000{i}-of-00002", [i]) for i in (0, 1)]
-    a, b = resolve(None, str(tmp_path), None, None)
-    assert a.train == Files("TFRecord", (train_a,)) and a.held_out == Files("TFRecord", (test_a,))
-    assert b.train == Files("TFRecord", tuple(train_b)) and b.held_out == Files("TFRecord", tuple(test_b))
-    (tmp_path / "half/trainA").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"holds no image and no \.parquet, \.tfrec or \.tar file"):
-        resolve(None, str(tmp_path / "half"), None, None)
-    folder(tmp_path / "half/trainA", [1])
-    with pytest.raises(DataError, match=r"trainB\.tfrec, .*trainB-\*\.tfrec"):
-        resolve(None, str(tmp_path / "half"), None, None)
-
-
-def test_two_sides_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Path) -> None:
+def test_two_domains_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Path) -> None:
     for name, seeds in (("photo", range(30)), ("monet", range(100, 112))):
         shard(tmp_path / f"{name}_tfrec/0.tfrec", seeds[:7])
         shard(tmp_path / f"{name}_tfrec/1.tfrec", seeds[7:])
@@ -188,7 +171,7 @@ def test_two_sides_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Pat
         for seed in seeds:
             (tmp_path / name / f"{seed:03d}.jpg").write_bytes(encoded(seed, format="JPEG"))
     shards, files = (
-        load_sides(*(one_side(str(tmp_path / f"{name}{end}")) for name in ("photo", "monet")), image_size=16)
+        load_domains([parse_source(str(tmp_path / f"{name}{end}")) for name in ("photo", "monet")], image_size=16)
         for end in ("_tfrec", "")
     )
     for ours, theirs in zip(shards, files, strict=True):
@@ -208,18 +191,18 @@ def test_shards_are_streamed_and_a_damaged_record_is_skipped(tmp_path: Path, cap
     data[bad + 100] ^= 1
     path.write_bytes(data)
     options = dict(image_size=20, batch_size=3, seed=0, steps_per_epoch=13)
-    drawn = StreamingBatches(*resolve(None, str(tmp_path), None, None), **options)
+    drawn = open_streams(resolve(None, str(tmp_path), None, None), **options)
     first = [x.numpy().tobytes() for batch in drawn.epoch(0) for x in batch["a"]]
     jpegs = [images.decode(encoded(seed, format="JPEG")) for seed in range(40) if seed != 1]
     assert Counter(first) == Counter(images.to_uint8_tensor(image).numpy().tobytes() for image in jpegs)
     state = drawn.state_dict()
     assert len(drawn.held_out[0]) == 2 and drawn.counts["a"]["unreadable"] == 1 and f"byte {bad}" in caplog.text
-    again = StreamingBatches(*resolve(None, str(tmp_path), None, None), **options)
+    again = open_streams(resolve(None, str(tmp_path), None, None), **options)
     again.load_state_dict(state)
     assert next(again.epoch(1))["a"].equal(next(drawn.epoch(1))["a"])
     path.write_bytes(data[:-1])
     with pytest.raises(DataError, match=r"trainA-0\.tfrec is cut short"):
-        list(StreamingBatches(*resolve(None, str(tmp_path), None, None), **options).epoch(0))
+        list(open_streams(resolve(None, str(tmp_path), None, None), **options).epoch(0))
 
 
 def test_processes_share_a_stream_of_shards(tmp_path: Path) -> None:
@@ -231,7 +214,7 @@ def test_processes_share_a_stream_of_shards(tmp_path: Path) -> None:
     shown = []
     for rank in range(2):
         options = dict(image_size=20, batch_size=10, seed=0, steps_per_epoch=1, rank=rank, world_size=2)
-        (batch,) = StreamingBatches(*resolve(None, str(tmp_path), None, None), **options).epoch(0)
+        (batch,) = open_streams(resolve(None, str(tmp_path), None, None), **options).epoch(0)
         shown += [x.numpy().tobytes() for x in batch["a"]]
     decoded = [images.decode(encoded(seed, format="JPEG")) for seed in range(20)]
     assert Counter(shown) == Counter(images.to_uint8_tensor(image).numpy().tobytes() for image in decoded)
