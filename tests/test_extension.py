@@ -11,7 +11,7 @@ import pytest
 from cyclegan_hub.hub.records import read_run_record
 from cyclegan_hub.recipes.methods import RecipeError
 from cyclegan_hub.recipes.presets import RECIPES
-from cyclegan_hub.training.extension import extended, for_trainer, rate, with_rates
+from cyclegan_hub.training.plan import apply_extension, keep_warmup, learning_rate_factor, record_learning_rates
 from cyclegan_hub.training.run_folder import RunError, RunFolder, unpack
 from support.training import demo_data, train, weights
 
@@ -37,26 +37,28 @@ def lr_of(out: Path) -> float:
 # ----------------------------------------------------------------------------------------------------- the rule
 def test_the_rate_is_that_of_a_run_planned_so() -> None:
     longer = dataclasses.replace(RECIPE, epochs=60)
-    assert [rate(RECIPE, step, 10) for step in (0, 200, 300, 400)] == [1, 1, 0.5, 0]
-    assert [rate(longer, step, 10) for step in (0, 200, 300, 400)] == [1, 1, 1, pytest.approx(2 / 3)]
+    assert [learning_rate_factor(RECIPE, step, 10) for step in (0, 200, 300, 400)] == [1, 1, 0.5, 0]
+    assert [learning_rate_factor(longer, step, 10) for step in (0, 200, 300, 400)] == [1, 1, 1, pytest.approx(2 / 3)]
     for step, words in ((100, "stays at 1 of lr"), (400, "goes from 0 to 0.667 of lr"), (350, "goes from 0.25 to 0.833 of lr")):
-        recipe, steps = extended(RECIPE, RECORD, "epochs=60", step)
-        assert f"extended at step {step} from 40 to 60 epochs: the learning rate {words}" in with_rates(recipe, steps, 10)
-        assert with_rates(recipe, steps, 10) == ""  # noted once
+        recipe, steps = apply_extension(RECIPE, RECORD, "epochs=60", step)
+        assert f"extended at step {step} from 40 to 60 epochs: the learning rate {words}" in record_learning_rates(
+            recipe, steps, 10
+        )
+        assert record_learning_rates(recipe, steps, 10) == ""  # noted once
 
 
 def test_a_warm_up_keeps_its_length() -> None:
-    recipe, steps = extended(RECIPE, RECORD, "epochs=80,decay=0.25", 100)
+    recipe, steps = apply_extension(RECIPE, RECORD, "epochs=80,decay=0.25", 100)
     assert (recipe.epochs, recipe.decay) == (80, 0.25)
-    assert for_trainer(recipe, steps).identity_warmup * 80 == pytest.approx(RECIPE.identity_warmup * 40)
-    assert for_trainer(RECIPE, []) is RECIPE
+    assert keep_warmup(recipe, steps).identity_warmup * 80 == pytest.approx(RECIPE.identity_warmup * 40)
+    assert keep_warmup(RECIPE, []) is RECIPE
 
 
 def test_the_first_command_and_the_extending_one_go_on_alike() -> None:
-    recipe, steps = extended(RECIPE, RECORD, "epochs=60", 100)
+    recipe, steps = apply_extension(RECIPE, RECORD, "epochs=60", 100)
     record = RECORD | {"extended": steps, "recipe": RECORD["recipe"] | {"epochs": 60}}
-    assert extended(RECIPE, record, None, 300) == extended(RECIPE, record, "epochs=60", 300) == (recipe, steps)
-    again, more = extended(RECIPE, record, "epochs=90", 300)
+    assert apply_extension(RECIPE, record, None, 300) == apply_extension(RECIPE, record, "epochs=60", 300) == (recipe, steps)
+    again, more = apply_extension(RECIPE, record, "epochs=90", 300)
     assert again.epochs == 90 and [one["from"]["epochs"] for one in more] == [40, 60]
 
 
@@ -73,9 +75,9 @@ def test_the_first_command_and_the_extending_one_go_on_alike() -> None:
 )
 def test_what_extend_cannot_mean(text: str, record: dict | None, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        extended(RECIPE, record, text, 10)
+        apply_extension(RECIPE, record, text, 10)
     with pytest.raises(RecipeError, match=r"give epochs=N$"):
-        extended(RECIPES["pix2pix"], {"recipe": {"epochs": 100}}, "decay=0.5", 10)
+        apply_extension(RECIPES["pix2pix"], {"recipe": {"epochs": 100}}, "decay=0.5", 10)
 
 
 # ----------------------------------------------------------------------------------------------------- real runs
@@ -109,14 +111,14 @@ def test_extended_before_the_decay_it_is_the_run_that_was_planned_so(data: Path,
 
 
 def test_another_number_of_processes_needs_the_users_word(data: Path, tmp_path: Path, capsys) -> None:
-    """A state of two processes, acted by a second rank's file: going on alone takes --inexact-resume, and is said and noted."""
+    """A state of two processes, acted by a second rank's file: going on alone takes --allow-process-change, and is said and noted."""
     out = tmp_path / "run"
     assert train("--data", data, "--out", out, "--max-steps", 4) == 0
     (state,) = (out / "state").iterdir()
     (state / "rank-1.safetensors").write_bytes((state / "rank-0.safetensors").read_bytes())
     assert train("--data", data, "--out", out, "--max-steps", 6) == 2
-    assert "was saved by 2 processes, now there are 1: launch as many as before, or add --inex" in capsys.readouterr().err
-    assert train("--data", data, "--out", out, "--max-steps", 6, "--inexact-resume") == 0
+    assert "was saved by 2 processes, now there are 1: launch as many as before, or add --allow" in capsys.readouterr().err
+    assert train("--data", data, "--out", out, "--max-steps", 6, "--allow-process-change") == 0
     assert "resumed inexactly: 2 processes then, 1 now; a step has 2 pairs" in capsys.readouterr().err
     noted = [{"step": 4, "processes": [2, 1], "steps_per_epoch": 3}]
     assert json.loads((out / "recipe.json").read_text("utf-8"))["inexact_resumes"] == noted
@@ -131,9 +133,8 @@ def test_a_new_process_takes_the_first_ones_state(tmp_path: Path) -> None:
     folder.stage_state(3)
     folder.write_rank(3, 0, {"random": 1, "cuda": None, "data": {}, "trainer": "pools"})
     folder.commit_state(3, {"step": 3, "steps_per_epoch": 7})
-    with pytest.raises(RunError, match="add --inexact-resume"):
+    with pytest.raises(RunError, match="add --allow-process-change"):
         folder.load_state(3, 1, 2)
     _, own = folder.load_state(3, 1, 2, inexact=True)
     assert own == {"random": None, "cuda": None, "data": None, "trainer": "pools"}
-    assert folder.steps_per_epoch(3) == 7
     folder.close()

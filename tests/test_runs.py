@@ -11,7 +11,7 @@ import pytest
 from cyclegan_hub.hub.records import HistoryError, epoch_name, read_run_record
 from cyclegan_hub.training.command import parse
 from cyclegan_hub.training.plan import make_plan
-from cyclegan_hub.training.run_folder import RunError, RunFolder, crowded
+from cyclegan_hub.training.run_folder import RunError, RunFolder, epochs_to_remove
 
 IDENTITY = {"recipe": {"name": "x", "lr": 2e-4, "snapshot_every": 5}, "labels": ["a", "b"], "seed": 0}
 
@@ -26,15 +26,15 @@ IDENTITY = {"recipe": {"name": "x", "lr": 2e-4, "snapshot_every": 5}, "labels": 
         ([1, 2, 3, 4, 5], 2, [2, 3, 4]),
     ],
 )
-def test_crowded_keeps_the_first_and_the_last(epochs: list[int], keep: int, dropped: list[int]) -> None:
-    assert sorted(crowded(epochs, keep)) == dropped
+def test_epochs_to_remove_keeps_the_first_and_the_last(epochs: list[int], keep: int, dropped: list[int]) -> None:
+    assert sorted(epochs_to_remove(epochs, keep)) == dropped
 
 
 def test_kept_epochs_stay_spread_as_a_run_goes_on() -> None:
     kept: list[int] = []
     for epoch in range(1, 201):
         kept.append(epoch)
-        for old in crowded(kept, 20):
+        for old in epochs_to_remove(kept, 20):
             kept.remove(old)
     gaps = [b - a for a, b in pairwise(kept)]
     assert len(kept) == 20 and kept[0] == 1 and kept[-1] == 200

@@ -223,7 +223,7 @@ def test_a_kill_between_the_state_and_what_follows_it_is_mended(whole: Path, dat
     # After a state in the middle, and after the very last one: on resuming and at the end of each epoch there is one before it.
     for stop, before in ((3, 0), (20, 4)):
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(RunFolder, "write_last", killed_after(before, RunFolder.write_last))
+            patch.setattr(RunFolder, "write_model", killed_after(before, RunFolder.write_model))
             train("--data", data, "--out", out, "--max-steps", stop, "--set", "save_every=99")
         assert RunFolder(out).latest_step() == stop
         assert train("--data", data, "--out", out, "--max-steps", stop) == 0
