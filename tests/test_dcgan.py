@@ -18,7 +18,7 @@ from cyclegan_hub.models.generators import DCGANGenerator
 from cyclegan_hub.recipes.methods import DCGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.dcgan import DCGANTrainer
-from cyclegan_hub.training.losses import adversarial
+from cyclegan_hub.training.losses import discriminator_loss
 from cyclegan_hub.training.trainer import AlarmWatch
 from support.pixels import assert_same_pixels, same_pixels
 
@@ -76,7 +76,7 @@ def test_weights_start_as_in_the_paper() -> None:
 @pytest.mark.parametrize(("probability", "real", "loss"), [(0.2333, True, 1.455), (0.1358, False, 0.146), (0.0008, True, 7.131)])
 def test_losses_on_logits_equal_the_sources_sigmoid_and_bce(probability: float, real: bool, loss: float) -> None:
     logit = torch.logit(torch.tensor([probability], dtype=torch.float64))
-    ours = adversarial("bce", (logit.float(),), real).item()
+    ours = discriminator_loss("bce", (logit.float(),), real).item()
     theirs = F.binary_cross_entropy(torch.sigmoid(logit), torch.full_like(logit, float(real))).item()
     assert ours == pytest.approx(theirs, abs=1e-5) and ours == pytest.approx(loss, abs=1e-3)
 

@@ -15,7 +15,7 @@ from cyclegan_hub.models.generators import InstanceNorm2d
 from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
-from cyclegan_hub.training.losses import adversarial
+from cyclegan_hub.training.losses import discriminator_loss
 from cyclegan_hub.training.run_folder import pack, unpack
 from support.tiny_trainers import OTHER_KINDS, backward, batch, make, tiny
 
@@ -93,7 +93,9 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
     if recipe.adversarial == "hinge":
         loss_g = -sum(x.mean() for x in d_b(fake_b)) / len(d_b(fake_b)) - sum(x.mean() for x in d_a(fake_a)) / len(d_a(fake_a))
     else:
-        loss_g = adversarial(recipe.adversarial, d_b(fake_b), True) + adversarial(recipe.adversarial, d_a(fake_a), True)
+        loss_g = discriminator_loss(recipe.adversarial, d_b(fake_b), True) + discriminator_loss(
+            recipe.adversarial, d_a(fake_a), True
+        )
     loss_g = loss_g + recipe.cycle * (F.l1_loss(f(fake_b), a) + F.l1_loss(g(fake_a), b))
     loss_g = loss_g + weight_a * F.l1_loss(f(a), a) + weight_b * F.l1_loss(g(b), b)
     expected = dict(zip("gf", (torch.autograd.grad(loss_g, [*n.parameters()], retain_graph=True) for n in (g, f)), strict=True))
@@ -114,9 +116,9 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
     torch.testing.assert_close(seen[0], loss_g.detach(), rtol=1e-5, atol=1e-5)
     loss_d = 0.0
     for d, real, fake, source in ((d_a, a, fake_a.detach(), b), (d_b, b, fake_b.detach(), a)):
-        loss_d = loss_d + 0.5 * adversarial(recipe.adversarial, d(real), True)
-        loss_d = loss_d + 0.5 * (1 - negatives) * adversarial(recipe.adversarial, d(fake), False)
-        loss_d = loss_d + 0.5 * negatives * adversarial(recipe.adversarial, d(source), False)
+        loss_d = loss_d + 0.5 * discriminator_loss(recipe.adversarial, d(real), True)
+        loss_d = loss_d + 0.5 * (1 - negatives) * discriminator_loss(recipe.adversarial, d(fake), False)
+        loss_d = loss_d + 0.5 * negatives * discriminator_loss(recipe.adversarial, d(source), False)
     torch.testing.assert_close(seen[1], loss_d.detach(), rtol=1e-5, atol=1e-5)
     for name_d, d in (("d_a", d_a), ("d_b", d_b)):
         for p, want in zip(
@@ -163,8 +165,8 @@ def test_own_cycle_is_the_cycle_that_ends_with_the_generator(name: str) -> None:
 
     def gradients(cycle_of_g: torch.Tensor, cycle_of_f: torch.Tensor) -> list[torch.Tensor]:
         kind, weight_a, weight_b = recipe.adversarial, recipe.identity_a, recipe.identity_b
-        total_g = adversarial(kind, d_b(fake_b), True) + recipe.cycle * cycle_of_g + weight_b * F.l1_loss(g(b), b)
-        total_f = adversarial(kind, d_a(fake_a), True) + recipe.cycle * cycle_of_f + weight_a * F.l1_loss(f(a), a)
+        total_g = discriminator_loss(kind, d_b(fake_b), True) + recipe.cycle * cycle_of_g + weight_b * F.l1_loss(g(b), b)
+        total_f = discriminator_loss(kind, d_a(fake_a), True) + recipe.cycle * cycle_of_f + weight_a * F.l1_loss(f(a), a)
         pairs = ((total_g, g), (total_f, f))
         return [x for total, own in pairs for x in torch.autograd.grad(total, [*own.parameters()], retain_graph=True)]
 

@@ -23,7 +23,7 @@ from cyclegan_hub.models.projected import JointDiscriminator, ProjectedDiscrimin
 from cyclegan_hub.models.protocols import evaluating
 from cyclegan_hub.recipes.methods import CycleGANRecipe, domain_of
 from cyclegan_hub.training.augment import diff_augment
-from cyclegan_hub.training.losses import ImagePool, adversarial, auc, confidence, correlation, persuading
+from cyclegan_hub.training.losses import ImagePool, auc, correlation, discriminator_loss, generator_loss, mean_score
 from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid
 
 _INVERTED = (
@@ -102,8 +102,8 @@ class CycleGANTrainer:
         fake_a, identity_a = self._translate(self.b_to_a, b, a if weight_a else None)
         cycle_a, cycle_b = self._reconstruct("b_to_a", fake_b), self._reconstruct("a_to_b", fake_a)
         parts = {
-            "g_a_to_b": persuading(r.adversarial, self.d_b(self._augment(fake_b))),
-            "g_b_to_a": persuading(r.adversarial, self.d_a(self._augment(fake_a))),
+            "g_a_to_b": generator_loss(r.adversarial, self.d_b(self._augment(fake_b))),
+            "g_b_to_a": generator_loss(r.adversarial, self.d_a(self._augment(fake_a))),
             "cycle_a": F.l1_loss(cycle_a.float(), a),
             "cycle_b": F.l1_loss(cycle_b.float(), b),
         }
@@ -121,12 +121,12 @@ class CycleGANTrainer:
         self.optimizers["discriminators"].zero_grad()
         for side, network, real, fake, source in (("a", self.d_a, a, fake_a, b), ("b", self.d_b, b, fake_b, a)):
             on_real, on_fake, *on_source = self._judge(network, real, self.pools[side].query(fake), source)
-            as_fake = adversarial(r.adversarial, on_fake, False)
+            as_fake = discriminator_loss(r.adversarial, on_fake, False)
             if on_source:
-                as_fake = torch.lerp(as_fake, adversarial(r.adversarial, on_source[0], False), r.source_negatives)
-            losses[f"d_{side}"] = 0.5 * (adversarial(r.adversarial, on_real, True) + as_fake)
-            losses[f"d_{side}_real"] = confidence(r.adversarial, on_real)
-            losses[f"d_{side}_fake"] = confidence(r.adversarial, on_fake)
+                as_fake = torch.lerp(as_fake, discriminator_loss(r.adversarial, on_source[0], False), r.source_negatives)
+            losses[f"d_{side}"] = 0.5 * (discriminator_loss(r.adversarial, on_real, True) + as_fake)
+            losses[f"d_{side}_real"] = mean_score(r.adversarial, on_real)
+            losses[f"d_{side}_fake"] = mean_score(r.adversarial, on_fake)
             losses[f"d_{side}_auc"] = auc(on_real, on_fake)
         backward(losses["d_a"] + losses["d_b"])
         self.optimizers["discriminators"].step()

@@ -15,7 +15,7 @@ from cyclegan_hub.models.dcgan import FaceGenerator
 from cyclegan_hub.models.discriminators import DCGANDiscriminator
 from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.recipes.methods import DCGANRecipe, domain_of
-from cyclegan_hub.training.losses import adversarial, auc
+from cyclegan_hub.training.losses import auc, discriminator_loss
 from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid
 
 LOOK_EVERY = 25  # steps between two looks at the fixed latents
@@ -81,7 +81,7 @@ class DCGANTrainer:
         self.optimizers["discriminator"].zero_grad()
         fake = self.g(z)
         on_real, on_fake = self.d(x), self.d(fake.detach())
-        loss_d = adversarial("bce", (on_real,), True) + adversarial("bce", (on_fake,), False)
+        loss_d = discriminator_loss("bce", (on_real,), True) + discriminator_loss("bce", (on_fake,), False)
         backward(loss_d)
         self.optimizers["discriminator"].step()
 
@@ -89,7 +89,7 @@ class DCGANTrainer:
         self.networks["discriminator"].requires_grad_(False)
         self.optimizers["generator"].zero_grad()
         after = self.d(fake)
-        loss_g = adversarial("bce", (after,), True)
+        loss_g = discriminator_loss("bce", (after,), True)
         backward(loss_g)
         self.optimizers["generator"].step()
 

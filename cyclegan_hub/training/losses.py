@@ -11,12 +11,12 @@ from torch import Tensor
 Adversarial = Literal["lsgan", "bce", "hinge"]
 
 
-def adversarial(kind: Adversarial, logits: tuple[Tensor, ...], real: bool) -> Tensor:
+def discriminator_loss(kind: Adversarial, logits: tuple[Tensor, ...], real: bool) -> Tensor:
     """How far logits (a tuple of (N, 1, h, w), one for each scale) are from "real" or "fake", in fp32; a mean over all of them.
 
     "lsgan": squared distance to 1 or 0 (Mao et al. 2017, as in CycleGAN, section 4). "bce": binary cross entropy of
     the sigmoid, computed on the logits (Goodfellow et al. 2014). "hinge": how far a logit falls short of 1 or exceeds -1 (Lim
-    and Ye 2017, "Geometric GAN"). It is the discriminators' loss; for the generators' see `persuading`.
+    and Ye 2017, "Geometric GAN"). It is the discriminators' loss; for the generators' see `generator_loss`.
     Raises ValueError for another kind.
     """
     match kind:
@@ -32,7 +32,7 @@ def adversarial(kind: Adversarial, logits: tuple[Tensor, ...], real: bool) -> Te
     return torch.stack(scales).mean()
 
 
-def persuading(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
+def generator_loss(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
     """The generators' adversarial loss, of the logits of fake images, in fp32: how far these are from "real".
 
     With "bce" this is the non-saturating form of Goodfellow et al. 2014. With "hinge" it is -D, which has the same slope
@@ -40,10 +40,10 @@ def persuading(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
     """
     if kind == "hinge":
         return torch.stack([-x.float().mean() for x in logits]).mean()
-    return adversarial(kind, logits, real=True)
+    return discriminator_loss(kind, logits, real=True)
 
 
-def confidence(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
+def mean_score(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
     """What the discriminator says on average, on the scale where 1 is real and 0 is fake: D(x) of the papers' plots.
 
     With "hinge", whose discriminator aims beyond 1 and -1, these two become 1 and 0.

@@ -17,7 +17,7 @@ from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.models.paired_generator import PairedGenerator
 from cyclegan_hub.models.translate import translate_batch
 from cyclegan_hub.recipes.methods import Pix2PixRecipe, domain_of
-from cyclegan_hub.training.losses import adversarial, auc, confidence
+from cyclegan_hub.training.losses import auc, discriminator_loss, mean_score
 from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid
 
 _ARCHITECTURE = ("channels", "generator", "width", "blocks", "pairs")
@@ -75,7 +75,7 @@ class Pix2PixTrainer:
         losses = {"l1": F.l1_loss(fake, y)}
         loss = r.l1 * losses["l1"]
         if self.d is not None:
-            losses["g"] = adversarial("bce", self.d(torch.cat([x, fake], 1)), True)
+            losses["g"] = discriminator_loss("bce", self.d(torch.cat([x, fake], 1)), True)
             loss = loss + r.adversarial_weight * losses["g"]
         backward(loss)
         self.optimizers["generator"].step()
@@ -86,8 +86,8 @@ class Pix2PixTrainer:
             self.optimizers["discriminator"].zero_grad()
             logits = self.d(torch.cat([torch.cat([x, y], 1), torch.cat([x, fake.detach()], 1)]))
             on_real, on_fake = (tuple(scale.chunk(2)[i] for scale in logits) for i in (0, 1))
-            losses["d"] = 0.5 * (adversarial("bce", on_real, True) + adversarial("bce", on_fake, False))
-            losses["d_real"], losses["d_fake"] = confidence("bce", on_real), confidence("bce", on_fake)
+            losses["d"] = 0.5 * (discriminator_loss("bce", on_real, True) + discriminator_loss("bce", on_fake, False))
+            losses["d_real"], losses["d_fake"] = mean_score("bce", on_real), mean_score("bce", on_fake)
             losses["d_auc"] = auc(on_real, on_fake)
             backward(losses["d"])
             self.optimizers["discriminator"].step()
