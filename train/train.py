@@ -1,4 +1,4 @@
-"""Trains a recipe on images: two unpaired piles, one pile or pairs. The same command again goes on where the last one stopped.
+"""Trains a recipe on images: two unpaired image sets, one image set or pairs. The same command again resumes.
 
 accelerate launch train/train.py smile
 accelerate launch train/train.py smile-compact --data FOLDER --labels "not smiling,smiling" --out runs/mine

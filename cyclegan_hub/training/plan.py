@@ -14,6 +14,7 @@ from cyclegan_hub.hub.records import CYCLE_ENDS, NOTES, RunRecord
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, Recipe, RecipeError, labels_of, override
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.run_folder import CARRIED, EXTENDABLE_FIELDS, RunError, RunFolder
+from cyclegan_hub.training.trainer import Trainer, learning_rate_factor
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from cyclegan_hub.data.batches import UnpairedBatches
     from cyclegan_hub.data.specs import SideSource
     from cyclegan_hub.data.streaming import StreamingBatches
-    from cyclegan_hub.training.trainer import Trainer
 
 Batches: TypeAlias = "UnpairedBatches | StreamingBatches"
 UNKNOWN_HARDWARE = "hardware that was not recorded"
@@ -162,13 +162,6 @@ def apply_extension(
     return longer, [*extensions, {"step": step or 0, "from": before, "to": _extendable(longer)}]
 
 
-def learning_rate_factor(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The factor of the learning rate after `step` steps: 1, then over the last `decay` of the schedule linearly to 0."""
-    total = recipe.epochs * steps_per_epoch
-    decay = getattr(recipe, "decay", 0.0) * total
-    return min(1.0, max(0.0, total - step) / decay) if decay else 1.0
-
-
 def record_learning_rates(recipe: Recipe, extensions: list[dict[str, Any]], steps_per_epoch: int) -> str:
     """Adds to the newest extension the learning rate before and after it; returns a message, "" if it was recorded before.
 
@@ -179,8 +172,11 @@ def record_learning_rates(recipe: Recipe, extensions: list[dict[str, Any]], step
         return ""
     newest = extensions[-1]
     old = replace(recipe, **newest["from"])
-    newest["rate"] = [round(learning_rate_factor(r, newest["step"], steps_per_epoch), 6) for r in (old, recipe)]
-    before, now = newest["rate"]
+    before, now = (
+        round(learning_rate_factor(newest["step"], r.epochs * steps_per_epoch, getattr(r, "decay", 0.0)), 6)
+        for r in (old, recipe)
+    )
+    newest["rate"] = [before, now]
     moved = "stays at" if before == now else f"goes from {before:.3g} to"
     return (
         f"extended at step {newest['step']} from {old.epochs} to {recipe.epochs} epochs: the learning rate {moved} {now:.3g} of "
@@ -242,7 +238,7 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processe
     disk = 2 * state + (epochs + 2) * published  # last/, and one more epoch before another is removed
     lines = [json.dumps(plan.identity["recipe"], indent=2), f"labels: {' -> '.join(plan.labels)}", f"out: {plan.out}"]
     if batches is None:
-        lines += [f"side {side.upper()}: {text}" for side, text in plan.identity["data"].items()] + list(downloads)
+        lines += [f"domain {side.upper()}: {text}" for side, text in plan.identity["data"].items()] + list(downloads)
         steps = "known once the images have been read"
     else:
         lines += [f"{counts_text(side, batches.counts[side])} ({plan.identity['data'][side]})" for side in batches.counts]
@@ -259,5 +255,5 @@ def counts_text(side: str, counts: dict[str, int]) -> str:
     """How many images of a domain are trained on, and what became of the others."""
     others = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n and name not in ("found", "kept"))
     if not counts["found"]:
-        return f"side {side.upper()}: streamed; {others}"
-    return f"side {side.upper()}: {counts['kept']:,} of {counts['found']:,} images to train on; {others}"
+        return f"domain {side.upper()}: streamed; {others}"
+    return f"domain {side.upper()}: {counts['kept']:,} of {counts['found']:,} images to train on; {others}"

@@ -96,7 +96,7 @@ class RunFolder:
     def _changed_images(self, side: str, before: str, now: str, places: list[str | None]) -> RunError:
         moved = f"; they were {places[0]} then, and are {places[1]} now" if places[0] != places[1] else ""
         return RunError(
-            f"{self.path}: the images of side {side.upper()} have changed since this run began (fingerprint {before} "
+            f"{self.path}: the images of domain {side.upper()} have changed since this run began (fingerprint {before} "
             f"then, {now} now{moved}): restore them, or give another folder with --out"
         )
 
