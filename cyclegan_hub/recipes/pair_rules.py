@@ -20,7 +20,7 @@ class PairRule:
     """How the input of a pair is derived from its target; with `derived` False the pairs are given as they are."""
 
     name: str
-    words: str = ""  # description of the input, for cards
+    description: str = ""  # description of the input, for cards
     input_label: str = ""  # label of the input, with {} for the label of the target; "": the label of the other domain
     usage: str = "Give it a whole image: its input is made by the rule above."  # the input of `translate`, for cards
     derived: bool = True
@@ -68,7 +68,7 @@ PAIR_RULES: dict[str, PairRule] = {
         PairRule("given", usage="Give it images like the inputs it was trained on.", derived=False),
         PairRule(
             "colorize",
-            words="the image without its colours (BT.601 luma)",
+            description="the image without its colours (BT.601 luma)",
             input_label="{} in grey",
             usage="Give it a whole image, with or without colours: its input is made by the rule above.",
             grey=True,
@@ -76,7 +76,7 @@ PAIR_RULES: dict[str, PairRule] = {
         ),
         PairRule(
             "upscale-4x",
-            words="the image at a quarter of its size (means of 4x4 pixels), enlarged again (bicubic)",
+            description="the image at a quarter of its size (means of 4x4 pixels), enlarged again (bicubic)",
             input_label="small {}",
             usage="Give it the small image: the result is four times as large.",
             scale=4,
@@ -85,7 +85,7 @@ PAIR_RULES: dict[str, PairRule] = {
         # Neither colour nor brushwork is left: the inputs made from paintings resemble those made from photos.
         PairRule(
             "repaint",
-            words="the image without its colours, at a quarter of its size and enlarged again (bicubic)",
+            description="the image without its colours, at a quarter of its size and enlarged again (bicubic)",
             grey=True,
             scale=4,
             has_truth=False,
