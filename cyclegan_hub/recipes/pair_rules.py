@@ -20,7 +20,7 @@ class PairRule:
     """How the input of a pair is derived from its target; with `derived` False the pairs are given as they are."""
 
     name: str
-    description: str = ""  # description of the input, for cards
+    description: str = ""  # of the input, for cards
     input_label: str = ""  # label of the input, with {} for the label of the target; "": the label of the other domain
     usage: str = "Give it a whole image: its input is made by the rule above."  # the input of `translate`, for cards
     derived: bool = True
