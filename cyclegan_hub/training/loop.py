@@ -85,7 +85,7 @@ class Loop:
             self.progress.start_epoch()
             for batch in self.batches.epoch(*divmod(self.step, self.per_epoch)):
                 batch = self.augment({key: x.to(accelerator.device) for key, x in batch.items()})
-                losses = self.trainer.step(batch, accelerator.backward)
+                losses = self.trainer.step(batch, self.accelerator.backward)
                 self.step += 1
                 self._record(losses)
                 if self.step % self.per_epoch == 0 or self.step == self.end or self.processes.stopping():
