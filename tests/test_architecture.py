@@ -42,6 +42,7 @@ OWNERS = {
     "datasets": {"data"},
     "pyarrow": {"data", "commands.convert"},
     "diffusers": {"training"},
+    "filelock": {"training"},
     "kornia": {"data"},
     "matplotlib": {"imaging.plots", "evaluation.report"},
     "huggingface_hub": {"hub", "checkpoints", "publishing", "serving.catalog", "train.encoder.train_encoder"},

@@ -20,7 +20,7 @@ from cyclegan_hub import cli
 from cyclegan_hub.evaluation.registry import METRICS
 from cyclegan_hub.recipes.methods import override
 from cyclegan_hub.recipes.presets import RECIPES, find
-from cyclegan_hub.training.extension import changes_in
+from cyclegan_hub.training.plan import changes_in
 from support.training import ROOT, environment, script
 
 README = (ROOT / "README.md").read_text("utf-8").split("---\n", 2)[2]

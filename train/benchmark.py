@@ -48,7 +48,7 @@ from cyclegan_hub.recipes.methods import CycleGANRecipe, RecipeError, labels_of,
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.augment import BatchAugment
 from cyclegan_hub.training.launch import make_accelerator
-from cyclegan_hub.training.losses import ImagePool, adversarial, persuading
+from cyclegan_hub.training.losses import ImagePool, discriminator_loss, generator_loss
 from cyclegan_hub.training.plan import find_data, reading_of
 from cyclegan_hub.training.trainer import Trainer, build_trainer
 
@@ -97,7 +97,7 @@ def plain_step(recipe: CycleGANRecipe, networks: dict[str, nn.Module]) -> Callab
             p.requires_grad_(False)
         adam[0].zero_grad()
         fake_b, fake_a = g(a), f(b)
-        loss = persuading(recipe.adversarial, d_b(fake_b)) + persuading(recipe.adversarial, d_a(fake_a))
+        loss = generator_loss(recipe.adversarial, d_b(fake_b)) + generator_loss(recipe.adversarial, d_a(fake_a))
         loss = loss + recipe.cycle * (F.l1_loss(f(fake_b), a) + F.l1_loss(g(fake_a), b))
         if recipe.identity_a or recipe.identity_b:
             loss = loss + recipe.identity_a * F.l1_loss(f(a), a) + recipe.identity_b * F.l1_loss(g(b), b)
@@ -109,10 +109,10 @@ def plain_step(recipe: CycleGANRecipe, networks: dict[str, nn.Module]) -> Callab
             (d_a, adam[1], pools[0], a, fake_a, b), (d_b, adam[2], pools[1], b, fake_b, a),
         ):  # fmt: skip
             optimizer.zero_grad()
-            as_fake = adversarial(recipe.adversarial, d(pool.query(fake)), False)
+            as_fake = discriminator_loss(recipe.adversarial, d(pool.query(fake)), False)
             if recipe.source_negatives:
-                as_fake = torch.lerp(as_fake, adversarial(recipe.adversarial, d(source), False), recipe.source_negatives)
-            (0.5 * (adversarial(recipe.adversarial, d(real), True) + as_fake)).backward()
+                as_fake = torch.lerp(as_fake, discriminator_loss(recipe.adversarial, d(source), False), recipe.source_negatives)
+            (0.5 * (discriminator_loss(recipe.adversarial, d(real), True) + as_fake)).backward()
             optimizer.step()
 
     return step

@@ -1,4 +1,4 @@
-"""Trains a recipe on two unpaired image sets, on one, or on pairs. The same command again resumes.
+"""Trains a recipe on images: two unpaired image sets, one image set or pairs. The same command again resumes.
 
 accelerate launch train/train.py smile
 accelerate launch train/train.py smile-compact --data FOLDER --labels "not smiling,smiling" --out runs/mine

@@ -1,4 +1,4 @@
-"""How a model is trained, in numbers: one dataclass for each method, and the registry of named recipes. No torch here."""
+"""How a model is trained: one dataclass for each method, and the registry of named recipes. No torch here."""
 
 from cyclegan_hub.recipes.methods import (
     METHODS,

@@ -1,4 +1,4 @@
-"""What a method's recipe holds: one frozen dataclass for each, with flat fields. No torch here."""
+"""The fields of a recipe: one frozen dataclass for each method. No torch here."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Layout = Literal["sides", "pile", "pairs"]  # two unpaired piles, one pile, or pairs of input and output
+Layout = Literal["sides", "pile", "pairs"]  # two unpaired image sets, one image set, or pairs of input and output
 
 # Fields that may differ between two runs of one folder: none of them changes the trained weights.
 RESUMABLE_FIELDS = frozenset(
     {"snapshot_every", "sample_every", "keep_epochs", "save_every", "log_every", "evaluate_every", "workers"}
 )
 
-# Fields that came after run folders were first written, with the value under which a run does what it did before.
-ADDED_FIELDS = {"skip": False, "discriminator": "patch", "own_cycle": False}
-ADDED_FIELDS |= {"fit": "crop", "value_range": None, "direction": "a_to_b", "crop_size": None}
-ADDED_FIELDS |= {"eyes_a": None, "eyes_b": None, "eyes": None}
+# Fields that older run folders lack, with the value that they imply.
+ADDED_FIELDS = {
+    "skip": False, "discriminator": "patch", "own_cycle": False, "fit": "crop", "value_range": None, "direction": "a_to_b",
+    "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What every method has: where its images come from, and the loop's own numbers."""
+    """The fields of every method: its images, and the numbers of the loop."""
 
     name: str
     domain: str  # "": none, the images have to be given
@@ -39,15 +40,15 @@ class _Recipe:
     load_size: int | None = None  # resize to this, then crop image_size at random (the paper's jitter); None: no jitter
     channels: int = 3
     flip: bool = True
-    fit: Literal["crop", "random-crop", "stretch", "pad"] = "crop"  # what becomes of an image that is not square
+    fit: Literal["crop", "random-crop", "stretch", "pad"] = "crop"  # how an image that is not square becomes a square
     value_range: tuple[int, ...] | None = None  # of 16-bit images: (black, white), such as 0,4095; None: 0,65535
-    max_images: int | None = None  # at most so many of each side
+    max_images: int | None = None  # the most of each domain
     streaming: bool = False
-    workers: int = 0  # decoding processes; piles that fit in memory need none
+    workers: int = 0  # decoding processes; image sets that fit in memory need none
     # optimisation
     batch_size: int = 1
     epochs: int = 100
-    steps_per_epoch: int | None = None  # None: one pass over the larger side
+    steps_per_epoch: int | None = None  # None: one pass over the larger domain
     lr: float = 2e-4
     init_std: float = 0.02
     # what is written, and when
@@ -60,12 +61,12 @@ class _Recipe:
 
     @property
     def trained_size(self) -> int:
-        """The side in pixels of the squares that the networks are trained on."""
+        """The size in pixels of the squares that the networks are trained on."""
         return self.image_size
 
     @property
     def pile_side(self) -> Literal["a", "b"]:
-        """Of a method that reads one pile: which side of a folder or domain of two it is."""
+        """The domain of two that a method of one image set reads."""
         side: Literal["a", "b"] = getattr(self, "side", "a")
         return side
 
@@ -91,7 +92,7 @@ class _Recipe:
         require(in_order, "value_range", limits, "the value that is black and a larger one that is white, such as 0,4095")
 
     def load_options(self) -> dict[str, Any]:
-        """How its images are read, beyond their size and number: keywords of `data.batches.open_batches`."""
+        """How images are read, beyond their size and number: keywords of `data.batches.open_batches`."""
         return {"fit": self.fit, "value_range": self.value_range}
 
 
@@ -105,12 +106,12 @@ class CycleGANRecipe(_Recipe):
     method: ClassVar[str] = "cyclegan"  # as on the class of the published model
     layout: ClassVar[Layout] = "sides"
     # data
-    # A is of faces: each is aligned so that its eyes lie at (left x, left y, right x, right y), in shares of the image's side
+    # A shows faces: each is aligned so that its eyes lie at (left x, left y, right x, right y), in shares of the side
     eyes_a: tuple[float, ...] | None = None
     eyes_b: tuple[float, ...] | None = None  # likewise B
-    crop_size: int | None = None  # train on random squares of this side; held-out and published at image_size all the same
-    balance: bool = False  # bring the smaller side to parity by augmented copies
-    equal_sides: bool = False  # cut the larger side to the size of the smaller
+    crop_size: int | None = None  # train on random squares of this size; held out and published at image_size
+    balance: bool = False  # bring the smaller domain to parity by augmented copies
+    equal_sides: bool = False  # cut the larger domain to the size of the smaller
     diffaugment: tuple[Literal["translation", "cutout", "color"], ...] = ()
     # generator
     generator: Literal["resnet", "unet"] = "resnet"
@@ -119,30 +120,30 @@ class CycleGANRecipe(_Recipe):
     upsample: Literal["transpose", "resize"] = "resize"
     padding: Literal["reflect", "zeros"] = "reflect"  # inside the blocks; the 7x7 ends always reflect
     dropout: float = 0.0
-    skip: bool = False  # output = input + what the network adds: for sides that are alike; of a ResNet only
-    # "patch" judges pixels, "projected" what a frozen ImageNet network sees of them (Sauer et al. 2021), "both" does either
+    skip: bool = False  # output = input + the network's output: for similar domains; of a ResNet only
+    # "patch" sees pixels, "projected" the features of a frozen ImageNet network (Sauer et al. 2021), "both" are the two together
     discriminator: Literal["patch", "projected", "both"] = "patch"
     # of the patch discriminator: 4x4 convolutions, then one to a map of logits
     disc_channels: tuple[int, ...] = (64, 128, 256, 512)
     disc_last_stride: Literal[1, 2] = 1
     disc_scales: int = 1
-    # Share of real images of the other side in what a discriminator learns to call fake, beside the translations (compare the
+    # Share of the other domain's real images among a discriminator's fake ones, beside the translations (compare the
     # edge-smoothed images of CartoonGAN, Chen et al. 2018, section 3.2.1, and the mismatched pairs of Reed et al. 2016, section
-    # 4.2). Where the sides are alike it so learns what tells them apart, and not only what is blurred.
+    # 4.2). Of similar domains it learns what distinguishes them, and not only what is blurred.
     source_negatives: float = 0.0
     # losses
     adversarial: Literal["lsgan", "bce", "hinge"] = "lsgan"
     cycle: float = 10.0
-    # Each generator learns from one cycle, the one that ends with it, as in some sources: a_to_b from |a_to_b(b_to_a(b)) - b|.
+    # Each generator is trained on one cycle, the one that ends with it, as in some sources: a_to_b on |a_to_b(b_to_a(b)) - b|.
     own_cycle: bool = False
     identity_a: float = 5.0  # weight of |b_to_a(a) - a|
     identity_b: float = 5.0  # weight of |a_to_b(b) - b|
-    identity_start: float | None = None  # both weights start here and reach their own value at the end of the warm-up
+    identity_start: float | None = None  # both weights start here and reach their own value by the end of the warm-up
     identity_warmup: float = 0.0  # share of the schedule
     pool_size: int = 0
     # optimisation
     disc_lr_factor: float = 1.0
-    decay: float = 0.0  # last share of the schedule in which the learning rate falls linearly to 0
+    decay: float = 0.0  # last share of the schedule, over which the learning rate falls linearly to 0
     ema: float = 0.0  # 0: off
     block_init_std: float | None = None  # of a U-Net's down and up blocks; None: init_std
     norm_init_mean: float = 1.0  # norm scales start at N(mean, 0.02)
@@ -180,20 +181,19 @@ class CycleGANRecipe(_Recipe):
         return domain.labels if domain else ("A", "B")
 
     def load_options(self) -> dict[str, Any]:
-        """As that of every recipe, where the eyes of faces are brought to, and whether the sides are brought to one size."""
+        """As that of every recipe, where the eyes of faces lie, and whether both domains are brought to one size."""
         own = {"eyes": (self.eyes_a, self.eyes_b), "equal_sides": self.equal_sides, "balance": self.balance}
         return super().load_options() | own
 
 
 @dataclass(frozen=True)
 class DCGANRecipe(_Recipe):
-    """DCGAN (Radford et al. 2016): images from noise, of one pile; a generator and a discriminator of 4x4 convolutions."""
+    """DCGAN (Radford et al. 2016): images from noise; a generator and a discriminator of 4x4 convolutions."""
 
     method: ClassVar[str] = "dcgan"
     layout: ClassVar[Layout] = "pile"
-    # Of a folder or domain of two sides, which one is the pile.
-    side: Literal["a", "b"] = "a"
-    eyes: tuple[float, ...] | None = None  # its images are faces, aligned as with `eyes_a` of a CycleGANRecipe
+    side: Literal["a", "b"] = "a"  # of a folder or a domain of two, the one that is read
+    eyes: tuple[float, ...] | None = None  # the images show faces, aligned as with `eyes_a` of a CycleGANRecipe
     latent: int = 100
     gen_channels: tuple[int, ...] = (256, 128, 64, 32)  # after each transposed convolution but the last; the image is 4 * 2**n px
     disc_channels: tuple[int, ...] = (32, 64, 128, 256)
@@ -212,11 +212,11 @@ class DCGANRecipe(_Recipe):
         require(len(self.disc_channels) == len(self.gen_channels), "disc_channels", self.disc_channels, rule)
 
     def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
-        """What is drawn."""
+        """What the samples show."""
         return (domain.image_set(self.side).label,) if domain else ("image",)
 
     def load_options(self) -> dict[str, Any]:
-        """As that of every recipe, and where the eyes of faces are brought to."""
+        """As that of every recipe, and where the eyes of faces lie."""
         return super().load_options() | {"eyes": (self.eyes,)}
 
 
@@ -225,10 +225,10 @@ class Pix2PixRecipe(_Recipe):
     """pix2pix (Isola et al. 2017): a generator trained on pairs by L1 and a discriminator that sees input and output."""
 
     method: ClassVar[str] = "pix2pix"
-    side: Literal["a", "b"] = "a"  # of a folder or domain of two sides, which one pairs are made from
-    # "given", or derived from the images of one pile: see pair_rules.py
+    side: Literal["a", "b"] = "a"  # of a folder or a domain of two, the one that pairs are made from
+    # "given", or derived from one image set: see pair_rules.py
     pairs: Literal["given", "colorize", "upscale-4x", "repaint"] = "given"
-    # Of pairs that are given: from which half of a picture, or pile, to which. "b_to_a": from the right half, or from B.
+    # Of pairs that are given. "a_to_b": from the left half of an image, or from A; "b_to_a": from the right half, or from B.
     direction: Literal["a_to_b", "b_to_a"] = "a_to_b"
     generator: Literal["unet", "cnn"] = "unet"
     width: int = 64
@@ -261,7 +261,7 @@ class Pix2PixRecipe(_Recipe):
 
     @property
     def layout(self) -> Layout:
-        """Pairs where they are given, else the pile that they are derived from."""
+        """Pairs where they are given, else the image set that they are derived from."""
         return "pile" if self.rule.derived else "pairs"
 
     def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
@@ -281,14 +281,12 @@ class Pix2PixRecipe(_Recipe):
 
 
 Recipe = CycleGANRecipe | DCGANRecipe | Pix2PixRecipe
-
-
 METHODS = (CycleGANRecipe, DCGANRecipe, Pix2PixRecipe)
 _EYES = "none, or the left and the right eye as x,y,x,y in shares of the side, such as 0.37,0.5,0.63,0.5"
 
 
 def _check_patches(name: str, image_size: int, disc_channels: tuple[int, ...], last_stride: int, scales: int) -> None:
-    """Raises RecipeError where nothing of the image would be left for a patch discriminator to judge."""
+    """Raises RecipeError where the image is too small for a patch discriminator."""
     require(len(disc_channels) >= 1 and min(disc_channels) >= 1, "disc_channels", disc_channels, "e.g. 64,128,256")
     side = image_size // 2 ** (scales - 1)
     for stride in (*(2 for _ in disc_channels[1:]), last_stride, 1):
@@ -301,18 +299,17 @@ def _check_fits(name: str, image_size: int, generator: str, blocks: int) -> None
     require(image_size % step == 0, name, image_size, f"a multiple of {step} for this generator")
 
 
-# What the fields of a recipe may hold: checked by their annotations, and set from text as `--set field=value` gives it.
-
+# The values of fields: checked by their annotations, and set from text as `--set field=value` gives it.
 
 AnyRecipe = TypeVar("AnyRecipe", bound="DataclassInstance")
 
 
 class RecipeError(UserError):
-    """A recipe, a field or a value that does not exist or does not fit; the message lists what does."""
+    """A recipe, a field or a value that does not exist or does not fit; the message lists the valid ones."""
 
 
 def require(holds: bool, name: str, value: Any, rule: str) -> None:
-    """Raises RecipeError, with the rule in words, unless it holds."""
+    """Raises RecipeError, which states the rule, unless it holds."""
     if not holds:
         raise RecipeError(f"{name}={value!r}: must be {rule}")
 
@@ -333,7 +330,7 @@ def override(recipe: AnyRecipe, changes: dict[str, str]) -> AnyRecipe:
     """The recipe with some fields set from text, as `--set field=value` gives them.
 
     "none" is None, lists are separated by commas ("64,128,256"), switches are true or false.
-    Raises RecipeError for a field that does not exist, listing those that do, and for a text that is not of its type.
+    Raises RecipeError for a field that does not exist, listing those that do, and for a text of another type.
     """
     hints = _hints(type(recipe))
     settable = [f.name for f in fields(recipe) if f.name not in ("name", "domain")]
@@ -342,8 +339,8 @@ def override(recipe: AnyRecipe, changes: dict[str, str]) -> AnyRecipe:
         if name not in settable:
             raise RecipeError(f"{name!r} is no field of a {type(recipe).__name__}; fields: {', '.join(settable)}")
         if name == "channels" and "," in text:
-            raise RecipeError(f"channels={text!r}: both sides are read alike: give 1 (both grey) or 3 (both RGB)")
-        values[name] = _parse(name, hints[name], text.strip())
+            raise RecipeError(f"channels={text!r}: both domains are read alike: give 1 (both grey) or 3 (both RGB)")
+        values[name] = _parse(hints[name], text.strip())
     return replace(recipe, **values)
 
 
@@ -358,7 +355,7 @@ def _check_type(name: str, kind: Any, value: Any) -> None:
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         if value is not None:
-            _check_type(name, next(a for a in args if a is not type(None)), value)
+            _check_type(name, _not_none(args), value)
     elif origin is Literal:
         require(value in args, name, value, f"one of {', '.join(map(str, args))}")
     elif origin is tuple:
@@ -372,39 +369,33 @@ def _check_type(name: str, kind: Any, value: Any) -> None:
         require(type(value) is kind, name, value, {int: "a whole number", bool: "true or false", str: "a text"}[kind])
 
 
-def _parse(name: str, kind: Any, text: str) -> Any:
-    """`text` as a value of the annotation `kind`."""
+def _parse(kind: Any, text: str) -> Any:
+    """`text` as a value of the annotation `kind`; unchanged where it is none, which `_check_type` then names."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        if text.lower() == "none":
-            return None
-        return _parse(name, next(a for a in args if a is not type(None)), text)
+        return None if text.lower() == "none" else _parse(_not_none(args), text)
     if origin is Literal:
-        for choice in args:
-            if text == str(choice):
-                return choice
-        raise RecipeError(f"{name}={text!r}: must be one of {', '.join(map(str, args))}")
+        return next((choice for choice in args if str(choice) == text), text)
     if origin is tuple:
-        return tuple(_parse(name, args[0], part.strip()) for part in text.split(",") if part.strip())
+        return tuple(_parse(args[0], part.strip()) for part in text.split(",") if part.strip())
     if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise RecipeError(f"{name}={text!r}: must be true or false")
-        return text.lower() == "true"
+        return {"true": True, "false": False}.get(text.lower(), text)
     try:
         return kind(text)
     except ValueError:
-        article = {int: "a whole number", float: "a number", str: "a text"}[kind]
-        raise RecipeError(f"{name}={text!r}: must be {article}") from None
+        return text
 
 
-# What the sides of a recipe show, in words: input and output of a translation, or the one thing that is drawn.
+def _not_none(args: tuple[Any, ...]) -> Any:
+    """The one type of an optional annotation."""
+    return next(arg for arg in args if arg is not type(None))
 
 
 def labels_of(recipe: Recipe) -> tuple[str, ...]:
-    """The labels of a recipe's own domain: of A and B, or of one pile."""
+    """The labels of a recipe's own domain: of A and B, or of one image set."""
     return recipe.labels_in(DOMAINS.get(recipe.domain))
 
 
 def domain_of(recipe: Recipe, labels: tuple[str, ...]) -> str:
-    """Which domain a model of the recipe is of: with labels of the user's own (`--labels`) none, "custom"."""
+    """The domain of a model of the recipe; "custom" with labels of the user's own (`--labels`)."""
     return recipe.domain if recipe.domain and labels == labels_of(recipe) else "custom"

@@ -1,4 +1,4 @@
-"""Pairs for pix2pix: how an input is derived from its target, and everything that follows from that. No torch on import.
+"""Pairs for pix2pix: how an input is derived from its target. No torch on import.
 
 A rule is a deterministic function of tensors, so that the same one serves in training, in a published model and in the
 evaluation. To add one, write a row here and its name into `Pix2PixRecipe.pairs`.
@@ -20,15 +20,15 @@ class PairRule:
     """How the input of a pair is derived from its target; with `derived` False the pairs are given as they are."""
 
     name: str
-    words: str = ""  # what the input is, for cards
-    input_label: str = ""  # what the input shows, with {} for what the target shows; "": the label of the domain's other side
-    usage: str = "Give it a whole picture: its input is made by the rule above."  # what `translate` takes, for cards
+    description: str = ""  # of the input, for cards
+    input_label: str = ""  # label of the input, with {} for the label of the target; "": the label of the other domain
+    usage: str = "Give it a whole image: its input is made by the rule above."  # the input of `translate`, for cards
     derived: bool = True
-    grey: bool = False  # the colours are taken away
-    needs_colours: bool = False  # images of one channel leave nothing to learn
+    grey: bool = False  # the colours are removed
+    needs_colours: bool = False  # grey images leave nothing to learn
     scale: int = 1  # the size is divided by this, and multiplied again by bicubic interpolation
-    enlarges: bool = False  # `translate` takes the small picture and returns it `scale` times as large
-    has_truth: bool = True  # False: learnt from one side and applied to the other, so there is no real output to compare with
+    enlarges: bool = False  # `translate` takes the small image and returns it `scale` times as large
+    has_truth: bool = True  # False: learned from one domain and applied to the other, so there is no real output to compare with
 
     def input_of(self, target: Tensor) -> Tensor:
         """Targets (N, C, H, W) in [-1, 1] -> inputs of the same shape and range; H and W are multiples of `scale`."""
@@ -36,7 +36,7 @@ class PairRule:
         return enlarge(shrink(x, self.scale), self.scale) if self.scale > 1 else x
 
     def label_of_input(self, target: str) -> str:
-        """What the input shows if the target shows `target`; "" where the rule does not say."""
+        """The label of the input for that of the target; "" where the rule has none."""
         return self.input_label.format(target)
 
 
@@ -65,27 +65,27 @@ def shrink(x: Tensor, scale: int) -> Tensor:
 PAIR_RULES: dict[str, PairRule] = {
     rule.name: rule
     for rule in (
-        PairRule("given", usage="Give it pictures like the inputs it was trained on.", derived=False),
+        PairRule("given", usage="Give it images like the inputs it was trained on.", derived=False),
         PairRule(
             "colorize",
-            words="the image without its colours (BT.601 luma)",
+            description="the image without its colours (BT.601 luma)",
             input_label="{} in grey",
-            usage="Give it a whole picture, in colours or without: its input is made by the rule above.",
+            usage="Give it a whole image, with or without colours: its input is made by the rule above.",
             grey=True,
             needs_colours=True,
         ),
         PairRule(
             "upscale-4x",
-            words="the image at a quarter of its size (means of 4x4 pixels), enlarged again (bicubic)",
+            description="the image at a quarter of its size (means of 4x4 pixels), enlarged again (bicubic)",
             input_label="small {}",
-            usage="Give it the small picture: the result is four times as large.",
+            usage="Give it the small image: the result is four times as large.",
             scale=4,
             enlarges=True,
         ),
-        # Neither colour nor brushwork is left: what remains of a painting is about what remains of a photo.
+        # Neither colour nor brushwork is left: the inputs made from paintings resemble those made from photos.
         PairRule(
             "repaint",
-            words="the image without its colours, at a quarter of its size and enlarged again (bicubic)",
+            description="the image without its colours, at a quarter of its size and enlarged again (bicubic)",
             grey=True,
             scale=4,
             has_truth=False,

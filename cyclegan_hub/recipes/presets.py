@@ -1,7 +1,7 @@
 """The named recipes, each a row of its own; this module imports no torch.
 
-To add one, write a row: `replace(BASE, name=..., domain=..., what differs)`. Behind a row stand the figures of the bundled model
-that it made: 100 x MMD^2 of A -> B and B -> A (train/experiments/bundled-models.md), of a DCGAN fid[encoder].
+To add one, write a row: `replace(BASE, name=..., domain=..., what differs)`. The comment of a row is the score of the bundled
+model that it trained: 100 x MMD^2 of A -> B and B -> A (train/experiments/bundled-models.md), of a DCGAN fid[encoder].
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe, RecipeError
 
 # Ours: resize-then-convolve, image pool, EMA, a linear decay over half of the schedule, small batches, a slower discriminator,
-# patch and projected discriminators together (train/experiments/projected.md). A high identity weight first, against inverted colours, then
-# none: it holds the style back. The full size wants a GPU: its settings were tuned at the size of COMPACT_128 and carried over.
+# patch and projected discriminators together (train/experiments/projected.md). A high identity weight first, against inverted
+# colours, then none: it restrains the style. The full size needs a GPU: its settings were tuned at the size of COMPACT_128.
 OURS = CycleGANRecipe(
     name="", domain="", image_size=128, load_size=144, batch_size=2, discriminator="both", adversarial="hinge", cycle=20.0,
     identity_a=0.0, identity_b=0.0, identity_start=10.0, identity_warmup=0.1, diffaugment=("translation",), pool_size=50,
@@ -23,7 +23,7 @@ OURS = CycleGANRecipe(
 # For a CPU: about 1.1 million weights a direction.
 COMPACT_128 = replace(OURS, width=24, blocks=6, padding="zeros", batch_size=1, disc_channels=(32, 64, 128, 256))
 COMPACT = replace(COMPACT_128, image_size=64, load_size=72)
-# For sides that are alike: the network starts as a copy and adds what changes, so that colours cannot be inverted.
+# For similar domains: the network starts as the identity and adds the difference, so that colours cannot be inverted.
 SKIP, COMPACT_128_SKIP, COMPACT_SKIP = (
     replace(base, skip=True, cycle=10.0, identity_start=None) for base in (OURS, COMPACT_128, COMPACT)
 )
@@ -48,7 +48,7 @@ DCGAN = DCGANRecipe(
     name="", domain="faces", eyes=DOMAINS["faces"].a.eyes, image_size=64, batch_size=64, snapshot_every=10, max_images=20_000
 )
 
-# Translation learnt from pairs, given or made from one pile.
+# Translation learned from pairs, given or made from one image set.
 PIX2PIX = Pix2PixRecipe(name="", domain="faces", image_size=256, load_size=286, max_images=20_000)
 
 _ROWS: tuple[Recipe, ...] = (
@@ -59,7 +59,7 @@ _ROWS: tuple[Recipe, ...] = (
     replace(COMPACT_SKIP, name="smile-compact", **_faces("smile"), epochs=40, max_images=20_000, source_negatives=0.5),
     replace(COMPACT, name="anime-compact", **_faces("anime"), epochs=60),
     replace(COMPACT, name="cartoon-compact", **_faces("cartoon"), epochs=40, max_images=20_000, cycle=10.0),
-    # Crops out of pictures of twice their size, so that the brush has its own scale; monet-compact-128 too.
+    # Crops from images of twice their size, so that brush strokes keep their scale; monet-compact-128 too.
     replace(COMPACT_SKIP, name="monet-compact", domain="monet", image_size=128, load_size=144, crop_size=64, epochs=60),
     replace(
         COMPACT_128_SKIP, name="smile-compact-128", **_faces("smile"), epochs=40, max_images=20_000,  # 1.4 / 1.5, at 96 px
@@ -115,24 +115,24 @@ _ROWS: tuple[Recipe, ...] = (
     ),
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ROWS}
-# The other painters of Monet's collection, of whom no model was trained here.
+# The other painters of Monet's collection; no model of them was trained here.
 RECIPES |= {name: replace(RECIPES["monet"], name=name, domain=name) for name in ("vangogh", "cezanne", "ukiyoe")}
 
 
 def find(name: str) -> Recipe:
-    """The recipe called `name`. Raises RecipeError that lists the names there are."""
+    """The recipe called `name`. Raises RecipeError, which lists the names."""
     if name not in RECIPES:
         raise RecipeError(f"no recipe {name!r}; recipes: {', '.join(RECIPES)}")
     return RECIPES[name]
 
 
 def compact_of(recipe: Recipe) -> str | None:
-    """The recipe for a CPU of the same method and domain; None where there is none, or where this is one itself."""
+    """The name of the recipe for a CPU of the same method and domain; None where there is none, or this is one."""
     compact = RECIPES.get(f"{recipe.domain}-compact")
     return compact.name if compact and compact.method == recipe.method and "compact" not in recipe.name else None
 
 
 def tuned_on(name: str) -> str | None:
-    """The compact recipe whose settings were carried over to the full-size one called `name`; None for any other recipe."""
+    """The compact recipe on which the settings of the full-size recipe `name` were tuned; None for any other recipe."""
     compact = f"{name}-compact-128"
     return compact if name in RECIPES and compact in RECIPES else None

@@ -1,7 +1,7 @@
-"""What happens to a training batch on its device: random crop, flip, balancing copies, and DiffAugment.
+"""Augmentation of a training batch on its device: random crop, flip, balancing copies, and DiffAugment.
 
-Every random number is drawn from torch's global generator on the CPU and then moved, whatever the device of the images:
-a seed gives the same draws on every device, and a resumed run needs no other state to repeat them.
+All random numbers come from torch's global generator on the CPU, whatever the device of the images: a seed gives the same
+ones on every device, and a resumed run needs no other state to repeat them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cyclegan_hub.imaging import images
 
 
 class BatchAugment:
-    """Turns a uint8 batch into the float batch that a trainer sees, with a draw of its own for each sample.
+    """Turns a uint8 batch into the float batch of a trainer, with random numbers of its own for each sample.
 
     `load_size` larger than `image_size` crops a square of `image_size` px at random (the jitter of Isola et al. 2017,
     sec. 6.2, which CycleGAN keeps); `flip` mirrors left and right with probability 0.5.
@@ -33,7 +33,7 @@ class BatchAugment:
         """{"a", "b"} or {"a"}: uint8 (B, C, load_size, load_size) -> float32 (B, C, image_size, image_size) in [-1, 1].
 
         Samples marked in the optional "a_copy" and "b_copy", bool (B,), also pass `balance_augment`. The masks are not
-        handed on. Raises ValueError for images of another size or type than was announced.
+        returned. Raises ValueError for images of another size or type.
         """
         return {side: self._side(side, batch[side], batch.get(f"{side}_copy")) for side in ("a", "b") if side in batch}
 
@@ -55,11 +55,11 @@ class BatchAugment:
 def diff_augment(x: Tensor, policy: tuple[str, ...]) -> Tensor:
     """DiffAugment (Zhao et al. 2020, sec. 3 and appendix): x (B, C, H, W) in [-1, 1] -> the same shape, differentiable in x.
 
-    The discriminator sees real and generated images through it, each call and each sample with draws of its own:
+    The discriminator sees real and generated images through it, with new random numbers for each call and sample:
     "color": brightness +- 0.5, saturation times 0 to 2, contrast times 0.5 to 1.5 (values may leave [-1, 1], as in the
     paper's code); "translation": by up to 1/8 of each side, filled with zeros; "cutout": a rectangle of half of each side
     about a random centre is set to zero. They are applied in the order given; () returns x itself.
-    Raises ValueError for a name that is none of these.
+    Raises ValueError for another name.
     """
     unknown = [name for name in policy if name not in _DIFF_AUGMENTS]
     if unknown:

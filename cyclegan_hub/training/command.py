@@ -14,8 +14,6 @@ from typing import NoReturn
 
 from cyclegan_hub.errors import calm_threads, exit_code
 from cyclegan_hub.recipes.presets import RECIPES
-from cyclegan_hub.training.extension import for_trainer, with_rates
-from cyclegan_hub.training.plan import counts_text, dry_run_text, make_judge, make_plan, note_hardware, note_processes, reading_of
 
 
 def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
@@ -47,7 +45,8 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
     add("--seed", type=int, default=0)
     add("--init", metavar="SOURCE", help="start from the weights of a published model or a folder")
     add("--extend", metavar="epochs=N", help="go on with a finished or stopped run for N epochs in all; or epochs=N,decay=SHARE")
-    add("--inexact-resume", action="store_true", help="go on with another number of processes than before")
+    add("--allow-process-change", action="store_true", help="resume with another number of processes than before")
+    add("--inexact-resume", action="store_true", dest="allow_process_change", help=argparse.SUPPRESS)
     add("--max-steps", type=int, metavar="N", help="stop after N steps in all, counted from the run's first; the schedule stays")
     add("--log-with", metavar="NAME", help="an experiment tracker that accelerate knows, e.g. tensorboard, wandb")
     add("--push", metavar="USER/NAME", help="publish the kept epochs at the end, as cyclegan-hub publish does")
@@ -57,26 +56,27 @@ def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Names
 
 def run(arguments: argparse.Namespace) -> int:
     """Builds everything and trains. Returns the exit code."""
-    plan = make_plan(arguments)
+    from cyclegan_hub.training import plan as plans
+
+    plan = plans.make_plan(arguments)
     from accelerate.utils import set_seed
 
     from cyclegan_hub.data.batches import open_batches
     from cyclegan_hub.data.hub_datasets import downloads_of
     from cyclegan_hub.data.reading import Batching
+    from cyclegan_hub.data.reading import Batching
     from cyclegan_hub.training.launch import hardware, make_accelerator
     from cyclegan_hub.training.loop import Loop
-    from cyclegan_hub.training.run_folder import RunFolder
     from cyclegan_hub.training.trainer import build_trainer
 
     accelerator = make_accelerator(arguments.log_with, plan.out)
-    r, steps_per_epoch = plan.recipe, note_processes(plan, accelerator.num_processes, arguments.inexact_resume)
+    r, steps_per_epoch = plan.recipe, plans.record_processes(plan, accelerator.num_processes, arguments.allow_process_change)
     if arguments.dry_run and (downloads := downloads_of(plan.sources)).missing:
         trainer = build_trainer(r, total_steps=r.epochs, labels=plan.labels)
-        accelerator.print(dry_run_text(plan, trainer, None, accelerator.num_processes, downloads.lines()))
+        accelerator.print(plans.dry_run_text(plan, trainer, None, accelerator.num_processes, downloads.lines()))
         return 0
-    landmarks = RunFolder(plan.out).landmarks()
     with accelerator.main_process_first():  # one process fills the datasets cache, the others read it
-        readings, selection = reading_of(r, len(plan.sources), arguments.seed, landmarks)
+        readings, selection = plans.reading_of(r, len(plan.sources), arguments.seed, plan.folder.landmarks())
         batching = Batching(
             r.batch_size,
             r.steps_per_epoch or steps_per_epoch,
@@ -87,25 +87,24 @@ def run(arguments: argparse.Namespace) -> int:
             world_size=accelerator.num_processes,
         )
         batches = open_batches(plan.sources, readings, selection, batching)
-    for line in (*batches.notes, *(counts_text(side, counts) for side, counts in batches.counts.items())):
+    for line in (*batches.notes, *(plans.counts_text(side, counts) for side, counts in batches.counts.items())):
         accelerator.print(line)
-    if new_rate := with_rates(r, plan.extensions, batches.steps_per_epoch):
+    if new_rate := plans.record_learning_rates(r, plan.extensions, batches.steps_per_epoch):
         accelerator.print(new_rate)
     set_seed(arguments.seed)
-    of_trainer = for_trainer(r, plan.extensions)
-    trainer = build_trainer(of_trainer, total_steps=batches.steps_per_epoch * r.epochs, labels=plan.labels)
-    if arguments.init and RunFolder(plan.out).latest_step() is None:  # a resumed run has its weights, wherever the source went
+    trained = plans.keep_warmup(r, plan.extensions)
+    trainer = build_trainer(trained, total_steps=batches.steps_per_epoch * r.epochs, labels=plan.labels)
+    if arguments.init and plan.folder.latest_step() is None:  # a resumed run has its weights, wherever the source went
         trainer.start_from(arguments.init)
     if arguments.dry_run:
-        accelerator.print(dry_run_text(plan, trainer, batches, accelerator.num_processes))
+        accelerator.print(plans.dry_run_text(plan, trainer, batches, accelerator.num_processes))
         return 0
     if arguments.push and accelerator.is_main_process:
         from cyclegan_hub.publishing.push import check
 
         check(arguments.push)  # before a night of training, not after it
-    note_hardware(plan, hardware(accelerator))
-    judge = make_judge(plan) if r.evaluate_every else None
-    code = Loop(accelerator, plan, trainer, batches, judge).run(arguments.max_steps)
+    plans.record_hardware(plan, hardware(accelerator))
+    code = Loop(accelerator, plan, trainer, batches).run(arguments.max_steps)
     if arguments.push and code == 0 and accelerator.is_main_process:
         from cyclegan_hub.publishing.build import built
         from cyclegan_hub.publishing.push import push

@@ -1,15 +1,15 @@
-"""CycleGAN (Zhu et al. 2017): G: A -> B and F: B -> A, judged by D_B and D_A, held together by the cycle."""
+"""CycleGAN (Zhu et al. 2017): G: A -> B and F: B -> A, the discriminators D_B and D_A, and the cycle loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from cyclegan_hub.hub.records import ModelError
@@ -23,11 +23,11 @@ from cyclegan_hub.models.projected import JointDiscriminator, ProjectedDiscrimin
 from cyclegan_hub.models.translate import evaluating
 from cyclegan_hub.recipes.methods import CycleGANRecipe, domain_of
 from cyclegan_hub.training.augment import diff_augment
-from cyclegan_hub.training.losses import ImagePool, adversarial, auc, confidence, correlation, persuading
-from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid
+from cyclegan_hub.training.losses import ImagePool, auc, correlation, discriminator_loss, generator_loss, mean_score
+from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid, adam, learning_rate_factor, load_state_dicts, state_dicts
 
 _INVERTED = (
-    "{key} has been negative for {steps} steps: translations of {side} are inverted in colour. If they stay so, start anew in "
+    "{key} has been negative for {steps} steps: translations of {side} are inverted in colour. If they stay so, start again in "
     "another --out with higher identity_a and identity_b"
 )
 _PANELS = {
@@ -74,8 +74,8 @@ class CycleGANTrainer:
         self.pools = {"a": ImagePool(r.pool_size), "b": ImagePool(r.pool_size)}
         self.ema: EMAModel | None = None
         self.optimizers: dict[str, Optimizer] = {
-            "generators": _adam(self._parameters("a_to_b", "b_to_a"), r.lr),
-            "discriminators": _adam(self._parameters("d_a", "d_b"), r.lr * r.disc_lr_factor),
+            "generators": adam(self._parameters("a_to_b", "b_to_a"), r.lr),
+            "discriminators": adam(self._parameters("d_a", "d_b"), r.lr * r.disc_lr_factor),
         }
         self.schedulers = {name: LambdaLR(optimizer, self._rate) for name, optimizer in self.optimizers.items()}
 
@@ -95,15 +95,15 @@ class CycleGANTrainer:
                 if isinstance(network, ProjectedDiscriminator | JointDiscriminator):
                     network.calibrate(torch.cat([a, b]))
 
-        # Generators: adversarial + cycle + identity (section 3; identity: section 5.2). Discriminators judge, frozen.
+        # Generators: adversarial + cycle + identity (section 3; identity: section 5.2). The discriminators are frozen.
         self._train_discriminators(False)
         self.optimizers["generators"].zero_grad()
         fake_b, identity_b = self._translate(self.a_to_b, a, b if weight_b else None)
         fake_a, identity_a = self._translate(self.b_to_a, b, a if weight_a else None)
         cycle_a, cycle_b = self._reconstruct("b_to_a", fake_b), self._reconstruct("a_to_b", fake_a)
         parts = {
-            "g_a_to_b": persuading(r.adversarial, self.d_b(self._augment(fake_b))),
-            "g_b_to_a": persuading(r.adversarial, self.d_a(self._augment(fake_a))),
+            "g_a_to_b": generator_loss(r.adversarial, self.d_b(self._augment(fake_b))),
+            "g_b_to_a": generator_loss(r.adversarial, self.d_a(self._augment(fake_a))),
             "cycle_a": F.l1_loss(cycle_a.float(), a),
             "cycle_b": F.l1_loss(cycle_b.float(), b),
         }
@@ -120,13 +120,13 @@ class CycleGANTrainer:
         self._train_discriminators(True)
         self.optimizers["discriminators"].zero_grad()
         for side, network, real, fake, source in (("a", self.d_a, a, fake_a, b), ("b", self.d_b, b, fake_b, a)):
-            on_real, on_fake, *on_source = self._judge(network, real, self.pools[side].query(fake), source)
-            as_fake = adversarial(r.adversarial, on_fake, False)
+            on_real, on_fake, *on_source = self._logits(network, real, self.pools[side].query(fake), source)
+            as_fake = discriminator_loss(r.adversarial, on_fake, False)
             if on_source:
-                as_fake = torch.lerp(as_fake, adversarial(r.adversarial, on_source[0], False), r.source_negatives)
-            losses[f"d_{side}"] = 0.5 * (adversarial(r.adversarial, on_real, True) + as_fake)
-            losses[f"d_{side}_real"] = confidence(r.adversarial, on_real)
-            losses[f"d_{side}_fake"] = confidence(r.adversarial, on_fake)
+                as_fake = torch.lerp(as_fake, discriminator_loss(r.adversarial, on_source[0], False), r.source_negatives)
+            losses[f"d_{side}"] = 0.5 * (discriminator_loss(r.adversarial, on_real, True) + as_fake)
+            losses[f"d_{side}_real"] = mean_score(r.adversarial, on_real)
+            losses[f"d_{side}_fake"] = mean_score(r.adversarial, on_fake)
             losses[f"d_{side}_auc"] = auc(on_real, on_fake)
         backward(losses["d_a"] + losses["d_b"])
         self.optimizers["discriminators"].step()
@@ -142,7 +142,7 @@ class CycleGANTrainer:
 
     def published(self, epoch: int | None) -> CycleGenerator:
         device = next(self.networks["a_to_b"].parameters()).device
-        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and a save must not change what follows it
+        with torch.random.fork_rng(devices=[]):  # random first weights must not change the steps that follow a save
             model = self._publish(epoch).to(device)
         own = self._parameters("a_to_b", "b_to_a")
         source = self.ema.shadow_params if self.ema else own
@@ -157,49 +157,47 @@ class CycleGANTrainer:
             own, given = self.networks[name], model.get_submodule(name)
             if any(model.config[field] != getattr(self.recipe, field) for field in _ARCHITECTURE):
                 raise ModelError(
-                    f"--init {source}: its {name} is another architecture ({_architecture(model.config)}) than the recipe's; "
+                    f"--init {source}: its {name} has another architecture ({_architecture(model.config)}) than the recipe's; "
                     "give those fields with --set, or another source"
                 )
             own.load_state_dict(given.state_dict(), strict=True)
 
     @torch.no_grad()
     def samples(self, *held_out: Tensor) -> list[SampleGrid]:
-        """For each direction: input, translation, cycle, identity of the other network, patch map of the translation."""
+        """For each direction: input, translation, reconstruction, identity of the other network, patch map of the translation."""
         (a, b), model, grids = held_out, self.published(None), []
-        for direction, back, x, labels, judge in (
+        for direction, back, x, labels, discriminator in (
             (model.a_to_b, model.b_to_a, a, self.labels, self.networks["d_b"]),
             (model.b_to_a, model.a_to_b, b, self.labels[::-1], self.networks["d_a"]),
         ):
-            there = direction(x)
-            columns = (there, back(there), back(x))
-            with evaluating(judge):  # in training, spectral norm would move its vectors: a snapshot must change nothing
-                logits = judge(there)
-            # Of both kinds, what the plain one says: its map is the finer. The map's colours turn where the discriminator is
-            # undecided: at 0 as a logit, at 1/2 with least squares.
+            translated = direction(x)
+            columns = (translated, back(translated), back(x))
+            with evaluating(discriminator):  # in training mode, spectral norm would update its vectors
+                logits = discriminator(translated)
+            # Of both kinds the plain one, whose map is finer. The map's colours change where the discriminator is undecided: at
+            # 0 as a logit, at 1/2 with least squares.
             shown = logits[-self.recipe.disc_scales] if self.recipe.discriminator == "both" else logits[0]
             maps = shown[:, 0].float() - (0.5 if self.recipe.adversarial == "lsgan" else 0.0)
             rows = [[*map(images.to_pil, row), plots.heat(patches)] for *row, patches in zip(x, *columns, maps, strict=True)]
-            grids.append(SampleGrid((labels[0], f"to {labels[1]}", "and back", "identity", "patch map"), rows))
+            grids.append(SampleGrid((labels[0], f"to {labels[1]}", "reconstruction", "identity", "patch map"), rows))
         return grids
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "steps_done": self.steps_done,
-            "networks": {name: network.state_dict() for name, network in self.networks.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()},
+            "networks": state_dicts(self.networks),
+            "optimizers": state_dicts(self.optimizers),
+            "schedulers": state_dicts(self.schedulers),
             "ema": self.ema.state_dict() if self.ema else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.steps_done = state["steps_done"]
-        for name, network in self.networks.items():
-            network.load_state_dict(state["networks"][name], strict=True)
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+        load_state_dicts(self.networks, state["networks"])
+        load_state_dicts(self.optimizers, state["optimizers"])
+        load_state_dicts(self.schedulers, state["schedulers"])
         for name, scheduler in self.schedulers.items():
-            scheduler.load_state_dict(state["schedulers"][name])
-            rate = self._rate(self.steps_done)  # another one than it was saved with where the schedule was extended
+            rate = self._rate(self.steps_done)  # another than the saved one where the schedule was extended
             for group, base in zip(self.optimizers[name].param_groups, scheduler.base_lrs, strict=True):
                 group["lr"] = base * rate
         if self.ema:
@@ -217,7 +215,7 @@ class CycleGANTrainer:
     def _translate(self, network: nn.Module, x: Tensor, same: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The network's output for `x` and, in the same pass, for `same`: all (N, C, H, W) in [-1, 1].
 
-        Both are what passes of their own would give, since instance norm sees each image alone. None where `same` is None.
+        Equal to two passes, since instance norm sees each image alone. None where `same` is None.
         """
         if same is None:
             return network(x), None
@@ -225,12 +223,12 @@ class CycleGANTrainer:
         return translated, kept
 
     def _reconstruct(self, name: str, fake: Tensor) -> Tensor:
-        """The cycle that ends with this generator; with `own_cycle` no gradient reaches the one that it began with."""
+        """The cycle that ends with this generator; with `own_cycle` no gradient reaches the first one."""
         reconstruction: Tensor = getattr(self, name)(fake.detach() if self.recipe.own_cycle else fake)
         return reconstruction
 
     def _totals(self, parts: dict[str, Tensor], weight_a: float, weight_b: float) -> dict[str, Tensor]:
-        """What each generator is trained on in all, as the sources print it: `total_g` of A -> B, `total_f` of B -> A."""
+        """The total loss of each generator, as the sources print it: `total_g` of A -> B, `total_f` of B -> A."""
         cycles = (parts["cycle_b"], parts["cycle_a"]) if self.recipe.own_cycle else (parts["cycle_a"] + parts["cycle_b"],) * 2
         totals = {"total_g": parts["g_a_to_b"] + self.recipe.cycle * cycles[0]}
         totals["total_f"] = parts["g_b_to_a"] + self.recipe.cycle * cycles[1]
@@ -239,9 +237,9 @@ class CycleGANTrainer:
                 totals[total] = totals[total] + weight * parts[key]
         return totals
 
-    def _judge(self, network: nn.Module, real: Tensor, fake: Tensor, source: Tensor) -> list[tuple[Tensor, ...]]:
+    def _logits(self, network: nn.Module, real: Tensor, fake: Tensor, source: Tensor) -> list[tuple[Tensor, ...]]:
         """Logits of real and of fake images (N, C, H, W), each (N, 1, h, w) for every scale, from one pass over all of them;
-        with `source_negatives` those of `source`, the other side's real images, as a third."""
+        with `source_negatives` also those of `source`, the other domain's real images."""
         shown = [real, fake, source] if self.recipe.source_negatives else [real, fake]
         logits = network(torch.cat([self._augment(x) for x in shown]))
         return list(zip(*(x.chunk(len(shown)) for x in logits), strict=True))
@@ -250,7 +248,7 @@ class CycleGANTrainer:
         return diff_augment(x, self.recipe.diffaugment)
 
     def _identity_weights(self) -> tuple[float, float]:
-        """Weights of the identity losses of A and B now: in the warm-up on their way from `identity_start`."""
+        """The current weights of the identity losses of A and B: during the warm-up linearly from `identity_start`."""
         r = self.recipe
         warmup = r.identity_warmup * self.total_steps
         if r.identity_start is None or self.steps_done >= warmup:
@@ -260,9 +258,7 @@ class CycleGANTrainer:
         return a, b
 
     def _rate(self, step: int) -> float:
-        """Factor of the learning rate: 1, then in the last `decay` of the schedule falling linearly to 0."""
-        decay = self.recipe.decay * self.total_steps
-        return min(1.0, max(0.0, self.total_steps - step) / decay) if decay else 1.0
+        return learning_rate_factor(step, self.total_steps, self.recipe.decay)
 
     def _parameters(self, *names: str) -> list[nn.Parameter]:
         return [p for name in names for p in self.networks[name].parameters()]
@@ -273,7 +269,7 @@ class CycleGANTrainer:
 
 
 def _discriminators(r: CycleGANRecipe) -> list[nn.Module]:
-    """Those of A and of B. The projected ones share the frozen network, and each has random projections of its own."""
+    """Of A and of B. Projected ones share the frozen network; each has random projections of its own."""
     if r.discriminator == "patch":
         return [PatchDiscriminator(r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales) for _ in range(2)]
     network = EfficientNetLite("lite0")
@@ -282,10 +278,6 @@ def _discriminators(r: CycleGANRecipe) -> list[nn.Module]:
         return list(projected)
     patches = (PatchDiscriminator(r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales) for _ in range(2))
     return [JointDiscriminator(*pair) for pair in zip(projected, patches, strict=True)]
-
-
-def _adam(parameters: Iterable[nn.Parameter], lr: float) -> Adam:
-    return Adam(parameters, lr=lr, betas=(0.5, 0.999), fused=True)  # betas as in all three papers
 
 
 def _architecture(config: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""DCGAN (Radford et al. 2016): a generator draws images from noise, a discriminator learns to tell them from real ones."""
+"""DCGAN (Radford et al. 2016): a generator samples images from noise, a discriminator tells them from real ones."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.models.dcgan import DCGAN
 from cyclegan_hub.models.discriminators import DCGANDiscriminator
 from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.recipes.methods import DCGANRecipe, domain_of
-from cyclegan_hub.training.losses import adversarial, auc
-from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid
+from cyclegan_hub.training.losses import auc, discriminator_loss, generator_loss
+from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid, adam, load_state_dicts, state_dicts
 
-LOOK_EVERY = 25  # steps between two looks at the fixed latents
-FIXED = 64  # latents that are looked at all through the training
-SHOWN = 6  # rows and columns of a sample grid
+DIVERSITY_EVERY = 25  # steps between two measurements of the fixed latents' diversity
+FIXED = 64  # latents that are sampled throughout the training
+GRID_SIZE = 6  # rows and columns of a sample grid
 
 
 class DCGANTrainer:
-    """See `trainer.Trainer`. One pile, "a"; `loss_d` is the sum of both halves, as in the method's usual plots."""
+    """See `trainer.Trainer`. One image set, "a"; `loss_d` is the sum of both halves, as in the method's usual plots."""
 
     panels: ClassVar[dict[str, list[str]]] = {
         "losses": ["loss_d", "loss_g"],
@@ -32,17 +32,17 @@ class DCGANTrainer:
         "AUC of the discriminator": ["d_auc"],
         "diversity of the fixed latents' samples, real images = 1": ["diversity"],
     }
-    # The alarms' rules were set on runs that went well and on runs made to fail (tests/test_dcgan.py).
+    # The bounds were set on runs that went well and on runs made to fail (tests/training/test_dcgan.py).
     alarms = (
         Alarm(
             "diversity", below=0.5, steps=40,
-            message=f"mode collapse: for {40 * LOOK_EVERY} steps the samples of {FIXED} fixed latents have differed from "
-            "each other less than half as much as real images do. Start anew in another --out with a lower lr, or more images",
+            message=f"mode collapse: for {40 * DIVERSITY_EVERY} steps the samples of {FIXED} fixed latents have differed from "
+            "each other less than half as much as real images do. Start again in another --out with a lower lr, or more images",
         ),
         Alarm(
             "loss_d", below=0.1, steps=300, rising="loss_g",
             message="the discriminator has won: its loss has been below 0.1 for 300 steps while the generator's rises. "
-            "Start anew in another --out with fewer disc_channels or a lower lr",
+            "Start again in another --out with fewer disc_channels or a lower lr",
         ),
     )  # fmt: skip
 
@@ -64,8 +64,7 @@ class DCGANTrainer:
         self.fixed = model.latents(FIXED, seed=0)[:, :, None, None]
         self.g, self.d = self.networks.values()  # prepare() wraps these
         self.optimizers: dict[str, Optimizer] = {
-            name: Adam(network.parameters(), lr=r.lr, betas=(0.5, 0.999), fused=True)  # betas as in all three papers
-            for name, network in self.networks.items()
+            name: adam(network.parameters(), r.lr) for name, network in self.networks.items()
         }
 
     def prepare(self, prepare: Callable[[Any], Any]) -> None:
@@ -74,14 +73,14 @@ class DCGANTrainer:
 
     def step(self, batch: dict[str, Tensor], backward: Backward) -> dict[str, Tensor]:
         x = batch["a"]
-        z = torch.randn(len(x), self.recipe.latent, 1, 1).to(x.device)  # drawn on the CPU: the same on every device
+        z = torch.randn(len(x), self.recipe.latent, 1, 1).to(x.device)  # from the CPU: the same on every device
 
         # Discriminator: real images, then generated ones, each in a batch of its own for the sake of batch norm.
         self.networks["discriminator"].requires_grad_(True)
         self.optimizers["discriminator"].zero_grad()
         fake = self.g(z)
         on_real, on_fake = self.d(x), self.d(fake.detach())
-        loss_d = adversarial("bce", (on_real,), True) + adversarial("bce", (on_fake,), False)
+        loss_d = discriminator_loss("bce", (on_real,), True) + discriminator_loss("bce", (on_fake,), False)
         backward(loss_d)
         self.optimizers["discriminator"].step()
 
@@ -89,7 +88,7 @@ class DCGANTrainer:
         self.networks["discriminator"].requires_grad_(False)
         self.optimizers["generator"].zero_grad()
         after = self.d(fake)
-        loss_g = adversarial("bce", (after,), True)
+        loss_g = generator_loss("bce", (after,))
         backward(loss_g)
         self.optimizers["generator"].step()
 
@@ -98,21 +97,23 @@ class DCGANTrainer:
             # As in the method's usual log: the same fakes while the discriminator is trained, and while the generator is.
             "d_gz": _mean(on_fake), "d_gz_after": _mean(after),
         }  # fmt: skip
-        if self.steps_done % LOOK_EVERY == 0:
+        if self.steps_done % DIVERSITY_EVERY == 0:
             losses["diversity"] = self._diversity(x)
         self.steps_done += 1
         return {name: value.detach() for name, value in losses.items()}
 
     @torch.no_grad()
     def _diversity(self, x: Tensor) -> Tensor:
-        """How diverse the fixed latents' samples are: the mean distance between two of them, as vectors of pixels, over that of
-        two of the real images (N, C, S, S). The pass is that of the training (batch statistics) and changes nothing."""
-        drawn = _passed(self.networks["generator"], self.fixed.to(x.device))
-        return _spread(drawn) / _spread(x).clamp_min(1e-6)
+        """The mean distance between two samples of the fixed latents, as vectors of pixels, over that between two real images
+        (N, C, S, S). The pass uses batch statistics, as in training, and changes no state."""
+        network = self.networks["generator"]
+        buffers = {name: value.clone() for name, value in network.named_buffers()}  # running statistics, which it would update
+        samples: Tensor = functional_call(network, buffers, (self.fixed.to(x.device),))
+        return _spread(samples) / _spread(x).clamp_min(1e-6)
 
     def published(self, epoch: int | None) -> DCGAN:
         device = next(self.networks["generator"].parameters()).device
-        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and a save must not change what follows it
+        with torch.random.fork_rng(devices=[]):  # random first weights must not change the steps that follow a save
             model = self._publish(epoch).to(device)
         model.generator.load_state_dict(self.networks["generator"].state_dict(), strict=True)
         return model.eval()
@@ -129,24 +130,22 @@ class DCGANTrainer:
         self.networks["generator"].load_state_dict(model.generator.state_dict(), strict=True)
 
     def samples(self, *held_out: Tensor) -> list[SampleGrid]:
-        """The first fixed latents' images, as the published model draws them; held-out images are not needed."""
-        pictures = self.published(None).draw(self.fixed[: SHOWN * SHOWN, :, 0, 0])
-        rows = [pictures[i : i + SHOWN] for i in range(0, len(pictures), SHOWN)]
-        return [SampleGrid(("fixed latents", *[""] * (SHOWN - 1)), rows)]
+        """The published model's samples of the first fixed latents; held-out images are not used."""
+        samples = self.published(None).draw(self.fixed[: GRID_SIZE * GRID_SIZE, :, 0, 0])
+        rows = [samples[i : i + GRID_SIZE] for i in range(0, len(samples), GRID_SIZE)]
+        return [SampleGrid(("fixed latents", *[""] * (GRID_SIZE - 1)), rows)]
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "steps_done": self.steps_done,
-            "networks": {name: network.state_dict() for name, network in self.networks.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "networks": state_dicts(self.networks),
+            "optimizers": state_dicts(self.optimizers),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.steps_done = state["steps_done"]
-        for name, network in self.networks.items():
-            network.load_state_dict(state["networks"][name], strict=True)
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+        load_state_dicts(self.networks, state["networks"])
+        load_state_dicts(self.optimizers, state["optimizers"])
 
     def own_state_dict(self) -> dict[str, Any]:
         return {}
@@ -155,14 +154,8 @@ class DCGANTrainer:
 
 
 def _mean(logits: Tensor) -> Tensor:
-    """D of the papers' plots: the mean probability, from 0 (fake) to 1 (real), that logits (N,) give. A scalar, fp32."""
+    """D of the papers' plots: the mean probability of "real" by logits (N,). A scalar, fp32."""
     return torch.sigmoid(logits.float()).mean()
-
-
-def _passed(network: nn.Module, x: Tensor) -> Tensor:
-    """The network's output for `x`, with batch statistics; the running statistics stay as they are."""
-    output: Tensor = functional_call(network, {name: value.clone() for name, value in network.named_buffers()}, (x,))
-    return output
 
 
 def _spread(x: Tensor) -> Tensor:

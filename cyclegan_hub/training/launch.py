@@ -1,4 +1,4 @@
-"""The accelerator of a run: what `accelerate launch` decides, checked for what a training here can do with it."""
+"""The accelerator of a run, as `accelerate launch` asks for it, and what the processes of a run do together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PRECISIONS = ("no", "bf16", "fp16")
 
 
 def make_accelerator(log_with: str | None = None, out: Path | None = None) -> Accelerator:
-    """Devices, processes and precision as `accelerate launch` says. Raises RecipeError for what is not to be had here."""
+    """Devices, processes and precision as `accelerate launch` says. Raises RecipeError for what this machine cannot do."""
     if log_with is not None:
         known = sorted(str(name) for name in LOGGER_TYPE_TO_CLASS)
         if log_with not in known:
@@ -75,8 +75,9 @@ def make_accelerator(log_with: str | None = None, out: Path | None = None) -> Ac
 
 
 def hardware(accelerator: Accelerator) -> str:
-    """What a training runs on, as one line for its record: "2 x NVIDIA H100, bf16", "AMD EPYC 7B13, 1 thread, fp32"."""
-    count, precision = accelerator.num_processes, {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+    """The machine of a training as one line for its record: "2 x NVIDIA H100, bf16", "AMD EPYC 7B13, 1 thread, fp32"."""
+    count = accelerator.num_processes
+    precision = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     times = f"{count} x " if count > 1 else ""
     if accelerator.device.type == "cpu":
         threads = torch.get_num_threads()
@@ -88,7 +89,7 @@ def hardware(accelerator: Accelerator) -> str:
 def processes_asked_for(command: Sequence[str] | None = None) -> int:
     """The `--num_processes` of the `accelerate launch` that started this process, 1 where none is found.
 
-    The launcher hands the number on to nobody, so it is read from its command line (None: that of the parent process).
+    The launcher does not pass the number on, so it is read from its command line (None: that of the parent process).
     """
     if command is None:
         try:
@@ -96,7 +97,7 @@ def processes_asked_for(command: Sequence[str] | None = None) -> int:
 
             parent = psutil.Process().parent()
             command = parent.cmdline() if parent else []
-        except Exception:  # of another user, ended, or a system that does not say: nothing is known, and nothing is said
+        except Exception:  # of another user, ended, or unknown to the system
             return 1
     if "launch" not in command:
         return 1
@@ -126,22 +127,25 @@ def _check_backend(accelerator: Accelerator) -> None:
 
 
 class Processes:
-    """`failed_write` turns a write that failed into the error of one line that says what is safe."""
+    """The processes of a run: the main one writes, an error there ends all, and a signal to one stops all.
+
+    `failed_write` turns a failed write into the error that is raised.
+    """
 
     def __init__(self, accelerator: Accelerator, failed_write: Callable[[OSError], Exception]) -> None:
         self.accelerator, self.failed_write = accelerator, failed_write
-        self.count, self.index, self.main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
+        self.count, self.main = accelerator.num_processes, accelerator.is_main_process
         self.stop_signal: int | None = None
 
     def write(self, action: Callable[[], object]) -> None:
-        """Runs `action` in this process; a failed write is raised as `failed_write` explains it."""
+        """Runs `action` in this process. Raises `failed_write(error)` for an OSError."""
         try:
             action()
         except OSError as error:
             raise self.failed_write(error) from error
 
     def on_main(self, action: Callable[[], object]) -> None:
-        """Runs `action` in the main process; an error there ends every process, with the same words."""
+        """Runs `action` in the main process. An error there is raised, and ends the other processes too."""
         error: Exception | None = None
         if self.main:
             try:
@@ -149,10 +153,10 @@ class Processes:
             except Exception as caught:
                 error = caught
         if self.count > 1:
-            message: list[str | None] = [None if error is None else str(error)]
-            broadcast_object_list(message)
-            if message[0] is not None and not self.main:
-                sys.exit(2)  # the main process says why
+            failed = [error is not None]
+            broadcast_object_list(failed)
+            if failed[0] and not self.main:
+                sys.exit(2)  # the main process prints the error
         if error is not None:
             raise error
 
@@ -163,14 +167,14 @@ class Processes:
         own = torch.tensor(list(values.values()), dtype=torch.float64, device=self.accelerator.device)
         return dict(zip(values, self.accelerator.reduce(own, "mean").tolist(), strict=True))
 
-    def say(self, text: str) -> None:
-        """A line to stderr from the main process, above the bar."""
+    def print(self, text: str) -> None:
+        """Prints a line to stderr in the main process, above the progress bar."""
         if self.main:
             tqdm.write(text, file=sys.stderr)
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """SIGINT and SIGTERM ask for a stop, which `stopping` answers; a second one ends the process at once."""
+    def handle_signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM ask for a stop, which `stopping` returns; a second one ends the process at once."""
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for number in before:

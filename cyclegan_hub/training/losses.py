@@ -11,12 +11,12 @@ from torch import Tensor
 Adversarial = Literal["lsgan", "bce", "hinge"]
 
 
-def adversarial(kind: Adversarial, logits: tuple[Tensor, ...], real: bool) -> Tensor:
-    """How far logits (a tuple of (N, 1, h, w), one for each scale) are from "real" or "fake", in fp32; a mean over all of them.
+def discriminator_loss(kind: Adversarial, logits: tuple[Tensor, ...], real: bool) -> Tensor:
+    """The discriminators' loss of logits (a tuple of (N, 1, h, w), one for each scale) of real or fake images, in fp32; a mean.
 
     "lsgan": squared distance to 1 or 0 (Mao et al. 2017, as in CycleGAN, section 4). "bce": binary cross entropy of
     the sigmoid, computed on the logits (Goodfellow et al. 2014). "hinge": how far a logit falls short of 1 or exceeds -1 (Lim
-    and Ye 2017, "Geometric GAN"). It is the discriminators' loss; for the generators' see `persuading`.
+    and Ye 2017, "Geometric GAN").
     Raises ValueError for another kind.
     """
     match kind:
@@ -32,21 +32,21 @@ def adversarial(kind: Adversarial, logits: tuple[Tensor, ...], real: bool) -> Te
     return torch.stack(scales).mean()
 
 
-def persuading(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
-    """The generators' adversarial loss, of the logits of fake images, in fp32: how far these are from "real".
+def generator_loss(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
+    """The generators' adversarial loss of the logits of fake images, in fp32: how far these are from "real".
 
-    With "bce" this is the non-saturating form of Goodfellow et al. 2014. With "hinge" it is -D, which has the same slope
-    everywhere: a discriminator that is sure still teaches.
+    With "bce" this is the non-saturating form of Goodfellow et al. 2014. With "hinge" it is -D, whose gradient does not vanish
+    where the discriminator is certain.
     """
     if kind == "hinge":
         return torch.stack([-x.float().mean() for x in logits]).mean()
-    return adversarial(kind, logits, real=True)
+    return discriminator_loss(kind, logits, real=True)
 
 
-def confidence(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
-    """What the discriminator says on average, on the scale where 1 is real and 0 is fake: D(x) of the papers' plots.
+def mean_score(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
+    """The discriminator's mean output on the scale where 1 is real and 0 is fake: D(x) of the papers' plots.
 
-    With "hinge", whose discriminator aims beyond 1 and -1, these two become 1 and 0.
+    With "hinge", whose margins are 1 and -1, these are mapped to 1 and 0.
     """
     match kind:
         case "bce":
@@ -59,10 +59,10 @@ def confidence(kind: Adversarial, logits: tuple[Tensor, ...]) -> Tensor:
 
 
 def auc(real: tuple[Tensor, ...], fake: tuple[Tensor, ...]) -> Tensor:
-    """How often a real image gets a higher mean logit than a generated one, ties half: 1 tells them apart, 1/2 guesses.
+    """The share of pairs in which the real image has a higher mean logit than the generated one; ties count half.
 
-    `real` and `fake` are the logits of one step, (N, ...) for each scale. The mean over many steps, even of one image
-    each, is the area under the discriminator's ROC curve, which its mean loss says little of. A scalar, fp32.
+    1: the discriminator tells them apart; 1/2: it guesses. `real` and `fake` are the logits of one step, (N, ...) for each
+    scale. The mean over many steps, even of one image each, is the area under the ROC curve. A scalar, fp32.
     """
     x, y = (torch.stack([scale.float().reshape(len(scale), -1).mean(1) for scale in logits]).mean(0) for logits in (real, fake))
     return ((x[:, None] > y).float() + 0.5 * (x[:, None] == y).float()).mean()
@@ -71,18 +71,18 @@ def auc(real: tuple[Tensor, ...], fake: tuple[Tensor, ...]) -> Tensor:
 def correlation(x: Tensor, y: Tensor) -> Tensor:
     """Mean over the batch of Pearson's correlation between two images (N, C, H, W), over all pixels and channels.
 
-    Below 0, dark has become bright: the colour inversion that CycleGANs fall into early. A constant image counts as 0.
+    Below 0, dark has become bright: the colour inversion that CycleGANs may learn early. A constant image counts as 0.
     """
     x, y = (v.float().flatten(1) - v.float().flatten(1).mean(1, keepdim=True) for v in (x, y))
-    # `eps` is the least norm: above what rounding leaves of a constant image, below one pixel one level off (2/255).
+    # `eps` is the smallest norm: above the rounding error of a constant image, below one pixel one level off (2/255).
     return F.cosine_similarity(x, y, dim=1, eps=1e-3).mean()
 
 
 class ImagePool:
     """The history of generated images that a discriminator is shown (Shrivastava et al. 2017; CycleGAN, section 4).
 
-    Until `size` images are held, each comes back as it went in; after that each one, with probability 1/2, is swapped
-    for one held at random. With size 0 images pass through. Draws come from torch's global random state on the CPU.
+    Until it holds `size` images, each is stored and returned; after that each one is, with probability 1/2, swapped for a
+    random stored one. With size 0 images pass through. Random numbers come from torch's global state on the CPU.
     """
 
     def __init__(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""pix2pix (Isola et al. 2017): a generator is told the answer, and a discriminator judges input and output together."""
+"""pix2pix (Isola et al. 2017): a generator trained on pairs, and a discriminator that sees input and output together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging import images
@@ -17,14 +17,14 @@ from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.models.paired_generator import PairedGenerator
 from cyclegan_hub.models.translate import translate_batch
 from cyclegan_hub.recipes.methods import Pix2PixRecipe, domain_of
-from cyclegan_hub.training.losses import adversarial, auc, confidence
-from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid
+from cyclegan_hub.training.losses import auc, discriminator_loss, generator_loss, mean_score
+from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid, adam, load_state_dicts, state_dicts
 
 _ARCHITECTURE = ("channels", "generator", "width", "blocks", "pairs")
 
 
 class Pix2PixTrainer:
-    """See `trainer.Trainer`. One pile, "a": pairs (N, 2 C, S, S), input first, or targets that inputs are derived from."""
+    """See `trainer.Trainer`. One image set, "a": pairs (N, 2 C, S, S), input first, or targets that inputs are derived from."""
 
     alarms: tuple[Alarm, ...] = ()
 
@@ -54,8 +54,7 @@ class Pix2PixTrainer:
             init_weights(self.networks["discriminator"], std=r.init_std)
         self.g, self.d = model.generator, self.networks.get("discriminator")  # prepare() wraps these
         self.optimizers: dict[str, Optimizer] = {
-            name: Adam(network.parameters(), lr=r.lr, betas=(0.5, 0.999), fused=True)  # betas as in all three papers
-            for name, network in self.networks.items()
+            name: adam(network.parameters(), r.lr) for name, network in self.networks.items()
         }
 
     def prepare(self, prepare: Callable[[Any], Any]) -> None:
@@ -68,14 +67,14 @@ class Pix2PixTrainer:
         r = self.recipe
         x, y = self.split(batch["a"])
 
-        # Generator: adversarial + 100 L1 (section 3.1). The discriminator judges, frozen.
+        # Generator: adversarial + 100 L1 (section 3.1). The discriminator is frozen.
         self._train_discriminator(False)
         self.optimizers["generator"].zero_grad()
         fake = self.g(x).float()
         losses = {"l1": F.l1_loss(fake, y)}
         loss = r.l1 * losses["l1"]
         if self.d is not None:
-            losses["g"] = adversarial("bce", self.d(torch.cat([x, fake], 1)), True)
+            losses["g"] = generator_loss("bce", self.d(torch.cat([x, fake], 1)))
             loss = loss + r.adversarial_weight * losses["g"]
         backward(loss)
         self.optimizers["generator"].step()
@@ -86,8 +85,8 @@ class Pix2PixTrainer:
             self.optimizers["discriminator"].zero_grad()
             logits = self.d(torch.cat([torch.cat([x, y], 1), torch.cat([x, fake.detach()], 1)]))
             on_real, on_fake = (tuple(scale.chunk(2)[i] for scale in logits) for i in (0, 1))
-            losses["d"] = 0.5 * (adversarial("bce", on_real, True) + adversarial("bce", on_fake, False))
-            losses["d_real"], losses["d_fake"] = confidence("bce", on_real), confidence("bce", on_fake)
+            losses["d"] = 0.5 * (discriminator_loss("bce", on_real, True) + discriminator_loss("bce", on_fake, False))
+            losses["d_real"], losses["d_fake"] = mean_score("bce", on_real), mean_score("bce", on_fake)
             losses["d_auc"] = auc(on_real, on_fake)
             backward(losses["d"])
             self.optimizers["discriminator"].step()
@@ -102,7 +101,7 @@ class Pix2PixTrainer:
 
     def published(self, epoch: int | None) -> PairedGenerator:
         device = next(self.networks["generator"].parameters()).device
-        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and a save must not change what follows it
+        with torch.random.fork_rng(devices=[]):  # random first weights must not change the steps that follow a save
             model = self._publish(epoch).to(device)
         model.generator.load_state_dict(self.networks["generator"].state_dict(), strict=True)
         return model.eval()
@@ -111,27 +110,24 @@ class Pix2PixTrainer:
         model = PairedGenerator.from_pretrained(source)
         if wrong := [name for name in _ARCHITECTURE if model.config[name] != getattr(self.recipe, name)]:
             given = ", ".join(f"{name}={model.config[name]}" for name in wrong)
-            raise ModelError(f"--init {source}: it has {given}, the recipe not: give those fields with --set, or another source")
+            raise ModelError(
+                f"--init {source}: it has {given}, the recipe has not: give those fields with --set, or another source"
+            )
         self.networks["generator"].load_state_dict(model.generator.state_dict(), strict=True)
 
     def samples(self, *held_out: Tensor) -> list[SampleGrid]:
-        """Of held-out pairs or targets: input, output, and what the output should be."""
+        """Of held-out pairs or targets: input, output and target."""
         x, y = self.split(held_out[0])
-        made = translate_batch(self.networks["generator"], x)
-        rows = [list(map(images.to_pil, row)) for row in zip(x.cpu(), made, y.cpu(), strict=True)]
-        return [SampleGrid((self.labels[0], f"to {self.labels[1]}", "the real one"), rows)]
+        outputs = translate_batch(self.networks["generator"], x)
+        rows = [list(map(images.to_pil, row)) for row in zip(x.cpu(), outputs, y.cpu(), strict=True)]
+        return [SampleGrid((self.labels[0], f"to {self.labels[1]}", "target"), rows)]
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "networks": {name: network.state_dict() for name, network in self.networks.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-        }
+        return {"networks": state_dicts(self.networks), "optimizers": state_dicts(self.optimizers)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, network in self.networks.items():
-            network.load_state_dict(state["networks"][name], strict=True)
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+        load_state_dicts(self.networks, state["networks"])
+        load_state_dicts(self.optimizers, state["optimizers"])
 
     def own_state_dict(self) -> dict[str, Any]:
         return {}

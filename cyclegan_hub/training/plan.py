@@ -1,10 +1,10 @@
-"""What a command line asks a training for, checked as far as that is possible without reading an image. No torch on import."""
+"""What a command trains, on which images, into which folder: checked as far as possible without reading an image."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +13,8 @@ from cyclegan_hub.hub.provenance import data_note, has_digest, init_of, known_no
 from cyclegan_hub.hub.records import CYCLE_ENDS, NOTES, RunRecord
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, Recipe, RecipeError, labels_of, override
 from cyclegan_hub.recipes.presets import find
-from cyclegan_hub.training.extension import CARRIED, changes_in, extended
+from cyclegan_hub.training.run_folder import CARRIED, EXTENDABLE_FIELDS, RunError, RunFolder
+from cyclegan_hub.training.trainer import Trainer, learning_rate_factor
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -22,130 +23,72 @@ if TYPE_CHECKING:
     from cyclegan_hub.data.reading import Landmarks, Reading, Selection
     from cyclegan_hub.data.specs import DataSource
     from cyclegan_hub.data.streaming import StreamingBatches
-    from cyclegan_hub.training.loop import Judge
-    from cyclegan_hub.training.trainer import Trainer
 
 Batches: TypeAlias = "UnpairedBatches | StreamingBatches"
-_EYES = {"eyes", "eyes_a", "eyes_b"}  # fields of recipes of faces
-UNKNOWN = "hardware that was not recorded"
-HELD_OUT = 64  # images of each side for the light evaluation
+UNKNOWN_HARDWARE = "hardware that was not recorded"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to train, on which images, into which folder."""
+    """One training: a recipe, its images and the folder of its run."""
 
     recipe: Recipe
     labels: tuple[str, ...]
     sources: tuple[DataSource, ...]
-    out: Path
-    identity: dict[str, Any]  # what is written into recipe.json, and must stay the same for a folder to be resumed
+    folder: RunFolder
+    identity: dict[str, Any]  # what is written into recipe.json; a run is resumed only if it is the same (`RunFolder.check`)
 
     @property
-    def extensions(self) -> list[Any]:
-        """How the run was made longer, oldest first: see `extension.extended`."""
+    def out(self) -> Path:
+        """The path of the run folder."""
+        return self.folder.path
+
+    @property
+    def extensions(self) -> list[dict[str, Any]]:
+        """How the run was extended, oldest first: see `apply_extension`."""
         return list(self.identity.get("extended", []))
 
 
 def make_plan(arguments: Namespace) -> Plan:
-    """Raises RecipeError, DataError or RunError, before anything slow is imported or anything is written."""
-    from cyclegan_hub.training.run_folder import RunFolder
-
+    """The plan of a command line (`command.parse`). Raises RecipeError, DataError or RunError before anything is written."""
     recipe = find(arguments.recipe)
-    out = arguments.out or Path("runs") / recipe.name
-    folder = RunFolder(out)
-    record = folder.record()
-    changes = changes_in(arguments.set)
+    folder = RunFolder(arguments.out or Path("runs") / recipe.name)
+    record, changes = folder.record(), changes_in(arguments.set)
     recipe = _as_recorded(override(recipe, changes), record, changes)
     labels = _labels(recipe, arguments.labels)
     if labels != labels_of(recipe):  # of other images than the domain's, which need not be faces
-        unaligned: dict[str, Any] = dict.fromkeys(_EYES & _names(recipe) - set(changes))
-        recipe = replace(recipe, **unaligned)
-    recipe, steps = extended(recipe, record, arguments.extend, folder.latest_step())
+        eyes: Any = {name: None for name in ("eyes", "eyes_a", "eyes_b") if hasattr(recipe, name) and name not in changes}
+        recipe = replace(recipe, **eyes)
+    recipe, extensions = apply_extension(recipe, record, arguments.extend, folder.latest_step())
     if arguments.max_steps is not None and arguments.max_steps < 1:
         raise RecipeError(f"--max-steps {arguments.max_steps}: must be at least 1")
     if not 0 <= arguments.seed < 2**31:
         raise RecipeError(f"--seed {arguments.seed}: must be from 0 up to 2147483647")
     sources = find_data(recipe, arguments.data, arguments.data_a, arguments.data_b)
     identity: dict[str, Any] = {key: value for key, value in (record or {}).items() if key in (*CARRIED, *NOTES)}
-    identity |= {"extended": steps} if steps else {}
+    identity |= {"extended": extensions} if extensions else {}
     identity |= {
         "recipe": asdict(recipe),
         "labels": list(labels),
         "data": {side: source.describe() for side, source in zip("ab", sources, strict=False)},
         "seed": arguments.seed,
-        "init": init_to_record(arguments.init, record),
+        "init": _recorded_init(arguments.init, record),
     }
     identity |= {"own_cycle": CYCLE_ENDS} if getattr(recipe, "own_cycle", False) else {}
     known = identity.get("data_note") or known_note(identity["data"])
     if note := data_note(arguments.data_note, arguments.data_licence, known):
         identity["data_note"] = note
     folder.check(identity)
-    return Plan(recipe, labels, sources, out, identity)
+    return Plan(recipe, labels, sources, folder, identity)
 
 
-def _names(recipe: Recipe) -> set[str]:
-    return {field.name for field in fields(recipe)}
-
-
-def _as_recorded(recipe: Recipe, record: Mapping[str, Any] | None, changes: Mapping[str, str]) -> Recipe:
-    """The recipe with the fields that came after the run was recorded as they then were, except for what `--set` changes."""
-    recorded = record.get("recipe", {}) if record else recipe.__dict__
-    added: dict[str, Any] = {
-        name: value
-        for name, value in ADDED_FIELDS.items()
-        if name in _names(recipe) and name not in recorded and name not in changes
-    }
-    return replace(recipe, **added)
-
-
-def init_to_record(given: str | None, record: RunRecord | None) -> str | None:
-    """What the record says of `--init`: as before where that may be the same weights, whose source may be gone by now."""
-    now, before = init_of(given) if given else None, record.get("init") if record else None
-    return public_init(before) if before and same_init(before, now) and not has_digest(now) else now
-
-
-def note_hardware(plan: Plan, line: str) -> None:
-    """Adds the machine to the record of a run, once. What older versions began says that its first machine is not known."""
-    from cyclegan_hub.training.run_folder import RunFolder
-
-    before = plan.identity.get("hardware") or ([UNKNOWN] if RunFolder(plan.out).latest_step() else [])
-    plan.identity["hardware"] = list(dict.fromkeys([*before, line]))
-
-
-def note_processes(plan: Plan, processes: int, inexact: bool) -> int | None:
-    """The steps of an epoch of a run that goes on, or went on before, with another number of processes; None for any other.
-
-    They stay as they were, and so does the schedule; a step holds more or fewer pairs. With `inexact` the change is noted in
-    the plan's identity. Raises RunError for another number without it.
-    """
-    from cyclegan_hub.training.run_folder import RunFolder
-
-    folder, resumes = RunFolder(plan.out), list(plan.identity.get("inexact_resumes", []))
-    step = folder.latest_step()
-    before = processes if step is None else folder.processes_of(step)
-    if step is not None and before != processes:
-        folder.load_state(step, 0, processes, inexact)
-        entry = {"step": step, "processes": [before, processes], "steps_per_epoch": folder.steps_per_epoch(step)}
-        resumes += [entry] if entry not in resumes[-1:] else []
-        plan.identity["inexact_resumes"] = resumes
-    return int(resumes[-1]["steps_per_epoch"]) if resumes else None
-
-
-def _labels(recipe: Recipe, text: str | None) -> tuple[str, ...]:
-    """The labels of `--labels`, without it the recipe's own. Raises RecipeError for another number of them, or equal ones."""
-    own = labels_of(recipe)
-    if text is None:
-        return own
-    labels = tuple(part.strip() for part in text.split(","))
-    if len(set(labels)) != len(own) or not all(labels):
-        wanted = "two different names, e.g. --labels 'day,night'" if len(own) == 2 else "one name, e.g. --labels 'face'"
-        raise RecipeError(f"--labels {text!r}: give {wanted}")
-    return labels
+def changes_in(parts: Iterable[str]) -> dict[str, str]:
+    """{"epochs": "60"} for ["epochs=60"]; a part without "=" gets an empty value, which `override` refuses."""
+    return {name.strip(): value for name, _, value in (part.partition("=") for part in parts)}
 
 
 def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str | None) -> tuple[DataSource, ...]:
-    """What the method reads: two sides, one pile, or pairs. Raises DataError."""
+    """The sources that the method reads: both domains, one image set, or pairs. Raises DataError."""
     from cyclegan_hub.data.resolve import resolve, resolve_one, resolve_pairs
 
     domain = DOMAINS.get(recipe.domain)
@@ -177,18 +120,133 @@ def reading_of(recipe: Recipe, domains: int, seed: int, landmarks: Landmarks | N
     return reading.for_domains(domains, options.get("eyes", ())), selection
 
 
-def counts_text(side: str, counts: dict[str, int]) -> str:
-    """How many images of a side are trained on, and what became of the others."""
-    others = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n and name not in ("found", "kept"))
-    if not counts["found"]:
-        return f"side {side.upper()}: streamed; {others}"
-    return f"side {side.upper()}: {counts['kept']:,} of {counts['found']:,} images to train on; {others}"
+def _as_recorded(recipe: Recipe, record: Mapping[str, Any] | None, changes: Mapping[str, str]) -> Recipe:
+    """The recipe in which each field that is younger than the run has the value it implied then, unless `--set` changes it."""
+    if record is None:
+        return recipe
+    known = {*record.get("recipe", {}), *changes}
+    added: dict[str, Any] = {name: x for name, x in ADDED_FIELDS.items() if hasattr(recipe, name) and name not in known}
+    return replace(recipe, **added)
+
+
+def _labels(recipe: Recipe, text: str | None) -> tuple[str, ...]:
+    """The labels of `--labels`, without it the recipe's own. Raises RecipeError for another number of them, or equal ones."""
+    own = labels_of(recipe)
+    if text is None:
+        return own
+    labels = tuple(part.strip() for part in text.split(","))
+    if len(set(labels)) != len(own) or not all(labels):
+        wanted = "two different names, e.g. --labels 'day,night'" if len(own) == 2 else "one name, e.g. --labels 'face'"
+        raise RecipeError(f"--labels {text!r}: give {wanted}")
+    return labels
+
+
+def _recorded_init(given: str | None, record: RunRecord | None) -> str | None:
+    """`init` of the record: unchanged if `--init` may name the same weights, whose source may no longer exist."""
+    now, before = init_of(given) if given else None, record.get("init") if record else None
+    return public_init(before) if before and same_init(before, now) and not has_digest(now) else now
+
+
+# What may change when a run is resumed, and is noted in its recipe.json: the number of epochs (`--extend`), the number of
+# processes (`--allow-process-change`) and the machine.
+
+
+def apply_extension(
+    recipe: Recipe, record: Mapping[str, Any] | None, text: str | None, step: int | None
+) -> tuple[Recipe, list[dict[str, Any]]]:
+    """The recipe of a run that was, or is now, extended to more epochs, and the list of its extensions, for `recipe.json`.
+
+    `record` is the run's `recipe.json`, `text` the value of `--extend`, `step` that of the newest state. An extended run is
+    resumed by the command that started it and by the one that extended it.
+    Raises RecipeError where there is no run, for another field than epochs and decay, and for fewer epochs than there are.
+    """
+    extensions = list(record.get("extended", [])) if record else []
+    if extensions and _extendable(recipe) == extensions[0]["from"]:
+        recipe = replace(recipe, **extensions[-1]["to"])
+    if text is None:
+        return recipe, extensions
+    if record is None:
+        raise RecipeError(f"--extend {text}: there is no run in --out yet: start one with --set {text}")
+    fields, changes = _extendable(recipe), changes_in(text.split(","))
+    if "epochs" not in changes or not set(changes) <= fields.keys():
+        more = ", and decay=SHARE to change it" if "decay" in fields else ""
+        raise RecipeError(f"--extend {text!r}: give epochs=N{more}")
+    longer = override(recipe, changes)
+    before = {name: record.get("recipe", {}).get(name) for name in fields}
+    if _extendable(longer) == before:  # extended already
+        return longer, extensions
+    if fields != before:  # another recipe than the run's, which the run folder will name
+        return recipe, extensions
+    if longer.epochs <= recipe.epochs:
+        raise RecipeError(f"--extend {text!r}: epochs must be more than the {recipe.epochs} of this run")
+    return longer, [*extensions, {"step": step or 0, "from": before, "to": _extendable(longer)}]
+
+
+def record_learning_rates(recipe: Recipe, extensions: list[dict[str, Any]], steps_per_epoch: int) -> str:
+    """Adds to the newest extension the learning rate before and after it; returns a message, "" if it was recorded before.
+
+    An extended run has the rate of a run that was planned with so many epochs: before the decay it stays, and the decay begins
+    later; during the decay it rises to where such a run would be, and falls to 0 from there.
+    """
+    if not extensions or "rate" in extensions[-1]:
+        return ""
+    newest = extensions[-1]
+    old = replace(recipe, **newest["from"])
+    before, now = (
+        round(learning_rate_factor(newest["step"], r.epochs * steps_per_epoch, getattr(r, "decay", 0.0)), 6)
+        for r in (old, recipe)
+    )
+    newest["rate"] = [before, now]
+    moved = "stays at" if before == now else f"goes from {before:.3g} to"
+    return (
+        f"extended at step {newest['step']} from {old.epochs} to {recipe.epochs} epochs: the learning rate {moved} {now:.3g} of "
+        f"lr, as in a run that was planned with {recipe.epochs} epochs"
+    )
+
+
+def keep_warmup(recipe: Recipe, extensions: list[dict[str, Any]]) -> Recipe:
+    """The recipe for the trainer of an extended run: its warm-up keeps the length in steps that it was started with."""
+    warmup = getattr(recipe, "identity_warmup", 0.0)
+    if not extensions or not warmup:
+        return recipe
+    return replace(recipe, identity_warmup=warmup * extensions[0]["from"]["epochs"] / recipe.epochs)
+
+
+def _extendable(recipe: Recipe) -> dict[str, Any]:
+    return {name: getattr(recipe, name) for name in EXTENDABLE_FIELDS if hasattr(recipe, name)}
+
+
+def record_hardware(plan: Plan, line: str) -> None:
+    """Adds the machine to the record of a run, once. A run of a version that recorded none says so first."""
+    before = plan.identity.get("hardware") or ([UNKNOWN_HARDWARE] if plan.folder.latest_step() else [])
+    plan.identity["hardware"] = list(dict.fromkeys([*before, line]))
+
+
+def record_processes(plan: Plan, processes: int, inexact: bool) -> int | None:
+    """Adds a change of the number of processes to the record of a run. Returns the steps of an epoch, None without any change.
+
+    With another number of processes a step holds more or fewer pairs; the schedule and the steps of an epoch stay as they were.
+    Raises RunError for another number without `inexact`, and where the state does not hold the steps of an epoch.
+    """
+    folder, resumes = plan.folder, list(plan.identity.get("inexact_resumes", []))
+    step = folder.latest_step()
+    if step is not None and (before := folder.processes_of(step)) != processes:
+        shared, _ = folder.load_state(step, 0, processes, inexact)
+        if "steps_per_epoch" not in shared:  # of an early version
+            raise RunError(f"{plan.out}: its state does not say how long its epochs are: launch as many processes as before")
+        entry = {"step": step, "processes": [before, processes], "steps_per_epoch": shared["steps_per_epoch"]}
+        resumes += [entry] if entry not in resumes[-1:] else []
+        plan.identity["inexact_resumes"] = resumes
+    return int(resumes[-1]["steps_per_epoch"]) if resumes else None
+
+
+# The output of --dry-run.
 
 
 def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processes: int, downloads: Sequence[str] = ()) -> str:
-    """What --dry-run prints: the recipe, the images, the sizes of the networks and the disk that a run needs.
+    """The recipe, the images, the sizes of the networks and the disk that a run needs.
 
-    Without `batches`, whose images would have to be fetched, `downloads` are lines on what would be.
+    `downloads`: a line for each download that is needed before there can be `batches`.
     """
     r = plan.recipe
     sizes = {name: sum(p.numel() for p in network.parameters() if p.requires_grad) for name, network in trainer.networks.items()}
@@ -197,10 +255,10 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processe
     state = sum(4 * 3 * n for n in sizes.values()) + (published if getattr(r, "ema", 0) else 0)
     state += processes * 2 * getattr(r, "pool_size", 0) * 4 * r.channels * r.trained_size**2
     epochs = min(r.keep_epochs, -(-r.epochs // r.snapshot_every))
-    disk = 2 * state + (epochs + 2) * published  # last/, and an epoch more before one is dropped
+    disk = 2 * state + (epochs + 2) * published  # last/, and one more epoch before another is removed
     lines = [json.dumps(plan.identity["recipe"], indent=2), f"labels: {' -> '.join(plan.labels)}", f"out: {plan.out}"]
     if batches is None:
-        lines += [f"side {side.upper()}: {text}" for side, text in plan.identity["data"].items()] + list(downloads)
+        lines += [f"domain {side.upper()}: {text}" for side, text in plan.identity["data"].items()] + list(downloads)
         steps = "known once the images have been read"
     else:
         lines += [f"{counts_text(side, batches.counts[side])} ({plan.identity['data'][side]})" for side in batches.counts]
@@ -213,12 +271,9 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processe
     return "\n".join(lines)
 
 
-def make_judge(plan: Plan) -> Judge:
-    """The light evaluation of `evaluate_every`: by the domain encoder, and its classifier where it knows the run's two sides."""
-    from cyclegan_hub.evaluation import features
-    from cyclegan_hub.evaluation.quick import quick_metrics
-
-    domain, extractor = plan.recipe.domain, features.domain_encoder()
-    known = domain in DOMAINS and plan.labels == DOMAINS[domain].labels and len(plan.labels) == 2
-    classifier = features.side_classifier(domain) if known else None
-    return lambda model, held_out: quick_metrics(model, tuple(x[:HELD_OUT] for x in held_out), extractor, classifier)
+def counts_text(side: str, counts: dict[str, int]) -> str:
+    """How many images of a domain are trained on, and what became of the others."""
+    others = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n and name not in ("found", "kept"))
+    if not counts["found"]:
+        return f"domain {side.upper()}: streamed; {others}"
+    return f"domain {side.upper()}: {counts['kept']:,} of {counts['found']:,} images to train on; {others}"

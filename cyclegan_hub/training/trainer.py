@@ -1,14 +1,14 @@
-"""Training methods: each file holds networks, optimizers and one `step`; this one says what a trainer is and builds it."""
+"""What a trainer is (networks, optimizers and one `step`), and the trainer of a recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from PIL import Image
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
@@ -18,7 +18,7 @@ Backward = Callable[[Tensor], None]
 
 @dataclass(frozen=True)
 class SampleGrid:
-    """A picture for the run folder: a row for each input, labelled columns."""
+    """An image grid for the run folder: a row for each input, labelled columns."""
 
     columns: tuple[str, ...]
     rows: list[list[Image.Image]]
@@ -32,49 +32,46 @@ class Trainer(Protocol):
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:
-        """What is watched during the training."""
+        """The warnings that the losses may trigger."""
 
     @property
     def panels(self) -> dict[str, list[str]]:
-        """Title of a plot -> the losses that belong in it."""
+        """Title of a plot -> the losses that it shows."""
 
     def prepare(self, prepare: Callable[[Any], Any]) -> None:
         """Wraps networks and optimizers for devices, processes and precision (accelerate's `prepare`)."""
 
     def step(self, batch: dict[str, Tensor], backward: Backward) -> dict[str, Tensor]:
-        """One update of every network from {"a", "b"}, or {"a"} alone for a method of one pile, (N, C, H, W) in [-1, 1].
+        """One update of every network from {"a", "b"}, or {"a"} for a method of one image set, (N, C, H, W) in [-1, 1].
 
-        Returns losses and measures, scalars; one that is not taken at every step is left out at the others.
+        Returns losses and measures, scalars; a measure that is not taken at this step is left out.
         """
 
     def published(self, epoch: int | None) -> StrictHubMixin:
-        """The model as it would be published now, on the CPU or the device, in evaluation mode; valid until the next call."""
+        """The model as it would be published now, on the networks' device, in evaluation mode; valid until the next call."""
 
     def start_from(self, source: str) -> None:
-        """Takes the weights of a published model or folder instead of fresh ones. Raises ModelError where they do not fit."""
+        """Loads the weights of a published model or folder. Raises ModelError where they do not fit."""
 
     def samples(self, *held_out: Tensor) -> list[SampleGrid]:
-        """What the networks do to fixed inputs of each side, (N, C, H, W) in [-1, 1]."""
+        """The networks' outputs for held-out images of each domain, (N, C, H, W) in [-1, 1]."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a resumed run needs and that is the same in every process: weights, optimizers, schedules, EMA."""
+        """The part of the state that is the same in every process: weights, optimizers, schedules, EMA."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
     def own_state_dict(self) -> dict[str, Any]:
-        """What each process has of its own, beside the random state and the position in the data: the image pools."""
+        """The part of the state that each process has of its own: the image pools."""
 
     def load_own_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-# Warnings of a training: a loss or measure that has stayed too low for too long.
-
-
 @dataclass(frozen=True)
 class Alarm:
-    """Warns when the loss or measure `key` has stayed below `below` for `steps` values in a row (on a smoothed course).
+    """A warning: the moving average of the loss or measure `key` has stayed below `below` for `steps` values in a row.
 
-    With `rising` only while another one rises: its course over about 20 values is above that over about 200.
+    With `rising` only while another one rises: its average over about 20 values is above that over about 200.
     """
 
     key: str
@@ -85,20 +82,20 @@ class Alarm:
 
 
 class AlarmWatch:
-    """Whether an alarm rings: the key's course, smoothed over about 20 values, below the bound for `steps` values on end.
+    """Decides when an alarm is raised: the moving average over about 20 values is below its bound for `steps` values in a row.
 
-    It rings once, and again only after the course has recovered.
+    It is raised once, and again only after the average has recovered.
     """
 
     def __init__(self, alarm: Alarm) -> None:
         self.alarm = alarm
         self.course: float | None = None
-        self.fast: float | None = None  # of the one that has to rise
+        self.fast: float | None = None  # of the loss that has to rise
         self.slow: float | None = None
         self.steps_below = 0
 
     def update(self, values: Mapping[str, float]) -> bool:
-        """Takes the values of one more step, which need not hold the key; True at the step on which the alarm rings."""
+        """Takes the values of one more step, which need not hold the key; True at the step at which the alarm is raised."""
         alarm = self.alarm
         if alarm.key not in values:
             return False
@@ -123,7 +120,26 @@ def _average(before: float | None, value: float, share: float) -> float:
     return value if before is None else (1 - share) * before + share * value
 
 
-# The trainer of a recipe.
+def state_dicts(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The state of each network, optimizer or scheduler."""
+    return {name: part.state_dict() for name, part in parts.items()}
+
+
+def load_state_dicts(parts: Mapping[str, Any], states: Mapping[str, Any]) -> None:
+    """Loads what `state_dicts` returned; strict, as networks are by default."""
+    for name, part in parts.items():
+        part.load_state_dict(states[name])
+
+
+def adam(parameters: Iterable[nn.Parameter], lr: float) -> Adam:
+    """The optimizer of every network here."""
+    return Adam(parameters, lr=lr, betas=(0.5, 0.999), fused=True)  # betas as in all three papers
+
+
+def learning_rate_factor(step: int, total_steps: int, decay: float) -> float:
+    """The factor of the learning rate after `step` steps: 1, then over the last `decay` of the schedule linearly to 0."""
+    length = decay * total_steps
+    return min(1.0, max(0.0, total_steps - step) / length) if length else 1.0
 
 
 def build_trainer(recipe: Recipe, *, total_steps: int, labels: tuple[str, ...]) -> Trainer:

@@ -62,4 +62,4 @@ def test_rules_of_pairs_say_what_follows_from_them() -> None:
     assert [name for name, rule in PAIR_RULES.items() if not rule.has_truth] == ["repaint"]
     assert PAIR_RULES["colorize"].label_of_input("face") == "face in grey" and not PAIR_RULES["repaint"].label_of_input("face")
     for name, rule in PAIR_RULES.items():
-        assert rule.name == name and rule.usage and bool(rule.words) is rule.derived
+        assert rule.name == name and rule.usage and bool(rule.description) is rule.derived

@@ -116,7 +116,7 @@ def test_the_other_methods_are_not_said_to_go_back(name: str) -> None:
     if recipe.pairs == "given":
         assert "pairs were given" in plain(card) and "- pairs of input and output: `folder mine/train" in card
     else:
-        assert f"the input is {PAIR_RULES[recipe.pairs].words}" in plain(card)
+        assert f"the input is {PAIR_RULES[recipe.pairs].description}" in plain(card)
     assert f"resized to {64 if recipe.pairs == 'upscale-4x' else recipe.image_size} px" in plain(card)
 
 

@@ -1,4 +1,4 @@
-"""losses.py: against torch's and NumPy's own functions, closed forms, and the image pool's statistics."""
+"""Losses against torch's and NumPy's own functions, closed forms, and the image pool's statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclegan_hub.training.losses import ImagePool, adversarial, auc, confidence, correlation, persuading
+from cyclegan_hub.training.losses import ImagePool, auc, correlation, discriminator_loss, generator_loss, mean_score
 from cyclegan_hub.training.run_folder import pack, unpack
 
 
@@ -23,30 +23,33 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 
 @pytest.mark.parametrize("real", [True, False])
-def test_least_squares_is_the_mean_squared_error(real: bool) -> None:
+def test_losses_are_torchs_own(real: bool) -> None:
     x = noise(3, 1, 5, 4)
-    torch.testing.assert_close(adversarial("lsgan", (x,), real), F.mse_loss(x, torch.full_like(x, float(real))))
-
-
-@pytest.mark.parametrize("real", [True, False])
-def test_bce_is_the_cross_entropy_of_the_sigmoid(real: bool) -> None:
-    x = noise(3, 1, 5, 4)
-    expected = F.binary_cross_entropy(torch.sigmoid(x), torch.full_like(x, float(real)))
-    torch.testing.assert_close(adversarial("bce", (x,), real), expected)
+    target = torch.full_like(x, float(real))
+    torch.testing.assert_close(discriminator_loss("lsgan", (x,), real), F.mse_loss(x, target))
+    torch.testing.assert_close(discriminator_loss("bce", (x,), real), F.binary_cross_entropy(torch.sigmoid(x), target))
 
 
 @pytest.mark.parametrize(
-    "p, real, expected", [(0.2333, True, 1.455), (0.2333, False, 0.2657), (0.5, True, math.log(2)), (0.9, True, 0.10536)]
+    ("p", "real", "expected"),
+    [
+        (0.5, True, math.log(2)),
+        (0.9, True, 0.10536),
+        (0.2333, True, 1.455),  # these in the log of the DCGAN source
+        (0.2333, False, 0.2657),
+        (0.1358, False, 0.146),
+        (0.0008, True, 7.131),
+    ],
 )
 def test_bce_of_a_probability(p: float, real: bool, expected: float) -> None:
-    """-ln p for real, -ln(1 - p) for fake; p = 0.2333 makes 1.455."""
+    """-ln p for real, -ln(1 - p) for fake."""
     logit = torch.full((1, 1, 2, 2), math.log(p / (1 - p)))
-    assert adversarial("bce", (logit,), real).item() == pytest.approx(expected, abs=5e-4)
+    assert discriminator_loss("bce", (logit,), real).item() == pytest.approx(expected, abs=5e-4)
 
 
 def test_bce_of_a_certain_mistake_is_finite() -> None:
     logit = torch.tensor([[[[-200.0]]]], requires_grad=True)
-    loss = adversarial("bce", (logit,), True)
+    loss = discriminator_loss("bce", (logit,), True)
     loss.backward()
     assert (loss.item(), logit.grad.item()) == (200.0, -1.0)  # a sigmoid would have rounded to 0, and its logarithm be infinite
 
@@ -55,52 +58,47 @@ def test_bce_of_a_certain_mistake_is_finite() -> None:
 @pytest.mark.parametrize("real", [True, False])
 def test_scales_count_alike_whatever_their_sizes(kind: str, real: bool) -> None:
     maps = (noise(2, 1, 8, 8), noise(2, 1, 3, 3, seed=1) + 2)
-    each = [adversarial(kind, (x,), real) for x in maps]
-    torch.testing.assert_close(adversarial(kind, maps, real), (each[0] + each[1]) / 2)
-    torch.testing.assert_close(confidence(kind, maps), (confidence(kind, maps[:1]) + confidence(kind, maps[1:])) / 2)
+    each = [discriminator_loss(kind, (x,), real) for x in maps]
+    torch.testing.assert_close(discriminator_loss(kind, maps, real), (each[0] + each[1]) / 2)
+    torch.testing.assert_close(mean_score(kind, maps), (mean_score(kind, maps[:1]) + mean_score(kind, maps[1:])) / 2)
 
 
 @pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
 def test_losses_of_half_precision_are_fp32(kind: str) -> None:
     x = noise(2, 1, 30, 30).bfloat16()
-    loss = adversarial(kind, (x,), True)
-    assert loss.dtype == confidence(kind, (x,)).dtype == torch.float32 and loss.shape == ()
-    torch.testing.assert_close(loss, adversarial(kind, (x.float(),), True))
+    loss = discriminator_loss(kind, (x,), True)
+    assert loss.dtype == mean_score(kind, (x,)).dtype == torch.float32 and loss.shape == ()
+    torch.testing.assert_close(loss, discriminator_loss(kind, (x.float(),), True))
 
 
 @pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
 def test_losses_pull_logits_the_right_way(kind: str) -> None:
     for real in (True, False):
         x = torch.full((1, 1, 2, 2), 0.4, requires_grad=True)
-        (gradient,) = torch.autograd.grad(adversarial(kind, (x,), real), x)
+        (gradient,) = torch.autograd.grad(discriminator_loss(kind, (x,), real), x)
         assert (gradient < 0).all() if real else (gradient > 0).all()  # a step against it goes up for real, down for fake
 
 
 def test_an_unknown_kind_is_named() -> None:
     with pytest.raises(ValueError, match="adversarial='wgan': must be one of lsgan, bce, hinge"):
-        adversarial("wgan", (noise(1, 1, 2, 2),), True)
+        discriminator_loss("wgan", (noise(1, 1, 2, 2),), True)
 
 
 def test_hinge_by_hand() -> None:
     """Worked out: max(0, 1 - x) of 3, 0.5, -2 and max(0, 1 + x) of the same; a mean over the scales, not over all numbers."""
     x, y = torch.tensor([[[[3.0, 0.5, -2.0]]]]), torch.tensor([[[[4.0]]]])
-    assert adversarial("hinge", (x,), True).item() == pytest.approx((0 + 0.5 + 3) / 3)
-    assert adversarial("hinge", (x,), False).item() == pytest.approx((4 + 1.5 + 0) / 3)
-    assert adversarial("hinge", (x, y), False).item() == pytest.approx((5.5 / 3 + 5) / 2)
-    assert persuading("hinge", (x, y)).item() == pytest.approx(-(1.5 / 3 + 4) / 2)
-    assert confidence("hinge", (x,)).item() == pytest.approx((0.5 + 1) / 2)
+    assert discriminator_loss("hinge", (x,), True).item() == pytest.approx((0 + 0.5 + 3) / 3)
+    assert discriminator_loss("hinge", (x,), False).item() == pytest.approx((4 + 1.5 + 0) / 3)
+    assert discriminator_loss("hinge", (x, y), False).item() == pytest.approx((5.5 / 3 + 5) / 2)
+    assert generator_loss("hinge", (x, y)).item() == pytest.approx(-(1.5 / 3 + 4) / 2)
+    assert mean_score("hinge", (x,)).item() == pytest.approx((0.5 + 1) / 2)
 
 
-@pytest.mark.parametrize("kind", ["lsgan", "bce"])
-def test_persuading_is_being_called_real(kind: str) -> None:
+def test_generator_loss_and_mean_score() -> None:
     x = noise(2, 1, 4, 4)
-    torch.testing.assert_close(persuading(kind, (x,)), adversarial(kind, (x,), True))
-
-
-def test_confidence() -> None:
-    x = noise(2, 1, 4, 4)
-    torch.testing.assert_close(confidence("lsgan", (x,)), x.mean())
-    torch.testing.assert_close(confidence("bce", (x,)), torch.sigmoid(x).mean())
+    for kind, score in (("lsgan", x.mean()), ("bce", torch.sigmoid(x).mean())):
+        torch.testing.assert_close(generator_loss(kind, (x,)), discriminator_loss(kind, (x,), True))
+        torch.testing.assert_close(mean_score(kind, (x,)), score)
 
 
 # --- correlation
@@ -205,7 +203,7 @@ def test_pool_is_untouched_by_what_happens_to_its_images() -> None:
     assert numbers(pool.state_dict()["images"]) != [1, 2]
 
 
-def test_resumed_pool_goes_on_as_the_other_would(tmp_path: Path) -> None:
+def test_a_resumed_pool_continues_as_the_other_would(tmp_path: Path) -> None:
     torch.manual_seed(1)
     pool, other = ImagePool(4), ImagePool(4)
     for i in range(10):

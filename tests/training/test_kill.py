@@ -1,4 +1,4 @@
-"""A run survives its process: killed at random moments, or asked to stop, the same command goes on to the very same end."""
+"""Killed at random moments, or asked to stop, a run is resumed by the same command to the same end."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_kill_9_at_random_moments_never_loses_the_last_save(whole: Path, data: P
     assert done.returncode == 0, done.stderr
     assert weights(out) == weights(whole)
     assert history(out) == history(whole)
-    assert not list(out.rglob("*.tmp"))  # what the killed processes left half-written is gone
+    assert not list(out.rglob("*.tmp"))  # the killed processes' temporary files are removed
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -85,27 +84,6 @@ def test_damaged_landmarks_of_a_run_are_one_line(whole: Path, data: Path, capsys
         assert "landmarks.json of the run is damaged: restore it, or delete it" in one_line(capsys)
     finally:
         path.write_bytes(good)
-
-
-def test_landmarks_are_written_as_a_whole_or_not_at_all(
-    tmp_path: Path, found: Landmarks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = RunFolder(tmp_path)
-    run.write_landmarks(Landmarks())
-    assert not (tmp_path / "landmarks.json").exists()  # of a run without faces
-    run.write_landmarks(Landmarks({"x": None}))
-    before = (tmp_path / "landmarks.json").read_bytes()
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space"):
-            run.write_landmarks(found)
-    assert (tmp_path / "landmarks.json").read_bytes() == before
-    run.write_landmarks(found)
-    assert run.landmarks() == found and RunFolder(tmp_path / "new").landmarks() == Landmarks()
 
 
 def test_landmarks_are_not_published(whole: Path, tmp_path: Path) -> None:

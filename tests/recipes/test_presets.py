@@ -30,7 +30,7 @@ def test_registry_has_ours_and_the_sources() -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
-def test_every_recipe_names_a_domain_and_survives_text(recipe: Recipe) -> None:
+def test_every_recipe_names_a_domain_and_can_be_set_from_text(recipe: Recipe) -> None:
     assert recipe.domain in DOMAINS or recipe.name == "pix2pix"  # whose pairs have to be given
     assert all(labels_of(recipe))
     texts = {
@@ -114,7 +114,7 @@ def test_override_parses_every_kind() -> None:
         ("blocs", "6", "'blocs' is no field of a CycleGANRecipe; fields: image_size, .*log_every.*blocks"),
         ("name", "x", "'name' is no field"),
         ("epochs", "1.5", "epochs='1.5': must be a whole number"),
-        ("lr", "fast", "lr='fast': must be a number"),
+        ("lr", "fast", "lr='fast': must be a finite number"),
         ("lr", "nan", "lr=nan: must be a finite number"),
         ("identity_start", "nan", "identity_start=nan: must be a finite number"),
         ("identity_start", "-1", "identity_start=-1.0: must be 0 or more"),
@@ -207,7 +207,7 @@ def test_fields_that_came_later_have_the_old_behaviour_as_their_default() -> Non
     assert all(getattr(RECIPES[name], field, value) == value for name in SOURCES for field, value in old.items())
 
 
-def test_streaming_excludes_what_needs_the_whole_pile() -> None:
+def test_streaming_excludes_what_needs_all_images() -> None:
     with pytest.raises(RecipeError, match="balance=True: must be none or false with streaming"):
         override(RECIPES["smile-baseline"], {"streaming": "true", "steps_per_epoch": "10"})
 
@@ -244,7 +244,7 @@ def test_a_wrong_field_of_the_other_methods(name: str, field: str, text: str, me
         override(RECIPES[name], {field: text})
 
 
-def test_labels_say_what_goes_in_and_what_comes_out() -> None:
+def test_labels_name_input_and_output() -> None:
     assert {name: labels_of(RECIPES[name]) for name in OTHERS} == {
         "faces-dcgan-64": ("face",),
         "faces-dcgan-256": ("face",),

@@ -18,7 +18,6 @@ from cyclegan_hub.models.generators import DCGANGenerator
 from cyclegan_hub.recipes.methods import DCGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.dcgan import DCGANTrainer
-from cyclegan_hub.training.losses import adversarial
 from cyclegan_hub.training.trainer import AlarmWatch
 from support.pixels import assert_same_pixels, same_pixels
 
@@ -73,14 +72,6 @@ def test_weights_start_as_in_the_paper() -> None:
         assert optimizer.param_groups[0]["lr"] == 2e-4 and optimizer.param_groups[0]["betas"] == (0.5, 0.999)
 
 
-@pytest.mark.parametrize(("probability", "real", "loss"), [(0.2333, True, 1.455), (0.1358, False, 0.146), (0.0008, True, 7.131)])
-def test_losses_on_logits_equal_the_sources_sigmoid_and_bce(probability: float, real: bool, loss: float) -> None:
-    logit = torch.logit(torch.tensor([probability], dtype=torch.float64))
-    ours = adversarial("bce", (logit.float(),), real).item()
-    theirs = F.binary_cross_entropy(torch.sigmoid(logit), torch.full_like(logit, float(real))).item()
-    assert ours == pytest.approx(theirs, abs=1e-5) and ours == pytest.approx(loss, abs=1e-3)
-
-
 def test_the_discriminators_loss_is_the_plain_sum() -> None:
     """-ln 0.2333 - ln(1 - 0.1358) = 1.601, from a discriminator that says just that of real and generated images."""
     trainer = make(SMALL)
@@ -95,7 +86,7 @@ def test_the_discriminators_loss_is_the_plain_sum() -> None:
             self.calls += 1
             return torch.logit(torch.full((len(x),), p)) + 0 * self.weight + 0 * x.mean((1, 2, 3))
 
-    trainer.d, trainer.steps_done = Says(), 1  # no look
+    trainer.d, trainer.steps_done = Says(), 1  # the diversity is not measured
     losses = trainer.step({"a": real()}, lambda loss: loss.backward())
     assert losses["loss_d"].item() == pytest.approx(1.601, abs=1e-3)
     assert losses["loss_g"].item() == pytest.approx(7.131, abs=1e-3)
@@ -140,17 +131,17 @@ def test_the_step_is_the_papers() -> None:
             torch.testing.assert_close(one, two)
 
 
-def test_a_look_changes_nothing() -> None:
-    looked, not_looked = make(SMALL), make(SMALL)
-    not_looked.steps_done = 1
+def test_measuring_the_diversity_changes_nothing() -> None:
+    measured, other = make(SMALL), make(SMALL)
+    other.steps_done = 1
     x, state = real(), torch.get_rng_state()
-    losses = looked.step({"a": x}, lambda loss: loss.backward())
+    losses = measured.step({"a": x}, lambda loss: loss.backward())
     torch.set_rng_state(state)
-    others = not_looked.step({"a": x}, lambda loss: loss.backward())
+    others = other.step({"a": x}, lambda loss: loss.backward())
     assert set(losses) - set(others) == {"diversity"}
-    for name, network in looked.networks.items():
+    for name, network in measured.networks.items():
         for key, value in network.state_dict().items():
-            assert torch.equal(value, not_looked.networks[name].state_dict()[key]), key
+            assert torch.equal(value, other.networks[name].state_dict()[key]), key
 
 
 def rings(trainer: DCGANTrainer, steps: int, x: torch.Tensor | None = None) -> list[str]:
@@ -165,7 +156,7 @@ def rings(trainer: DCGANTrainer, steps: int, x: torch.Tensor | None = None) -> l
 
 
 def test_the_alarm_of_mode_collapse_rings_where_all_latents_give_one_image(monkeypatch) -> None:
-    monkeypatch.setattr("cyclegan_hub.training.dcgan.LOOK_EVERY", 1)  # every step is a look
+    monkeypatch.setattr("cyclegan_hub.training.dcgan.DIVERSITY_EVERY", 1)
     trainer = make(dataclasses.replace(SMALL, lr=1e-9))
     with torch.no_grad():
         trainer.networks["generator"].layers[0].weight.zero_()  # the latent is not listened to

@@ -1,11 +1,15 @@
-"""state.py: trees come back exactly, other things are refused, other files too."""
+"""The run folder: its identity, its lock, states as one file, epochs and history."""
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import pickle
 import struct
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,159 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from cyclegan_hub.training.run_folder import pack, unpack
+from cyclegan_hub.data.reading import EyePair, Landmarks
+from cyclegan_hub.hub.records import HistoryError, epoch_name
+from cyclegan_hub.training.run_folder import RunError, RunFolder, epochs_to_remove, pack, unpack
+
+IDENTITY = {"recipe": {"name": "x", "lr": 2e-4, "snapshot_every": 5}, "labels": ["a", "b"], "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "keep", "removed"),
+    [
+        ([1, 2, 3], 3, []),
+        ([1, 2, 3, 4], 3, [2]),  # 2 and 3 leave the same gap: the earlier one is removed
+        ([5, 10, 15, 20, 25], 4, [10]),
+        ([1, 10, 11, 20], 3, [10]),
+        ([1, 2, 3, 4, 5], 2, [2, 3, 4]),
+    ],
+)
+def test_epochs_to_remove_keeps_the_first_and_the_last(epochs: list[int], keep: int, removed: list[int]) -> None:
+    assert sorted(epochs_to_remove(epochs, keep)) == removed
+
+
+def test_kept_epochs_stay_spread_as_a_run_grows() -> None:
+    kept: list[int] = []
+    for epoch in range(1, 201):
+        kept.append(epoch)
+        for old in epochs_to_remove(kept, 20):
+            kept.remove(old)
+    gaps = [b - a for a, b in pairwise(kept)]
+    assert len(kept) == 20 and kept[0] == 1 and kept[-1] == 200
+    assert max(gaps) <= 32 and sorted(gaps)[len(gaps) // 2] >= 4
+
+
+def test_names_of_epochs_sort() -> None:
+    assert [epoch_name(n) for n in (5, 25, 1000)] == ["epoch-005", "epoch-025", "epoch-1000"]
+
+
+def test_identity_is_compared_by_what_is_given(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.check(IDENTITY)  # nothing is there yet, and nothing is written
+    assert not folder.path.exists()
+    folder.open(IDENTITY | {"fingerprints": {"a": "1"}})
+    folder.close()
+    folder.check(IDENTITY)  # before the images are read, their fingerprint is not known
+    folder.check(IDENTITY | {"recipe": IDENTITY["recipe"] | {"snapshot_every": 1}})
+    with pytest.raises(RunError, match=r"images of domain A have changed .*fingerprint 1 then, 2 now"):
+        folder.check(IDENTITY | {"fingerprints": {"a": "2"}})
+    with pytest.raises(RunError, match=r"recipe\.new is None there and 3 now"):
+        folder.check(IDENTITY | {"recipe": IDENTITY["recipe"] | {"new": 3}})
+    # A field that came later, at the value under which nothing changes, is no other run; at another value it is.
+    folder.check(IDENTITY | {"recipe": IDENTITY["recipe"] | {"skip": False, "discriminator": "patch"}})
+    with pytest.raises(RunError, match=r"recipe\.skip is None there and True now"):
+        folder.check(IDENTITY | {"recipe": IDENTITY["recipe"] | {"skip": True}})
+    for damaged in ("{", "[]"):
+        (folder.path / "recipe.json").write_text(damaged)
+        with pytest.raises(RunError, match=r"recipe\.json is damaged"):
+            folder.check(IDENTITY)
+
+
+def test_a_state_is_renamed_as_a_whole_and_the_older_one_removed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.open(IDENTITY)
+    for step in (1, 2):
+        folder.stage_state(step)
+        folder.write_rank(step, 0, {"rank": 0})
+        assert folder.latest_step() == (None if step == 1 else 1)
+        folder.commit_state(step, {"step": step})
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["step-000000002"]
+    assert folder.load_state(2, rank=0, world_size=1) == ({"step": 2}, {"rank": 0})
+    with pytest.raises(RunError, match="saved by 1 processes, now there are 2"):
+        folder.load_state(2, rank=0, world_size=2)
+    folder.stage_state(2)  # the same step again: what is there stays
+    folder.write_rank(2, 0, {"rank": "other"})
+    folder.commit_state(2, {"step": "other"})
+    assert folder.load_state(2, rank=0, world_size=1) == ({"step": 2}, {"rank": 0})
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["step-000000002"]
+    folder.close()
+
+
+def test_history_grows_is_trimmed_and_names_a_damaged_line(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.history() == []
+    folder.append_history([{"step": 1}, {"step": 2}])
+    folder.append_history([{"step": 3}])
+    folder.trim_history(2)
+    assert folder.history() == [{"step": 1}, {"step": 2}]
+    (tmp_path / "history.jsonl").write_text(json.dumps({"step": 1}) + '\n{"st\n' + json.dumps({"step": 3}) + "\n")
+    with pytest.raises(HistoryError, match="line 2 is damaged"):
+        folder.history()
+
+
+def test_a_folder_has_one_trainer_at_a_time(tmp_path: Path) -> None:
+    first, second = RunFolder(tmp_path), RunFolder(tmp_path)
+    first.open(IDENTITY)
+    with pytest.raises(RunError, match=r"another process is training in .*: wait for it, or give another folder with --out"):
+        second.open(IDENTITY)
+    first.close()
+    second.open(IDENTITY)
+    second.close()
+
+
+def test_a_file_system_without_locks_is_trained_on_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(code: int) -> Callable[..., None]:
+        def flock(*_: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        return flock
+
+    folder = RunFolder(tmp_path)
+    monkeypatch.setattr("fcntl.flock", fails(errno.ENOLCK))
+    folder.open(IDENTITY)
+    assert capsys.readouterr().err == f"note: {tmp_path} cannot be locked: start no second training in it\n"
+    assert folder.record() == IDENTITY
+    folder.close()
+    monkeypatch.setattr("fcntl.flock", fails(errno.EIO))
+    with pytest.raises(RunError, match=r"cannot write to .*: Input/output error"):
+        folder.open(IDENTITY)
+
+
+def test_a_new_process_takes_the_first_ones_state(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.open({"recipe": {}})
+    folder.stage_state(3)
+    folder.write_rank(3, 0, {"random": 1, "cuda": None, "data": {}, "trainer": "pools"})
+    folder.commit_state(3, {"step": 3, "steps_per_epoch": 7})
+    with pytest.raises(RunError, match="add --allow-process-change"):
+        folder.load_state(3, 1, 2)
+    _, own = folder.load_state(3, 1, 2, inexact=True)
+    assert own == {"random": None, "cuda": None, "data": None, "trainer": "pools"}
+    folder.close()
+
+
+def test_landmarks_are_written_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, found = RunFolder(tmp_path), Landmarks({"x": None, "y": EyePair((3 + 4j, 9.5 + 4j))})
+    run.write_landmarks(Landmarks())
+    assert not (tmp_path / "landmarks.json").exists()  # of a run without faces
+    run.write_landmarks(Landmarks({"x": None}))
+    before = (tmp_path / "landmarks.json").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            run.write_landmarks(found)
+    assert (tmp_path / "landmarks.json").read_bytes() == before
+    run.write_landmarks(found)
+    assert run.landmarks() == found and RunFolder(tmp_path / "new").landmarks() == Landmarks()
+
+
+# ---------------------------------------------------------------------------------------------------- pack and unpack
 
 
 def again(tree: Any, folder: Path) -> Any:
@@ -101,7 +257,7 @@ def test_a_restored_tensor_may_be_written_to_and_outlives_its_file(tmp_path: Pat
     assert result.sum() == 15000
 
 
-def test_an_optimizers_state_goes_on_identically(tmp_path: Path) -> None:
+def test_an_optimizer_continues_identically(tmp_path: Path) -> None:
     """Number keys, tuples (betas), flags and scalar tensors: what torch's own state_dicts are made of."""
 
     def trained(weight: Tensor, optimizer: torch.optim.Optimizer, steps: int) -> Tensor:
@@ -150,6 +306,8 @@ def foreign(tree: Any) -> bytes:
 
 
 WHOLE = pack({"a": torch.arange(100.0), "b": [1, 2]})
+
+
 BROKEN = {
     "empty": b"",
     "short": WHOLE[:-1],

@@ -1,77 +1,29 @@
-"""One step of every recipe, and the CycleGAN step against the paper's, written out without any batching."""
+"""The CycleGAN step against the paper's, written out without any batching; schedules; what is published."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from cyclegan_hub.models import auto as published
+from cyclegan_hub.hub.records import ModelError
+from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.efficientnet_lite import FeatureNetworkError
 from cyclegan_hub.models.generators import InstanceNorm2d
-from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
-from cyclegan_hub.training.losses import adversarial
-from cyclegan_hub.training.run_folder import pack, unpack
-from support.tiny_trainers import OTHER_KINDS, backward, batch, make, tiny
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [*((name, None) for name in RECIPES), *(("anime-compact", kind) for kind in OTHER_KINDS)]
-)
-def test_every_recipe_trains_saves_resumes_loads_and_has_a_card(name: str, kind: str | None, tmp_path) -> None:
-    recipe = tiny(name, **OTHER_KINDS.get(kind, {}))
-    trainer = make(recipe)
-    before = {n: [p.clone() for p in network.parameters()] for n, network in trainer.networks.items()}
-    losses = trainer.step(batch(recipe), backward)
-    assert all(value.ndim == 0 and math.isfinite(value) for value in losses.values())
-    assert {key for keys in trainer.panels.values() for key in keys} == set(losses)
-    for n, network in trainer.networks.items():
-        # Of a hinge within its margins, real and fake images pull the bias of the logits by exactly as much: that one may rest.
-        free = [not (getattr(recipe, "adversarial", "") == "hinge" and p.shape == (1,)) for p in network.parameters()]
-        moved = [not torch.equal(old, new) for old, new in zip(before[n], network.parameters(), strict=True)]
-        moved = [moves for moves, judged in zip(moved, free, strict=True) if judged]
-        assert all(moved), f"{n}: {moved.count(False)} weights did not move"
-
-    # A second trainer, other weights, takes up the state and goes on alike.
-    (tmp_path / "state").write_bytes(pack([trainer.state_dict(), trainer.own_state_dict(), torch.get_rng_state()]))
-    first = trainer.step(batch(recipe, 2), backward)
-    other = make(recipe, seed=9)
-    shared, own, random = unpack(tmp_path / "state")
-    other.load_state_dict(shared)
-    other.load_own_state_dict(own)
-    torch.set_rng_state(random)
-    second = other.step(batch(recipe, 2), backward)
-    assert {k: v.item() for k, v in first.items()} == {k: v.item() for k, v in second.items()}
-    for n, network in trainer.networks.items():
-        for key, value in network.state_dict().items():
-            assert torch.equal(value, other.networks[n].state_dict()[key])
-    model = trainer.published(1)
-    for one, two in zip(model.parameters(), other.published(1).parameters(), strict=True):
-        assert torch.equal(one, two)
-
-    # What is published loads strictly, as the class that it says it is, and equal.
-    model.save_pretrained(tmp_path / "model")
-    loaded = published.from_pretrained(tmp_path / "model")
-    assert type(loaded) is type(model) and loaded.config == model.config and loaded.labels == tuple(trainer.labels)
-    for key, value in model.state_dict().items():
-        assert torch.equal(value, loaded.state_dict()[key])
-
-    sides = "a" if len(trainer.labels) == 1 or not isinstance(recipe, CycleGANRecipe) else "ab"
-    run = {"recipe": dataclasses.asdict(recipe), "labels": list(trainer.labels), "data": {s: f"folder {s}" for s in sides}}
-    facts = cards.Facts("user/x", type(model), model.config, run, [], 1, ["epoch-001"], "epoch-001", None, "fp32")
-    card = cards.render(facts)
-    assert f"import {type(model).__name__}" in card and "{{" not in card
+from cyclegan_hub.training.losses import discriminator_loss
+from cyclegan_hub.training.trainer import build_trainer, learning_rate_factor
+from support.tiny_trainers import LABELS, OTHER_KINDS, backward, batch, make, tiny
 
 
 @pytest.mark.parametrize("negatives", [0.0, 0.25])
 @pytest.mark.parametrize("name", ["smile-baseline", "smile-lsgan-64", "anime-compact", "monet", "cartoon-64", *OTHER_KINDS])
 def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None:
-    """Gradients of one step, each term by a pass of its own, against those of the batched step. DiffAugment off: it draws."""
+    """Gradients of one step, each term by a pass of its own, against those of the batched step, without DiffAugment."""
     known = name in RECIPES
     changes = {} if known else OTHER_KINDS[name] | {"channels": 1}  # of which a projected discriminator makes three
     recipe = tiny(
@@ -82,7 +34,7 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
     g, f, d_a, d_b = reference.networks.values()
     data = batch(recipe)
     a, b = data["a"], data["b"]
-    for key in ("d_a", "d_b"):  # in training, spectral norm goes on by a step with every pass, however many there are
+    for key in ("d_a", "d_b"):  # in training mode, spectral norm takes a step with every pass
         trainer.networks[key].eval()
         reference.networks[key].eval()
         if recipe.discriminator != "patch":
@@ -93,7 +45,9 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
     if recipe.adversarial == "hinge":
         loss_g = -sum(x.mean() for x in d_b(fake_b)) / len(d_b(fake_b)) - sum(x.mean() for x in d_a(fake_a)) / len(d_a(fake_a))
     else:
-        loss_g = adversarial(recipe.adversarial, d_b(fake_b), True) + adversarial(recipe.adversarial, d_a(fake_a), True)
+        loss_g = discriminator_loss(recipe.adversarial, d_b(fake_b), True) + discriminator_loss(
+            recipe.adversarial, d_a(fake_a), True
+        )
     loss_g = loss_g + recipe.cycle * (F.l1_loss(f(fake_b), a) + F.l1_loss(g(fake_a), b))
     loss_g = loss_g + weight_a * F.l1_loss(f(a), a) + weight_b * F.l1_loss(g(b), b)
     expected = dict(zip("gf", (torch.autograd.grad(loss_g, [*n.parameters()], retain_graph=True) for n in (g, f)), strict=True))
@@ -114,9 +68,9 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
     torch.testing.assert_close(seen[0], loss_g.detach(), rtol=1e-5, atol=1e-5)
     loss_d = 0.0
     for d, real, fake, source in ((d_a, a, fake_a.detach(), b), (d_b, b, fake_b.detach(), a)):
-        loss_d = loss_d + 0.5 * adversarial(recipe.adversarial, d(real), True)
-        loss_d = loss_d + 0.5 * (1 - negatives) * adversarial(recipe.adversarial, d(fake), False)
-        loss_d = loss_d + 0.5 * negatives * adversarial(recipe.adversarial, d(source), False)
+        loss_d = loss_d + 0.5 * discriminator_loss(recipe.adversarial, d(real), True)
+        loss_d = loss_d + 0.5 * (1 - negatives) * discriminator_loss(recipe.adversarial, d(fake), False)
+        loss_d = loss_d + 0.5 * negatives * discriminator_loss(recipe.adversarial, d(source), False)
     torch.testing.assert_close(seen[1], loss_d.detach(), rtol=1e-5, atol=1e-5)
     for name_d, d in (("d_a", d_a), ("d_b", d_b)):
         for p, want in zip(
@@ -163,8 +117,8 @@ def test_own_cycle_is_the_cycle_that_ends_with_the_generator(name: str) -> None:
 
     def gradients(cycle_of_g: torch.Tensor, cycle_of_f: torch.Tensor) -> list[torch.Tensor]:
         kind, weight_a, weight_b = recipe.adversarial, recipe.identity_a, recipe.identity_b
-        total_g = adversarial(kind, d_b(fake_b), True) + recipe.cycle * cycle_of_g + weight_b * F.l1_loss(g(b), b)
-        total_f = adversarial(kind, d_a(fake_a), True) + recipe.cycle * cycle_of_f + weight_a * F.l1_loss(f(a), a)
+        total_g = discriminator_loss(kind, d_b(fake_b), True) + recipe.cycle * cycle_of_g + weight_b * F.l1_loss(g(b), b)
+        total_f = discriminator_loss(kind, d_a(fake_a), True) + recipe.cycle * cycle_of_f + weight_a * F.l1_loss(f(a), a)
         pairs = ((total_g, g), (total_f, f))
         return [x for total, own in pairs for x in torch.autograd.grad(total, [*own.parameters()], retain_graph=True)]
 
@@ -201,8 +155,7 @@ def test_identity_weights_move_from_start_to_their_own() -> None:
 
 @pytest.mark.parametrize(("decay", "expected"), [(0.0, [1, 1, 1, 1]), (0.5, [1, 1, 0.5, 0]), (1.0, [1, 0.5, 0.25, 0])])
 def test_learning_rate_falls_linearly_at_the_end(decay: float, expected: list[float]) -> None:
-    trainer = make(tiny("smile-compact", decay=decay), total_steps=100)
-    assert [trainer._rate(step) for step in (0, 50, 75, 100)] == pytest.approx(expected)
+    assert [learning_rate_factor(step, 100, decay) for step in (0, 50, 75, 100)] == pytest.approx(expected)
 
 
 def test_learning_rates_of_both_optimizers_follow_the_schedule() -> None:
@@ -239,21 +192,67 @@ def test_norms_compute_in_fp32_under_bf16() -> None:
         torch.testing.assert_close(own.double(), exact, rtol=1e-5, atol=1e-4)
 
 
-def test_losses_are_fp32_under_bf16() -> None:
-    recipe = tiny("anime-compact")
+def test_published_weights_are_the_moving_average() -> None:
+    recipe = tiny("smile-compact", ema=0.999)
     trainer = make(recipe)
+    own = [trainer.networks["a_to_b"].state_dict()["decoder.8.bias"].clone()]
+    for i in range(3):
+        trainer.step(batch(recipe, i), backward)
+        own.append(trainer.networks["a_to_b"].state_dict()["decoder.8.bias"].clone())
+    # Warm-up (diffusers, after k-diffusion): decay of step t is 1 - t ** (-2/3), and 0 in the first step.
+    average = own[1]
+    for t, value in ((2, own[2]), (3, own[3])):
+        decay = 1 - t ** (-2 / 3)
+        average = decay * average + (1 - decay) * value
+    published = trainer.published(7)
+    torch.testing.assert_close(published.a_to_b.state_dict()["decoder.8.bias"], average)
+    assert (published.epoch, published.labels, published.training) == (7, LABELS, False)
+    assert published.domain == "custom"  # other labels than the domain's own: tests/training/test_loop.py has those
+    assert torch.equal(make(tiny("smile-compact", ema=0.0)).published(1).a_to_b.encoder[0].weight,
+                       make(tiny("smile-compact", ema=0.0)).networks["a_to_b"].encoder[0].weight)  # fmt: skip
 
-    def autocast(network: torch.nn.Module) -> torch.nn.Module:
-        forward = network.forward
 
-        def wrapped(x: torch.Tensor):
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                return forward(x)
+def test_publishing_and_sampling_draw_no_random_numbers() -> None:
+    recipe = tiny("monet-unet")
+    trainer, data = make(recipe), batch(recipe)
+    before = torch.get_rng_state()
+    trainer.published(1)
+    trainer.samples(data["a"], data["b"])
+    assert torch.equal(torch.get_rng_state(), before)
 
-        network.forward = wrapped
-        return network
 
-    trainer.prepare(lambda x: autocast(x) if isinstance(x, torch.nn.Module) else x)
-    assert trainer.a_to_b(batch(recipe)["a"]).dtype == torch.bfloat16
-    losses = trainer.step(batch(recipe), backward)
-    assert {value.dtype for value in losses.values()} == {torch.float32}
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+def test_a_snapshot_changes_no_weight(kind: str) -> None:
+    """Spectral norm would move its vectors in training mode."""
+    recipe = tiny("anime-compact", **OTHER_KINDS[kind])
+    trainer, data = make(recipe), batch(recipe)
+    before = copy.deepcopy(trainer.state_dict()["networks"])
+    grids = trainer.samples(data["a"], data["b"])
+    assert grids[0].rows[0][4].width > 1
+    for name, state in trainer.state_dict()["networks"].items():
+        assert all(torch.equal(value, before[name][key]) for key, value in state.items()), name
+
+
+def test_samples_show_both_directions() -> None:
+    recipe = tiny("smile-baseline")
+    data = batch(recipe)
+    there, back = make(recipe).samples(data["a"], data["b"])
+    assert there.columns == ("day", "to night", "reconstruction", "identity", "patch map")
+    assert back.columns[:2] == ("night", "to day")
+    for grid in (there, back):
+        assert [len(row) for row in grid.rows] == [5, 5]
+        assert [picture.size for picture in grid.rows[0][:4]] == [(32, 32)] * 4
+
+
+def test_start_from_takes_published_weights_and_refuses_others(tmp_path) -> None:
+    recipe = tiny("smile-compact")
+    trainer = make(recipe, seed=1)
+    trainer.published(3).save_pretrained(tmp_path / "model")
+    other = build_trainer(recipe, total_steps=10, labels=LABELS)
+    other.start_from(str(tmp_path / "model"))
+    assert torch.equal(other.networks["b_to_a"].encoder[0].weight, trainer.networks["b_to_a"].encoder[0].weight)
+    for name, given in (("wide", {"width": 8, "padding": "zeros"}), ("reflect", {"width": 4, "padding": "reflect"})):
+        CycleGenerator(blocks=1, **given).save_pretrained(tmp_path / name)  # the second's weights would fit
+        with pytest.raises(ModelError, match=r"another architecture \(channels=3, generator=resnet, width=") as caught:
+            other.start_from(str(tmp_path / name))
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,179 @@
+"""What `accelerate launch` may ask for, and two processes: identical replicas, exact resume, errors that end both."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cyclegan_hub.recipes.methods import RecipeError
+from cyclegan_hub.training.launch import make_accelerator, peak_memory, processes_asked_for
+from support.training import TINY, TRAIN, demo_data, environment, history, train, weights
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate.state import AcceleratorState, PartialState
+
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState._reset_state()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("ACCELERATE_MIXED_PRECISION", "fp16", "mixed_precision 'fp16' needs a GPU: launch with --mixed_precision bf16, or no"),
+        ("ACCELERATE_MIXED_PRECISION", "fp8", "mixed_precision 'fp8': must be one of no, bf16, fp16"),
+        ("ACCELERATE_MIXED_PRECISION", "half", "mixed_precision 'half': must be one of no, bf16, fp16"),
+        ("ACCELERATE_DYNAMO_BACKEND", "fast", "'FAST' is not a valid DynamoBackend. Launch otherwise"),
+        ("ACCELERATE_DYNAMO_BACKEND", "ONNXRT", "dynamo_backend 'onnxrt': torch .* has none of that name, only .*inductor"),
+        ("ACCELERATE_DYNAMO_BACKEND", "TVM", "dynamo_backend 'tvm' does not work here .*--dynamo_backend no"),
+    ],
+)
+def test_what_a_machine_cannot_do_is_one_line(monkeypatch, variable: str, value: str, message: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(RecipeError, match=message) as caught:
+        make_accelerator()
+    assert "\n" not in str(caught.value)
+
+
+def test_what_it_can_do_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "EAGER")
+    assert make_accelerator().mixed_precision == "bf16"
+
+
+@pytest.mark.slow
+def test_a_launcher_that_starts_fewer_processes_than_asked_for_is_noticed(tmp_path: Path) -> None:
+    """`accelerate launch --cpu --num_processes 2` runs one process and says nothing of it."""
+    program = tmp_path / "start.py"
+    program.write_text("from cyclegan_hub.training.launch import make_accelerator\nprint(make_accelerator().num_processes)\n")
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for count, said in ((2, True), (1, False)):
+        command = [*launch, f"--num_processes={count}", str(program)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.stdout.strip() == "1"
+        assert ("note: 2 processes were asked for and one was started" in done.stderr) == said, done.stderr
+    assert processes_asked_for(["accelerate", "launch", "--num-processes", "3", "train.py"]) == 3
+    assert processes_asked_for(["bash", "-c", "train.py --num_processes 3"]) == 1
+
+
+def test_peak_memory_is_none_where_the_system_does_not_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = peak_memory()
+    assert memory is not None and 0.05 < memory < 500
+    real = builtins.__import__
+
+    def without(name: str, *rest: object) -> object:
+        if name == "resource":
+            raise ImportError("no module named resource")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert peak_memory() is None
+
+
+def test_no_device_is_named() -> None:
+    """MPS and CUDA by accelerate alone: a `.cuda()` or `device="cuda"` in training would leave other machines out."""
+    for path in [*(ROOT / "cyclegan_hub" / "training").glob("*.py"), *(ROOT / "cyclegan_hub" / "models").glob("*.py")]:
+        assert not re.search(r"\.cuda\(\)|\.mps\(\)|device\(?=?[\"']cuda", path.read_text("utf-8")), path.name
+
+
+# ------------------------------------------------------------------------------------------------- two processes
+# train.py's main, with every weight of every network, and the EMA, compared across the processes after each epoch.
+COMPARE = """
+import sys, torch, torch.distributed as dist
+sys.path.insert(0, sys.argv.pop(1))
+import train
+from cyclegan_hub.training import loop
+
+class Compared(loop.Loop):
+    def _end_epoch(self, epoch):
+        super()._end_epoch(epoch)
+        weights = [x for n in self.trainer.networks.values() for x in n.state_dict().values()]  # buffers too
+        flat = torch.cat([p.flatten() for p in (*weights, *self.trainer.ema.shadow_params)])
+        pool = torch.stack(self.trainer.pools["a"].images).sum()
+        replicas, pools = ([torch.empty_like(x) for _ in range(2)] for x in (flat, pool))
+        dist.all_gather(replicas, flat)
+        dist.all_gather(pools, pool)
+        self.accelerator.print(f"replicas equal: {torch.equal(*replicas)}, pools differ: {not torch.equal(*pools)}")
+
+loop.Loop = Compared
+train.leave(train.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return demo_data(tmp_path_factory, 16)
+
+
+def two_processes(program: list[str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    return subprocess.run(
+        [*launch, *program, *TINY, "--set", "epochs=2", *map(str, arguments)],
+        capture_output=True, text=True, env=environment(ACCELERATE_USE_CPU="true"), timeout=240,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_replicas_stay_identical_and_resume_is_exact(data: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    (tmp_path / "compare.py").write_text(COMPARE)
+    done = two_processes([str(tmp_path / "compare.py"), str(TRAIN)], "--data", data, "--out", whole)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("replicas equal: True, pools differ: True") == 2, done.stdout  # at the end of each epoch
+    # 16 images of the larger domain, 2 processes of batch 2: an epoch is 4 steps and sees each once (tests/data).
+    assert "step 8 of 8: 32 pairs" in done.stdout
+    assert len(list((whole / "state/step-000000008").glob("rank-*.safetensors"))) == 2
+    for stop in (3, 8):
+        done = two_processes([str(TRAIN / "train.py")], "--data", data, "--out", parts, "--max-steps", stop)
+        assert done.returncode == 0, done.stderr
+    assert weights(parts) == weights(whole)
+    assert history(parts) == history(whole)
+
+
+@pytest.mark.slow
+def test_projected_discriminators_stay_identical_too(data: Path, tmp_path: Path) -> None:
+    """Each process brings other images; the levels' scales and the vectors of spectral norm are the same in both."""
+    (tmp_path / "compare.py").write_text(COMPARE)
+    kind = [part for field in ("discriminator=both", "adversarial=hinge", "skip=true") for part in ("--set", field)]
+    done = two_processes([str(tmp_path / "compare.py"), str(TRAIN)], "--data", data, "--out", tmp_path / "run", *kind)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("replicas equal: True, pools differ: True") == 2, done.stdout
+
+
+@pytest.mark.slow
+def test_a_run_resumes_with_another_number_of_processes(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One process, then two, then one: the schedule stays, a step holds other numbers of pairs, and each change is printed."""
+    run = ["--data", data, "--out", tmp_path / "run", "--set", "epochs=2"]
+    assert train(*run, "--max-steps", 3) == 0
+    done = two_processes([str(TRAIN / "train.py")], *run, "--max-steps", 5, "--allow-process-change")
+    assert done.returncode == 0, done.stderr
+    assert "resumed inexactly: 1 processes then, 2 now; a step has 4 pairs" in done.stderr
+    capsys.readouterr()
+    assert train(*run, "--allow-process-change") == 0
+    printed = capsys.readouterr()
+    assert "resumed inexactly: 2 processes then, 1 now; a step has 2 pairs" in printed.err
+    assert "step 16 of 16" in printed.out  # 16 images of the larger domain, batch 2, 2 epochs, as it began
+    noted = json.loads((tmp_path / "run/recipe.json").read_text("utf-8"))["inexact_resumes"]
+    assert [(one["step"], one["processes"]) for one in noted] == [(3, [1, 2]), (5, [2, 1])]
+
+
+@pytest.mark.slow
+def test_an_error_ends_both_and_is_printed(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    done = two_processes([str(TRAIN / "train.py")], "--data", data, "--out", tmp_path)
+    assert done.returncode != 0
+    # Each prints it at most once; after the first failure the launcher may stop the other before it does.
+    said = re.findall(r"^error(?: \(process 1\))?: .*holds 'thesis.tex' but no run", done.stderr, re.MULTILINE)
+    assert said and len(set(said)) == len(said)

@@ -1,0 +1,131 @@
+"""Every recipe trains, saves, resumes and is published; alarms."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from cyclegan_hub.models import auto as published
+from cyclegan_hub.publishing import card as cards
+from cyclegan_hub.recipes.methods import CycleGANRecipe
+from cyclegan_hub.recipes.presets import RECIPES
+from cyclegan_hub.training.run_folder import pack, unpack
+from cyclegan_hub.training.trainer import Alarm, AlarmWatch
+from support.tiny_trainers import OTHER_KINDS, backward, batch, make, tiny
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [*((name, None) for name in RECIPES), *(("anime-compact", kind) for kind in OTHER_KINDS)]
+)
+def test_every_recipe_trains_saves_resumes_loads_and_has_a_card(name: str, kind: str | None, tmp_path) -> None:
+    recipe = tiny(name, **OTHER_KINDS.get(kind, {}))
+    trainer = make(recipe)
+    before = {n: [p.clone() for p in network.parameters()] for n, network in trainer.networks.items()}
+    losses = trainer.step(batch(recipe), backward)
+    assert all(value.ndim == 0 and math.isfinite(value) for value in losses.values())
+    assert {key for keys in trainer.panels.values() for key in keys} == set(losses)
+    for n, network in trainer.networks.items():
+        # Of a hinge within its margins, real and fake images pull the bias of the logits by exactly as much: that one may rest.
+        free = [not (getattr(recipe, "adversarial", "") == "hinge" and p.shape == (1,)) for p in network.parameters()]
+        moved = [not torch.equal(old, new) for old, new in zip(before[n], network.parameters(), strict=True)]
+        moved = [moves for moves, judged in zip(moved, free, strict=True) if judged]
+        assert all(moved), f"{n}: {moved.count(False)} weights did not move"
+
+    # A second trainer with other weights resumes from the state alike.
+    (tmp_path / "state").write_bytes(pack([trainer.state_dict(), trainer.own_state_dict(), torch.get_rng_state()]))
+    first = trainer.step(batch(recipe, 2), backward)
+    other = make(recipe, seed=9)
+    shared, own, random = unpack(tmp_path / "state")
+    other.load_state_dict(shared)
+    other.load_own_state_dict(own)
+    torch.set_rng_state(random)
+    second = other.step(batch(recipe, 2), backward)
+    assert {k: v.item() for k, v in first.items()} == {k: v.item() for k, v in second.items()}
+    for n, network in trainer.networks.items():
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, other.networks[n].state_dict()[key])
+    model = trainer.published(1)
+    for one, two in zip(model.parameters(), other.published(1).parameters(), strict=True):
+        assert torch.equal(one, two)
+
+    # What is published loads strictly, as the class that it says it is, and equal.
+    model.save_pretrained(tmp_path / "model")
+    loaded = published.from_pretrained(tmp_path / "model")
+    assert type(loaded) is type(model) and loaded.config == model.config and loaded.labels == tuple(trainer.labels)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[key])
+
+    sides = "a" if len(trainer.labels) == 1 or not isinstance(recipe, CycleGANRecipe) else "ab"
+    run = {"recipe": dataclasses.asdict(recipe), "labels": list(trainer.labels), "data": {s: f"folder {s}" for s in sides}}
+    facts = cards.Facts("user/x", type(model), model.config, run, [], 1, ["epoch-001"], "epoch-001", None, "fp32")
+    card = cards.render(facts)
+    assert f"import {type(model).__name__}" in card and "{{" not in card
+
+
+def test_losses_are_fp32_under_bf16() -> None:
+    recipe = tiny("anime-compact")
+    trainer = make(recipe)
+
+    def autocast(network: torch.nn.Module) -> torch.nn.Module:
+        forward = network.forward
+
+        def wrapped(x: torch.Tensor):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return forward(x)
+
+        network.forward = wrapped
+        return network
+
+    trainer.prepare(lambda x: autocast(x) if isinstance(x, torch.nn.Module) else x)
+    assert trainer.a_to_b(batch(recipe)["a"]).dtype == torch.bfloat16
+    losses = trainer.step(batch(recipe), backward)
+    assert {value.dtype for value in losses.values()} == {torch.float32}
+
+
+def test_alarm_rings_once_after_a_sustained_time_and_again_after_recovery() -> None:
+    watch = AlarmWatch(Alarm("x", below=0.0, steps=10, message=""))
+    assert not any(watch.update({"x": -1.0}) for _ in range(9))
+    assert not watch.update({"y": 1.0})  # a step without it
+    assert watch.update({"x": -1.0})
+    assert not any(watch.update({"x": -1.0}) for _ in range(50))
+    assert not any(watch.update({"x": 1.0}) for _ in range(50))
+    assert sum(watch.update({"x": -1.0}) for _ in range(50)) == 1
+
+
+def test_alarm_may_ask_that_another_value_rises() -> None:
+    alarm = Alarm("d", below=0.1, steps=50, message="", rising="g")
+    for slope, rings in ((0.01, 1), (0.0, 0), (-0.01, 0)):
+        watch = AlarmWatch(alarm)
+        assert sum(watch.update({"d": 0.05, "g": 5 + slope * i}) for i in range(500)) == rings
+    watch = AlarmWatch(alarm)
+    assert not any(watch.update({"d": 0.5, "g": 5 + 0.01 * i}) for i in range(500))
+
+
+def test_alarm_state_round_trips() -> None:
+    first, second = (AlarmWatch(Alarm("x", 0.0, 10, "")) for _ in range(2))
+    for _ in range(6):
+        first.update({"x": -1.0})
+    second.load_state_dict(first.state_dict())
+    assert [second.update({"x": -1.0}) for _ in range(5)] == [False, False, False, True, False]
+
+
+def test_colour_inversion_is_measured() -> None:
+    """A generator that negates its input has correlation -1; the trainer's alarms watch that very key."""
+    recipe = tiny("smile-compact")
+    trainer = make(recipe)
+    trainer.a_to_b = _Negative(trainer.networks["a_to_b"])
+    losses = trainer.step(batch(recipe), backward)
+    assert losses["corr_a_to_b"].item() == pytest.approx(-1, abs=1e-5)
+    assert {alarm.key for alarm in trainer.alarms} == {"corr_a_to_b", "corr_b_to_a"}
+
+
+class _Negative(torch.nn.Module):
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return -x + 0 * self.network(x)  # keeps every weight in the graph
