@@ -64,7 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
     from cyclegan_hub.data.batches import open_batches
     from cyclegan_hub.data.hub_datasets import downloads_of
     from cyclegan_hub.data.reading import Batching
-    from cyclegan_hub.data.reading import Batching
     from cyclegan_hub.training.launch import hardware, make_accelerator
     from cyclegan_hub.training.loop import Loop
     from cyclegan_hub.training.trainer import build_trainer

@@ -19,9 +19,9 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.evaluation import features, registry
 from cyclegan_hub.evaluation.quick import quick_metrics
 from cyclegan_hub.imaging import grids, images, plots
+from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.recipes.presets import compact_of
 from cyclegan_hub.training.augment import BatchAugment
-from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.training.launch import Processes
 from cyclegan_hub.training.plan import Batches, Plan
 from cyclegan_hub.training.run_folder import RunError

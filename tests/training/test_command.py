@@ -12,11 +12,10 @@ import pytest
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.training.run_folder import RunFolder
-from support.local_hub import Server, client_environment
 from support.pictures import parquet, picture
 from support.train_runs import data as data
 from support.train_runs import one_line
-from support.training import TINY, TRAIN, command, environment, script, train, train_process
+from support.training import TINY, TRAIN, environment, script, train, train_process
 
 pytestmark = pytest.mark.slow
 
