@@ -38,12 +38,12 @@ def write_atomic(path: Path, data: bytes) -> None:
 
     Raises OSError (disk full, no permission); the old file is then still there, whole.
     """
-    with appearing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of `path` to write to: synced to disk and renamed if all goes well, else removed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

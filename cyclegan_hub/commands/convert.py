@@ -25,7 +25,7 @@ from cyclegan_hub.data.sources import one_side, open_items
 from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import alignment, find_faces
-from cyclegan_hub.files import appearing
+from cyclegan_hub.files import atomic_path
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.decoding import as_it_is, is_heif
 from cyclegan_hub.models.photograph import Options, Photograph
@@ -97,7 +97,7 @@ def convert(
         print(note, file=sys.stderr)
     skipped: Skipped = []
     found: Peaks = []
-    with appearing(out) as temporary:
+    with atomic_path(out) as temporary:
         count = write(temporary, _pictures(items, options, skipped, found, encode=write is not _write_npz))
         if not count:
             fits = "has a face that is large enough" if align_faces else "is large enough" if min_size else "can be read"
