@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from cyclegan_hub import __version__
 from cyclegan_hub.domains import DOMAINS, HEAD
-from cyclegan_hub.errors import UserError, calm_threads, exit_code, files_explained
+from cyclegan_hub.errors import UserError, exit_code, files_explained, limit_threads
 
 if TYPE_CHECKING:
     from cyclegan_hub.models.photograph import FaceChoice
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         if given and given[0] in _ROOMS:
-            calm_threads()
+            limit_threads()
             room, _ = _ROOMS[given[0]]
             return int(import_module(room).main(given[1:], prog=f"cyclegan-hub {given[0]}"))
         arguments = _parser().parse_args(given)

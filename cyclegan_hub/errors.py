@@ -18,7 +18,7 @@ class UserError(ValueError):
     """
 
 
-def calm_threads() -> None:
+def limit_threads() -> None:
     """Environment variables that have to be set before torch is imported; what the user set stays.
 
     Threads that spin for as long as they wait made a step ten times slower on a busy machine; ones that never do, 9 % slower

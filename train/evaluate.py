@@ -12,12 +12,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from cyclegan_hub.errors import calm_threads
+from cyclegan_hub.errors import limit_threads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    calm_threads()  # before torch is imported
+    limit_threads()  # before torch is imported
     from cyclegan_hub.evaluation.command import main as command
 
     return command(argv)

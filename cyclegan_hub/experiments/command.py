@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclegan_hub.errors import calm_threads, exit_code
+from cyclegan_hub.errors import exit_code, limit_threads
 from cyclegan_hub.experiments.registry import EXPERIMENTS, Experiment, ExperimentError, find_experiment
 from cyclegan_hub.files import write_atomic
 
@@ -119,7 +119,7 @@ def check_same(out: Path, settings: dict[str, object]) -> None:
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Exit code: 0 done, 2 a mistake that one line explains, 128 + n stopped by signal n with everything saved."""
     arguments = parse(argv, prog)
-    calm_threads()
+    limit_threads()
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return exit_code(lambda: run(arguments))

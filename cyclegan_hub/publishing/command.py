@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from cyclegan_hub.errors import UserError, calm_threads, exit_code
+from cyclegan_hub.errors import UserError, exit_code, limit_threads
 
 
 def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
@@ -79,5 +79,5 @@ def run(arguments: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Runs the command. Exit code: 0 for success, 2 after one line that explains a mistake."""
     arguments = parse(argv, prog)
-    calm_threads()
+    limit_threads()
     return exit_code(lambda: run(arguments))

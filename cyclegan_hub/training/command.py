@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cyclegan_hub.errors import calm_threads, exit_code
+from cyclegan_hub.errors import exit_code, limit_threads
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.extension import for_trainer, with_rates
 from cyclegan_hub.training.plan import counts_text, dry_run_text, make_judge, make_plan, note_hardware, note_processes
@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Exit code: 0 done, 2 a mistake that one line explains, 128 + n stopped by signal n with everything saved."""
     arguments = parse(argv, prog)
-    calm_threads()
+    limit_threads()
     try:
         return exit_code(lambda: run(arguments))
     except KeyboardInterrupt:  # while images are read; the loop itself saves and stops
