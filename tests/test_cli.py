@@ -161,7 +161,7 @@ def test_ctrl_c_is_no_traceback_and_exit_130(
 
     monkeypatch.setattr(translation, "encode", stop)
     assert main(["translate", model, str(folder(tmp_path / "in", [1])), str(tmp_path / "out")]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command resumes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["--version"], 0), (["--help"], 0), ([], 2), (["dance"], 2)])

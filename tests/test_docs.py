@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub import cli
+from cyclegan_hub.command_line import make_parser
 from cyclegan_hub.evaluation.rows import METRICS
 from cyclegan_hub.experiments.registry import find_experiment
 from cyclegan_hub.recipes.methods import override
@@ -64,7 +65,7 @@ def test_every_command_is_in_the_table_of_cli() -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["--help"])
     assert ended.value.code == 0
-    for verb in cli._ROOMS:
+    for verb in cli.COMMANDS:
         assert f"| `cyclegan-hub {verb}` |" in table, verb
 
 
@@ -101,10 +102,11 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 
 def parsed(verb: str, arguments: list[str]) -> argparse.Namespace:
-    """Arguments of a command of another room, by its own parser. Raises SystemExit for a wrong one."""
-    room, _ = cli._ROOMS[verb]
-    module = import_module(room)
-    return module.parse(arguments) if hasattr(module, "parse") else module._parser(verb).parse_args(arguments)
+    """Arguments of a command, by its own parser. Raises SystemExit for a wrong one."""
+    if verb in cli._ROOMS:
+        parse = import_module(cli._ROOMS[verb][0]).parse
+        return parse(arguments)
+    return make_parser(cli.COMMANDS[verb].module).parse_args(arguments)
 
 
 @pytest.mark.parametrize(("page", "words"), COMMANDS, ids=[f"{page}-{i}" for i, (page, _) in enumerate(COMMANDS)])
@@ -119,14 +121,12 @@ def test_commands_parse(page: str, words: list[str]) -> None:
     else:
         assert (ROOT / program).is_file(), program
         verb = {"experiments": "experiment"}.get(Path(program).stem, Path(program).stem)
-    if verb in cli._ROOMS:
+    if verb in cli.COMMANDS or verb in cli._ROOMS:
         found = parsed(verb, arguments)
         if verb == "train":
             override(find(found.recipe), dict(item.split("=", 1) for item in found.set))
         if verb == "experiment":
             find_experiment(found.name)
-    elif program in CONSOLE:
-        cli._parser().parse_args([verb, *arguments])
     elif verb == "benchmark" and arguments:
         assert arguments[0] in RECIPES
 

@@ -188,7 +188,7 @@ def test_sources_that_cannot_be_compared(data: Path, tmp_path: Path, capsys: pyt
     [
         (["--epochs", "five"], "--epochs 'five': give all, or numbers such as 5,10,20"),
         (["--epochs", "1,9"], "no epoch-009; epochs there: epoch-001"),
-        (["--images", "0"], "--images 0: must be at least 1"),
+        (["--max-held-out", "0"], "--max-held-out 0: must be at least 1"),
         (["--on-training"], "--on-training: give an --out of its own, so that these do not take the place of the figures of"),
         (["--on-training", "--out", "RUN"], "--on-training: give an --out of its own, so that these do not take the place"),
         (["--batch-size", "0"], "--batch-size 0: must be at least 1"),

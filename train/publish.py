@@ -10,8 +10,15 @@ Of an installed package the same is `cyclegan-hub publish`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-from cyclegan_hub.publishing.command import main
+from cyclegan_hub.command_line import run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    return run_command("cyclegan_hub.publishing.command", argv)
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Trains a recipe on images: two unpaired piles, one pile or pairs. The same command again goes on where the last one stopped.
+"""Trains a recipe on two unpaired image sets, on one, or on pairs. The same command again resumes.
 
 accelerate launch train/train.py smile
 accelerate launch train/train.py smile-compact --data FOLDER --labels "not smiling,smiling" --out runs/mine
@@ -10,7 +10,16 @@ Of an installed package the same is `accelerate launch -m cyclegan_hub.training`
 
 from __future__ import annotations
 
-from cyclegan_hub.training.command import leave, main
+from collections.abc import Sequence
+
+from cyclegan_hub.command_line import run_command
+from cyclegan_hub.training.command import leave
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    return run_command("cyclegan_hub.training.command", argv)
+
 
 if __name__ == "__main__":
     leave(main())

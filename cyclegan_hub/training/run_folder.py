@@ -163,7 +163,7 @@ class RunFolder:
         if saved != world_size and not inexact:
             raise RunError(
                 f"{folder} was saved by {saved} processes, now there are {world_size}: launch as many as before, or add "
-                "--inexact-resume"
+                "--allow-process-change"
             )
         try:
             shared = unpack(folder / "shared.safetensors")
