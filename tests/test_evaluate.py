@@ -73,7 +73,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_folder(tmp_path / "run", 1, 2, 3, record=record(fingerprints={"a": "0", "b": "1"}))
     options = ("--data", data, "--extractor", f"encoder:{encoder}", "--classifier", f"encoder:{encoder}")
-    assert evaluate(run, *options, "--epochs", "3,1", "--images", 5, "--training", 8) == 0
+    assert evaluate(run, *options, "--epochs", "3,1", "--max-held-out", 5, "--max-train-images", 8) == 0
     found = read_metrics(run / "metrics.json")
     assert found is not None and list(found["epochs"]) == ["epoch-001", "epoch-003"]
     assert next(epoch.name for epoch in list_epochs(run) if epoch.best) == found["best"]
@@ -87,7 +87,7 @@ def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Pa
     printed = capsys.readouterr().out
     assert "day → night (n = 5, n = 5; encoder (sha256 " in printed and "peak memory" in printed and "untranslated" in printed
     assert "report.html" in printed and "epoch-003" in (run / "report.html").read_text("utf-8")
-    assert evaluate(run, *options, "--epochs", "3,1", "--images", 5, "--training", 8, "--out", tmp_path / "again") == 0
+    assert evaluate(run, *options, "--epochs", "3,1", "--max-held-out", 5, "--max-train-images", 8, "--out", tmp_path / "again") == 0
     again = read_metrics(tmp_path / "again" / "metrics.json")
     assert again is not None and again | {"protocol": 0} == found | {"protocol": 0}
 
@@ -119,7 +119,7 @@ def test_the_runs_own_data_are_recognised(data: Path, encoder: Path, tmp_path: P
     read = module.read_data(sides, source, 0, 3)
     own = record(fingerprints={letter: side.fingerprint for letter, side in zip("ab", read, strict=True)})
     run = run_folder(tmp_path / "run", 1, record=own)
-    assert evaluate(run, "--data", data, "--extractor", f"encoder:{encoder}", "--classifier", "none", "--images", 4) == 0
+    assert evaluate(run, "--data", data, "--extractor", f"encoder:{encoder}", "--classifier", "none", "--max-held-out", 4) == 0
     found = read_metrics(run / "metrics.json")
     assert found is not None and found["protocol"]["training_data"] == "the run's own" and found["classifier"] is None
 

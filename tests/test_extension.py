@@ -109,14 +109,14 @@ def test_extended_before_the_decay_it_is_the_run_that_was_planned_so(data: Path,
 
 
 def test_another_number_of_processes_needs_the_users_word(data: Path, tmp_path: Path, capsys) -> None:
-    """A state of two processes, acted by a second rank's file: going on alone takes --inexact-resume, and is said and noted."""
+    """A state of two processes, acted by a second rank's file: going on alone takes --allow-process-change, and is said and noted."""
     out = tmp_path / "run"
     assert train("--data", data, "--out", out, "--max-steps", 4) == 0
     (state,) = (out / "state").iterdir()
     (state / "rank-1.safetensors").write_bytes((state / "rank-0.safetensors").read_bytes())
     assert train("--data", data, "--out", out, "--max-steps", 6) == 2
     assert "was saved by 2 processes, now there are 1: launch as many as before, or add --inex" in capsys.readouterr().err
-    assert train("--data", data, "--out", out, "--max-steps", 6, "--inexact-resume") == 0
+    assert train("--data", data, "--out", out, "--max-steps", 6, "--allow-process-change") == 0
     assert "resumed inexactly: 2 processes then, 1 now; a step has 2 pairs" in capsys.readouterr().err
     noted = [{"step": 4, "processes": [2, 1], "steps_per_epoch": 3}]
     assert json.loads((out / "recipe.json").read_text("utf-8"))["inexact_resumes"] == noted
@@ -131,7 +131,7 @@ def test_a_new_process_takes_the_first_ones_state(tmp_path: Path) -> None:
     folder.stage_state(3)
     folder.write_rank(3, 0, {"random": 1, "cuda": None, "data": {}, "trainer": "pools"})
     folder.commit_state(3, {"step": 3, "steps_per_epoch": 7})
-    with pytest.raises(RunError, match="add --inexact-resume"):
+    with pytest.raises(RunError, match="add --allow-process-change"):
         folder.load_state(3, 1, 2)
     _, own = folder.load_state(3, 1, 2, inexact=True)
     assert own == {"random": None, "cuda": None, "data": None, "trainer": "pools"}

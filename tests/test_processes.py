@@ -91,10 +91,10 @@ def test_a_run_goes_on_with_another_number_of_processes(data: Path, tmp_path: Pa
     options = {"capture_output": True, "text": True, "timeout": 240}
     done = subprocess.run([*alone, "--max-steps", "3"], env=environment(), **options)
     assert done.returncode == 0, done.stderr
-    done = two_processes([str(TRAIN / "train.py")], "--data", data, "--out", out, "--max-steps", 5, "--inexact-resume")
+    done = two_processes([str(TRAIN / "train.py")], "--data", data, "--out", out, "--max-steps", 5, "--allow-process-change")
     assert done.returncode == 0, done.stderr
     assert "resumed inexactly: 1 processes then, 2 now; a step has 4 pairs" in done.stderr
-    done = subprocess.run([*alone, "--inexact-resume"], env=environment(), **options)
+    done = subprocess.run([*alone, "--allow-process-change"], env=environment(), **options)
     assert done.returncode == 0, done.stderr
     assert "resumed inexactly: 2 processes then, 1 now; a step has 2 pairs" in done.stderr
     assert "step 16 of 16" in done.stdout  # 16 images of the larger side, batch 2, 2 epochs, as it began

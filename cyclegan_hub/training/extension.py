@@ -1,4 +1,4 @@
-"""What may change when a run is resumed: more epochs (`--extend`), or another number of processes (`--inexact-resume`).
+"""What may change when a run is resumed: more epochs (`--extend`), or another number of processes (`--allow-process-change`).
 
 Both are written into the run's `recipe.json`, from where the card has them. No torch on import.
 """
