@@ -25,9 +25,9 @@ FLOORS = (
     ("publishing",),
     ("training",),
     ("experiments",),
-    ("serving", "train"),
+    ("serving",),
     ("page", "cli"),
-    ("app",),
+    ("app", "train"),
 )
 ALONGSIDE = {
     ("data", "hub"),  # data sets of the Hub, and what it says when it fails

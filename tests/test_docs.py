@@ -23,7 +23,7 @@ from cyclegan_hub.experiments.registry import find_experiment
 from cyclegan_hub.recipes.methods import override
 from cyclegan_hub.recipes.presets import RECIPES, find
 from cyclegan_hub.training.extension import changes_in
-from support.training import ROOT, environment
+from support.training import ROOT, environment, script
 
 README = (ROOT / "README.md").read_text("utf-8").split("---\n", 2)[2]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -60,13 +60,10 @@ def test_the_documentation_can_be_read_to_its_end() -> None:
     assert len((ROOT / "docs/results.md").read_text("utf-8").split()) <= 1_000
 
 
-def test_every_command_is_in_the_table_of_cli() -> None:
-    table = (ROOT / "docs/cli.md").read_text("utf-8")
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["--help"])
-    assert ended.value.code == 0
-    for verb in cli.COMMANDS:
-        assert f"| `cyclegan-hub {verb}` |" in table, verb
+def test_the_page_of_the_command_line_is_that_of_the_parsers() -> None:
+    """After a change: python train/command_docs.py."""
+    docs = script("command_docs")
+    assert docs.PAGE.read_text("utf-8") == docs.page()
 
 
 def test_make_has_the_targets_that_are_shown() -> None:

@@ -87,7 +87,9 @@ def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Pa
     printed = capsys.readouterr().out
     assert "day → night (n = 5, n = 5; encoder (sha256 " in printed and "peak memory" in printed and "untranslated" in printed
     assert "report.html" in printed and "epoch-003" in (run / "report.html").read_text("utf-8")
-    assert evaluate(run, *options, "--epochs", "3,1", "--max-held-out", 5, "--max-train-images", 8, "--out", tmp_path / "again") == 0
+    assert (
+        evaluate(run, *options, "--epochs", "3,1", "--max-held-out", 5, "--max-train-images", 8, "--out", tmp_path / "again") == 0
+    )
     again = read_metrics(tmp_path / "again" / "metrics.json")
     assert again is not None and again | {"protocol": 0} == found | {"protocol": 0}
 

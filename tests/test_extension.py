@@ -109,7 +109,7 @@ def test_extended_before_the_decay_it_is_the_run_that_was_planned_so(data: Path,
 
 
 def test_another_number_of_processes_needs_the_users_word(data: Path, tmp_path: Path, capsys) -> None:
-    """A state of two processes, acted by a second rank's file: going on alone takes --allow-process-change, and is said and noted."""
+    """A state of two processes, acted by a second rank's file: resuming alone takes --allow-process-change, and is noted."""
     out = tmp_path / "run"
     assert train("--data", data, "--out", out, "--max-steps", 4) == 0
     (state,) = (out / "state").iterdir()

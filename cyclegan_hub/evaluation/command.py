@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data-a", metavar="SPEC", help="domain A, as for a training")
     add("--data-b", metavar="SPEC", help="domain B, likewise")
     add("--extractor", metavar="TEXT", help=f"{features.FORMS} (default: inception)")
-    add("--size", type=int, default=128, metavar="PX", help="the one size at which features are taken and sides are judged, "
-        "whatever the models' own sizes (default: %(default)s)")  # fmt: skip
+    add("--size", type=int, default=128, metavar="PX", help="the one size at which features are taken and images are "
+        "classified, whatever the models' own sizes (default: %(default)s)")  # fmt: skip
     add("--classifier", metavar="TEXT", help="encoder, encoder:FOLDER or none (default: encoder, where it knows the domain)")
     add("--epochs", default="all", metavar="all|5,10", help="which epochs (default: all)")
     held_out = "the most held-out images of a domain (default: %(default)s)"
@@ -62,9 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train = "the most training images of a domain, for MiFID, authenticity and the floor (default: %(default)s)"
     add_alias(parser, "--training", add("--max-train-images", type=int, default=3000, metavar="N", help=train))
     add("--on-training", action="store_true", help="measure on images that were trained on in place of held-out ones: beside "
-        "the usual figures they show what was learnt by heart; with an --out of its own")  # fmt: skip
+        "the usual metrics they show what was memorised; with an --out of its own")  # fmt: skip
     add("--within-supports", action="store_true", help="count alpha-precision and beta-recall within the supports at 0.9, as the "
-        "paper's worked figure does, instead of over all images")  # fmt: skip
+        "paper's worked example does, instead of over all images")  # fmt: skip
     add("--batch-size", type=int, default=16, metavar="N", help="images that go through a generator together (default: 16)")
     add("--out", type=Path, metavar="DIR", help="where the results go (default: into the source's folder)")
     add("--seed", type=int, help="of every random choice (default: the run's own, else 0)")
