@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.recipes.methods import RecipeError
-from cyclegan_hub.training.launch import make_accelerator, peak_memory, processes_asked_for
+from cyclegan_hub.training.launch import make_accelerator, processes_asked_for
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,7 +55,7 @@ def test_what_it_can_do_starts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_launcher_that_starts_fewer_processes_than_asked_for_is_noticed(tmp_path: Path) -> None:
     """`accelerate launch --cpu --num_processes 2` runs one process and says nothing of it."""
     program = tmp_path / "start.py"
-    program.write_text("from cyclegan_hub.training.devices import make_accelerator\nprint(make_accelerator().num_processes)\n")
+    program.write_text("from cyclegan_hub.training.launch import make_accelerator\nprint(make_accelerator().num_processes)\n")
     launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for count, said in ((2, True), (1, False)):

@@ -33,10 +33,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cyclegan_hub.errors import UserError, exit_code
+from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.models.generators import InstanceNorm2d
 from cyclegan_hub.recipes.methods import CycleGANRecipe, RecipeError, override
 from cyclegan_hub.recipes.presets import find
-from cyclegan_hub.training.launch import make_accelerator, peak_memory
+from cyclegan_hub.training.launch import make_accelerator
 from cyclegan_hub.training.losses import ImagePool, adversarial, persuading
 from cyclegan_hub.training.trainer import Trainer, build_trainer
 

@@ -35,6 +35,7 @@ from cyclegan_hub.evaluation.protocol import evaluate
 from cyclegan_hub.evaluation.results import EvaluationError
 from cyclegan_hub.evaluation.rows import Classifier, Rows
 from cyclegan_hub.hub.records import training_time
+from cyclegan_hub.machine import peak_memory
 
 _EXAMPLES = """examples:
 
@@ -108,7 +109,8 @@ def run(args: argparse.Namespace) -> int:
         found[source.name] = _evaluate(source, read[key], extractor, classifier, own, unjudged, args, seed, device)
     if several:
         _compare(opened, found, first.model.labels, args.out)
-    print(f"{time.perf_counter() - started:.0f} s{_peak_memory()}")
+    memory = peak_memory()
+    print(f"{time.perf_counter() - started:.0f} s{'' if memory is None else f', peak memory {memory:.2f} GiB'}")
     return 0
 
 
@@ -170,15 +172,6 @@ def _compare(opened: list[Source], found: dict[str, dict[str, Any]], labels: tup
     print(f"\n{tables.as_text(trainings)}")
     if out:
         print(", ".join(map(str, report.write_comparison(found, labels, out, trainings))))
-
-
-def _peak_memory() -> str:
-    """The peak memory of this process as text; "" if the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return ""
-    return f", peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
 
 
 # Differences between the trainings of compared models: fields of the recipes, hours, and number of images seen.

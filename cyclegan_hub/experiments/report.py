@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime
 import os
-import platform
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +20,7 @@ from cyclegan_hub.experiments.table import Table, figures_of, hours_of, metrics_
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.records import epoch_number
 from cyclegan_hub.imaging import grids, images, plots
+from cyclegan_hub.machine import processor
 from cyclegan_hub.models.protocols import Sampler, Translator
 from cyclegan_hub.publishing.card import square_for
 from cyclegan_hub.templates import render_html, render_markdown
@@ -189,9 +189,6 @@ def _counts(table: Table, one: Planned) -> str:
 
 def machine() -> str:
     """Processor, cores that this process may use, and the GPU if there is one."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    words = f"{named[0] if named else platform.processor() or platform.machine()}, {cores} core{'' if cores == 1 else 's'}"
+    words = f"{processor()}, {cores} core{'' if cores == 1 else 's'}"
     return f"{words}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else words

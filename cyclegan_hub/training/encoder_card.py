@@ -12,9 +12,9 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from cyclegan_hub import __version__
 from cyclegan_hub.evaluation.features import weights_digest
+from cyclegan_hub.machine import processor
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.templates import render_markdown
-from cyclegan_hub.training.launch import processor
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import signal
 import sys
@@ -20,6 +19,7 @@ from accelerate.utils import ProjectConfiguration, broadcast_object_list
 from tqdm import tqdm
 
 from cyclegan_hub.hub.errors import first_line
+from cyclegan_hub.machine import processor
 from cyclegan_hub.recipes.methods import RecipeError
 
 _PRECISIONS = ("no", "bf16", "fp16")
@@ -85,16 +85,6 @@ def hardware(accelerator: Accelerator) -> str:
     return f"{times}{name}, {precision}"
 
 
-def processor() -> str:
-    """The name of the CPU, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def processes_asked_for(command: Sequence[str] | None = None) -> int:
     """The `--num_processes` of the `accelerate launch` that started this process, 1 where none is found.
 
@@ -130,18 +120,6 @@ def _check_backend(accelerator: Accelerator) -> None:
             f"dynamo_backend {backend!r} does not work here ({first_line(error)}): install what it needs, or launch with "
             "--dynamo_backend no"
         ) from error
-
-
-def peak_memory() -> float | None:
-    """GiB: of the GPU where there is one, else of this process; None where the system does not say."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**30
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 # What the processes of a run do together: the main one writes, an error there ends all, and a signal to one stops all.

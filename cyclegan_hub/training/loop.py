@@ -17,9 +17,10 @@ from cyclegan_hub import __version__
 from cyclegan_hub.evaluation import rows
 from cyclegan_hub.imaging import grids as image_grid
 from cyclegan_hub.imaging import images, plots
+from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.recipes.presets import compact_of
 from cyclegan_hub.training.augment import BatchAugment
-from cyclegan_hub.training.launch import Processes, peak_memory
+from cyclegan_hub.training.launch import Processes
 from cyclegan_hub.training.run_folder import RunError, RunFolder
 from cyclegan_hub.training.trainer import AlarmWatch, Trainer
 
