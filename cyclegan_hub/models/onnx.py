@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from cyclegan_hub.domains import Eyes
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, first_line
 from cyclegan_hub.imaging import decoding
 from cyclegan_hub.models.photograph import FaceChoice, Options, Photograph, Work, run_in_batches
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
@@ -88,7 +88,9 @@ class OnnxGenerator:
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=list(providers))
         except Exception as error:  # onnxruntime has a dozen kinds, none of them public
-            raise OnnxError(f"{self.path} is no ONNX file that onnxruntime can load ({_first(error)}): export it again") from None
+            raise OnnxError(
+                f"{self.path} is no ONNX file that onnxruntime can load ({first_line(error)[:160]}): export it again"
+            ) from None
         found = {
             key.removeprefix(PREFIX): value
             for key, value in self._session.get_modelmeta().custom_metadata_map.items()
@@ -97,7 +99,7 @@ class OnnxGenerator:
         try:
             self._describe(found)
         except (KeyError, ValueError, TypeError) as error:
-            said = f"its metadata has no {error}" if isinstance(error, KeyError) else _first(error)
+            said = f"its metadata has no {error}" if isinstance(error, KeyError) else first_line(error)[:160]
             raise OnnxError(f"{self.path} was not written by `cyclegan-hub export` ({said}): export it with that") from None
         if found.get(DIGEST, NO_DIGEST) != NO_DIGEST and digest_of(data, found[DIGEST]) != found[DIGEST]:
             raise OnnxError(f"{self.path} is damaged, or was changed after its export (its sha256 is another): export it again")
@@ -283,10 +285,6 @@ def _eyes(shares: Sequence[float] | None) -> Eyes | None:
 
 def _positive(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:160] or type(error).__name__
 
 
 # What is done to pictures before and after an exported network, in numpy: as `recipes.pair_rules` and `images` do it.
