@@ -11,8 +11,9 @@ import torch
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.checkpoints import list_epochs
+from cyclegan_hub.cli import main
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.evaluation import command, inputs
+from cyclegan_hub.evaluation import inputs
 from cyclegan_hub.evaluation.features import weights_digest
 from cyclegan_hub.hub.records import read_metrics
 from cyclegan_hub.models.encoder import SideEncoder
@@ -59,7 +60,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluate(*arguments: object) -> int:
-    return command.main([str(argument) for argument in arguments])
+    return main(["evaluate", *map(str, arguments)])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

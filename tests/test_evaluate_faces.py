@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import CycleGenerator
+from cyclegan_hub.cli import main
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.evaluation import command, inputs
+from cyclegan_hub.evaluation import inputs
 from cyclegan_hub.evaluation.features import weights_digest
 from cyclegan_hub.hub.records import read_metrics
 from cyclegan_hub.models.encoder import SideEncoder
@@ -48,7 +49,7 @@ def test_the_protocol_says_how_faces_were_aligned(data: Path, tmp_path: Path) ->
         model = CycleGenerator(width=4, blocks=1, image_size=32, labels=("day", "night"), epoch=1, eyes_a=eyes)
         model.save_pretrained(tmp_path / name / "epochs" / "epoch-001")
         options = ["--data", str(data), "--extractor", f"encoder:{place}", "--classifier", "none", "--size", "32"]
-        assert command.main([str(tmp_path / name), *options]) == 0
+        assert main(["evaluate", str(tmp_path / name), *options]) == 0
         metrics = read_metrics(tmp_path / name / "metrics.json")
         assert metrics is not None
         said = "aligned, eyes at 0.350, 0.450, 0.650, 0.450 of the side; 1 without a face left out"
