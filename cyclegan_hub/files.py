@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Literal
 
 _PACKAGE = Path(__file__).parent
@@ -45,7 +46,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of `path` to write to: synced to disk and renamed if all goes well, else removed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{token_hex(4)}.tmp")  # random: a process on another machine may do the same
     try:
         yield temporary
         with temporary.open("rb+") as file:

@@ -19,7 +19,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -32,7 +31,7 @@ from cyclegan_hub.data.sources import source_of_file
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.files import Format, result_names, sync_folder, write_atomic
+from cyclegan_hub.files import Format, atomic_path, result_names, write_atomic
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS, ImageError, has_several_frames
 from cyclegan_hub.models.cycle_generator import Direction
@@ -343,10 +342,7 @@ class Results:
             raise UserError(f"{self.out} holds a {taken} that this command did not write: give another folder")
         else:
             self.work.mkdir(parents=True, exist_ok=True)
-            # A random name, because processes of other machines may do the same at this moment.
-            fresh = self.work / f"{token_hex(4)}.record"
-            write_atomic(fresh, self.record.encode())
-            fresh.replace(path)
+            write_atomic(path, self.record.encode())
 
     def refresh(self) -> None:
         """Reads the names and digests in the zip, which another process or an earlier run may have made."""
@@ -438,26 +434,17 @@ class Results:
 
     def _pack(self, results: Sequence[str]) -> None:
         """Writes the zip from the new images and from the old zip, with one image in memory at a time."""
-        temporary = self.out.with_name(f".{self.out.name}.{token_hex(4)}.tmp")
-        try:
-            with ExitStack() as stack:
-                file = stack.enter_context(temporary.open("wb"))
-                old = stack.enter_context(zipfile.ZipFile(self.out)) if self.packed else None
-                with zipfile.ZipFile(file, "w") as new:  # stored: they are compressed already
-                    new.comment = self.record.encode()
-                    for result in results:
-                        member = zipfile.ZipInfo(result)  # dated 1980: equal images make an equal zip
-                        member.external_attr = 0o644 << 16
-                        member.comment = self.inputs.get(result, "").encode()
-                        fresh = self.folder / result
-                        new.writestr(member, fresh.read_bytes() if old is None or fresh.is_file() else old.read(result))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.out)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(self.out.parent)
+        with ExitStack() as stack:
+            temporary = stack.enter_context(atomic_path(self.out))
+            old = stack.enter_context(zipfile.ZipFile(self.out)) if self.packed else None
+            with zipfile.ZipFile(temporary, "w") as new:  # stored: they are compressed already
+                new.comment = self.record.encode()
+                for result in results:
+                    member = zipfile.ZipInfo(result)  # dated 1980: equal images make an equal zip
+                    member.external_attr = 0o644 << 16
+                    member.comment = self.inputs.get(result, "").encode()
+                    fresh = self.folder / result
+                    new.writestr(member, fresh.read_bytes() if old is None or fresh.is_file() else old.read(result))
 
 
 def _noted_inputs(path: Path) -> dict[str, str]:

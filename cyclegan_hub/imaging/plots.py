@@ -6,13 +6,14 @@ Figures are made without pyplot: no display, no global state, and the same input
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from cyclegan_hub.files import atomic_path
 
 if TYPE_CHECKING:  # both are slow to import, and neither is needed before a picture is drawn
     from matplotlib.axes import Axes
@@ -222,14 +223,5 @@ def _write(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG so that `path` is always either the old picture or the whole new one."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {str(path.parent)!r} for {path.name!r}: create it first")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
