@@ -76,31 +76,6 @@ def test_images_in_training_and_held_out_or_on_both_sides_are_counted(data: Path
     assert "2 of its images are among the training images too" in printed and "2 training images are on both sides" in printed
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["{tmp}/missing"], "no such folder"),
-        ([], "--data FOLDER"),
-        (["{tmp}", "--data-a", "{tmp}/gone.zip"], "gone.zip"),
-        (["{tmp}", "--data-a", "hf:u/d?x=1"], "the keys are"),
-        (["{tmp}", "--data-a", "hf:user/name"], "HF_HUB_OFFLINE is set; unset it"),
-        (["https://huggingface.co/datasets/user/name"], "is an address, not a name: give 'user/name'"),
-        (["{tmp}", "--data-a", "https://huggingface.co/datasets/user/name"], "is an address, not a name: give 'hf:user/name'"),
-        (["{tmp}", "--data-a", "hf:https://hf.co/datasets/user/name"], "is an address, not a name: give 'hf:user/name'"),
-        (["{tmp}", "--data-a", "https://example.com/x.zip"], "is an address: download what is there"),
-        (["{tmp}", "--out", "{tmp}/trainA/0000.png"], "was not drawn by inspect"),
-        (["{tmp}", "--out", "{tmp}/nowhere/x.png"], "there is no folder"),
-    ],
-)
-def test_a_mistake_is_one_line_and_exit_2(data: Path, capsys: pytest.CaptureFixture, arguments: list[str], words: str) -> None:
-    before = (data / "trainA/0000.png").read_bytes()
-    out = [] if "--out" in arguments else ["--out", "{tmp}/out.png"]
-    assert main(["inspect", *(word.replace("{tmp}", str(data)) for word in arguments + out)]) == 2
-    printed = capsys.readouterr()
-    assert printed.err.startswith("error: ") and words in printed.err and printed.err.count("\n") == 1
-    assert not (data / "out.png").exists() and (data / "trainA/0000.png").read_bytes() == before
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("model")
@@ -120,35 +95,6 @@ def test_translate_says_how_it_went_and_exits_so(model: str, tmp_path: Path, cap
     (pile / "bad.png").write_text("x")
     assert main([*command[:-1], str(tmp_path / "out.zip"), "--zip", "--resolution", "original"]) == 1
     assert (tmp_path / "out.zip").exists() and "skipped bad.png: " in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["{model}", "{tmp}/missing", "{tmp}/out"], "no such file or folder"),
-        (["{tmp}/no/model", "{tmp}/in", "{tmp}/out"], "neither a folder nor a repository name"),
-        (["{model}", "{tmp}/in", "{tmp}/out", "--epoch", "3"], "epoch-003"),
-        (["{model}", "{tmp}/in", "{tmp}/out", "--batch-size", "0"], "batch_size=0"),
-        (["{model}", "{tmp}/in", "{tmp}/out.zip", "--submission", "--format", "png"], "leave out --format"),
-        (["{model}", "{tmp}/in", "{tmp}/out.zip", "--submission", "--resolution", "64"], "leave out --format"),
-        (["{model}", "{tmp}/in", "{tmp}/out", "--submission"], "ends in .zip"),
-    ],
-)
-def test_a_mistake_in_translate_is_one_line_and_exit_2(
-    model: str, tmp_path: Path, capsys: pytest.CaptureFixture, arguments: list[str], words: str
-) -> None:
-    folder(tmp_path / "in", [1])
-    assert main(["translate", *(word.format(model=model, tmp=tmp_path) for word in arguments)]) == 2
-    printed = capsys.readouterr()
-    assert printed.err.startswith("error: ") and words in printed.err and printed.err.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["in"]
-
-
-@pytest.mark.parametrize("resolution", ["0", "-1", "large", "1.5"])
-def test_a_resolution_is_pixels_or_original(capsys: pytest.CaptureFixture, resolution: str) -> None:
-    with pytest.raises(SystemExit) as left:
-        main(["translate", "user/x", "in", "out", f"--resolution={resolution}"])
-    assert left.value.code == 2 and "neither a number of pixels nor 'original'" in capsys.readouterr().err
 
 
 def test_ctrl_c_is_no_traceback_and_exit_130(

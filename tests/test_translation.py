@@ -203,32 +203,6 @@ def test_a_file_of_somebody_else_is_never_taken_for_a_result(source: str, pile: 
     assert translate(source, pile, own) == 0 and (own / "keep.txt").read_text() == "mine"
 
 
-MISTAKES = [
-    ("gone", "out", {}, "there is no such file or folder"),
-    ("in", "in", {}, "give another name for the results"),
-    ("in", "out", {"zipped": True}, r"ends in \.zip"),
-    ("in", "out.zip", {}, "add --zip"),
-    ("in", "in/notes.txt", {}, "give the folder"),
-    ("in/0001.png", "smile.png", {}, "give the folder"),
-    ("empty", "out", {}, "holds no image; looked for .jpg"),
-    ("in/notes.zip", "out", {}, "cannot be read as a zip"),
-    ("in", "out", {"epoch": 7}, "epoch-007"),
-    ("in", "out", {"batch_size": 0}, "batch_size=0"),
-]
-
-
-@pytest.mark.parametrize(("pictures", "out", "options", "words"), MISTAKES)
-def test_a_mistake_is_an_error_and_nothing_is_written(
-    source: str, pile: Path, pictures: str, out: str, options: dict, words: str
-) -> None:
-    (pile.parent / "empty").mkdir()
-    (pile / "notes.zip").write_text("no zip")
-    before = sorted(pile.parent.rglob("*"))
-    with pytest.raises(ValueError, match=words):
-        translate(source, pile.parent / pictures, pile.parent / out, **options)
-    assert sorted(pile.parent.rglob("*")) == before
-
-
 def test_the_submission_is_a_zip_of_256_px_jpegs(source: str, pile: Path, capsys: pytest.CaptureFixture) -> None:
     out = pile.parent / "images.zip"
     assert main(["translate", source, str(pile), str(out), "--submission"]) == 0
