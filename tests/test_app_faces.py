@@ -18,7 +18,7 @@ from support.page_module import models as models
 from support.page_module import module as module
 from support.page_module import page as page
 from support.page_module import served, show
-from support.photographs import TWO
+from support.photos import TWO
 from support.pictures import encoded
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")

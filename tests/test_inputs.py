@@ -18,11 +18,12 @@ from cyclegan_hub.serving.catalog import DomainChoice
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.photos import MAX_RESULT, PhotoPreparer
 from support.hostile_files import hostile, png, saved
-from support.photographs import EYES, ROCKET, TWO, largest_difference, photo
+from support.photos import MODEL_EYES, ROCKET, TWO, photo
 from support.pictures import encoded, picture
+from support.pixels import apart
 
 MONET = DomainChoice("monet", "Monet", ("photo", "Monet"), True, 32, "monet", "bundled", "free", True)
-SMILE = replace(MONET, name="smile", title="Smile", eyes_a=EYES, eyes_b=EYES, original_size=False, skip=True)
+SMILE = replace(MONET, name="smile", title="Smile", eyes_a=MODEL_EYES, eyes_b=MODEL_EYES, original_size=False, skip=True)
 ANIME = replace(SMILE, name="anime", title="Anime", eyes_b=None, skip=False)
 NAME = "<img src=x onerror=alert(1)>.png"
 
@@ -167,17 +168,17 @@ def eyes_of(image: Image.Image) -> list[float]:
 
 @pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
 def test_a_face_is_aligned(name: str) -> None:
-    found, notes = prepare(photo(name), replace(SMILE, image_size=128), "b_to_a")
+    found, notes = prepare(photo(f"examples/{name}"), replace(SMILE, image_size=128), "b_to_a")
     assert found.size == (128, 128) and not any("No face" in note for note in notes)
-    assert np.abs(np.array(eyes_of(found)) - EYES).max() < 2 / 128
+    assert np.abs(np.array(eyes_of(found)) - MODEL_EYES).max() < 2 / 128
 
 
 def test_a_face_is_shown_as_sharp_as_the_photograph_is() -> None:
-    prepared = PhotoPreparer().prepare(photo("astronaut"), ANIME, "a_to_b", None, Options())
+    prepared = PhotoPreparer().prepare(photo("examples/astronaut"), ANIME, "a_to_b", None, Options())
     (seen,) = prepared.work.inputs
     before, given = prepared.beside(seen)
-    assert largest_difference(before, seen) <= 1 and 100 < given.width == given.height < 512
-    assert np.abs(np.array(eyes_of(given)) - EYES).max() < 3 / 128
+    assert apart(before, seen) <= 1 and 100 < given.width == given.height < 512
+    assert np.abs(np.array(eyes_of(given)) - MODEL_EYES).max() < 3 / 128
 
 
 @pytest.mark.parametrize(("choice", "direction", "said"), [(SMILE, "a_to_b", 1), (SMILE, "b_to_a", 1), (ANIME, "b_to_a", 0)])
@@ -203,14 +204,14 @@ def test_several_faces() -> None:
     first, notes = prepare(TWO, SMILE)
     assert notes == ["2 faces found: the largest is taken."]
     second, notes = prepare(TWO, SMILE, face=1)
-    assert notes == ["2 faces found: number 2 is taken."] and largest_difference(first, second) > 50
+    assert notes == ["2 faces found: number 2 is taken."] and apart(first, second) > 50
     prepared = PhotoPreparer().prepare(TWO, SMILE, "a_to_b", None, Options("all", whole=True))
     assert prepared.work.inputs == [first, second] and prepared.notes == []
     assert refusal(TWO, SMILE, face=2).startswith("face=2: this image has 2 faces: give 0 to 1")
     assert refusal(ROCKET, SMILE, face=1).startswith("face=1: no face is found")
     thumbnails = PhotoPreparer().thumbnails(TWO, SMILE, "a_to_b")
     assert thumbnails is not None and [one.size for one in thumbnails] == [(96, 96)] * 2
-    assert largest_difference(thumbnails[1].resize((32, 32), Image.Resampling.BOX), second) < 60
+    assert apart(thumbnails[1].resize((32, 32), Image.Resampling.BOX), second) < 60
     assert PhotoPreparer().thumbnails(ROCKET, SMILE, "a_to_b") == []
     assert PhotoPreparer().thumbnails(TWO, MONET, "a_to_b") is PhotoPreparer().thumbnails(TWO, ANIME, "b_to_a") is None
 
@@ -232,7 +233,7 @@ def test_options_that_mean_nothing(choice: DomainChoice, options: dict[str, Any]
 
 def test_a_large_result_with_faces_is_reduced_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def sizes(choice: DomainChoice, **options: Any) -> tuple[tuple[int, int], list[str]]:
-        prepared = PhotoPreparer().prepare(photo("grace_hopper"), choice, "a_to_b", None, Options(**options))
+        prepared = PhotoPreparer().prepare(photo("examples/grace_hopper"), choice, "a_to_b", None, Options(**options))
         return prepared.work.finish([one.copy() for one in prepared.work.inputs]).size, prepared.notes
 
     assert sizes(SMILE, whole=True) == ((512, 600), [])
