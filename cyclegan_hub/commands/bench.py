@@ -37,10 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence[int], threads: int | None) -> int:
-    """Prints a row for each size; returns 0. Raises UserError for a model that draws and for a size that does not fit."""
+    """Prints a row for each size; returns 0. Raises UserError for a model without inputs and for a size that does not fit."""
     model = load(source, epoch)
     if not isinstance(model, Translator) or not isinstance(model, nn.Module):
-        raise UserError(f"{source} draws pictures of one size: bench is for models that translate")
+        raise UserError(f"{source} generates images of one size: bench is for models that translate")
     direction = direction or model.directions[0]
     multiple = cast(int, model.network(direction).multiple)  # every generator has one
     for size in sizes:
@@ -61,7 +61,7 @@ def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence
     if find_spec("onnxruntime") and find_spec("onnx"):
         ways["onnxruntime"] = _by_onnxruntime(model, source, direction, threads)
     threads = torch.get_num_threads()
-    print(f"{source}, {direction}: ms a picture, fastest of alternating runs (in brackets: CPU), {threads} threads")
+    print(f"{source}, {direction}: ms per image, fastest of alternating runs (in brackets: CPU), {threads} threads")
     print(f"{'px':>6}" + "".join(f"{name:>20}" for name in ways) + f"{'plain / ours':>16}")
     for size in sizes:
         found = measure(ways, torch.rand(1, model.channels, size, size) * 2 - 1)

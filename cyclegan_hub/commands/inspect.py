@@ -1,4 +1,4 @@
-"""`cyclegan-hub inspect`: reports what one or two piles of images contain, before a training."""
+"""Reports what one or two image sets contain, before a training."""
 
 from __future__ import annotations
 
@@ -32,49 +32,49 @@ from cyclegan_hub.data.specs import DataError, Files, HubSplit, Pair, SideSource
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.imaging import images, plots
 
-_TITLE = "cyclegan-hub inspect"  # in the picture's metadata: only a picture with it is ever replaced
+_TITLE = "cyclegan-hub inspect"  # in the plot's metadata: only a plot with it is ever replaced
 _HISTOGRAM_IMAGES = 200  # enough for a steady histogram, and quick
-_COPY_SIDE = 160  # px of an augmented copy, as the picture shows it
+_COPY_SIDE = 160  # px of an augmented copy in the plot
 
 
 def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path) -> None:
-    """Decodes every image of one or two piles, prints a report, and draws samples and colour histograms into the PNG `out`.
+    """Decodes every image of one or two image sets, prints a report, and plots samples and colour histograms into the PNG `out`.
 
-    It is one pile if only `data_a` is given, or a `data` without the folders `trainA` and `trainB`. Below the samples of each
-    side the picture shows copies of them, augmented as `balance` does. Raises DataError or OSError for a mistake, and if `out`
-    exists and was not drawn by this command.
+    It is one set if only `data_a` is given, or a `data` without the folders `trainA` and `trainB`. Below the samples of each
+    domain the plot shows copies of them, augmented as `balance` does. Raises DataError or OSError for a mistake, and if `out`
+    exists and was not written by this command.
     """
     _check_out(out)
-    pictures: dict[str, list[Image.Image]] = {}
-    looks: list[_PileLook] = []
+    samples_of: dict[str, list[Image.Image]] = {}
+    scans: list[_Scan] = []
     for label, source in _sources(data, data_a, data_b):
-        lines, samples, look = _side_report(label, source)
+        lines, samples, scanned = _side_report(label, source)
         print("\n".join(lines), end="\n\n")
-        pictures[f"{label}: {source.train.describe()}"] = samples
-        looks.append(look)
-    if len(looks) == 2 and (shared := len(looks[0].hashes & looks[1].hashes)):
-        print(f"{shared:,} training images are on both sides\n")
-    for note in note_on_colours([look.readable for look in looks], 3):
+        samples_of[f"{label}: {source.train.describe()}"] = samples
+        scans.append(scanned)
+    if len(scans) == 2 and (shared := len(scans[0].hashes & scans[1].hashes)):
+        print(f"{shared:,} training images are in both domains\n")
+    for note in note_on_colours([scanned.readable for scanned in scans], 3):
         print(note)
-    _draw(out, pictures, [_augmented(samples[: plots.SAMPLES]) for samples in pictures.values()])
+    _plot(out, samples_of, [_augmented(samples[: plots.SAMPLES]) for samples in samples_of.values()])
     print(f"samples and histograms: {out}")
 
 
 def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[tuple[str, SideSource]]:
-    """Returns (label, source) of both sides or of the one pile. Raises DataError as `resolve` does."""
+    """Returns (label, source) of both domains or of the one image set. Raises DataError as `resolve` does."""
     if data is None and data_a is not None and data_b is None:
         return [("A", one_side(data_a))]
     if data is None and data_a is None and data_b is not None:
         return [("B", one_side(data_b))]
     alone = data is not None and data_a is None and data_b is None
     if data is not None and alone and (data.startswith("hf:") or "?" in data or (Path(data).exists() and not holds_sides(data))):
-        return [("pile", one_side(data))]
+        return [("images", one_side(data))]
     return list(zip("AB", resolve(None, data, data_a, data_b), strict=True))
 
 
 @dataclass(frozen=True)
-class _PileLook:
-    """The result of reading every image of one pile."""
+class _Scan:
+    """The result of reading every image of one set."""
 
     found: int
     readable: list[ImageFacts]
@@ -86,11 +86,11 @@ class _PileLook:
         return {image.hash for image in self.readable}
 
 
-def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.Image], _PileLook]:
-    """Returns (the printed lines, sample images, facts about the training images) of one side."""
+def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.Image], _Scan]:
+    """Returns (the printed lines, sample images, facts about the training images) of one domain."""
     opened = _opened_and_seen(source.train, label)
     if opened is None:
-        raise DataError(f"side {label} is empty: no image in {source.train.describe()}")
+        raise DataError(f"domain {label} is empty: no image in {source.train.describe()}")
     items, train = opened
     held_out = _opened_and_seen(source.held_out, f"{label} held out") if source.held_out else None
     lines = [f"{label}: {source.train.describe()}", *_lines(train), *(f"  {note}" for note in getattr(items, "notes", ()))]
@@ -105,32 +105,34 @@ def _side_report(label: str, source: SideSource) -> tuple[list[str], list[Image.
     return lines, _samples(items, train), train
 
 
-def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[Readable, _PileLook] | None:
+def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[Readable, _Scan] | None:
     """Decodes every image of a source. None if the source is empty, or an optional split that does not exist."""
     items = open_any(source)
     if items is None or not len(items):
         return None
     seen = scan(items, range(len(items)), label, Reading())
     readable = [image for image in seen if isinstance(image, ImageFacts)]
-    return items, _PileLook(len(items), readable, [image for image in seen if isinstance(image, Unreadable)])
+    return items, _Scan(len(items), readable, [image for image in seen if isinstance(image, Unreadable)])
 
 
-def _lines(look: _PileLook) -> list[str]:
-    """The printed lines for one pile: counts, sizes, modes and values."""
-    tiny = sum(image.short < MIN_SIDE for image in look.readable)
-    copies = len(look.readable) - len(look.hashes)
-    counts = f"{look.found:,} found, {len(look.unreadable):,} unreadable, {copies:,} duplicates, {tiny:,} below {MIN_SIDE} px"
-    lines = [f"  images      {counts}", *(f"    unreadable: {image.why}" for image in look.unreadable[:10])]
-    if not look.readable:
+def _lines(scanned: _Scan) -> list[str]:
+    """The printed lines for one image set: counts, sizes, modes and values."""
+    tiny = sum(image.short < MIN_SIDE for image in scanned.readable)
+    copies = len(scanned.readable) - len(scanned.hashes)
+    counts = (
+        f"{scanned.found:,} found, {len(scanned.unreadable):,} unreadable, {copies:,} duplicates, {tiny:,} below {MIN_SIDE} px"
+    )
+    lines = [f"  images      {counts}", *(f"    unreadable: {image.why}" for image in scanned.unreadable[:10])]
+    if not scanned.readable:
         return lines
     ranges = []
     for axis, name in enumerate(("width", "height")):
-        sides = [image.size[axis] for image in look.readable]
+        sides = [image.size[axis] for image in scanned.readable]
         ranges.append(f"{name} {min(sides)} / {median(sides):g} / {max(sides)} px")
-    common = Counter(image.size for image in look.readable).most_common(3)
-    modes = Counter(image.mode for image in look.readable).most_common()
-    low, high = min(image.low for image in look.readable), max(image.high for image in look.readable)
-    mean = sum(image.mean for image in look.readable) / len(look.readable)
+    common = Counter(image.size for image in scanned.readable).most_common(3)
+    modes = Counter(image.mode for image in scanned.readable).most_common()
+    low, high = min(image.low for image in scanned.readable), max(image.high for image in scanned.readable)
+    mean = sum(image.mean for image in scanned.readable) / len(scanned.readable)
     return [
         *lines,
         f"  sizes       {', '.join(ranges)} (min / median / max)",
@@ -140,10 +142,10 @@ def _lines(look: _PileLook) -> list[str]:
     ]
 
 
-def _samples(items: Readable, look: _PileLook) -> list[Image.Image]:
+def _samples(items: Readable, scanned: _Scan) -> list[Image.Image]:
     """Up to 200 images, always the same random choice; in mode "L" if all are grey, so that their histogram is one curve."""
-    order = np.random.default_rng(0).permutation(len(look.readable))[:_HISTOGRAM_IMAGES]
-    chosen = [look.readable[i] for i in order]
+    order = np.random.default_rng(0).permutation(len(scanned.readable))[:_HISTOGRAM_IMAGES]
+    chosen = [scanned.readable[i] for i in order]
     channels = 1 if all(image.mode in GREY_MODES for image in chosen) else 3
     return [Reading(channels).decode(items, image.row) for image in chosen]
 
@@ -164,7 +166,7 @@ def _augmented(samples: Sequence[Image.Image]) -> list[Image.Image]:
 
 
 def _check_out(path: Path) -> None:
-    """Raises DataError if `path` exists and is not a picture drawn by `inspect`."""
+    """Raises DataError if `path` exists and is not a plot by `inspect`."""
     if not path.resolve().parent.is_dir():
         raise DataError(f"--out {path}: there is no folder {path.parent}")
     if not path.exists():
@@ -175,17 +177,17 @@ def _check_out(path: Path) -> None:
                 return
     except (UnidentifiedImageError, OSError):
         pass  # not a PNG that can be read, and so not ours
-    raise DataError(f"--out {path} exists and was not drawn by inspect: give another name")
+    raise DataError(f"--out {path} exists and was not written by inspect: give another name")
 
 
-def _draw(path: Path, pictures: dict[str, list[Image.Image]], copies: list[list[Image.Image]]) -> None:
-    """Writes the picture of all sides atomically, with our title in its metadata."""
+def _plot(path: Path, samples_of: dict[str, list[Image.Image]], copies: list[list[Image.Image]]) -> None:
+    """Writes the plot of all domains atomically, with our title in its metadata."""
     title = PngImagePlugin.PngInfo()
     title.add_text("Title", _TITLE)
     buffer = io.BytesIO()
     with TemporaryDirectory() as folder:
-        drawn = Path(folder, "inspect.png")
-        plots.inspection(drawn, pictures, copies)
-        with Image.open(drawn) as picture:
+        plotted = Path(folder, "inspect.png")
+        plots.inspection(plotted, samples_of, copies)
+        with Image.open(plotted) as picture:
             picture.save(buffer, "PNG", pnginfo=title)
     write_atomic(path.resolve(), buffer.getvalue())

@@ -72,4 +72,4 @@ def test_images_in_training_and_held_out_or_on_both_sides_are_counted(data: Path
     folder(data / "testB", [10, 11, 99], (24, 24))
     assert main(["inspect", str(data), "--out", str(data / "out.png")]) == 0
     printed = capsys.readouterr().out
-    assert "2 of its images are among the training images too" in printed and "2 training images are on both sides" in printed
+    assert "2 of its images are among the training images too" in printed and "2 training images are in both domains" in printed

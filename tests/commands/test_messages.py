@@ -27,7 +27,7 @@ INSPECT = [
     ("{place} --data-a https://huggingface.co/datasets/user/name", "is an address, not a name: give 'hf:user/name'"),
     ("{place} --data-a hf:https://hf.co/datasets/user/name", "is an address, not a name: give 'hf:user/name'"),
     ("{place} --data-a https://example.com/x.zip", "is an address: download what is there"),
-    ("{place} --out {place}/trainA/0000.png", "was not drawn by inspect"),
+    ("{place} --out {place}/trainA/0000.png", "was not written by inspect"),
     ("{place} --out {place}/nowhere/x.png", "there is no folder"),
 ]
 CONVERT = [
