@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub.training.run_folder import RunFolder
-from support.training import TINY, TRAIN, demo_data, environment, history, weights
+from support.training import TINY, TRAIN, demo_data, environment, history, train, weights
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def two_processes(program: list[str], *arguments: object) -> subprocess.Complete
     )  # fmt: skip
 
 
-def test_replicas_stay_identical_and_resume_is_exact(data: Path, tmp_path: Path) -> None:
+def test_replicas_stay_identical_and_resume_is_exact(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     (tmp_path / "compare.py").write_text(COMPARE)
     done = two_processes([str(tmp_path / "compare.py"), str(TRAIN)], "--data", data, "--out", whole)
@@ -66,12 +66,8 @@ def test_replicas_stay_identical_and_resume_is_exact(data: Path, tmp_path: Path)
     assert weights(parts) == weights(whole)
     assert history(parts) == history(whole)
 
-    alone = subprocess.run(
-        [sys.executable, str(TRAIN / "train.py"), *TINY, "--set", "epochs=2", "--data", str(data), "--out", str(whole)],
-        capture_output=True, text=True, env=environment(), timeout=240,
-    )  # fmt: skip
-    assert alone.returncode == 2
-    assert "was saved by 2 processes, now there are 1" in alone.stderr
+    assert train("--set", "epochs=2", "--data", data, "--out", whole) == 2
+    assert "was saved by 2 processes, now there are 1" in capsys.readouterr().err
     assert RunFolder(whole).latest_step() == 8
 
 
@@ -84,20 +80,19 @@ def test_projected_discriminators_stay_identical_too(data: Path, tmp_path: Path)
     assert done.stdout.count("replicas equal: True, pools differ: True") == 2, done.stdout
 
 
-def test_a_run_goes_on_with_another_number_of_processes(data: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_with_another_number_of_processes(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """One process, then two, then one: the schedule stays, a step holds other numbers of pairs, and it is said each time."""
     out = tmp_path / "run"
-    alone = [sys.executable, str(TRAIN / "train.py"), *TINY, "--set", "epochs=2", "--data", str(data), "--out", str(out)]
-    options = {"capture_output": True, "text": True, "timeout": 240}
-    done = subprocess.run([*alone, "--max-steps", "3"], env=environment(), **options)
-    assert done.returncode == 0, done.stderr
+    alone = ["--set", "epochs=2", "--data", data, "--out", out]
+    assert train(*alone, "--max-steps", 3) == 0
     done = two_processes([str(TRAIN / "train.py")], "--data", data, "--out", out, "--max-steps", 5, "--allow-process-change")
     assert done.returncode == 0, done.stderr
     assert "resumed inexactly: 1 processes then, 2 now; a step has 4 pairs" in done.stderr
-    done = subprocess.run([*alone, "--allow-process-change"], env=environment(), **options)
-    assert done.returncode == 0, done.stderr
-    assert "resumed inexactly: 2 processes then, 1 now; a step has 2 pairs" in done.stderr
-    assert "step 16 of 16" in done.stdout  # 16 images of the larger side, batch 2, 2 epochs, as it began
+    capsys.readouterr()
+    assert train(*alone, "--allow-process-change") == 0
+    printed = capsys.readouterr()
+    assert "resumed inexactly: 2 processes then, 1 now; a step has 2 pairs" in printed.err
+    assert "step 16 of 16" in printed.out  # 16 images of the larger side, batch 2, 2 epochs, as it began
     noted = json.loads((out / "recipe.json").read_text("utf-8"))["inexact_resumes"]
     assert [(one["step"], one["processes"]) for one in noted] == [(3, [1, 2]), (5, [2, 1])]
 
