@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_a_failed_write_leaves_the_old_picture(tmp_path: Path, monkeypatch: pyte
     def full(_: int) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(plots.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="disk full"):
         plots.losses(_history(9), tmp_path / "x.png", panels=PANELS)
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
