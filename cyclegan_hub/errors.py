@@ -1,9 +1,10 @@
-"""The one base of every error that a single line explains, and what all commands share. No torch here, and nothing slow."""
+"""The base of every error that one line explains, and how a command ends. No torch here, and nothing slow to import."""
 
 from __future__ import annotations
 
 import codecs
 import os
+import re
 import select
 import sys
 import unicodedata
@@ -12,14 +13,20 @@ from contextlib import contextmanager
 
 
 class UserError(ValueError):
-    """Something that the user can mend. The message is one line: it names the value that is wrong, and the remedy.
+    """An error that the user can fix. The message is one line that names the wrong value and the remedy.
 
-    Entry points print it after "error: " and exit with code 2. Every other exception is a fault of ours and keeps its traceback.
+    Entry points print it after "error: " and exit with code 2. Every other exception is a bug and keeps its traceback.
     """
 
 
-def calm_threads() -> None:
-    """Environment variables that have to be set before torch is imported; what the user set stays.
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type; without URLs, because those of uploads contain a signature."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return re.sub(r" for url:? '?https?://[^\s']+'?", "", line)
+
+
+def limit_threads() -> None:
+    """Sets environment variables that torch reads when it is imported; what the user set stays.
 
     Threads that spin for as long as they wait made a step ten times slower on a busy machine; ones that never do, 9 % slower
     on an idle one (smile-compact, batch 16, two cores). These spin for some tens of microseconds.
@@ -44,7 +51,7 @@ def exit_code(command: Callable[[], int]) -> int:
     """Runs a command and returns its exit code: 2 after one line `error: ...` for a UserError, which is printed to stderr.
 
     A console that cannot show a character (cp1252 has no arrow) gets a plain one instead of a crash. Where the reader of the
-    output has left, as `| head` does, the command ends without a word, with 141: what a shell says of `cat FILE | head`.
+    output has left, as `| head` does, the command ends silently with 141, as `cat FILE | head` does in a shell.
     """
     _make_printable()
     try:
@@ -90,7 +97,7 @@ _PLAIN = {
 
 
 def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
-    """What stands for characters that an encoding does not have, in the way of `codecs.register_error`."""
+    """Plain characters for those that an encoding does not have, as a handler of `codecs.register_error`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""Writing files so that a kill at any instant leaves the old version or the new one, never half of one."""
+"""Atomic writes, which a kill at any instant leaves as the old file or the new one, and names of results."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Literal
 
 _PACKAGE = Path(__file__).parent
@@ -38,14 +39,14 @@ def write_atomic(path: Path, data: bytes) -> None:
 
     Raises OSError (disk full, no permission); the old file is then still there, whole.
     """
-    with appearing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of `path` to write to: synced to disk and renamed if all goes well, else removed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{token_hex(4)}.tmp")  # random: a process on another machine may do the same
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -99,15 +100,8 @@ def remove_temporary(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-# The base name of any path, and names of results that are valid on every system and all different.
-
-
 Format = Literal["png", "jpg"]
-
-
 _NAME_BYTES = 180  # of a path's component: 255 is the limit of file systems, and a temporary name is longer
-
-
 _PATH_BYTES = 1000
 
 
@@ -117,16 +111,16 @@ def base_name(file: Path | str) -> str:
 
 
 def result_names(names: Sequence[str], format: Format) -> list[str | None]:
-    """For the name of each picture (a path with `/`) that of its result: another one for each, on any system.
+    """The name of the result for the name of each image (a path with `/`): all different, on any system.
 
-    The ending is replaced (`day/a.jpg` -> `day/a.png`). Where several pictures would so get one name, letter case aside, each
-    of them keeps its own ending (`a.jpg.png`, `a.png.png`), and where that is not enough either, gets a hash of its name.
+    The suffix is replaced (`day/a.jpg` -> `day/a.png`). Where several images would so share a name, letter case aside, each
+    keeps its own suffix (`a.jpg.png`, `a.png.png`), and where that is not enough either, gets a hash of its name.
     Characters that some system refuses become `_`, and long components are cut. The order of `names` does not matter.
     None stands for a name that leads out of its folder (`../a.png`, `/a.png`) or is too long to be a path.
     Raises ValueError if two of `names` are equal.
     """
     if len(set(names)) < len(names):
-        raise ValueError(f"two pictures are called {Counter(names).most_common(1)[0][0]!r}: give each a name of its own")
+        raise ValueError(f"two images are called {Counter(names).most_common(1)[0][0]!r}: give each a name of its own")
     levels = [0] * len(names)
     while True:
         results = [_result_name(name, format, level) for name, level in zip(names, levels, strict=True)]
@@ -140,7 +134,7 @@ def result_names(names: Sequence[str], format: Format) -> list[str | None]:
 
 
 def _result_name(name: str, format: Format, level: int) -> str | None:
-    """`level` 0: with the ending replaced; 1: with the ending kept; 2: and with a hash of the exact name."""
+    """`level` 0: with the suffix replaced; 1: with the suffix kept; 2: and with a hash of the exact name."""
     *folders, last = name.replace("\\", "/").split("/")
     if any(part in ("", ".", "..") for part in (*folders, last)) or len(_bytes(name)) > _PATH_BYTES:
         return None

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # Rooms from the ground up: a folder of cyclegan_hub/ is a room, and so is each module that lies in it directly. A room imports
 # from rooms on lower floors only; within a floor, only what ALONGSIDE names. train/ and app.py stand on top.
 FLOORS = (
-    ("domains", "errors", "faces", "files", "imaging", "machine", "metrics", "templates"),
+    ("command_line", "domains", "errors", "faces", "files", "imaging", "machine", "metrics", "templates"),
     ("recipes", "hub", "data"),
     ("models",),
     ("checkpoints",),
@@ -26,10 +26,11 @@ FLOORS = (
     ("training",),
     ("serving", "train"),
     ("page", "cli"),
-    ("app",),
+    ("app", "train"),
 )
 ALONGSIDE = {
     ("data", "hub"),  # data sets of the Hub, and what it says when it fails
+    ("command_line", "errors"),
     ("imaging", "errors"),
     ("imaging", "files"),
     ("faces", "errors"),

@@ -1,181 +1,99 @@
+"""The mechanism of the command line; what wrong arguments get: tests/commands/test_messages.py."""
+
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from PIL import Image
 
 import cyclegan_hub
 from cyclegan_hub import cli
-from cyclegan_hub.cli import main
+from cyclegan_hub.cli import COMMANDS, main
+from cyclegan_hub.command_line import make_parser, run_command
 from cyclegan_hub.errors import UserError, exit_code, files_explained
-from support.pictures import encoded, folder, parquet
+from support.pictures import folder
 from support.training import ROOT
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """4 and 3 training images, of B also one copy, one broken file and one tiny image; A has a held-out split."""
-    folder(tmp_path / "trainA", range(4), (20, 30))
-    folder(tmp_path / "trainB", [10, 11, 3], (24, 24))
-    (tmp_path / "trainB/copy.bmp").write_bytes(encoded(10, (24, 24), "BMP"))
-    (tmp_path / "trainB/tiny.png").write_bytes(encoded(12, (8, 9)))
-    (tmp_path / "trainB/broken.png").write_text("<html>")
-    parquet(tmp_path / "testA.parquet", [40, 41])
-    return tmp_path
-
-
-def test_inspect_prints_both_sides_and_draws_them(data: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["inspect", str(data), "--out", str(data / "out.png")]) == 0
-    a, b, drawn = capsys.readouterr().out.split("\n\n")
-    assert f"A: folder {data.name}/trainA" in a and "4 found, 0 unreadable, 0 duplicates, 0 below 16 px" in a
-    assert "width 20 / 20 / 20 px, height 30 / 30 / 30 px" in a and "20 x 30 (4)" in a and "RGB (4)" in a
-    assert "testA.parquet; 0 of its images" in a and "2 found" in a
-    assert "6 found, 1 unreadable, 1 duplicates, 1 below 16 px" in b and "broken.png" in b
-    assert "width 8 / 24 / 24 px, height 9 / 24 / 24 px" in b and "24 x 24 (4), 8 x 9 (1)" in b
-    assert "no split of its own" in b and "out.png" in drawn
-    with Image.open(data / "out.png") as picture:
-        assert picture.width > 500
-    assert main(["inspect", str(data), "--out", str(data / "out.png")]) == 0  # its own picture may be replaced
-
-
-@pytest.mark.parametrize("arguments", [["{tmp}/trainA"], ["--data-a", "{tmp}/trainA"], ["{tmp}/testA.parquet?column=image"]])
-def test_one_pile_is_inspected_alone(data: Path, capsys: pytest.CaptureFixture, arguments: list[str]) -> None:
-    given = [word.replace("{tmp}", str(data)) for word in arguments]
-    assert main(["inspect", *given, "--out", str(data / "out.png")]) == 0
-    pile, drawn = capsys.readouterr().out.split("\n\n")
-    assert ("4 found" in pile or "2 found" in pile) and "0 unreadable" in pile and "out.png" in drawn
-
-
-def test_augmented_copies_are_drawn_below_their_originals(data: Path) -> None:
-    pytest.importorskip("kornia")
-    assert main(["inspect", str(data / "trainA"), "--out", str(data / "with.png")]) == 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "kornia.geometry.transform", None)  # as where it is not installed
-        assert main(["inspect", str(data / "trainA"), "--out", str(data / "without.png")]) == 0
-    with Image.open(data / "with.png") as with_copies, Image.open(data / "without.png") as without:
-        assert with_copies.height > 1.5 * without.height and with_copies.width == without.width
-
-
-def test_values_and_modes_are_those_of_the_files(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    for name, value in (("trainA/1.png", 10), ("trainA/2.png", 30), ("trainB/1.png", 200)):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("L", (20, 20), value).save(tmp_path / name)
-    Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(tmp_path / "trainB/2.png")  # transparent: white
-    assert main(["inspect", str(tmp_path), "--out", str(tmp_path / "out.png")]) == 0
-    a, b, _ = capsys.readouterr().out.split("\n\n")
-    assert "modes       L (2)" in a and "10 to 30 (of 0 to 255), mean 20.0" in a
-    assert "L (1)" in b and "RGBA (1)" in b and "200 to 255 (of 0 to 255), mean 227.5" in b
-
-
-def test_images_in_training_and_held_out_or_on_both_sides_are_counted(data: Path, capsys: pytest.CaptureFixture) -> None:
-    folder(data / "trainB", [0, 1], (20, 30))
-    folder(data / "testB", [10, 11, 99], (24, 24))
-    assert main(["inspect", str(data), "--out", str(data / "out.png")]) == 0
-    printed = capsys.readouterr().out
-    assert "2 of its images are among the training images too" in printed and "2 training images are on both sides" in printed
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["{tmp}/missing"], "no such folder"),
-        ([], "--data FOLDER"),
-        (["{tmp}", "--data-a", "{tmp}/gone.zip"], "gone.zip"),
-        (["{tmp}", "--data-a", "hf:u/d?x=1"], "the keys are"),
-        (["{tmp}", "--data-a", "hf:user/name"], "HF_HUB_OFFLINE is set; unset it"),
-        (["https://huggingface.co/datasets/user/name"], "is a URL, not a repository id: give 'user/name'"),
-        (
-            ["{tmp}", "--data-a", "https://huggingface.co/datasets/user/name"],
-            "is a URL, not a repository id: give 'hf:user/name'",
-        ),
-        (["{tmp}", "--data-a", "hf:https://hf.co/datasets/user/name"], "is a URL, not a repository id: give 'hf:user/name'"),
-        (["{tmp}", "--data-a", "https://example.com/x.zip"], "is a URL: download the file"),
-        (["{tmp}", "--out", "{tmp}/trainA/0000.png"], "was not drawn by inspect"),
-        (["{tmp}", "--out", "{tmp}/nowhere/x.png"], "there is no folder"),
-    ],
-)
-def test_a_mistake_is_one_line_and_exit_2(data: Path, capsys: pytest.CaptureFixture, arguments: list[str], words: str) -> None:
-    before = (data / "trainA/0000.png").read_bytes()
-    out = [] if "--out" in arguments else ["--out", "{tmp}/out.png"]
-    assert main(["inspect", *(word.replace("{tmp}", str(data)) for word in arguments + out)]) == 2
-    printed = capsys.readouterr()
-    assert printed.err.startswith("error: ") and words in printed.err and printed.err.count("\n") == 1
-    assert not (data / "out.png").exists() and (data / "trainA/0000.png").read_bytes() == before
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model")
-    cyclegan_hub.CycleGenerator(width=4, blocks=1, image_size=16).save_pretrained(path)
-    return str(path)
-
-
-def test_translate_says_how_it_went_and_exits_so(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    pile = folder(tmp_path / "in", range(3))
-    command = ["translate", model, str(pile), str(tmp_path / "out")]
-    assert main([*command, "--direction", "b_to_a", "--format", "jpg", "--resolution", "20", "--batch-size", "2"]) == 0
-    assert "3 images translated: in " in capsys.readouterr().out
-    assert sorted(path.name for path in (tmp_path / "out").glob("*.*")) == [".translate", "0000.jpg", "0001.jpg", "0002.jpg"]
-    assert main(command) == 2
-    printed = capsys.readouterr()
-    assert "with direction 'b_to_a', and now it is 'a_to_b'" in printed.err and printed.err.count("\n") == 1
-    (pile / "bad.png").write_text("x")
-    assert main([*command[:-1], str(tmp_path / "out.zip"), "--zip", "--resolution", "original"]) == 1
-    assert (tmp_path / "out.zip").exists() and "skipped bad.png: " in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["{model}", "{tmp}/missing", "{tmp}/out"], "no such file or folder"),
-        (["{tmp}/no/model", "{tmp}/in", "{tmp}/out"], "neither a folder nor a repository id"),
-        (["{model}", "{tmp}/in", "{tmp}/out", "--epoch", "3"], "epoch-003"),
-        (["{model}", "{tmp}/in", "{tmp}/out", "--batch-size", "0"], "batch_size=0"),
-        (["{model}", "{tmp}/in", "{tmp}/out.zip", "--submission", "--format", "png"], "leave out --format"),
-        (["{model}", "{tmp}/in", "{tmp}/out.zip", "--submission", "--resolution", "64"], "leave out --format"),
-        (["{model}", "{tmp}/in", "{tmp}/out", "--submission"], "ends in .zip"),
-    ],
-)
-def test_a_mistake_in_translate_is_one_line_and_exit_2(
-    model: str, tmp_path: Path, capsys: pytest.CaptureFixture, arguments: list[str], words: str
-) -> None:
-    folder(tmp_path / "in", [1])
-    assert main(["translate", *(word.format(model=model, tmp=tmp_path) for word in arguments)]) == 2
-    printed = capsys.readouterr()
-    assert printed.err.startswith("error: ") and words in printed.err and printed.err.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["in"]
-
-
-@pytest.mark.parametrize("resolution", ["0", "-1", "large", "1.5"])
-def test_a_resolution_is_pixels_or_original(capsys: pytest.CaptureFixture, resolution: str) -> None:
-    with pytest.raises(SystemExit) as left:
-        main(["translate", "user/x", "in", "out", f"--resolution={resolution}"])
-    assert left.value.code == 2 and "neither a number of pixels nor 'original'" in capsys.readouterr().err
-
-
-def test_ctrl_c_is_no_traceback_and_exit_130(
-    model: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from cyclegan_hub.commands import translate as translation
-
-    def stop(*_: object) -> bytes:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(translation, "encode", stop)
-    assert main(["translate", model, str(folder(tmp_path / "in", [1])), str(tmp_path / "out")]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("arguments", "status"), [(["--version"], 0), (["--help"], 0), ([], 2), (["dance"], 2)])
-def test_the_parser_speaks_for_itself(capsys: pytest.CaptureFixture, arguments: list[str], status: int) -> None:
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["train", "--help"]], ids=" ".join)
+def test_what_is_asked_of_the_parser_ends_with_0(capsys: pytest.CaptureFixture, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(arguments)
-    assert left.value.code == status
-    printed = capsys.readouterr()
-    assert arguments != ["--version"] or printed.out == f"cyclegan-hub {cyclegan_hub.__version__}\n"
+    assert left.value.code == 0
+    printed = capsys.readouterr().out
+    assert (
+        printed == f"cyclegan-hub {cyclegan_hub.__version__}\n"
+        if arguments == ["--version"]
+        else "usage: cyclegan-hub" in printed
+    )
+
+
+ALIASES = [
+    ("train", "--inexact-resume", [], "allow_process_change", True),
+    ("evaluate", "--images", ["7"], "max_held_out", 7),
+    ("evaluate", "--training", ["8"], "max_train_images", 8),
+]
+
+
+@pytest.mark.parametrize(("command", "old", "value", "name", "expected"), ALIASES)
+def test_earlier_names_of_options_still_work_and_are_hidden(
+    command: str, old: str, value: list[str], name: str, expected: object
+) -> None:
+    parser = make_parser(COMMANDS[command].module)
+    new = f"--{name.replace('_', '-')}"
+    assert f"{old} " not in parser.format_help() and new in parser.format_help()
+    for option in (old, new):
+        assert getattr(parser.parse_args(["x", option, *value]), name) == expected
+    assert getattr(parser.parse_args(["x"]), name) not in (None, expected)
+
+
+def planted(monkeypatch: pytest.MonkeyPatch, run: Callable[[object], int], **more: object) -> str:
+    """The name of a module that is a command."""
+    module = ModuleType("planted_command")
+    vars(module).update(add_arguments=lambda parser: None, run=run, **more)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module.__name__
+
+
+def missing(_: object) -> int:
+    raise ModuleNotFoundError("No module named 'onnxscript.x'", name="onnxscript.x")
+
+
+def ours(_: object) -> int:
+    raise ModuleNotFoundError("No module named 'cyclegan_hub.gone'", name="cyclegan_hub.gone")
+
+
+def interrupted(_: object) -> int:
+    raise KeyboardInterrupt
+
+
+def full(_: object) -> int:
+    raise OSError(28, "No space left on device", "out.zip")
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "line"),
+    [
+        (missing, 2, "error: onnxscript.x is not installed: pip install 'cyclegan_hub[export]'"),
+        (full, 2, "error: out.zip: No space left on device: check the path, permissions and free space"),
+        (interrupted, 130, "stopped: nothing was written"),
+        (lambda _: 7, 7, ""),
+    ],
+)
+def test_how_a_command_may_end(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, run: Callable[[object], int], code: int, line: str
+) -> None:
+    assert run_command(planted(monkeypatch, run, INTERRUPTED="stopped: nothing was written"), []) == code
+    assert capsys.readouterr().err.strip() == line
+
+
+def test_a_missing_module_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModuleNotFoundError, match="gone"):
+        run_command(planted(monkeypatch, ours), [])
 
 
 def test_the_command_line_starts_without_heavy_imports() -> None:
@@ -184,11 +102,12 @@ def test_the_command_line_starts_without_heavy_imports() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["inspect"], ["train", "monet-compact", "--dry-run", "--data"]], ids=lambda a: a[0])
-def test_a_reader_that_leaves_is_no_error(data: Path, arguments: list[str]) -> None:
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
     """`cyclegan-hub inspect FOLDER | head -1`."""
-    (data / "trainB/broken.png").unlink()
-    command = [sys.executable, "-m", "cyclegan_hub.cli", *arguments, str(data)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=data) as process:
+    for side, first in (("trainA", 0), ("trainB", 10)):
+        folder(tmp_path / side, range(first, first + 4))
+    command = [sys.executable, "-m", "cyclegan_hub.cli", *arguments, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 141

@@ -121,7 +121,7 @@ def test_installed_means_trainable(installed: Path, tmp_path: Path) -> None:
     run(installed, "-m", "accelerate.commands.launch", "--quiet", "--cpu", "-m", "cyclegan_hub.training", *tiny)
     command = str(installed.parent / "cyclegan-hub")
     assert "already at step 2 of 2" in run(installed, command, "train", *tiny)
-    few = ["--data", data, "--images", "4", "--training", "4", "--classifier", "none", "--extractor", "encoder"]
+    few = ["--data", data, "--max-held-out", "4", "--max-train-images", "4", "--classifier", "none", "--extractor", "encoder"]
     assert "encoder" in run(installed, command, "evaluate", out, *few)  # whose weights the wheel carries
     assert (tmp_path / "run" / "metrics.json").is_file()
     kept = str(tmp_path / "published")

@@ -40,10 +40,10 @@ def test_two_steps_without_posix_modules_on_a_cp1252_console(tmp_path_factory: p
 import sys
 for name in {MISSING!r}:
     sys.modules[name] = None  # importing it raises ImportError
-from cyclegan_hub.training.command import main
+from cyclegan_hub.cli import main
 print("ready")
-code = main({[*TINY, "--data", str(data), "--out", str(out), "--max-steps", "2", "--labels", LABELS]!r})
-code = code or main({[*TINY, "--data", str(data), "--out", str(out), "--dry-run", "--labels", LABELS]!r})
+code = main({["train", *TINY, "--data", str(data), "--out", str(out), "--max-steps", "2", "--labels", LABELS]!r})
+code = code or main({["train", *TINY, "--data", str(data), "--out", str(out), "--dry-run", "--labels", LABELS]!r})
 sys.exit(code)
 """
     variables = environment(PYTHONIOENCODING="cp1252", PYTHONUTF8="0")

@@ -12,8 +12,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported,
 os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 import sys
+from collections.abc import Sequence
 
-from cyclegan_hub.evaluation.command import main
+from cyclegan_hub.command_line import run_command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    return run_command("cyclegan_hub.evaluation.command", argv)
+
 
 if __name__ == "__main__":
     sys.exit(main())

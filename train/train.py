@@ -10,7 +10,16 @@ With the installed package: `accelerate launch -m cyclegan_hub.training` or `cyc
 
 from __future__ import annotations
 
-from cyclegan_hub.training.command import leave, main
+from collections.abc import Sequence
+
+from cyclegan_hub.command_line import run_command
+from cyclegan_hub.training.command import leave
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    return run_command("cyclegan_hub.training.command", argv)
+
 
 if __name__ == "__main__":
     leave(main())

@@ -1,4 +1,4 @@
-"""`cyclegan-hub bench MODEL`: prints milliseconds per picture on this machine for plain torch, our inference and onnxruntime."""
+"""`cyclegan-hub bench MODEL`: milliseconds per image on this machine for plain torch, our inference and onnxruntime."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.errors import UserError, exit_code, files_explained
+from cyclegan_hub.command_line import MODEL_FORMS
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.models.inference import choose_precision, optimize_for_cpu
 from cyclegan_hub.models.protocols import Translator
 
@@ -21,32 +22,25 @@ SIZES = (64, 128, 256, 512, 1024)
 SECONDS = 2.0  # to measure one size in all ways; at least three runs of each way
 
 
-def main(argv: Sequence[str], prog: str = "cyclegan-hub bench") -> int:
-    """Runs the command line and returns its exit status: 0, or 2 after one line `error: ...`."""
-    arguments = _parser(prog).parse_args(argv)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Print milliseconds per image on this machine for plain torch, our inference and onnxruntime."
+    add = parser.add_argument
+    add("source", metavar="MODEL", help=MODEL_FORMS)
+    add("--direction", choices=("a_to_b", "b_to_a"), help="default: the first one of the model")
+    add("--epoch", metavar="N", type=int, help="a published epoch (default: the best one)")
+    add("--sizes", metavar="N", type=int, nargs="+", default=list(SIZES), help="sides in pixels (default: 64 to 1024)")
+    add("--threads", metavar="N", type=int, help="of torch and onnxruntime (default: one a core)")
 
-    def run() -> int:
-        with files_explained():
-            return bench(arguments.source, arguments.direction, arguments.epoch, arguments.sizes, arguments.threads)
 
-    return exit_code(run)
-
-
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=f"{__doc__}".partition(": ")[2])
-    parser.add_argument("source", metavar="MODEL", help="Hub repository (user/name), run folder or model folder")
-    parser.add_argument("--direction", choices=("a_to_b", "b_to_a"), help="the first one of the model if not given")
-    parser.add_argument("--epoch", metavar="N", type=int, help="a published epoch (the best one if not given)")
-    parser.add_argument("--sizes", metavar="N", type=int, nargs="+", default=list(SIZES), help="sides in pixels (64 to 1024)")
-    parser.add_argument("--threads", metavar="N", type=int, help="of torch and onnxruntime (one a core if not given)")
-    return parser
+def run(arguments: argparse.Namespace) -> int:
+    return bench(arguments.source, arguments.direction, arguments.epoch, arguments.sizes, arguments.threads)
 
 
 def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence[int], threads: int | None) -> int:
-    """Prints a row for each size; returns 0. Raises UserError for a model that draws and for a size that does not fit."""
+    """Prints a row for each size; returns 0. Raises UserError for a model without inputs and for a size that does not fit."""
     model = load(source, epoch)
     if not isinstance(model, Translator) or not isinstance(model, nn.Module):
-        raise UserError(f"{source} draws pictures of one size: bench is for models that translate")
+        raise UserError(f"{source} generates images of one size: bench is for models that translate")
     direction = direction or model.directions[0]
     multiple = cast(int, model.network(direction).multiple)  # every generator has one
     for size in sizes:
@@ -67,7 +61,7 @@ def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence
     if find_spec("onnxruntime") and find_spec("onnx"):
         ways["onnxruntime"] = _by_onnxruntime(model, source, direction, threads)
     threads = torch.get_num_threads()
-    print(f"{source}, {direction}: ms a picture, fastest of alternating runs (in brackets: CPU), {threads} threads")
+    print(f"{source}, {direction}: ms per image, fastest of alternating runs (in brackets: CPU), {threads} threads")
     print(f"{'px':>6}" + "".join(f"{name:>20}" for name in ways) + f"{'plain / ours':>16}")
     for size in sizes:
         found = measure(ways, torch.rand(1, model.channels, size, size) * 2 - 1)

@@ -1,4 +1,4 @@
-"""`cyclegan-hub convert`: writes one pile of images, from any source, into one file: `.npz`, `.parquet` or `.zip`."""
+"""Writes an image set, from any source, as one file: `.npz`, `.parquet` or `.zip`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import align, alignment, find_faces, own_side
-from cyclegan_hub.files import appearing
+from cyclegan_hub.files import atomic_path
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.decoding import check_size, is_heif, probe_image
 from cyclegan_hub.models.checks import check_eyes, check_value_range
@@ -34,9 +34,9 @@ from cyclegan_hub.models.checks import check_eyes, check_value_range
 _AT_A_TIME = 16  # images in memory while they are read
 _GROUP_ROWS = 100  # of a Parquet row group, as `datasets` writes images
 _GROUP_BYTES = 64 * 2**20
-_ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # of Pillow's formats; the others end in their own name
+_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}  # of Pillow's formats; the others are their own suffix
 
-Pictures = Iterator[tuple[str, bytes, Image.Image]]  # name, encoded, decoded
+Encoded = Iterator[tuple[str, bytes, Image.Image]]  # name, encoded, decoded
 Skipped = list[tuple[str, Exception]]  # names, and why they were left out
 Peaks = list[tuple[int | None, bool]]  # the largest values of 16-bit images, and whether they are in colour
 
@@ -70,18 +70,18 @@ def convert(
 ) -> int:
     """Writes the images of `spec` (one side, in the form of `parse_side.parse_source`) to `out`; returns the exit status.
 
-    The ending of `out` gives the format. `.npz`: one array `images`, uint8 (N, H, W, C), all of one size; writing needs little
+    The suffix of `out` gives the format. `.npz`: one array `images`, uint8 (N, H, W, C), all of one size; writing needs little
     memory, reading N x H x W x C bytes. `.parquet`: a column `image` of the Hub's Image feature, in row groups of at most 100
     rows. `.zip`: image files.
     In `.parquet` and `.zip` an encoded image is copied unchanged, except where its pixels change: by `align_faces`
-    (left x, left y, right x, right y: its largest face, turned and scaled so that the eyes lie there in shares of the square's
+    (left x, left y, right x, right y: its largest face, rotated and scaled so that the eyes lie there in shares of the square's
     side), `size` (its centred square, or the aligned one, of `size` x `size` px; None: an aligned face keeps its own scale),
     `channels` 1 (grey) or `value_range` (as of `images.decode`). Then it is written as a PNG, and so is a row of an array.
-    Files keep their names, except for the ending; other images are numbered in the order of the source.
+    Files keep their names, except for the suffix; other images are numbered in the order of the source.
     An image is named on stderr and left out if it cannot be read, if `align_faces` finds no face, or if the shorter side (of an
     aligned face the side at its own scale) is below `min_size` px. The status is then 1, else 0. `out` appears only when it is
     complete.
-    Raises DataError for another ending, for an `out` that exists (without `force`), for images of two sizes in a `.npz`, if no
+    Raises DataError for another suffix, for an `out` that exists (without `force`), for images of two sizes in a `.npz`, if no
     image is left, and as `parse_source` and `open_items` do; FaceFinderError where faces cannot be found; OSError for the disk.
     """
     out = out.expanduser().resolve()
@@ -97,8 +97,8 @@ def convert(
         print(note, file=sys.stderr)
     skipped: Skipped = []
     found: Peaks = []
-    with appearing(out) as temporary:
-        count = write(temporary, _pictures(items, options, skipped, found, encode=write is not _write_npz))
+    with atomic_path(out) as temporary:
+        count = write(temporary, _read_images(items, options, skipped, found, encode=write is not _write_npz))
         if not count:
             fits = "has a face that is large enough" if align_faces else "is large enough" if min_size else "can be read"
             raise DataError(f"{spec}: none of its {len(items):,} images {fits}")
@@ -109,11 +109,11 @@ def convert(
     return 1 if skipped else 0
 
 
-def _checked(out: Path, options: _Change, force: bool) -> Callable[[Path, Pictures], int]:
+def _checked(out: Path, options: _Change, force: bool) -> Callable[[Path, Encoded], int]:
     """The function that writes this format. Raises DataError for an option with a wrong value."""
     writers = {".npz": _write_npz, ".parquet": _write_parquet, ".zip": _write_zip}
     if out.suffix.lower() not in writers:
-        raise DataError(f"{out.name}: the ending says what is written, one of {', '.join(writers)}")
+        raise DataError(f"{out.name}: give a name that ends in one of {', '.join(writers)}")
     size, channels = options.size, options.channels
     if size is not None and not 1 <= size * size <= images.MAX_PIXELS:
         raise DataError(f"size {size}: give at least 1 and at most {int(images.MAX_PIXELS**0.5):,} px")
@@ -130,14 +130,14 @@ def _checked(out: Path, options: _Change, force: bool) -> Callable[[Path, Pictur
     return writers[out.suffix.lower()]
 
 
-def _pictures(items: RawImages, options: _Change, skipped: Skipped, peaks: Peaks, *, encode: bool) -> Pictures:
+def _read_images(items: RawImages, options: _Change, skipped: Skipped, peaks: Peaks, *, encode: bool) -> Encoded:
     """The readable images in order, as (name, encoded bytes, decoded image); the others are added to `skipped`.
 
     Without `encode` the bytes are empty, and the names are those of log lines. Threads read a few images at a time.
     """
     from tqdm import tqdm
 
-    names = _names(items, keep_endings=not options.changes_pixels)
+    names = _names(items, keep_suffixes=not options.changes_pixels)
 
     def prepare(index: int) -> tuple[str, bytes, Image.Image] | Exception:
         """An image, or the reason why it cannot be used."""
@@ -149,7 +149,7 @@ def _pictures(items: RawImages, options: _Change, skipped: Skipped, peaks: Peaks
         except (images.ImageError, OSError) as error:
             return error
         if encode and not options.changes_pixels and isinstance(raw, bytes):
-            return names[index] or f"{index:06d}.{_ending(raw)}", raw, image
+            return names[index] or f"{index:06d}.{_suffix(raw)}", raw, image
         if known := probe_image(raw):
             peaks.append(known[1:])
         if not encode:
@@ -192,34 +192,34 @@ def _check_large_enough(what: str, size: tuple[int, int], options: _Change) -> N
         raise images.ImageError(f"{what} is {size[0]} x {size[1]} px, below {options.min_size} px")
 
 
-def _names(items: RawImages, keep_endings: bool) -> list[str | None]:
+def _names(items: RawImages, keep_suffixes: bool) -> list[str | None]:
     """The names of the written files, all different. None: numbers are used, because images have no names or unsafe ones."""
     own = items.file_names()
     if own is None or any(name.startswith("/") or ".." in name.split("/") for name in own):
         return [None] * len(items)
     # A file's name need not be valid Unicode, but a zip's and Parquet's must be.
     names = [name.encode(errors="backslashreplace").decode() for name in own]
-    if keep_endings:
+    if keep_suffixes:
         return list(names)
     stems = [name[: len(name) - len(extension_of(name))] for name in names]
     return [f"{name}.png" for name in (stems if len(set(stems)) == len(names) else names)]
 
 
-def _ending(data: bytes) -> str:
-    """The ending of an encoded image that has just been decoded."""
+def _suffix(data: bytes) -> str:
+    """The file suffix of an encoded image that has just been decoded."""
     try:
         with Image.open(io.BytesIO(data)) as header:
             kind = header.format or "png"
     except Exception:  # what Pillow alone cannot open: HEIC, and PNG files whose metadata `decode` leaves out
         kind = "heic" if is_heif(data) else "png"
-    return _ENDINGS.get(kind, kind.lower())
+    return _SUFFIXES.get(kind, kind.lower())
 
 
-def _write_npz(path: Path, pictures: Pictures) -> int:
+def _write_npz(path: Path, read: Encoded) -> int:
     """Writes pixels to a temporary file first, because the array's header comes before them and holds their number."""
     count, first = 0, ("", (0, 0))
     with TemporaryFile(dir=path.parent) as pixels, zipfile.ZipFile(path, "w") as archive:
-        for name, _, image in pictures:
+        for name, _, image in read:
             count, first = count + 1, first if count else (name, image.size)
             if image.size != first[1]:
                 sizes = [f"{width} x {height} px" for width, height in (first[1], image.size)]
@@ -235,7 +235,7 @@ def _write_npz(path: Path, pictures: Pictures) -> int:
     return count
 
 
-def _write_parquet(path: Path, pictures: Pictures) -> int:
+def _write_parquet(path: Path, read: Encoded) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -251,7 +251,7 @@ def _write_parquet(path: Path, pictures: Pictures) -> int:
         def flush() -> None:
             writer.write_table(pa.table({"image": pa.array(cells, kind)}, schema=schema))
 
-        for name, data, _ in pictures:
+        for name, data, _ in read:
             cells.append({"bytes": data, "path": name})
             count, held = count + 1, held + len(data)
             if len(cells) == _GROUP_ROWS or held >= _GROUP_BYTES:
@@ -262,10 +262,10 @@ def _write_parquet(path: Path, pictures: Pictures) -> int:
     return count
 
 
-def _write_zip(path: Path, pictures: Pictures) -> int:
+def _write_zip(path: Path, read: Encoded) -> int:
     count = 0
     with zipfile.ZipFile(path, "w") as archive:  # stored: encoded images do not compress
-        for name, data, _ in pictures:
+        for name, data, _ in read:
             archive.writestr(name, data)
             count += 1
     return count

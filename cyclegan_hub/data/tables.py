@@ -18,6 +18,7 @@ import numpy.typing as npt
 from cyclegan_hub.data.files import ImageSource, Raw, Stream, cell_bytes, cell_name
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.domains import HubSplit
+from cyclegan_hub.errors import first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -242,8 +243,3 @@ def explained(where: str) -> Iterator[None]:
         raise
     except (DatasetsError, ValueError, RuntimeError, OSError) as error:
         raise DataError(f"{where} cannot be loaded: {first_line(error)}") from error
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, ending in a full stop."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".") + "."

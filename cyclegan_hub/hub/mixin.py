@@ -17,8 +17,8 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from cyclegan_hub.errors import first_line
 from cyclegan_hub.files import is_lfs_pointer, write_atomic
-from cyclegan_hub.hub.errors import first_line
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
 from cyclegan_hub.hub.records import ModelError, RunRecord
 from cyclegan_hub.hub.repository import RECORD, Fetched, fetch

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from cyclegan_hub.files import write_atomic
+from cyclegan_hub.files import atomic_path
 
 if TYPE_CHECKING:  # both are slow to import, and neither is needed before something is plotted
     from matplotlib.axes import Axes
@@ -222,6 +222,5 @@ def _note(ax: Axes, text: str) -> None:
 def _write(figure: Figure, path: Path) -> None:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {str(path.parent)!r} for {path.name!r}: create it first")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    write_atomic(path, buffer.getvalue())
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, first_line
 from cyclegan_hub.imaging import decoding
 from cyclegan_hub.models.checks import check_eyes, check_value_range, is_positive
 from cyclegan_hub.models.photograph import FaceChoice, Options, Photograph, Work
@@ -91,7 +91,9 @@ class OnnxGenerator(ImageTranslator):
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=list(providers))
         except Exception as error:  # onnxruntime has a dozen kinds, none of them public
-            raise OnnxError(f"{self.path} is no ONNX file that onnxruntime can load ({_first(error)}): export it again") from None
+            raise OnnxError(
+                f"{self.path} is no ONNX file that onnxruntime can load ({first_line(error)[:160]}): export it again"
+            ) from None
         found = {
             key.removeprefix(PREFIX): value
             for key, value in self._session.get_modelmeta().custom_metadata_map.items()
@@ -102,7 +104,7 @@ class OnnxGenerator(ImageTranslator):
         except OnnxError:
             raise
         except (KeyError, ValueError, TypeError) as error:
-            reason = f"its metadata has no {error}" if isinstance(error, KeyError) else _first(error)
+            reason = f"its metadata has no {error}" if isinstance(error, KeyError) else first_line(error)[:160]
             raise OnnxError(f"{self.path} was not written by `cyclegan-hub export` ({reason}): export it with that") from None
         if found.get(DIGEST, NO_DIGEST) != NO_DIGEST and digest_of(data, found[DIGEST]) != found[DIGEST]:
             raise OnnxError(f"{self.path} is damaged, or was changed after its export (its sha256 is another): export it again")
@@ -252,10 +254,6 @@ def _size_warning(what: str, given: tuple[int, int], made: tuple[int, int]) -> l
         return []
     result = "made in one piece" if given == made else f"made smaller, at {made[0]} x {made[1]} px"
     return [OnnxSizeWarning(f"{what} of {given[0]} x {given[1]} px is {result}: {_WHY}")]
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:160] or type(error).__name__
 
 
 # Images as arrays: the same as `imaging.images` does with tensors.

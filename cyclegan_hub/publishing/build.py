@@ -20,10 +20,9 @@ import torch
 from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
 
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, first_line
 from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.files import write_atomic, write_folder
-from cyclegan_hub.hub.errors import first_line
 from cyclegan_hub.hub.provenance import data_note, known_note, public_record, without_paths
 from cyclegan_hub.hub.records import (
     HistoryError,

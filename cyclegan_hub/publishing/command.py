@@ -1,7 +1,4 @@
-"""The command that publishes a run on the Hub: `cyclegan-hub publish`.
-
-No torch on import, so that wrong arguments are answered at once.
-"""
+"""`cyclegan-hub publish`: publishes a run on the Hub. No torch on import, so that wrong arguments are answered at once."""
 
 from __future__ import annotations
 
@@ -9,33 +6,25 @@ import argparse
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from cyclegan_hub.errors import UserError, calm_threads, exit_code
+from cyclegan_hub.command_line import add_provenance_arguments
+from cyclegan_hub.errors import UserError
 
 
-def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
-    """Reads the command line. For a wrong argument it prints the valid ones and exits with status 2."""
-    what = "Publish a run on the Hub. Running it again completes or changes nothing."
-    parser = argparse.ArgumentParser(prog=prog, description=what)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Publish a run on the Hub. Running it again completes or changes nothing."
     add = parser.add_argument
     add("run", type=Path, metavar="RUN_DIR", help="the folder that the training wrote")
-    add("repo", metavar="USER/NAME", help="the repository, made if it is not there")
+    add("repo", metavar="USER/NAME", help="the repository, made if it does not exist")
     add("--epochs", default="all", metavar="all|5,10,20", help="which epochs to publish (default: all that the run kept)")
     add("--private", action="store_true", help="make the repository private")
     add("--dtype", choices=["fp32", "fp16"], default="fp32", help="of the weights; fp16 halves the files (default: fp32)")
     add("--retag", action="store_true", help="move tags that hold another model, e.g. of an earlier run")
-    add("--data-note", metavar="TEXT", help="where the training images come from and what they show, if the run did not say")
-    add(
-        "--data-licence",
-        metavar="ID",
-        help="licence of the images, which the weights inherit: an id of the Hub such as cc-by-4.0, or other:NAME",
-    )
+    add_provenance_arguments(parser, "; if the run did not record it")
     add("--dry-run", action="store_true", help="write the model folder to --out or to a temporary folder, and stop; needs no Hub")
     add("--out", type=Path, metavar="DIR", help="keep the model folder there (default: a temporary folder)")
-    return parser.parse_args(argv)
 
 
 def epoch_numbers(text: str) -> list[int] | None:
@@ -74,10 +63,3 @@ def run(arguments: argparse.Namespace) -> int:
         for name, commit in push(folder, repo, private=arguments.private, retag=arguments.retag).items():
             print(f"{repo}@{name}: {commit}")
     return 0
-
-
-def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Runs the command. Exit code: 0 for success, 2 after one line that explains a mistake."""
-    arguments = parse(argv, prog)
-    calm_threads()
-    return exit_code(lambda: run(arguments))

@@ -15,7 +15,8 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, but not in an `__all__`
 
 from cyclegan_hub import checkpoints
-from cyclegan_hub.hub.errors import HUB_ERRORS, FailureKind, explain, failure_of, first_line
+from cyclegan_hub.errors import first_line
+from cyclegan_hub.hub.errors import HUB_ERRORS, FailureKind, explain, failure_of
 from cyclegan_hub.hub.records import chosen_in, epoch_number, epochs_in
 from cyclegan_hub.hub.repository import MODEL, Refs, refs_of
 from cyclegan_hub.publishing.build import SHARED, PublishError, read_files

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cyclegan_hub.errors import UserError
-from cyclegan_hub.hub.errors import first_line
+from cyclegan_hub.errors import UserError, first_line
 
 _NO_BRACKETS = str.maketrans(
     {"<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"}

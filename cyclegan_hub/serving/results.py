@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from cyclegan_hub.files import Format, appearing, base_name, result_names
+from cyclegan_hub.files import Format, atomic_path, base_name, result_names
 from cyclegan_hub.imaging import decoding, grids, images
 from cyclegan_hub.serving.catalog import EpochEntry, ModelEntry
 from cyclegan_hub.serving.messages import ServingError
@@ -211,7 +211,7 @@ def open_zip(folder: Path, name: str) -> Iterator[tuple[Path, AddFile]]:
     try:
         path = Path(tempfile.mkdtemp(dir=folder)) / name
         try:
-            with appearing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
+            with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
                 # ZIP_STORED: PNG and JPEG are compressed. ZipInfo: the same date in every zip, and no rights of this machine's
                 # user.
                 yield path, lambda name, content: file.writestr(zipfile.ZipInfo(name), content)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cyclegan_hub.training.command import leave, main
+from cyclegan_hub.command_line import run_command
+from cyclegan_hub.training.command import leave
 
 if __name__ == "__main__":
-    leave(main(prog="python -m cyclegan_hub.training"))
+    leave(run_command("cyclegan_hub.training.command", prog="python -m cyclegan_hub.training"))

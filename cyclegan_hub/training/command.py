@@ -1,4 +1,4 @@
-"""The command that trains: `accelerate launch -m cyclegan_hub.training`, `cyclegan-hub train` and, in a clone, `train/train.py`.
+"""`cyclegan-hub train`, `accelerate launch -m cyclegan_hub.training` and, in a clone, `train/train.py`: trains a recipe.
 
 No torch on import, so that wrong arguments are answered at once.
 """
@@ -12,46 +12,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cyclegan_hub.errors import calm_threads, exit_code
+from cyclegan_hub.command_line import DATA_FORMS, add_alias, add_provenance_arguments, make_parser
 from cyclegan_hub.recipes.presets import RECIPES
 
+INTERRUPTED = "interrupted before the first step: nothing was written"  # while images are read; the loop itself saves and stops
 
-def parse(argv: Sequence[str] | None, prog: str | None = None) -> argparse.Namespace:
-    """Arguments. A wrong one exits 2 with the valid ones."""
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Train a CycleGAN on two unpaired piles of images, a DCGAN on one, or pix2pix on pairs. The same command "
-        "again resumes.",
-        epilog=f"recipes: {', '.join(RECIPES)}. Precision, devices and processes: accelerate launch's own options.",
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Train a CycleGAN on two unpaired image sets, a DCGAN on one, or pix2pix on pairs. The same command again resumes."
     )
+    parser.epilog = f"recipes: {', '.join(RECIPES)}. Precision, devices and processes: accelerate launch's own options."
     add = parser.add_argument
     add("recipe", nargs="?", default="smile", help="name of a recipe (default: smile)")
     add("--out", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE)")
     add("--data", metavar="FOLDER_OR_ID", help="folder or Hub dataset with trainA, trainB and, if it has them, testA, testB")
-    add(
-        "--data-a",
-        metavar="SPEC",
-        help="side A, or the one pile: a folder, .parquet, .tfrec, .zip, .npz, or hf:ID?config=..&split=..&column=..&filter=..",
-    )
-    add("--data-b", metavar="SPEC", help="side B, likewise; of pairs given as two columns, the outputs")
-    add("--labels", metavar="A,B", help="what the sides show, e.g. 'day,night'; of a DCGAN one name (default: the domain's)")
-    add("--data-note", metavar="TEXT", help="where local images come from and what they show, for the card, the page and exports")
-    add(
-        "--data-licence",
-        metavar="ID",
-        help="licence of the images, which the weights inherit: an id of the Hub such as cc-by-4.0, or other:NAME",
-    )
+    add("--data-a", metavar="SPEC", help=f"domain A, or the one image set: {DATA_FORMS}")
+    add("--data-b", metavar="SPEC", help="domain B, likewise; of pairs given as two columns, the outputs")
+    add("--labels", metavar="A,B", help="what the domains show, e.g. 'day,night'; of a DCGAN one name (default: the domain's)")
+    add_provenance_arguments(parser)
     add("--set", metavar="FIELD=VALUE", action="append", default=[], help="change a field of the recipe; may be repeated")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of every random choice (default: 0)")
     add("--init", metavar="SOURCE", help="start from the weights of a published model or a folder")
-    add("--extend", metavar="epochs=N", help="go on with a finished or stopped run for N epochs in all; or epochs=N,decay=SHARE")
-    add("--allow-process-change", action="store_true", help="resume with another number of processes than before")
-    add("--inexact-resume", action="store_true", dest="allow_process_change", help=argparse.SUPPRESS)
+    add("--extend", metavar="epochs=N", help="resume a finished or stopped run for N epochs in all; or epochs=N,decay=SHARE")
+    change = add("--allow-process-change", action="store_true", help="resume with another number of processes than before")
+    add_alias(parser, "--inexact-resume", change)
     add("--max-steps", type=int, metavar="N", help="stop after N steps in all, counted from the run's first; the schedule stays")
     add("--log-with", metavar="NAME", help="an experiment tracker that accelerate knows, e.g. tensorboard, wandb")
     add("--push", metavar="USER/NAME", help="publish the kept epochs at the end, as cyclegan-hub publish does")
     add("--dry-run", action="store_true", help="print the resolved recipe, sizes and disk needed, and stop")
-    return parser.parse_args(argv)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments of a training that another program plans. A wrong one exits 2 with the valid ones."""
+    return make_parser(__name__).parse_args(argv)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -112,17 +106,6 @@ def run(arguments: argparse.Namespace) -> int:
             for name, commit in push(folder, arguments.push).items():
                 print(f"{arguments.push}@{name}: {commit}")
     return code
-
-
-def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Exit code: 0 done, 2 a mistake that one line explains, 128 + n stopped by signal n with everything saved."""
-    arguments = parse(argv, prog)
-    calm_threads()
-    try:
-        return exit_code(lambda: run(arguments))
-    except KeyboardInterrupt:  # while images are read; the loop itself saves and stops
-        print("interrupted before the first step: nothing was written", file=sys.stderr)
-        return 130
 
 
 def leave(code: int) -> NoReturn:

@@ -18,7 +18,7 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, filter_trackers
 from accelerate.utils import ProjectConfiguration, broadcast_object_list
 from tqdm import tqdm
 
-from cyclegan_hub.hub.errors import first_line
+from cyclegan_hub.errors import first_line
 from cyclegan_hub.machine import processor
 from cyclegan_hub.recipes.methods import RecipeError
 

@@ -11,8 +11,9 @@ import torch
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.checkpoints import list_epochs
+from cyclegan_hub.cli import main
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.evaluation import command, inputs
+from cyclegan_hub.evaluation import inputs
 from cyclegan_hub.evaluation.features import weights_digest
 from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.evaluation.registry import base_name
@@ -60,7 +61,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluate(*arguments: object) -> int:
-    return command.main([str(argument) for argument in arguments])
+    return main(["evaluate", *map(str, arguments)])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -74,7 +75,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_folder(tmp_path / "run", 1, 2, 3, record=record(fingerprints={"a": "0", "b": "1"}))
     options = ("--data", data, "--extractor", f"encoder:{encoder}", "--classifier", f"encoder:{encoder}")
-    assert evaluate(run, *options, "--epochs", "3,1", "--images", 5, "--training", 8) == 0
+    assert evaluate(run, *options, "--epochs", "3,1", "--max-held-out", 5, "--max-train-images", 8) == 0
     found = read_metrics(run / "metrics.json")
     assert found is not None and list(found.epochs) == ["epoch-001", "epoch-003"]
     assert next(epoch.name for epoch in list_epochs(run) if epoch.best) == found.best
@@ -88,7 +89,7 @@ def test_a_run_is_measured_where_it_lies(data: Path, encoder: Path, tmp_path: Pa
     printed = capsys.readouterr().out
     assert "day → night (n = 5, n = 5; encoder (sha256 " in printed and "peak memory" in printed and "untranslated" in printed
     assert "report.html" in printed and "epoch-003" in (run / "report.html").read_text("utf-8")
-    more = ("--epochs", "3,1", "--images", 5, "--training", 8, "--out", tmp_path / "again", "--within-supports")
+    more = ("--epochs", "3,1", "--max-held-out", 5, "--max-train-images", 8, "--out", tmp_path / "again", "--within-supports")
     assert evaluate(run, *options, *more) == 0
     again = read_metrics(tmp_path / "again" / "metrics.json")
     assert again is not None and again.protocol["supports"].startswith(
@@ -108,7 +109,7 @@ def test_the_runs_own_data_are_recognised(data: Path, encoder: Path, tmp_path: P
     read = inputs.read_data(sides, source, 0, 3)
     own = record(fingerprints={letter: side.fingerprint for letter, side in zip("ab", read, strict=True)})
     run = run_folder(tmp_path / "run", 1, record=own)
-    assert evaluate(run, "--data", data, "--extractor", f"encoder:{encoder}", "--classifier", "none", "--images", 4) == 0
+    assert evaluate(run, "--data", data, "--extractor", f"encoder:{encoder}", "--classifier", "none", "--max-held-out", 4) == 0
     found = read_metrics(run / "metrics.json")
     assert found is not None and found.protocol["training_data"] == "the run's own" and found.classifier is None
 
@@ -177,7 +178,7 @@ def test_sources_that_cannot_be_compared(data: Path, tmp_path: Path, capsys: pyt
     [
         (["--epochs", "five"], "--epochs 'five': give all, or numbers such as 5,10,20"),
         (["--epochs", "1,9"], "no epoch-009; epochs there: epoch-001"),
-        (["--images", "0"], "--images 0: must be at least 1"),
+        (["--max-held-out", "0"], "--max-held-out 0: must be at least 1"),
         (["--on-training"], "--on-training: give an --out of its own, so that these do not take the place of the figures of"),
         (["--on-training", "--out", "RUN"], "--on-training: give an --out of its own, so that these do not take the place"),
         (["--batch-size", "0"], "--batch-size 0: must be at least 1"),

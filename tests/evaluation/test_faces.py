@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import CycleGenerator
+from cyclegan_hub.cli import main
 from cyclegan_hub.data.resolve import resolve
-from cyclegan_hub.evaluation import command, inputs
+from cyclegan_hub.evaluation import inputs
 from cyclegan_hub.evaluation.features import weights_digest
 from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.models.encoder import SideEncoder
@@ -47,7 +48,7 @@ def test_the_protocol_says_how_faces_were_aligned(data: Path, tmp_path: Path) ->
     model = CycleGenerator(width=4, blocks=1, image_size=32, labels=("day", "night"), epoch=1, eyes_a=PLACES)
     model.save_pretrained(tmp_path / "run" / "epochs" / "epoch-001")
     options = ["--data", str(data), "--extractor", f"encoder:{place}", "--classifier", "none", "--size", "32"]
-    assert command.main([str(tmp_path / "run"), *options]) == 0
+    assert main(["evaluate", str(tmp_path / "run"), *options]) == 0
     metrics = read_metrics(tmp_path / "run" / "metrics.json")
     assert metrics is not None and "faces_b" not in metrics.protocol
     assert metrics.protocol["faces_a"] == "aligned, eyes at 0.350, 0.450, 0.650, 0.450 of the side; 1 without a face left out"

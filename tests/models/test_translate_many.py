@@ -194,7 +194,7 @@ def test_a_name_that_leads_out_has_no_result(name: str) -> None:
 
 
 def test_equal_names_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"two pictures are called 'a\.png'"):
+    with pytest.raises(ValueError, match=r"two images are called 'a\.png'"):
         result_names(["a.png", "b.png", "a.png"], "png")
 
 

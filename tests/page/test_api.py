@@ -28,8 +28,9 @@ from support.page_module import app as app
 from support.page_module import models as models
 from support.page_module import module as module
 from support.page_module import web as web
-from support.photographs import TWO, largest_difference
+from support.photos import TWO
 from support.pictures import encoded, picture
+from support.pixels import apart
 from support.training import ROOT, environment
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
@@ -84,7 +85,7 @@ def test_a_face_by_every_option(app: App, models: Path, tmp_path: Path) -> None:
         (("all", True, 1), {"face": "all", "whole": True}),
     ):
         answer = client.predict(two, "anime", "a_to_b", 2, *given, api_name="/translate")
-        assert largest_difference(Image.open(answer), model.translate(TWO, **options)) <= 1, given
+        assert apart(Image.open(answer), model.translate(TWO, **options)) <= 1, given
     _, archive = client.predict([two], "anime", "a_to_b", 2, "all", True, api_name="/translate_batch")
     with zipfile.ZipFile(archive) as zipped:
         assert same(Image.open(io.BytesIO(zipped.read("two.png"))), model.translate(TWO, face="all", whole=True))
@@ -95,7 +96,7 @@ def test_clients_of_before_give_four_values_and_get_an_aligned_face(web: httpx.C
     expected = served(models / "anime", 2).translate(TWO)
     for more in ((), ("auto",), (None, None, None), ("", False, 1)):
         answer = call(web, "translate", photo, "anime", "a_to_b", 2, *more)[0]
-        assert largest_difference(Image.open(io.BytesIO(web.get(answer["url"]).content)), expected) <= 1
+        assert apart(Image.open(io.BytesIO(web.get(answer["url"]).content)), expected) <= 1
     assert call(web, "translate_batch", [photo], "anime", "a_to_b", 2)[1]["url"]
     without = upload(web, "photo.png", encoded(1, (40, 40)))
     assert "No face was found, and this model knows only faces" in warned(web, "translate", without, "anime", "a_to_b", 2)

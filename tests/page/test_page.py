@@ -23,7 +23,7 @@ from support.page_module import NAME, served, show
 from support.page_module import models as models
 from support.page_module import module as module
 from support.page_module import page as page
-from support.photographs import TWO
+from support.photos import TWO
 from support.pictures import encoded, picture
 from support.training import ROOT
 

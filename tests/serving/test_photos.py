@@ -18,8 +18,10 @@ from cyclegan_hub.serving.catalog import EpochEntry, ModelEntry
 from cyclegan_hub.serving.messages import ServingError, one_line
 from cyclegan_hub.serving.photos import MAX_RESULT, FaceMemory, Photo
 from support.hostile_files import hostile, png
-from support.photographs import EYES, ROCKET, TWO, largest_difference, photo
+from support.photos import MODEL_EYES as EYES
+from support.photos import ROCKET, TWO, photo
 from support.pictures import picture
+from support.pixels import apart
 
 MONET = ModelEntry("monet", ("photo", "Monet"), 32, original_size=True)
 SMILE = replace(MONET, name="smile", eyes_a=EYES, eyes_b=EYES, original_size=False, skip=True)
@@ -136,7 +138,7 @@ def test_a_face_is_shown_as_sharp_as_the_photograph_is() -> None:
     plan = opened(photo("astronaut"), ANIME).plan(Options())
     (seen,) = plan.work.inputs
     result = plan.result([seen], EpochEntry("main", None, "The published model", True))
-    assert largest_difference(result.before, seen) <= 1 and 100 < result.given.width == result.given.height < 512
+    assert apart(result.before, seen) <= 1 and 100 < result.given.width == result.given.height < 512
     assert np.abs(np.array(eyes_of(result.given)) - EYES).max() < 3 / 128
 
 
@@ -163,14 +165,14 @@ def test_several_faces() -> None:
     first, notes = prepare(TWO, SMILE)
     assert notes == ("2 faces found: the largest is taken.",)
     second, notes = prepare(TWO, SMILE, face=1)
-    assert notes == ("2 faces found: number 2 is taken.",) and largest_difference(first, second) > 50
+    assert notes == ("2 faces found: number 2 is taken.",) and apart(first, second) > 50
     plan = opened(TWO, SMILE).plan(Options("all", whole=True))
     assert plan.work.inputs == [first, second] and plan.notes == ()
     assert refusal(TWO, SMILE, face=2).startswith("face=2: this image has 2 faces: give 0 to 1")
     assert refusal(ROCKET, SMILE, face=1).startswith("face=1: no face is found")
     thumbnails = opened(TWO, SMILE).thumbnails()
     assert [one.size for one in thumbnails] == [(96, 96)] * 2
-    assert largest_difference(thumbnails[1].resize((32, 32), Image.Resampling.BOX), second) < 60
+    assert apart(thumbnails[1].resize((32, 32), Image.Resampling.BOX), second) < 60
     assert opened(ROCKET, SMILE).faces == [] and opened(TWO, MONET).faces is opened(TWO, ANIME, "b_to_a").faces is None
 
 
@@ -191,7 +193,7 @@ def test_options_that_mean_nothing(model: ModelEntry, options: dict[str, Any], s
 
 def test_a_large_result_with_faces_is_reduced_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def sizes(model: ModelEntry, **options: Any) -> tuple[tuple[int, int], tuple[str, ...]]:
-        plan = opened(photo("grace_hopper"), model).plan(Options(**options))
+        plan = opened(photo("examples/grace_hopper"), model).plan(Options(**options))
         return plan.work.finish([one.copy() for one in plan.work.inputs]).size, plan.notes
 
     assert sizes(SMILE, whole=True) == ((512, 600), ())

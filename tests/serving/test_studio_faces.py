@@ -17,13 +17,14 @@ from cyclegan_hub.serving.live import MAX_MISSED, Track, find_in_frame, follow
 from cyclegan_hub.serving.photos import scaled
 from cyclegan_hub.serving.studio import Studio
 from support.messages import refusal
-from support.photographs import EYES, ROCKET, TWO, largest_difference, photo
+from support.photos import MODEL_EYES, ROCKET, TWO, photo
 from support.pictures import encoded
+from support.pixels import apart
 from support.served_models import translate
 from support.tiny_models import folder, model
 
-HUMAN = {"domain": "anime", "labels": ("human face", "anime face"), "eyes_a": EYES}
-SMILE = {"eyes_a": EYES, "eyes_b": EYES, "skip": True}
+HUMAN = {"domain": "anime", "labels": ("human face", "anime face"), "eyes_a": MODEL_EYES}
+SMILE = {"eyes_a": MODEL_EYES, "eyes_b": MODEL_EYES, "skip": True}
 NO_FACE = "No face was found, and this model knows only faces: the whole picture is translated."
 
 
@@ -47,23 +48,23 @@ def test_a_result_is_that_of_the_model(studio: Studio, direction: str, options: 
     for name, own in (("anime", model(2, **HUMAN)), ("smile", model(None, **SMILE))):
         if name == "anime" and direction == "b_to_a":
             continue
-        result = translate(studio, photo("grace_hopper"), name, direction, **options)
-        expected = own.translate(photo("grace_hopper"), direction, **options)
-        assert result.notes == () and largest_difference(result.after, expected) <= 1
+        result = translate(studio, photo("examples/grace_hopper"), name, direction, **options)
+        expected = own.translate(photo("examples/grace_hopper"), direction, **options)
+        assert result.notes == () and apart(result.after, expected) <= 1
         assert result.before.size == result.after.size and result.before.mode == "RGB"
 
 
 def test_before_is_what_the_result_shows(studio: Studio) -> None:
-    source = photo("grace_hopper")
-    own = round(alignment(find_faces(source)[0], EYES, 1).scale)
+    source = photo("examples/grace_hopper")
+    own = round(alignment(find_faces(source)[0], MODEL_EYES, 1).scale)
     sharp = translate(studio, source, "smile")
     assert sharp.before.size == sharp.after.size == sharp.given.size == (own, own) and [one.size for one in sharp.inputs] == [
         (32, 32)
     ]
-    assert largest_difference(sharp.inputs[0], model(None, **SMILE).prepare(source)) <= 1
+    assert apart(sharp.inputs[0], model(None, **SMILE).prepare(source)) <= 1
     small = translate(studio, source, "anime")
     assert small.before.size == small.after.size == (32, 32) and small.given.size == (own, own)
-    assert largest_difference(small.before, small.inputs[0]) <= 1
+    assert apart(small.before, small.inputs[0]) <= 1
     whole = translate(studio, source, "smile", face="all", whole=True)
     assert whole.before == whole.given == source and whole.after.size == source.size
     unchanged = np.all(np.asarray(whole.after) == np.asarray(source), axis=2)
@@ -72,7 +73,7 @@ def test_before_is_what_the_result_shows(studio: Studio) -> None:
 
 def test_what_the_model_sees(studio: Studio) -> None:
     for options in ({}, {"face": "all", "whole": True}):
-        result = translate(studio, photo("grace_hopper"), "smile", strength=0.5, **options)
+        result = translate(studio, photo("examples/grace_hopper"), "smile", strength=0.5, **options)
         before, after, _ = result.shown(as_model_sees=True)
         assert before == result.inputs[0].resize(before.size, Image.Resampling.NEAREST)
         assert after == result.outputs[0].resize(before.size, Image.Resampling.NEAREST)
@@ -83,7 +84,7 @@ def test_what_the_model_sees(studio: Studio) -> None:
 
 
 def test_strength_0_returns_the_input(studio: Studio) -> None:
-    source = photo("grace_hopper")
+    source = photo("examples/grace_hopper")
     result = translate(studio, source, "smile", strength=0)
     assert result.after == result.before and result.after != translate(studio, source, "smile", strength=0.5).after
     assert translate(studio, source, "smile", face="all", whole=True, strength=0).after == source
@@ -95,16 +96,16 @@ def test_several_faces(studio: Studio) -> None:
     first, second = (translate(studio, TWO, "smile", face=face) for face in ("auto", 1))
     assert first.notes == ("2 faces found: the largest is taken.",) and second.notes == ("2 faces found: number 2 is taken.",)
     for result, face in ((first, 0), (second, 1)):
-        assert largest_difference(result.after, model(None, **SMILE).translate(TWO, face=face)) <= 1
+        assert apart(result.after, model(None, **SMILE).translate(TWO, face=face)) <= 1
     both = np.asarray(translate(studio, TWO, "smile", face="all", whole=True).after) != np.asarray(TWO)
     assert both[150:350, 165:360].any() and both[60:180, 512 + 178 : 512 + 267].any() and not both[:, 480:600].any()
 
 
 def test_a_reconstruction_at_the_scale_of_the_photograph(studio: Studio) -> None:
-    source, own = photo("grace_hopper"), model(2, **HUMAN)
+    source, own = photo("examples/grace_hopper"), model(2, **HUMAN)
     face = translate(studio, source, "anime", reconstruct=True)
     whole = translate(studio, source, "anime", face="all", whole=True, reconstruct=True)
-    assert face.back is not None and largest_difference(face.back, own.cycle(source)) <= 1
+    assert face.back is not None and apart(face.back, own.cycle(source)) <= 1
     assert whole.back is not None and whole.back.size == source.size and whole.back != whole.after
     sharp = translate(studio, source, "smile", reconstruct=True)
     assert sharp.back is not None and sharp.back.size == sharp.after.size
@@ -113,14 +114,14 @@ def test_a_reconstruction_at_the_scale_of_the_photograph(studio: Studio) -> None
 def test_no_face_is_said_and_the_whole_picture_translated(studio: Studio) -> None:
     result = translate(studio, ROCKET, "anime")
     assert result.notes == (NO_FACE,) and result.given == images.decode(ROCKET)
-    assert largest_difference(result.after, model(2, **HUMAN).translate(ROCKET, face="none")) <= 1
+    assert apart(result.after, model(2, **HUMAN).translate(ROCKET, face="none")) <= 1
     whole = translate(studio, ROCKET, "anime", whole=True)
     assert whole.notes == ("No face was found: the picture is left as it is.",) and whole.after == images.decode(ROCKET)
     assert whole.shown(as_model_sees=True).before.size == whole.shown().after.size
 
 
 def test_transparency_comes_back_with_the_frame(studio: Studio) -> None:
-    clear = photo("grace_hopper")
+    clear = photo("examples/grace_hopper")
     alpha = Image.linear_gradient("L").resize(clear.size)
     clear.putalpha(alpha)
     whole = translate(studio, clear, "smile", face="all", whole=True)
@@ -129,22 +130,22 @@ def test_transparency_comes_back_with_the_frame(studio: Studio) -> None:
 
 
 def test_a_grey_model_changes_the_photograph_in_grey(studio: Studio) -> None:
-    result = translate(studio, photo("grace_hopper"), "grey", face="all", whole=True)
-    expected = model(None, channels=1, **SMILE).translate(photo("grace_hopper"), whole=True)
+    result = translate(studio, photo("examples/grace_hopper"), "grey", face="all", whole=True)
+    expected = model(None, channels=1, **SMILE).translate(photo("examples/grace_hopper"), whole=True)
     assert result.notes == ("This model sees and makes grey pictures only.",)
-    assert largest_difference(result.after, expected.convert("RGB")) <= 1
+    assert apart(result.after, expected.convert("RGB")) <= 1
 
 
 def test_a_model_without_eyes_is_as_it_was(studio: Studio) -> None:
-    result = translate(studio, photo("grace_hopper"), "old")
-    assert result.notes == () and result.after == model(None).translate(photo("grace_hopper"))
+    result = translate(studio, photo("examples/grace_hopper"), "old")
+    assert result.notes == () and result.after == model(None).translate(photo("examples/grace_hopper"))
     assert studio.open(TWO, "old").faces is None
     assert "this direction translates whole" in refusal(translate, studio, TWO, "old", whole=True)
 
 
 def test_every_epoch_sees_the_same_face(studio: Studio) -> None:
     for options in ({}, {"face": "all", "whole": True}):
-        one, two = studio.every_epoch(studio.open(photo("grace_hopper"), "anime"), Options(**options))
+        one, two = studio.every_epoch(studio.open(photo("examples/grace_hopper"), "anime"), Options(**options))
         assert one.before == two.before and one.after.size == two.after.size and one.after != two.after
 
 
@@ -152,7 +153,7 @@ def test_every_epoch_sees_the_same_face(studio: Studio) -> None:
 
 
 def test_a_batch_aligns_and_says_what_has_no_face(studio: Studio, tmp_path: Path) -> None:
-    photo("grace_hopper").save(tmp_path / "face.png")
+    photo("examples/grace_hopper").save(tmp_path / "face.png")
     for name in ("1.png", "2.png"):
         (tmp_path / name).write_bytes(encoded(0, (40, 50)))
     (tmp_path / "broken.png").write_bytes(b"")
@@ -161,11 +162,11 @@ def test_a_batch_aligns_and_says_what_has_no_face(studio: Studio, tmp_path: Path
     assert batch.lines == [f"1.png, 2.png: {NO_FACE}"] and len(batch.errors) == 1 and batch.zip
     with zipfile.ZipFile(batch.zip) as zipped:
         face = images.decode(zipped.read("face.png"))
-        assert largest_difference(face, model(2, **HUMAN).translate(photo("grace_hopper"))) <= 1
+        assert apart(face, model(2, **HUMAN).translate(photo("examples/grace_hopper"))) <= 1
     batch = studio.translate_batch(files[:1] * 8, "smile", options=Options("all", True, 0), folder=tmp_path)
     assert batch.lines == [] and batch.zip
     with zipfile.ZipFile(batch.zip) as zipped:
-        assert images.decode(zipped.read("8 face.png")) == photo("grace_hopper")
+        assert images.decode(zipped.read("8 face.png")) == photo("examples/grace_hopper")
     batch.notes["So it is."] = [f"{i}.png" for i in range(8)]
     assert batch.lines == ["0.png, 1.png, 2.png, 3.png, 4.png and 3 more: So it is."]
 
@@ -174,10 +175,10 @@ def test_a_batch_aligns_and_says_what_has_no_face(studio: Studio, tmp_path: Path
 
 
 def test_a_live_frame_is_the_face_and_without_one_the_middle(studio: Studio) -> None:
-    frame = photo("grace_hopper").crop((0, 0, 512, 384))
+    frame = photo("examples/grace_hopper").crop((0, 0, 512, 384))
     before, after, track = studio.live_frame(frame, "anime", epoch=1)
-    assert track is not None and before == align(frame, track.face, EYES, 32)
-    assert largest_difference(before, images.square(frame, 32)) > 50
+    assert track is not None and before == align(frame, track.face, MODEL_EYES, 32)
+    assert apart(before, images.square(frame, 32)) > 50
     assert after == model(1, **HUMAN).translate(before, resolution="original", face="none")
     again = studio.live_frame(frame, "anime", epoch=1, track=track)
     assert again.before == before
@@ -189,7 +190,7 @@ def test_a_live_frame_is_the_face_and_without_one_the_middle(studio: Studio) -> 
 
 
 def test_a_frame_is_searched_on_a_small_copy() -> None:
-    large = photo("grace_hopper").resize((1024, 1200), Image.Resampling.BICUBIC)
+    large = photo("examples/grace_hopper").resize((1024, 1200), Image.Resampling.BICUBIC)
     (found,), (expected,) = find_in_frame(large), find_faces(large)
     assert max(abs(a - b) for a, b in zip(found.eyes, expected.eyes, strict=True)) < 0.03 * abs(
         expected.eyes[1] - expected.eyes[0]

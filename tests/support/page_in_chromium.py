@@ -15,7 +15,7 @@ import pytest
 
 from support.chromium import NEEDED, WIDE
 from support.page_load import App, running_app, tiny_models
-from support.photographs import TWO
+from support.photos import TWO
 from support.pictures import encoded
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")

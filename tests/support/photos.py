@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import Face, Similarity, find_faces
 from cyclegan_hub.imaging import images
 
@@ -20,6 +21,8 @@ EYES = {
     "examples/grace_hopper": (222.5 + 193.4j, 307.3 + 188.7j),
     "examples/grace_hopper_face": (116.4 + 129.7j, 188 + 125.8j),
 }
+MODEL_EYES: Eyes = (0.35, 0.45, 0.65, 0.45)  # where the models of the page's tests expect them
+ROCKET = (files("cyclegan_hub") / "free_images/rocket.jpg").read_bytes()  # without a face
 FACELESS = ("chelsea", "coffee", "rocket", "examples/china", "examples/china_monet")
 
 
@@ -31,6 +34,17 @@ def _bytes(name: str) -> bytes:
 def photo(name: str) -> Image.Image:
     """A free photograph, decoded (RGB)."""
     return images.decode(_bytes(name))
+
+
+def _two() -> Image.Image:
+    one, other = photo("examples/grace_hopper"), photo("examples/astronaut")
+    both = Image.new("RGB", (one.width + other.width, one.height))
+    both.paste(one, (0, 0))
+    both.paste(other, (one.width, 0))
+    return both
+
+
+TWO = _two()  # Grace Hopper, whose face is the larger one, beside Eileen Collins
 
 
 def rotated(image: Image.Image, degrees: float) -> tuple[Image.Image, Similarity]:

@@ -15,7 +15,7 @@ from support.training import command, demo_data, environment, history, train_pro
 
 pytestmark = pytest.mark.slow
 
-KILLS = 5
+KILLS = 3
 LONGER = ["--set", "epochs=6"]
 
 

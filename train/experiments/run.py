@@ -29,6 +29,7 @@ from pathlib import Path
 from registry import EXPERIMENTS, Experiment, Run
 
 from cyclegan_hub.checkpoints import list_epochs
+from cyclegan_hub.command_line import make_parser
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.errors import UserError, exit_code
 from cyclegan_hub.evaluation import command as evaluation
@@ -271,12 +272,17 @@ def evaluate_all(experiment: Experiment, trainings: Sequence[Training], args: ar
     """Evaluates what is not evaluated yet: on held-out images and, for some rows, on training images."""
     for one in trainings:
         epochs = ",".join(map(str, one.nearest_epochs(experiment.shown)))
-        words = [str(one.folder), "--epochs", epochs, "--extractor", args.extractor, "--training", str(args.max_train_images)]
+        words = [str(one.folder), "--epochs", epochs, "--extractor", args.extractor]
+        words += ["--max-train-images", str(args.max_train_images)]
         words += [] if one.data is None else ["--data", one.data]
         for ending in ("", ON_TRAINING)[: 1 + one.run.on_training]:
             out = results / f"{one.folder.name}{ending}"
             if not (out / "metrics.json").is_file():
-                evaluation.run(evaluation.parse([*words, "--out", str(out), *(["--on-training"] if ending else [])]))
+                evaluation.run(
+                    make_parser("cyclegan_hub.evaluation.command").parse_args(
+                        [*words, "--out", str(out), *(["--on-training"] if ending else [])]
+                    )
+                )
 
 
 def tables(experiment: Experiment, trainings: Sequence[Training], results: Path) -> dict[str, Rows]:

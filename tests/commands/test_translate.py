@@ -82,7 +82,7 @@ def test_an_input_that_was_replaced_is_made_again(source: str, pile: Path, zippe
     made = made_calls(monkeypatch)
     assert [translate(source, pile, out, zipped=zipped) for _ in range(2)] == [0, 0]
     assert len(made) == 1 and found(out) == NAMES
-    assert capsys.readouterr().err.count("1 images have changed since they were translated: they are made again") == 1
+    assert capsys.readouterr().err.count("1 images have changed since they were translated: they are translated again") == 1
     after = content(out)
     assert [name for name in NAMES if not np.array_equal(before[name], after[name])] == ["0001.png"]
     (pile / "0001.png").write_text("broken")  # nothing stands for what cannot be read
@@ -203,32 +203,6 @@ def test_a_file_of_somebody_else_is_never_taken_for_a_result(source: str, pile: 
     assert translate(source, pile, own) == 0 and (own / "keep.txt").read_text() == "mine"
 
 
-MISTAKES = [
-    ("gone", "out", {}, "there is no such file or folder"),
-    ("in", "in", {}, "give another name for the results"),
-    ("in", "out", {"zipped": True}, r"ends in \.zip"),
-    ("in", "out.zip", {}, "add --zip"),
-    ("in", "in/notes.txt", {}, "give the folder"),
-    ("in/0001.png", "smile.png", {}, "give the folder"),
-    ("empty", "out", {}, "holds no image; looked for .jpg"),
-    ("in/notes.zip", "out", {}, "cannot be read as a zip"),
-    ("in", "out", {"epoch": 7}, "epoch-007"),
-    ("in", "out", {"batch_size": 0}, "batch_size=0"),
-]
-
-
-@pytest.mark.parametrize(("pictures", "out", "options", "words"), MISTAKES)
-def test_a_mistake_is_an_error_and_nothing_is_written(
-    source: str, pile: Path, pictures: str, out: str, options: dict, words: str
-) -> None:
-    (pile.parent / "empty").mkdir()
-    (pile / "notes.zip").write_text("no zip")
-    before = sorted(pile.parent.rglob("*"))
-    with pytest.raises(ValueError, match=words):
-        translate(source, pile.parent / pictures, pile.parent / out, **options)
-    assert sorted(pile.parent.rglob("*")) == before
-
-
 def test_the_submission_is_a_zip_of_256_px_jpegs(source: str, pile: Path, capsys: pytest.CaptureFixture) -> None:
     out = pile.parent / "images.zip"
     assert main(["translate", source, str(pile), str(out), "--submission"]) == 0
@@ -256,3 +230,28 @@ def test_the_record_names_no_directory(source: str, pile: Path) -> None:
     record = json.loads((pile.parent / "out/.translate/record.json").read_text())
     assert record["images of"] == f"folder {pile.parent.name}/in" and record["epoch"] == 2 and record["resolution"] == 16
     assert str(pile.parent.parent) not in json.dumps(record)
+
+
+def test_translate_says_how_it_went_and_exits_so(source: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pile = folder(tmp_path / "in", range(3))
+    command = ["translate", source, str(pile), str(tmp_path / "out")]
+    assert main([*command, "--direction", "b_to_a", "--format", "jpg", "--resolution", "20", "--batch-size", "2"]) == 0
+    assert "3 images translated: in " in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.*")) == [".translate", "0000.jpg", "0001.jpg", "0002.jpg"]
+    assert main(command) == 2
+    printed = capsys.readouterr()
+    assert "with direction 'b_to_a', and now it is 'a_to_b'" in printed.err and printed.err.count("\n") == 1
+    (pile / "bad.png").write_text("x")
+    assert main([*command[:-1], str(tmp_path / "out.zip"), "--zip", "--resolution", "original"]) == 1
+    assert (tmp_path / "out.zip").exists() and "skipped bad.png: " in capsys.readouterr().err
+
+
+def test_ctrl_c_is_no_traceback_and_exit_130(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(translation, "encode", stop)
+    assert main(["translate", source, str(folder(tmp_path / "in", [1])), str(tmp_path / "out")]) == 130
+    assert "the same command resumes" in capsys.readouterr().err

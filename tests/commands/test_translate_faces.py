@@ -154,39 +154,6 @@ def test_results_from_before_a_model_had_eyes_are_resumed_as_they_were_made(face
     assert translate(faces, photos, out, options=Options("none", detail=False)) == 0
 
 
-MISTAKES = [
-    (["--face", "all"], "add whole=True"),
-    (["--strength", "2"], "strength=2.0: give a number from 0"),
-    (["--strength", "nan"], "strength=nan: give a number from 0"),
-    (["--whole", "--square"], "square=True, whole=True"),
-    (["--whole", "--face", "none"], "there is no face to put back"),
-    (["--direction", "b_to_a", "--whole"], "leave whole out"),
-    (["--submission", "--detail"], "leave out --format, --resolution and --detail"),
-]
-
-
-@pytest.mark.parametrize(("options", "words"), MISTAKES)
-def test_a_mistake_is_one_line_and_nothing_is_written(
-    faces: str, photos: Path, capsys: pytest.CaptureFixture, options: list[str], words: str
-) -> None:
-    assert main(command(faces, photos, *options)) == 2
-    printed = capsys.readouterr()
-    assert printed.err.startswith("error: ") and words in printed.err and printed.err.count("\n") == 1
-    assert not (photos.parent / "out").exists()
-
-
-def test_strength_is_for_models_that_add_to_their_input(source: str, photos: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(command(source, photos, "--strength", "0.5")) == 2
-    assert "leave strength out" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("face", ["both", "-1", "1.5", ""])
-def test_a_face_is_a_word_or_a_number(capsys: pytest.CaptureFixture, face: str) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main(["translate", "user/x", "in", "out", f"--face={face}"])
-    assert "is not one of auto, none, all or a number, 0 for the largest face" in capsys.readouterr().err
-
-
 def test_a_finder_that_is_not_installed_ends_it_before_anything_is_written(
     faces: str, photos: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,9 +20,13 @@ from cyclegan_hub.data.files import FolderItems
 from cyclegan_hub.data.resolve import parse_source
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.domains import DOMAINS, HEAD
+from cyclegan_hub.faces import align, alignment, find_faces
 from cyclegan_hub.imaging import images
 from support.loading import load_domains
+from support.photos import photo
 from support.pictures import encoded, folder, parquet, picture
+from support.pixels import apart
 from support.tfrecords import shard
 
 ENDINGS = [".npz", ".parquet", ".zip"]
@@ -185,31 +189,6 @@ def test_an_existing_file_is_replaced_with_force_only_and_in_one_go(tmp_path: Pa
     assert [array.shape for array in pixels(out)] == [(16, 16, 3)] * 2
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["{tmp}/gone", "{tmp}/x.npz"], "no such file or folder"),
-        (["{tmp}/in", "{tmp}/x.tar"], "one of .npz, .parquet, .zip"),
-        (["{tmp}/in", "{tmp}/nowhere/x.npz"], "there is no folder"),
-        (["{tmp}/in", "{tmp}/folder.zip", "--force"], "folder.zip exists: give another name"),
-        (["{tmp}/in", "{tmp}/x.npz", "--size", "0"], "size 0: give at least 1 and at most 8,000 px"),
-        (["{tmp}/in", "{tmp}/x.npz", "--size", "8001"], "size 8001"),
-        (["{tmp}/empty.zip", "{tmp}/x.npz"], "holds no image"),
-        (["hf:{tmp}/in?split=a&test_split=b", "{tmp}/x.npz"], "leave out test_split"),
-    ],
-)
-def test_a_mistake_is_one_line_and_exit_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture, arguments: list[str], words: str
-) -> None:
-    folder(tmp_path / "in", [1])
-    (tmp_path / "folder.zip").mkdir()
-    zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
-    assert main(["convert", *(word.format(tmp=tmp_path) for word in arguments)]) == 2
-    printed = capsys.readouterr()
-    assert printed.err.startswith("error: ") and words in printed.err and printed.err.count("\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.zip", "folder.zip", "in"]
-
-
 def test_ctrl_c_leaves_nothing_and_exits_130(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,3 +233,47 @@ def test_small_images_are_left_out_and_the_others_copied(tmp_path: Path, capsys:
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         assert archive.namelist() == ["0002.png"] and archive.read("0002.png") == (pile / "0002.png").read_bytes()
     assert main(["convert", str(pile), str(tmp_path / "x.zip"), "--min-size", "0"]) == 2
+
+
+def written(path: Path) -> list[Image.Image]:
+    items = open_items(parse_source(str(path)).train)
+    return [images.decode(items.read(row)) for row in range(len(items))]
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> str:
+    """Three free photographs, two of them with a face."""
+    (tmp_path / "in").mkdir()
+    for name in ("astronaut", "astronaut_face", "rocket"):
+        photo(name).save(tmp_path / f"in/{name}.png")
+    return str(tmp_path / "in")
+
+
+@pytest.mark.parametrize(
+    ("given", "eyes"), [([], HEAD), (["smile"], DOMAINS["smile"].a.eyes), (["0.3,0.4,0.7,0.4"], (0.3, 0.4, 0.7, 0.4))]
+)
+def test_faces_are_aligned_and_images_without_one_left_out(
+    faces: str, tmp_path: Path, capsys: pytest.CaptureFixture, given: list[str], eyes: tuple[float, ...]
+) -> None:
+    out = tmp_path / "out.npz"
+    assert main(["convert", faces, str(out), "--size", "64", "--align-faces", *given]) == 1
+    printed = capsys.readouterr()
+    assert "skipped rocket.png: no face is found in it" in printed.err
+    assert "2 images, 1 skipped (1 without a face)" in printed.out
+    for name, found in zip(("astronaut", "astronaut_face"), written(out), strict=True):
+        face = find_faces(photo(name))[0]
+        assert apart(found, align(photo(name), face, eyes, 64)) <= 1
+
+
+def test_an_aligned_face_keeps_its_own_scale_without_a_size(faces: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    own = [round(alignment(find_faces(photo(name).convert("L"))[0], HEAD, 1).scale) for name in ("astronaut", "astronaut_face")]
+    assert main(["convert", faces, str(tmp_path / "out.zip"), "--channels", "1", "--align-faces"]) == 1
+    assert [one.size for one in written(tmp_path / "out.zip")] == [(side, side) for side in own]
+    larger = ["--min-size", str(max(own)), "--size", "16", "--channels", "1", "--align-faces"]
+    assert main(["convert", faces, str(tmp_path / "big.zip"), *larger]) == 1
+    printed = capsys.readouterr()
+    assert f"its aligned face is {min(own)} x {min(own)} px, below {max(own)} px" in printed.err
+    assert "1 images, 2 skipped (1 without a face)" in printed.out
+    assert [one.size for one in written(tmp_path / "big.zip")] == [(16, 16)]
+    assert main(["convert", faces, str(tmp_path / "x.zip"), "--align-faces", "--min-size", "9999"]) == 2
+    assert "none of its 3 images has a face that is large enough" in capsys.readouterr().err
