@@ -24,7 +24,7 @@ FLOORS = (
     ("commands",),
     ("publishing",),
     ("training",),
-    ("serving", "train"),
+    ("serving",),
     ("page", "cli"),
     ("app", "train"),
 )

@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -99,9 +98,6 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 def parsed(verb: str, arguments: list[str]) -> argparse.Namespace:
     """Arguments of a command, by its own parser. Raises SystemExit for a wrong one."""
-    if verb in cli._ROOMS:
-        parse = import_module(cli._ROOMS[verb][0]).parse
-        return parse(arguments)
     return make_parser(cli.COMMANDS[verb].module).parse_args(arguments)
 
 

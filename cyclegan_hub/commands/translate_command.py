@@ -18,12 +18,16 @@ that cannot be read is named and skipped. Images of one size go through the netw
 number.
 
 Where a model expects faces (eyes_a or eyes_b in its config.json), the largest face of each image is found and aligned, and the
-result is that square. If no face is found, the whole image is translated, and a line `note: ...` says so."""
+result is that square. If no face is found, the whole image is translated, and a line `note: ...` says so.
+
+A video (.mp4, .mov, .webm, .mkv, .avi), or an animation with an OUT that ends in .gif, .webp or one of these, is translated
+frame by frame, with its sound; a folder of nothing but videos, one after the other. It needs the extra `video`."""
 _NOTES = """examples:
 
   cyclegan-hub translate user/monet photos/ paintings/                        # a folder or a zip, of any size
   cyclegan-hub translate runs/monet photos.zip submission.zip --submission    # the Monet competition's zip
   cyclegan-hub translate user/anime party/ anime/ --face all --whole          # every face, put back into its photo
+  cyclegan-hub translate user/smile clip.mp4 smiling.mp4 --whole              # a video
   torchrun --nproc_per_node 2 -m cyclegan_hub.cli translate user/monet photos/ paintings/
 
 A result is named as its image, with the extension of --format; where two images would so share a name (a.png and a.jpg), both
@@ -39,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = _DESCRIPTION, _NOTES
     add = parser.add_argument
     add("source", metavar="MODEL", help=f"{MODEL_FORMS}, or an .onnx file")
-    add("images", metavar="IN", type=Path, help="folder of images, .zip of images, or one image")
-    add("out", metavar="OUT", type=Path, help="folder of the results; with --zip the .zip of them")
+    add("images", metavar="IN", type=Path, help="folder of images, .zip of images, one image, or videos")
+    add("out", metavar="OUT", type=Path, help="folder of the results; with --zip the .zip of them; of a video its file")
     add("--direction", choices=("a_to_b", "b_to_a"), help="default: a_to_b, or that of an .onnx file")
     add("--epoch", metavar="N", type=int, help="a published epoch (default: the best one)")
     add("--batch-size", metavar="N", type=int, default=8, help="images at a time, if small (default: %(default)s)")
@@ -82,13 +86,28 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.zip, arguments.format, arguments.resolution, arguments.square = True, "jpg", 256, True
         arguments.detail = False
     from cyclegan_hub.commands.translate import translate
+    from cyclegan_hub.commands.translate_video import is_video_job, translate_clips
     from cyclegan_hub.models.photograph import Options
 
+    options = Options(arguments.face, arguments.whole, arguments.strength, arguments.detail)
+    if is_video_job(arguments.images, arguments.out):
+        if arguments.zip or arguments.format or arguments.square:
+            raise UserError("a video is written as its name ends: leave out --zip, --format, --square and --submission")
+        return translate_clips(
+            arguments.source,
+            arguments.images,
+            arguments.out,
+            options=options,
+            direction=arguments.direction,
+            epoch=arguments.epoch,
+            batch_size=arguments.batch_size,
+            resolution=arguments.resolution,
+        )
     return translate(
         arguments.source,
         arguments.images,
         arguments.out,
-        options=Options(arguments.face, arguments.whole, arguments.strength, arguments.detail),
+        options=options,
         direction=arguments.direction,
         epoch=arguments.epoch,
         batch_size=arguments.batch_size,

@@ -13,7 +13,6 @@ from huggingface_hub import ModelCard
 
 from cyclegan_hub import DCGAN, CycleGenerator, PairedGenerator, templates
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.hub.records import MetricsFileError, read_metrics
 from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing.card import CardError, Facts, limits_template, render
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe
@@ -362,22 +361,3 @@ def test_what_could_not_be_measured_is_left_empty() -> None:
 def test_one_column_where_the_last_is_the_best() -> None:
     metrics = METRICS | {"epochs": {"epoch-010": METRICS["epochs"]["epoch-010"]}}
     assert "| direction | metric | epoch-010 (main) |" in render(facts(metrics=metrics, chosen="epoch-010"))
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["{", "[]", "{}", '{"best": "epoch-001"}', '{"best": "epoch-001", "epochs": {}}', '{"best": "x", "epochs": {"x": {}}}',
-     '{"best": "epoch-001", "epochs": {"epoch-001": {"a_to_b": 3}}}', '{"best": [], "epochs": {}}',
-     '{"best": "main", "epochs": {"main": {}}, "baselines": {"floor": {"a_to_b": 3}}}',
-     '{"best": "main", "epochs": {"main": {}}, "baselines": 3}'],
-)  # fmt: skip
-def test_metrics_of_another_form(tmp_path: Path, text: str) -> None:
-    (tmp_path / "metrics.json").write_text(text)
-    with pytest.raises(MetricsFileError, match=r"metrics\.json is not of the form .*: evaluate again, or remove it$"):
-        read_metrics(tmp_path / "metrics.json")
-
-
-def test_metrics_are_read(tmp_path: Path) -> None:
-    assert read_metrics(tmp_path / "metrics.json") is None
-    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
-    assert read_metrics(tmp_path / "metrics.json") == METRICS

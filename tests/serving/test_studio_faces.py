@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from cyclegan_hub.faces import Face, align, alignment, find_faces
+from cyclegan_hub.faces.track import MAX_MISSED, Track, follow
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.photograph import Options
-from cyclegan_hub.serving.live import MAX_MISSED, Track, find_in_frame, follow
+from cyclegan_hub.serving.live import find_in_frame
 from cyclegan_hub.serving.photos import scaled
 from cyclegan_hub.serving.studio import Studio
 from support.messages import refusal

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.recipes.methods import RecipeError
-from cyclegan_hub.training.launch import make_accelerator, peak_memory, processes_asked_for
+from cyclegan_hub.training.launch import make_accelerator, processes_asked_for
 from support.training import TINY, TRAIN, demo_data, environment, history, train, weights
 
 ROOT = Path(__file__).parents[2]
