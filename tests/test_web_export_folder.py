@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
+from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
 from cyclegan_hub.export.browser import VERSION, export_web, find_runtime
 from cyclegan_hub.export.onnx_export import ExportError
 from cyclegan_hub.export.winograd import WinogradConv2d, use_winograd
+from cyclegan_hub.faces.mtcnn import WEIGHTS
 from cyclegan_hub.models.generators import ResNetGenerator
 from support import tiny_models
 
@@ -23,7 +27,6 @@ pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cycleg
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 def test_winograd_is_the_same_convolution(padding: str) -> None:
-    import torch
 
     conv = nn.Conv2d(16, 20, 3, padding=1, padding_mode=padding, bias=False)
     x = torch.randn(1, 16, 12, 20)
@@ -53,7 +56,10 @@ def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFi
     files = sorted(str(path.relative_to(site)) for path in site.rglob("*") if path.is_file())
     models = [f"models/{direction}-epoch-00{n}.onnx" for direction in ("a_to_b", "b_to_a") for n in (1, 5)]
     runtime = [f"runtime/{path.name}" for path in fake_runtime.iterdir()]
-    page = ["README.md", "_headers", "app.js", "index.html", "manifest.json", "proof.json", "resize.js", "style.css", "worker.js"]
+    page = [
+        "README.md", "_headers", "app.js", "faces.js", "index.html", "manifest.json", "pixels.js", "proof.json", "style.css",
+        "worker.js",
+    ]  # fmt: skip
     assert files == sorted([*models, *runtime, *page])
     manifest = json.loads((site / "manifest.json").read_text("utf-8"))
     assert [epoch["number"] for epoch in manifest["epochs"]] == [1, 5] and manifest["size"] == 32
@@ -65,6 +71,18 @@ def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFi
     readme = (site / "README.md").read_text("utf-8")
     assert readme.startswith('---\ntitle: "Smile"\n') and "sdk: static" in readme and "cross-origin-embedder-policy" in readme
     assert f"{sum((site / name).stat().st_size for name in files):,} bytes" in capsys.readouterr().out
+
+
+def test_the_finder_is_there_where_faces_are_aligned(fake_runtime: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    CycleGenerator(width=4, blocks=1, image_size=32, eyes_a=(0.3, 0.4, 0.7, 0.4)).save_pretrained(tmp_path / "m")
+    export_web(str(tmp_path / "m"), tmp_path / "site", runtime=str(fake_runtime))
+    manifest = json.loads((tmp_path / "site/manifest.json").read_text("utf-8"))
+    assert manifest["eyes"] == {"a_to_b": [0.3, 0.4, 0.7, 0.4], "b_to_a": None}
+    assert manifest["skip"] == {"a_to_b": False, "b_to_a": False}
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "site/faces").iterdir()}
+    assert {name: found[name] for name in WEIGHTS} == WEIGHTS
+    assert "MIT" in (tmp_path / "site/faces/LICENSE").read_text("utf-8")
 
 
 def test_a_runtime_by_address(tmp_path: Path) -> None:
