@@ -20,7 +20,8 @@ from cyclegan_hub.checkpoints import Epoch, list_epochs, load
 from cyclegan_hub.export import onnx_export
 from cyclegan_hub.export.onnx_export import OPSET, ExportError, Shape, part, to_onnx
 from cyclegan_hub.export.winograd import TILE, use_winograd
-from cyclegan_hub.files import sync_folder
+from cyclegan_hub.faces.mtcnn import finder_files
+from cyclegan_hub.files import sync_folder, write_folder
 from cyclegan_hub.hub.provenance import LICENCES
 from cyclegan_hub.models.generators import ResNetGenerator
 from cyclegan_hub.models.inference import fold_upsampling
@@ -28,7 +29,7 @@ from cyclegan_hub.models.onnx import OnnxGenerator
 from cyclegan_hub.models.protocols import Translator
 
 PAGE = Path(__file__).parent / "web"
-STATIC = ("index.html", "app.js", "worker.js", "resize.js", "style.css")
+STATIC = ("index.html", "app.js", "worker.js", "pixels.js", "faces.js", "style.css")
 
 
 def export_web(
@@ -61,6 +62,8 @@ def export_web(
         manifest |= {"runtime": found.url, "webgpu": webgpu, "version": __version__}
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
         _page(folder, manifest, found)
+        if any(manifest["eyes"].values()):
+            write_folder(folder / "faces", finder_files())
         found.copy(folder)
         if out.exists():
             out.rmdir()
@@ -127,6 +130,8 @@ def _model(model: Translator, source: str, direction: str, side: int, name: str)
     onnx_export.check_differences(found, "fp16")
     manifest: dict[str, object] = {key: metadata[key] for key in ("domain", "license", "terms", "source")}
     manifest |= {"labels": [str(label) for label in model.labels], "channels": model.channels, "size": side}
+    manifest["eyes"] = {name: model.eyes[name] for name in model.directions}
+    manifest["skip"] = {name: bool(getattr(model.network(name), "skip", False)) for name in model.directions}
     if "value_range" in metadata:
         manifest["value_range"] = json.loads(metadata["value_range"])
     return data, manifest, onnx_export.verification(found, "fp16")

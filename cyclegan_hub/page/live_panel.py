@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from cyclegan_hub.faces.track import Track
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.page.components import (
     HIDDEN,
@@ -22,7 +23,7 @@ from cyclegan_hub.page.components import (
     text,
 )
 from cyclegan_hub.serving.catalog import ModelEntry
-from cyclegan_hub.serving.live import LiveFrame, Track
+from cyclegan_hub.serving.live import LiveFrame
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.results import enlarged, jpeg_bytes
 from cyclegan_hub.serving.studio import Studio

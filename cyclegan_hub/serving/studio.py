@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from cyclegan_hub import checkpoints
+from cyclegan_hub.faces.track import Track
 from cyclegan_hub.files import base_name
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging import images
@@ -29,7 +30,7 @@ from cyclegan_hub.models.photograph import DEFAULT, Options
 from cyclegan_hub.models.protocols import Sampler, Translator
 from cyclegan_hub.serving import about
 from cyclegan_hub.serving.catalog import Catalog, EpochEntry, ModelEntry, find_models
-from cyclegan_hub.serving.live import LiveFrame, Track, prepare_frame
+from cyclegan_hub.serving.live import LiveFrame, prepare_frame
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line, public_error_text
 from cyclegan_hub.serving.photos import FaceMemory, ImageSource, Photo
 from cyclegan_hub.serving.results import (

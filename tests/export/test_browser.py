@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import http.server
 import io
 import json
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
@@ -25,11 +28,12 @@ from cyclegan_hub.cli import main
 from cyclegan_hub.export.browser import VERSION, export_web, find_runtime
 from cyclegan_hub.export.onnx_export import ExportError
 from cyclegan_hub.export.winograd import WinogradConv2d, use_winograd
+from cyclegan_hub.faces import align, find_faces
+from cyclegan_hub.faces.mtcnn import WEIGHTS
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import ResNetGenerator
 from support import tiny_models
-from support.chromium import NEEDED, PHONE, WIDE
-from support.chromium import browser as browser
+from support.chromium import NEEDED, PHONE, WIDE, launched
 from support.pictures import picture
 from support.training import ROOT
 
@@ -41,6 +45,7 @@ in_chromium = [
     NEEDED,
     pytest.mark.skipif(not RUNTIME.is_dir(), reason=f"the browser export needs: npm install onnxruntime-web@{VERSION}"),
 ]
+SIZE = 128
 PORTRAIT = ROOT / "cyclegan_hub" / "free_images" / "astronaut_face.jpg"
 
 
@@ -56,8 +61,23 @@ def site(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"the browser export needs: npm install onnxruntime-web@{VERSION}")
     out = tmp_path_factory.mktemp("web") / "site"
     epochs = [int(path.name.removeprefix("epoch-")) for path in sorted((source / "epochs").iterdir())]
-    export_web(str(source), out, epochs=[epochs[0], epochs[-1]], size=128, runtime=str(RUNTIME))
+    export_web(str(source), out, epochs=[epochs[0], epochs[-1]], size=SIZE, runtime=str(RUNTIME))
     return out
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium with a camera that plays a portrait moving to and fro."""
+    photo, frames = images.decode(PORTRAIT.parent / "astronaut.jpg").resize((480, 480)), []
+    for i in range(80):
+        frame, buffer = Image.new("RGB", (640, 480), (70, 80, 90)), io.BytesIO()
+        frame.paste(photo, (60 + min(i, 80 - i) // 2, 0))
+        frame.save(buffer, "JPEG", quality=95)
+        frames.append(buffer.getvalue())
+    clip = tmp_path_factory.mktemp("camera") / "face.mjpeg"
+    clip.write_bytes(b"".join(frames))
+    with launched(f"--use-file-for-fake-video-capture={clip}") as chromium:
+        yield chromium
 
 
 class Server:
@@ -149,32 +169,66 @@ def encoded(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def expected(source: Path, image: Image.Image, direction: str, epoch: str | None) -> np.ndarray:
+def expected(source: Path, image: Image.Image, direction: str, epoch: str | None, **options: Any) -> np.ndarray:
     model = CycleGenerator.from_pretrained(source, revision=epoch)
-    return np.asarray(model.translate(images.square(image, 128), direction, "original", face="none"), int)
+    return np.asarray(model.translate(image, direction, SIZE, **options), int)
+
+
+def photographs() -> list[Image.Image]:
+    """A portrait, one tilted and cut off by the border, and a face far from the middle of a larger photograph."""
+    whole = images.decode(PORTRAIT.parent / "astronaut.jpg")
+    large = Image.new("RGB", (900, 700), (90, 110, 120))
+    large.paste(whole.resize((450, round(450 * whole.height / whole.width))), (400, 200))
+    tilted = whole.rotate(17, Image.Resampling.BICUBIC)
+    return [images.decode(PORTRAIT), tilted.crop((0, 0, round(0.6 * tilted.width), round(0.7 * tilted.height))), large]
 
 
 class TestInChromium:
     pytestmark = in_chromium
 
-    @pytest.mark.parametrize("isolated", [True, False], ids=["threads", "one thread"])
-    def test_an_upload_is_what_python_makes_of_it(self, isolated: bool, site: Path, source: Path, browser: Any) -> None:
-        image = images.decode(PORTRAIT)
+    def test_a_face_is_what_python_makes_of_it(self, site: Path, source: Path, browser: Any) -> None:
+        """Found, aligned, translated at the photograph's own scale, and put back."""
         epochs = json.loads((site / "manifest.json").read_text())["epochs"]
         best = next((one["name"] for one in epochs if one["best"]), epochs[0]["name"])
+        model = CycleGenerator.from_pretrained(source, revision=best)
+        with Server(site, False) as server, Tab(browser, server).ready() as tab:
+            for photo in photographs():
+                tab.translate("a.png", encoded(photo))
+                assert "No face" not in tab.page.inner_text("#status")
+                want = expected(source, photo, "a_to_b", best)
+                after, before = tab.shown("after"), tab.shown("before")
+                assert after.shape == want.shape and np.abs(after - want).max() <= 4
+                apart = np.abs(before - np.asarray(align(photo, find_faces(photo)[0], model.eyes["a_to_b"], len(before)), int))
+                assert apart.max() <= 3 and (apart > 1).mean() < 1e-3
+            tab.forget()
+            tab.page.check("#whole")
+            tab.translated()
+            for photo in photographs():
+                tab.translate("a.png", encoded(photo))
+                want = expected(source, photo, "a_to_b", best, face="all", whole=True)
+                assert np.abs(tab.shown("before") - np.asarray(photo, int)).max() == 0
+                assert np.abs(tab.shown("after") - want).max() <= 4
+
+    @pytest.mark.parametrize("isolated", [True, False], ids=["threads", "one thread"])
+    def test_without_a_face_it_is_the_square(self, isolated: bool, site: Path, source: Path, browser: Any) -> None:
+        epochs = json.loads((site / "manifest.json").read_text())["epochs"]
+        best = next((one["name"] for one in epochs if one["best"]), epochs[0]["name"])
+        cup = images.decode(PORTRAIT.parent / "coffee.jpg")
         with Server(site, isolated) as server, Tab(browser, server).ready() as tab:
             threads = int(tab.page.get_attribute("#about", "data-threads"))
             assert (threads > 1) == (isolated and (tab.page.evaluate("() => navigator.hardwareConcurrency") > 2))
             for size in ((200, 150), (128, 128), (71, 90)):
-                small = image.resize(size)
+                small = cup.resize(size)
+                square = images.square(small, SIZE)
                 tab.translate("a.png", encoded(small))
-                assert np.abs(tab.shown("before") - np.asarray(images.square(small, 128), int)).max() <= 1
-                assert np.abs(tab.shown("after") - expected(source, small, "a_to_b", best)).max() <= 3
+                assert "No face was found" in tab.page.inner_text("#status")
+                assert np.abs(tab.shown("before") - np.asarray(square, int)).max() <= 1
+                assert np.abs(tab.shown("after") - expected(source, square, "a_to_b", best, face="none")).max() <= 3
             tab.forget()
             tab.page.click("#turn")
             tab.translated()
             assert tab.page.inner_text("#from") == "smiling"
-            assert np.abs(tab.shown("after") - expected(source, small, "b_to_a", best)).max() <= 3
+            assert np.abs(tab.shown("after") - expected(source, square, "b_to_a", best, face="none")).max() <= 3
 
     def test_the_slider_shows_the_other_epochs(self, site: Path, source: Path, browser: Any) -> None:
         image = images.decode(PORTRAIT)
@@ -186,19 +240,24 @@ class TestInChromium:
                 tab.page.fill("#epoch", str(i))
                 tab.translated()
                 assert tab.page.inner_text("#number").startswith(str(epoch["number"]))
-                assert np.abs(tab.shown("after") - expected(source, image, "a_to_b", epoch["name"])).max() <= 3
+                assert np.abs(tab.shown("after") - expected(source, image, "a_to_b", epoch["name"])).max() <= 4
             scroll = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
             wide, seen = tab.page.evaluate(scroll)
             assert wide <= seen
 
-    def test_the_camera_streams_and_stops(self, site: Path, browser: Any, capsys: pytest.CaptureFixture) -> None:
+    def test_the_camera_follows_a_face_and_stops(self, site: Path, browser: Any, capsys: pytest.CaptureFixture) -> None:
         with Server(site, True) as server, Tab(browser, server, permissions=["camera"]).ready() as tab:
             tab.page.click("#camera")
             tab.page.wait_for_function("() => /Live: [1-9]/.test(document.getElementById('status').textContent)")
-            first = tab.shown("before")
-            tab.page.wait_for_timeout(3000)
+            first, places = tab.shown("before"), []
+            for _ in range(5):
+                tab.page.wait_for_timeout(600)
+                (face, *_) = find_faces(Image.fromarray(tab.shown("before").astype(np.uint8)))
+                places.append([part for eye in face.eyes for part in (eye.real, eye.imag)])
             said = tab.page.inner_text("#status")
+            assert np.ptp(places, axis=0).max() < 6  # px of 128: it lies still, though it moves by 20 on the camera
             assert np.abs(tab.shown("before") - first).max() > 10 and tab.shown("after").std() > 5
+            assert "mirrored" in (tab.page.get_attribute("#after", "class") or "")
             with capsys.disabled():
                 print(f"\nin chromium, 128 px, {tab.page.get_attribute('#about', 'data-threads')} threads: {said}")
             with tab.page.expect_download() as download:
@@ -292,7 +351,10 @@ def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFi
     files = sorted(str(path.relative_to(site)) for path in site.rglob("*") if path.is_file())
     models = [f"models/{direction}-epoch-00{n}.onnx" for direction in ("a_to_b", "b_to_a") for n in (1, 5)]
     runtime = [f"runtime/{path.name}" for path in fake_runtime.iterdir()]
-    page = ["README.md", "_headers", "app.js", "index.html", "manifest.json", "proof.json", "resize.js", "style.css", "worker.js"]
+    page = [
+        "README.md", "_headers", "app.js", "faces.js", "index.html", "manifest.json", "pixels.js", "proof.json", "style.css",
+        "worker.js",
+    ]  # fmt: skip
     assert files == sorted([*models, *runtime, *page])
     manifest = json.loads((site / "manifest.json").read_text("utf-8"))
     assert [epoch["number"] for epoch in manifest["epochs"]] == [1, 5] and manifest["size"] == 32
@@ -304,6 +366,18 @@ def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFi
     readme = (site / "README.md").read_text("utf-8")
     assert readme.startswith('---\ntitle: "Smile"\n') and "sdk: static" in readme and "cross-origin-embedder-policy" in readme
     assert f"{sum((site / name).stat().st_size for name in files):,} bytes" in capsys.readouterr().out
+
+
+def test_the_finder_is_there_where_faces_are_aligned(fake_runtime: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    CycleGenerator(width=4, blocks=1, image_size=32, eyes_a=(0.3, 0.4, 0.7, 0.4)).save_pretrained(tmp_path / "m")
+    export_web(str(tmp_path / "m"), tmp_path / "site", runtime=str(fake_runtime))
+    manifest = json.loads((tmp_path / "site/manifest.json").read_text("utf-8"))
+    assert manifest["eyes"] == {"a_to_b": [0.3, 0.4, 0.7, 0.4], "b_to_a": None}
+    assert manifest["skip"] == {"a_to_b": False, "b_to_a": False}
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "site/faces").iterdir()}
+    assert {name: found[name] for name in WEIGHTS} == WEIGHTS
+    assert "MIT" in (tmp_path / "site/faces/LICENSE").read_text("utf-8")
 
 
 def test_a_runtime_by_address(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 const $ = (id) => document.getElementById(id);
 const LARGEST = 2048; // px: a larger picture is drawn at this size first
 const SAVED = 512; // px, at least, of a saved picture
-let manifest, worker, direction = "a_to_b", chosen = 0, shown = null, stream = null, last = null;
+let manifest, worker, direction = "a_to_b", chosen = 0, shown = null, stream = null, last = null, facing = "user";
 const waiting = new Map(); // what the worker was asked, by number
-let asked = 0;
+let asked = 0, photos = 0, runs = 0;
 
 function say(text) { $("status").textContent = text; }
 function complain(text) { $("problem").textContent = text; $("problem").hidden = !text; }
@@ -55,18 +55,22 @@ function describe() {
   const epoch = manifest.epochs[chosen];
   $("number").textContent = `${epoch.number ?? ""}${epoch.best && manifest.epochs.length > 1 ? " (best)" : ""}`;
   $("epoch").setAttribute("aria-valuetext", `epoch ${epoch.number}`);
+  $("frame").hidden = !manifest.eyes[direction];
 }
 
-function draw(canvas, pixels, side) {
-  canvas.width = canvas.height = side;
-  canvas.getContext("2d").putImageData(new ImageData(pixels, side, side), 0, 0);
+function draw(canvas, { pixels, width, height }) {
+  [canvas.width, canvas.height] = [width, height];
+  canvas.classList.toggle("mirrored", Boolean(stream) && facing === "user"); // as in a mirror
+  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
 }
 
-async function translate(pixels, width, height) {
-  const model = manifest.epochs[chosen].files[direction];
-  const result = await ask({ model, channels: manifest.channels, size: manifest.size, pixels, width, height }, [pixels.buffer]);
-  draw($("before"), result.before, manifest.size);
-  draw($("after"), result.after, result.side);
+// `from`: {photo} or {live}, the number of the photograph or of the camera's run.
+async function translate(pixels, width, height, from) {
+  const { channels, size, skip } = manifest, eyes = manifest.eyes[direction];
+  const model = manifest.epochs[chosen].files[direction], whole = Boolean(eyes) && $("whole").checked;
+  const result = await ask({ model, channels, size, eyes, skip: skip[direction], whole, pixels, width, height, ...from }, [pixels.buffer]);
+  draw($("before"), result.before);
+  draw($("after"), result.after);
   $("save").disabled = false;
   last = result;
   return result;
@@ -76,9 +80,10 @@ async function showPicture() {
   if (!shown) return;
   say("Translating …");
   try {
-    const { ms } = await translate(shown.pixels.slice(), shown.width, shown.height);
+    const { ms, found } = await translate(shown.pixels.slice(), shown.width, shown.height, { photo: shown.number });
     complain("");
-    say(`Translated in ${Math.round(ms)} ms.`);
+    const missing = manifest.eyes[direction] && !found ? "No face was found: the middle of the picture is translated. " : "";
+    say(`${missing}Translated in ${Math.round(ms)} ms.`);
   } catch (error) {
     complain(error.message);
     say("");
@@ -108,7 +113,7 @@ async function open(file) {
     context.fillRect(0, 0, width, height);
     context.drawImage(bitmap, 0, 0, width, height);
     bitmap.close();
-    shown = { pixels: context.getImageData(0, 0, width, height).data, width, height };
+    shown = { pixels: context.getImageData(0, 0, width, height).data, width, height, number: ++photos };
   } catch {
     complain("Your browser cannot show this file: give a JPEG, PNG or WebP.");
     return;
@@ -120,11 +125,12 @@ function stopCamera() {
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
   $("camera").textContent = "Start camera";
+  $("facing").hidden = true;
 }
 
 async function startCamera() {
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 640 } } });
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: facing, width: { ideal: 640 } } });
   } catch (error) {
     complain(`The camera cannot be used (${error.name}): allow it in your browser, or choose a picture.`);
     return;
@@ -137,14 +143,15 @@ async function startCamera() {
   const video = $("video");
   video.srcObject = mine;
   await video.play();
-  const size = manifest.size, canvas = new OffscreenCanvas(size, size);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
+  $("facing").hidden = cameras.length < 2;
+  const live = ++runs, canvas = new OffscreenCanvas(1, 1), context = canvas.getContext("2d", { willReadFrequently: true });
   const times = [];
   while (stream === mine) { // a frame that comes while one is being made is never looked at
-    const side = Math.min(video.videoWidth, video.videoHeight);
-    context.drawImage(video, (video.videoWidth - side) / 2, (video.videoHeight - side) / 2, side, side, 0, 0, size, size);
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    context.drawImage(video, 0, 0);
     try {
-      await translate(context.getImageData(0, 0, size, size).data, size, size);
+      await translate(context.getImageData(0, 0, canvas.width, canvas.height).data, canvas.width, canvas.height, { live });
     } catch (error) {
       stopCamera();
       complain(error.message);
@@ -161,11 +168,15 @@ async function startCamera() {
 
 function save() {
   if (!last) return;
-  const side = Math.max(SAVED, last.side), canvas = document.createElement("canvas");
-  canvas.width = canvas.height = side;
+  const { width, height } = last.after, scale = Math.max(1, SAVED / Math.min(width, height)), canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [Math.round(width * scale), Math.round(height * scale)];
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.drawImage($("after"), 0, 0, side, side);
+  if ($("after").classList.contains("mirrored")) {
+    context.translate(canvas.width, 0);
+    context.scale(-1, 1);
+  }
+  context.drawImage($("after"), 0, 0, canvas.width, canvas.height);
   canvas.toBlob((blob) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
@@ -198,6 +209,8 @@ async function begin() {
 
   $("file").onchange = () => { if ($("file").files[0]) open($("file").files[0]); $("file").value = ""; };
   $("camera").onclick = () => (stream ? (stopCamera(), say("Stopped.")) : startCamera());
+  $("facing").onclick = () => { facing = facing === "user" ? "environment" : "user"; stopCamera(); startCamera(); };
+  for (const id of ["face", "whole"]) $(id).onchange = showPicture;
   $("turn").onclick = () => { direction = direction === "a_to_b" ? "b_to_a" : "a_to_b"; describe(); showPicture(); };
   $("epoch").oninput = () => { chosen = Number($("epoch").value); describe(); showPicture(); };
   $("webgpu").onchange = async () => {

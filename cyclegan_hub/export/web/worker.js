@@ -1,13 +1,16 @@
-// The generator, away from the page's own thread. Messages in: {base, runtime, gpu} first, then {id, model, channels, size,
-// pixels, width, height}; out: {id, before, after, side, ms} or {id, problem}. Nothing is fetched but the page's own files.
+// The generator, away from the page's own thread. Messages in: {base, runtime, gpu} first, then {id, model, channels, size, eyes,
+// skip, whole, live, photo, pixels, width, height}; out: {id, before, after, found, ms}, where `before` and `after` are {pixels,
+// width, height}, or {id, problem}. Nothing is fetched but the page's own files.
 
-let ort, base, gpu, tools;
+let ort, base, gpu, P, F, finder, follower, seen = {};
+const OWN_SCALE = 1024; // px at most of a face at the photograph's own scale
 const sessions = new Map(); // by the model's address: only the last few are kept
 const KEPT = 4;
 
 async function start(message) {
   ({ base, gpu } = message);
-  tools = await import(new URL("resize.js", base).href);
+  P = await import(new URL("pixels.js", base).href);
+  F = await import(new URL("faces.js", base).href);
   const runtime = new URL(message.runtime, base).href;
   ort = await import(new URL(gpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs", runtime).href);
   ort.env.wasm.wasmPaths = runtime;
@@ -18,17 +21,17 @@ async function start(message) {
   ort.env.logLevel = "error";
 }
 
-async function session(model) {
+async function session(model, device = gpu ? "webgpu" : "wasm") {
   if (!sessions.has(model)) {
     const answer = await fetch(new URL(model, base));
     if (!answer.ok) throw new Error(`${model} is missing on this host (${answer.status}): export the folder again, and copy all of it`);
     const made = ort.InferenceSession.create(new Uint8Array(await answer.arrayBuffer()), {
-      executionProviders: [gpu ? "webgpu" : "wasm"], graphOptimizationLevel: "all",
+      executionProviders: [device], graphOptimizationLevel: "all",
       extra: { session: { intra_op: { allow_spinning: "0" } } }, // threads that spin starve each other on a busy machine, and a battery
     });
     sessions.set(model, made);
     made.catch(() => sessions.delete(model));
-    for (const old of [...sessions.keys()].slice(0, -KEPT)) {
+    for (const old of [...sessions.keys()].filter((name) => name.startsWith("models/")).slice(0, -KEPT)) {
       sessions.get(old).then((one) => one.release(), () => {});
       sessions.delete(old);
     }
@@ -36,16 +39,60 @@ async function session(model) {
   return sessions.get(model);
 }
 
-async function translate({ model, channels, size, pixels, width, height }) {
-  const network = await session(model);
-  const before = width === size && height === size ? pixels : tools.square(pixels, width, height, size);
-  const began = performance.now();
-  const x = new ort.Tensor("float32", tools.toInput(before, channels), [1, channels, size, size]);
-  const y = (await network.run({ x })).y;
-  const after = tools.toPixels(y.data, channels);
-  const result = { before, after, side: y.dims[3], ms: performance.now() - began };
+async function runFinder(name, { data, dims }) {
+  const network = await session(`faces/${name}.onnx`, "wasm"), x = new ort.Tensor("float32", data, dims);
+  return network.run({ [network.inputNames[0]]: x });
+}
+
+async function network(model, image) {
+  const one = await session(model), x = new ort.Tensor("float32", P.toInput(image), [1, image.channels, image.height, image.width]);
+  const y = (await one.run({ x })).y, result = P.toImage(y.data, y.dims[3], y.dims[2], image.channels);
   x.dispose(); y.dispose();
   return result;
+}
+
+// The eyes of the faces of a picture or frame, the largest face first. A photograph is searched once, whatever is made of it.
+async function facesOf(image, { live, photo }) {
+  finder ??= new F.Finder(runFinder);
+  if (live) {
+    if (seen.live !== live) [seen, follower] = [{ live }, new F.Follower(finder)];
+    const landmarks = await follower.after(image);
+    return landmarks ? [landmarks] : [];
+  }
+  if (seen.photo !== photo) seen = { photo, faces: (await finder.find(image)).map((face) => face.landmarks) };
+  return seen.faces;
+}
+
+async function translate(message) {
+  const { model, channels, size, eyes, skip, whole, pixels, width, height } = message;
+  let image = P.fromCanvas({ data: pixels, width, height });
+  const faces = eyes ? await facesOf(image, message) : [];
+  if (channels === 1) image = P.grey(image);
+  const began = performance.now();
+  let before, after;
+  if (!faces.length) {
+    before = P.square(image, size);
+    after = await network(model, before);
+  } else if (whole) {
+    [before, after] = [image, image];
+    for (const landmarks of faces) {
+      const transform = F.alignment(landmarks, eyes, size), input = P.warp(image, transform, size, size);
+      const output = await network(model, input);
+      after = skip ? F.putBack(after, F.change(input, output), transform, true) : F.putBack(after, output, transform);
+    }
+  } else {
+    const transform = F.alignment(faces[0], eyes, size);
+    before = P.warp(image, transform, size, size);
+    after = await network(model, before);
+    const own = Math.min(Math.round(size * F.scaleOf(transform)), OWN_SCALE);
+    if (skip && own > size && !message.live) {
+      const difference = P.resize(F.change(before, after), own, own, "bicubic");
+      before = P.warp(image, F.alignment(faces[0], eyes, own), own, own);
+      after = F.added(before, difference);
+    }
+  }
+  const shown = (one) => ({ pixels: P.toCanvas(one), width: one.width, height: one.height });
+  return { before: shown(before), after: shown(after), found: faces.length, ms: performance.now() - began };
 }
 
 let ready;
@@ -57,7 +104,7 @@ self.onmessage = async ({ data }) => {
     } else {
       await ready;
       const result = await translate(data);
-      self.postMessage({ id: data.id, ...result }, [result.before.buffer, result.after.buffer]);
+      self.postMessage({ id: data.id, ...result }, [result.before.pixels.buffer, result.after.pixels.buffer]);
     }
   } catch (error) {
     self.postMessage({ id: data.id, problem: String(error.message || error).split("\n")[0] });
