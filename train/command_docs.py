@@ -19,7 +19,8 @@ HEAD = """# The command line
 <!-- generated: python train/command_docs.py -->
 
 `pip install` brings `cyclegan-hub`; in a clone the scripts in `train/` call the same code. The exit status is 0 on success,
-and 2 after one line `error: …` that names the mistake and the remedy. `--help` prints what is below.
+1 if some images were skipped, 2 after one line `error: …` that names the mistake and the remedy, and 130 after
+Ctrl-C. `--help` prints what is below.
 
 | command | what it does |
 |---|---|
@@ -58,20 +59,20 @@ def section(name: str) -> str:
     if name in GUIDES:
         notes += f"\n\nMore: [{Path(GUIDES[name]).stem}]({GUIDES[name]})."
     code = "".join(f"\n\n```bash\n{textwrap.dedent(part)}\n```" for part in examples)
-    rows = "\n".join(row(parser, action) for action in parser._actions if not hidden(action))
-    table = f"\n\n| argument | meaning |\n|---|---|\n{rows}" if rows else ""
-    return f"\n## {name}\n\n{parser.description}{code}{table}\n" + (f"\n{notes.strip()}\n" if notes else "")
+    rows = "\n".join(item(parser, action) for action in parser._actions if not hidden(action))
+    arguments = f"\n\n{rows}" if rows else ""
+    return f"\n## {name}\n\n{parser.description}{code}{arguments}\n" + (f"\n{notes.strip()}\n" if notes else "")
 
 
 def hidden(action: argparse.Action) -> bool:
     return action.help == argparse.SUPPRESS or action.dest == "help"
 
 
-def row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    """A row of the table: the argument as `--help` shows it, and its meaning."""
+def item(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    """A line of the list: the argument as `--help` shows it, and its meaning."""
     formatter = parser._get_formatter()
     name, text = formatter._format_action_invocation(action), formatter._expand_help(action)
-    return "| `{}` | {} |".format(*(cell.replace("|", "\\|") for cell in (name, text)))
+    return f"- `{name}`: {text}"
 
 
 if __name__ == "__main__":

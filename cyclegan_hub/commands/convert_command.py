@@ -18,8 +18,7 @@ _NOTES = """examples:
   cyclegan-hub convert monet_tfrec monet.npz --size 256    # any image set, as one file
   cyclegan-hub convert photos faces.zip --align-faces      # the largest face of each image, upright, eyes in one place
 
-What lies beyond the border of an image with an aligned face is mirrored. Exit status: 0 if all images were written, 1 if some
-were skipped, 2 for a mistake, 130 after Ctrl-C."""
+What lies beyond the border of an image with an aligned face is mirrored."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -34,9 +34,7 @@ A result is named as its image, with the extension of --format; where two images
 keep their own extension in front of it (a.png.png, a.jpg.png). Under a launcher (torchrun, accelerate launch) the processes
 share the images by RANK and WORLD_SIZE, and the last to finish makes the zip. A transparent image gives a transparent PNG where
 the result shows all of it; JPEG gets a white background. Resuming into the same folder with other options is an error. Results
-from before faces were aligned can be resumed with --face none.
-
-Exit status: 0 if all images were translated, 1 if some were skipped, 2 for a mistake, 130 after Ctrl-C."""
+from before faces were aligned can be resumed with --face none."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

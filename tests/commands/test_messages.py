@@ -23,10 +23,10 @@ INSPECT = [
     ("{place} --data-a {place}/gone.zip", "gone.zip"),
     ("{place} --data-a hf:u/d?x=1", "the keys are"),
     ("{place} --data-a hf:user/name", "HF_HUB_OFFLINE is set; unset it"),
-    ("https://huggingface.co/datasets/user/name", "is an address, not a name: give 'user/name'"),
-    ("{place} --data-a https://huggingface.co/datasets/user/name", "is an address, not a name: give 'hf:user/name'"),
-    ("{place} --data-a hf:https://hf.co/datasets/user/name", "is an address, not a name: give 'hf:user/name'"),
-    ("{place} --data-a https://example.com/x.zip", "is an address: download what is there"),
+    ("https://huggingface.co/datasets/user/name", "is a URL, not a repository id: give 'user/name'"),
+    ("{place} --data-a https://huggingface.co/datasets/user/name", "is a URL, not a repository id: give 'hf:user/name'"),
+    ("{place} --data-a hf:https://hf.co/datasets/user/name", "is a URL, not a repository id: give 'hf:user/name'"),
+    ("{place} --data-a https://example.com/x.zip", "is a URL: download the file"),
     ("{place} --out {place}/trainA/0000.png", "was not written by inspect"),
     ("{place} --out {place}/nowhere/x.png", "there is no folder"),
 ]
@@ -46,7 +46,7 @@ CONVERT = [
 ]
 TRANSLATE = [
     ("{model} {place}/gone {out}", "there is no such file or folder"),
-    ("{place}/no/model {in} {out}", "neither a folder nor a repository name"),
+    ("{place}/no/model {in} {out}", "neither a folder nor a repository id"),
     ("{model} {in} {in}", "give another name for the results"),
     ("{model} {in} {out} --zip", "ends in .zip"),
     ("{model} {in} {out}.zip", "add --zip"),
@@ -81,10 +81,10 @@ TRAIN = [
     ("--data {place} --set image_size=16 --set disc_channels=4,4,4,4", "image_size=16: must be larger for this discriminator"),
     ("--data {place} --log-with punchcards", "--log-with 'punchcards': must be one of"),
     ("--data {place} --init no/such/model/folder", "no/such/model/folder"),
-    ("--data {place} --push smile", "'smile' names no owner: give 'user/name'"),
+    ("--data {place} --push smile", "'smile' has no owner: give 'user/name'"),
     ("--data {place} --push user/smile", "no token to publish with: log in with `hf auth login`"),
     ("--data-a {place}/nothing --data-b {place}/trainB", "nothing"),
-    ("--data-a {place}/trainA --data-b {place}/trainA", "both sides are"),
+    ("--data-a {place}/trainA --data-b {place}/trainA", "both domains are"),
 ]
 EXPORT = [
     ("{model} {out}.onnx --opset 9", "opset 9 is too old"),

@@ -123,7 +123,7 @@ def test_folders_of_two_sides_are_two_domains(hub: ConnectedHub, tmp_path: Path)
     for data in ("user/sides", "hf:user/sides"):
         a, b = load_domains(resolve(None, data, None, None), image_size=32)
         assert [a.counts["found"], len(a.held_out), b.counts["found"], len(b.held_out)] == [4, 4, 4, 4]
-    with pytest.raises(DataError, match="holds both sides: add data_dir=trainA or data_dir=trainB"):
+    with pytest.raises(DataError, match="holds both domains: add data_dir=trainA or data_dir=trainB"):
         open_items(parse_source("hf:user/sides").train)
     with pytest.raises(DataError, match="has no folder 'trainC': its folders are testA, testB, trainA, trainB"):
         open_items(parse_source("hf:user/sides?data_dir=trainC").train)

@@ -377,7 +377,7 @@ def test_one_grey_domain_is_noted_and_two_channel_counts_are_refused(tmp_path: P
     folder(tmp_path / "trainB", range(10, 14))
     assert any("A is grey and B in colour: both are read with 3 channels" in note for note in load(tmp_path)[0].notes)
     assert not any("grey" in note for note in load(tmp_path, channels=1)[0].notes)
-    with pytest.raises(RecipeError, match=r"channels='1,3': both sides are read alike: give 1 \(both grey\) or 3 \(both RGB\)"):
+    with pytest.raises(RecipeError, match=r"channels='1,3': both domains are read alike: give 1 \(both grey\) or 3 \(both RGB\)"):
         override(RECIPES["smile"], {"channels": "1,3"})
 
 

@@ -23,7 +23,7 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.export import onnx_export
 from cyclegan_hub.export.onnx_export import ExportError, Shape, to_onnx
 from cyclegan_hub.faces import find_faces
-from cyclegan_hub.hub import records
+from cyclegan_hub.hub import repository
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import InstanceNorm2d, PlainCNN, ResNetGenerator, UNetGenerator
 from cyclegan_hub.models.photograph import FaceNotFoundWarning, Options
@@ -196,8 +196,8 @@ def test_files_that_are_none_of_ours(exported: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_card_asks_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records.ModelCard, "load", lambda *_, **__: pytest.fail("asked"))
-    assert records.licence_of(tiny_models.folder(tmp_path / "m", 1)) is None
+    monkeypatch.setattr(repository.ModelCard, "load", lambda *_, **__: pytest.fail("asked"))
+    assert repository.licence_of(tiny_models.folder(tmp_path / "m", 1)) is None
 
 
 def test_wrong_arguments_of_translate(exported: Path) -> None:

@@ -316,8 +316,7 @@ def published_of(home: Path, run: Path, *exports: str) -> Path:
     if exports:
         assert main(["export", str(run), str(out / "site"), "--web", "--runtime", str(home / "runtime")]) == 0
     (model,) = find_models(str(run), Path("none")).models.values()
-    choice = model.choice
-    text = [choice.licence, choice.started_from, choice.source, about.render(model, model.epochs[0])]
+    text = [model.licence, model.started_from, model.source, about.render(model, model.epochs[0])]
     (out / "page.txt").write_text("\n".join(text), "utf-8")
     return out
 

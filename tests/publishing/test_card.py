@@ -13,12 +13,14 @@ from huggingface_hub import ModelCard
 
 from cyclegan_hub import DCGAN, CycleGenerator, PairedGenerator, templates
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.evaluation.record import read_metrics
+from cyclegan_hub.models.auto import KINDS as PUBLISHED
 from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing.card import CardError, Facts, limits_template, render
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import RECIPES
-from support.card_facts import HISTORY, KINDS, facts, metadata
+from support.card_facts import HISTORY, facts, metadata
 
 BOTH = [domain for domain in DOMAINS if len(DOMAINS[domain].image_sets) == 2]
 
@@ -246,7 +248,6 @@ METRICS = {
         for name, kid in (("epoch-005", 0.5), ("epoch-010", 0.0123456), ("epoch-020", 0.25))
     },
 }
-KINDS_BY_NAME = {kind.__name__: kind for kind in KINDS.values()}
 ROOT = Path(__file__).parents[2]
 
 
@@ -318,10 +319,10 @@ BUNDLED = sorted(path.name for path in (ROOT / "pretrained").iterdir() if (path 
 def test_the_front_matter_of_what_is_bundled_is_short(name: str) -> None:
     """Few lines, with the main figures, a link to the terms, and success beside how right its judge is."""
     folder = ROOT / "pretrained" / name
-    run, metrics = (json.loads((folder / file).read_text("utf-8")) for file in ("recipe.json", "metrics.json"))
-    config = json.loads((folder / "epochs" / metrics["best"] / "config.json").read_text("utf-8"))
+    run, metrics = json.loads((folder / "recipe.json").read_text("utf-8")), read_metrics(folder / "metrics.json")
+    config = json.loads((folder / "epochs" / metrics.best / "config.json").read_text("utf-8"))
     epochs = sorted(path.name for path in (folder / "epochs").iterdir())
-    of = Facts(f"user/{name}", KINDS_BY_NAME[config["model"]], config, run, HISTORY, 1, epochs, metrics["best"], metrics, "fp16")
+    of = Facts(f"user/{name}", PUBLISHED[config["model"]], config, run, HISTORY, 1, epochs, metrics.best, metrics, "fp16")
     card = render(of)
     front = card.split("---\n")[1]
     assert len(front.splitlines()) <= 150

@@ -127,7 +127,7 @@ def eyes_of(image: Image.Image) -> list[float]:
     return [x / 256 for eye in face.eyes for x in (eye.real, eye.imag)]
 
 
-@pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
+@pytest.mark.parametrize("name", ["examples/astronaut", "examples/grace_hopper"])
 def test_a_face_is_aligned(name: str) -> None:
     found, notes = prepare(photo(name), replace(SMILE, image_size=128), "b_to_a")
     assert found.size == (128, 128) and not any("No face" in note for note in notes)
@@ -135,7 +135,7 @@ def test_a_face_is_aligned(name: str) -> None:
 
 
 def test_a_face_is_shown_as_sharp_as_the_photograph_is() -> None:
-    plan = opened(photo("astronaut"), ANIME).plan(Options())
+    plan = opened(photo("examples/astronaut"), ANIME).plan(Options())
     (seen,) = plan.work.inputs
     result = plan.result([seen], EpochEntry("main", None, "The published model", True))
     assert apart(result.before, seen) <= 1 and 100 < result.given.width == result.given.height < 512

@@ -62,11 +62,11 @@ def test_the_page_reads_with_the_models_range(of_12_bits: tuple[CycleGenerator, 
     (tmp_path / "scan.png").write_bytes(data)
     studio = Studio(str(models))
     for source in (data, tmp_path / "scan.png"):
-        found = studio.translate(source, "scan")
+        found = studio.translate(studio.open(source, "scan"))
         assert np.abs(pixels(found.before.convert("L")) - RAMP).max() <= 1
         assert_same_pixels(found.after, model.translate(data))
     batch = studio.translate_batch([tmp_path / "scan.png"], "scan", folder=tmp_path)
-    assert_equal_pixels(batch.pictures[0][1], found.after)
+    assert_equal_pixels(batch.thumbnails[0][1], found.after)
 
 
 @pytest.mark.slow

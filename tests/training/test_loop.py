@@ -285,7 +285,7 @@ def test_labels_of_ones_own_have_no_classifier(data: Path, tmp_path: Path) -> No
 def test_without_an_encoder_nothing_is_trained(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(features, "BUNDLED", tmp_path / "none")
+    monkeypatch.setattr(features, "BUNDLED_ENCODER", tmp_path / "none")
     assert train("--data", data, "--out", tmp_path / "run", "--set", "evaluate_every=2") == 2
     assert "this installation has no bundled encoder" in one_line(capsys)
     assert not (tmp_path / "run").exists()
