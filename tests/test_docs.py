@@ -166,7 +166,6 @@ def test_every_recipe_is_in_the_table_of_training() -> None:
     assert set(re.findall(r"`([a-z0-9-]+)`", table)) == set(RECIPES)
 
 
-@pytest.mark.xfail(reason="architecture.md describes the rooms as they will stand: see the issue of the redesign", strict=False)
 def test_the_rooms_are_those_of_the_architecture_test() -> None:
     """architecture.md has each room on its floor. The floors are read, not imported: no test imports another."""
     source = ast.parse((ROOT / "tests/test_architecture.py").read_text("utf-8"))
