@@ -44,7 +44,7 @@ def measure(folder: Path, direction: Any, image: Image.Image, count: int) -> flo
     """The flicker of one direction of a model on a pan over `image`."""
     model: Any = load(str(folder)).eval()
     eyes, skip = check_options(model, direction, DEFAULT, None, False, 1)
-    planner = Planner(model, direction, DEFAULT, eyes, skip, model.image_size)
+    planner = Planner(model, direction, DEFAULT, eyes, skip, model.translate_size)
     size = round(0.85 * image.width), round(0.85 * image.height)
     works = [planner.plan(frame) for frame in pan(image, count, size)]
     inputs = [work.inputs[0] for work in works]

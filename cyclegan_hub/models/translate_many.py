@@ -98,7 +98,7 @@ def translate_files(
             job.outputs = {i: _at(job.work.inputs[i].size, output) for i, output in job.outputs.items()}
         return Skipped(job.name, str(job.error)) if job.error else Done(job.name, job.result())
 
-    jobs = run_in_batches(_runner(model, direction), ahead(plan, sources), batch_size, bounded=True)
+    jobs = run_in_batches(runner(model, direction), ahead(plan, sources), batch_size, bounded=True)
     # Two at a time: a face put back at a photograph's own scale takes some hundred megabytes while it is computed.
     return ahead(finish, jobs, 2)
 
@@ -106,7 +106,7 @@ def translate_files(
 _NOTHING = Work([], lambda outputs: outputs[0])
 
 
-def _runner(model: Model, direction: str) -> Callable[[Sequence[Image.Image]], Sequence[Image.Image]]:
+def runner(model: Model, direction: str) -> Callable[[Sequence[Image.Image]], Sequence[Image.Image]]:
     """The function that runs a batch of prepared inputs. It raises UserError for one that does not fit the device's memory."""
     aligned: dict[str, Any] = {} if model.eyes[direction] is None else {"face": "none"}
 

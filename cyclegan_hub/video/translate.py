@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +18,9 @@ from cyclegan_hub.faces.track import Track, follow, follow_all
 from cyclegan_hub.files import atomic_path
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.batches import Job, run_in_batches
+from cyclegan_hub.models.onnx import OnnxGenerator
 from cyclegan_hub.models.photograph import DEFAULT, Options, Photograph, Work
-from cyclegan_hub.models.translate_many import Model, Resolution, check_options
+from cyclegan_hub.models.translate_many import Model, Resolution, check_options, runner
 from cyclegan_hub.models.translator import fit_to
 from cyclegan_hub.video.read import Clip, Frame, Sound, VideoError, open_clip, pyav
 from cyclegan_hub.video.write import FORMATS, WRITTEN, Writer, open_writer
@@ -62,7 +64,7 @@ def translate_video(
     if extension in FORMATS:
         pyav()
     eyes, skip = check_options(model, direction, options, resolution, False, batch_size)
-    planner = Planner(model, direction, options, eyes, skip, resolution or model.image_size)
+    planner = Planner(model, direction, options, eyes, skip, resolution or model.translate_size)
     with open_clip(source) as clip, atomic_path(out) as temporary:
         done, size = _write(clip, planner, temporary, extension, batch_size, comment, progress)
     return Translated(done, size, tuple(dict.fromkeys(clip.notes)))
@@ -117,20 +119,21 @@ class Planner:
     """What of each frame goes through the network, and what becomes of the frame."""
 
     def __init__(self, model: Model, direction: Any, options: Options, eyes: Eyes | None, skip: bool, side: Resolution) -> None:
-        self.model, self.direction, self.options, self.eyes, self.skip = model, direction, options, eyes, skip
-        self.side, self.faces = side, _Followed(options)
-        self.run: dict[str, Any] = {} if model.eyes[direction] is None else {"face": "none"}  # what there was to align is
+        self.channels, self.options, self.eyes, self.skip = model.channels, options, eyes, skip
+        self.faces, self.network = _Followed(options), runner(model, direction)
+        if isinstance(model, OnnxGenerator) and model.size is not None:  # exported for squares of this size alone
+            self.side: Resolution = model.size
+            self.fit: Callable[[Image.Image], Image.Image] = partial(images.square, size=model.size)
+        else:
+            self.side, self.fit = side, fit_to(side, model.translate_size)
 
     def translated(self, frames: list[Frame], batch_size: int) -> Iterator[tuple[Frame, Image.Image]]:
         jobs = [Job(i, self.plan(frame.image)) for i, frame in enumerate(frames)]
         results = {job.name: job.result() for job in run_in_batches(self.network, jobs, batch_size)}
         return ((frame, results[i]) for i, frame in enumerate(frames))
 
-    def network(self, inputs: Any) -> Any:
-        return self.model.translate(list(inputs), self.direction, "original", len(inputs), **self.run)
-
     def plan(self, image: Image.Image) -> Work:
-        photo = Photograph(*images.decode_with_alpha(image, self.model.channels), "this frame")
+        photo = Photograph(*images.decode_with_alpha(image, self.channels), "this frame")
         faces: list[Face] = []
         if self.eyes is not None:
             faces = self.faces.after(find_faces(photo.image))
@@ -140,8 +143,7 @@ class Planner:
                 return photo.unchanged()
         # The faces that are followed are those that were asked for.
         options = self.options if self.eyes is None or self.options.face == "all" else replace(self.options, face="auto")
-        fit = fit_to(self.side, self.model.image_size)
-        return photo.plan(options, eyes=self.eyes, skip=self.skip, side=self.side, fit=fit, find=lambda _: faces)
+        return photo.plan(options, eyes=self.eyes, skip=self.skip, side=self.side, fit=self.fit, find=lambda _: faces)
 
 
 class _Followed:

@@ -279,3 +279,17 @@ def test_without_pyav_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(VideoError, match=r"pip install 'cyclegan_hub\[video\]'"):
         translated(model, tmp_path / "in.mp4", tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize("size", [None, 32])
+def test_an_exported_file_translates_a_video(model: CycleGenerator, tmp_path: Path, size: int | None) -> None:
+    pytest.importorskip("onnxscript", reason="the export needs: pip install 'cyclegan_hub[export]'")
+    from cyclegan_hub import OnnxGenerator
+    from cyclegan_hub.export.onnx_export import export
+
+    model.save_pretrained(tmp_path / "model")
+    export(str(tmp_path / "model"), tmp_path / "model.onnx", size=size)
+    done = translate_video(
+        OnnxGenerator(tmp_path / "model.onnx"), write(tmp_path / "in.mp4"), tmp_path / "out.mp4", options=AS_IT_IS
+    )
+    assert done.size == ((32, 32) if size else (48, 32)) and done.frames == 6
