@@ -48,6 +48,30 @@ class Dense(nn.Module, StrictHubMixin):
 # --- there and back
 
 
+@pytest.mark.parametrize("kind", [CycleGenerator, DCGAN, PairedGenerator])
+@pytest.mark.parametrize("default", ["dtype", "device"])
+def test_defaults_of_the_program_do_not_change_what_is_loaded(kind: type[Any], default: str, tmp_path: Path) -> None:
+    options = {"pairs": "colorize"} if kind is PairedGenerator else {"blocks": 1} if kind is CycleGenerator else {}
+    model = kind(**{"width": 4, "image_size": 32} | options).eval()
+    model.save_pretrained(tmp_path)
+    x = torch.rand(1, 3, 32, 32)
+    expected = None if kind is DCGAN else model(x)
+    try:
+        torch.set_default_dtype(torch.float16) if default == "dtype" else torch.set_default_device("meta")
+        loaded = (
+            cyclegan_hub.from_pretrained(tmp_path) if hasattr(cyclegan_hub, "from_pretrained") else kind.from_pretrained(tmp_path)
+        )
+        result = None if kind is DCGAN else loaded(x)
+        samples = loaded.sample(2, seed=1) if kind is DCGAN else None
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert_equal(loaded, model)
+    assert {tensor.dtype for tensor in loaded.state_dict().values() if tensor.is_floating_point()} == {torch.float32}
+    assert result is None or torch.equal(result, expected)
+    assert samples is None or torch.equal(samples, model.sample(2, seed=1))
+
+
 @pytest.mark.parametrize("as_text", [True, False])
 def test_save_and_load(folder: Path, as_text: bool) -> None:
     model = tiny()
