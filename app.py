@@ -75,7 +75,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def main() -> None:
-    if threading.current_thread() is threading.main_thread():  # `gradio app.py` runs this in another one, too
+    if threading.current_thread() is threading.main_thread():  # which alone may handle signals
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a stopped server deletes uploads, too
     host = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     try:
@@ -99,4 +99,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if threading.current_thread() is threading.main_thread():
+        main()
+    else:  # `gradio app.py` runs this file again in a thread when it changes, and takes what is called `demo`
+        reloaded = Page(Studio(os.environ.get("CYCLEGAN_HUB_MODELS") or None))
+        launch(reloaded)
+        demo = reloaded.demo

@@ -1,4 +1,4 @@
-"""Names that are not UTF-8, which file systems of Linux allow, wherever a command takes a path: no traceback, readable records."""
+"""Names that are not UTF-8, which Linux allows, wherever a command takes a path: no traceback, readable records."""
 
 from __future__ import annotations
 
