@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from importlib.util import find_spec
 from typing import Any
 
@@ -74,7 +75,8 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a stopped server deletes uploads, too
+    if threading.current_thread() is threading.main_thread():  # which alone may handle signals
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a stopped server deletes uploads, too
     host = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     try:
         studio = Studio(os.environ.get("CYCLEGAN_HUB_MODELS") or None)
@@ -97,4 +99,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if threading.current_thread() is threading.main_thread():
+        main()
+    else:  # `gradio app.py` runs this file again in a thread when it changes, and takes what is called `demo`
+        reloaded = Page(Studio(os.environ.get("CYCLEGAN_HUB_MODELS") or None))
+        launch(reloaded)
+        demo = reloaded.demo

@@ -101,8 +101,13 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
-    letters = (_PLAIN.get(c) or unicodedata.normalize("NFKD", c).encode("ascii", "ignore").decode() or "?" for c in text)
-    return "".join(letters), error.end
+    return "".join(map(_plain_letter, text)), error.end
+
+
+def _plain_letter(c: str) -> str:
+    if "\udc80" <= c <= "\udcff":  # a byte of a file's name that is not UTF-8, as Python's strings hold it
+        return f"\\x{ord(c) - 0xDC00:02x}"
+    return _PLAIN.get(c) or unicodedata.normalize("NFKD", c).encode("ascii", "ignore").decode() or "?"
 
 
 codecs.register_error("cyclegan_hub.plain", _plain)

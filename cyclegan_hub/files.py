@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
-from typing import Literal
+from typing import Any, Literal
 
 _PACKAGE = Path(__file__).parent
 
@@ -34,6 +37,25 @@ def is_lfs_pointer(data: bytes) -> bool:
     return data.startswith(_LFS_POINTER)
 
 
+# What file systems that lack a part of POSIX (SMB, exFAT, NFS, FUSE and cloud mounts) answer where they lack it.
+UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOLCK})
+_SYNCED = "synced to disk: a power cut may lose what was written last"
+_noted: set[str] = set()
+
+
+@contextmanager
+def best_effort(path: Path, action: str, codes: Collection[int | None] | None = None) -> Iterator[None]:
+    """Turns an OSError, with `codes` one of these, into the note "PATH cannot be ACTION", once in a process for each action."""
+    try:
+        yield
+    except OSError as error:
+        if codes is not None and error.errno not in codes:
+            raise
+        if action not in _noted:
+            _noted.add(action)
+            print(f"note: {path} cannot be {action}", file=sys.stderr)
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Writes `data` to `path` by way of a temporary name in the same folder: written, synced to disk, renamed.
 
@@ -49,7 +71,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{token_hex(4)}.tmp")  # random: a process on another machine may do the same
     try:
         yield temporary
-        with temporary.open("rb+") as file:
+        with temporary.open("rb+") as file, best_effort(path, _SYNCED, UNSUPPORTED):
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
@@ -68,11 +90,21 @@ def write_folder(path: Path, files: dict[str, bytes]) -> None:
         for name, data in files.items():
             write_atomic(path / name, data)
         return
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    try:
-        temporary.chmod(0o755)  # mkdtemp's 0700 would lock out a web server or another user
+    with atomic_folder(path) as temporary:
         for name, data in files.items():
             write_atomic(temporary / name, data)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path`, which must not exist or be empty: renamed if all goes well, else removed."""
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        with best_effort(path, "opened to other users: a web server may not read it"):
+            temporary.chmod(0o755)  # mkdtemp's 0700 would lock them out
+        yield temporary
+        if path.exists():
+            path.rmdir()
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -81,14 +113,15 @@ def write_folder(path: Path, files: dict[str, bytes]) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Makes a rename in this folder survive a power cut."""
+    """Makes a rename in this folder survive a power cut, where the file system can."""
     if os.name == "nt":  # folders cannot be opened there
         return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with best_effort(path, _SYNCED):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def remove_temporary(folder: Path) -> None:
@@ -98,6 +131,25 @@ def remove_temporary(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def readable(text: str) -> str:
+    """The text with each byte of a name that is not UTF-8 spelled out (`d-\\xe9`), as files and libraries want Unicode."""
+    return _SURROGATE.sub(_spelled, text)
+
+
+def json_bytes(content: Any, **options: Any) -> bytes:
+    """The content of a JSON file, indented, with names as `readable` spells them; `options` of `json.dumps`."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, **options) + "\n"
+    return _SURROGATE.sub(lambda found: "\\" + _spelled(found), text).encode()
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # os.fsdecode makes one of each byte that is not UTF-8
+
+
+def _spelled(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 Format = Literal["png", "jpg"]

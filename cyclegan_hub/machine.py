@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
+
+
+@contextmanager
+def plain_defaults() -> Iterator[None]:
+    """New tensors are fp32 and on the CPU, whatever the program set with torch's `set_default_dtype` and `set_default_device`."""
+    before = torch.get_default_dtype()
+    with ExitStack() as stack:
+        if before != torch.float32:
+            stack.callback(torch.set_default_dtype, before)
+            torch.set_default_dtype(torch.float32)
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
 
 
 def processor() -> str:

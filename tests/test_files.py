@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import errno
+import json
 import os
 import signal
 import stat
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub import files
-from cyclegan_hub.files import remove_temporary, write_atomic, write_folder
+from cyclegan_hub.files import UNSUPPORTED, json_bytes, readable, remove_temporary, write_atomic, write_folder
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -166,3 +168,106 @@ def test_remove_temporary_takes_nothing_else(tmp_path: Path) -> None:
     remove_temporary(tmp_path)
     assert sorted(listing(tmp_path)) == sorted(str(Path(name)) for name in kept)
     remove_temporary(tmp_path / "no such folder")  # nothing to remove is no error
+
+
+# ---------------------------------------------------------------------------- file systems without all of POSIX
+ROOT = Path(files.__file__).parents[1]
+LACKING = [*sorted(UNSUPPORTED), errno.EPERM, errno.EACCES, errno.EBADF, errno.EISDIR, errno.EIO]
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
+    """Makes one kind of call answer this error, as a file system that lacks it does."""
+    fsync, open_ = os.fsync, os.open
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    def for_folders(real: Callable, is_folder: Callable[..., bool], wanted: bool = True) -> Callable:
+        return lambda *given, **named: refuse() if is_folder(given[0]) == wanted else real(*given, **named)
+
+    def folder_handle(handle: int) -> bool:
+        return stat.S_ISDIR(os.fstat(handle).st_mode)
+
+    owner, name, function = {
+        "fsync of a folder": (os, "fsync", for_folders(fsync, folder_handle)),
+        "fsync of a file": (os, "fsync", for_folders(fsync, folder_handle, False)),
+        "open of a folder": (os, "open", for_folders(open_, os.path.isdir)),
+        "chmod": (Path, "chmod", refuse),
+        "replace": (Path, "replace", refuse),
+        "rename": (Path, "rename", refuse),
+        "write": (Path, "write_bytes", refuse),
+        "mkdir": (os, "mkdir", refuse),
+    }[call]
+    monkeypatch.setattr(owner, name, function)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be synced there")
+@pytest.mark.parametrize("call", ["fsync of a folder", "open of a folder", "chmod", "fsync of a file"])
+@pytest.mark.parametrize("code", LACKING, ids=errno.errorcode.get)
+def test_what_a_file_system_lacks_is_noted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], call: str, code: int
+) -> None:
+    if call == "fsync of a file" and code not in UNSUPPORTED:
+        pytest.skip("data that could not be written")
+    monkeypatch.setattr(files, "_noted", set())
+    refusing(monkeypatch, call, code)
+    for name in ("one", "two"):
+        write_folder(tmp_path / name, {"a": b"1"})
+        write_atomic(tmp_path / name / "a", b"2")
+    monkeypatch.undo()
+    assert listing(tmp_path) == {f"one{os.sep}a": b"2", f"two{os.sep}a": b"2"}
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and str(tmp_path) in printed
+    assert ("cannot be opened to other users" if call == "chmod" else "cannot be synced to disk") in printed
+
+
+@pytest.mark.parametrize("call", ["replace", "rename", "write", "mkdir", "fsync of a file"])
+@pytest.mark.parametrize("code", [*LACKING, errno.ENOSPC, errno.EROFS, errno.EDQUOT], ids=errno.errorcode.get)
+def test_what_loses_data_stays_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
+    if call == "fsync of a file" and code in UNSUPPORTED:
+        pytest.skip("noted")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/a").write_bytes(b"1")
+    refusing(monkeypatch, call, code)
+    with pytest.raises(OSError) as caught:
+        write_folder(tmp_path / ("old" if call == "replace" else "new"), {"a": b"2"})
+    monkeypatch.undo()
+    assert caught.value.errno == code
+    assert listing(tmp_path) == {f"old{os.sep}a": b"1"}
+
+
+# Every call that a file system or a thread may refuse, by the module that makes it; see the reasons there.
+OWNERS = {
+    "fsync": {"files"},
+    "chmod": {"files"},
+    "FileLock": {"run_folder"},
+    "flock": set[str](),
+    "link": set[str](),
+    "symlink_to": set[str](),
+    "hardlink_to": set[str](),
+    "utime": set[str](),
+    "copy2": set[str](),
+    "copystat": set[str](),
+    "kill": set[str](),
+    "signal": {"launch", "app"},
+    "safe_open": set[str](),  # wants names in UTF-8, and mmap
+}
+
+
+def test_calls_that_not_every_system_takes_are_made_where_that_is_handled() -> None:
+    found: dict[str, set[str]] = {name: set() for name in OWNERS}
+    for path in [*(ROOT / "cyclegan_hub").rglob("*.py"), ROOT / "app.py"]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if name in found:
+                    found[name].add(path.stem)
+    assert found == OWNERS
+
+
+# ------------------------------------------------------------------------------------- names that are not UTF-8
+def test_readable_spells_out_bytes_that_are_not_utf_8() -> None:
+    assert readable(os.fsdecode(b"d-\xe9/\xff.png")) == r"d-\xe9/\xff.png" if os.name != "nt" else True
+    assert readable("café 猫 \ud83d") == r"café 猫 \ud83d"
+    for text in ("d-\udce9", '\\\udce9"', "\ud800"):
+        assert json.loads(json_bytes({text: [text]})) == {readable(text): [readable(text)]}

@@ -26,7 +26,7 @@ from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import align, alignment, find_faces, own_side
-from cyclegan_hub.files import atomic_path
+from cyclegan_hub.files import atomic_path, readable
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.decoding import check_size, is_heif, probe_image
 from cyclegan_hub.models.checks import check_eyes, check_value_range
@@ -197,8 +197,8 @@ def _names(items: RawImages, keep_suffixes: bool) -> list[str | None]:
     own = items.file_names()
     if own is None or any(name.startswith("/") or ".." in name.split("/") for name in own):
         return [None] * len(items)
-    # A file's name need not be valid Unicode, but a zip's and Parquet's must be.
-    names = [name.encode(errors="backslashreplace").decode() for name in own]
+    # A file's name need not be valid Unicode, but a zip's and Parquet's must be; a backslash would separate folders.
+    names = [name if (spelled := readable(name)) == name else spelled.replace("\\", "_") for name in own]
     if keep_suffixes:
         return list(names)
     stems = [name[: len(name) - len(extension_of(name))] for name in names]
@@ -246,7 +246,7 @@ def _write_parquet(path: Path, read: Encoded) -> int:
     cells: list[dict[str, Any]] = []
     count, held = 0, 0
     # Encoded images do not compress, and are not repeated.
-    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+    with path.open("wb") as file, pq.ParquetWriter(file, schema, compression="none", use_dictionary=False) as writer:
 
         def flush() -> None:
             writer.write_table(pa.table({"image": pa.array(cells, kind)}, schema=schema))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cyclegan_hub.domains import HubSplit, describe_source
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.files import readable
 
 
 class DataError(UserError):
@@ -30,7 +31,7 @@ class Files:
         more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
         pairs = [("column", self.column), ("inside", self.inside), *(("filter", "=".join(pair)) for pair in self.filter)]
         options = "&".join(f"{key}={value}" for key, value in pairs if value is not None)
-        return f"{self.kind} {folder}/{first.name}{more}{f'?{options}' if options else ''}".replace(" /", " ")
+        return readable(f"{self.kind} {folder}/{first.name}{more}{f'?{options}' if options else ''}".replace(" /", " "))
 
     def identity(self) -> str:
         """Names, sizes and options of the files: the same after they are moved to another folder."""

@@ -85,7 +85,6 @@ class ParquetItems(TableItems):
 def read_parquet(paths: Sequence[Path], source: Files | HubSplit) -> Any:
     """The columns of these Parquet files that `source` needs, as a table. Raises DataError as `ParquetItems.open` does."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     where = source.describe()
     if sum(path.stat().st_size for path in paths) > PARQUET_IN_MEMORY_BYTES:
@@ -94,16 +93,23 @@ def read_parquet(paths: Sequence[Path], source: Files | HubSplit) -> Any:
         with explained(where):
             return datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train").data
     try:
-        schema = pq.read_schema(paths[0])
+        schema = _parquet(paths[0]).schema_arrow
         columns = [pick_column(schema, source), *(name for name, _ in source.filter if name in schema.names)]
         columns = list(dict.fromkeys(columns))
-        table = pa.concat_tables([pq.ParquetFile(path).read(columns=columns).select(columns) for path in paths])
+        table = pa.concat_tables([_parquet(path).read(columns=columns).select(columns) for path in paths])
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{where} cannot be read as Parquet: {first_line(error)}") from error
     missing = [name for name, _ in source.filter if name not in schema.names]
     if missing:
         raise _no_filter(where, missing[0], schema.names)
     return table.replace_schema_metadata(schema.metadata)
+
+
+def _parquet(path: Path) -> Any:
+    """The file, opened by Python: Arrow takes no name that is not UTF-8."""
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path.open("rb"))
 
 
 class SavedItems(TableItems):

@@ -33,7 +33,7 @@ from cyclegan_hub.evaluation.protocol import evaluate
 from cyclegan_hub.evaluation.record import EvaluationError, Metrics, Rows, write_metrics
 from cyclegan_hub.evaluation.registry import Classifier
 from cyclegan_hub.hub.records import training_time
-from cyclegan_hub.machine import peak_memory
+from cyclegan_hub.machine import peak_memory, plain_defaults
 
 _EXAMPLES = """examples:
 
@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, help="of every random choice (default: the run's own, else 0)")
 
 
+@plain_defaults()
 def run(args: argparse.Namespace) -> int:
     """Evaluates every source and prints the tables; returns 0."""
     started = time.perf_counter()

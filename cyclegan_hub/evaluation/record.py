@@ -10,7 +10,7 @@ from typing import Any
 
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.registry import Metric, Values, column_heading, format_value, in_order
-from cyclegan_hub.files import write_atomic
+from cyclegan_hub.files import json_bytes, readable, write_atomic
 from cyclegan_hub.hub.provenance import without_paths
 from cyclegan_hub.hub.records import MetricsFileError, epoch_order
 from cyclegan_hub.models.protocols import arrow
@@ -160,15 +160,14 @@ def read_metrics(path: Path) -> Metrics | None:
 
 def write_metrics(metrics: Metrics, folder: Path) -> Path:
     """Writes `metrics.json` into `folder` atomically and returns its path. Raises EvaluationError if it cannot be written."""
-    text = json.dumps(metrics.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return write_result(folder / "metrics.json", text)
+    return write_result(folder / "metrics.json", json_bytes(metrics.to_json(), allow_nan=False))
 
 
-def write_result(path: Path, text: str) -> Path:
+def write_result(path: Path, content: str | bytes) -> Path:
     """Writes a file of the results atomically and returns its path. Raises EvaluationError if it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text.encode())
+        write_atomic(path, content if isinstance(content, bytes) else readable(content).encode())
     except OSError as error:
         raise EvaluationError(f"cannot write {path}: {error.strerror or error}. Free space, or give another --out") from error
     return path

@@ -7,7 +7,6 @@ import html
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from cyclegan_hub.export import onnx_export
 from cyclegan_hub.export.onnx_export import OPSET, ExportError, Shape, part, to_onnx
 from cyclegan_hub.export.winograd import TILE, use_winograd
 from cyclegan_hub.faces.mtcnn import finder_files
-from cyclegan_hub.files import sync_folder, write_folder
+from cyclegan_hub.files import atomic_folder, json_bytes, write_folder
 from cyclegan_hub.hub.provenance import LICENCES
 from cyclegan_hub.models.generators import ResNetGenerator
 from cyclegan_hub.models.inference import fold_upsampling
@@ -55,23 +54,14 @@ def export_web(
         raise ExportError(f"{out}: there is no folder {out.parent}")
     found = find_runtime(runtime, webgpu)
     chosen = _chosen(source, epochs)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
-    try:
-        folder.chmod(0o755)  # with mkdtemp's 0700 a web server of another user could not read it
+    with atomic_folder(out) as folder:
         manifest = _models(source, chosen, size, folder)
         manifest |= {"runtime": found.url, "webgpu": webgpu, "version": __version__}
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        (folder / "manifest.json").write_bytes(json_bytes(manifest))
         _page(folder, manifest, found)
         if any(manifest["eyes"].values()):
             write_folder(folder / "faces", finder_files())
         found.copy(folder)
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    sync_folder(out.parent)
     total = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     models = sum(path.stat().st_size for path in out.glob("models/*"))
     print(f"{out}: {total:,} bytes, of these {models:,} models and {found.bytes:,} runtime ({found.origin_text})")
@@ -113,7 +103,7 @@ def _models(source: str, chosen: Sequence[Epoch], size: int | None, folder: Path
             print(f"{name}: {len(data):,} bytes, differs from the model by at most "
                   f"{max(one['largest'] for one in differences['found']):.3f}/255")  # fmt: skip
         epochs.append({"name": epoch.name, "number": epoch.number, "best": epoch.best, "files": files})
-    (folder / "proof.json").write_text(json.dumps(verifications, indent=2) + "\n", "utf-8")
+    (folder / "proof.json").write_bytes(json_bytes(verifications))
     return manifest | {"epochs": epochs}
 
 

@@ -21,7 +21,7 @@ from cyclegan_hub import __version__
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.errors import UserError, first_line
 from cyclegan_hub.faces import align, find_faces
-from cyclegan_hub.files import write_atomic
+from cyclegan_hub.files import json_bytes, write_atomic
 from cyclegan_hub.hub.provenance import provenance_of, without_paths
 from cyclegan_hub.hub.repository import licence_of, url_of
 from cyclegan_hub.imaging import images
@@ -104,7 +104,7 @@ def export(
     check_differences(found, dtype)
     report = {"file": out.name, "bytes": len(data), **made.metadata, **verification(found, dtype), "run_by": by}
     beside = out.with_name(f"{out.stem}.proof.json")
-    write_atomic(beside, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomic(beside, json_bytes(report))
     write_atomic(out, data)
     print(f"{out}: {len(data):,} bytes, {description(made)}, {format}, {dtype}")
     for one in found:
@@ -245,6 +245,7 @@ def to_onnx(network: nn.Module, shape: Shape, *, opset: int = OPSET, metadata: M
     for key, value in sorted({**metadata, DIGEST: NO_DIGEST}.items()):
         model.metadata_props.add(key=f"{PREFIX}{key}", value=value)
     model.producer_name = "cyclegan_hub"
+    model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)  # a newer one shuts older runtimes out
     onnx.checker.check_model(model)
     data = bytes(model.SerializeToString(deterministic=True))
     for entry in model.metadata_props:

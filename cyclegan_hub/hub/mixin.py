@@ -18,10 +18,11 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from cyclegan_hub.errors import first_line
-from cyclegan_hub.files import is_lfs_pointer, write_atomic
+from cyclegan_hub.files import is_lfs_pointer, json_bytes, readable, write_atomic
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
 from cyclegan_hub.hub.records import ModelError, RunRecord
 from cyclegan_hub.hub.repository import RECORD, Fetched, fetch
+from cyclegan_hub.machine import plain_defaults
 from cyclegan_hub.templates import escape_markdown
 
 # Of config.json; raised when an older package could no longer read the files of a newer one. Every file is written in the newest
@@ -86,8 +87,8 @@ class StrictHubMixin(PyTorchModelHubMixin):
         """
         state = {name: (t.detach().to("cpu", dtype) if t.is_floating_point() else t.detach().cpu()).contiguous()
                  for name, t in _module(self).state_dict().items()}  # fmt: skip
-        config = json.dumps(self.config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        return {constants.CONFIG_NAME: config.encode(), constants.SAFETENSORS_SINGLE_FILE: serialize(state, metadata or {})}
+        config = json_bytes(self.config, sort_keys=True)
+        return {constants.CONFIG_NAME: config, constants.SAFETENSORS_SINGLE_FILE: serialize(state, metadata or {})}
 
     @property
     def record(self) -> RunRecord | None:
@@ -98,7 +99,7 @@ class StrictHubMixin(PyTorchModelHubMixin):
         """Writes the model and the record of its run, so that the terms of the weights travel with them."""
         files, record = self.files(), self.record
         if record is not None:
-            files[RECORD] = (json.dumps(public_record(record), indent=2, ensure_ascii=False) + "\n").encode()
+            files[RECORD] = json_bytes(public_record(record))
         for name, data in files.items():
             write_atomic(save_directory / name, data)
 
@@ -162,6 +163,7 @@ class StrictHubMixin(PyTorchModelHubMixin):
         return cls.load_from(fetch(model_id, **options), map_location)
 
     @classmethod
+    @plain_defaults()
     def load_from(cls, fetched: Fetched, map_location: str | torch.device = "cpu") -> Self:
         """Builds the model from its files."""
         where, device = fetched.where, _device(fetched.where, map_location)
@@ -254,13 +256,23 @@ def _device(where: str, map_location: str | torch.device) -> torch.device:
 
 def serialize(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
     """The bytes of a safetensors file, equal for equal content: its metadata are sorted, which the library does not do."""
-    data = save_safetensors(tensors, metadata={"format": "pt", **metadata})
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
+    data = save_safetensors(tensors, metadata={"format": "pt"} | {key: readable(value) for key, value in metadata.items()})
+    header, length = _header(data)
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the format keeps the tensors aligned to 8 bytes
     return struct.pack("<Q", len(text)) + text + data[8 + length :]
+
+
+def read_metadata(data: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file that `load` takes (`safe_open` wants a path in UTF-8, on a file system with mmap)."""
+    metadata: dict[str, str] = _header(data)[0].get("__metadata__", {})
+    return metadata
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], int]:
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length]), length
 
 
 def read_weights(where: str, data: bytes) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFolder
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, validate_repo_id  # type: ignore[attr-defined]
 
-from cyclegan_hub.files import base_name
+from cyclegan_hub.files import base_name, readable
 from cyclegan_hub.hub.errors import FailureKind, failure_of, file_message, missing_file_message, not_a_folder_message
 from cyclegan_hub.hub.records import EPOCH, ModelError, RunRecord, epoch_number, folder_of, listed, read_run_record
 
@@ -134,7 +134,7 @@ def refs_of(repo: str, token: str | bool | None = None) -> Refs:
 
 def url_of(source: str | Path) -> str:
     """The URL of a repository's page on the Hub; for a local folder its name alone, so that no local path is published."""
-    return base_name(Path(source).resolve()) if is_folder(source) else f"{HUB}/{source}"
+    return readable(base_name(Path(source).resolve())) if is_folder(source) else f"{HUB}/{source}"
 
 
 def licence_of(source: str | Path, token: str | None = None) -> str | None:

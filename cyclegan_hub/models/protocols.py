@@ -148,7 +148,7 @@ class Sampler(Published, pipeline_tag="unconditional-image-generation"):
             raise ValueError(f"seed={seed!r}: give a whole number from 0 up")
         if truncation is not None and not 0 < truncation < math.inf:
             raise ValueError(f"truncation={truncation!r}: give a number above 0, such as 1.0, or None")
-        u = torch.rand(n, self.latent, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        u = torch.rand(n, self.latent, generator=torch.Generator().manual_seed(seed), dtype=torch.float64, device="cpu")
         share = 1.0 if truncation is None else math.erf(truncation / math.sqrt(2))
         z = math.sqrt(2) * torch.erfinv(share * (2 * u - 1))
         return z.clamp(-8, 8).float()  # u can be 0
@@ -167,7 +167,7 @@ class Sampler(Published, pipeline_tag="unconditional-image-generation"):
             raise ValueError(f"steps={steps!r}: give at least 2, the two ends")
         a, b = self.latents(1, seed_a, truncation)[0], self.latents(1, seed_b, truncation)[0]
         angle = torch.acos(torch.nn.functional.cosine_similarity(a, b, dim=0).clamp(-1, 1))
-        t = torch.linspace(0, 1, steps)[:, None]
+        t = torch.linspace(0, 1, steps, dtype=torch.float32, device="cpu")[:, None]
         if angle.sin() < 1e-4:  # one seed twice: they point the same way
             return self.draw(a + t * (b - a))
         return self.draw((torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle))

@@ -8,21 +8,20 @@ Running it again changes nothing; after an interruption, running it again comple
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import constants
-from safetensors import SafetensorError, safe_open
 
-from cyclegan_hub.errors import UserError, first_line
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.record import read_metrics
-from cyclegan_hub.files import write_atomic, write_folder
+from cyclegan_hub.files import json_bytes, readable, write_atomic, write_folder
+from cyclegan_hub.hub.mixin import read_metadata
 from cyclegan_hub.hub.provenance import data_note, known_note, public_record, without_paths
 from cyclegan_hub.hub.records import (
     HistoryError,
@@ -104,14 +103,14 @@ def build(
         on_hub=on_hub,
     )  # fmt: skip
     shared = {
-        "recipe.json": _json(record),
+        "recipe.json": json_bytes(record),
         "samples.png": images.png_bytes(cards.sample_grid(model)),
-        "README.md": cards.render(facts).encode(),
+        "README.md": readable(cards.render(facts)).encode(),
         **{name: without_paths(data.decode("utf-8")).encode() for name, data in read_files(run, [FAILURES]).items()},
     }
     if metrics:
         unchanged = metrics == measured
-        shared["metrics.json"] = (run / "metrics.json").read_bytes() if unchanged else _json(metrics.to_json())
+        shared["metrics.json"] = (run / "metrics.json").read_bytes() if unchanged else json_bytes(metrics.to_json())
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in names:
@@ -192,13 +191,5 @@ def read_files(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
 def _model_files(folder: Path, dtype: str) -> dict[str, bytes]:
     """`config.json` and weights of one epoch, loaded strictly, with the same metadata, as {file name: content}."""
     model = from_pretrained(folder)
-    try:
-        with safe_open(folder / constants.SAFETENSORS_SINGLE_FILE, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise PublishError(f"{folder}: the header of its weights cannot be read ({first_line(error)})") from error
+    metadata = read_metadata((folder / constants.SAFETENSORS_SINGLE_FILE).read_bytes())
     return model.files(without_paths(metadata), DTYPES[dtype])
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

@@ -50,6 +50,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def run(arguments: argparse.Namespace) -> int:
     """Builds everything and trains. Returns the exit code."""
+    from cyclegan_hub.machine import plain_defaults
+
+    with plain_defaults():
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from cyclegan_hub.training import plan as plans
 
     plan = plans.make_plan(arguments)

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,6 +15,7 @@ from types import FrameType
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.commands.config import load_config_from_file
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, filter_trackers
 from accelerate.utils import ProjectConfiguration, broadcast_object_list
 from tqdm import tqdm
@@ -87,9 +89,10 @@ def hardware(accelerator: Accelerator) -> str:
 
 
 def processes_asked_for(command: Sequence[str] | None = None) -> int:
-    """The `--num_processes` of the `accelerate launch` that started this process, 1 where none is found.
+    """The processes that the `accelerate launch` that started this one was asked for, 1 where no number is found.
 
-    The launcher does not pass the number on, so it is read from its command line (None: that of the parent process).
+    The launcher does not pass the number on, so it is read from its command line (None: that of the parent process), or from
+    the configuration that it read.
     """
     if command is None:
         try:
@@ -101,8 +104,16 @@ def processes_asked_for(command: Sequence[str] | None = None) -> int:
             return 1
     if "launch" not in command:
         return 1
-    found = re.search(r"--num[_-]processes[= ](\d+)", " ".join(command[command.index("launch") :]))
-    return int(found[1]) if found else 1
+    options = " ".join(command[command.index("launch") :])
+    if found := re.search(r"--num[_-]processes[= ](\d+)", options):
+        return int(found[1])
+    given = re.search(r"--config[_-]file[= ](\S+)", options)
+    if not given and re.search(r"--cpu\b", options):  # the launcher then reads no default configuration
+        return 1
+    try:
+        return int(load_config_from_file(given[1] if given else None).num_processes or 1)
+    except Exception:  # no configuration, or one of another kind
+        return 1
 
 
 def _check_backend(accelerator: Accelerator) -> None:
@@ -174,7 +185,13 @@ class Processes:
 
     @contextmanager
     def handle_signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM ask for a stop, which `stopping` returns; a second one ends the process at once."""
+        """SIGINT and SIGTERM ask for a stop, which `stopping` returns; a second one ends the process at once.
+
+        In another thread than the main one, which alone may handle signals, they stay as they are.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for number in before:

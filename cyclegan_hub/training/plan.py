@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.files import readable
 from cyclegan_hub.hub.provenance import data_note, has_digest, init_of, known_note, public_init, same_init
 from cyclegan_hub.hub.records import CYCLE_ENDS, NOTES, RunRecord
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, Recipe, RecipeError, labels_of, override
@@ -134,7 +135,7 @@ def _labels(recipe: Recipe, text: str | None) -> tuple[str, ...]:
     own = labels_of(recipe)
     if text is None:
         return own
-    labels = tuple(part.strip() for part in text.split(","))
+    labels = tuple(readable(part.strip()) for part in text.split(","))
     if len(set(labels)) != len(own) or not all(labels):
         wanted = "two different names, e.g. --labels 'day,night'" if len(own) == 2 else "one name, e.g. --labels 'face'"
         raise RecipeError(f"--labels {text!r}: give {wanted}")

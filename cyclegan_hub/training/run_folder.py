@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import shutil
-import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from cyclegan_hub.data.reading import FILE as LANDMARKS
 from cyclegan_hub.data.reading import Landmarks
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.files import remove_temporary, sync_folder, write_atomic, write_folder
+from cyclegan_hub.files import UNSUPPORTED, best_effort, json_bytes, remove_temporary, sync_folder, write_atomic, write_folder
+from cyclegan_hub.hub.mixin import read_metadata
 from cyclegan_hub.hub.provenance import same_init
 from cyclegan_hub.hub.records import CYCLE_BEGINS, NOTES, RunRecord, RunRecordError, epoch_name, read_history, read_run_record
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, RESUMABLE_FIELDS
 
 EXTENDABLE_FIELDS = ("epochs", "decay")  # of a recipe that has them; `--extend` changes them
+# Where it may, filelock falls back to a lock by a file's presence, which a killed process leaves locked.
+_NATIVE: dict[str, Any] = {name: False for name in inspect.signature(FileLock.__init__).parameters if name == "fallback_to_soft"}
 CARRIED = ("extended", "inexact_resumes")  # keys of recipe.json that a resumed run keeps
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)  # from file systems that cannot lock a file
 
 
 class RunError(UserError):
@@ -44,7 +47,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path / ".lock")
+        self._lock = FileLock(path / ".lock", **_NATIVE)
         self._landmarks_written = 0
 
     # ------------------------------------------------------------------------------------------- identity
@@ -80,7 +83,7 @@ class RunFolder:
         may_differ |= {name for name in CARRIED if identity.get(name, []) != old.get(name, [])}
         if "extended" in may_differ:
             may_differ |= {f"recipe.{name}" for name in EXTENDABLE_FIELDS}
-        for name, before, now in _differences(dict(old), json.loads(json.dumps(identity))):
+        for name, before, now in _differences(dict(old), json.loads(json_bytes(identity))):
             key = name.partition(".")[0]
             if key == "fingerprints":
                 raise self._changed_images(name[-1], before, now, [r.get("data", {}).get(name[-1]) for r in (old, identity)])
@@ -110,11 +113,12 @@ class RunFolder:
             self._acquire_lock()
             self.check(identity)
             # Before the folders: a kill between them leaves what `check` takes for a new run, or for this one.
-            write_atomic(self.path / "recipe.json", (json.dumps(identity, indent=2, ensure_ascii=False) + "\n").encode())
+            write_atomic(self.path / "recipe.json", json_bytes(identity))
             for name in ("state", "epochs", "samples"):
                 (self.path / name).mkdir(exist_ok=True)
             for folder in (self.path, *(self.path / n for n in ("state", "epochs", "samples", "last", "best"))):
                 remove_temporary(folder)
+            self._try_writes()
         except OSError as error:
             raise RunError(
                 f"cannot write to {self.path}: {error.strerror}. Free space or give another folder with --out"
@@ -126,15 +130,23 @@ class RunFolder:
 
     def _acquire_lock(self) -> None:
         try:
-            self._lock.acquire(blocking=False)
+            with best_effort(self.path, "locked: start no second training in it", UNSUPPORTED):
+                try:
+                    self._lock.acquire(blocking=False)
+                except NotImplementedError as error:  # older versions raise it for ENOSYS
+                    raise OSError(errno.ENOSYS, str(error)) from error
         except Timeout:
             raise RunError(
                 f"another process is training in {self.path}: wait for it, or give another folder with --out"
             ) from None
-        except (OSError, NotImplementedError) as error:
-            if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
-                raise
-            print(f"note: {self.path} cannot be locked: start no second training in it", file=sys.stderr)
+
+    def _try_writes(self) -> None:
+        """Each way in which a run writes: a file system that lacks one raises its OSError now, not after the first epoch."""
+        with tempfile.TemporaryDirectory(".tmp", ".try.", self.path, ignore_cleanup_errors=True) as place:
+            for content in (b"1", b"2"):  # a folder that appears, and one whose file is replaced
+                write_folder(Path(place, "epoch"), {"file": content})
+            with Path(place, "epoch", "file").open("a", encoding="utf-8") as file:
+                file.write("3")
 
     # ------------------------------------------------------------------------------------------ landmarks
     def landmarks(self) -> Landmarks:
@@ -285,9 +297,9 @@ def pack(tree: Any) -> bytes:
 def unpack(path: Any) -> Any:
     """The tree that `pack` wrote to the file at `path`; tensors on the CPU. Raises ValueError for another or a damaged file."""
     try:
-        with safe_open(path, framework="pt") as file:
-            skeleton = json.loads((file.metadata() or {})[_TREE])
-            return _restore(skeleton, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a dict)
+        data = Path(path).read_bytes()
+        tensors = load(data)
+        return _restore(json.loads(read_metadata(data)[_TREE]), tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a saved state, or damaged ({error})") from error
 

@@ -301,6 +301,23 @@ def test_pix2pix_with_every_rule(pairs: str, kind: str, opset: int, tmp_path: Pa
     assert generator.metadata["format"] == ("1" if pairs == "given" else "2")
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_the_ir_version_is_the_least_that_the_opset_needs(half: bool) -> None:
+    """onnxruntime 1.16 reads IR 9 at most, and opset 18 came with IR 8. The table is that of ONNX's own versions."""
+    least = {opset: ir for _, ir, opset, *_ in onnx.helper.VERSION_TABLE}
+    written = {}
+    for opset in range(onnx_export.OLDEST, onnx.defs.onnx_opset_version() + 1):
+        try:
+            data = to_onnx(PlainCNN(width=4).eval(), Shape(torch.rand(1, 3, 32, 32)), opset=opset, metadata={}, half=half)
+        except ExportError:  # torch's exporters do not write every one
+            continue
+        written[opset] = onnx.load_from_string(data).ir_version
+        if opset <= 18:
+            onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    assert {17, 18} <= set(written) and written[18] == 8
+    assert written == {opset: least[opset] for opset in written}
+
+
 @pytest.mark.parametrize("opset", [17, 18])
 def test_dcgan(opset: int, tmp_path: Path) -> None:
     torch.manual_seed(0)

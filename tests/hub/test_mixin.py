@@ -20,6 +20,7 @@ import pytest
 import torch
 from huggingface_hub import PyTorchModelHubMixin, errors
 from huggingface_hub.utils import hf_raise_for_status
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
@@ -46,6 +47,35 @@ class Dense(nn.Module, StrictHubMixin):
 
 
 # --- there and back
+
+
+MODELS = {
+    "cycle": lambda: tiny(),
+    "pairs": lambda: PairedGenerator(width=4, blocks=2, image_size=16, pairs="colorize"),
+    "noise": lambda: DCGAN(latent=8, widths=(8, 4)),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("default", ["dtype", "device"])
+def test_defaults_of_the_program_do_not_change_what_is_loaded(kind: str, default: str, tmp_path: Path) -> None:
+    def outputs(one: Any) -> list[bytes]:
+        made = one.sample(2, seed=1) if kind == "noise" else [one.translate(Image.new("RGB", (16, 16), "teal"))]
+        return [image.tobytes() for image in made]
+
+    model: Any = MODELS[kind]().eval()
+    model.save_pretrained(tmp_path)
+    expected = outputs(model)
+    try:
+        torch.set_default_dtype(torch.float16) if default == "dtype" else torch.set_default_device("meta")
+        loaded = type(model).from_pretrained(tmp_path)
+        found = outputs(loaded)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert_equal(loaded, model)
+    assert found == expected
+    assert {tensor.dtype for tensor in loaded.state_dict().values() if tensor.is_floating_point()} == {torch.float32}
 
 
 @pytest.mark.parametrize("as_text", [True, False])

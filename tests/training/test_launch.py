@@ -6,11 +6,14 @@ import builtins
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.recipes.methods import RecipeError
@@ -67,6 +70,55 @@ def test_a_launcher_that_starts_fewer_processes_than_asked_for_is_noticed(tmp_pa
         assert ("note: 2 processes were asked for and one was started" in done.stderr) == said, done.stderr
     assert processes_asked_for(["accelerate", "launch", "--num-processes", "3", "train.py"]) == 3
     assert processes_asked_for(["bash", "-c", "train.py --num_processes 3"]) == 1
+
+
+CONFIG = "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nuse_cpu: true\nnum_processes: 2\nnum_machines: 1\n"
+
+
+def test_a_configuration_asks_for_processes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "default_config.yaml"
+    place.write_text(CONFIG)
+    monkeypatch.setattr("accelerate.commands.config.config_args.default_config_file", str(place))
+    for options, count in (([], 2), (["--num_processes", "3"], 3), (["--cpu"], 1), ([f"--config_file={place}"], 2)):
+        assert processes_asked_for(["accelerate", "launch", *options, "-m", "cyclegan_hub.training"]) == count
+    for content in ("num_processes: two", "", "compute_environment: AMAZON_SAGEMAKER\n"):
+        place.write_text(content)
+        assert processes_asked_for(["accelerate", "launch", "train.py"]) == 1
+    place.unlink()
+    assert processes_asked_for(["accelerate", "launch", "train.py"]) == 1
+
+
+@pytest.mark.slow
+def test_a_configuration_for_two_cpu_processes_is_followed_or_answered(tmp_path: Path) -> None:
+    program, place = tmp_path / "start.py", tmp_path / "config.yaml"
+    program.write_text("from cyclegan_hub.training.launch import make_accelerator\nprint(make_accelerator().num_processes)\n")
+    place.write_text(CONFIG)
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--config_file", str(place), str(program)]
+    done = subprocess.run(launch, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["2", "2"] or "torchrun --nproc_per_node 2" in done.stderr, done.stderr
+
+
+def test_training_runs_in_a_thread_that_is_not_the_main_one(data: Path, tmp_path: Path) -> None:
+    """Signals are for the main thread, whose handlers stay as they are."""
+    before, codes = signal.getsignal(signal.SIGINT), list[int]()
+    run = threading.Thread(target=lambda: codes.append(train("--data", data, "--out", tmp_path / "run", "--max-steps", 2)))
+    run.start()
+    run.join()
+    assert codes == [0] and signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("default", ["dtype", "device"])
+def test_defaults_of_the_program_do_not_change_a_training(data: Path, tmp_path: Path, default: str) -> None:
+    assert train("--data", data, "--out", tmp_path / "plain", "--max-steps", 3) == 0
+    try:
+        torch.set_default_dtype(torch.float16) if default == "dtype" else torch.set_default_device("meta")
+        assert train("--data", data, "--out", tmp_path / "other", "--max-steps", 3) == 0
+        assert torch.get_default_dtype() == (torch.float16 if default == "dtype" else torch.float32)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert history(tmp_path / "other") == history(tmp_path / "plain")
+    assert weights(tmp_path / "other") == weights(tmp_path / "plain")
 
 
 def test_peak_memory_is_none_where_the_system_does_not_know_it(monkeypatch: pytest.MonkeyPatch) -> None:

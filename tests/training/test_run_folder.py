@@ -128,14 +128,37 @@ def test_a_file_system_without_locks_is_trained_on_with_a_note(
         return flock
 
     folder = RunFolder(tmp_path)
-    monkeypatch.setattr("fcntl.flock", fails(errno.ENOLCK))
-    folder.open(IDENTITY)
-    assert capsys.readouterr().err == f"note: {tmp_path} cannot be locked: start no second training in it\n"
-    assert folder.record() == IDENTITY
-    folder.close()
+    for code in (errno.ENOLCK, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS):
+        monkeypatch.setattr("cyclegan_hub.files._noted", set())
+        monkeypatch.setattr("fcntl.flock", fails(code))
+        for _ in range(2):
+            folder.open(IDENTITY)
+            assert folder.record() == IDENTITY
+            folder.close()
+        assert capsys.readouterr().err == f"note: {tmp_path} cannot be locked: start no second training in it\n"
     monkeypatch.setattr("fcntl.flock", fails(errno.EIO))
     with pytest.raises(RunError, match=r"cannot write to .*: Input/output error"):
         folder.open(IDENTITY)
+
+
+@pytest.mark.parametrize("call", ["rename", "replace", "open"])
+def test_what_the_file_system_cannot_do_is_found_out_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A folder is renamed after an epoch, a file replaced and appended to: each is tried when the run is opened."""
+    real = getattr(Path, call)
+
+    def refuse(path: Path, *given: object, **named: object) -> object:
+        if call == "open" and (not given or given[0] != "a"):
+            return real(path, *given, **named)
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(Path, call, refuse)
+    folder = RunFolder(tmp_path)
+    with pytest.raises(RunError, match=r"cannot write to .*: Operation not supported"):
+        folder.open(IDENTITY)
+    folder.close()
+    assert not list(tmp_path.glob(".try*"))
 
 
 def test_a_new_process_takes_the_first_ones_state(tmp_path: Path) -> None:
