@@ -1,13 +1,24 @@
-# Two commands do all the set-up, each alone and in either order: `make app`, `make test`.
+# Each command does the set-up that it needs, alone and in any order: `make install`, `make app`, `make test`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# setuptools tells every editable installation that it is one.
+PIP := $(BIN)/python -W ignore::UserWarning -m pip install --quiet
 
-.PHONY: app demo load test test-fast lint clean
+# On Linux with x86-64 the default index brings 22 CUDA packages along: PyTorch's own CPU builds, unless there is NVIDIA's driver.
+# `make TORCH_INDEX=URL` takes another index, `make TORCH_INDEX=` the default one.
+CPU_BUILDS := https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?= $(shell test "$$(uname -sm)" != "Linux x86_64" || command -v nvidia-smi >/dev/null || echo $(CPU_BUILDS))
+
+.PHONY: install app demo load test test-fast lint clean
+
+# Every part of the package, without what only its tests need.
+install: $(VENV)/.all
+	@echo "installed; to activate: . $(BIN)/activate"
 
 # The page, from the generators in pretrained/. CYCLEGAN_HUB_MODELS=user (or a folder) takes others; GRADIO_SERVER_PORT another port.
 app: $(VENV)/.app
-	$(BIN)/python app.py
+	@$(BIN)/python app.py
 
 # A short training on images it makes itself, resumed when run again.
 demo: $(VENV)/.train
@@ -41,24 +52,27 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# torch first and pinned: an unpinned one brings several GB of CUDA packages along on a machine that has no GPU.
+# torch first, from its index; requirements.txt without the index of a Space pins everything else.
 $(VENV)/.torch: requirements.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
-	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.txt)"
-	touch $@
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --upgrade "pip>=24"
+	@grep == requirements.txt > $(VENV)/constraints.txt
+	@index="$(TORCH_INDEX)"; \
+	if [ -n "$$index" ] && ! $(BIN)/python -c "import sys; from urllib.request import urlopen; urlopen(sys.argv[1], timeout=10)" "$$index/torch/" 2>/dev/null; then \
+		echo "$$index cannot be reached: torch comes from the default index, perhaps with gigabytes of CUDA packages"; index=; \
+	fi; \
+	$(PIP) $${index:+--extra-index-url "$$index"} "$$(grep '^torch==' requirements.txt)"
+	@touch $@
 
-$(VENV)/.app: $(VENV)/.torch pyproject.toml
-	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable ".[space]"
-	touch $@
-
-$(VENV)/.train: $(VENV)/.torch pyproject.toml
-	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable ".[train]"
-	touch $@
-
-$(VENV)/.dev: $(VENV)/.torch pyproject.toml
-	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable ".[dev]"
-	touch $@ $(VENV)/.app $(VENV)/.train
+$(VENV)/.app: EXTRAS := space
+$(VENV)/.train: EXTRAS := train
+$(VENV)/.all: EXTRAS := train,space,export,video,notebook
+$(VENV)/.all: COVERED := $(VENV)/.app $(VENV)/.train
+$(VENV)/.dev: EXTRAS := dev
+$(VENV)/.dev: COVERED := $(VENV)/.app $(VENV)/.train $(VENV)/.all
+$(VENV)/.app $(VENV)/.train $(VENV)/.all $(VENV)/.dev: $(VENV)/.torch pyproject.toml
+	@$(PIP) --constraint $(VENV)/constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@ $(COVERED)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -32,8 +32,20 @@ WAITING = 64  # requests in the queue; the next one is told that it is full
 FIRST_PORT, PORTS = 7860, 100  # where it listens without GRADIO_SERVER_PORT: the first of so many that is free
 
 
+def bypass_proxies(*hosts: str) -> None:
+    """Adds hosts to those that this process asks without the proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY.
+
+    Both spellings are set: of NO_PROXY and no_proxy, clients read the lower-case one where there are both.
+    """
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    entries = [entry.strip() for entry in known.split(",") if entry.strip()]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(dict.fromkeys([*entries, *hosts]))
+
+
 def launch(page: Page, **options: Any) -> Any:
     """Serves the page; gradio reads GRADIO_SERVER_NAME. Uploads are held to what `images.decode` takes."""
+    # gradio asks the page for its own start, at the host where it listens (at localhost for 0.0.0.0).
+    bypass_proxies("localhost", "127.0.0.1", "::1", *filter(None, [options.get("server_name")]))
     page.demo.queue(max_size=WAITING, default_concurrency_limit=4)
     # _frontend: else gradio gives up where its own first request takes more than 3 seconds, as on a busy machine.
     return page.demo.launch(

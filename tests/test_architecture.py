@@ -54,6 +54,11 @@ OWNERS = {
     "onnxruntime": {"faces.mtcnn", "models.onnx", "export.onnx_export"},
     "torchvision": set(),  # there is no CPU build of it to go with the pinned torch
     "pickle": set(),
+    # Requests are made by the session of huggingface_hub alone, with its proxies and certificates.
+    "httpx": set(),
+    "httpx2": set(),
+    "requests": set(),
+    "urllib3": set(),
 }
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -33,11 +34,17 @@ def installed(tmp_path_factory) -> Path:
     tree = folder / "tree"  # a copy: a build leaves folders behind
     for name in ("cyclegan_hub", *MAPPED.values()):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, tree / name)
+    shutil.copytree(ROOT / "tests" / "support", tree / "tests" / "support")
+    shutil.copy(ROOT / "tests" / "test_package.py", tree / "tests")
+    backend = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", backend, str(folder)], check=True, capture_output=True, cwd=tree)
+    (packed,) = folder.glob("*.tar.gz")  # the wheel is built from the source archive, as an installer without a wheel does
     pip = [sys.executable, "-m", "pip"]
-    build = [*pip, "wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(tree)]
-    subprocess.run(build, check=True, capture_output=True, text=True)
+    build = [*pip, "wheel", "--verbose", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
+    built = subprocess.run([*build, str(packed)], check=True, capture_output=True, text=True)
+    assert "Warning: " not in built.stdout + built.stderr, built.stdout
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "venv", symlinks=True)
     python = folder / "venv" / "bin" / "python"
@@ -101,8 +108,9 @@ def test_console_script_knows_its_version(installed: Path) -> None:
 
 
 def test_packages_are_the_folders(installed: Path) -> None:
-    """The list by hand names every folder with modules, the mapped ones beside them, and the wheel holds every file of ours."""
-    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "cyclegan_hub").rglob("__init__.py")}
+    """The list by hand names every folder with files, the mapped ones beside them, and the wheel holds every file of ours."""
+    files = [path for path in (ROOT / "cyclegan_hub").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in files}
     assert set(SETTINGS["tool"]["setuptools"]["packages"]) == found | set(MAPPED)
     (wheel,) = installed.parents[2].glob("*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
@@ -111,6 +119,14 @@ def test_packages_are_the_folders(installed: Path) -> None:
         files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         assert [path for path in files if f"{name}/{path.relative_to(folder).as_posix()}" not in packed] == []
     assert "cyclegan_hub/py.typed" in packed
+
+
+def test_the_source_archive_has_no_tests(installed: Path) -> None:
+    """They need the whole clone: its models, scripts and docs."""
+    (packed,) = installed.parents[2].glob("*.tar.gz")
+    with tarfile.open(packed) as archive:
+        folders = {name.split("/")[1] for name in archive.getnames() if name.count("/") > 1}
+    assert folders == {"cyclegan_hub", "cyclegan_hub.egg-info", *(path.split("/")[0] for path in MAPPED.values())}
 
 
 def test_installed_means_trainable(installed: Path, tmp_path: Path) -> None:
@@ -134,8 +150,12 @@ def test_pins_satisfy_the_ranges() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pins = dict(re.findall(r"^([a-z0-9-]+)==([\d.]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
     for requirement in project["dependencies"]:
-        name, least = re.fullmatch(r"([a-z0-9-]+)[>=]=([\d.]+)", requirement).groups()
+        name, least, below = re.fullmatch(r"([a-z0-9-]+)[>=]=([\d.]+)(?:,<(\d+))?", requirement).groups()
         assert [int(n) for n in pins[name].split(".")] >= [int(n) for n in least.split(".")]
+        assert not below or int(pins[name].split(".")[0]) < int(below)
+    assert any(
+        line.startswith("huggingface-hub>=") and "<" in line for line in project["dependencies"]
+    )  # private fields are read
     assert next(iter(pins)) == "torch"  # installed first, so that no CUDA build comes along
 
 

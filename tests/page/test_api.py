@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import socket
 import subprocess
@@ -227,6 +228,42 @@ def test_no_models_and_a_stop(tmp_path: Path) -> None:
         app.process.send_signal(signal.SIGTERM)
         assert app.process.wait(60) == 0, app.log.read_text()
         assert [path for path in app.temporary.rglob("*") if path.is_file()] == []
+
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+DEAD = "127.0.0.1:9"  # where nothing listens
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("names", "scheme"), [(PROXIES, "http"), ([name.lower() for name in PROXIES], "http"), (["ALL_PROXY"], "socks5")]
+)
+def test_the_page_starts_behind_a_proxy(names: list[str], scheme: str, tmp_path: Path) -> None:
+    """gradio asks the page's own address, which no proxy knows."""
+    if scheme == "socks5":
+        pytest.importorskip("socksio", reason="not installed: pip install socksio")
+    values = dict.fromkeys((*PROXIES, *map(str.lower, PROXIES), "NO_PROXY", "no_proxy"), "")
+    with running_app(tmp_path / "app", None, None, **values | dict.fromkeys(names, f"{scheme}://{DEAD}")) as app:
+        assert f"Open {app.url} in a browser" in app.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "localhost,::1"),
+        ({"NO_PROXY": "hub.local, ::1"}, "hub.local,::1,localhost"),
+        ({"NO_PROXY": "upper", "no_proxy": "lower"}, "lower,localhost,::1"),
+        ({"no_proxy": "*"}, "*,localhost,::1"),
+    ],
+)
+def test_hosts_without_a_proxy_are_added(
+    before: dict[str, str], after: str, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, before.get(name, ""))
+    module.bypass_proxies("localhost", "::1")
+    module.bypass_proxies("localhost")
+    assert (os.environ["NO_PROXY"], os.environ["no_proxy"]) == (after, after)
 
 
 def test_models_that_are_not_there(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
