@@ -130,18 +130,22 @@ def test_the_source_archive_has_no_tests(installed: Path) -> None:
 
 
 def test_installed_means_trainable(installed: Path, tmp_path: Path) -> None:
-    """Two steps, an evaluation by the bundled encoder and a model folder, with nothing of the clone in reach."""
+    """Two steps, an evaluation by the bundled encoder and a model folder, with nothing of the clone in reach.
+
+    The commands share one process, since each alone would import torch again.
+    """
     script("demo_data").make(tmp_path / "data", images=6, size=36)
     out, data = str(tmp_path / "run"), str(tmp_path / "data")
     tiny = [*TINY, "--set", "epochs=2", "--set", "steps_per_epoch=1", "--data", data, "--out", out]
     run(installed, "-m", "accelerate.commands.launch", "--quiet", "--cpu", "-m", "cyclegan_hub.training", *tiny)
-    command = str(installed.parent / "cyclegan-hub")
-    assert "already at step 2 of 2" in run(installed, command, "train", *tiny)
     few = ["--data", data, "--max-held-out", "4", "--max-train-images", "4", "--classifier", "none", "--extractor", "encoder"]
-    assert "encoder" in run(installed, command, "evaluate", out, *few)  # whose weights the wheel carries
-    assert (tmp_path / "run" / "metrics.json").is_file()
     kept = str(tmp_path / "published")
-    assert "published" in run(installed, command, "publish", out, "user/name", "--dry-run", "--out", kept)
+    commands = [["train", *tiny], ["evaluate", out, *few], ["publish", out, "user/name", "--dry-run", "--out", kept]]
+    code = f"from cyclegan_hub.cli import main\nfor words in {commands}:\n    assert main(words) == 0\n    print('=== done')"
+    trained, evaluated, published, _ = run(installed, "-c", code).split("=== done\n")
+    assert "already at step 2 of 2" in trained and "published" in published
+    assert "encoder" in evaluated  # whose weights the wheel carries
+    assert (tmp_path / "run" / "metrics.json").is_file()
     assert (tmp_path / "published" / "README.md").is_file()
 
 

@@ -222,5 +222,8 @@ def _note(ax: Axes, text: str) -> None:
 def _write(figure: Figure, path: Path) -> None:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {str(path.parent)!r} for {path.name!r}: create it first")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+        # The same file as by savefig, which draws twice.
+        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})

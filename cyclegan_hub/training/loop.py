@@ -30,6 +30,7 @@ from cyclegan_hub.training.trainer import AlarmWatch, Trainer
 _REMEDY = "Start again in another --out with a lower lr, or without mixed precision"
 SAMPLES = 6  # held-out images of each domain in a sample grid
 EVALUATED = 64  # held-out images of each domain in a light evaluation
+PLOT_EVERY = 10  # seconds: a plot takes one, as long as a very short epoch
 
 
 class Loop:
@@ -47,6 +48,7 @@ class Loop:
         self.per_epoch = batches.steps_per_epoch
         self.pairs = r.batch_size * accelerator.num_processes  # of a step
         self.step = 0
+        self.plotted = time.perf_counter()
         self.total = self.end = self.per_epoch * r.epochs  # of the schedule; of this run, which may stop earlier
         self.last_saved: int | None = None
 
@@ -97,7 +99,8 @@ class Loop:
             if self.step % self.per_epoch == 0:
                 self._end_epoch(self.step // self.per_epoch)
             self._save()
-            self.processes.on_main(self._plot_losses)
+            self.processes.on_main(partial(self._plot_losses, at_most_every=PLOT_EVERY))
+        self.processes.on_main(self._plot_losses)
         self.progress.close()
         accelerator.wait_for_everyone()  # a process that closes its connections early may abort one that still reads
         accelerator.end_training()
@@ -163,9 +166,13 @@ class Loop:
         self.accelerator.log(values, step=self.step)
         self.processes.print(f"epoch {epoch}, held out: " + ", ".join(f"{name} {value:.3g}" for name, value in values.items()))
 
-    def _plot_losses(self) -> None:
+    def _plot_losses(self, at_most_every: float = 0.0) -> None:
+        """Writes `losses.png`, unless the last plot is less than `at_most_every` seconds old."""
+        if time.perf_counter() - self.plotted < at_most_every:
+            return
         panels = self.trainer.panels | registry.panels(self.folder.measured())
         plots.losses(self.folder.history(), self.folder.path / "losses.png", panels=panels)
+        self.plotted = time.perf_counter()
 
     def _files(self, epoch: int) -> dict[str, bytes]:
         """The model as it would be published now: the content of `config.json` and `model.safetensors`."""

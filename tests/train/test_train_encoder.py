@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,15 +21,17 @@ from support.training import script
 
 pytestmark = pytest.mark.slow
 
-STEPS = 12
+STEPS = 4
 train_encoder, encoder_fit = script("encoder/train_encoder"), script("encoder/encoder_fit")
 early_samples, degradations = script("encoder/early_samples"), script("encoder/degradations")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_steps():
-    """Six images of each side, one early model of three steps; before `trained`, which has the scope of the module too."""
+    """Six images of each side, small early models of three steps; before `trained`, which has the scope of the module too."""
+    random_recipe = early_samples._random_recipe
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(early_samples, "_random_recipe", lambda size: replace(random_recipe(size), width=4, blocks=1))
         patch.setattr(encoder_fit, "SIDE_BATCH", 6)
         patch.setattr(early_samples, "SNAPSHOTS", (0, 1, 3))
         yield
@@ -67,10 +70,10 @@ def test_a_domain_of_your_own_is_learned_and_measured(data, trained) -> None:
 
 
 def test_its_accuracy_rises(data, tmp_path, capsys) -> None:
-    assert run("--data", data, "--domain", "shapes", "--labels", "disc,square", "--out", tmp_path / "e", steps=250) == 0
+    assert run("--data", data, "--domain", "shapes", "--labels", "disc,square", "--out", tmp_path / "e", steps=120) == 0
     scores = json.loads((tmp_path / "e" / "metrics.json").read_text())["accuracy"]["shapes"]
     assert scores["a"] + scores["b"] > 1.7
-    assert "step 250/250: loss" in capsys.readouterr().out
+    assert "step 120/120: loss" in capsys.readouterr().out
 
 
 def read_images(folder: Path) -> torch.Tensor:
@@ -131,15 +134,15 @@ def test_losses_of_all_sides_and_of_the_classes_of_the_own_domain() -> None:
 def test_early_samples_are_outputs_of_both_directions(monkeypatch) -> None:
     """At the requested size, whatever size the models work at; more steps change them; the datasets are not changed."""
     monkeypatch.setattr(early_samples, "SNAPSHOTS", (0, 4))
-    pair = [torch.full((5, 3, 72, 72), value, dtype=torch.uint8) for value in (40, 220)]
+    pair = [torch.full((5, 3, 36, 36), value, dtype=torch.uint8) for value in (40, 220)]
     accelerator = make_accelerator()
     torch.manual_seed(3)
-    y = early_samples.early_training_samples(pair, 3, 64, accelerator)
-    assert y.dtype == torch.uint8 and y.shape == (3 * 2 * 2 * early_samples.SAMPLE_SIZE, 3, 64, 64)
-    first, later = y.float().view(3, 2, -1, 3, 64, 64).unbind(1)
+    y = early_samples.early_training_samples(pair, 3, 32, accelerator)
+    assert y.dtype == torch.uint8 and y.shape == (3 * 2 * 2 * early_samples.SAMPLE_SIZE, 3, 32, 32)
+    first, later = y.float().view(3, 2, -1, 3, 32, 32).unbind(1)
     assert ((first - later).abs().mean((1, 2, 3, 4)) > 1).all()
     torch.manual_seed(3)
-    assert torch.equal(early_samples.early_training_samples(pair, 3, 64, accelerator), y)
+    assert torch.equal(early_samples.early_training_samples(pair, 3, 32, accelerator), y)
     assert all(len(x.unique()) == 1 for x in pair)
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from cyclegan_hub.training.run_folder import RunFolder
-from support.training import command, demo_data, environment, history, train_process, weights
+from support.training import command, demo_data, environment, history, train, weights
 
 pytestmark = pytest.mark.slow
 
 KILLS = 3
-LONGER = ["--set", "epochs=6"]
+LONGER, STEPS = ["--set", "epochs=3"], 36
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +26,9 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(data: Path, tmp_path_factory) -> Path:
-    """A run in a process of its own that was never stopped: 6 epochs of 12 steps, a save after every step."""
+    """A run that was never stopped: 3 epochs of 12 steps, a save after every step."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    done = train_process("--data", data, "--out", out, *LONGER)
-    assert done.returncode == 0, done.stderr
+    assert train("--data", data, "--out", out, *LONGER) == 0
     return out
 
 
@@ -57,8 +56,7 @@ def test_kill_9_at_random_moments_never_loses_the_last_save(whole: Path, data: P
         assert survived is not None and survived >= reached + 1, f"kill {i}: step {reached + 1} was saved, {survived} is left"
         RunFolder(out).load_state(survived, rank=0, world_size=1)  # whole
         reached = survived
-    done = train_process("--data", data, "--out", out, *LONGER)
-    assert done.returncode == 0, done.stderr
+    assert train("--data", data, "--out", out, *LONGER) == 0
     assert weights(out) == weights(whole)
     assert history(out) == history(whole)
     assert not list(out.rglob("*.tmp"))  # the killed processes' temporary files are removed
@@ -80,6 +78,6 @@ def test_a_polite_signal_saves_and_stops(whole: Path, data: Path, tmp_path: Path
     assert process.returncode == 128 + number, said
     assert "everything saved" in said and "Traceback" not in said
     stopped = RunFolder(out).latest_step()
-    assert stopped is not None and stopped < 72
-    assert train_process("--data", data, "--out", out, *LONGER).returncode == 0
+    assert stopped is not None and stopped < STEPS
+    assert train("--data", data, "--out", out, *LONGER) == 0
     assert (out / "last/model.safetensors").read_bytes() == (whole / "last/model.safetensors").read_bytes()

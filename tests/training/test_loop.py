@@ -172,6 +172,18 @@ def test_what_is_saved_changes_nothing_of_the_training(
     assert RunFolder(tmp_path / "run").epochs() == kept
 
 
+@pytest.mark.parametrize(("seconds", "plots"), [(0.0, [1, 2, 2]), (1e9, [2])])
+def test_losses_are_plotted_at_the_end_and_after_epochs_if_the_plot_is_old(
+    seconds: float, plots: list[int], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plotted: list[int] = []
+    monkeypatch.setattr(loop, "PLOT_EVERY", seconds)
+    monkeypatch.setattr(loop.plots, "losses", lambda history, path, panels: plotted.append(history[-1]["step"]))
+    two = ["--set", "epochs=2", "--set", "steps_per_epoch=1", "--set", "log_every=1"]
+    assert train("--data", data, "--out", tmp_path / "run", *two) == 0
+    assert plotted == plots
+
+
 def test_init_starts_from_published_weights(whole: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     start = whole / "epochs" / "epoch-004"
