@@ -448,8 +448,8 @@ class ZipItems(ArchiveItems):
                         raise DataError(f"{path.name} has a password: unpack it first, and give the folder")
                     if info.compress_type not in _METHODS:
                         raise DataError(
-                            f"{path.name} is compressed in a way that is not read (method {info.compress_type}): unpack it first, "
-                            "and give the folder"
+                            f"{path.name} is compressed in a way that is not read (method {info.compress_type}): unpack it "
+                            "first, and give the folder"
                         )
         except (zipfile.BadZipFile, OSError) as error:
             raise _not_a_zip(path, error) from error

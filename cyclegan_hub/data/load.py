@@ -159,7 +159,8 @@ class _Domain:
         row_of = {facts.hash: row for row, facts in unique.items()}
         if len(row_of) < 2:
             raise DataError(
-                f"domain {train.label} has {counted(len(row_of), 'different usable image')}: at least 2 are needed, one of them is held out"
+                f"domain {train.label} has {counted(len(row_of), 'different usable image')}: at least 2 are needed, one of them "
+                "is held out"
             )
         chosen = {digest for digest in row_of if in_the_tenth(digest)} or {min(row_of)}
         if len(chosen) == len(row_of):
@@ -472,8 +473,8 @@ def notes_on_values(
         if deep_colour:
             remedy = f"save them with 8 bits, {white:,} as white: in colour only their high bytes are read, and no value_range"
         notes.append(
-            f"{label}: the greatest value of its {counted(len(found))} of 16 bits{' in colour' * deep_colour} is {max(found):,} of "
-            f"{high:,}, so they are almost black: {remedy}"
+            f"{label}: the greatest value of its {counted(len(found))} of 16 bits{' in colour' * deep_colour} is {max(found):,} "
+            f"of {high:,}, so they are almost black: {remedy}"
         )
     return notes
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.pictures import encoded
 
 from cyclegan_hub.data.hub_datasets import _explained
 from cyclegan_hub.data.load import DomainImages, load_domains
@@ -20,6 +19,7 @@ from cyclegan_hub.data.reading import Reading
 from cyclegan_hub.data.resolve import parse_source, resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import HubSplit
+from support.pictures import encoded
 
 
 def table(path: Path, cells: list[bytes | None]) -> Path:
