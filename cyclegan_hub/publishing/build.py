@@ -97,9 +97,8 @@ def build(
     chosen = chosen_in(run) if metrics else names[-1]
     if chosen not in names:
         raise PublishError(f"{run}: {chosen} is the best by metrics.json but is not to be published: add it to the epochs")
-    for name in tqdm(
-        names, desc="checking epochs", unit=" epochs", disable=None
-    ):  # all are checked before anything is written; loaded one at a time, since twenty may be gigabytes
+    # All are checked before anything is written; loaded one at a time, since twenty may be gigabytes.
+    for name in tqdm(names, desc="checking epochs", unit=" epochs", disable=None):
         _check_same_run(run, name, record, from_pretrained(run / "epochs" / name))
     model = from_pretrained(run / "epochs" / chosen)
     facts = cards.Facts(
@@ -180,8 +179,8 @@ def _selected(run: Path, epochs: Sequence[int] | None, recipe: Mapping[str, Any]
     if not found:
         first = min(recipe.get("snapshot_every", 1), recipe.get("epochs", 1))
         raise PublishError(
-            f"{run} has no epochs yet: it can be published from the end of epoch {first} of {recipe.get('epochs', first)}; resume it "
-            "until then by the same command"
+            f"{run} has no epochs yet: it can be published from the end of epoch {first} of {recipe.get('epochs', first)}; "
+            "resume it until then by the same command"
         )
     wanted = sorted(found if epochs is None else set(epochs))
     if unknown := [str(epoch) for epoch in wanted if epoch not in found]:
