@@ -115,7 +115,10 @@ def _refs(repo: str, token: str | bool | None, cache_dir: str | Path | None, loc
             no_answer = error
     refs = _in_cache(repo, cache_dir)
     if refs.main is None and not refs.epochs:
-        missing = f"{repo}: nothing of it is in the cache, and the Hub "
+        if (parent := Path(repo).parent) != Path() and parent.is_dir():
+            there = sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+            raise ModelError(f"{repo}: there is no such folder; {parent} holds {', '.join(there[:10]) or 'none'}")
+        missing = f"{repo}: no folder of that name, nothing of it is in the cache, and the Hub "
         if no_answer is None:
             raise ModelError(f"{missing}was not to be asked: load it once with a connection")
         raise ModelError(explain(no_answer, f"{missing}did not answer")) from no_answer

@@ -141,11 +141,17 @@ def test_what_is_cached_is_listed_and_loads_offline(cache: Path, options: dict) 
     assert message == "user/x: no epoch 'epoch-010'; epochs there: epoch-005, epoch-100"
 
 
-def test_nothing_is_cached(tmp_path: Path) -> None:
+def test_nothing_is_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     message = refusal(list_epochs, "user/x", cache_dir=tmp_path)
-    assert message.startswith("user/x: nothing of it is in the cache, and the Hub did not answer: ")
+    assert message.startswith("user/x: no folder of that name, nothing of it is in the cache, and the Hub did not answer: ")
     message = refusal(load, "user/x", cache_dir=tmp_path, local_files_only=True)
-    assert message == "user/x: nothing of it is in the cache, and the Hub was not to be asked: load it once with a connection"
+    assert message == (
+        "user/x: no folder of that name, nothing of it is in the cache, and the Hub was not to be asked: "
+        "load it once with a connection"
+    )
+    (tmp_path / "runs" / "smile").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert refusal(list_epochs, "runs/smlie") == "runs/smlie: there is no such folder; runs holds smile"
     message = "'a/b/c' is neither a folder nor a repository id: give a folder that exists, or 'user/name'"
     assert refusal(list_epochs, "a/b/c") == message
 
@@ -348,7 +354,9 @@ def test_a_server_that_is_gone(hub: ConnectedHub, tmp_path: Path) -> None:
         for action in (load, list_epochs):
             message = refusal(action, "user/kept", cache_dir=tmp_path)
             assert (
-                message.startswith("user/kept: nothing of it is in the cache, and the Hub did not answer: ")
+                message.startswith(
+                    "user/kept: no folder of that name, nothing of it is in the cache, and the Hub did not answer: "
+                )
                 and "refused" in message
             )
             assert message.endswith("check the name and the connection")

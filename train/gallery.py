@@ -30,7 +30,7 @@ from cyclegan_hub.files import write_atomic
 from cyclegan_hub.hub.records import RunRecord, read_run_record
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.models.auto import KINDS
-from cyclegan_hub.models.protocols import Sampler
+from cyclegan_hub.models.protocols import Sampler, drawable_label
 from cyclegan_hub.publishing.card import free_photos
 from cyclegan_hub.training.run_folder import RunFolder
 
@@ -88,7 +88,7 @@ def image_grid(folders: list[Path]) -> Image.Image:
         cells = image_row(folder, epochs)
         heads = [f"epoch {e.number}{' (best)' if e.best else ''}" for e in epochs]
         heads = ["input"] * (len(cells) - len(heads)) + heads
-        labels = " to\n".join(_record(folder)["labels"])
+        labels = " to\n".join(map(drawable_label, _record(folder)["labels"], "AB"))
         rows.append(grids.grid([cells], row_labels=[labels], column_labels=heads, cell=_CELL))
     width = max(row.width for row in rows)
     canvas = Image.new("RGB", (width, sum(row.height for row in rows)), "white")

@@ -20,6 +20,7 @@ from cyclegan_hub.data.load import (
     MIN_SIDE,
     ImageFacts,
     Skipped,
+    in_the_tenth,
     note_on_colours,
     note_on_shapes,
     notes_on_values,
@@ -85,6 +86,7 @@ class _Scan:
     found: int
     readable: list[ImageFacts]
     unreadable: list[Skipped]
+    empty: int  # cells of a table without an image
 
     @property
     def hashes(self) -> set[str]:
@@ -103,7 +105,8 @@ def _side_report(label: str, source: DataSource) -> tuple[list[str], list[Image.
     usable = [image for image in train.readable if image.short >= MIN_SIDE]
     lines += [f"  {note}" for note in (*note_on_shapes(usable, label, "crop"), *notes_on_values(peaks_of(usable), label))]
     if source.held_out is None or held_out is None:
-        lines.append("  held out    no split of its own: training would set a tenth aside, chosen by content hash")
+        apart = sum(map(in_the_tenth, {image.hash for image in usable}))
+        lines.append(f"  held out    no split of its own: training would hold out {max(apart, 1):,}, chosen by content hash")
     else:
         both = len(train.hashes & held_out[1].hashes)
         lines += [f"  held out    {source.held_out.describe()}; {both:,} of its images are among the training images too"]
@@ -118,7 +121,9 @@ def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[RawIm
         return None
     seen = scan_images(items, range(len(items)), label, Reading(_COPY_SIDE))
     readable = [image for image in seen if isinstance(image, ImageFacts)]
-    return items, _Scan(len(items), readable, [image for image in seen if isinstance(image, Skipped)])
+    skipped = [image for image in seen if isinstance(image, Skipped)]
+    unreadable = [image for image in skipped if image.kind != "empty"]
+    return items, _Scan(len(items), readable, unreadable, len(skipped) - len(unreadable))
 
 
 def _lines(scanned: _Scan) -> list[str]:
@@ -128,6 +133,7 @@ def _lines(scanned: _Scan) -> list[str]:
     counts = (
         f"{scanned.found:,} found, {len(scanned.unreadable):,} unreadable, {copies:,} duplicates, {tiny:,} below {MIN_SIDE} px"
     )
+    counts += f", {scanned.empty:,} empty" if scanned.empty else ""
     lines = [f"  images      {counts}", *(f"    unreadable: {image.message}" for image in scanned.unreadable[:10])]
     if not scanned.readable:
         return lines

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -78,6 +79,16 @@ def is_image_name(name: str) -> bool:
 def order(name: str) -> list[str]:
     """The sort key of relative names: by folder, then by file, the same for folders and archives."""
     return name.split("/")
+
+
+def counted(count: int, noun: str = "image") -> str:
+    """A count with its noun: "1 image", "1,200 images"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def share_of(part: int, whole: int) -> str:
+    """A part of some images with its verb: "1 of 30 images is", "2 of 30 images are"."""
+    return f"{part:,} of {counted(whole)} {'is' if part == 1 else 'are'}"
 
 
 def listed(names: Sequence[str], shown: int = 10) -> str:
@@ -229,6 +240,10 @@ class RawImages(ABC):
         return hashlib.blake2b(data, digest_size=16).digest()
 
 
+class EmptyCellError(ImageError):
+    """A row of a table without an image, which nothing is wrong with."""
+
+
 class ImageSource(RawImages):
     """Images of one kind of source, and how it is opened."""
 
@@ -294,14 +309,16 @@ def cell_name(value: Any, position: str) -> str:
 def cell_bytes(value: Any) -> bytes:
     """The encoded image in one cell: binary, or a dict with `bytes`, or with a `path` only (local or remote).
 
-    Raises ImageError if there is none, OSError if the path cannot be read.
+    Raises EmptyCellError for an empty cell, ImageError for one that holds no image, OSError if the path cannot be read.
     """
     if isinstance(value, dict):
         if value.get("bytes") is None and value.get("path"):
             return _read_path(value["path"])
         value = value.get("bytes")
+    if value is None:
+        raise EmptyCellError("the cell is empty")
     if not isinstance(value, bytes):
-        raise ImageError("the cell is empty" if value is None else f"the cell holds {type(value).__name__}, not an image")
+        raise ImageError(f"the cell holds {type(value).__name__}, not an image")
     return value
 
 
@@ -426,8 +443,16 @@ class ZipItems(ArchiveItems):
         try:
             with zipfile.ZipFile(path) as archive:
                 found = _images_inside(originals, source, lambda name: _seekable(archive.open(originals[name])))
+                for info in (archive.getinfo(originals[name]) for name in found.names):
+                    if info.flag_bits & _ENCRYPTED:
+                        raise DataError(f"{path.name} has a password: unpack it first, and give the folder")
+                    if info.compress_type not in _METHODS:
+                        raise DataError(
+                            f"{path.name} is compressed in a way that is not read (method {info.compress_type}): unpack it "
+                            "first, and give the folder"
+                        )
         except (zipfile.BadZipFile, OSError) as error:
-            raise DataError(f"{path.name} cannot be read as a zip: {error}") from error
+            raise _not_a_zip(path, error) from error
         return cls(path, found.names, {name: originals[name] for name in found.names}, found.notes())
 
     @staticmethod
@@ -435,9 +460,10 @@ class ZipItems(ArchiveItems):
         """The names of a zip's files, with "/" -> as the zip has them. Raises DataError if it is not a zip."""
         try:
             with zipfile.ZipFile(path) as archive:
-                names = {portable_name(info.filename): info.filename for info in archive.infolist() if not info.is_dir()}
+                files = [info for info in archive.infolist() if not info.is_dir()]
         except (zipfile.BadZipFile, OSError) as error:
-            raise DataError(f"{path.name} cannot be read as a zip: {error}") from error
+            raise _not_a_zip(path, error) from error
+        names = {portable_name(name): info.filename for name, info in zip(_own_names(files), files, strict=True)}
         return {name: original for name, original in names.items() if not name.endswith("/")}
 
     def read(self, index: int) -> Raw:
@@ -450,7 +476,7 @@ class ZipItems(ArchiveItems):
             with archive.open(info) as member:
                 return member.read(decoding.MAX_BYTES + 1)  # the listed size may lie: never unpack more than this
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
-            raise ImageError(f"{name!r} cannot be unpacked: {error}") from error
+            raise ImageError(f"{name!r} is damaged in the archive: download it again") from error
 
     def _archive(self) -> zipfile.ZipFile:
         # One handle per process: DataLoader workers that shared one would move each other's position in the file.
@@ -461,6 +487,48 @@ class ZipItems(ArchiveItems):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_handles": {}}  # an open zip cannot be sent to a worker
+
+
+_ENCRYPTED, _UTF_8 = 0x1, 0x800  # flags of a zip's member: APPNOTE.TXT, section 4.4.4
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+# Encodings of names without the flag for UTF-8, by the system that wrote them, and how the letters are called that they hold.
+_ENCODINGS = {"cp932": ("CJK", "HIRAGANA", "KATAKANA"), "gb2312": ("CJK",), "cp866": ("CYRILLIC",)}
+
+
+def _not_a_zip(path: Path, error: Exception) -> DataError:
+    """The error of a file that cannot be listed as a zip."""
+    if isinstance(error, OSError):
+        return DataError(f"{path.name} cannot be read: {error.strerror or error}")
+    with path.open("rb") as file:
+        if file.read(2) == b"PK":
+            return DataError(f"{path.name} is damaged or cut short: download it again")
+    return DataError(f"{path.name} cannot be read as a zip (it is another kind of file): download it again")
+
+
+def _own_names(files: Sequence[zipfile.ZipInfo]) -> list[str]:
+    """The names of a zip's files in the encoding that they were written in, which old archives do not state.
+
+    `zipfile` reads such names as cp437. They are UTF-8 if all of them can be, else of the first encoding that makes words of one
+    script out of all of them, else they stay.
+    """
+    old = [info.filename for info in files if not info.flag_bits & _UTF_8 and not info.filename.isascii()]
+    raw = [name.encode("cp437", "replace") for name in old]
+    for encoding, scripts in ({"utf-8": ()} | _ENCODINGS).items() if old else ():
+        try:
+            names = [name.decode(encoding) for name in raw]
+        except UnicodeDecodeError:
+            continue
+        if not scripts or all(_in_one_script(name, scripts) for name in names):
+            own = dict(zip(old, names, strict=True))
+            return [own.get(info.filename, info.filename) for info in files]
+    return [info.filename for info in files]
+
+
+def _in_one_script(name: str, scripts: tuple[str, ...]) -> bool:
+    """Whether all letters beyond ASCII are of these scripts, none beside an ASCII letter, as accents that were misread are."""
+    inside = all(unicodedata.name(c, "").startswith(scripts) for c in name if not c.isascii())
+    stem = name.rpartition(".")[0] or name
+    return inside and not re.search(r"[A-Za-z][^\x00-\x7f]|[^\x00-\x7f][A-Za-z]", stem)
 
 
 def _seekable(member: Any, head: int = 2**16) -> BinaryIO:
@@ -511,7 +579,7 @@ class TarItems(ArchiveItems):
                     if info.isreg() and not info.issparse()
                 }
         except (tarfile.TarError, OSError, EOFError) as error:
-            raise DataError(f"{path.name} cannot be read as a tar: {error}") from error
+            raise DataError(f"{path.name} cannot be read as a tar ({error}): download it again") from error
 
     def read(self, index: int) -> Raw:
         path, start, end = self.places[index]

@@ -20,6 +20,8 @@ from cyclegan_hub.files import write_atomic
 if TYPE_CHECKING:
     import datasets
 
+PARQUET_REVISION = "refs/convert/parquet"  # of most datasets on the Hub: a copy in Parquet that the Hub itself makes
+
 
 @dataclass(frozen=True)
 class Download:
@@ -259,6 +261,11 @@ def _explained(source: HubSplit) -> Iterator[None]:
     except (DatasetsError, ValueError, *HUB_ERRORS) as error:
         import datasets
 
+        if "scripts are no longer supported" in str(error):  # RuntimeError of `datasets` from version 4 on
+            raise DataError(
+                f"dataset {source.dataset} is a script, which is never run: give the Parquet form that the Hub makes of it, "
+                f"hf:{source.dataset}?revision={PARQUET_REVISION}"
+            ) from error
         offline = bool(datasets.config.HF_HUB_OFFLINE)
         line = dataset_message(error, source.dataset, source.describe(), cached=_has_copy(source), offline=offline)
         raise DataError(line) from error

@@ -18,12 +18,12 @@ from PIL import Image
 from torch import Tensor
 from tqdm.contrib.concurrent import thread_map
 
-from cyclegan_hub.data.files import Raw, RawImages, listed
+from cyclegan_hub.data.files import EmptyCellError, Raw, RawImages, counted, listed, share_of
 from cyclegan_hub.data.reading import EVERYTHING, NoFaceError, Reading, Selection, random_square
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, DataSource
 from cyclegan_hub.imaging import images
-from cyclegan_hub.imaging.decoding import probe_image
+from cyclegan_hub.imaging.decoding import label_of, probe_image
 
 MIN_SIDE = 16  # px; a smaller image shows nothing to learn from
 MAX_UNREADABLE = 0.05  # a larger share means the wrong folder or a broken download
@@ -55,7 +55,7 @@ def load_domains(
 ) -> tuple[DomainImages, ...]:
     """Read one or two domains: decode every image once, drop unusable ones, set the held-out images apart.
 
-    Images with equal pixels are one image: copies within a domain and training images that are also held out are dropped.
+    Images with equal pixels are one image: copies within a domain and training images that either domain holds out are dropped.
     The held-out images are the first of the source's own split; without one they are the images whose content hash says so
     (a tenth), so adding or renaming files moves no image between training and test. Raises DataError if a domain is empty,
     more than 5 % unreadable, or the same as the other.
@@ -71,6 +71,8 @@ def load_domains(
     ]
     if len(domains) == 2:
         _compare(*domains)
+        for one, other in (domains, domains[::-1]):
+            one.held_out_elsewhere = other.held_out_hashes - one.held_out_hashes
     rows = [domain.choose(selection.max_images, selection.seed) for domain in domains]
     if selection.equal_sides:
         smaller = min(map(len, rows))
@@ -101,7 +103,7 @@ def _compare(a: _Domain, b: _Domain) -> None:
     if ours and ours == theirs:
         raise DataError(f"both domains hold the same {len(ours)} images: give two different sets of images")
     if shared := len(ours & theirs):
-        a.notes.append(f"A and B: {shared} images are in both domains")
+        a.notes.append(f"A and B: {counted(shared)} {'is' if shared == 1 else 'are'} in both domains")
     a.notes += note_on_colours([list(domain.train.usable.values()) for domain in (a, b)], a.train.reading.channels)
 
 
@@ -116,6 +118,7 @@ class _Domain:
     held_out: Tensor  # uint8 (M, C, image size, image size)
     has_split: bool  # whether the held-out images come from a split of their own
     notes: list[str]
+    held_out_elsewhere: set[str] = field(default_factory=set)  # of images that only the other domain holds out
 
     @classmethod
     def scan(
@@ -156,20 +159,22 @@ class _Domain:
         row_of = {facts.hash: row for row, facts in unique.items()}
         if len(row_of) < 2:
             raise DataError(
-                f"domain {train.label} has {len(row_of)} different usable images: at least 2 are needed, one of them is held out"
+                f"domain {train.label} has {counted(len(row_of), 'different usable image')}: at least 2 are needed, one of them "
+                "is held out"
             )
         chosen = {digest for digest in row_of if in_the_tenth(digest)} or {min(row_of)}
         if len(chosen) == len(row_of):
             chosen.remove(max(row_of))
         read = [digest for digest in row_of if digest in chosen][:limit]
-        note = f"{train.label}: {len(chosen)} of {len(row_of)} images are held out, chosen by their content hash"
+        note = f"{train.label}: {share_of(len(chosen), len(row_of))} held out, chosen by their content hash"
         held_out = LazyImages(train.items, np.array([row_of[digest] for digest in read]), read, train.reading.held_out())
         pixels = torch.stack([held_out[i] for i in range(len(held_out))])
         return cls(train, unique, chosen, read, pixels, False, [*notes, note])
 
     def choose(self, limit: int | None, seed: int) -> list[int]:
-        """Rows to train on, in file order: all that are not held out, or a seeded choice of `limit` of them."""
-        rows = [row for row, facts in self.unique.items() if facts.hash not in self.held_out_hashes]
+        """Rows to train on, in file order: all that neither domain holds out, or a seeded choice of `limit` of them."""
+        apart = self.held_out_hashes | self.held_out_elsewhere
+        rows = [row for row, facts in self.unique.items() if facts.hash not in apart]
         if limit is None or limit >= len(rows):
             return rows
         order = self.train.order or ranked(self.train.items, rows, seed, self.train.label)
@@ -188,12 +193,13 @@ class _Domain:
         elif cached:
             train = _gathered(scan.chunks, rows) if scan.chunks else lazy.decoded()
         also_held_out = sum(facts.hash in self.held_out_hashes for facts in self.unique.values())
+        elsewhere = sum(facts.hash in self.held_out_elsewhere for facts in self.unique.values())
         counts = {
             "found": len(scan.items),
             **scan.skipped_counts(),
             "duplicates": len(scan.usable) - len(self.unique) + scan.copies,
-            "also_held_out": also_held_out if self.has_split else 0,
-            "not_chosen": len(self.unique) - also_held_out - len(rows) + len(scan.items) - len(scan) - scan.copies,
+            "also_held_out": elsewhere + (also_held_out if self.has_split else 0),
+            "not_chosen": len(self.unique) - also_held_out - elsewhere - len(rows) + len(scan.items) - len(scan) - scan.copies,
             "kept": len(rows),
             "held_out": len(self.held_out_read) if self.has_split else also_held_out,
         }
@@ -246,8 +252,14 @@ class Skipped:
     """An image that cannot be used: it cannot be read, or has no face where faces are aligned."""
 
     row: int
-    kind: Literal["unreadable", "no_face"]
-    message: str  # its name, and why it is unreadable
+    kind: Literal["unreadable", "empty", "no_face"]  # "empty": a cell of a table without an image
+    name: str
+    reason: str = ""  # why it is unreadable
+
+    @property
+    def message(self) -> str:
+        """Its name, and why it is unreadable."""
+        return f"{self.name} {self.reason}".strip()
 
 
 def scan_images(
@@ -277,10 +289,14 @@ def scan_images(
                     keep(position, reading.tensor(image, facts.hash))
         except NoFaceError:
             return Skipped(row, "no_face", name)
+        except EmptyCellError:
+            return Skipped(row, "empty", name)
         except images.ImageError as error:
-            return Skipped(row, "unreadable", str(error))
+            label = label_of("", name)
+            reason = str(error).removeprefix(repr(name)).removeprefix(label)  # the decoder shortens names, an archive does not
+            return Skipped(row, "unreadable", label, reason.strip())
         except OSError as error:
-            return Skipped(row, "unreadable", f"{name}: {error.strerror or error}")
+            return Skipped(row, "unreadable", label_of("", name), f"cannot be read: {error.strerror or error}")
         return facts
 
     return in_threads(scan, range(len(rows)), f"reading {label}")
@@ -355,31 +371,40 @@ class Scan:
             first.setdefault(self.usable[row].hash, row)
         return {row: self.usable[row] for row in first.values()}
 
-    def messages(self, kind: str) -> list[str]:
-        """The messages of the skipped images of one kind."""
-        return [one.message for one in self.skipped if one.kind == kind]
+    def of_kind(self, kind: str) -> list[Skipped]:
+        """The skipped images of one kind."""
+        return [one for one in self.skipped if one.kind == kind]
 
     def skipped_counts(self) -> dict[str, int]:
         """The numbers of images that cannot be used, by reason."""
-        counts = {"unreadable": len(self.messages("unreadable")), "tiny": len(self.tiny)}
-        return counts | ({"no_face": len(self.messages("no_face"))} if self.reading.eyes else {})
+        counts = {"unreadable": len(self.of_kind("unreadable")), "tiny": len(self.tiny)}
+        empty = len(self.of_kind("empty"))
+        counts |= {"empty": empty} if empty else {}
+        return counts | ({"no_face": len(self.of_kind("no_face"))} if self.reading.eyes else {})
 
     def check(self) -> list[str]:
         """Lines for the log on what was left out. Raises DataError if that is too much."""
-        count, label = len(self), self.label
+        empty, label = self.of_kind("empty"), self.label
+        count = len(self) - len(empty)
+        if empty and not count:
+            raise DataError(f"domain {label}: all of its {counted(len(empty), 'cell')} are empty: name another ?column=")
         notes = [f"{label}: {note}" for note in self.items.notes]
-        if broken := self.messages("unreadable"):
+        if empty:
+            notes.append(f"{label}: {counted(len(empty), 'empty cell')} without an image: {listed([one.name for one in empty])}")
+        if broken := self.of_kind("unreadable"):
             if len(broken) > MAX_UNREADABLE * count:
-                raise DataError(f"domain {label}: {len(broken)} of {count} images cannot be read, e.g. {listed(broken, 3)}")
-            notes.append(f"{label}: skipped {len(broken)} unreadable images: {listed(broken)}")
+                share = f"{len(broken):,} of {counted(count)} cannot be read"
+                raise DataError(f"domain {label}: {share}: {_by_reason(broken, 3)}")
+            notes.append(f"{label}: skipped {counted(len(broken), 'unreadable image')}: {_by_reason(broken)}")
         if self.tiny:
             names = [self.items.name(facts.row) for facts in self.tiny]
-            notes.append(f"{label}: skipped {len(names)} images with a side below {MIN_SIDE} px: {listed(names)}")
-        if faceless := self.messages("no_face"):
-            notes.append(f"{label}: left out {len(faceless)} of {count} images in which no face is found: {listed(faceless)}")
+            notes.append(f"{label}: skipped {counted(len(names))} with a side below {MIN_SIDE} px: {listed(names)}")
+        if faceless := [one.name for one in self.of_kind("no_face")]:
+            left_out = f"{len(faceless):,} of {counted(count)} in which no face is found"
+            notes.append(f"{label}: left out {left_out}: {listed(faceless)}")
             if not self.usable:
                 raise DataError(
-                    f"domain {label}: no face is found in any of its {count} images: to train on them as they are, give "
+                    f"domain {label}: no face is found in any of its {counted(count)}: to train on them as they are, give "
                     f"--set eyes_{label[0].lower()}=none" + (", or to a DCGAN --set eyes=none" if label[0] == "A" else "")
                 )
         return notes
@@ -388,10 +413,23 @@ class Scan:
         """Lines for the log on how the usable images are changed."""
         notes, facts, size = [], list(self.usable.values()), self.reading.image_size
         if upscaled := sum(image.short < size for image in facts):
-            notes.append(f"{self.label}: {upscaled} of {len(self)} images are smaller than {size} px and will be upscaled")
+            notes.append(f"{self.label}: {share_of(upscaled, len(self))} smaller than {size} px and will be upscaled")
         if self.reading.eyes is None:
             notes += note_on_shapes(facts, self.label, self.reading.fit)
         return notes + notes_on_values(peaks_of(facts), self.label, self.reading.value_range)
+
+
+def _by_reason(skipped: Sequence[Skipped], shown: int = 10) -> str:
+    """The skipped images, each reason once, with the names of those that it holds for."""
+    names: dict[str, list[str]] = {}
+    for one in skipped:
+        names.setdefault(one.reason, []).append(one.name)
+    texts = [f"{listed(own, shown)} {reason if len(own) == 1 else _plural(reason)}" for reason, own in names.items()]
+    return "; ".join(texts[:shown]) + (f"; and {counted(len(texts) - shown, 'other reason')}" if len(texts) > shown else "")
+
+
+def _plural(reason: str) -> str:
+    return f"are {reason.removeprefix('is ')}" if reason.startswith("is ") else reason
 
 
 def ranked(items: RawImages, rows: Sequence[int], seed: int, label: str) -> list[int]:
@@ -435,8 +473,8 @@ def notes_on_values(
         if deep_colour:
             remedy = f"save them with 8 bits, {white:,} as white: in colour only their high bytes are read, and no value_range"
         notes.append(
-            f"{label}: the greatest value of its {len(found)} images of 16 bits{' in colour' * deep_colour} is {max(found):,} of "
-            f"{high:,}, so they are almost black: {remedy}"
+            f"{label}: the greatest value of its {counted(len(found))} of 16 bits{' in colour' * deep_colour} is {max(found):,} "
+            f"of {high:,}, so they are almost black: {remedy}"
         )
     return notes
 
@@ -452,7 +490,7 @@ def note_on_shapes(facts: Sequence[ImageFacts], label: str, fit: str) -> list[st
         "stretch": "they are distorted to squares",
         "pad": "they are made square with black at two sides",
     }
-    return [f"{label}: {count} of {len(facts)} images are not square: {effect[fit]} (--set fit=crop|random-crop|stretch|pad)"]
+    return [f"{label}: {share_of(count, len(facts))} not square: {effect[fit]} (--set fit=crop|random-crop|stretch|pad)"]
 
 
 def note_on_colours(domains: Sequence[Sequence[ImageFacts]], channels: int) -> list[str]:

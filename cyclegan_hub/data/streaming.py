@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cyclegan_hub.data.files import cell_bytes, cell_name
+from cyclegan_hub.data.files import EmptyCellError, cell_bytes, cell_name, counted
 from cyclegan_hub.data.load import MAX_UNREADABLE, MIN_SIDE, ImageFacts, notes_on_values, peaks_of
 from cyclegan_hub.data.reading import Batching, NoFaceError, Reading, random_square
 from cyclegan_hub.data.sources import open_stream
@@ -55,7 +55,7 @@ class DomainStream:
         self.counts["held_out"] = len(self.held_out)
         identity_lines = [source.train.identity(), *(image.hash for image in facts)]
         self.fingerprint = hashlib.blake2b("\n".join(identity_lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
-        self.notes = [f"{label}: streaming from {source.describe()}, {len(self.held_out)} images held out"]
+        self.notes = [f"{label}: streaming from {source.describe()}, {counted(len(self.held_out))} held out"]
         on_values = notes_on_values(peaks_of(facts), "the held-out part", reading.value_range)
         self.notes += [f"{label}: {note}" for note in (*train.notes, *on_values)]
         rest = stream.skip(HELD_OUT_ROWS) if test is None else stream
@@ -86,7 +86,11 @@ class DomainStream:
     def _decode(self, cell: Any, row: int) -> tuple[Image.Image, str]:
         """Returns (image, its name). Raises images.ImageError if it is unreadable or tiny."""
         name = cell_name(cell, f"image {row} of the stream")
-        image = images.decode(cell_bytes(cell), self._reading.channels, name=name, value_range=self._reading.value_range)
+        try:
+            data = cell_bytes(cell)
+        except images.ImageError as error:
+            raise type(error)(f"{name}: {error}") from None
+        image = images.decode(data, self._reading.channels, name=name, value_range=self._reading.value_range)
         if min(image.size) < MIN_SIDE:
             raise _TinyError(f"{name} has a side below {MIN_SIDE} px")
         return image, name
@@ -130,8 +134,9 @@ class DomainStream:
             logger.warning("%s: %s", self.label, line)
 
     def _skip(self, error: Exception) -> None:
-        kind = "tiny" if isinstance(error, _TinyError) else "no_face" if isinstance(error, NoFaceError) else "unreadable"
-        self.counts[kind] += 1
+        kinds = {_TinyError: "tiny", NoFaceError: "no_face", EmptyCellError: "empty"}
+        kind = next((kind for of, kind in kinds.items() if isinstance(error, of)), "unreadable")
+        self.counts[kind] = self.counts.get(kind, 0) + 1
         if self.counts[kind] <= 10:
             logger.warning("%s: skipped: %s", self.label, error)
         broken, read = self.counts["unreadable"], self.counts["found"]

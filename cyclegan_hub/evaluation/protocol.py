@@ -177,7 +177,7 @@ def _tasks(
 ) -> list[_Task]:
     """A task for each direction of a model. Raises EvaluationError for a model that translates if there are no inputs."""
     domains = [
-        _Domain(x, y, extractor(y), train_x, extractor(train_y))
+        _Domain(x, y, extractor.remembered(y), train_x, extractor.remembered(train_y))
         for x, y, train_x, train_y in zip(held_out, scaled.held_out, train, scaled.train, strict=True)
     ]
 

@@ -18,6 +18,7 @@ from cyclegan_hub.evaluation.registry import METRICS, Values, base_name, format_
 from cyclegan_hub.hub.records import EPOCH, epoch_number
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.imaging.plots import COLOURS
+from cyclegan_hub.models.protocols import drawable_label
 from cyclegan_hub.templates import render_html, render_markdown
 
 if TYPE_CHECKING:  # slow to import, and not needed before a curve is plotted
@@ -231,9 +232,8 @@ def _add_legend(figure: Figure, labels: Mapping[str, str], inputs: bool) -> None
     """One legend for all panels."""
     from matplotlib.lines import Line2D
 
-    lines = [
-        Line2D([], [], color=colour, marker=".", label=label) for label, colour in zip(labels.values(), COLOURS, strict=False)
-    ]
+    names = [drawable_label(label, direction.replace("_", " ").title()) for direction, label in labels.items()]
+    lines = [Line2D([], [], color=colour, marker=".", label=name) for name, colour in zip(names, COLOURS, strict=False)]
     lines += [
         *([Line2D([], [], color="0.3", linestyle=":", label="untranslated")] if inputs else []),
         Line2D([], [], color="0.3", linestyle="--", label="floor (real against real)"),

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from cyclegan_hub import __version__
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
+from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.export import onnx_export
 from cyclegan_hub.export.onnx_export import OPSET, ExportError, Shape, part, to_onnx
 from cyclegan_hub.export.winograd import TILE, use_winograd
@@ -28,7 +30,7 @@ from cyclegan_hub.models.onnx import OnnxGenerator
 from cyclegan_hub.models.protocols import Translator
 
 PAGE = Path(__file__).parent / "web"
-STATIC = ("index.html", "app.js", "worker.js", "pixels.js", "faces.js", "style.css")
+STATIC = ("index.html", "app.js", "opened.js", "worker.js", "pixels.js", "faces.js", "style.css")
 
 
 def export_web(
@@ -89,7 +91,7 @@ def _models(source: str, chosen: Sequence[Epoch], size: int | None, folder: Path
     epochs: list[dict[str, Any]] = []
     verifications: dict[str, Any] = {}
     manifest: dict[str, Any] = {}
-    for epoch in chosen:
+    for epoch in tqdm(chosen, desc="exporting epochs", unit=" epochs", disable=None):
         model = load(source, None if epoch.number is None else epoch.number)
         if not isinstance(model, Translator):
             raise ExportError(f"{source} generates {model.labels[0]} images: --web is for models that translate")
@@ -130,7 +132,7 @@ def _model(model: Translator, source: str, direction: str, side: int, name: str)
 def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
     """Writes the page, whose policy allows requests only to its own host, and the configuration files of static hosts."""
     origin = runtime.origin  # of a runtime that is not in the folder, else ""
-    title = manifest["domain"] or " → ".join(manifest["labels"])
+    title = _title(manifest["domain"], tuple(manifest["labels"]))
     policy = (
         f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{origin and f' {origin} blob:'}; connect-src 'self'"
         f"{origin and f' {origin}'}; worker-src 'self' blob:; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -154,6 +156,12 @@ def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
         ),
         "utf-8",
     )
+
+
+def _title(domain: str, labels: tuple[str, ...]) -> str:
+    """The name of one of our domains; of a user's own model its labels, whatever recipe it was trained with."""
+    known = DOMAINS.get(domain)
+    return domain if known and known.labels == labels else " → ".join(labels)
 
 
 def _front_matter(licence: str) -> str:
@@ -214,7 +222,8 @@ class Runtime:
         if self.files:
             (folder / "runtime").mkdir()
         for path in self.files:
-            shutil.copyfile(path, folder / "runtime" / path.name)
+            # Many hosts do not know .mjs, and a browser runs no module that is not sent as JavaScript.
+            shutil.copyfile(path, folder / "runtime" / path.name.replace(".mjs", ".js"))
 
 
 def find_runtime(place: str | None, webgpu: bool = False) -> Runtime:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cyclegan_hub.files import atomic_path
+from cyclegan_hub.imaging.grids import drawable
 
 if TYPE_CHECKING:  # both are slow to import, and neither is needed before something is plotted
     from matplotlib.axes import Axes
@@ -121,7 +122,8 @@ def inspection(path: Path, domains: dict[str, list[Image.Image]], copies: Sequen
     figure = Figure(figsize=(14, 0.4 + 1.8 * strips), dpi=110)
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.12)  # inches
     axes = figure.subplots(len(domains), 2, width_ratios=(5, 1.7), squeeze=False)
-    for (strip, histogram), (label, images), augmented in zip(axes, domains.items(), below, strict=True):
+    for letter, (strip, histogram), (given, images), augmented in zip("ABCD", axes, domains.items(), below, strict=False):
+        label = given if drawable(given) else letter
         _title(strip, f"{label}; below, augmented copies as balance=true samples them" if augmented else label)
         rows = [_strip(images[:SAMPLES])] + ([_strip(augmented[:SAMPLES])] if augmented else [])
         strip.imshow(np.concatenate(rows), interpolation="antialiased")

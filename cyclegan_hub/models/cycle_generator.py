@@ -15,7 +15,7 @@ from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.models.checks import check_eyes, check_labels, check_positive, check_value_range
 from cyclegan_hub.models.generators import Kind, Padding, Upsample, build_generator
 from cyclegan_hub.models.photograph import FaceChoice, Options
-from cyclegan_hub.models.protocols import Examples, Translator, ascii_label
+from cyclegan_hub.models.protocols import Examples, Translator, drawable_label
 from cyclegan_hub.models.translator import Resolution, Source, Sources
 
 Direction = Literal["a_to_b", "b_to_a"]
@@ -119,7 +119,7 @@ class CycleGenerator(
         columns = [list(photographs)]
         for direction in get_args(Direction):
             columns += [method(columns[0], direction, "original", face="none") for method in (self.translate, self.cycle)]
-        a, b = ascii_label(self.labels[0], "A"), ascii_label(self.labels[1], "B")
+        a, b = drawable_label(self.labels[0], "A"), drawable_label(self.labels[1], "B")
         return Examples(list(zip(*columns, strict=True)), ["input", f"to {b}", "and back", f"to {a}", "and back"])
 
     def network(self, direction: str) -> nn.Module:

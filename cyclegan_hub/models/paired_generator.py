@@ -15,7 +15,7 @@ from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.checks import check_labels, check_positive, check_value_range
 from cyclegan_hub.models.generators import PlainCNN, UNetGenerator
-from cyclegan_hub.models.protocols import Examples, MeasuredBy, PairedTranslator, ascii_label
+from cyclegan_hub.models.protocols import Examples, MeasuredBy, PairedTranslator, drawable_label
 from cyclegan_hub.models.translate import translate_batch
 from cyclegan_hub.models.translator import Fit, Resolution
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, enlarge
@@ -96,7 +96,7 @@ class PairedGenerator(
         """A row for each photograph: itself, the input that the rule makes of it, if any, and the output."""
         x = torch.stack([images.to_tensor(photograph) for photograph in photographs])
         inputs, outputs = ([images.to_pil(one) for one in y] for y in (self.prepare(x), self.restore(x)))
-        last = f"to {ascii_label(self.labels[1], 'B')}"
+        last = f"to {drawable_label(self.labels[1], 'B')}"
         if self.rule.derived:
             return Examples(list(zip(photographs, inputs, outputs, strict=True)), ["original", "input", last])
         return Examples(list(zip(photographs, outputs, strict=True)), ["input", last])

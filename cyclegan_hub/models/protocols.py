@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.imaging import images
+from cyclegan_hub.imaging.grids import drawable
 from cyclegan_hub.models.checks import check_positive, whole_number
 from cyclegan_hub.models.photograph import Options
 from cyclegan_hub.models.translate import evaluating, translate_batch
@@ -196,6 +197,6 @@ def arrow(direction: str, labels: Sequence[str]) -> str:
     return {"a_to_b": f"{a} → {b}", "b_to_a": f"{b} → {a}", "samples": b}.get(direction, direction)
 
 
-def ascii_label(label: str, fallback: str) -> str:
-    """A label for a heading of an image grid; `fallback` for one that the grid's font may not have."""
-    return label if label.isascii() else fallback
+def drawable_label(label: str, fallback: str) -> str:
+    """A label for a heading of an image grid; `fallback` for one that the grid's font does not have."""
+    return label if drawable(label) else fallback

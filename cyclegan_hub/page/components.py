@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import html
 import math
@@ -12,14 +13,17 @@ from abc import ABCMeta
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.component_meta import ComponentMeta
+from gradio.processing_utils import save_bytes_to_cache
 from gradio.themes.utils.fonts import LocalFont
 from PIL import Image
 
 from cyclegan_hub.imaging import images
+from cyclegan_hub.imaging.decoding import MAX_BYTES
 from cyclegan_hub.models.photograph import MAX_STRENGTH, Options
 from cyclegan_hub.serving.catalog import ModelEntry
 from cyclegan_hub.serving.messages import ServingError
@@ -84,7 +88,26 @@ class PhotoInput(_UploadsOnly, gr.Image):
     """An image input that passes the file's path on, so that `images.decode` opens it, with its limits, instead of gradio."""
 
     def preprocess(self, payload: Any) -> str | None:
-        return payload.path if payload else None
+        if not payload or payload.path:
+            return payload.path if payload else None
+        url = str(payload.url or "")
+        _refuse_url(url)
+        if not url.lower().startswith("data:"):
+            return None
+        path: str = save_bytes_to_cache(_data_in(url), "picture", self.GRADIO_CACHE)
+        self.temp_files.add(path)
+        return path
+
+
+def _data_in(url: str) -> bytes:
+    """The content of a data: URL, which is the picture itself in base64."""
+    head, _, text = url.partition(",")
+    if len(text) > 4 * MAX_BYTES // 3 + 4:
+        raise gr.Error(f"The picture has more than {MAX_BYTES:,} bytes: give a smaller one.", print_exception=False)
+    try:
+        return base64.b64decode(text, validate=True) if head.lower().endswith(";base64") else unquote_to_bytes(text)
+    except ValueError:
+        raise gr.Error("The data: URL is not in base64: encode the file again.", print_exception=False) from None
 
 
 class Camera(_UploadsOnly, gr.Image):

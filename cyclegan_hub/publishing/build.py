@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import constants
+from tqdm import tqdm
 
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.record import read_metrics
@@ -89,13 +90,14 @@ def build(
     record = public_record(record)
     if given := data_note(note, licence, record.get("data_note") or known_note(record["data"])):
         record["data_note"] = given
-    names = _selected(run, epochs)
+    names = _selected(run, epochs, record["recipe"])
     measured = read_metrics(run / "metrics.json")
     metrics = measured.public if measured else None
     chosen = chosen_in(run) if metrics else names[-1]
     if chosen not in names:
         raise PublishError(f"{run}: {chosen} is the best by metrics.json but is not to be published: add it to the epochs")
-    for name in names:  # all are checked before anything is written; loaded one at a time, since twenty may be gigabytes
+    # All are checked before anything is written; loaded one at a time, since twenty may be gigabytes.
+    for name in tqdm(names, desc="checking epochs", unit=" epochs", disable=None):
         _check_same_run(run, name, record, from_pretrained(run / "epochs" / name))
     model = from_pretrained(run / "epochs" / chosen)
     facts = cards.Facts(
@@ -113,7 +115,7 @@ def build(
         shared["metrics.json"] = (run / "metrics.json").read_bytes() if unchanged else json_bytes(metrics.to_json())
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name in names:
+        for name in tqdm(names, desc="writing epochs", unit=" epochs", disable=None):
             write_folder(out / "epochs" / name, _model_files(run / "epochs" / name, dtype))
         for name in epochs_in(out).keys() - set(names):
             shutil.rmtree(out / "epochs" / name)
@@ -170,11 +172,15 @@ def _check_same_run(run: Path, name: str, record: RunRecord, model: Model) -> No
         )
 
 
-def _selected(run: Path, epochs: Sequence[int] | None) -> list[str]:
+def _selected(run: Path, epochs: Sequence[int] | None, recipe: Mapping[str, Any]) -> list[str]:
     """Names of the epochs to publish, ascending."""
     found = {epoch_number(name): name for name in epochs_in(run)}
     if not found:
-        raise PublishError(f"{run} has no epochs yet: resume it, until the first one is written")
+        first = min(recipe.get("snapshot_every", 1), recipe.get("epochs", 1))
+        raise PublishError(
+            f"{run} has no epochs yet: it can be published from the end of epoch {first} of {recipe.get('epochs', first)}; "
+            "resume it until then by the same command"
+        )
     wanted = sorted(found if epochs is None else set(epochs))
     if unknown := [str(epoch) for epoch in wanted if epoch not in found]:
         raise PublishError(f"{run}: no epoch {', '.join(unknown)}; {listed(found.values())}")

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from cyclegan_hub.files import Format, atomic_path, base_name, result_names
 from cyclegan_hub.imaging import decoding, grids, images
+from cyclegan_hub.models.protocols import drawable_label
 from cyclegan_hub.serving.catalog import EpochEntry, ModelEntry
 from cyclegan_hub.serving.messages import ServingError
 
@@ -79,7 +80,10 @@ class Result:
     @property
     def caption(self) -> str:
         """The line below a saved pair: the direction in words, the model and the epoch."""
-        arrow, epoch = self.model.arrow(self.direction), self.epoch.title.lower()
+        arrow, epoch = (
+            drawable_label(self.model.arrow(self.direction), self.direction.replace("_", " ").title()),
+            self.epoch.title.lower(),
+        )
         return f"{arrow}, by the CycleGAN Hub model {self.model.name}, {epoch}"
 
     def file_name(self, format: SaveFormatName) -> str:
@@ -165,10 +169,10 @@ def side_by_side(result: Result) -> Image.Image:
     canvas = Image.new("RGB", (2 * width + 3 * gap, CELL + 2 * gap + line), "white")
     for i, image in enumerate(pair):
         canvas.paste(image, (gap + i * (width + gap), gap))
-    draw, text, size = ImageDraw.Draw(canvas), _latin(result.caption), 22
-    while size > 9 and draw.textlength(text, ImageFont.load_default(size)) > canvas.width - 2 * gap:
+    draw, text, size = ImageDraw.Draw(canvas), result.caption, 22
+    while size > 9 and draw.textlength(text, grids.font(size)) > canvas.width - 2 * gap:
         size -= 1
-    draw.text((canvas.width / 2, canvas.height - line / 2 - 2), text, "#333333", ImageFont.load_default(size), anchor="mm")
+    draw.text((canvas.width / 2, canvas.height - line / 2 - 2), text, "#333333", grids.font(size), anchor="mm")
     return canvas
 
 
@@ -182,7 +186,7 @@ def sheet(row: Sequence[Image.Image]) -> Image.Image:
 
 
 def labelled_row(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
-    """Images side by side, each under its label (Latin letters), fitted into CELL px; small ones are enlarged to READABLE."""
+    """Images side by side, each under its label, fitted into CELL px; small ones are enlarged to READABLE."""
     labels, row = zip(*labelled, strict=True)
     size = [max(image.size[axis] for image in row) for axis in (0, 1)]
     scale = CELL / max(size) if max(size) > CELL else max(1, READABLE // max(size))
@@ -193,12 +197,7 @@ def labelled_row(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
 def epoch_strip(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     """Images side by side in cells of CELL px, resized by Lanczos, each under its label."""
     row = [ImageOps.contain(image, (CELL, CELL), Image.Resampling.LANCZOS) for _, image in labelled]
-    return grids.grid([row], column_labels=[_latin(label) for label, _ in labelled], gap=8)
-
-
-def _latin(text: str) -> str:
-    """The text with Latin letters only, which the font has."""
-    return text.replace("→", "to").replace("·", "-").encode("latin-1", "replace").decode("latin-1")
+    return grids.grid([row], column_labels=[label for label, _ in labelled], gap=8)
 
 
 @contextmanager

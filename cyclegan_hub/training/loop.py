@@ -376,15 +376,15 @@ class Progress:
         if self.step > self.line_step:
             more = f", {rate * self.pairs:.1f} pairs/s, {duration((self.end - self.step) / rate)} left{more}"
         epoch = min(-(-self.step // self.per_epoch), self.epochs)
-        losses = _losses_text(self.means.take())
-        print(f"epoch {epoch} of {self.epochs}, step {self.step} of {self.end}: {losses}{more}", flush=True)
+        losses = _losses_text(self.means.take())  # none since a line that was just printed
+        print(f"epoch {epoch} of {self.epochs}, step {self.step} of {self.end}{losses and f': {losses}'}{more}", flush=True)
         self.line_time, self.line_step = now, self.step
 
     def _print_hours(self, now: float, done: int) -> None:
         since, steps = (self.second_step, done - 1) if done > 1 and self.second_step else (self.started, done)
         seconds, left = (now - since) / steps, self.end - self.first
         tqdm.write(
-            f"on this CPU the {left:,} steps to go will take about {left * seconds / 3600:.1f} hours ({seconds:.2g} s a step): "
+            f"on this CPU the {left:,} steps to go will take about {duration(left * seconds)} ({seconds:.2g} s a step): "
             f"the recipe {self.compact} is made for a CPU"
         )
 

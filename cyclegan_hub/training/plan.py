@@ -262,7 +262,7 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processe
         lines += [f"domain {side.upper()}: {text}" for side, text in plan.identity["data"].items()] + list(downloads)
         steps = "known once the images have been read"
     else:
-        lines += [f"{counts_text(side, batches.counts[side])} ({plan.identity['data'][side]})" for side in batches.counts]
+        lines += [f"domain {side.upper()}: {plan.identity['data'][side]}" for side in batches.counts]  # counts stand above
         steps = f"{batches.steps_per_epoch}; steps in all: {batches.steps_per_epoch * r.epochs}"
     lines += [f"trainable weights of {name}: {n}" for name, n in sizes.items()]
     lines += [

@@ -181,7 +181,7 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     folder(tmp_path / "b", range(100, 104))
     a, _ = load_domains(resolve(None, None, str(tmp_path / "in"), str(tmp_path / "b")), image_size=16)
     note = next(note for note in a.notes if "unreadable" in note)
-    assert a.counts["unreadable"] == 2 and "locked: Permission denied" in note and "gone.png" in note
+    assert a.counts["unreadable"] == 2 and "'locked' cannot be read: Permission denied" in note and "gone.png" in note
     assert main(["convert", str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 1
     said = capsys.readouterr().err
     assert "skipped locked: Permission denied" in said and "skipped gone.png: " in said
@@ -234,7 +234,7 @@ def test_a_link_to_itself_is_one_unreadable_file_and_not_the_end(tmp_path: Path)
     folder(tmp_path / "trainB", range(40, 45))
     (tmp_path / "trainA" / "me.png").symlink_to("me.png")
     a = load_domains(resolve(None, str(tmp_path), None, None), image_size=16)[0]
-    assert a.counts["unreadable"] == 1 and any("skipped 1 unreadable images: 'me.png'" in note for note in a.notes), a.notes
+    assert a.counts["unreadable"] == 1 and any("skipped 1 unreadable image: 'me.png'" in note for note in a.notes), a.notes
 
 
 # --- files that Pillow alone cannot open, and `decode` can

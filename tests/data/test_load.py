@@ -131,7 +131,9 @@ def test_a_tenth_is_held_out_by_content_hash(data: Path) -> None:
         assert torch.equal(side.held_out, torch.stack([pixels(seed) for seed in held]))
         assert torch.equal(side.train, torch.stack([pixels(seed) for seed in seeds if seed not in held]))
         assert side.counts["kept"] + side.counts["held_out"] == side.counts["found"] == len(seeds)
-        assert any(f"{len(held)} of {len(seeds)} images are held out" in note for note in side.notes)
+        assert any(
+            f"{len(held)} of {len(seeds)} images {'is' if len(held) == 1 else 'are'} held out" in note for note in side.notes
+        )
 
 
 def test_more_or_renamed_files_move_no_image_between_training_and_held_out(data: Path) -> None:
@@ -162,7 +164,7 @@ def test_copies_of_one_image_are_not_enough(tmp_path: Path) -> None:
     folder(tmp_path / "trainA", [1])
     (tmp_path / "trainA/copy.bmp").write_bytes(encoded(1, format="BMP"))
     folder(tmp_path / "trainB", [5001, 5002])
-    with pytest.raises(DataError, match="domain A has 1 different usable images: at least 2 are needed"):
+    with pytest.raises(DataError, match="domain A has 1 different usable image: at least 2 are needed"):
         load(tmp_path)
 
 

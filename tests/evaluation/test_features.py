@@ -324,3 +324,17 @@ def test_inception_is_the_torchscript_file(no_download, monkeypatch) -> None:
     assert (extractor.name, extractor.metric("fid")) == ("inception-v3", "fid")
     assert extractor.digest == weights_digest(network.state_dict())[:12]
     assert torch.allclose(extractor(IMAGES), network(IMAGES, return_features=True))
+
+
+def test_features_of_real_images_are_computed_once_for_all_models() -> None:
+    calls = []
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        calls.append(len(x))
+        return x.float().mean((2, 3))
+
+    extractor, x = features.custom(network, "means"), torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    assert torch.equal(extractor.remembered(x), extractor.remembered(x.clone())) and calls == [5]
+    extractor.remembered(x.flip(0))
+    extractor.remembered(x.reshape(5, 3, 4, 16))  # the same bytes in another shape
+    assert calls == [5, 5, 5]

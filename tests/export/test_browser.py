@@ -25,7 +25,8 @@ from torch import nn
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
-from cyclegan_hub.export.browser import VERSION, export_web, find_runtime
+from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.export.browser import VERSION, _title, export_web, find_runtime
 from cyclegan_hub.export.onnx_export import ExportError
 from cyclegan_hub.export.winograd import WinogradConv2d, use_winograd
 from cyclegan_hub.faces import align, find_faces
@@ -436,3 +437,32 @@ def test_another_version_of_the_runtime_is_refused(tmp_path: Path) -> None:
         find_runtime(str(tmp_path))
     (dist.parent / "package.json").write_text(json.dumps({"version": VERSION}))
     assert find_runtime(str(tmp_path)).origin_text == f"onnxruntime-web {VERSION}"
+
+
+def test_the_title_of_a_users_own_model_is_its_labels() -> None:
+    assert _title("smile", DOMAINS["smile"].labels) == "smile"
+    assert _title("smile", ("cat", "dog")) == _title("", ("cat", "dog")) == _title("pets", ("cat", "dog")) == "cat → dog"
+
+
+def test_the_runtime_is_copied_under_names_that_every_host_knows(tmp_path: Path) -> None:
+    source = tmp_path / "dist"
+    source.mkdir()
+    for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"):
+        (source / name).write_bytes(b"1")
+    (tmp_path / "site").mkdir()
+    find_runtime(str(source)).copy(tmp_path / "site")
+    names = sorted(path.name for path in (tmp_path / "site" / "runtime").iterdir())
+    assert names == ["ort-wasm-simd-threaded.js", "ort-wasm-simd-threaded.wasm", "ort.wasm.min.js"]
+
+
+@pytest.mark.browser
+@NEEDED
+def test_opened_as_a_file_and_without_a_camera_it_says_why(site: Path, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(f"file://{site}/index.html")
+    page.wait_for_selector("#problem", state="visible")
+    assert "opened as a file and needs a web server" in page.inner_text("#problem") and page.inner_text("#status") == ""
+    gone = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined})"
+    with Server(site, isolated=False) as server, Tab(browser, server, script=gone) as tab:
+        tab.ready()
+        assert tab.page.is_disabled("#camera") and tab.page.inner_text("#camera-note") == "This browser gives no page a camera."

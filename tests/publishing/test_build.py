@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_the_folder_of_a_run(tmp_path: Path) -> None:
     assert [epoch.name for epoch in list_epochs(out) if epoch.best] == ["epoch-010"]
     assert contents(build(run, out, "user/smile")) == found  # again, over itself
     assert contents(build(run, tmp_path / "other", "user/smile")) == found
+
+
+def test_a_terminal_shows_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    build(make_run(tmp_path / "run", 5, 10), tmp_path / "out", "user/smile")
+    assert "checking epochs" in terminal.getvalue() and "writing epochs" in terminal.getvalue() and "2/2" in terminal.getvalue()
 
 
 def test_chosen_epochs_only_and_half_precision(tmp_path: Path) -> None:
@@ -113,7 +124,7 @@ def spoil(run: Path, what: str) -> None:
     "what, options, message",
     [
         ("truncated", {}, "epoch-005: model.safetensors cannot be read ("),
-        ("no epochs", {}, "has no epochs yet: resume it"),
+        ("no epochs", {}, "can be published from the end of epoch 5 of 40; resume it"),
         ("no recipe", {}, "is not a run folder (it has no recipe.json): give the folder that train.py wrote"),
         ("recipe damaged", {}, "is damaged (no batch_size, domain, image_size, name in it)"),
         ("recipe no json", {}, "recipe.json is damaged ("),

@@ -206,6 +206,10 @@ async function begin() {
   const how = await startWorker();
   say(`Ready (${how}).`);
   $("camera").disabled = !navigator.mediaDevices?.getUserMedia;
+  $("camera-note").hidden = !$("camera").disabled;
+  $("camera-note").textContent = window.isSecureContext
+    ? "This browser gives no page a camera."
+    : "The camera needs a page that is opened over https, or on this machine.";
 
   $("file").onchange = () => { if ($("file").files[0]) open($("file").files[0]); $("file").value = ""; };
   $("camera").onclick = () => (stream ? (stopCamera(), say("Stopped.")) : startCamera());

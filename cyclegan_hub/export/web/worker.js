@@ -12,8 +12,10 @@ async function start(message) {
   P = await import(new URL("pixels.js", base).href);
   F = await import(new URL("faces.js", base).href);
   const runtime = new URL(message.runtime, base).href;
-  ort = await import(new URL(gpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs", runtime).href);
-  ort.env.wasm.wasmPaths = runtime;
+  const suffix = message.runtime === "runtime/" ? "js" : "mjs"; // our own copy is named .js, which every host knows
+  ort = await import(new URL(`ort.${gpu ? "webgpu" : "wasm"}.min.${suffix}`, runtime).href);
+  const inner = new URL(`ort-wasm-simd-threaded${gpu ? ".asyncify" : ""}`, runtime).href;
+  ort.env.wasm.wasmPaths = { mjs: `${inner}.${suffix}`, wasm: `${inner}.wasm` };
   // Threads need memory that is shared, and that needs two headers of the host; more than four gain nothing here. One processor is
   // left to the page and the camera: on two of them, two threads made 4 to 7 pictures a second where one made 10 to 12.
   const processors = navigator.hardwareConcurrency || 1;
