@@ -443,14 +443,15 @@ class ZipItems(ArchiveItems):
         try:
             with zipfile.ZipFile(path) as archive:
                 found = _images_inside(originals, source, lambda name: _seekable(archive.open(originals[name])))
-                for info in (archive.getinfo(originals[name]) for name in found.names):
-                    if info.flag_bits & _ENCRYPTED:
-                        raise DataError(f"{path.name} has a password: unpack it first, and give the folder")
-                    if info.compress_type not in _METHODS:
-                        raise DataError(
-                            f"{path.name} is compressed in a way that is not read (method {info.compress_type}): unpack it "
-                            "first, and give the folder"
-                        )
+                members = [archive.getinfo(originals[name]) for name in found.names]
+                # Said once where it holds for all; of a single member the image's own error says it.
+                if members and all(member.flag_bits & _ENCRYPTED for member in members):
+                    raise DataError(f"{path.name} has a password: unpack it first, and give the folder")
+                if members and not any(member.compress_type in _METHODS for member in members):
+                    raise DataError(
+                        f"{path.name} is compressed in a way that is not read (method {members[0].compress_type}): unpack it "
+                        "first, and give the folder"
+                    )
         except (zipfile.BadZipFile, OSError) as error:
             raise _not_a_zip(path, error) from error
         return cls(path, found.names, {name: originals[name] for name in found.names}, found.notes())
@@ -472,10 +473,14 @@ class ZipItems(ArchiveItems):
         info = archive.getinfo(self.originals[name])
         if info.file_size > decoding.MAX_BYTES:
             raise ImageError(f"{name!r} unpacks to {info.file_size:,} bytes: at most {decoding.MAX_BYTES:,} are read")
+        if info.flag_bits & _ENCRYPTED:
+            raise ImageError(f"{name!r} has a password in the archive: unpack it first")
         try:
             with archive.open(info) as member:
                 return member.read(decoding.MAX_BYTES + 1)  # the listed size may lie: never unpack more than this
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+        except NotImplementedError as error:
+            raise ImageError(f"{name!r} is compressed in a way that is not read: unpack it first") from error
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
             raise ImageError(f"{name!r} is damaged in the archive: download it again") from error
 
     def _archive(self) -> zipfile.ZipFile:

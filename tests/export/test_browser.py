@@ -351,10 +351,10 @@ def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFi
     site = tmp_path / "site"
     files = sorted(str(path.relative_to(site)) for path in site.rglob("*") if path.is_file())
     models = [f"models/{direction}-epoch-00{n}.onnx" for direction in ("a_to_b", "b_to_a") for n in (1, 5)]
-    runtime = [f"runtime/{path.name}" for path in fake_runtime.iterdir()]
+    runtime = [f"runtime/{path.name.replace('.mjs', '.js')}" for path in fake_runtime.iterdir()]  # not all hosts know .mjs
     page = [
-        "README.md", "_headers", "app.js", "faces.js", "index.html", "manifest.json", "pixels.js", "proof.json", "style.css",
-        "worker.js",
+        "README.md", "_headers", "app.js", "faces.js", "index.html", "manifest.json", "opened.js", "pixels.js", "proof.json",
+        "style.css", "worker.js",
     ]  # fmt: skip
     assert files == sorted([*models, *runtime, *page])
     manifest = json.loads((site / "manifest.json").read_text("utf-8"))
