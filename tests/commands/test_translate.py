@@ -150,7 +150,8 @@ def test_a_hostile_zip_stays_in_out_and_costs_its_bad_members_only(
     for name in ("../../up.png", "/abs.png", "x/../../up.png"):
         assert f"skipped {name}: its path leads out" in said
     assert "skipped bomb.png: 'bomb.png' unpacks to 300,000 bytes" in said
-    assert "skipped liar.png: " in said and "skipped pixels.png: " in said and "skipped locked.png: " in said and "password" in said
+    assert "skipped liar.png: " in said and "skipped pixels.png: " in said
+    assert "skipped locked.png: 'locked.png' has a password" in said
     cut = next(name for name in found(tmp_path / "deep/out") if name.startswith("nnn"))
     assert found(tmp_path / "deep/out") == ["C_/win.png", "good.png", cut]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "in.zip"]
