@@ -1,7 +1,7 @@
 // Faces found (MTCNN, as faces/mtcnn.py and faces/find.py), aligned and put back (faces/align.py), with the same landmarks and
 // transforms. Complex numbers are [re, im]; a transform {turn, shift} takes z to turn * z + shift.
 
-import { blank, fromCanvas, resize, warp } from "./pixels.js";
+import { blank, resize, warp } from "./pixels.js";
 
 const CELL = 12, STRIDE = 2, PYRAMID = 0.6, P_SCORE = 0.7, R_SCORE = 0.7, O_LARGE = 0.7, O_SMALL = 0.95, LARGE = 1 / 8;
 const MAX_PIXELS = 4e6, SMALLEST = 24, SMALLEST_SHARE = 1 / 50;
@@ -257,5 +257,3 @@ export function putBack(photo, square, transform, difference = false) {
   }
   return result;
 }
-
-export { fromCanvas };
