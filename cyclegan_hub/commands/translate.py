@@ -82,10 +82,11 @@ def translate(
     result_list = result_names(names, format)
     # "": no result, because the path leads out of its folder or is too long
     result_of = {names[i]: result_list[i] or "" for i in wanted}
-    model: Any = _load(source, epoch)
+    model: Any = load_translator(source, epoch)
     direction = cast(Direction, direction or model.directions[0])
     eyes, skip = check_options(model, direction, options, resolution, square, batch_size)
-    record = _record(model, direction, resolution, square, format, images) | options_record(options, eyes, skip)
+    record = {"images of": _place(images), **model_record(model, direction, resolution), "square": square, "format": format}
+    record |= options_record(options, eyes, skip)
     results.claim(record, [result for result in result_of.values() if result])
     share = wanted[rank::world]
     results.clear(rank, world, {Path(result_list[i] or "").name for i in share})
@@ -114,14 +115,14 @@ def translate(
     bar = tqdm(total=len(share), initial=done, desc="translating", unit=" images", disable=rank > 0 or None)
     with _warnings_as_lines(), bar:
         for name, reason in skipped.items():
-            tqdm.write(f"skipped {_shown(name)}: {reason}", file=sys.stderr)
+            tqdm.write(f"skipped {shown(name)}: {reason}", file=sys.stderr)
         for one in ahead(save, outcomes):
             bar.update()
             if isinstance(one, Skipped):
                 skipped[one.name] = one.reason
-                tqdm.write(f"skipped {_shown(one.name)}: {one.reason}", file=sys.stderr)
+                tqdm.write(f"skipped {shown(one.name)}: {one.reason}", file=sys.stderr)
     if several:
-        print(f"first frame or page translated of {len(several):,}: {_shown(min(several))} …", file=sys.stderr)
+        print(f"first frame or page translated of {len(several):,}: {shown(min(several))} …", file=sys.stderr)
     results.note_skipped(rank, world, list(skipped))
     return _finish(results, result_of, world, before, submission)
 
@@ -163,7 +164,7 @@ def _finish(results: Results, result_of: dict[str, str], world: int, before: int
     results.complete(there)
     already = f" ({before:,} of them earlier)" if before and world == 1 else ""
     left_out = f", {len(missing):,} skipped" if missing else ""
-    where = f"{'in' if there else 'nothing written to'} {_shown(str(results.out))}"
+    where = f"{'in' if there else 'nothing written to'} {shown(str(results.out))}"
     print(f"{len(there):,} images translated{already}{left_out}: {where}")
     if submission and not SUBMISSION[0] <= len(there) <= SUBMISSION[1]:
         print(
@@ -183,7 +184,7 @@ def _warnings_as_lines() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *more: Any, **rest: Any) -> None:
             if issubclass(category, NOTED):
-                tqdm.write(f"note: {_shown(str(message))}", file=sys.stderr)
+                tqdm.write(f"note: {shown(str(message))}", file=sys.stderr)
             else:
                 usual(message, category, *more, **rest)
 
@@ -226,7 +227,7 @@ def _open(images: Path, without: Sequence[Path]) -> tuple[RawImages, list[int]]:
     return items, list(range(len(items)))
 
 
-def _load(source: str, epoch: int | None) -> Translator | OnnxGenerator:
+def load_translator(source: str, epoch: int | None) -> Translator | OnnxGenerator:
     """The model of a folder or repository on this process's device, or of an ONNX file. Raises ModelError for a DCGAN."""
     if source.lower().endswith(".onnx"):
         if epoch is not None:
@@ -239,15 +240,10 @@ def _load(source: str, epoch: int | None) -> Translator | OnnxGenerator:
     return cast(Translator | OnnxGenerator, model if isinstance(model, OnnxGenerator) else model.to(_device()))
 
 
-def _record(
-    model: Translator | OnnxGenerator,
-    direction: Direction,
-    resolution: int | Literal["original"] | None,
-    square: bool,
-    format: Format,
-    images: Path,
+def model_record(
+    model: Translator | OnnxGenerator, direction: Direction, resolution: int | Literal["original"] | None
 ) -> dict[str, Any]:
-    """All that the results depend on, besides the images: written as JSON. It names no folder above that of the images."""
+    """What results depend on of the model, as JSON takes it."""
     weights = hashlib.blake2b(digest_size=8)
     if isinstance(model, OnnxGenerator):
         weights.update(model.path.read_bytes())
@@ -255,17 +251,19 @@ def _record(
         for name, tensor in model.network(direction).state_dict().items():
             weights.update(name.encode())
             weights.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    archive = source_of_file(images) if images.is_file() else None
-    place = images if archive or images.is_dir() else images.parent
     return {
-        "images of": Files(archive.kind if archive else FolderItems.kind, (place,)).describe(),
         "direction": direction,
         "epoch": model.epoch,
         "weights": weights.hexdigest(),
         "resolution": resolution or model.translate_size,
-        "square": square,
-        "format": format,
     }
+
+
+def _place(images: Path) -> str:
+    """The folder or archive of the images; no folder above it is named."""
+    archive = source_of_file(images) if images.is_file() else None
+    place = images if archive or images.is_dir() else images.parent
+    return Files(archive.kind if archive else FolderItems.kind, (place,)).describe()
 
 
 def _number(name: str, default: int) -> int:
@@ -284,7 +282,7 @@ def _device() -> torch.device:
     return torch.device(kind.type if kind else "cpu", _number("LOCAL_RANK", 0) % torch.accelerator.device_count())
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A name without characters that a terminal should not print."""
     return name if name.isprintable() else repr(name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from cyclegan_hub.command_line import MODEL_FORMS, pixels
 from cyclegan_hub.errors import UserError
@@ -87,29 +87,22 @@ def run(arguments: argparse.Namespace) -> int:
     from cyclegan_hub.commands.translate_video import is_video_job, translate_clips
     from cyclegan_hub.models.photograph import Options
 
-    options = Options(arguments.face, arguments.whole, arguments.strength, arguments.detail)
+    shared: dict[str, Any] = {
+        "options": Options(arguments.face, arguments.whole, arguments.strength, arguments.detail),
+        "direction": arguments.direction,
+        "epoch": arguments.epoch,
+        "batch_size": arguments.batch_size,
+        "resolution": arguments.resolution,
+    }
     if is_video_job(arguments.images, arguments.out):
         if arguments.zip or arguments.format or arguments.square:
             raise UserError("a video is written as its name ends: leave out --zip, --format, --square and --submission")
-        return translate_clips(
-            arguments.source,
-            arguments.images,
-            arguments.out,
-            options=options,
-            direction=arguments.direction,
-            epoch=arguments.epoch,
-            batch_size=arguments.batch_size,
-            resolution=arguments.resolution,
-        )
+        return translate_clips(arguments.source, arguments.images, arguments.out, **shared)
     return translate(
         arguments.source,
         arguments.images,
         arguments.out,
-        options=options,
-        direction=arguments.direction,
-        epoch=arguments.epoch,
-        batch_size=arguments.batch_size,
-        resolution=arguments.resolution,
+        **shared,
         square=arguments.square,
         format=arguments.format or "png",
         zipped=arguments.zip,

@@ -13,8 +13,8 @@ from typing import Any, Literal, cast
 
 from tqdm import tqdm
 
-from cyclegan_hub.commands.translate import _load, _record, _shown, options_record
-from cyclegan_hub.domains import Eyes
+from cyclegan_hub.commands.translate import load_translator, model_record, options_record, shown
+from cyclegan_hub.data.files import is_image_name
 from cyclegan_hub.models.cycle_generator import Direction
 from cyclegan_hub.models.inference import optimize_for_cpu
 from cyclegan_hub.models.photograph import DEFAULT, Options
@@ -29,7 +29,7 @@ MARK = "cyclegan_hub "  # the comment in a result begins so, and ends with the d
 def is_video_job(source: Path, out: Path) -> bool:
     """Whether `source` is to be translated as video: by its extension, by that of `out`, or as a folder of nothing but clips."""
     if source.is_dir():
-        return bool(clips_in(source)) and not any(_is_image(path) for path in source.rglob("*"))
+        return not any(map(_is_image, source.rglob("*"))) and bool(clips_in(source))  # the first image decides
     return source.suffix.lower() in VIDEO_EXTENSIONS or out.suffix.lower() in WRITTEN
 
 
@@ -56,22 +56,23 @@ def translate_clips(
     """
     clips, out = clips.expanduser().resolve(), out.expanduser().resolve()
     jobs = _jobs(clips, out)
-    model: Any = _load(source, epoch)
+    model: Any = load_translator(source, epoch)
     direction = cast(Direction, direction or model.directions[0])
     eyes, skip = check_options(model, direction, options, resolution, False, batch_size)
-    settings = _settings(model, direction, options, resolution, eyes, skip)
+    # All that a result depends on, besides its clip.
+    settings = sorted((model_record(model, direction, resolution) | options_record(options, eyes, skip)).items())
     model = optimize_for_cpu(model)
     done = skipped = 0
     for clip, result in jobs:
-        name = _shown(clip.name)
+        name = shown(clip.name)
         try:
             mark = MARK + digest_of(clip, settings)
             if result.exists():
                 found = comment_in(result)
                 if not found.startswith(MARK):
-                    raise VideoError(f"{_shown(result.name)} exists and was not written by translate: give another name")
+                    raise VideoError(f"{shown(result.name)} exists and was not written by translate: give another name")
                 if found == mark:
-                    print(f"{_shown(str(result))} is there already")
+                    print(f"{shown(str(result))} is there already")
                     done += 1
                     continue
             result.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +92,7 @@ def translate_clips(
         _report(name, result, translated)
     if clips.is_dir():
         left_out = f", {skipped:,} skipped" if skipped else ""
-        print(f"{done:,} clips translated{left_out}: in {_shown(str(out))}")
+        print(f"{done:,} clips translated{left_out}: in {shown(str(out))}")
     return 1 if skipped else 0
 
 
@@ -119,14 +120,6 @@ def _jobs(clips: Path, out: Path) -> list[tuple[Path, Path]]:
     return [(clip, result) for result, clip in jobs.items()]
 
 
-def _settings(
-    model: Any, direction: Direction, options: Options, resolution: Any, eyes: Eyes | None, skip: bool
-) -> list[tuple[str, Any]]:
-    """All that a result depends on, besides the clip."""
-    record = _record(model, direction, resolution, False, "png", Path()) | options_record(options, eyes, skip)
-    return sorted((key, value) for key, value in record.items() if key not in ("images of", "format"))
-
-
 @contextmanager
 def _progress(name: str) -> Iterator[Progress]:
     """A bar with the time left, where stderr is a terminal."""
@@ -143,10 +136,8 @@ def _report(name: str, result: Path, translated: Translated) -> None:
     for note in translated.notes:
         print(f"note: {name}: {note}", file=sys.stderr)
     frames = "1 frame" if translated.frames == 1 else f"{translated.frames:,} frames"
-    print(f"{frames} of {translated.size[0]} x {translated.size[1]} px: {_shown(str(result))}")
+    print(f"{frames} of {translated.size[0]} x {translated.size[1]} px: {shown(str(result))}")
 
 
 def _is_image(path: Path) -> bool:
-    from cyclegan_hub.data.files import is_image_name
-
-    return path.is_file() and is_image_name(path.name) and not path.name.startswith(".")
+    return is_image_name(path.name) and not path.name.startswith(".") and path.is_file()

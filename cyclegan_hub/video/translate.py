@@ -86,10 +86,8 @@ def _write(
                 writer.frame(replace(frame, image=result))
                 done += 1
             progress(done, clip.count)
-            while sounds and writer is not None:
-                writer.sound(sounds.pop(0))
-        while sounds and writer is not None:
-            writer.sound(sounds.pop(0))
+            _mux(sounds, writer)
+        _mux(sounds, writer)
     except BaseException:
         if writer is not None:
             with suppress(Exception):
@@ -98,6 +96,14 @@ def _write(
     if writer is not None:
         writer.close()
     return done, size
+
+
+def _mux(sounds: list[Any], writer: Writer | None) -> None:
+    """Writes the packets of sound that were read so far; before the first frame they wait."""
+    if writer is not None:
+        for packet in sounds:
+            writer.sound(packet)
+        sounds.clear()
 
 
 def _groups(clip: Clip, count: int, sounds: list[Any]) -> Iterator[list[Frame]]:

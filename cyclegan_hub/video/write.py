@@ -41,12 +41,10 @@ class Writer(Protocol):
 def open_writer(path: Path, extension: str, clip: Clip, size: tuple[int, int], comment: str) -> Writer:
     """A writer to `path` of what `extension` names, with the timing, colours and sound of `clip`. `comment` goes into the file.
 
-    `size` is that of the frames in px. Raises VideoError for an extension that is not one of WRITTEN.
+    `size` is that of the frames in px; `extension` is one of WRITTEN. Raises VideoError where PyAV lacks an encoder.
     """
     if extension in ANIMATION_EXTENSIONS:
         return _AnimationWriter(path, extension, clip, size, comment)
-    if extension not in FORMATS:
-        raise VideoError(f"{extension}: the result is written as {', '.join(WRITTEN)}")
     return _VideoWriter(path, extension, clip, size, comment)
 
 
@@ -62,7 +60,7 @@ class _VideoWriter:
             self._sounds = {stream.index: self._sound_stream(stream, audio_codec, clip.notes) for stream in clip.audio}
         except (av.FFmpegError, ValueError) as error:
             raise VideoError(f"this installation of PyAV cannot write {extension}: {error}") from None
-        self._colours, self._time_base, self._last = clip.colours, clip.time_base, None
+        self._colours, self._time_base = clip.colours, clip.time_base
         context = self._video.codec_context
         # Encoders halve the colours' resolution: an odd row or column would have none.
         context.width, context.height, context.pix_fmt = size[0] - size[0] % 2, size[1] - size[1] % 2, "yuv420p"
@@ -123,7 +121,7 @@ class _AnimationWriter:
         self._frames: list[Image.Image] = []
         self._ends: list[Fraction] = []
         self._pause = 1 / clip.rate
-        self._said, self._notes = False, clip.notes
+        self._notes = clip.notes
         check_animation(clip.name, size, clip.count or 1)
 
     def frame(self, frame: Frame) -> None:
@@ -134,9 +132,8 @@ class _AnimationWriter:
         self._ends.append(frame.time + (frame.duration or self._pause))
 
     def sound(self, packet: Any) -> None:
-        if not self._said:
-            self._notes.append(f"a .{self._format.lower()} has no sound")
-        self._said = True
+        if (note := f"a .{self._format.lower()} has no sound") not in self._notes:
+            self._notes.append(note)
 
     def close(self) -> None:
         first, *others = self._frames
