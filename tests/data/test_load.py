@@ -21,7 +21,7 @@ from cyclegan_hub.imaging import images
 from cyclegan_hub.recipes.methods import RecipeError, override
 from cyclegan_hub.recipes.presets import RECIPES
 from support.loading import load_domains, open_batches
-from support.pictures import encoded, folder, picture
+from support.pictures import encoded, folder, picture, scans
 
 
 def load(path: Path, **options) -> tuple[DomainImages, DomainImages]:
@@ -269,16 +269,6 @@ def test_the_fingerprint_is_of_the_images_and_their_order(data: Path, change: Ca
     before = load(data)[0].fingerprint
     change(data)
     assert (load(data)[0].fingerprint != before) is differs
-
-
-def scans(path: Path, largest: int, count: int = 6, format: str = "PNG") -> Path:
-    """Grey files of 16 bits with values up to `largest`."""
-    path.mkdir(parents=True)
-    for i in range(count):
-        values = np.random.default_rng([i, largest]).integers(0, largest + 1, (20, 20)).astype(np.uint16)
-        values[0, 0] = largest
-        Image.fromarray(values).save(path / f"{i}.{format.lower()}")
-    return path
 
 
 _DARK = "A: the greatest value of its 2 images of 16 bits{} is {} of {}, so they are almost black: {}"

@@ -13,17 +13,8 @@ from PIL import Image
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.imaging import images
+from support.pictures import scans
 from support.pixels import assert_equal_pixels, assert_same_pixels, pixels, same_pixels
-
-
-def scans(path: Path, largest: int, count: int = 6, format: str = "PNG") -> Path:
-    """Grey files of 16 bits with values up to `largest`."""
-    path.mkdir(parents=True)
-    for i in range(count):
-        values = np.random.default_rng([i, largest]).integers(0, largest + 1, (20, 20)).astype(np.uint16)
-        values[0, 0] = largest
-        Image.fromarray(values).save(path / f"{i}.{format.lower()}")
-    return path
 
 
 def test_the_range_is_published_with_the_model_and_used_by_it(tmp_path: Path) -> None:

@@ -42,3 +42,13 @@ def parquet(path: Path, seeds: Iterable[int], **columns: list) -> Path:
     kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     pq.write_table(pa.table({"image": pa.array(cells, kind), **columns}), path)
     return path
+
+
+def scans(path: Path, largest: int, count: int = 6, format: str = "PNG") -> Path:
+    """Grey files of 16 bits with values up to `largest`."""
+    path.mkdir(parents=True)
+    for i in range(count):
+        values = np.random.default_rng([i, largest]).integers(0, largest + 1, (20, 20)).astype(np.uint16)
+        values[0, 0] = largest
+        Image.fromarray(values).save(path / f"{i}.{format.lower()}")
+    return path
