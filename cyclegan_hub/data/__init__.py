@@ -1,1 +1,1 @@
-"""From files or the Hub to batches: what a pile of images is, how it is opened, scanned and read."""
+"""From files or the Hub to batches: what a set of images is, how it is opened, scanned and read."""

@@ -90,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
     extractor = features.inception(device=device) if args.extractor is None else features.from_text(args.extractor, device=device)
     classifier, unclassified = _find_classifier(args.classifier, first, device)
     seed = args.seed if args.seed is not None else (first.record or {}).get("seed", 0)
-    piles = find_data((args.data, args.data_a, args.data_b), first)
-    lines = {f"data_{letter}": pile.describe() for letter, pile in zip("ab", piles, strict=False)}
+    data = find_data((args.data, args.data_a, args.data_b), first)
+    lines = {f"data_{letter}": source.describe() for letter, source in zip("ab", data, strict=False)}
     if args.on_training:
         lines["reference"] = ON_TRAINING
     channels, most = max(source.model.channels for source in opened), (args.max_held_out, args.max_train_images)
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         key = (shape := (source.model.image_size, source.model.channels), reader.eyes)
         if key not in read:
             read[key] = read_images(
-                piles, reader, seed, most, shape=shape, scaled=(args.size, channels), on_training=args.on_training
+                data, reader, seed, most, shape=shape, scaled=(args.size, channels), on_training=args.on_training
             )
         own = lines | _alignment(reader.eyes, read[key])
         found[source.name] = _evaluate(source, read[key], extractor, classifier, own, unclassified, args, seed, device)

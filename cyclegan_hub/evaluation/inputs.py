@@ -140,7 +140,7 @@ def find_data(given: tuple[str | None, str | None, str | None], source: Source) 
     if own and [source.describe() for source in own] == recorded:
         return own
     found = tuple(DataSource(*splits) for splits in map(recorded_splits, recorded) if splits)
-    if [pile.describe() for pile in found] == recorded:
+    if [one.describe() for one in found] == recorded:
         return found
     raise EvaluationError(
         f"{source.text} was trained on {' and on '.join(recorded)}: give --data where that lies on this machine"

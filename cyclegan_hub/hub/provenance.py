@@ -128,9 +128,9 @@ def _known(line: str) -> ImageSet | None:
     if splits is None:
         return None
     dataset, column = splits[0].dataset, splits[0].column
-    piles = [pile for domain in DOMAINS.values() for pile in domain.image_sets if pile.dataset == dataset]
-    piles = [pile for pile in piles if column in (None, pile.column)]
-    return piles[0] if len({pile.licence for pile in piles}) == 1 else None
+    known = [one for domain in DOMAINS.values() for one in domain.image_sets if one.dataset == dataset]
+    known = [one for one in known if column in (None, one.column)]
+    return known[0] if len({one.licence for one in known}) == 1 else None
 
 
 # ---------------------------------------------------------------------------------------------- paths of this machine

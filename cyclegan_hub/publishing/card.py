@@ -275,7 +275,7 @@ def limits_template(domain: str, labels: Sequence[str], record: RunRecord | None
     if len(kind.directions) < 2:
         faces = domain == "faces" and known is not None and data == [known.a.describe()]
         return "faces" if faces else "other"
-    own = known is not None and known.labels == tuple(labels) and data == [pile.describe() for pile in known.image_sets]
+    own = known is not None and known.labels == tuple(labels) and data == [one.describe() for one in known.image_sets]
     return domain if own else "custom"
 
 

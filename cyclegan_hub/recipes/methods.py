@@ -15,7 +15,7 @@ from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Layout = Literal["sides", "pile", "pairs"]  # two unpaired image sets, one image set, or pairs of input and output
+Layout = Literal["domains", "image set", "pairs"]  # two unpaired image sets, one image set, or pairs of input and output
 
 # Fields that may differ between two runs of one folder: none of them changes the trained weights.
 RESUMABLE_FIELDS = frozenset(
@@ -65,7 +65,7 @@ class _Recipe:
         return self.image_size
 
     @property
-    def pile_side(self) -> Literal["a", "b"]:
+    def image_set_side(self) -> Literal["a", "b"]:
         """The domain of two that a method of one image set reads."""
         side: Literal["a", "b"] = getattr(self, "side", "a")
         return side
@@ -104,7 +104,7 @@ class CycleGANRecipe(_Recipe):
     """CycleGAN (Zhu et al. 2017): two generators, two discriminators, cycle and identity losses."""
 
     method: ClassVar[str] = "cyclegan"  # as on the class of the published model
-    layout: ClassVar[Layout] = "sides"
+    layout: ClassVar[Layout] = "domains"
     # data
     # A shows faces: each is aligned so that its eyes lie at (left x, left y, right x, right y), in shares of the side
     eyes_a: tuple[float, ...] | None = None
@@ -191,7 +191,7 @@ class DCGANRecipe(_Recipe):
     """DCGAN (Radford et al. 2016): images from noise; a generator and a discriminator of 4x4 convolutions."""
 
     method: ClassVar[str] = "dcgan"
-    layout: ClassVar[Layout] = "pile"
+    layout: ClassVar[Layout] = "image set"
     side: Literal["a", "b"] = "a"  # of a folder or a domain of two, the one that is read
     eyes: tuple[float, ...] | None = None  # the images show faces, aligned as with `eyes_a` of a CycleGANRecipe
     latent: int = 100
@@ -262,7 +262,7 @@ class Pix2PixRecipe(_Recipe):
     @property
     def layout(self) -> Layout:
         """Pairs where they are given, else the image set that they are derived from."""
-        return "pile" if self.rule.derived else "pairs"
+        return "image set" if self.rule.derived else "pairs"
 
     def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
         """What input and output show."""

@@ -96,9 +96,9 @@ def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str 
     match recipe.layout:
         case "pairs":
             return resolve_pairs(data, data_a, data_b)
-        case "pile":
-            return resolve_one(domain, recipe.pile_side, data, data_a, data_b)
-        case "sides":
+        case "image set":
+            return resolve_one(domain, recipe.image_set_side, data, data_a, data_b)
+        case "domains":
             return resolve(domain, data, data_a, data_b)
 
 
