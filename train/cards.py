@@ -1,6 +1,6 @@
-"""Writes the cards of the bundled models again from their records, after a change of a template or of a `recipe.json`.
+"""Writes the cards of the bundled models and their images again, after a change of weights, of a template or of a record.
 
-python train/cards.py                   # pretrained/*/README.md
+python train/cards.py                   # pretrained/*/README.md, samples.png and example.png
 python train/cards.py --models runs     # of other folders
 """
 
@@ -13,18 +13,20 @@ from pathlib import Path
 
 from cyclegan_hub.errors import exit_code
 from cyclegan_hub.files import write_atomic
-from cyclegan_hub.publishing.build import build
+from cyclegan_hub.publishing.build import build, read_files
+from cyclegan_hub.publishing.card import EXAMPLE, SAMPLES
 
 MODELS = Path(__file__).parent.parent / "pretrained"
 
 
 def write_cards(models: Path) -> int:
-    """Writes the card of each model folder in `models`; returns 0."""
+    """Writes the card and the images of each model folder in `models`; returns 0."""
     for folder in sorted(path.parent for path in models.glob("*/recipe.json")):
         with tempfile.TemporaryDirectory() as place:
             name = f"{models.resolve().name}/{folder.name}"
             built = build(folder, Path(place) / "published", name, dtype="fp16", on_hub=False)
-            write_atomic(folder / "README.md", (built / "README.md").read_bytes())
+            for file, data in read_files(built, ("README.md", SAMPLES, EXAMPLE)).items():
+                write_atomic(folder / file, data)
         print(folder / "README.md")
     return 0
 

@@ -65,7 +65,8 @@ class Provenance:
         """The fields of a card's front matter. `repo_id` None: a folder, which has no URL on the Hub."""
         if self.licence and not self.licence.startswith("other"):
             return {"license": self.licence}
-        name = "see-card" if self.licence == "other" else self.licence_name.replace(" ", "-")
+        # In the form of the Hub's own ids: small letters, digits, dots and hyphens.
+        name = "see-card" if self.licence == "other" else re.sub(r"[^a-z0-9.-]+", "-", self.licence_name.lower()).strip("-")
         link = {"license_link": f"{HUB}/{repo_id}#data-and-licence"} if repo_id else {}
         return {"license": "other", "license_name": name, **link}
 

@@ -115,12 +115,11 @@ class CycleGenerator(
         return self.translate(translated, other, "original", batch_size, face="none")
 
     def examples(self, photographs: Sequence[Image.Image]) -> Examples:
-        """A row for each photograph: itself, then the translation and the reconstruction of both directions."""
-        columns = [list(photographs)]
-        for direction in get_args(Direction):
-            columns += [method(columns[0], direction, "original", face="none") for method in (self.translate, self.cycle)]
-        a, b = drawable_label(self.labels[0], "A"), drawable_label(self.labels[1], "B")
-        return Examples(list(zip(*columns, strict=True)), ["input", f"to {b}", "and back", f"to {a}", "and back"])
+        """A row for each photograph, which is an image of A: itself, its translation and the reconstruction."""
+        rows = list(photographs)
+        columns = [rows, *(method(rows, "a_to_b", "original", face="none") for method in (self.translate, self.cycle))]
+        label = drawable_label(self.labels[1], "B")
+        return Examples(list(zip(*columns, strict=True)), ["input", f"to {label}", "reconstruction"])
 
     def network(self, direction: str) -> nn.Module:
         """The generator of a direction. Raises ValueError for another."""

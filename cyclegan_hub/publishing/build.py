@@ -35,13 +35,19 @@ from cyclegan_hub.hub.records import (
     read_run_record,
 )
 from cyclegan_hub.hub.repository import MODEL
-from cyclegan_hub.imaging import images
 from cyclegan_hub.models.auto import Model, from_pretrained
 from cyclegan_hub.publishing import card as cards
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 FAILURES = "failures.txt"
-SHARED = ("recipe.json", "metrics.json", "samples.png", "README.md", FAILURES)  # the same in the commits of all epochs
+SHARED = (
+    "recipe.json",
+    "metrics.json",
+    cards.SAMPLES,
+    cards.EXAMPLE,
+    "README.md",
+    FAILURES,
+)  # the same in the commits of all epochs
 
 
 class PublishError(UserError):
@@ -69,7 +75,7 @@ def build(
     """Writes the model folder of a run into `out`, as the repository will hold it, and returns `out`; needs no Hub.
 
     `out` itself holds the files of the branch `main`: the weights of the chosen epoch (the best by the run's `metrics.json`,
-    else the last of `epochs`), `config.json`, `recipe.json`, `metrics.json`, `samples.png` and the card. `out/epochs/` holds
+    else the last of `epochs`), `config.json`, `recipe.json`, `metrics.json`, the sample images and the card. `out/epochs/` holds
     each epoch to be published; `epochs` None: all that are in the run. Equal runs give equal bytes; epochs of an earlier
     build are removed.
 
@@ -106,7 +112,7 @@ def build(
     )  # fmt: skip
     shared = {
         "recipe.json": json_bytes(record),
-        "samples.png": images.png_bytes(cards.sample_grid(model)),
+        **cards.sample_images(model),
         "README.md": readable(cards.render(facts)).encode(),
         **{name: without_paths(data.decode("utf-8")).encode() for name, data in read_files(run, [FAILURES]).items()},
     }

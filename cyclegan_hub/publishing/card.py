@@ -6,8 +6,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import metadata as package_metadata
 from importlib.resources import files as package_files
+from itertools import accumulate
 from statistics import median
 from typing import Any
 
@@ -17,7 +20,7 @@ from PIL import Image
 from cyclegan_hub.domains import DOMAINS, recorded_splits
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.record import Metrics, number
-from cyclegan_hub.evaluation.registry import METRICS, base_name, format_value
+from cyclegan_hub.evaluation.registry import base_name, format_value
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.provenance import Provenance, known_note, provenance_of
@@ -36,7 +39,18 @@ _SHOWN = ("image_size", "crop_size", "channels", "side", "pairs", "latent", "gen
           "upsample", "skip", "discriminator", "disc_channels", "source_negatives", "adversarial", "adversarial_weight", "l1",
           "cycle", "own_cycle", "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay",
           "ema")  # fmt: skip
-_INDEXED = 10  # metrics of a direction in the front matter at most, so that it stays readable (150 lines at most)
+# The metrics above the fold and in the model-index, at most three: of each line the first that was measured, with its meaning.
+_HEADLINES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("success",), "Outputs that a small classifier takes for the target domain"),
+    (("truth_psnr",), "Likeness to the true output (PSNR in dB, higher is better)"),
+    (("mmd", "kid", "fid"), "Distance from real images ({metric}, lower is better)"),
+    (("coverage", "recall"), "Variety, as the share of real images that some output is close to"),
+    (("authenticity",), "Outputs that are no near copies of training images"),
+)
+_MOST_HEADLINES = 3
+_BASELINES = {"untranslated": "untranslated inputs", "floor": "real images"}
+# Words above the fold; with the template's own, a card stays below 500.
+_FAILURE_WORDS, _LIMIT_WORDS, _NOTE_WORDS = 110, 130, 70
 
 
 class CardError(UserError):
@@ -62,12 +76,17 @@ class Facts:
 
 
 def render(facts: Facts) -> str:
-    """The card as text: YAML metadata for the Hub, then Markdown. Raises CardError for a template with an unknown field."""
+    """The card as text: YAML metadata for the Hub, then Markdown. Raises CardError for a template with an unknown field.
+
+    What a reader needs at once stands above a fold (`<details>`), in at most 500 words; the run's whole record is below it.
+    """
     recipe, labels, kind = facts.run["recipe"], tuple(facts.run["labels"]), facts.kind
     a, b, domain = labels[0], labels[-1], facts.config["domain"]
     rule = PAIR_RULES[facts.config.get("pairs", "given")]
     size = recipe["image_size"]
     light, provenance = light_evaluation(facts.history), provenance_of(facts.run)
+    weak, failures = _parted(facts)
+    shown = within(failures, _FAILURE_WORDS)
     fields = {
         "title": kind.title.format(a=a, b=b), "a": a, "b": b, "repo_id": facts.repo_id, "on_hub": facts.on_hub,
         "chosen": facts.chosen, "image_size": size, "dtype": facts.dtype,
@@ -81,10 +100,20 @@ def render(facts: Facts) -> str:
         "tuned_on": tuned_on(recipe["name"]),
         "fields": [(name, json.dumps(recipe[name])) for name in _SHOWN if recipe.get(name) is not None],
         "evaluation": evaluation_of(facts.metrics, labels, facts.chosen), "outputs": kind.outputs_called,
-        "failures": facts.failures, "with_discriminator": bool(recipe.get("adversarial_weight", recipe.get("adversarial"))),
+        "headlines": list(headlines(facts.metrics, facts.chosen)), "counts": _counts(facts),
+        "weak": weak, "failures": shown, "hidden_failures": failures[len(shown) :],
+        "with_discriminator": bool(recipe.get("adversarial_weight", recipe.get("adversarial"))),
+        "source_url": project_url("Source"), "demo_url": project_url("Demo"),
+        "note_continued": provenance.text if _cut(provenance.text) != provenance.text else "",
     }  # fmt: skip
     try:
-        fields["limits"] = render_limits(domain, labels, facts.run, kind, measured=bool(facts.metrics or light))
+        limits = render_limits(domain, labels, facts.run, kind, measured=bool(facts.metrics or light), text=_cut(provenance.text))
+        use_and_limits, _, terms = limits.partition("## Data and licence")
+        listed = [" ".join(line.split()) for line in re.findall(r"^- (.+(?:\n  .+)*)", use_and_limits, re.MULTILINE)]
+        fields |= {
+            "use_and_limits": use_and_limits.strip(), "terms": f"## Data and licence{terms}",
+            "limits": within(listed, _LIMIT_WORDS - sum(len(line.split()) for line in shown)),
+        }  # fmt: skip
         text = render_markdown(kind.card_template, **fields)
     except TemplateError as error:
         if error.unknown:
@@ -95,12 +124,96 @@ def render(facts: Facts) -> str:
     return str(ModelCard(f"---\n{_metadata(facts, provenance).to_yaml()}\n---\n\n{text}"))
 
 
+def project_url(name: str) -> str | None:
+    """A URL of `[project.urls]` in pyproject.toml by its name; None where there is none, or the package is not installed."""
+    try:
+        lines = package_metadata("cyclegan_hub").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return None
+    return dict(line.split(", ", 1) for line in lines).get(name)
+
+
+def within(texts: Sequence[str], words: int) -> list[str]:
+    """The first of some texts, as many as have no more than so many words together."""
+    totals = accumulate(len(text.split()) for text in texts)
+    return [text for text, total in zip(texts, totals, strict=True) if total <= words]
+
+
+def _cut(text: str) -> str:
+    """A note about data as it stands above the fold: at most _NOTE_WORDS words."""
+    words = text.split()
+    return text if len(words) <= _NOTE_WORDS else f"{' '.join(words[:_NOTE_WORDS])} … (in full below)"
+
+
+def _parted(facts: Facts) -> tuple[list[tuple[str, str]], list[str]]:
+    """(What failures.txt says of whole directions, the other known failures).
+
+    A line about a direction begins with it: "anime face → human face: few pass for a photograph."
+    """
+    arrows = [arrow(direction, facts.run["labels"]) for direction in facts.kind.directions]
+    weak = [
+        (one, line.removeprefix(f"{one}:").strip()) for line in facts.failures for one in arrows if line.startswith(f"{one}:")
+    ]
+    return weak, [line for line in facts.failures if not line.startswith(tuple(f"{one}:" for one in arrows))]
+
+
+# ------------------------------------------------------------------------------------------------ above the fold: numbers
+def headline_metrics(metrics: Metrics, epoch: str) -> dict[str, str]:
+    """The metrics that stand for an epoch, at most three -> their meaning. `success` needs its classifier's accuracy."""
+    measured = metrics.epochs.get(epoch, {})
+    there = {name for direction, values in measured.items() for name, value in values.items()
+             if value is not None and (name != "success" or metrics.accuracy(direction) is not None)}  # fmt: skip
+    found: dict[str, str] = {}
+    for bases, meaning in _HEADLINES:
+        names = [name for base in bases for name in sorted(there) if base_name(name) == base]
+        if names:
+            found[names[0]] = meaning.format(metric=_upper(names[0]))
+    return dict(list(found.items())[:_MOST_HEADLINES])
+
+
+def headlines(metrics: Metrics | None, epoch: str) -> Iterator[tuple[str, str]]:
+    """(Meaning, a sentence with the epoch's values in every direction and those of the baselines) of each headline metric."""
+    for metric, meaning in headline_metrics(metrics, epoch).items() if metrics else ():
+        assert metrics is not None
+        of_sources = {"": metrics.epochs[epoch]} | {
+            f"{text} ": metrics.baselines.get(name, {}) for name, text in _BASELINES.items()
+        }
+        parts = []
+        for text, directions in of_sources.items():
+            values = {direction: value for direction, by_name in directions.items() if (value := by_name.get(metric)) is not None}
+            named = len(metrics.epochs[epoch]) > 1 and not text
+            if values:
+                parts.append(text + " and ".join(f"{_short(metric, v)}{f' ({d})' if named else ''}" for d, v in values.items()))
+        yield meaning, "; ".join(parts) + "."
+
+
+def _short(metric: str, value: float) -> str:
+    """A value above the fold: shares in percent, others with one digit after the point, or two where they are small."""
+    if base_name(metric) in ("success", "coverage", "recall", "authenticity"):
+        return f"{100 * value:.1f}".removesuffix(".0") + "%"
+    return f"{value:.1f}" if abs(value) >= 1 else f"{round(value, 2) + 0.0:.2f}"  # never -0.00
+
+
+def _upper(metric: str) -> str:
+    """ "MMD, imagenet features" for "mmd[imagenet]"."""
+    name, _, extractor = metric.partition("[")
+    return name.upper() + (f" of {extractor.rstrip(']').replace('imagenet', 'ImageNet')} features" if extractor else "")
+
+
+def _counts(facts: Facts) -> str:
+    """How many images were measured, "a 200, b 200"; empty where it was not recorded."""
+    protocol = facts.metrics.protocol if facts.metrics else {}
+    return " + ".join(f"{protocol[name]:,}" for name in ("n_a", "n_b") if isinstance(protocol.get(name), int))
+
+
 # ------------------------------------------------------------------------------------------------ the front matter
 def _metadata(facts: Facts, provenance: Provenance) -> ModelCardData:
     info = facts.kind._hub_mixin_info.model_card_data
-    datasets = sorted(name for name in map(_dataset, facts.run["data"].values()) if name)
+    datasets = sorted({name for name in map(_dataset, facts.run["data"].values()) if name})
     extra: dict[str, Any] = dict(provenance.metadata(facts.repo_id if facts.on_hub else None))
-    extra |= {"datasets": sorted(set(datasets))} if datasets else {}
+    extra |= {"datasets": datasets} if datasets else {}
+    example = {"src": EXAMPLE} if facts.kind.takes_pictures else {"text": "seed 0"}
+    extra["widget"] = [example | {"output": {"url": SAMPLES}}]
     if results := list(_results(facts)):
         extra |= {"model_name": facts.repo_id.split("/")[-1], "eval_results": results}
     return ModelCardData(library_name=info.library_name, pipeline_tag=info.pipeline_tag, tags=list(info.tags or []), **extra)
@@ -113,33 +226,27 @@ def _dataset(source: str) -> str | None:
 
 
 def _results(facts: Facts) -> Iterator[EvalResult]:
-    """The published epoch's main metrics for the Hub's model-index; the card's text and metrics.json hold the full protocol."""
+    """The published epoch's headline metrics for the Hub's model-index; metrics.json holds the full protocol."""
     metrics, data = facts.metrics, facts.run["data"]
     if metrics is None:
         return
+    names = headline_metrics(metrics, facts.chosen)
     for direction, values in metrics.epochs.get(facts.chosen, {}).items():
         # Outputs are compared with real images of the target domain.
         source = data["b" if direction == "a_to_b" and "b" in data else "a"]
         accuracy = metrics.accuracy(direction)
-        shown = [name for name in _main_first(values) if values[name] is not None and name != "n"]
-        shown = [name for name in shown if base_name(name) != "success" or accuracy is not None][:_INDEXED]
+        shown = [name for name in names if values.get(name) is not None and (name != "success" or accuracy is not None)]
         for metric in shown:
             args = {"accuracy_on_real_images": accuracy} if base_name(metric) == "success" else None
             if metric == shown[0] and (conditions := _conditions(metrics)):
                 args = conditions | (args or {})
             yield EvalResult(
-                task_type=facts.kind._hub_mixin_info.model_card_data.pipeline_tag or "", metric_type=metric,
+                task_type=facts.kind._hub_mixin_info.model_card_data.pipeline_tag or "",
+                metric_type=metric.replace("[", "-").rstrip("]"),  # a plain name: not a metric of the Hub with other features
                 task_name=arrow(direction, facts.run["labels"]), metric_name=f"{metric} ({direction})",
                 metric_value=values[metric], metric_args=args, dataset_type=_dataset(source) or "custom", dataset_name=source,
                 dataset_config=direction,  # without it the client would merge the directions
             )  # fmt: skip
-
-
-def _main_first(names: Iterable[str]) -> list[str]:
-    """Metrics in the order of the evaluation's tables, then unknown ones; standard deviations are left out."""
-    order = {name: place for place, name in enumerate(METRICS)}
-    names = (name for name in names if not base_name(name).endswith("_std"))
-    return sorted(names, key=lambda name: order.get(base_name(name), len(order)))
 
 
 def _conditions(metrics: Metrics) -> dict[str, Any]:
@@ -279,32 +386,40 @@ def limits_template(domain: str, labels: Sequence[str], record: RunRecord | None
     return domain if own else "custom"
 
 
-def render_limits(domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model], *, measured: bool) -> str:
-    """Intended use, limits, data and licence as Markdown. `measured`: whether measured values are shown with them."""
-    name, people = limits_template(domain, labels, record, kind), shows_faces(domain)
-    text = render_markdown(
-        f"{name}.md", a=labels[0], b=labels[-1], people=people, provenance=provenance_of(record), measured=measured
-    )
+def render_limits(
+    domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model], *, measured: bool, text: str | None = None
+) -> str:
+    """Intended use, limits, data and licence as Markdown.
+
+    `measured`: whether measured values are shown with them. `text`: the note about the data, where it is shown cut.
+    """
+    name, people, provenance = limits_template(domain, labels, record, kind), shows_faces(domain), provenance_of(record)
+    provenance = provenance if text is None else replace(provenance, text=text)
+    text = render_markdown(f"{name}.md", a=labels[0], b=labels[-1], people=people, provenance=provenance, measured=measured)
     return re.sub(r"\n{3,}", "\n\n", text).strip()  # empty lines of parts that are left out
 
 
 # ------------------------------------------------------------------------------------------------- the sample image
+SAMPLES, EXAMPLE = "samples.png", "example.png"  # the card's picture; the first photograph, as the model takes it
 _PORTRAITS = ("examples/grace_hopper.jpg", "examples/astronaut.jpg")
 _FACES = ("examples/grace_hopper_face.jpg", "astronaut_face.jpg", "astronaut.jpg")  # for a model that aligns none
-_SCENES = ("examples/china.jpg", "coffee.jpg", "rocket.jpg", "chelsea.jpg", "astronaut.jpg")
+_SCENES = ("examples/china.jpg", "rocket.jpg", "coffee.jpg", "chelsea.jpg", "astronaut.jpg")
 _CELL = 160  # px of an image in samples.png
+_TRANSLATIONS = 4  # in samples.png
 
 
-def sample_grid(model: Model) -> Image.Image:
-    """Example outputs of a model as one image (PIL, RGB) without training images.
+def sample_images(model: Model) -> dict[str, bytes]:
+    """The images of a card, without training images, as {file name: PNG}.
 
-    For a model that samples: all images of seed 0. For a model that translates: a row for each of two to five free photographs,
-    with its translations and reconstructions, or with the input and output of a pix2pix.
+    samples.png of a model that samples: all images of seed 0. Of a model that translates: four translations of free
+    photographs (of a CycleGAN two and their reconstructions), beside their inputs; example.png is then the first photograph.
     """
-    examples = model.examples(free_photos(model, shows_faces(model.domain)) if model.takes_pictures else [])
+    photographs = free_photos(model, shows_faces(model.domain)) if model.takes_pictures else []
+    examples = model.examples(photographs[: _TRANSLATIONS // len(model.directions)])
     # Sampled images are small: they are enlarged by a whole factor, so that every pixel can be seen.
     cell = _CELL if model.takes_pictures else model.image_size * (_CELL // model.image_size) or _CELL
-    return grids.grid(examples.rows, column_labels=examples.headings, cell=cell)
+    grid = grids.grid(examples.rows, column_labels=examples.headings, cell=cell)
+    return {name: images.png_bytes(image) for name, image in zip((SAMPLES, EXAMPLE), (grid, *photographs), strict=False)}
 
 
 def shows_faces(domain: str) -> bool:

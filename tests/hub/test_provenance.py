@@ -109,7 +109,7 @@ def shown(place: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("domain", ["smile", "anime", "monet"])
-@pytest.mark.parametrize("note", [None, NOTE, {"text": "old prints", "licence": "other:museum-terms"}])
+@pytest.mark.parametrize("note", [None, NOTE, {"text": "old prints", "licence": "other:Museum's terms"}])
 def test_a_run_on_local_files_says_what_it_was_told_and_never_its_domain(tmp_path: Path, domain: str, note: Any) -> None:
     labels = DOMAINS[domain].labels
     path = folder(tmp_path / "run", 5, domain=domain, labels=labels)
@@ -123,7 +123,7 @@ def test_a_run_on_local_files_says_what_it_was_told_and_never_its_domain(tmp_pat
         assert (note["text"] in text) if note else ("is not stated" in text)
         assert not any(word in text for word in ("CelebA", "selfie2anime", "Flickr", "women", "monet2photo", "research use"))
     head = metadata(card)
-    names = {None: "not-stated", "other:museum-terms": "museum-terms"}
+    names = {None: "not-stated", "other:Museum's terms": "museum-s-terms"}
     licence = note and note["licence"]
     assert (head.get("license_name") or head["license"]) == names.get(licence, licence)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
 
 import pytest
 import yaml
 from huggingface_hub import ModelCard
+from huggingface_hub.utils import validate_repo_id
 
 from cyclegan_hub import DCGAN, CycleGenerator, PairedGenerator, templates
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.evaluation.record import read_metrics
+from cyclegan_hub.hub.provenance import LICENCES
 from cyclegan_hub.models.auto import KINDS as PUBLISHED
 from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing.card import CardError, Facts, limits_template, render
@@ -36,7 +40,35 @@ def test_what_was_changed_on_the_way_is_said() -> None:
     assert "extended" not in render(of)
 
 
-SECTIONS = ["Use", "Epochs", "Training", "Evaluation", "Intended use", "Limits", "Data and licence", "Citation"]
+ABOVE = ["Use", "Results", "Limits and failures", "Data and licence"]
+SECTIONS = [*ABOVE, "Epochs", "Training", "Evaluation", "Intended use", "Limits", "Citation"]
+
+
+MOST_WORDS = 500
+
+
+def above_the_fold(card: str) -> str:
+    """The card's text before its `<details>`."""
+    above, fold, below = card.split("---\n", 2)[2].partition("<details>\n")
+    assert fold and below.endswith("</details>\n") and "<details>" not in below
+    return above
+
+
+def check_front_matter(card: str) -> None:
+    """The Hub's rules for metadata, as far as they can be checked without asking it."""
+    head, read = metadata(card), ModelCard(card).data
+    assert head["license"] in LICENCES and (head["license"] != "other") == ("license_name" not in head)
+    assert re.fullmatch(r"[a-z0-9.-]+", head.get("license_name", "x"))
+    assert head["pipeline_tag"] in ("image-to-image", "unconditional-image-generation")
+    for name in head.get("datasets", ()):
+        validate_repo_id(name)
+        assert "/" in name
+    (widget,) = head["widget"]
+    assert widget["output"] == {"url": "samples.png"} and (widget.get("src") == "example.png") != ("text" in widget)
+    results = read.eval_results or []
+    assert len({result.metric_type for result in results}) <= 3
+    assert all(re.fullmatch(r"[a-z0-9_-]+", result.metric_type) for result in results)
+    assert str(ModelCard(card)) == card
 
 
 def sections(card: str) -> list[str]:
@@ -52,7 +84,8 @@ def test_a_card_for_every_domain(domain: str) -> None:
     assert head["license"] == "other" and head["license_name"] == "research-only"
     assert head["datasets"] == sorted({DOMAINS[domain].a.dataset, DOMAINS[domain].b.dataset})
     assert "model-index" not in head
-    assert sections(card) == SECTIONS
+    assert sections(card) == SECTIONS and sections(above_the_fold(card)) == ABOVE
+    check_front_matter(card)
     for part in ("![", "](samples.png)", 'from_pretrained("user/x")', 'revision="epoch-005"', "Not evaluated", "zhu2017"):
         assert part in card, part
     assert "`main` is `epoch-020`, the last" in card
@@ -92,6 +125,8 @@ def test_a_card_for_every_recipe(name: str) -> None:
     head, (paper, cited, task, _) = metadata(card), WORDS[of.kind]
     for part in (paper, cited, f"{of.kind.__name__}.from_pretrained(", f"recipe `{name}`", "| image_size |", "Not evaluated"):
         assert part in card, part
+    assert len(above_the_fold(card).split()) <= MOST_WORDS
+    check_front_matter(card)
     assert sections(card) == SECTIONS and (head["pipeline_tag"], head["library_name"]) == (task, "cyclegan_hub")
     for other, words in WORDS.items():
         assert (words[3] in head["tags"]) == (other is of.kind) == (words[0] in card) == (other.__name__ in card)
@@ -199,10 +234,31 @@ def test_what_the_training_cost() -> None:
 
 
 def test_known_failures_are_listed() -> None:
-    assert "Not recorded: look at the samples" in render(facts())
+    assert "No failures of these weights were recorded" in render(facts())
     card = render(facts(failures=["Glasses vanish.", "*Hats* become hair."]))
-    assert "### Known failures\n\n- Glasses vanish.\n- \\*Hats\\* become hair.\n\n## Intended use" in card
-    assert "Not recorded: look" not in card
+    assert "## Limits and failures\n\n- Glasses vanish.\n- \\*Hats\\* become hair.\n" in above_the_fold(card)
+    assert "were recorded" not in card and "More known failures" not in card
+
+
+def test_a_direction_that_does_not_convince_is_named_in_the_first_paragraph() -> None:
+    of = facts("anime", failures=["anime face → human face: 2 of 16 pass for a face.", "Glasses vanish."])
+    card = render(of)
+    first = card.split("# human face ↔ anime face\n\n")[1].split("\n\n")[0]
+    assert "**anime face → human face does not convince yet:** 2 of 16 pass for a face." in first
+    assert card.count("2 of 16") == 1 and "- Glasses vanish." in above_the_fold(card)
+    assert "does not convince" not in render(facts("anime", failures=["Glasses vanish."]))
+
+
+def test_long_records_continue_below_the_fold() -> None:
+    """However much a user wrote of data, limits and failures: nothing is lost, and what is read first stays short."""
+    text, failures = " ".join(f"word{n}" for n in range(400)), [f"Failure {n} of {'many ' * 20}words." for n in range(9)]
+    limits = [f"Limit {n} of {'many ' * 20}words." for n in range(9)]
+    of = facts(labels=("day", "night"), failures=failures)
+    card = render(replace(of, run=of.run | {"data_note": {"text": text, "licence": "cc0-1.0", "limits": limits, "use": text}}))
+    above = above_the_fold(card)
+    assert len(above.split()) <= MOST_WORDS and "word69 … (in full below)" in above and "Failure 4" not in above
+    assert f"as the run recorded them: {text}" in plain(card)
+    assert all(card.count(f"- {line}") == 1 for line in failures) and all(f"- {line}" in card for line in limits)
 
 
 def test_nothing_that_a_run_recorded_is_markup() -> None:
@@ -317,7 +373,7 @@ BUNDLED = sorted(path.name for path in (ROOT / "pretrained").iterdir() if (path 
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_the_front_matter_of_what_is_bundled_is_short(name: str) -> None:
-    """Few lines, with the main figures, a link to the terms, and success beside how right its judge is."""
+    """Few lines, with the main metrics, a link to the terms, and success beside the accuracy of its classifier."""
     folder = ROOT / "pretrained" / name
     run, metrics = json.loads((folder / "recipe.json").read_text("utf-8")), read_metrics(folder / "metrics.json")
     config = json.loads((folder / "epochs" / metrics.best / "config.json").read_text("utf-8"))
@@ -325,16 +381,73 @@ def test_the_front_matter_of_what_is_bundled_is_short(name: str) -> None:
     of = Facts(f"user/{name}", PUBLISHED[config["model"]], config, run, HISTORY, 1, epochs, metrics.best, metrics, "fp16")
     card = render(of)
     front = card.split("---\n")[1]
-    assert len(front.splitlines()) <= 150
+    assert len(front.splitlines()) <= 70
+    check_front_matter(card)
     head = yaml.safe_load(front)
     assert head["license_link"].endswith(f"/user/{name}#data-and-licence") and "## Data and licence" in card
     assert {"model_hub_mixin", "pytorch_model_hub_mixin"} <= set(head["tags"])
     for result in head["model-index"][0]["results"]:
-        kinds = [metric["type"] for metric in result["metrics"]]
-        assert any(kind.startswith("kid") for kind in kinds) and len(kinds) > 4
+        assert len(result["metrics"]) == 3
+        assert any(metric["type"].startswith(("kid-", "mmd-")) for metric in result["metrics"])
         for metric in result["metrics"]:
             assert metric["type"] != "success" or 0.5 < metric["args"]["accuracy_on_real_images"] <= 1
-    assert str(ModelCard(card)) == card
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_what_is_bundled_is_read_in_half_a_minute(name: str) -> None:
+    folder = ROOT / "pretrained" / name
+    card = (folder / "README.md").read_text("utf-8")
+    above = above_the_fold(card)
+    assert len(above.split()) <= MOST_WORDS and "pip install" in above and ".from_pretrained(" in above
+    numbers = re.findall(r"^- .+: .+%?.*; real images .+\.$", above, re.MULTILINE)
+    assert len(numbers) == 3
+    check_front_matter(card)
+    assert (folder / "samples.png").is_file() and (folder / "example.png").is_file() == ("example.png" in card)
+
+
+def test_numbers_above_the_fold_stand_beside_their_baselines() -> None:
+    def of(success: float, kid: float) -> dict:
+        return {"success": success, "kid[encoder]": kid, "coverage[encoder]": success / 2, "precision[encoder]": 0.5}
+
+    def both(*values: float) -> dict:
+        return {"a_to_b": of(*values), "b_to_a": of(*values)}
+
+    metrics = {
+        "best": "epoch-020", "epochs": {"epoch-020": {"a_to_b": of(0.975, 14.32), "b_to_a": of(0.5, 2.0)}},
+        "baselines": {"untranslated": both(0.01, 48.15), "floor": both(0.99, -0.001)},
+        "classifier": {"accuracy_a": 0.99, "accuracy_b": 0.99}, "protocol": {"n_a": 200, "n_b": 150},
+    }  # fmt: skip
+    above = above_the_fold(render(facts(metrics=metrics)))
+    for sentence in (
+        "target domain: 97.5% (a_to_b) and 50% (b_to_a); untranslated inputs 1% and 1%; real images 99% and 99%.",
+        "(KID of encoder features, lower is better): 14.3 (a_to_b) and 2.0 (b_to_a); untranslated inputs 48.1 and 48.1; "
+        "real images 0.00 and 0.00.",
+        "close to: 48.8% (a_to_b) and 25% (b_to_a); untranslated inputs 0.5% and 0.5%; real images 49.5% and 49.5%.",
+        "Measured on 200 + 150 held-out images",
+    ):
+        assert sentence in above, sentence
+    assert "precision" not in above
+    assert "Every metric and the protocol are below." in above_the_fold(render(facts(metrics=METRICS | {"epochs": {
+        "epoch-010": {"a_to_b": {"cycle_l1": 0.5}}}}, chosen="epoch-010")))  # fmt: skip
+
+
+def test_where_the_project_and_its_space_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both come from `[project.urls]`; without it the package is installed from a clone."""
+    found = {"Source": "https://example.org/cyclegan_hub", "Demo": "https://example.org/spaces/x"}
+    monkeypatch.setattr(cards, "project_url", found.get)
+    above = above_the_fold(render(facts()))
+    assert 'pip install "cyclegan_hub @ git+https://example.org/cyclegan_hub"' in above
+    assert "Try it: [Space](https://example.org/spaces/x)." in above and "clone" not in above
+    monkeypatch.setattr(cards, "project_url", {}.get)
+    above = above_the_fold(render(facts()))
+    assert "In a clone of cyclegan_hub:\n\n```bash\npip install .\n```" in above and "Try it" not in above
+
+
+def test_project_urls_are_those_of_pyproject(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = Message()
+    message["Project-URL"] = "Source, https://example.org/x"
+    monkeypatch.setattr(cards, "package_metadata", lambda name: message)
+    assert cards.project_url("Source") == "https://example.org/x" and cards.project_url("Demo") is None
 
 
 def test_success_never_stands_alone() -> None:

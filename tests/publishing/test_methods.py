@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +15,10 @@ from PIL import Image
 
 from cyclegan_hub import DCGAN, PairedGenerator
 from cyclegan_hub.checkpoints import list_epochs, load
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.auto import from_pretrained
-from cyclegan_hub.publishing import build as publish
 from cyclegan_hub.publishing.build import build
-from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_grid
+from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_images
 from cyclegan_hub.publishing.push import push
 from cyclegan_hub.recipes.methods import DCGANRecipe, domain_of, labels_of
 from cyclegan_hub.recipes.presets import RECIPES
@@ -69,8 +70,9 @@ def test_the_folder_of_a_run(tmp_path: Path, name: str) -> None:
     run = make_run(tmp_path / "run", name, 2, 10, best=2)
     out = build(run, tmp_path / "out", "user/x")
     found, names = contents(out), [f"epochs/epoch-{n:03d}/{file}" for n in (2, 10) for file in (CONFIG, WEIGHTS)]
-    assert sorted(found) == sorted([*names, CONFIG, WEIGHTS, "recipe.json", "metrics.json", "samples.png", "README.md"])
     kind = type(model(name, 0))
+    pictures = ["samples.png", "example.png"] if kind.takes_pictures else ["samples.png"]
+    assert sorted(found) == sorted([*names, CONFIG, WEIGHTS, "recipe.json", "metrics.json", *pictures, "README.md"])
     for epoch in (2, 10):
         one = from_pretrained(out, revision=f"epoch-{epoch:03d}")
         assert type(one) is kind and one.config == model(name, epoch).config and one.epoch == epoch
@@ -95,34 +97,37 @@ def test_half_precision_and_chosen_epochs(tmp_path: Path, name: str) -> None:
     assert "stored as fp16" in (out / "README.md").read_text("utf-8")
 
 
+def samples(one: DCGAN | PairedGenerator) -> Image.Image:
+    return Image.open(io.BytesIO(sample_images(one)["samples.png"]))
+
+
 def test_images_from_noise_are_shown_as_they_come() -> None:
     one = model("faces-dcgan-64", 1)
-    grid, pixels = sample_grid(one), one.image_size * 10  # 16 px as 160
+    grid, pixels = samples(one), one.image_size * 10  # 16 px as 160
     assert grid.mode == "RGB" and grid.size == (6 * (pixels + 4) + 4,) * 2
     for i, image in enumerate(one.sample(36, seed=0)):
         x, y = 4 + (i % 6) * (pixels + 4), 4 + (i // 6) * (pixels + 4)
         assert_same_pixels(grid.crop((x, y, x + pixels, y + pixels)), image.resize((pixels,) * 2, 0))
-    assert sample_grid(model("faces-dcgan-64", 1, widths=[4] * 6)).width == 6 * 164 + 4  # of 256 px
+    assert samples(model("faces-dcgan-64", 1, widths=[4] * 6)).width == 6 * 164 + 4  # of 256 px
 
 
 @pytest.mark.parametrize("name, columns", [("pix2pix", 2), ("colorize", 3), ("upscale-4x", 3), ("monet-pix2pix", 3)])
 def test_pairs_are_shown_with_the_input_that_the_generator_sees(name: str, columns: int) -> None:
     one = model(name, 1, labels=["ein", "aus ü"])
-    grid, side = sample_grid(one), _CELL + 4
-    rows = 3 if name in ("colorize", "upscale-4x") else 5
+    grid, side = samples(one), _CELL + 4
+    rows = 3 if name in ("colorize", "upscale-4x") else 4
     assert grid.width == columns * side + 4 and rows * side < grid.height < (rows + 1) * side
     source = FREE_IMAGES / (_FACES if rows == 3 else _SCENES)[0]
-    photo = publish.images.square(publish.images.decode(source, 3), 16)
-    x = publish.images.to_tensor(photo)[None]
-    expected = [photo, publish.images.to_pil(one.prepare(x)[0]), publish.images.to_pil(one.restore(x)[0])]
+    photo = images.square(images.decode(source, 3), 16)
+    x = images.to_tensor(photo)[None]
+    expected = [photo, images.to_pil(one.prepare(x)[0]), images.to_pil(one.restore(x)[0])]
     if columns == 2:
         expected = [photo, expected[2]]
     top = grid.height - rows * side
     for i, image in enumerate(expected):
         shown = grid.crop((4 + i * side, top, 164 + i * side, top + 160))
         assert_same_pixels(shown, image.resize((160, 160), Image.Resampling.NEAREST))
-    grey = sample_grid(model("upscale-4x", 1, channels=1))
-    assert grey.mode == "RGB"
+    assert samples(model("upscale-4x", 1, channels=1)).mode == "RGB"
 
 
 @pytest.mark.parametrize("name", ["faces-dcgan-64", "colorize"])
