@@ -2,7 +2,7 @@
 
 python train/demo_data.py FOLDER [--images 200] [--size 64]
 
-Domain A: discs on a plain ground; domain B: squares on a striped one. Each image has its own colours, place and size.
+Domain A: a plain red ball on a light ground; domain B: a ball with blue stripes. Each image has its own tones, place and size.
 """
 
 from __future__ import annotations
@@ -14,24 +14,28 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 SPLITS = {"trainA": 1.0, "trainB": 0.75, "testA": 0.1, "testB": 0.1}  # as a share of --images; the domains differ in size
+COLOURS = {"A": (215, 75, 45), "B": (45, 95, 200)}
+_FINER = 4  # drawn so many times larger, for smooth outlines
 
 
 def image(side: str, size: int, rng: random.Random) -> Image.Image:
     """One RGB image of domain "A" or "B", `size` pixels square."""
 
-    def colour(low: int, high: int) -> tuple[int, int, int]:
-        return rng.randint(low, high), rng.randint(low, high), rng.randint(low, high)
+    def near(colour: tuple[int, int, int], spread: int) -> tuple[int, ...]:
+        return tuple(min(255, max(0, value + rng.randint(-spread, spread))) for value in colour)
 
-    result = Image.new("RGB", (size, size), colour(150, 255))
-    pen = ImageDraw.Draw(result)
+    large = _FINER * size
+    result, ball = Image.new("RGB", (large, large), near((235, 235, 230), 15)), Image.new("L", (large, large))
+    colour = Image.new("RGB", (large, large), near(COLOURS[side], 25))
     if side == "B":
-        stripe, step = colour(100, 200), max(2, size // 8)
-        for x in range(rng.randint(-step, 0), size, 2 * step):
-            pen.rectangle((x, 0, x + step - 1, size), fill=stripe)
-    half = rng.randint(size // 6, size // 3)
-    x, y = (rng.randint(half, size - half) for _ in range(2))
-    (pen.ellipse if side == "A" else pen.rectangle)((x - half, y - half, x + half, y + half), fill=colour(0, 120))
-    return result
+        pen, step = ImageDraw.Draw(colour), max(2, large // 16)
+        for y in range(rng.randint(-step, 0), large, 2 * step):
+            pen.rectangle((0, y, large, y + step - 1), fill="white")
+    half = rng.randint(large // 5, large // 3)
+    x, y = (rng.randint(half, large - half) for _ in range(2))
+    ImageDraw.Draw(ball).ellipse((x - half, y - half, x + half, y + half), fill=255)
+    result.paste(colour, mask=ball)
+    return result.resize((size, size), Image.Resampling.LANCZOS)
 
 
 def make(folder: Path, images: int = 200, size: int = 64, seed: int = 0) -> None:
