@@ -101,3 +101,8 @@ def test_install_tells_how_to_activate_it_and_nothing_else(clone: Path) -> None:
     (clone / "programs").rename(clone / "before")
     make(clone, ".venv/.app", ".venv/.train")
     assert (clone / "pip.log").read_text().splitlines()[-1] == last  # `install` holds what `app` needs
+
+
+def test_app_tells_how_to_activate_the_environment_that_it_made(clone: Path) -> None:
+    """The README's other commands are not found without."""
+    assert make(clone, "app") == "for the commands, in another terminal: . .venv/bin/activate\n"

@@ -20,6 +20,7 @@ from cyclegan_hub.publishing import push as pushing
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_images
 from cyclegan_hub.publishing.push import push
+from support.card_facts import MOST_WORDS, above_the_fold
 from support.published_runs import CONFIG, FREE_IMAGES, WEIGHTS, contents, make_run, model, published, refusal
 
 # --- the model folder
@@ -39,6 +40,7 @@ def test_the_folder_of_a_run(tmp_path: Path) -> None:
     assert json.loads(found["recipe.json"]) == json.loads((run / "recipe.json").read_text())
     assert found["metrics.json"] == (run / "metrics.json").read_bytes()
     assert 'from_pretrained("user/smile", revision="epoch-020")' in found["README.md"].decode()
+    assert len(above_the_fold(found["README.md"].decode()).split()) <= MOST_WORDS
     assert [epoch.name for epoch in list_epochs(out) if epoch.best] == ["epoch-010"]
     assert contents(build(run, out, "user/smile")) == found  # again, over itself
     assert contents(build(run, tmp_path / "other", "user/smile")) == found

@@ -24,7 +24,7 @@ from cyclegan_hub.publishing.card import CardError, Facts, limits_template, rend
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import RECIPES
-from support.card_facts import HISTORY, facts, metadata
+from support.card_facts import HISTORY, MOST_WORDS, above_the_fold, facts, metadata
 
 BOTH = [domain for domain in DOMAINS if len(DOMAINS[domain].image_sets) == 2]
 
@@ -42,16 +42,6 @@ def test_what_was_changed_on_the_way_is_said() -> None:
 
 ABOVE = ["Use", "Results", "Limits and failures", "Data and licence"]
 SECTIONS = [*ABOVE, "Epochs", "Training", "Evaluation", "Intended use", "Limits", "Citation"]
-
-
-MOST_WORDS = 500
-
-
-def above_the_fold(card: str) -> str:
-    """The card's text before its `<details>`."""
-    above, fold, below = card.split("---\n", 2)[2].partition("<details>\n")
-    assert fold and below.endswith("</details>\n") and "<details>" not in below
-    return above
 
 
 def check_front_matter(card: str) -> None:

@@ -22,6 +22,7 @@ from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_images
 from cyclegan_hub.publishing.push import push
 from cyclegan_hub.recipes.methods import DCGANRecipe, domain_of, labels_of
 from cyclegan_hub.recipes.presets import RECIPES
+from support.card_facts import MOST_WORDS, above_the_fold
 from support.hub_client import ConnectedHub, api
 from support.hub_client import hub as hub
 from support.hub_client import hub_server as hub_server
@@ -80,6 +81,7 @@ def test_the_folder_of_a_run(tmp_path: Path, name: str) -> None:
     assert from_pretrained(out).epoch == 2 and found[WEIGHTS] == found[f"epochs/epoch-002/{WEIGHTS}"]
     card = found["README.md"].decode()
     assert f'{kind.__name__}.from_pretrained("user/x")' in card and "| kid[encoder] | 1.429 | 0.2857 | -0.5 |" in card
+    assert len(above_the_fold(card).split()) <= MOST_WORDS
     assert yaml.safe_load(card.split("---\n")[1])["pipeline_tag"] == kind._hub_mixin_info.model_card_data.pipeline_tag
     assert contents(build(run, out, "user/x")) == found  # again, over itself
     assert contents(build(run, tmp_path / "other", "user/x")) == found

@@ -20,6 +20,7 @@ HISTORY = [
     {"step": 20, "event": "alarm", "message": "the discriminator wins"},
     {"step": 20, "epoch": 1.0, "cycle": 0.5, "pairs_per_s": 4.0},
 ]
+MOST_WORDS = 500  # above the fold
 KINDS = {CycleGANRecipe: CycleGenerator, DCGANRecipe: DCGAN, Pix2PixRecipe: PairedGenerator}
 
 
@@ -50,3 +51,10 @@ def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes:
 
 def metadata(card: str) -> dict[str, Any]:
     return yaml.safe_load(card.split("---\n")[1])
+
+
+def above_the_fold(card: str) -> str:
+    """The card's text before its `<details>`."""
+    above, fold, below = card.split("---\n", 2)[2].partition("<details>\n")
+    assert fold and below.endswith("</details>\n") and "<details>" not in below
+    return above
