@@ -50,7 +50,7 @@ _HEADLINES: tuple[tuple[tuple[str, ...], str], ...] = (
 _MOST_HEADLINES = 3
 _BASELINES = {"untranslated": "untranslated inputs", "floor": "real images"}
 # Words above the fold; with the template's own, a card stays below 500.
-_FAILURE_WORDS, _LIMIT_WORDS, _NOTE_WORDS = 110, 130, 70
+_FAILURE_WORDS, _LIMIT_WORDS, _NOTE_WORDS = 140, 140, 70
 
 
 class CardError(UserError):
@@ -93,7 +93,7 @@ def render(facts: Facts) -> str:
         "taken_size": size // rule.scale if rule.enlarges else size,
         "why_chosen": "the best by the evaluation below" if facts.metrics else "the last, as there is no evaluation of all",
         "labels": labels, "config": facts.config, "recipe": recipe, "rule": rule, "epochs": facts.epochs,
-        "shows_faces": shows_faces(domain), "sources": _sources(facts),
+        "shows_faces": shows_faces(domain), "shown": _TRANSLATIONS // len(kind.directions), "sources": _sources(facts),
         "datasets": known_note(facts.run["data"]).get("text", ""), "hardware": facts.run.get("hardware", []), "light": light,
         "cost": cost_of(facts.history, recipe["batch_size"] * facts.processes, facts.run.get("seconds")), "unit": kind.batch_unit,
         "warnings": warnings_of(facts.history), "init": facts.run.get("init"), "changes": changes_of(facts.run),

@@ -246,7 +246,7 @@ def test_long_records_continue_below_the_fold() -> None:
     of = facts(labels=("day", "night"), failures=failures)
     card = render(replace(of, run=of.run | {"data_note": {"text": text, "licence": "cc0-1.0", "limits": limits, "use": text}}))
     above = above_the_fold(card)
-    assert len(above.split()) <= MOST_WORDS and "word69 … (in full below)" in above and "Failure 4" not in above
+    assert len(above.split()) <= MOST_WORDS and "word69 … (in full below)" in above and "Failure 5" not in above
     assert f"as the run recorded them: {text}" in plain(card)
     assert all(card.count(f"- {line}") == 1 for line in failures) and all(f"- {line}" in card for line in limits)
 
