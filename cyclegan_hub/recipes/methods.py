@@ -25,7 +25,7 @@ RESUMABLE_FIELDS = frozenset(
 # Fields that older run folders lack, with the value that they imply.
 ADDED_FIELDS = {
     "skip": False, "discriminator": "patch", "own_cycle": False, "fit": "crop", "value_range": None, "direction": "a_to_b",
-    "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None,
+    "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None, "noise": False,
 }  # fmt: skip
 
 
@@ -121,6 +121,7 @@ class CycleGANRecipe(_Recipe):
     padding: Literal["reflect", "zeros"] = "reflect"  # inside the blocks; the 7x7 ends always reflect
     dropout: float = 0.0
     skip: bool = False  # output = input + the network's output: for similar domains; of a ResNet only
+    noise: bool = False  # noise inputs (Karras et al. 2019, section 2), for textures that do not repeat; of a ResNet only
     # "patch" sees pixels, "projected" the features of a frozen ImageNet network (Sauer et al. 2021), "both" are the two together
     discriminator: Literal["patch", "projected", "both"] = "patch"
     # of the patch discriminator: 4x4 convolutions, then one to a map of logits
@@ -171,6 +172,7 @@ class CycleGANRecipe(_Recipe):
         _check_fits("image_size", self.image_size, self.generator, self.blocks)
         rule = "false with generator=unet, which has skips of its own"
         require(not (self.skip and self.generator == "unet"), "skip", self.skip, rule)
+        require(not (self.noise and self.generator == "unet"), "noise", self.noise, "false with generator=unet")
 
     @property
     def trained_size(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ _PANELS = {
     "D(real), D(fake)": ["d_a_real", "d_a_fake", "d_b_real", "d_b_fake"],
     "correlation of input and output": ["corr_a_to_b", "corr_b_to_a"],
 }
-_ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "padding", "skip")
+_ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "padding", "skip", "noise")
 
 
 class CycleGANTrainer:
@@ -60,7 +60,7 @@ class CycleGANTrainer:
         model_arguments: dict[str, Any] = {
             "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "upsample": r.upsample,
             "padding": r.padding, "dropout": r.dropout, "skip": r.skip, "image_size": r.image_size, "value_range": r.value_range,
-            "eyes_a": r.eyes_a, "eyes_b": r.eyes_b, "domain": domain_of(r, labels), "labels": list(labels),
+            "noise": r.noise, "eyes_a": r.eyes_a, "eyes_b": r.eyes_b, "domain": domain_of(r, labels), "labels": list(labels),
         }  # fmt: skip
         self._publish: Callable[[int | None], CycleGenerator] = lambda epoch: CycleGenerator(**model_arguments, epoch=epoch)
         model = self._publish(None)
@@ -155,9 +155,9 @@ class CycleGANTrainer:
         model = CycleGenerator.from_pretrained(source)
         for name in ("a_to_b", "b_to_a"):
             own, given = self.networks[name], model.get_submodule(name)
-            if any(model.config[field] != getattr(self.recipe, field) for field in _ARCHITECTURE):
+            if any(model.arguments[field] != getattr(self.recipe, field) for field in _ARCHITECTURE):
                 raise ModelError(
-                    f"--init {source}: its {name} has another architecture ({_architecture(model.config)}) than the recipe's; "
+                    f"--init {source}: its {name} has another architecture ({_architecture(model.arguments)}) than the recipe's; "
                     "give those fields with --set, or another source"
                 )
             own.load_state_dict(given.state_dict(), strict=True)
@@ -280,5 +280,5 @@ def _discriminators(r: CycleGANRecipe) -> list[nn.Module]:
     return [JointDiscriminator(*pair) for pair in zip(projected, patches, strict=True)]
 
 
-def _architecture(config: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={config[name]}" for name in _ARCHITECTURE)
+def _architecture(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={arguments[name]}" for name in _ARCHITECTURE)
