@@ -33,7 +33,7 @@ from cyclegan_hub.templates import TemplateError, render_markdown
 TEMPLATES = MODEL_CARDS
 # The most important fields of a recipe, in the order of the card's table; fields that a method does not have are left out.
 _SHOWN = ("image_size", "crop_size", "channels", "side", "pairs", "latent", "gen_channels", "generator", "width", "blocks",
-          "noise",
+          "noise", "minibatch_deviation",
           "upsample", "skip", "discriminator", "disc_channels", "source_negatives", "adversarial", "adversarial_weight", "l1",
           "cycle", "own_cycle", "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay",
           "ema")  # fmt: skip

@@ -25,7 +25,7 @@ RESUMABLE_FIELDS = frozenset(
 # Fields that older run folders lack, with the value that they imply.
 ADDED_FIELDS = {
     "skip": False, "discriminator": "patch", "own_cycle": False, "fit": "crop", "value_range": None, "direction": "a_to_b",
-    "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None, "noise": False,
+    "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None, "noise": False, "minibatch_deviation": False,
 }  # fmt: skip
 
 
@@ -128,6 +128,7 @@ class CycleGANRecipe(_Recipe):
     disc_channels: tuple[int, ...] = (64, 128, 256, 512)
     disc_last_stride: Literal[1, 2] = 1
     disc_scales: int = 1
+    minibatch_deviation: bool = False  # it also sees how much the images of a batch differ (Karras et al. 2018, section 3)
     # Share of the other domain's real images among a discriminator's fake ones, beside the translations (compare the
     # edge-smoothed images of CartoonGAN, Chen et al. 2018, section 3.2.1, and the mismatched pairs of Reed et al. 2016, section
     # 4.2). Of similar domains it learns what distinguishes them, and not only what is blurred.
@@ -172,6 +173,9 @@ class CycleGANRecipe(_Recipe):
         _check_fits("image_size", self.image_size, self.generator, self.blocks)
         rule = "false with generator=unet, which has skips of its own"
         require(not (self.skip and self.generator == "unet"), "skip", self.skip, rule)
+        alone = self.batch_size == 1 or self.discriminator == "projected"
+        rule = "false with batch_size=1 or discriminator=projected: it compares a batch in the patch discriminator"
+        require(not (self.minibatch_deviation and alone), "minibatch_deviation", self.minibatch_deviation, rule)
         require(not (self.noise and self.generator == "unet"), "noise", self.noise, "false with generator=unet")
 
     @property

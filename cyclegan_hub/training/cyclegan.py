@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -238,10 +239,13 @@ class CycleGANTrainer:
         return totals
 
     def _logits(self, network: nn.Module, real: Tensor, fake: Tensor, source: Tensor) -> list[tuple[Tensor, ...]]:
-        """Logits of real and of fake images (N, C, H, W), each (N, 1, h, w) for every scale, from one pass over all of them;
-        with `source_negatives` also those of `source`, the other domain's real images."""
-        shown = [real, fake, source] if self.recipe.source_negatives else [real, fake]
-        logits = network(torch.cat([self._augment(x) for x in shown]))
+        """Logits of real and of fake images (N, C, H, W), each (N, 1, h, w) for every scale, from one pass over all of them
+        where no image's logits depend on the others; with `source_negatives` also those of `source`, the other domain's real
+        images."""
+        shown = [self._augment(x) for x in ([real, fake, source] if self.recipe.source_negatives else [real, fake])]
+        if self.recipe.minibatch_deviation:
+            return [network(x) for x in shown]
+        logits = network(torch.cat(shown))
         return list(zip(*(x.chunk(len(shown)) for x in logits), strict=True))
 
     def _augment(self, x: Tensor) -> Tensor:
@@ -270,14 +274,14 @@ class CycleGANTrainer:
 
 def _discriminators(r: CycleGANRecipe) -> list[nn.Module]:
     """Of A and of B. Projected ones share the frozen network; each has random projections of its own."""
+    plain = partial(PatchDiscriminator, r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales, r.minibatch_deviation)
     if r.discriminator == "patch":
-        return [PatchDiscriminator(r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales) for _ in range(2)]
+        return [plain(), plain()]
     network = EfficientNetLite("lite0")
     projected = [ProjectedDiscriminator(network, r.channels, seed=seed) for seed in (0, 1)]
     if r.discriminator == "projected":
         return list(projected)
-    patches = (PatchDiscriminator(r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales) for _ in range(2))
-    return [JointDiscriminator(*pair) for pair in zip(projected, patches, strict=True)]
+    return [JointDiscriminator(one, plain()) for one in projected]
 
 
 def _architecture(arguments: Mapping[str, Any]) -> str:
