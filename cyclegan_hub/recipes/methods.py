@@ -25,7 +25,7 @@ RESUMABLE_FIELDS = frozenset(
 # Fields that older run folders lack, with the value that they imply.
 ADDED_FIELDS = {
     "skip": False, "discriminator": "patch", "own_cycle": False, "fit": "crop", "value_range": None, "direction": "a_to_b",
-    "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None, "noise": False, "minibatch_deviation": False,
+    "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None, "noise": False, "minibatch_deviation": False, "ema": 0.0,
 }  # fmt: skip
 
 
@@ -203,10 +203,12 @@ class DCGANRecipe(_Recipe):
     latent: int = 100
     gen_channels: tuple[int, ...] = (256, 128, 64, 32)  # after each transposed convolution but the last; the image is 4 * 2**n px
     disc_channels: tuple[int, ...] = (32, 64, 128, 256)
+    ema: float = 0.0  # moving average of the generator's weights, which is published; 0: off
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_all(self, ("latent",), lambda n: n >= 1, "at least 1")
+        check_all(self, ("ema",), lambda n: 0 <= n < 1, "from 0 up to, not including, 1")
         check_all(self, ("eyes",), lambda eyes: eyes is None or are_eyes(eyes), _EYES)
         channels = ("gen_channels", "disc_channels")
         check_all(self, channels, lambda n: len(n) >= 1 and min(n) >= 1, "e.g. 256,128,64,32")

@@ -18,6 +18,7 @@ from support.tiny_trainers import OTHER_KINDS, backward, batch, make, tiny
 
 KINDS = {("anime-compact", kind): changes for kind, changes in OTHER_KINDS.items()} | {
     ("monet-compact", "noise"): {"noise": True},
+    ("faces-dcgan-64", "averaged"): {"ema": 0.9},
 }
 
 
