@@ -16,6 +16,7 @@ from PIL import Image
 
 from cyclegan_hub.domains import DOMAINS, recorded_splits
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation.groups import GroupTable
 from cyclegan_hub.evaluation.record import Metrics, number
 from cyclegan_hub.evaluation.registry import METRICS, base_name, format_value
 from cyclegan_hub.faces import align, find_faces
@@ -69,6 +70,7 @@ def render(facts: Facts) -> str:
     rule = PAIR_RULES[facts.config.get("pairs", "given")]
     size = recipe["image_size"]
     light, provenance = light_evaluation(facts.history), provenance_of(facts.run)
+    groups = GroupTable.of(facts.metrics)
     fields = {
         "title": kind.title.format(a=a, b=b), "a": a, "b": b, "repo_id": facts.repo_id, "on_hub": facts.on_hub,
         "chosen": facts.chosen, "image_size": size, "dtype": facts.dtype,
@@ -82,6 +84,7 @@ def render(facts: Facts) -> str:
         "tuned_on": tuned_on(recipe["name"]),
         "fields": [(name, json.dumps(recipe[name])) for name in _SHOWN if recipe.get(name) is not None],
         "evaluation": evaluation_of(facts.metrics, labels, facts.chosen), "outputs": kind.outputs_called,
+        "groups": groups, "groups_arrow": arrow(groups.direction, labels) if groups else "",
         "failures": facts.failures, "with_discriminator": bool(recipe.get("adversarial_weight", recipe.get("adversarial"))),
     }  # fmt: skip
     try:
