@@ -291,6 +291,7 @@ def _without_sources(data: bytes) -> bytes:
     """A TorchScript file without torch's notes on the Python code, which hold paths of this machine and serve tracebacks."""
     reader, buffer = torch._C.PyTorchFileReader(io.BytesIO(data)), io.BytesIO()
     writer = torch._C.PyTorchFileWriter(buffer)
+    writer.set_min_version(int(reader.get_record("version")))  # an older one would give some operations their older meaning
     for name in reader.get_all_records():
         if not name.endswith(".debug_pkl") and not name.startswith(".data/") and name != "version":  # which the writer adds
             record = reader.get_record(name)
