@@ -89,7 +89,7 @@ def _angle(face: Image.Image, eyes: Eyes) -> float:
     angles = []
     for eye, outwards in ((left, -OUTSIDE), (right, OUTSIDE)):
         centre, half = eye + across * complex(outwards, BELOW), abs(across) * HALF
-        box = tuple(round(edge) for edge in (centre.real - half, centre.imag - half, centre.real + half, centre.imag + half))
+        box = (centre.real - half, centre.imag - half, centre.real + half, centre.imag + half)
         lightness, _, yellow = _lab(face.crop(box))
         angles.append(np.degrees(np.arctan2(lightness - 50, yellow)).ravel())
     return float(np.median(np.concatenate(angles)))
