@@ -40,7 +40,8 @@ class DomainImages:
     `train[i]` is a uint8 tensor (C, S, S) with S the load size, `held_out` a uint8 tensor (M, C, image size, image size), both
     in file order. `counts` holds found, unreadable, tiny, no_face (where faces are aligned), duplicates, also_held_out,
     not_chosen, kept (all of the training source; without a held-out split of its own also held_out, they add up to found) and
-    held_out. `fingerprint` changes when the kept or the held-out images do; `notes` are lines for the log.
+    held_out. `fingerprint` changes when the kept or the held-out images do; `notes` are lines for the log. `held_out_hashes` are
+    the content hashes of `held_out`.
     """
 
     train: Tensor | LazyImages
@@ -48,6 +49,7 @@ class DomainImages:
     fingerprint: str
     counts: dict[str, int]
     notes: list[str]
+    held_out_hashes: list[str] = field(default_factory=list)
 
 
 def load_domains(
@@ -203,7 +205,8 @@ class _Domain:
             "kept": len(rows),
             "held_out": len(self.held_out_read) if self.has_split else also_held_out,
         }
-        return DomainImages(train, self.held_out, fingerprint(hashes, self.held_out_read), counts, self.notes)
+        digest = fingerprint(hashes, self.held_out_read)
+        return DomainImages(train, self.held_out, digest, counts, self.notes, self.held_out_read)
 
 
 def in_the_tenth(digest: str) -> bool:

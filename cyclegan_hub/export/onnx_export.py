@@ -254,15 +254,18 @@ def to_onnx(network: nn.Module, shape: Shape, *, opset: int = OPSET, metadata: M
 
 
 def _write_new(network: nn.Module, shape: Shape, opset: int, buffer: io.BytesIO) -> None:
+    from onnxscript.optimizer import optimize
+
     sizes: dict[int, object] = {0: Dim("batch")} if shape.any_batch else {}
     if shape.any_size:
         sizes |= {2 + i: shape.multiple * Dim(name) if shape.multiple > 1 else Dim(name) for i, name in enumerate(("h", "w"))}
     program = torch.onnx.export(
         network, (shape.example,), dynamo=True, opset_version=opset, input_names=["x"], output_names=["y"],
-        dynamic_shapes=(sizes,) if sizes else None, verbose=False,
+        dynamic_shapes=(sizes,) if sizes else None, verbose=False, optimize=False,
     )  # fmt: skip
     assert program is not None  # with dynamo=True it never is
-    buffer.write(program.model_proto.SerializeToString())
+    # As torch would do it, which also stores maps: fixed noise times the weights of all channels, twice the size of the model.
+    buffer.write(optimize(program.model_proto, output_size_limit=SMALL).SerializeToString())
 
 
 def _write_old(network: nn.Module, shape: Shape, opset: int, buffer: io.BytesIO) -> None:
@@ -288,6 +291,7 @@ def _without_sources(data: bytes) -> bytes:
     """A TorchScript file without torch's notes on the Python code, which hold paths of this machine and serve tracebacks."""
     reader, buffer = torch._C.PyTorchFileReader(io.BytesIO(data)), io.BytesIO()
     writer = torch._C.PyTorchFileWriter(buffer)
+    writer.set_min_version(int(reader.get_record("version")))  # an older one would give some operations their older meaning
     for name in reader.get_all_records():
         if not name.endswith(".debug_pkl") and not name.startswith(".data/") and name != "version":  # which the writer adds
             record = reader.get_record(name)

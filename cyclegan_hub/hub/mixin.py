@@ -25,9 +25,9 @@ from cyclegan_hub.hub.repository import RECORD, Fetched, fetch
 from cyclegan_hub.machine import plain_defaults
 from cyclegan_hub.templates import escape_markdown
 
-# Of config.json; raised when an older package could no longer read the files of a newer one. Every file is written in the newest
-# format, so that it always holds all constructor arguments.
-FORMAT = 3
+# Of config.json; raised when an older package could no longer read the files of a newer one. A file is written in the oldest
+# format from WRITTEN on that holds its constructor arguments, so that older packages read what they can.
+FORMAT, WRITTEN = 4, 3
 _FETCH_OPTIONS = frozenset(inspect.signature(fetch).parameters) - {"source"}
 # Keywords of other libraries' `from_pretrained`, each with its replacement here.
 _INSTEAD = {
@@ -76,9 +76,19 @@ class StrictHubMixin(PyTorchModelHubMixin):
         return cls.__name__
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """Every constructor argument, as JSON holds it."""
+        return dict(cast(dict[str, Any], self._hub_mixin_config))
+
+    @property
     def config(self) -> dict[str, Any]:
-        """The content of `config.json`: the class, the format, and every constructor argument."""
-        return {"model": self.config_kind(), "format": FORMAT, **cast(dict[str, Any], self._hub_mixin_config)}
+        """The content of `config.json`: the class, the format, and every constructor argument that the format has."""
+        arguments, version = self.arguments, FORMAT
+        while version > WRITTEN and all(arguments[name] == value for name, value in self._since.get(version, {}).items()):
+            for name in self._since.get(version, {}):
+                del arguments[name]
+            version -= 1
+        return {"model": self.config_kind(), "format": version, **arguments}
 
     def files(self, metadata: dict[str, str] | None = None, dtype: torch.dtype | None = None) -> dict[str, bytes]:
         """Returns {file name: content} of `config.json` and `model.safetensors`; equal models give equal bytes.

@@ -29,8 +29,8 @@ class CycleGenerator(
 ):
     """Both directions of a CycleGAN (Zhu et al. 2017): `a_to_b` and `b_to_a`, each images in [-1, 1] -> images in [-1, 1].
 
-    `channels`, `width`, `blocks`, `generator`, `upsample`, `padding`, `dropout` and `skip` describe the networks (see
-    `models/generators.py`); `image_size` is the side they were trained at, `value_range` the black and white of its 16-bit
+    `channels`, `width`, `blocks`, `generator`, `upsample`, `padding`, `dropout`, `skip` and `noise` describe the networks
+    (see `models/generators.py`); `image_size` is the side they were trained at, `value_range` the black and white of its 16-bit
     images (None: 0 and 65,535), `eyes_a` and `eyes_b` the places of the eyes in faces of A and B (left x, left y, right x,
     right y, in shares of the side; None: the images are used as they are). `domain`, `labels` and `epoch` describe them.
     All of it is in `config.json`: `CycleGenerator.from_pretrained("user/name")` needs nothing else.
@@ -41,6 +41,7 @@ class CycleGenerator(
     _since: ClassVar[Mapping[int, Mapping[str, Any]]] = {
         2: {"skip": False, "value_range": None},
         3: {"eyes_a": None, "eyes_b": None},
+        4: {"noise": False},
     }
     directions: tuple[str, ...] = ("a_to_b", "b_to_a")
     data_sides: ClassVar[tuple[str, ...]] = ("a", "b")
@@ -63,6 +64,7 @@ class CycleGenerator(
         value_range: Sequence[int] | None = None,
         eyes_a: Sequence[float] | None = None,
         eyes_b: Sequence[float] | None = None,
+        noise: bool = False,
     ) -> None:
         super().__init__()
         self.labels = check_labels(labels, 2, "two, of A and of B")
@@ -70,7 +72,7 @@ class CycleGenerator(
         self.a_to_b, self.b_to_a = (
             build_generator(
                 generator, channels=channels, width=width, blocks=blocks, upsample=upsample, padding=padding, dropout=dropout,
-                skip=skip,
+                skip=skip, noise=noise,
             )
             for _ in range(2)
         )  # fmt: skip

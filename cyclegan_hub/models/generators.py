@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from cyclegan_hub.models.noise import Noise
+
 Kind = Literal["resnet", "unet", "unet-rectified", "unet-rectified-batch"]  # the last two: the original code's
 Upsample = Literal["transpose", "resize"]
 Padding = Literal["reflect", "zeros"]
@@ -65,18 +67,26 @@ def _is_channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
-class ResidualBlock(nn.Module):
-    """x + F(x), two 3x3 convolutions with instance norm (Johnson et al. 2016, supplementary)."""
+def _norm(channels: int, noise: int | None) -> list[nn.Module]:
+    """Instance norm; before it, noise with this number of its layer."""
+    return [*([] if noise is None else [Noise(channels, noise)]), InstanceNorm2d(channels)]
 
-    def __init__(self, channels: int, padding: Padding, dropout: float) -> None:
+
+class ResidualBlock(nn.Module):
+    """x + F(x), two 3x3 convolutions with instance norm (Johnson et al. 2016, supplementary).
+
+    `noise`: the number of the first of two noise inputs, one before each norm; None: there are none.
+    """
+
+    def __init__(self, channels: int, padding: Padding, dropout: float, noise: int | None = None) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False),
-            InstanceNorm2d(channels),
+            *_norm(channels, noise),
             # One place for both, so that the keys of a state are the same with dropout and without.
             nn.Sequential(nn.ReLU(True), nn.Dropout(dropout)) if dropout else nn.ReLU(True),
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False),
-            InstanceNorm2d(channels),
+            *_norm(channels, None if noise is None else noise + 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,7 +106,8 @@ class ResNetGenerator(nn.Module):
 
     Height and width must be multiples of 4. `upsample` "transpose" is the paper's, "resize" resizes first and then
     convolves. `padding` holds inside (the blocks and the resized convolutions); the 7x7 ends always reflect. With `skip` the
-    layers compute what to add to the input, and the sum is cut to [-1, 1]: for domains A and B that are alike.
+    layers compute what to add to the input, and the sum is cut to [-1, 1]: for domains A and B that are alike. With `noise` the
+    norms of blocks and decoder have a noise input each (`models/noise.py`): for textures, which would repeat on flat areas.
     """
 
     multiple = 4
@@ -110,6 +121,7 @@ class ResNetGenerator(nn.Module):
         padding: Padding = "reflect",
         dropout: float = 0.0,
         skip: bool = False,
+        noise: bool = False,
     ) -> None:
         super().__init__()
         self.skip = skip
@@ -119,10 +131,11 @@ class ResNetGenerator(nn.Module):
             nn.Conv2d(w, 2 * w, 3, stride=2, padding=1, bias=False), InstanceNorm2d(2 * w), nn.ReLU(True),
             nn.Conv2d(2 * w, 4 * w, 3, stride=2, padding=1, bias=False), InstanceNorm2d(4 * w), nn.ReLU(True),
         )  # fmt: skip
-        self.body = nn.Sequential(*(ResidualBlock(4 * w, padding, dropout) for _ in range(blocks)))
+        places = [i if noise else None for i in range(2 * blocks + 2)]  # of the noise inputs, in the order of the layers
+        self.body = nn.Sequential(*(ResidualBlock(4 * w, padding, dropout, places[2 * i]) for i in range(blocks)))
         self.decoder = nn.Sequential(
-            *_up(4 * w, 2 * w, upsample, padding), InstanceNorm2d(2 * w), nn.ReLU(True),
-            *_up(2 * w, w, upsample, padding), InstanceNorm2d(w), nn.ReLU(True),
+            *_up(4 * w, 2 * w, upsample, padding), *_norm(2 * w, places[-2]), nn.ReLU(True),
+            *_up(2 * w, w, upsample, padding), *_norm(w, places[-1]), nn.ReLU(True),
             nn.Conv2d(w, channels, 7, padding=3, padding_mode="reflect"), nn.Tanh(),
         )  # fmt: skip
 
@@ -250,20 +263,23 @@ def build_generator(
     padding: Padding,
     dropout: float,
     skip: bool = False,
+    noise: bool = False,
 ) -> ResNetGenerator | UNetGenerator:
     """The generator of that kind.
 
-    Raises ValueError for a kind, upsampling or padding that does not exist, and for a U-Net with `skip`.
+    Raises ValueError for a kind, upsampling or padding that does not exist, and for a U-Net with `skip` or `noise`.
     """
     for name, value, known in (("upsample", upsample, ("transpose", "resize")), ("padding", padding, ("reflect", "zeros"))):
         if value not in known:
             raise ValueError(f"{name}={value!r}: must be one of {', '.join(known)}")
     match kind:
         case "resnet":
-            return ResNetGenerator(channels, width, blocks, upsample, padding, dropout, skip)
+            return ResNetGenerator(channels, width, blocks, upsample, padding, dropout, skip, noise)
         case "unet" | "unet-rectified" | "unet-rectified-batch":  # the latter two are those of the original code
             if skip:
                 raise ValueError("skip=True: only with generator='resnet'; a U-Net has skips of its own")
+            if noise:
+                raise ValueError("noise=True: only with generator='resnet'")
             norm: Literal["instance", "batch"] = "batch" if kind.endswith("-batch") else "instance"
             return UNetGenerator(channels, width, blocks, dropout, rectify_skips=kind != "unet", norm=norm)
     raise ValueError(f"generator={kind!r}: must be one of resnet, unet")  # the others come from `cyclegan-hub import` alone

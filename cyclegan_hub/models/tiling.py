@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cyclegan_hub.imaging.images import ImageError
 from cyclegan_hub.models.generators import InstanceNorm2d, ResNetGenerator
+from cyclegan_hub.models.noise import Noise
 
 Statistics = tuple[Tensor, Tensor]
 
@@ -37,7 +38,7 @@ def _run_in_tiles(layers: nn.Sequential, x: Tensor, tile: int, halo: int, multip
         fixed.append(_shared_statistics(layers, x, spans, fixed))
     output: Tensor | None = None
     for rows, columns in spans:
-        part = _run(layers, x[:, :, rows.start : rows.stop, columns.start : columns.stop], fixed)
+        part = _run(layers, x, rows, columns, fixed)
         if output is None:
             # Each layer of an end scales a map by a whole factor or a whole fraction: sizes stay in proportion.
             height, width = (
@@ -59,7 +60,7 @@ def _shared_statistics(layers: nn.Sequential, x: Tensor, spans: list[tuple[Span,
     total = squares = torch.zeros((), dtype=torch.float64)
     count = 0
     for rows, columns in spans:
-        core = _core(_run(layers, x[:, :, rows.start : rows.stop, columns.start : columns.stop], fixed), rows, columns)
+        core = _core(_run(layers, x, rows, columns, fixed), rows, columns)
         core = (core.cpu() if core.device.type == "mps" else core).double()  # which has no float64
         total, squares = total.to(core.device), squares.to(core.device)
         total = total + core.sum((2, 3), keepdim=True)
@@ -70,8 +71,10 @@ def _shared_statistics(layers: nn.Sequential, x: Tensor, spans: list[tuple[Span,
     return mean.float().to(x.device), variance.float().to(x.device)
 
 
-def _run(layers: nn.Sequential, x: Tensor, fixed: list[Statistics]) -> Tensor:
-    """`x` through the layers with the statistics known so far, up to the first normalisation that has none yet."""
+def _run(layers: nn.Sequential, x: Tensor, rows: Span, columns: Span, fixed: list[Statistics]) -> Tensor:
+    """A tile of `x` through the layers with the statistics known so far, up to the first normalisation that has none yet."""
+    x = x[:, :, rows.start : rows.stop, columns.start : columns.stop]
+    height, width = x.shape[2:]
     statistics = iter(fixed)
     for layer in layers:
         if isinstance(layer, InstanceNorm2d):
@@ -79,6 +82,8 @@ def _run(layers: nn.Sequential, x: Tensor, fixed: list[Statistics]) -> Tensor:
             if known is None:
                 return x
             x = layer.apply_statistics(x, *known)
+        elif isinstance(layer, Noise):
+            x = layer(x, rows.start * x.shape[2] // height, columns.start * x.shape[3] // width)
         else:
             x = layer(x)
     return x

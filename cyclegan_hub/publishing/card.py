@@ -19,6 +19,7 @@ from PIL import Image
 
 from cyclegan_hub.domains import DOMAINS, recorded_splits
 from cyclegan_hub.errors import UserError
+from cyclegan_hub.evaluation.groups import GroupTable
 from cyclegan_hub.evaluation.record import Metrics, number
 from cyclegan_hub.evaluation.registry import base_name, format_value
 from cyclegan_hub.faces import align, find_faces
@@ -36,6 +37,7 @@ from cyclegan_hub.templates import TemplateError, render_markdown
 TEMPLATES = MODEL_CARDS
 # The most important fields of a recipe, in the order of the card's table; fields that a method does not have are left out.
 _SHOWN = ("image_size", "crop_size", "channels", "side", "pairs", "latent", "gen_channels", "generator", "width", "blocks",
+          "noise", "minibatch_deviation",
           "upsample", "skip", "discriminator", "disc_channels", "source_negatives", "adversarial", "adversarial_weight", "l1",
           "cycle", "own_cycle", "identity_a", "identity_b", "pool_size", "diffaugment", "batch_size", "epochs", "lr", "decay",
           "ema")  # fmt: skip
@@ -87,6 +89,7 @@ def render(facts: Facts) -> str:
     light, provenance = light_evaluation(facts.history), provenance_of(facts.run)
     weak, failures = _parted(facts)
     shown = within(failures, _FAILURE_WORDS)
+    groups = GroupTable.of(facts.metrics)
     fields = {
         "title": kind.title.format(a=a, b=b), "a": a, "b": b, "repo_id": facts.repo_id, "on_hub": facts.on_hub,
         "chosen": facts.chosen, "image_size": size, "dtype": facts.dtype,
@@ -105,6 +108,7 @@ def render(facts: Facts) -> str:
         "with_discriminator": bool(recipe.get("adversarial_weight", recipe.get("adversarial"))),
         "source_url": project_url("Source"), "demo_url": project_url("Demo"),
         "note_continued": provenance.text if _cut(provenance.text) != provenance.text else "",
+        "groups": groups, "groups_arrow": arrow(groups.direction, labels) if groups else "",
     }  # fmt: skip
     try:
         limits = render_limits(domain, labels, facts.run, kind, measured=bool(facts.metrics or light), text=_cut(provenance.text))

@@ -25,7 +25,7 @@ RESUMABLE_FIELDS = frozenset(
 # Fields that older run folders lack, with the value that they imply.
 ADDED_FIELDS = {
     "skip": False, "discriminator": "patch", "own_cycle": False, "fit": "crop", "value_range": None, "direction": "a_to_b",
-    "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None,
+    "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None, "noise": False, "minibatch_deviation": False, "ema": 0.0,
 }  # fmt: skip
 
 
@@ -121,12 +121,14 @@ class CycleGANRecipe(_Recipe):
     padding: Literal["reflect", "zeros"] = "reflect"  # inside the blocks; the 7x7 ends always reflect
     dropout: float = 0.0
     skip: bool = False  # output = input + the network's output: for similar domains; of a ResNet only
+    noise: bool = False  # noise inputs (Karras et al. 2019, section 2), for textures that do not repeat; of a ResNet only
     # "patch" sees pixels, "projected" the features of a frozen ImageNet network (Sauer et al. 2021), "both" are the two together
     discriminator: Literal["patch", "projected", "both"] = "patch"
     # of the patch discriminator: 4x4 convolutions, then one to a map of logits
     disc_channels: tuple[int, ...] = (64, 128, 256, 512)
     disc_last_stride: Literal[1, 2] = 1
     disc_scales: int = 1
+    minibatch_deviation: bool = False  # it also sees how much the images of a batch differ (Karras et al. 2018, section 3)
     # Share of the other domain's real images among a discriminator's fake ones, beside the translations (compare the
     # edge-smoothed images of CartoonGAN, Chen et al. 2018, section 3.2.1, and the mismatched pairs of Reed et al. 2016, section
     # 4.2). Of similar domains it learns what distinguishes them, and not only what is blurred.
@@ -171,6 +173,10 @@ class CycleGANRecipe(_Recipe):
         _check_fits("image_size", self.image_size, self.generator, self.blocks)
         rule = "false with generator=unet, which has skips of its own"
         require(not (self.skip and self.generator == "unet"), "skip", self.skip, rule)
+        alone = self.batch_size == 1 or self.discriminator == "projected"
+        rule = "false with batch_size=1 or discriminator=projected: it compares a batch in the patch discriminator"
+        require(not (self.minibatch_deviation and alone), "minibatch_deviation", self.minibatch_deviation, rule)
+        require(not (self.noise and self.generator == "unet"), "noise", self.noise, "false with generator=unet")
 
     @property
     def trained_size(self) -> int:
@@ -197,10 +203,12 @@ class DCGANRecipe(_Recipe):
     latent: int = 100
     gen_channels: tuple[int, ...] = (256, 128, 64, 32)  # after each transposed convolution but the last; the image is 4 * 2**n px
     disc_channels: tuple[int, ...] = (32, 64, 128, 256)
+    ema: float = 0.0  # moving average of the generator's weights, which is published; 0: off
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_all(self, ("latent",), lambda n: n >= 1, "at least 1")
+        check_all(self, ("ema",), lambda n: 0 <= n < 1, "from 0 up to, not including, 1")
         check_all(self, ("eyes",), lambda eyes: eyes is None or are_eyes(eyes), _EYES)
         channels = ("gen_channels", "disc_channels")
         check_all(self, channels, lambda n: len(n) >= 1 and min(n) >= 1, "e.g. 256,128,64,32")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ _PANELS = {
     "D(real), D(fake)": ["d_a_real", "d_a_fake", "d_b_real", "d_b_fake"],
     "correlation of input and output": ["corr_a_to_b", "corr_b_to_a"],
 }
-_ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "padding", "skip")
+_ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "padding", "skip", "noise")
 
 
 class CycleGANTrainer:
@@ -60,7 +61,7 @@ class CycleGANTrainer:
         model_arguments: dict[str, Any] = {
             "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "upsample": r.upsample,
             "padding": r.padding, "dropout": r.dropout, "skip": r.skip, "image_size": r.image_size, "value_range": r.value_range,
-            "eyes_a": r.eyes_a, "eyes_b": r.eyes_b, "domain": domain_of(r, labels), "labels": list(labels),
+            "noise": r.noise, "eyes_a": r.eyes_a, "eyes_b": r.eyes_b, "domain": domain_of(r, labels), "labels": list(labels),
         }  # fmt: skip
         self._publish: Callable[[int | None], CycleGenerator] = lambda epoch: CycleGenerator(**model_arguments, epoch=epoch)
         model = self._publish(None)
@@ -155,9 +156,9 @@ class CycleGANTrainer:
         model = CycleGenerator.from_pretrained(source)
         for name in ("a_to_b", "b_to_a"):
             own, given = self.networks[name], model.get_submodule(name)
-            if any(model.config[field] != getattr(self.recipe, field) for field in _ARCHITECTURE):
+            if any(model.arguments[field] != getattr(self.recipe, field) for field in _ARCHITECTURE):
                 raise ModelError(
-                    f"--init {source}: its {name} has another architecture ({_architecture(model.config)}) than the recipe's; "
+                    f"--init {source}: its {name} has another architecture ({_architecture(model.arguments)}) than the recipe's; "
                     "give those fields with --set, or another source"
                 )
             own.load_state_dict(given.state_dict(), strict=True)
@@ -238,10 +239,13 @@ class CycleGANTrainer:
         return totals
 
     def _logits(self, network: nn.Module, real: Tensor, fake: Tensor, source: Tensor) -> list[tuple[Tensor, ...]]:
-        """Logits of real and of fake images (N, C, H, W), each (N, 1, h, w) for every scale, from one pass over all of them;
-        with `source_negatives` also those of `source`, the other domain's real images."""
-        shown = [real, fake, source] if self.recipe.source_negatives else [real, fake]
-        logits = network(torch.cat([self._augment(x) for x in shown]))
+        """Logits of real and of fake images (N, C, H, W), each (N, 1, h, w) for every scale, from one pass over all of them
+        where no image's logits depend on the others; with `source_negatives` also those of `source`, the other domain's real
+        images."""
+        shown = [self._augment(x) for x in ([real, fake, source] if self.recipe.source_negatives else [real, fake])]
+        if self.recipe.minibatch_deviation:
+            return [network(x) for x in shown]
+        logits = network(torch.cat(shown))
         return list(zip(*(x.chunk(len(shown)) for x in logits), strict=True))
 
     def _augment(self, x: Tensor) -> Tensor:
@@ -270,15 +274,15 @@ class CycleGANTrainer:
 
 def _discriminators(r: CycleGANRecipe) -> list[nn.Module]:
     """Of A and of B. Projected ones share the frozen network; each has random projections of its own."""
+    plain = partial(PatchDiscriminator, r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales, r.minibatch_deviation)
     if r.discriminator == "patch":
-        return [PatchDiscriminator(r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales) for _ in range(2)]
+        return [plain(), plain()]
     network = EfficientNetLite("lite0")
     projected = [ProjectedDiscriminator(network, r.channels, seed=seed) for seed in (0, 1)]
     if r.discriminator == "projected":
         return list(projected)
-    patches = (PatchDiscriminator(r.channels, r.disc_channels, r.disc_last_stride, r.disc_scales) for _ in range(2))
-    return [JointDiscriminator(*pair) for pair in zip(projected, patches, strict=True)]
+    return [JointDiscriminator(one, plain()) for one in projected]
 
 
-def _architecture(config: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={config[name]}" for name in _ARCHITECTURE)
+def _architecture(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={arguments[name]}" for name in _ARCHITECTURE)

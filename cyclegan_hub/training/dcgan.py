@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
+from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
+from torch.optim.swa_utils import update_bn
 
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.models.dcgan import DCGAN
@@ -20,6 +22,7 @@ from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid, adam, loa
 
 DIVERSITY_EVERY = 25  # steps between two measurements of the fixed latents' diversity
 FIXED = 64  # latents that are sampled throughout the training
+STANDING = 16  # batches of FIXED latents from which the averaged generator takes the statistics of its norms
 GRID_SIZE = 6  # rows and columns of a sample grid
 
 
@@ -63,6 +66,7 @@ class DCGANTrainer:
             init_weights(network, std=r.init_std)
         self.fixed = model.latents(FIXED, seed=0)[:, :, None, None]
         self.g, self.d = self.networks.values()  # prepare() wraps these
+        self.ema: EMAModel | None = None
         self.optimizers: dict[str, Optimizer] = {
             name: adam(network.parameters(), r.lr) for name, network in self.networks.items()
         }
@@ -70,6 +74,9 @@ class DCGANTrainer:
     def prepare(self, prepare: Callable[[Any], Any]) -> None:
         self.g, self.d = (prepare(network) for network in self.networks.values())
         self.optimizers = {name: prepare(optimizer) for name, optimizer in self.optimizers.items()}
+        if self.recipe.ema:  # as in CycleGANTrainer
+            weights = self.networks["generator"].parameters()
+            self.ema = EMAModel(weights, decay=self.recipe.ema, use_ema_warmup=True, power=2 / 3, foreach=True)
 
     def step(self, batch: dict[str, Tensor], backward: Backward) -> dict[str, Tensor]:
         x = batch["a"]
@@ -91,6 +98,8 @@ class DCGANTrainer:
         loss_g = generator_loss("bce", (after,))
         backward(loss_g)
         self.optimizers["generator"].step()
+        if self.ema:
+            self.ema.step(self.networks["generator"].parameters())
 
         losses = {
             "loss_d": loss_d, "loss_g": loss_g, "d_auc": auc((on_real,), (on_fake,)), "d_x": _mean(on_real),
@@ -116,6 +125,11 @@ class DCGANTrainer:
         with torch.random.fork_rng(devices=[]):  # random first weights must not change the steps that follow a save
             model = self._publish(epoch).to(device)
         model.generator.load_state_dict(self.networks["generator"].state_dict(), strict=True)
+        if self.ema:  # averaged weights have other statistics than the trained ones: "standing statistics" (Brock et al. 2019)
+            self.ema.copy_to(model.generator.parameters())
+            latents = model.latents(STANDING * FIXED, seed=0)[:, :, None, None].to(device)
+            with torch.no_grad():
+                update_bn(latents.split(FIXED), model.generator)
         return model.eval()
 
     def start_from(self, source: str) -> None:
@@ -140,12 +154,16 @@ class DCGANTrainer:
             "steps_done": self.steps_done,
             "networks": state_dicts(self.networks),
             "optimizers": state_dicts(self.optimizers),
+            "ema": self.ema.state_dict() if self.ema else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.steps_done = state["steps_done"]
         load_state_dicts(self.networks, state["networks"])
         load_state_dicts(self.optimizers, state["optimizers"])
+        if self.ema:
+            self.ema.load_state_dict(state["ema"])
+            self.ema.to(device=next(self.networks["generator"].parameters()).device)
 
     def own_state_dict(self) -> dict[str, Any]:
         return {}

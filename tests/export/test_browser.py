@@ -33,9 +33,12 @@ from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.faces.mtcnn import WEIGHTS
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import ResNetGenerator
+from cyclegan_hub.models.noise import Noise
+from cyclegan_hub.models.onnx import OnnxGenerator
 from support import tiny_models
 from support.chromium import NEEDED, PHONE, WIDE, launched
 from support.pictures import picture
+from support.pixels import apart
 from support.training import ROOT
 
 pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
@@ -338,6 +341,22 @@ def fake_runtime(tmp_path: Path) -> Path:
     for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"):
         (folder / name).write_bytes(b"x")
     return folder
+
+
+def test_a_model_with_noise(fake_runtime: Path, tmp_path: Path) -> None:
+    """The noise of the whole image's grid, with folded resizing and Winograd's convolutions."""
+    model = tiny_models.model(None, noise=True)
+    for module in model.modules():
+        if isinstance(module, Noise):
+            nn.init.normal_(module.weight, 0, 0.3)
+    model.save_pretrained(tmp_path / "m")
+    export_web(str(tmp_path / "m"), tmp_path / "site", runtime=str(fake_runtime))
+    one = picture(0, (32, 32))
+    for direction in model.directions:
+        made = OnnxGenerator(tmp_path / "site" / "models" / f"{direction}.onnx")
+        assert apart(made.translate(one), model.eval().translate(one, direction, face="none")) <= 2  # weights of 16 bits
+    proof = json.loads((tmp_path / "site" / "proof.json").read_text())
+    assert all(one["largest"] < 2 for model in proof.values() for one in model["found"])
 
 
 def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -26,6 +26,7 @@ from cyclegan_hub.faces import find_faces
 from cyclegan_hub.hub import repository
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import InstanceNorm2d, PlainCNN, ResNetGenerator, UNetGenerator
+from cyclegan_hub.models.noise import Noise
 from cyclegan_hub.models.photograph import FaceNotFoundWarning, Options
 from cyclegan_hub.models.translate_many import Done, translate_files
 from support import photos, tiny_models
@@ -92,6 +93,21 @@ def test_a_fixed_size_takes_the_centred_square(source: Path, tmp_path: Path) -> 
         generator.translate(one, resolution=64)
     with pytest.raises(OnnxError, match="holds b_to_a alone"):
         generator.translate(one, "a_to_b")
+
+
+def test_a_model_with_noise_gives_its_own_images(tmp_path: Path) -> None:
+    model = tiny_models.model(1, noise=True).eval()
+    jitter(model).save_pretrained(tmp_path / "model")
+    onnx_export.export(str(tmp_path / "model"), tmp_path / "x.onnx", opset=17)
+    onnx_export.export(str(tmp_path / "model"), tmp_path / "x.pt", format="torchscript")
+    generator, traced = OnnxGenerator(tmp_path / "x.onnx"), torch.jit.load(tmp_path / "x.pt")
+    assert generator.metadata["format"] == "1"  # older packages use the file
+    for size in ((40, 50), (96, 64)):
+        one = picture(0, size)
+        assert apart(generator.translate(one, resolution="original"), model.translate(one, resolution="original")) <= 1
+    x = torch.rand(3, 3, 36, 44) * 2 - 1
+    with torch.inference_mode():
+        assert torch.allclose(traced(x), model(x), atol=1e-4)
 
 
 def test_torchscript(source: Path, tmp_path: Path) -> None:
@@ -246,6 +262,7 @@ def test_translate_takes_the_file(source: Path, exported: Path, tmp_path: Path, 
 NETWORKS: dict[str, tuple[nn.Module, int]] = {
     "resnet-paper": (ResNetGenerator(3, 4, 1, "transpose", "reflect", 0.5), 4),
     "resnet-skip": (ResNetGenerator(3, 4, 1, "resize", "zeros", skip=True), 4),
+    "resnet-noise": (ResNetGenerator(3, 4, 1, "resize", "zeros", noise=True), 4),
     "unet": (UNetGenerator(1, 4, 4), 16),
     "cnn": (PlainCNN(3, 4, 3), 1),
 }
@@ -257,6 +274,8 @@ def jitter(network: nn.Module) -> nn.Module:
         if isinstance(module, InstanceNorm2d):
             nn.init.normal_(module.weight, 1, 0.3)
             nn.init.normal_(module.bias, 0, 0.3)
+        if isinstance(module, Noise):
+            nn.init.normal_(module.weight, 0, 0.3)
     return network.eval()
 
 
@@ -281,6 +300,18 @@ def test_both_exporters_write_what_the_network_computes_at_any_size(name: str, o
         with torch.inference_mode():
             expected = network(x).numpy()
         assert np.abs(session.run(None, {"x": x.numpy()})[0] - expected).max() < 1e-4
+
+
+def test_noise_of_a_fixed_size_is_computed_and_not_stored() -> None:
+    """One map times the weights of all channels would be larger than the weights of the whole network."""
+    network, example = jitter(ResNetGenerator(3, 8, 1, noise=True)), torch.rand(1, 3, 64, 64) * 2 - 1
+    sizes = [len(to_onnx(network, Shape(example, False, any_size, 4), metadata={})) for any_size in (False, True)]
+    assert sizes[0] < 1.2 * sizes[1]
+    data = to_onnx(network, Shape(example, any_batch=False), metadata={})
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        expected = network(example).numpy()
+    assert np.abs(session.run(None, {"x": example.numpy()})[0] - expected).max() < 1e-4
 
 
 @pytest.mark.parametrize("pairs", ["given", "colorize", "upscale-4x", "repaint"])

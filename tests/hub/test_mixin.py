@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 import cyclegan_hub
 from cyclegan_hub.hub import repository as fetch
-from cyclegan_hub.hub.mixin import FORMAT, StrictHubMixin
+from cyclegan_hub.hub.mixin import FORMAT, WRITTEN, StrictHubMixin
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.dcgan import DCGAN
@@ -88,14 +88,14 @@ def test_save_and_load(folder: Path, as_text: bool) -> None:
     assert loaded.files() == model.files() == {name: (folder / name).read_bytes() for name in (CONFIG, WEIGHTS)}
 
 
-def test_config_holds_every_constructor_argument_given_or_not() -> None:
+def test_config_holds_every_constructor_argument_of_its_format() -> None:
     assert tiny(labels=("photo", "Monet"), epoch=5).config == {
-        "model": "CycleGenerator", "format": FORMAT, "channels": 3, "width": 4, "blocks": 1, "generator": "resnet",
+        "model": "CycleGenerator", "format": WRITTEN, "channels": 3, "width": 4, "blocks": 1, "generator": "resnet",
         "upsample": "resize", "padding": "reflect", "dropout": 0.0, "image_size": 16, "domain": "",
         "labels": ["photo", "Monet"], "epoch": 5, "skip": False, "value_range": None, "eyes_a": None, "eyes_b": None,
     }  # fmt: skip
     assert Dense(3, 5, note="x").config == {
-        "model": "Dense", "format": FORMAT, "inputs": 3, "outputs": 5, "names": ["a"], "note": "x",
+        "model": "Dense", "format": WRITTEN, "inputs": 3, "outputs": 5, "names": ["a"], "note": "x",
     }  # fmt: skip
 
 

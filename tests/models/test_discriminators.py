@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cyclegan_hub.models.discriminators import PatchDiscriminator
+from cyclegan_hub.models.discriminators import MinibatchDeviation, PatchDiscriminator
 from cyclegan_hub.models.generators import InstanceNorm2d
 from support.small_generators import batch
 
@@ -95,3 +95,30 @@ def test_logits_are_unbounded_and_of_each_image_alone() -> None:
         (logits,) = network(x)
         torch.testing.assert_close(logits, torch.cat([network(one)[0] for one in x.split(1)]), rtol=1e-4, atol=1e-4)
     assert logits.min() < -1 and logits.max() > 1  # no sigmoid, no tanh
+
+
+def test_the_deviation_of_a_batch_is_one_more_channel() -> None:
+    """Karras et al. 2018, section 3: over the batch, for each feature and place; then the mean of all of them."""
+    x = torch.stack([torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)])
+    x[1, 0] = 2.0  # half of all features deviate by 1
+    y = MinibatchDeviation()(x)
+    assert y.shape == (2, 3, 3, 4) and torch.equal(y[:, :2], x)
+    torch.testing.assert_close(y[:, 2], torch.full((2, 3, 4), 0.5), rtol=0, atol=1e-3)
+    assert MinibatchDeviation()(x.bfloat16()).dtype == torch.bfloat16
+    one = x[:1].clone().requires_grad_()
+    alone = MinibatchDeviation()(one)
+    assert alone[:, 2].abs().max() < 1e-3
+    (gradient,) = torch.autograd.grad(alone.sum(), one)  # of a root at 0 it would not be finite
+    assert gradient.isfinite().all()
+
+
+def test_logits_see_how_much_a_batch_differs_with_deviation_alone() -> None:
+    torch.manual_seed(0)
+    network, plain = PatchDiscriminator(widths=(4, 8), scales=2, deviation=True), PatchDiscriminator(widths=(4, 8), scales=2)
+    x = batch(4, 3, 32, 32)
+    same = x[:1].expand(4, -1, -1, -1)
+    for one, other in zip(network(x), network(same), strict=True):
+        assert not torch.allclose(one[0], other[0], rtol=1e-3, atol=1e-3)
+    for one, other in zip(plain(x), plain(same), strict=True):
+        torch.testing.assert_close(one[0], other[0], rtol=1e-4, atol=1e-4)
+    assert network.scales[0][-1].in_channels == plain.scales[0][-1].in_channels + 1

@@ -40,6 +40,22 @@ def test_what_was_changed_on_the_way_is_said() -> None:
     assert "extended" not in render(of)
 
 
+def test_groups_are_shown_and_a_worse_one_comes_first() -> None:
+    rows = [
+        {"split": "skin", "name": "darker half", "n": 97, "distance": 12.0, "low": 10.0, "high": 14.25, "untranslated": 60.0},
+        {"split": "skin", "name": "lighter half", "n": 98, "distance": 8.0, "low": 7.0, "high": 9.0, "untranslated": 50.0},
+    ]
+    table = {"epoch": "epoch-020", "direction": "a_to_b", "metric": "mmd[imagenet]", "groups": rows}
+    measured = {"best": "epoch-020", "epochs": {"epoch-020": {"a_to_b": {"mmd[imagenet]": 10.0}}}}
+    card = render(facts("cartoon", metrics=measured | {"groups": table}))
+    assert "| darker half | 97 | 12 | 10 to 14.2 | 60 |  |" in card and "typology angle" in card
+    assert card.index("**Worse for some people: darker half.**") < card.index("![")
+    rows[0] |= {"distance": 9.0, "by_eye": "7 of 16"}
+    card = render(facts("cartoon", metrics=measured | {"groups": table}))
+    assert "Worse for" not in card and "| darker half | 97 | 9 | 10 to 14.2 | 60 | 7 of 16 |" in card
+    assert "By group" not in render(facts("cartoon", metrics=measured))
+
+
 ABOVE = ["Use", "Results", "Limits and failures", "Data and licence"]
 SECTIONS = [*ABOVE, "Epochs", "Training", "Evaluation", "Intended use", "Limits", "Citation"]
 

@@ -226,6 +226,9 @@ def test_resumable_fields_exist() -> None:
 @pytest.mark.parametrize(
     ("name", "field", "text", "message"),
     [
+        ("anime-compact-128", "minibatch_deviation", "true", "minibatch_deviation=True: must be false with batch_size=1 or"),
+        ("monet-unet", "noise", "true", "noise=True: must be false with generator=unet"),
+        ("faces-dcgan-64", "ema", "1", "ema=1.0: must be from 0 up to, not including, 1"),
         ("faces-dcgan-64", "image_size", "96", "image_size=96: must be 64: 4 gen_channels make 4x4 px grow to that"),
         ("faces-dcgan-64", "gen_channels", "32,16,8", "image_size=64: must be 32: 3 gen_channels"),
         ("faces-dcgan-64", "disc_channels", "8,16", r"disc_channels=\(8, 16\): must be as many as gen_channels \(4\)"),

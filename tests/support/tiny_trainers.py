@@ -54,4 +54,5 @@ OTHER_KINDS = {
     "two-scales": {"disc_scales": 2, "image_size": 64, "discriminator": "patch", "adversarial": "lsgan"},
     "projected": {"discriminator": "projected", "adversarial": "hinge"},
     "both-skip": {"discriminator": "both", "adversarial": "hinge", "skip": True, "source_negatives": 0.25},
+    "deviation": {"discriminator": "both", "adversarial": "hinge", "minibatch_deviation": True},
 }

@@ -191,6 +191,30 @@ def test_sample_grids_show_the_fixed_latents() -> None:
         assert_same_pixels(shown, drawn)
 
 
+def test_what_is_published_is_the_average_with_statistics_of_its_own() -> None:
+    trainer = make(dataclasses.replace(SMALL, ema=0.999, lr=0.01))
+    own = [trainer.networks["generator"].layers[0].weight.detach().clone()]
+    for _ in range(3):
+        trainer.step({"a": real()}, lambda loss: loss.backward())
+        own.append(trainer.networks["generator"].layers[0].weight.detach().clone())
+    average = own[1]
+    for t, value in ((2, own[2]), (3, own[3])):
+        decay = 1 - t ** (-2 / 3)  # the warm-up, as of a CycleGAN
+        average = decay * average + (1 - decay) * value
+    before = torch.get_rng_state()
+    model = trainer.published(1)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.testing.assert_close(model.generator.layers[0].weight, average)
+    assert (average - own[3]).abs().max() > 1e-3
+    z = model.latents(1024, seed=0)[:, :, None, None]
+    first = model.generator.layers[0](z)
+    norm = model.generator.layers[1]
+    torch.testing.assert_close(norm.running_mean, first.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(norm.running_var, first.var((0, 2, 3)), rtol=0.02, atol=1e-4)
+    for one, two in zip(model.state_dict().values(), trainer.published(1).state_dict().values(), strict=True):
+        assert torch.equal(one, two)
+
+
 # ---------------------------------------------------------------------------------------------------- what is published
 @pytest.fixture(scope="module")
 def model() -> DCGAN:

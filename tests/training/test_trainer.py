@@ -16,12 +16,15 @@ from cyclegan_hub.training.run_folder import pack, unpack
 from cyclegan_hub.training.trainer import Alarm, AlarmWatch
 from support.tiny_trainers import OTHER_KINDS, backward, batch, make, tiny
 
+KINDS = {("anime-compact", kind): changes for kind, changes in OTHER_KINDS.items()} | {
+    ("monet-compact", "noise"): {"noise": True},
+    ("faces-dcgan-64", "averaged"): {"ema": 0.9},
+}
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [*((name, None) for name in RECIPES), *(("anime-compact", kind) for kind in OTHER_KINDS)]
-)
+
+@pytest.mark.parametrize(("name", "kind"), [*((name, None) for name in RECIPES), *KINDS])
 def test_every_recipe_trains_saves_resumes_loads_and_has_a_card(name: str, kind: str | None, tmp_path) -> None:
-    recipe = tiny(name, **OTHER_KINDS.get(kind, {}))
+    recipe = tiny(name, **KINDS.get((name, kind), {}))
     trainer = make(recipe)
     before = {n: [p.clone() for p in network.parameters()] for n, network in trainer.networks.items()}
     losses = trainer.step(batch(recipe), backward)
