@@ -83,10 +83,8 @@ class LinkTags:
         }  # fmt: skip
         tags = [
             f"<title>{html.escape(preview.NAME)}</title>",
-            *(
-                _meta("name", name, text)
-                for name, text in (("description", description), ("twitter:card", "summary_large_image"))
-            ),
+            _meta("name", "description", description),
+            _meta("name", "twitter:card", "summary_large_image"),
             *(_meta("property", name, text) for name, text in properties.items()),
             '<link rel="icon" type="image/svg+xml" href="./favicon.ico">',  # gradio's name for it, whatever it is
         ]
