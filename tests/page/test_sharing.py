@@ -128,7 +128,7 @@ def test_a_label_is_never_markup(tmp_path: Path) -> None:
     labels = ('cat" onload="x', "dog & 'wolf'")
     CycleGenerator(width=4, blocks=1, image_size=32, labels=labels, domain="pets").save_pretrained(tmp_path / "models/pets")
     with running_app(tmp_path / "app", tmp_path / "models", SPACE_HOST="user-pets.hf.space") as running:
-        head = read(httpx.get(running.url))
+        head = read(httpx.get(running.url, timeout=60))
     assert f"{labels[0]} → {labels[1]}" in head.found["og:description"][0]
     # On a Space the address that the page is asked at is not the one that others see.
     assert head.found["og:image"] == ["https://user-pets.hf.space/preview.jpg"]
@@ -184,7 +184,7 @@ def test_below_a_path_page_picture_and_api_answer(models: Path, tmp_path: Path) 
         assert len(head.found["og:title"]) == 1
         with picture_at(head.found["og:image"][0]) as image:
             assert image.size == SIZE
-        assert httpx.get(f"{url}/{head.icons[0]}").content.startswith(b"<svg")
+        assert httpx.get(f"{url}/{head.icons[0]}", timeout=60).content.startswith(b"<svg")
         client = Client(f"{url}/", verbose=False, download_files=str(tmp_path / "answers"))
         translated = client.predict(handle_file(str(tmp_path / "photo.png")), "anime", "a_to_b", 1, api_name="/translate")
         with Image.open(translated) as image:
