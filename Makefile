@@ -48,10 +48,12 @@ test-fast: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -m "not slow and not browser"
 
-# The runtime of `export --web`, in the version that cyclegan_hub/export/browser.py names; node_modules/ is in no commit.
-node_modules/onnxruntime-web: cyclegan_hub/export/browser.py
+# The runtime of `export --web` and the tests' axe-core, in the versions that these files name; node_modules/ is in no commit. Both
+# at once: npm removes what an installation does not name.
+node_modules/onnxruntime-web: cyclegan_hub/export/browser.py tests/support/axe.py
 	npm install --silent --no-save --no-package-lock --ignore-scripts \
-		"onnxruntime-web@$$(sed -n 's/^VERSION = "\(.*\)".*/\1/p' cyclegan_hub/export/browser.py)"
+		"onnxruntime-web@$$(sed -n 's/^VERSION = "\(.*\)".*/\1/p' cyclegan_hub/export/browser.py)" \
+		"axe-core@$$(sed -n 's/^VERSION = "\(.*\)".*/\1/p' tests/support/axe.py)"
 	touch $@
 
 lint: $(VENV)/.dev

@@ -2,7 +2,7 @@
 
 The page is `cyclegan_hub/page/`; `cyclegan_hub/serving/` does its work, without gradio. CYCLEGAN_HUB_MODELS chooses the
 models (a folder, "user" or "user/repository" of the Hub; without it those in `pretrained/`), GRADIO_SERVER_NAME and
-GRADIO_SERVER_PORT where it listens.
+GRADIO_SERVER_PORT where it listens, GRADIO_ROOT_PATH the path below which a proxy serves it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.imaging import images
-from cyclegan_hub.page import components
+from cyclegan_hub.page import components, sharing
 from cyclegan_hub.page.page import Page
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
@@ -51,6 +51,7 @@ def launch(page: Page, **options: Any) -> Any:
     return page.demo.launch(
         _frontend=False,
         theme=components.theme(), head=components.head(), max_file_size=images.MAX_BYTES,
+        favicon_path=str(sharing.FAVICON), app_kwargs=sharing.app_options(page.studio),
         show_error=False, share=False, ssr_mode=False,
         quiet=True, footer_links=["api"], run_history=False, enable_monitoring=False, mcp_server=find_spec("mcp") is not None,
         **options,

@@ -7,30 +7,54 @@ import html
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from cyclegan_hub import __version__
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.export import onnx_export
-from cyclegan_hub.export.onnx_export import OPSET, ExportError, Shape, part, to_onnx
+from cyclegan_hub.export.onnx_export import FREE_IMAGES, OPSET, ExportError, Shape, part, to_onnx
 from cyclegan_hub.export.winograd import TILE, use_winograd
+from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.faces.mtcnn import finder_files
 from cyclegan_hub.files import atomic_folder, json_bytes, write_folder
 from cyclegan_hub.hub.provenance import LICENCES
+from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import ResNetGenerator
 from cyclegan_hub.models.inference import fold_upsampling
 from cyclegan_hub.models.onnx import OnnxGenerator
+from cyclegan_hub.models.photograph import MAX_STRENGTH
 from cyclegan_hub.models.protocols import Translator
+from cyclegan_hub.templates import FAVICON
 
 PAGE = Path(__file__).parent / "web"
 STATIC = ("index.html", "app.js", "opened.js", "worker.js", "pixels.js", "faces.js", "style.css")
+
+
+OPENED = 1024  # px at most of a user's own example
+
+
+@dataclass(frozen=True)
+class Example:
+    """A free image that the page opens with."""
+
+    file: str  # below FREE_IMAGES
+    credit: str
+
+
+_HOPPER = Example("examples/grace_hopper.jpg", "Example: Grace Hopper; US Navy, public domain.")
+_FACE = Example("examples/astronaut.jpg", "Example: Eileen Collins; NASA, public domain.")
+_SCENE = Example("examples/china.jpg", "Example: the Summer Palace in Beijing; danielbuechele, CC BY 2.0.")
+_AVATAR = Example("examples/avatar_2.png", "Example: the Cartoon Set; Google LLC, CC BY 4.0.")
+# Where another one than a face, or for A to B a scene, is better.
+_EXAMPLES = {("smile", "a_to_b"): _HOPPER, ("cartoon", "b_to_a"): _AVATAR}
 
 
 def export_web(
@@ -41,11 +65,13 @@ def export_web(
     size: int | None = None,
     runtime: str | None = None,
     webgpu: bool = False,
+    example: Path | None = None,
 ) -> int:
     """Writes the folder `out`, which must not exist or be empty; returns 0.
 
     `epochs` None: the best one. `size` None: the side the model was trained at; images become centred squares of it.
     `runtime`: a folder with the npm package onnxruntime-web, or its URL (https://…); None: ./node_modules.
+    `example`: the image that the first direction opens with; None: a free one.
     Each model file is compared with the model, as `export` does. Raises ExportError for options that cannot be followed; a failed
     export leaves no folder.
     """  # fmt: skip
@@ -55,10 +81,11 @@ def export_web(
     if not out.parent.is_dir():
         raise ExportError(f"{out}: there is no folder {out.parent}")
     found = find_runtime(runtime, webgpu)
+    own = None if example is None else images.decode(example)
     chosen = _chosen(source, epochs)
     with atomic_folder(out) as folder:
-        manifest = _models(source, chosen, size, folder)
-        manifest |= {"runtime": found.url, "webgpu": webgpu, "version": __version__}
+        manifest = _models(source, chosen, size, folder, own)
+        manifest |= {"runtime": found.url, "webgpu": webgpu, "version": __version__, "max_strength": MAX_STRENGTH}
         (folder / "manifest.json").write_bytes(json_bytes(manifest))
         _page(folder, manifest, found)
         if any(manifest["eyes"].values()):
@@ -85,12 +112,16 @@ def _chosen(source: str, epochs: Sequence[int] | None) -> list[Epoch]:
     return [numbers[number] for number in sorted(set(epochs))]
 
 
-def _models(source: str, chosen: Sequence[Epoch], size: int | None, folder: Path) -> dict[str, Any]:
-    """Writes models/ and proof.json (the verification); returns the content of manifest.json about the models."""
+def _models(
+    source: str, chosen: Sequence[Epoch], size: int | None, folder: Path, example: Image.Image | None
+) -> dict[str, Any]:  # fmt: skip
+    """Writes models/, proof.json (the verification) and the examples; returns what manifest.json says about the models."""
     (folder / "models").mkdir()
     epochs: list[dict[str, Any]] = []
     verifications: dict[str, Any] = {}
     manifest: dict[str, Any] = {}
+    opening: dict[str, Any] = {}
+    first = next((epoch for epoch in chosen if epoch.best), chosen[0])  # the one that the page opens with
     for epoch in tqdm(chosen, desc="exporting epochs", unit=" epochs", disable=None):
         model = load(source, None if epoch.number is None else epoch.number)
         if not isinstance(model, Translator):
@@ -104,9 +135,12 @@ def _models(source: str, chosen: Sequence[Epoch], size: int | None, folder: Path
             files[direction], verifications[name] = name, differences
             print(f"{name}: {len(data):,} bytes, differs from the model by at most "
                   f"{max(one['largest'] for one in differences['found']):.3f}/255")  # fmt: skip
+        if epoch is first:
+            title = _title(manifest["domain"], tuple(manifest["labels"]))
+            opening = {"title": title, "examples": _examples(model, title, side, example, folder)}
         epochs.append({"name": epoch.name, "number": epoch.number, "best": epoch.best, "files": files})
     (folder / "proof.json").write_bytes(json_bytes(verifications))
-    return manifest | {"epochs": epochs}
+    return manifest | opening | {"epochs": epochs}
 
 
 def _model(model: Translator, source: str, direction: str, side: int, name: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
@@ -132,28 +166,26 @@ def _model(model: Translator, source: str, direction: str, side: int, name: str)
 def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
     """Writes the page, whose policy allows requests only to its own host, and the configuration files of static hosts."""
     origin = runtime.origin  # of a runtime that is not in the folder, else ""
-    title = _title(manifest["domain"], tuple(manifest["labels"]))
+    arrow = " ↔ ".join(manifest["labels"]) if len(manifest["eyes"]) > 1 else " → ".join(manifest["labels"])
+    description = f"{arrow}, in your own browser: no picture leaves the page."
     policy = (
         f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{origin and f' {origin} blob:'}; connect-src 'self'"
         f"{origin and f' {origin}'}; worker-src 'self' blob:; img-src 'self' blob: data:; media-src 'self' blob:; "
         "style-src 'self'; base-uri 'none'; form-action 'none'"
     )
+    values = {"policy": policy, "title": manifest["title"], "description": description}
     for name in STATIC:
         text = (PAGE / name).read_text("utf-8")
         if name == "index.html":
-            text = text.replace("{policy}", html.escape(policy)).replace("{title}", html.escape(title.capitalize()))
+            text = re.sub(r"\{(\w+)\}", lambda found: html.escape(values[found[1]]), text)
         (folder / name).write_text(text, "utf-8")
+    shutil.copyfile(FAVICON, folder / FAVICON.name)
     # Without these two headers a browser gives WebAssembly one thread. Hub Spaces read them in README.md, some hosts in _headers.
     (folder / "_headers").write_text(
         "/*\n  Cross-Origin-Opener-Policy: same-origin\n  Cross-Origin-Embedder-Policy: require-corp\n", "utf-8"
     )
     (folder / "README.md").write_text(
-        _SPACE.format(
-            title=json.dumps(title.capitalize(), ensure_ascii=False),
-            arrow=" ↔ ".join(manifest["labels"]),
-            terms_of_use=_front_matter(manifest["license"]),
-            **manifest,
-        ),
+        _SPACE.format(front_matter="\n".join(_front_matter(manifest, arrow)), description=description, **manifest),
         "utf-8",
     )
 
@@ -161,30 +193,73 @@ def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
 def _title(domain: str, labels: tuple[str, ...]) -> str:
     """The name of one of our domains; of a user's own model its labels, whatever recipe it was trained with."""
     known = DOMAINS.get(domain)
-    return domain if known and known.labels == labels else " → ".join(labels)
+    return domain.capitalize() if known and known.labels == labels else " → ".join(labels)
 
 
-def _front_matter(licence: str) -> str:
-    """The licence of a model as lines of a Space's front matter."""
-    if licence in LICENCES:
-        return f"license: {licence}"
-    return f"license: other\nlicense_name: {json.dumps(licence.replace(' ', '-'))}"
+def _examples(
+    model: Translator, title: str, side: int, own: Image.Image | None, folder: Path
+) -> dict[str, dict[str, str]]:  # fmt: skip
+    """Writes the images that the page opens with, and what the model makes of the first; returns their names by direction.
+
+    A direction back to photographs has none where its inputs are no faces, but for those in `_EXAMPLES`.
+    """
+    (folder / "examples").mkdir()
+    found: dict[str, dict[str, str]] = {}
+    for direction in model.directions:
+        eyes, first = model.eyes[direction], direction == model.directions[0]
+        # Of a user's own model the title is its labels, and no name of a domain.
+        free = _EXAMPLES.get((title.lower(), direction)) or (_FACE if eyes else _SCENE if first else None)
+        if own is not None and first:
+            own.thumbnail((OPENED, OPENED))
+            own.save(folder / "examples/own.jpg", quality=92)
+            found[direction] = {"file": "examples/own.jpg", "credit": ""}
+        elif free is not None:
+            name = f"examples/{Path(free.file).name}"
+            shutil.copyfile(FREE_IMAGES / free.file, folder / name)
+            found[direction] = {"file": name, "credit": free.credit}
+        if first:
+            pair = _translated(model, folder / found[direction]["file"], direction, side)
+            for name, image in zip(("before", "after"), pair, strict=True):
+                found[direction][name] = f"examples/{name}.jpg"
+                image.save(folder / found[direction][name], quality=92)
+    return found
+
+
+def _translated(model: Translator, file: Path, direction: str, side: int) -> tuple[Image.Image, Image.Image]:
+    """An example and its translation as the page shows them: the largest face, or the centred square."""
+    image, eyes = images.decode(file, model.channels), model.eyes[direction]
+    faces = find_faces(image) if eyes else []
+    if eyes and faces:
+        after = model.translate(image, direction, side)
+        return align(image, faces[0], eyes, after.width), after
+    square = images.square(image, side)
+    return square, model.translate(square, direction, side, face="none" if eyes else "auto")
+
+
+SHORT = 60  # characters of a Space's short description that the Hub shows, and takes
+
+
+def _front_matter(manifest: dict[str, Any], arrow: str) -> Iterator[str]:
+    """The lines of a static Space's front matter that say what it is. Texts in JSON, which is YAML."""
+    short = next(one for one in (f"{arrow}, in your browser", arrow, "Images translated in your browser") if len(one) <= SHORT)
+    licence = manifest["license"]
+    texts = {"title": manifest["title"], "emoji": "🎭", "colorFrom": "green", "colorTo": "gray", "sdk": "static"}
+    texts |= {"short_description": short}
+    texts |= {"license": licence} if licence in LICENCES else {"license": "other", "license_name": licence.replace(" ", "-")}
+    yield from (f"{name}: {json.dumps(text, ensure_ascii=False)}" for name, text in texts.items())
+    if on_hub := re.fullmatch(r"https?://[^/]+/([\w.-]+/[\w.-]+)", manifest["source"]):
+        yield f"models: {json.dumps([on_hub[1]])}"
 
 
 _SPACE = """---
-title: {title}
-emoji: 🎭
-colorFrom: indigo
-colorTo: pink
-sdk: static
-{terms_of_use}
+{front_matter}
 custom_headers:
   cross-origin-embedder-policy: require-corp
   cross-origin-opener-policy: same-origin
   cross-origin-resource-policy: cross-origin
 ---
 
-{arrow}, in your own browser: no picture leaves the page.
+{description}
 
 Model: {source} ({license}; training images: {terms}). Written by cyclegan_hub {version}; onnxruntime-web is Microsoft's (MIT).
 """

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     web.add_argument("--web", action="store_true", help="write OUT as a folder of static files: both directions, one size, fp16")
     web.add_argument("--epochs", metavar="N", type=int, nargs="+", help="several epochs, for a slider (default: the best one)")
     web.add_argument("--runtime", metavar="PLACE", help="folder with the npm package onnxruntime-web, or its https URL")
+    web.add_argument("--example", metavar="FILE", type=Path, help="the image that the page opens with (default: a free one)")
     web.add_argument("--webgpu", action="store_true", help="offer WebGPU as a choice (27 MB more; untested)")
     add("--force", action="store_true", help="replace OUT if it exists")
 
@@ -48,6 +49,7 @@ def _check_web(arguments: argparse.Namespace) -> None:
     of_files = {"--direction": arguments.direction, "--opset": arguments.opset, "--force": arguments.force}
     of_files |= {"--dtype fp32": arguments.dtype == "fp32", "--format torchscript": arguments.format != "onnx"}
     of_web = {"--epochs": arguments.epochs, "--runtime": arguments.runtime, "--webgpu": arguments.webgpu}
+    of_web |= {"--example": arguments.example}
     wrong = [name for name, given in (of_files if arguments.web else of_web).items() if given]
     if wrong:
         raise UserError(f"{wrong[0]} is {'not ' if arguments.web else ''}for --web: leave it out")
@@ -68,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             size=arguments.size,
             runtime=arguments.runtime,
             webgpu=arguments.webgpu,
+            example=arguments.example,
         )
     from cyclegan_hub.export.onnx_export import OPSET, export
 

@@ -238,6 +238,7 @@ def theme() -> gr.themes.Base:
     return gr.themes.Default(primary_hue="teal", neutral_hue="stone", font=fonts, font_mono=("ui-monospace", "monospace")).set(
         button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700", button_primary_background_fill_hover_dark="*primary_600",
+        body_text_color_subdued="*neutral_500",  # neutral_400, the default, is too pale on white
         slider_color="*primary_600", checkbox_background_color_selected="*primary_700", color_accent="*primary_700",
     )  # fmt: skip
 

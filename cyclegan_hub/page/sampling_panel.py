@@ -57,7 +57,7 @@ class SamplingPanel:
                 with gr.Tab("All epochs") as self.tabs["epochs"]:
                     self.epochs = gallery("sheets", columns=5)
                 with gr.Tab("About") as self.tabs["card"]:
-                    self.card = gr.Markdown(height=372, elem_id="sampling-card", elem_classes="card")
+                    self.card = gr.Markdown(elem_id="sampling-card", elem_classes="card")
             self.notes = text("sampling-notes")
             with gr.Row(elem_id="sampling-bottom"):
                 self.epoch = epoch_slider("sampling-epoch")

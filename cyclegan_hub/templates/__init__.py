@@ -22,6 +22,7 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 
 FOLDERS: tuple[Path, ...] = (Path(__file__).parent, MODEL_CARDS)  # searched in this order
+FAVICON = Path(__file__).parent / "favicon.svg"  # of the page, and of the one for the browser
 
 _ALWAYS = re.compile(r"([\\`*~$])")
 _UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")  # between letters it stands for itself

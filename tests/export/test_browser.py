@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import nn
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.export.browser import VERSION, _title, export_web, find_runtime
+from cyclegan_hub.export.browser import VERSION, _front_matter, _title, export_web, find_runtime
 from cyclegan_hub.export.onnx_export import ExportError
 from cyclegan_hub.export.winograd import WinogradConv2d, use_winograd
 from cyclegan_hub.faces import align, find_faces
@@ -35,8 +36,9 @@ from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import ResNetGenerator
 from cyclegan_hub.models.noise import Noise
 from cyclegan_hub.models.onnx import OnnxGenerator
-from support import tiny_models
+from support import axe, tiny_models
 from support.chromium import NEEDED, PHONE, WIDE, launched
+from support.photos import TWO
 from support.pictures import picture
 from support.pixels import apart
 from support.training import ROOT
@@ -49,6 +51,7 @@ in_chromium = [
     NEEDED,
     pytest.mark.skipif(not RUNTIME.is_dir(), reason=f"the browser export needs: npm install onnxruntime-web@{VERSION}"),
 ]
+SCROLL = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 SIZE = 128
 PORTRAIT = ROOT / "cyclegan_hub" / "free_images" / "astronaut_face.jpg"
 
@@ -155,7 +158,7 @@ class Tab:
         self.page.evaluate("() => { document.getElementById('status').textContent = 'waiting' }")
 
     def translated(self) -> None:
-        self.page.wait_for_function("() => /Translated|^$/.test(document.getElementById('status').textContent)")
+        self.page.wait_for_function("() => /ranslated|^$/.test(document.getElementById('status').textContent)")
 
     def translate(self, name: str, data: bytes) -> None:
         self.forget()
@@ -245,8 +248,7 @@ class TestInChromium:
                 tab.translated()
                 assert tab.page.inner_text("#number").startswith(str(epoch["number"]))
                 assert np.abs(tab.shown("after") - expected(source, image, "a_to_b", epoch["name"])).max() <= 4
-            scroll = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-            wide, seen = tab.page.evaluate(scroll)
+            wide, seen = tab.page.evaluate(SCROLL)
             assert wide <= seen
 
     def test_the_camera_follows_a_face_and_stops(self, site: Path, browser: Any, capsys: pytest.CaptureFixture) -> None:
@@ -296,6 +298,91 @@ class TestInChromium:
             said = tab.page.wait_for_selector("#problem:visible").inner_text()
             assert "\n" not in said
             assert {"models": "models/a_to_b", "runtime/ort-wasm-simd-threaded.wasm": "wasm"}.get(missing, missing) in said
+
+    def test_it_opens_with_its_example_translated(self, site: Path, source: Path, browser: Any, tmp_path: Path) -> None:
+        """By the model, and before there is one."""
+        epochs = json.loads((site / "manifest.json").read_text())["epochs"]
+        best = next((one["name"] for one in epochs if one["best"]), epochs[0]["name"])
+        free = PORTRAIT.parent / "examples"
+        with Server(site, False) as server, Tab(browser, server).ready() as tab:
+            want = expected(source, images.decode(free / "grace_hopper.jpg"), "a_to_b", best)
+            assert np.abs(tab.shown("after") - want).max() <= 4 and not tab.page.is_disabled("#save")
+            tab.forget()
+            tab.page.click("#turn")  # to a direction with another example
+            tab.translated()
+            want = expected(source, images.decode(free / "astronaut.jpg"), "b_to_a", best)
+            assert np.abs(tab.shown("after") - want).max() <= 4
+            tab.translate("a.png", encoded(images.decode(PORTRAIT)))
+            assert tab.page.text_content("#credit") == ""
+        shutil.copytree(site, tmp_path / "site")
+        shutil.rmtree(tmp_path / "site/models")
+        with Server(tmp_path / "site", False) as server, Tab(browser, server).ready() as tab:
+            want = np.asarray(images.decode(site / "examples/after.jpg"), int)
+            assert np.abs(tab.shown("after") - want).max() <= 2
+
+    def test_the_strength(self, site: Path, source: Path, browser: Any) -> None:
+        epochs = json.loads((site / "manifest.json").read_text())["epochs"]
+        best = next((one["name"] for one in epochs if one["best"]), epochs[0]["name"])
+        photo, cup = images.decode(PORTRAIT), images.decode(PORTRAIT.parent / "coffee.jpg").resize((SIZE, SIZE))
+        with Server(site, False) as server, Tab(browser, server).ready() as tab:
+            for image, part, options in (
+                (photo, "#face", {}),
+                (cup, "#face", {"face": "none"}),
+                (photo, "#whole", {"face": "all", "whole": True}),
+            ):
+                tab.forget()
+                tab.page.check(part)
+                if part == "#whole":  # of the photograph before
+                    tab.translated()
+                tab.translate("a.png", encoded(image))
+                for strength in (0, 0.5, 1.5):
+                    tab.forget()
+                    tab.page.fill("#strength", str(strength))
+                    tab.translated()
+                    assert tab.page.inner_text("#share") == str(strength)
+                    want = expected(source, image, "a_to_b", best, strength=strength, **options)
+                    assert np.abs(tab.shown("after") - want).max() <= 5
+                    assert (np.abs(tab.shown("after") - tab.shown("before")).max() == 0) == (strength == 0)
+                tab.forget()
+                tab.page.fill("#strength", "1")
+                tab.translated()
+
+    def test_of_several_faces_one_is_chosen_by_keyboard(self, site: Path, source: Path, browser: Any) -> None:
+        epochs = json.loads((site / "manifest.json").read_text())["epochs"]
+        best = next((one["name"] for one in epochs if one["best"]), epochs[0]["name"])
+        with Server(site, False) as server, Tab(browser, server).ready() as tab:
+            assert tab.page.is_hidden("#faces")
+            tab.translate("two.png", encoded(TWO))
+            assert tab.page.locator("#faces canvas").count() == 2
+            tab.page.get_by_label("Face 1 of 2").focus()
+            tab.forget()
+            tab.page.keyboard.press("ArrowRight")
+            tab.translated()
+            assert tab.page.is_checked("#faces label:nth-of-type(2) input")
+            assert np.abs(tab.shown("after") - expected(source, TWO, "a_to_b", best, face=1)).max() <= 4
+            tab.forget()
+            tab.page.check("#whole")
+            tab.translated()
+            assert tab.page.is_hidden("#faces")
+            tab.translate("one.png", encoded(images.decode(PORTRAIT)))
+            tab.forget()
+            tab.page.check("#face")
+            tab.translated()
+            assert tab.page.is_hidden("#faces")
+
+    @axe.NEEDED
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+    def test_everybody_can_use_it(self, viewport: dict[str, int], scheme: str, site: Path, browser: Any) -> None:
+        with Server(site, False) as server, Tab(browser, server, viewport, color_scheme=scheme).ready() as tab:
+            tab.translate("two.png", encoded(TWO))
+            tab.page.click("summary")
+            assert axe.serious_violations(tab.page) == []
+            result, given, actions = (tab.page.locator(f"#{name}").bounding_box() for name in ("result", "input", "actions"))
+            if viewport is PHONE:  # the result first, at full width
+                assert result["y"] < actions["y"] < given["y"] and result["width"] > 350
+            wide, seen = tab.page.evaluate(SCROLL)
+            assert wide <= seen
 
     def test_an_old_browser(self, site: Path, browser: Any) -> None:
         with Server(site, True) as server, Tab(browser, server, script="delete window.WebAssembly") as tab:
@@ -372,8 +459,8 @@ def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFi
     models = [f"models/{direction}-epoch-00{n}.onnx" for direction in ("a_to_b", "b_to_a") for n in (1, 5)]
     runtime = [f"runtime/{path.name.replace('.mjs', '.js')}" for path in fake_runtime.iterdir()]  # not all hosts know .mjs
     page = [
-        "README.md", "_headers", "app.js", "faces.js", "index.html", "manifest.json", "opened.js", "pixels.js", "proof.json",
-        "style.css", "worker.js",
+        "README.md", "_headers", "app.js", "faces.js", "favicon.svg", "index.html", "manifest.json", "opened.js", "pixels.js",
+        "proof.json", "style.css", "worker.js", *(f"examples/{name}.jpg" for name in ("after", "before", "grace_hopper")),
     ]  # fmt: skip
     assert files == sorted([*models, *runtime, *page])
     manifest = json.loads((site / "manifest.json").read_text("utf-8"))
@@ -384,8 +471,35 @@ def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFi
     policy = (site / "index.html").read_text("utf-8").partition('Policy" content="')[2].partition('"')[0]
     assert "default-src &#x27;none&#x27;" in policy and "http" not in policy
     readme = (site / "README.md").read_text("utf-8")
-    assert readme.startswith('---\ntitle: "Smile"\n') and "sdk: static" in readme and "cross-origin-embedder-policy" in readme
+    front = yaml.safe_load(readme.split("---\n")[1])
+    assert (front["title"], front["sdk"], front["emoji"]) == ("Smile", "static", "🎭")
+    assert front["short_description"] == "not smiling ↔ smiling, in your browser" and "models" not in front
+    assert front["custom_headers"]["cross-origin-embedder-policy"] == "require-corp"
+    text = (site / "index.html").read_text("utf-8")
+    assert "<title>Smile</title>" in text and text.count('content="not smiling ↔ smiling, in your own browser') == 2
     assert f"{sum((site / name).stat().st_size for name in files):,} bytes" in capsys.readouterr().out
+
+
+def test_the_front_matter_of_a_users_own_model() -> None:
+    """Any label is text in YAML, and a description is no longer than the Hub shows."""
+    labels = ("cat: 'tabby' #1", "a dog of whatever breed, age and colour it may happen to have")
+    arrow = " ↔ ".join(labels)
+    manifest = {"title": _title("", labels), "license": "own terms", "source": "https://huggingface.co/user/pets"}
+    front = yaml.safe_load("\n".join(_front_matter(manifest, arrow)))
+    assert front["title"] == "cat: 'tabby' #1 → a dog of whatever breed, age and colour it may happen to have"
+    assert front["short_description"] == "Images translated in your browser"
+    assert (front["license"], front["license_name"], front["models"]) == ("other", "own-terms", ["user/pets"])
+
+
+def test_the_example_of_a_users_own_model(fake_runtime: Path, tmp_path: Path) -> None:
+    tiny_models.paired(pairs="given", labels=("sketch", "cat")).save_pretrained(tmp_path / "m")
+    picture(1, (2100, 1400)).save(tmp_path / "mine.png")
+    export_web(str(tmp_path / "m"), tmp_path / "site", size=16, runtime=str(fake_runtime), example=tmp_path / "mine.png")
+    manifest = json.loads((tmp_path / "site/manifest.json").read_text("utf-8"))
+    example = manifest["examples"]["a_to_b"]
+    sizes = {name: Image.open(tmp_path / "site" / example[name]).size for name in ("file", "before", "after")}
+    assert sizes == {"file": (1024, 683), "before": (16, 16), "after": (16, 16)} and example["credit"] == ""
+    assert manifest["title"] == "sketch → cat"
 
 
 def test_the_finder_is_there_where_faces_are_aligned(fake_runtime: Path, tmp_path: Path) -> None:
@@ -436,6 +550,7 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
         ("site", [*there, "--epochs", "7"], "no epoch 7; epochs there: 1"),
         ("site", [*there, "--size", "30"], "multiples of 4"),
         ("site", [*there, "--opset", "18"], "--opset is not for --web"),
+        ("site", [*there, "--example", "full/mine.txt"], "mine.txt"),
         ("no/site", there, "there is no folder"),
     ):
         assert main(["export", "m", out, "--web", *given]) == 2
@@ -459,7 +574,7 @@ def test_another_version_of_the_runtime_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_title_of_a_users_own_model_is_its_labels() -> None:
-    assert _title("smile", DOMAINS["smile"].labels) == "smile"
+    assert _title("smile", DOMAINS["smile"].labels) == "Smile"
     assert _title("smile", ("cat", "dog")) == _title("", ("cat", "dog")) == _title("pets", ("cat", "dog")) == "cat → dog"
 
 

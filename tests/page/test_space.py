@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cyclegan_hub.serving.preview import NAME
 from support.local_hub import Server, client_environment
 from support.training import ROOT, environment
 
@@ -36,7 +37,7 @@ def test_front_matter_is_what_a_space_needs(front_matter: dict[str, Any]) -> Non
     assert front_matter["python_version"] in ("3.11", "3.12")  # a text: as a number 3.10 would be 3.1
     assert (ROOT / front_matter["app_file"]).is_file()
     assert len(front_matter["short_description"]) <= 60
-    assert front_matter["license"] == "mit"
+    assert front_matter["license"] == "mit" and front_matter["title"] == NAME
     assert {"title", "emoji", "colorFrom", "colorTo", "tags", "models"} <= front_matter.keys()
 
 

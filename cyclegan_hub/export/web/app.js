@@ -5,7 +5,7 @@ const LARGEST = 2048; // px: a larger picture is drawn at this size first
 const SAVED = 512; // px, at least, of a saved picture
 let manifest, worker, direction = "a_to_b", chosen = 0, shown = null, stream = null, last = null, facing = "user";
 const waiting = new Map(); // what the worker was asked, by number
-let asked = 0, photos = 0, runs = 0;
+let asked = 0, photos = 0, runs = 0, face = 0, thumbnailsOf = "", busy = false, again = false;
 
 function say(text) { $("status").textContent = text; }
 function complain(text) { $("problem").textContent = text; $("problem").hidden = !text; }
@@ -43,19 +43,28 @@ async function startWorker() {
     waiting.clear();
   };
   const started = await ask({ base: location.href, runtime: manifest.runtime, gpu: $("webgpu").checked });
-  const one = started.threads > 1 ? `${started.threads} threads` : "one thread: this host does not send the headers for more";
   $("about").dataset.threads = started.threads;
-  return $("webgpu").checked ? "WebGPU" : one;
+  timed();
+}
+
+// The technical line: where it runs and, of the last translation, how long it took.
+function timed(ms = null) {
+  const threads = Number($("about").dataset.threads);
+  const where = $("webgpu").checked ? "WebGPU" : threads > 1 ? `${threads} threads` : "one thread: this host does not send the headers for more";
+  $("timing").textContent = `onnxruntime-web, ${where}.${ms === null ? "" : ` The last translation took ${Math.round(ms)} ms.`}`;
 }
 
 function describe() {
   const [a, b] = direction === "a_to_b" ? manifest.labels : [...manifest.labels].reverse();
   $("from").textContent = a;
   $("to").textContent = b;
+  $("turn").textContent = `⇄ ${b} to ${a}`;
   const epoch = manifest.epochs[chosen];
   $("number").textContent = `${epoch.number ?? ""}${epoch.best && manifest.epochs.length > 1 ? " (best)" : ""}`;
   $("epoch").setAttribute("aria-valuetext", `epoch ${epoch.number}`);
   $("frame").hidden = !manifest.eyes[direction];
+  $("strengths").hidden = !manifest.skip[direction];
+  $("share").textContent = $("strength").value;
 }
 
 function draw(canvas, { pixels, width, height }) {
@@ -66,28 +75,77 @@ function draw(canvas, { pixels, width, height }) {
 
 // `from`: {photo} or {live}, the number of the photograph or of the camera's run.
 async function translate(pixels, width, height, from) {
-  const { channels, size, skip } = manifest, eyes = manifest.eyes[direction];
+  const { channels, size } = manifest, eyes = manifest.eyes[direction], skip = manifest.skip[direction];
   const model = manifest.epochs[chosen].files[direction], whole = Boolean(eyes) && $("whole").checked;
-  const result = await ask({ model, channels, size, eyes, skip: skip[direction], whole, pixels, width, height, ...from }, [pixels.buffer]);
+  const strength = skip ? Number($("strength").value) : 1, key = `${from.photo} ${direction}`, thumbnails = Boolean(from.photo) && key !== thumbnailsOf;
+  const asking = { model, channels, size, eyes, skip, strength, whole, face, thumbnails, pixels, width, height, ...from };
+  const result = await ask(asking, [pixels.buffer]);
   draw($("before"), result.before);
   draw($("after"), result.after);
+  if (thumbnails) offerFaces(result.faces, key);
+  $("faces").hidden = whole || !from.photo || result.found < 2;
   $("save").disabled = false;
   last = result;
+  timed(result.ms);
   return result;
 }
 
+// The choice among several faces, the largest first.
+function offerFaces(faces, key) {
+  thumbnailsOf = key;
+  const choices = faces.length < 2 ? [] : faces.map((one, i) => {
+    const label = document.createElement("label"), input = document.createElement("input"), canvas = document.createElement("canvas");
+    Object.assign(input, { type: "radio", name: "which", className: "unseen", checked: i === face });
+    input.setAttribute("aria-label", `Face ${i + 1} of ${faces.length}`);
+    input.onchange = () => { face = i; showPicture(); };
+    draw(canvas, one);
+    label.append(input, canvas);
+    return label;
+  });
+  $("faces").replaceChildren($("faces").firstElementChild, ...choices);
+}
+
+// While one translation is made, of several others that are asked for only the last is made.
 async function showPicture() {
-  if (!shown) return;
-  say("Translating …");
-  try {
-    const { ms, found } = await translate(shown.pixels.slice(), shown.width, shown.height, { photo: shown.number });
-    complain("");
-    const missing = manifest.eyes[direction] && !found ? "No face was found: the middle of the picture is translated. " : "";
-    say(`${missing}Translated in ${Math.round(ms)} ms.`);
-  } catch (error) {
-    complain(error.message);
-    say("");
+  again = busy;
+  if (!shown || busy) return;
+  busy = true;
+  do {
+    again = false;
+    say("Translating …");
+    try {
+      const { found } = await translate(shown.pixels.slice(), shown.width, shown.height, { photo: shown.number });
+      complain("");
+      if (!again) say(manifest.eyes[direction] && !found ? "No face was found: the middle of the picture was translated." : shown.said);
+    } catch (error) {
+      complain(error.message);
+      say("");
+    }
+  } while (again && shown);
+  busy = false;
+}
+
+// The first example and its translation as they were made when this folder was written: there before any model is.
+async function showOpening() {
+  for (const id of ["before", "after"]) {
+    const name = manifest.examples[direction][id], bitmap = await createImageBitmap(await (await fetched(name)).blob());
+    [$(id).width, $(id).height] = [bitmap.width, bitmap.height];
+    $(id).getContext("2d").drawImage(bitmap, 0, 0);
   }
+}
+
+// The picture with which a direction opens, if it has one; what was shown is gone.
+async function openExample() {
+  const example = manifest.examples[direction];
+  $("credit").textContent = example?.credit ?? "";
+  if (example) {
+    await open(await (await fetched(example.file)).blob(), true);
+    return;
+  }
+  shown = last = null;
+  for (const id of ["before", "after"]) $(id).width = $(id).height = manifest.size;
+  $("save").disabled = $("faces").hidden = true;
+  say("Choose a picture.");
 }
 
 // Whether a file is a PNG of 16 bits, which browsers read with 65,535 as white, whatever the model was trained on.
@@ -96,7 +154,7 @@ async function isDeep(file) {
   return head.length === 25 && head[1] === 80 && head[2] === 78 && head[3] === 71 && head[24] === 16;
 }
 
-async function open(file) {
+async function open(file, example = false) {
   stopCamera();
   if (manifest.value_range && (await isDeep(file))) {
     const [black, white] = manifest.value_range;
@@ -113,7 +171,10 @@ async function open(file) {
     context.fillRect(0, 0, width, height);
     context.drawImage(bitmap, 0, 0, width, height);
     bitmap.close();
-    shown = { pixels: context.getImageData(0, 0, width, height).data, width, height, number: ++photos };
+    const said = example ? "An example, translated. Choose a picture of your own." : "Translated.";
+    shown = { pixels: context.getImageData(0, 0, width, height).data, width, height, number: ++photos, example, said };
+    face = 0;
+    if (!example) $("credit").textContent = "";
   } catch {
     complain("Your browser cannot show this file: give a JPEG, PNG or WebP.");
     return;
@@ -180,7 +241,7 @@ function save() {
   canvas.toBlob((blob) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
-    link.download = `${manifest.domain || "translation"}-${direction}.png`;
+    link.download = `${manifest.title.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-")}-${direction}.png`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }, "image/png");
@@ -199,12 +260,12 @@ async function begin() {
   $("epoch").max = count - 1;
   $("epoch").value = chosen;
   $("ticks").append(...manifest.epochs.map((epoch, i) => new Option(String(epoch.number), String(i))));
+  $("strength").max = manifest.max_strength;
   $("gpu").hidden = !manifest.webgpu || !navigator.gpu;
   $("about").textContent = `Model: ${manifest.source}. Licence: ${manifest.license}. Training images: ${manifest.terms}.`;
-  for (const id of ["before", "after"]) $(id).width = $(id).height = manifest.size;
   describe();
-  const how = await startWorker();
-  say(`Ready (${how}).`);
+  await showOpening();
+  await startWorker();
   $("camera").disabled = !navigator.mediaDevices?.getUserMedia;
   $("camera-note").hidden = !$("camera").disabled;
   $("camera-note").textContent = window.isSecureContext
@@ -215,14 +276,20 @@ async function begin() {
   $("camera").onclick = () => (stream ? (stopCamera(), say("Stopped.")) : startCamera());
   $("facing").onclick = () => { facing = facing === "user" ? "environment" : "user"; stopCamera(); startCamera(); };
   for (const id of ["face", "whole"]) $(id).onchange = showPicture;
-  $("turn").onclick = () => { direction = direction === "a_to_b" ? "b_to_a" : "a_to_b"; describe(); showPicture(); };
+  $("turn").onclick = () => {
+    direction = direction === "a_to_b" ? "b_to_a" : "a_to_b";
+    describe();
+    if (shown && !shown.example) showPicture(); else if (!stream) openExample();
+  };
+  $("strength").oninput = () => { describe(); showPicture(); };
   $("epoch").oninput = () => { chosen = Number($("epoch").value); describe(); showPicture(); };
   $("webgpu").onchange = async () => {
     stopCamera();
-    try { say(`Ready (${await startWorker()}).`); await showPicture(); } catch (error) { complain(error.message); }
+    try { await startWorker(); await showPicture(); } catch (error) { complain(error.message); }
   };
   $("save").onclick = save;
   document.addEventListener("visibilitychange", () => { if (document.hidden && stream) { stopCamera(); say("Stopped."); } });
+  await openExample();
   document.body.dataset.ready = "yes";
 }
 

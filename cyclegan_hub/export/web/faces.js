@@ -219,18 +219,21 @@ export function change(before, after) {
   return { ...before, data: Float32Array.from(after.data, (value, i) => value - before.data[i]) };
 }
 
-// An image with a change of its size added, less where `mask` is below 1.
-export function added(image, difference, mask = null) {
-  const result = blank(image, image.width, image.height), { channels } = image;
-  for (let i = 0; i < result.data.length; i++) {
-    const weight = mask ? mask[Math.floor(i / channels)] : 1;
-    result.data[i] = image.data[i] + weight * difference.data[i];
-  }
+// An image with `strength` times a change of its size added.
+export function added(image, difference, strength) {
+  const result = blank(image, image.width, image.height);
+  for (let i = 0; i < result.data.length; i++) result.data[i] = image.data[i] + strength * difference.data[i];
   return result;
 }
 
-// The photograph with a translated square in its place, faded out by an ellipse; `difference`: the square is a change to be added.
-export function putBack(photo, square, transform, difference = false) {
+// `before` + `strength` times what changed; `after` itself for 1.
+export function blended(before, after, strength) {
+  return strength === 1 ? after : added(before, change(before, after), strength);
+}
+
+// The photograph with a translated square in its place, faded out by an ellipse; with a `strength` the square is a change, to be
+// added so many times.
+export function putBack(photo, square, transform, strength = null) {
   const side = square.width, corners = [[0, 0], [0, side], [side, 0], [side, side]].map((z) => apply(transform, z));
   const xs = corners.map((z) => z[0]), ys = corners.map((z) => z[1]);
   const box = [
@@ -251,7 +254,7 @@ export function putBack(photo, square, transform, difference = false) {
       const to = ((box[1] + y) * photo.width + box[0] + x) * channels, from = (y * width + x) * channels;
       for (let c = 0; c < channels; c++) {
         const was = photo.data[to + c];
-        result.data[to + c] = difference ? was + weight * patch.data[from + c] : was + weight * (patch.data[from + c] - was);
+        result.data[to + c] = strength === null ? was + weight * (patch.data[from + c] - was) : was + strength * weight * patch.data[from + c];
       }
     }
   }

@@ -1,11 +1,12 @@
 // The generator, away from the page's own thread. Messages in: {base, runtime, gpu} first, then {id, model, channels, size, eyes,
-// skip, whole, live, photo, pixels, width, height}; out: {id, before, after, found, ms}, where `before` and `after` are {pixels,
-// width, height}, or {id, problem}. Nothing is fetched but the page's own files.
+// skip, strength, whole, face, thumbnails, live, photo, pixels, width, height}; out: {id, before, after, found, faces, ms}, where
+// `before`, `after` and each of `faces` are {pixels, width, height}, or {id, problem}. Nothing is fetched but the page's own files.
 
 let ort, base, gpu, P, F, finder, follower, seen = {};
 const OWN_SCALE = 1024; // px at most of a face at the photograph's own scale
 const sessions = new Map(); // by the model's address: only the last few are kept
 const KEPT = 4;
+const THUMBNAIL = 96; // px
 
 async function start(message) {
   ({ base, gpu } = message);
@@ -66,7 +67,7 @@ async function facesOf(image, { live, photo }) {
 }
 
 async function translate(message) {
-  const { model, channels, size, eyes, skip, whole, pixels, width, height } = message;
+  const { model, channels, size, eyes, skip, strength, whole, face, thumbnails, pixels, width, height } = message;
   let image = P.fromCanvas({ data: pixels, width, height });
   const faces = eyes ? await facesOf(image, message) : [];
   if (channels === 1) image = P.grey(image);
@@ -74,27 +75,30 @@ async function translate(message) {
   let before, after;
   if (!faces.length) {
     before = P.square(image, size);
-    after = await network(model, before);
+    after = F.blended(before, await network(model, before), strength);
   } else if (whole) {
     [before, after] = [image, image];
     for (const landmarks of faces) {
       const transform = F.alignment(landmarks, eyes, size), input = P.warp(image, transform, size, size);
       const output = await network(model, input);
-      after = skip ? F.putBack(after, F.change(input, output), transform, true) : F.putBack(after, output, transform);
+      after = skip ? F.putBack(after, F.change(input, output), transform, strength) : F.putBack(after, output, transform);
     }
   } else {
-    const transform = F.alignment(faces[0], eyes, size);
+    const landmarks = faces[face] ?? faces[0], transform = F.alignment(landmarks, eyes, size);
     before = P.warp(image, transform, size, size);
     after = await network(model, before);
     const own = Math.min(Math.round(size * F.scaleOf(transform)), OWN_SCALE);
     if (skip && own > size && !message.live) {
       const difference = P.resize(F.change(before, after), own, own, "bicubic");
-      before = P.warp(image, F.alignment(faces[0], eyes, own), own, own);
-      after = F.added(before, difference);
+      before = P.warp(image, F.alignment(landmarks, eyes, own), own, own);
+      after = F.added(before, difference, strength);
+    } else {
+      after = F.blended(before, after, strength);
     }
   }
-  const shown = (one) => ({ pixels: P.toCanvas(one), width: one.width, height: one.height });
-  return { before: shown(before), after: shown(after), found: faces.length, ms: performance.now() - began };
+  const ms = performance.now() - began, shown = (one) => ({ pixels: P.toCanvas(one), width: one.width, height: one.height });
+  const small = (landmarks) => shown(P.warp(image, F.alignment(landmarks, eyes, THUMBNAIL), THUMBNAIL, THUMBNAIL));
+  return { before: shown(before), after: shown(after), found: faces.length, faces: thumbnails ? faces.map(small) : [], ms };
 }
 
 let ready;
