@@ -21,6 +21,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -319,14 +320,16 @@ def _interrupt(number: int, frame: object) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 2 a mistake that one line explains, 128 + n stopped by signal n with everything saved."""
     args = parse(argv)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    is_main = threading.current_thread() is threading.main_thread()  # which alone may handle signals
+    before = signal.signal(signal.SIGTERM, _interrupt) if is_main else None
     try:
         return exit_code(lambda: run(args))
     except KeyboardInterrupt as stop:
         print("stopped: the same command resumes", file=sys.stderr)
         return 128 + (stop.args[0] if stop.args else signal.SIGINT)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if is_main:
+            signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":
