@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 from cyclegan_hub.errors import exit_code
-from cyclegan_hub.files import write_atomic
+from cyclegan_hub.files import temporary_folder, write_atomic
 from cyclegan_hub.publishing.build import build
 
 MODELS = Path(__file__).parent.parent / "pretrained"
@@ -21,9 +20,9 @@ MODELS = Path(__file__).parent.parent / "pretrained"
 def write_cards(models: Path) -> int:
     """Writes the card of each model folder in `models`; returns 0."""
     for folder in sorted(path.parent for path in models.glob("*/recipe.json")):
-        with tempfile.TemporaryDirectory() as place:
+        with temporary_folder() as place:
             name = f"{models.resolve().name}/{folder.name}"
-            built = build(folder, Path(place) / "published", name, dtype="fp16", on_hub=False)
+            built = build(folder, place / "published", name, dtype="fp16", on_hub=False)
             write_atomic(folder / "README.md", (built / "README.md").read_bytes())
         print(folder / "README.md")
     return 0

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -32,7 +31,7 @@ from cyclegan_hub.data.resolve import holds_domains, parse_source, resolve
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
 from cyclegan_hub.domains import HubSplit
-from cyclegan_hub.files import write_atomic
+from cyclegan_hub.files import temporary_folder, write_atomic
 from cyclegan_hub.imaging import images, plots
 
 _TITLE = "cyclegan-hub inspect"  # in the plot's metadata: only a plot with it is ever replaced
@@ -197,8 +196,8 @@ def _plot(path: Path, samples_of: dict[str, list[Image.Image]], copies: list[lis
     title = PngImagePlugin.PngInfo()
     title.add_text("Title", _TITLE)
     buffer = io.BytesIO()
-    with TemporaryDirectory() as folder:
-        plotted = Path(folder, "inspect.png")
+    with temporary_folder() as folder:
+        plotted = folder / "inspect.png"
         plots.inspection(plotted, samples_of, copies)
         with Image.open(plotted) as picture:
             picture.save(buffer, "PNG", pnginfo=title)

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sys
 import warnings
 import zipfile
@@ -31,7 +30,7 @@ from cyclegan_hub.data.sources import source_of_file
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.files import Format, atomic_path, result_names, write_atomic
+from cyclegan_hub.files import Format, atomic_path, remove_leftover, result_names, write_atomic
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS, ImageError, has_several_frames
 from cyclegan_hub.models.cycle_generator import Direction
@@ -376,7 +375,7 @@ class Results:
         for path in [*self.folder.rglob(".*.tmp"), *(self.out.parent.glob(".*.tmp") if self.zipped else ())]:
             match = re.fullmatch(r"\.(.+)\.[0-9a-f]+\.tmp", path.name)  # of write_atomic, and of _pack
             if match and match[1] in own:
-                path.unlink(missing_ok=True)
+                remove_leftover(path)
 
     def has(self, result: str) -> bool:
         """Whether a result exists and is not stale."""
@@ -414,7 +413,7 @@ class Results:
         """Removes the temporary files, after it has written the zip, if `zipped`, from all `results`."""
         if not self.zipped:
             for path in self.work.glob(_note("*", "*")):
-                path.unlink(missing_ok=True)
+                remove_leftover(path)
             return
         renewed = any((self.folder / result).is_file() for result in results)
         if results and (renewed or self.packed != set(results)):
@@ -425,8 +424,8 @@ class Results:
                 if self.packed != set(results):
                     raise
         # First, because images without a record would be taken for foreign files after a kill.
-        shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.rmtree(self.work, ignore_errors=True)
+        remove_leftover(self.folder)
+        remove_leftover(self.work)
 
     def _pack(self, results: Sequence[str]) -> None:
         """Writes the zip from the new images and from the old zip, with one image in memory at a time."""
