@@ -29,7 +29,7 @@ from cyclegan_hub.data.files import ArchiveItems, FolderItems, RawImages, find_i
 from cyclegan_hub.data.sources import source_of_file
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.domains import Eyes
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, counted
 from cyclegan_hub.files import Format, atomic_path, remove_leftover, result_names, write_atomic
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS, ImageError, has_several_frames
@@ -139,7 +139,8 @@ def _drop(results: Results, replaced: Sequence[str]) -> None:
     for name in replaced:
         results.drop(name)
     if replaced:
-        print(f"{len(replaced):,} images have changed since they were translated: they are translated again", file=sys.stderr)
+        changed = counted(len(replaced), verb="have")
+        print(f"{changed} changed since the last translation and will be translated again", file=sys.stderr)
 
 
 def _digest(items: RawImages, index: int) -> str:
@@ -164,7 +165,7 @@ def _finish(results: Results, result_of: dict[str, str], world: int, before: int
     already = f" ({before:,} of them earlier)" if before and world == 1 else ""
     left_out = f", {len(missing):,} skipped" if missing else ""
     where = f"{'in' if there else 'nothing written to'} {shown(str(results.out))}"
-    print(f"{len(there):,} images translated{already}{left_out}: {where}")
+    print(f"{counted(len(there))} translated{already}{left_out}: {where}")
     if submission and not SUBMISSION[0] <= len(there) <= SUBMISSION[1]:
         print(
             f"warning: the competition takes {SUBMISSION[0]:,} to {SUBMISSION[1]:,} images, these are {len(there):,}",

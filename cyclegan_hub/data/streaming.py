@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cyclegan_hub.data.files import EmptyCellError, cell_bytes, cell_name, counted
+from cyclegan_hub.data.files import EmptyCellError, cell_bytes, cell_name
 from cyclegan_hub.data.load import MAX_UNREADABLE, MIN_SIDE, ImageFacts, notes_on_values, peaks_of
 from cyclegan_hub.data.reading import Batching, NoFaceError, Reading, random_square
 from cyclegan_hub.data.sources import open_stream
 from cyclegan_hub.data.specs import DataError, DataSource, Pair
+from cyclegan_hub.errors import counted
 from cyclegan_hub.imaging import images
 
 SHUFFLE_BUFFER = 1000  # rows
@@ -141,7 +142,7 @@ class DomainStream:
             logger.warning("%s: skipped: %s", self.label, error)
         broken, read = self.counts["unreadable"], self.counts["found"]
         if read >= LEAST_READ and broken > MAX_UNREADABLE * read:
-            raise DataError(f"domain {self.label}: {broken} of {read} images cannot be read, the last: {error}")
+            raise DataError(f"domain {self.label}: {broken} of {counted(read)} cannot be read, the last: {error}")
 
     def take(self, count: int) -> Tensor:
         """The next `count` images: uint8 (count, C, S, S)."""

@@ -28,7 +28,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from cyclegan_hub.errors import first_line
+from cyclegan_hub.errors import counted, first_line
 
 (_TRANSPORT,) = (kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")  # of httpx or httpx2, by version
 _INVALID_URL: type[Exception] = sys.modules[_TRANSPORT.__module__.partition(".")[0]].InvalidURL
@@ -126,7 +126,7 @@ def failure_of(error: BaseException) -> Failure:
     if kind is FailureKind.READ_ONLY and isinstance(source, OSError):
         reason = f"{source.filename} cannot be written ({source.strerror})"
     if kind is FailureKind.LIMIT and (seconds := _seconds_to_wait(source)):
-        remedy = f"try again in {seconds} seconds"
+        remedy = f"try again in {counted(int(seconds), 'second')}"
     if kind is FailureKind.PROXY:
         reason = f"the proxy in {_proxy_variables() or 'the system settings'} cannot be used"
         if isinstance(source, ImportError):
@@ -191,7 +191,8 @@ def _seconds_to_wait(error: BaseException) -> str | None:
     if found := re.search(r"Retry after (\d+)", str(error)):
         return found[1]
     answer = getattr(error, "response", None)
-    return None if answer is None else answer.headers.get("Retry-After")
+    header = "" if answer is None else answer.headers.get("Retry-After", "")
+    return header if header.isdecimal() else None  # it may be a date
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

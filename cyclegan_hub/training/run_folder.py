@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cyclegan_hub.data.reading import FILE as LANDMARKS
 from cyclegan_hub.data.reading import Landmarks
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, counted
 from cyclegan_hub.files import (
     UNSUPPORTED,
     best_effort,
@@ -187,8 +187,8 @@ class RunFolder:
         folder, saved = self._state(step), self.processes_of(step)
         if saved != world_size and not inexact:
             raise RunError(
-                f"{folder} was saved by {saved} processes, now there are {world_size}: launch as many as before, or add "
-                "--allow-process-change"
+                f"{folder} was saved by {counted(saved, 'process')}, now there {'is' if world_size == 1 else 'are'} "
+                f"{world_size}: launch as many as before, or add --allow-process-change"
             )
         try:
             shared = unpack(folder / "shared.safetensors")
