@@ -33,7 +33,8 @@ class DomainStream:
 
     `held_out` (uint8 (M, C, image size, image size)), `fingerprint`, `counts` and `notes` are like those of `DomainImages`.
     But `counts` holds the rows read so far (found, unreadable, tiny, kept) and the number held_out; and the fingerprint is made
-    of the source's name, without its parent folders, and of the held-out images. Duplicates are not removed.
+    of the source's name, without its parent folders, and of the held-out images. Copies of held-out images are left out (counted
+    as also_held_out), other duplicates are not: the images seen so far are not remembered.
     """
 
     def __init__(self, source: DataSource, label: str, reading: Reading, seed: int, rank: int, world_size: int) -> None:
@@ -53,6 +54,7 @@ class DomainStream:
         names = ("found", "unreadable", "tiny", *(("no_face",) if reading.eyes else ()), "kept", "held_out")
         self.counts = dict.fromkeys(names, 0)
         self.held_out, facts = self._read_held_out(head, column)
+        self.held_out_hashes = {image.hash for image in facts}  # of what is not trained on; `StreamingBatches` adds the other's
         self.counts["held_out"] = len(self.held_out)
         identity_lines = [source.train.identity(), *(image.hash for image in facts)]
         self.fingerprint = hashlib.blake2b("\n".join(identity_lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
@@ -116,6 +118,9 @@ class DomainStream:
         self.counts["found"] += 1
         try:
             image, name = self._decode(cell, self.counts["found"] - 1)
+            if images.content_hash(image) in self.held_out_hashes:
+                self.counts["also_held_out"] = self.counts.get("also_held_out", 0) + 1
+                return None
             x = self._reading.tensor(image, name=name)
         except (images.ImageError, OSError) as error:
             self._skip(error)
@@ -195,6 +200,9 @@ class StreamingBatches:
             for i, (key, source, reading) in enumerate(zip("ab"[: len(sources)], sources, readings, strict=True))
         }
         self.held_out = tuple(domain.held_out for domain in self.domains.values())
+        held_out_hashes = set[str]().union(*(domain.held_out_hashes for domain in self.domains.values()))
+        for domain in self.domains.values():
+            domain.held_out_hashes = held_out_hashes
         if len(self.held_out) == 2 and torch.equal(*self.held_out):
             raise DataError("both domains hold the same held-out images: give two different sets of images")
         self.steps_per_epoch = steps
