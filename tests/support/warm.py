@@ -87,7 +87,7 @@ def _run(arguments: list[str], environment: dict[str, str], folder: Path, prepar
     for number, name in ((1, "out"), (2, "err")):
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, number)
-    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False, buffering=1) for number in (1, 2))
+    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False, buffering=1) for number in (1, 2))  # noqa: SIM115
     if prepare is not None:
         prepare()
     leave(run_command("cyclegan_hub.training.command", arguments))
