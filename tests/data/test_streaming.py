@@ -36,7 +36,7 @@ def known(seeds: range) -> Counter:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """40 and 20 training images, in Parquet and as files; held out: 3 and 2."""
-    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # else 5 s after every pass over Parquet
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)  # else 5 s a pass over Parquet
     parquet(tmp_path / "trainA.parquet", range(40))
     parquet(tmp_path / "testA.parquet", range(200, 203))
     folder(tmp_path / "trainB", range(100, 120))
