@@ -18,15 +18,31 @@ import socket
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.imaging import images
-from cyclegan_hub.page import components, sharing
-from cyclegan_hub.page.page import Page
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
+
+
+@contextmanager
+def without_proxies() -> Iterator[None]:
+    """Hides the proxy variables: where one names a proxy that gradio's client cannot use, gradio does not even start."""
+    names = [name for name in os.environ if name.lower() in ("all_proxy", "http_proxy", "https_proxy")]
+    hidden = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+with without_proxies():
+    from cyclegan_hub.page import components, sharing
+    from cyclegan_hub.page.page import Page
 
 WAITING = 64  # requests in the queue; the next one is told that it is full
 FIRST_PORT, PORTS = 7860, 100  # where it listens without GRADIO_SERVER_PORT: the first of so many that is free
@@ -47,15 +63,16 @@ def launch(page: Page, **options: Any) -> Any:
     # gradio asks the page for its own start, at the host where it listens (at localhost for 0.0.0.0).
     bypass_proxies("localhost", "127.0.0.1", "::1", *filter(None, [options.get("server_name")]))
     page.demo.queue(max_size=WAITING, default_concurrency_limit=4)
-    # _frontend: else gradio gives up where its own first request takes more than 3 seconds, as on a busy machine.
-    return page.demo.launch(
-        _frontend=False,
-        theme=components.theme(), head=components.head(), max_file_size=images.MAX_BYTES,
-        favicon_path=str(sharing.FAVICON), app_kwargs=sharing.app_options(page.studio),
-        show_error=False, share=False, ssr_mode=False,
-        quiet=True, footer_links=["api"], run_history=False, enable_monitoring=False, mcp_server=find_spec("mcp") is not None,
-        **options,
-    )  # fmt: skip
+    with without_proxies():
+        # _frontend: else gradio gives up where its own first request takes more than 3 seconds, as on a busy machine.
+        return page.demo.launch(
+            _frontend=False,
+            theme=components.theme(), head=components.head(), max_file_size=images.MAX_BYTES,
+            favicon_path=str(sharing.FAVICON), app_kwargs=sharing.app_options(page.studio),
+            show_error=False, share=False, ssr_mode=False,
+            quiet=True, footer_links=["api"], run_history=False, enable_monitoring=False, mcp_server=find_spec("mcp") is not None,
+            **options,
+        )  # fmt: skip
 
 
 def free_port(host: str, wanted: str | None) -> int:

@@ -25,6 +25,13 @@ def first_line(error: BaseException) -> str:
     return re.sub(r" for url:? '?https?://[^\s']+'?", "", line)
 
 
+def counted(count: int, noun: str = "image", verb: str = "") -> str:
+    """A count with its noun and perhaps a verb, which is given as a plural: "1 image", "1,200 images are", "1 image is"."""
+    if count == 1:
+        return f"1 {noun} {({'are': 'is', 'have': 'has'}).get(verb, verb)}".rstrip()
+    return f"{count:,} {noun}{'es' if noun.endswith('s') else 's'} {verb}".rstrip()
+
+
 def limit_threads() -> None:
     """Sets environment variables that torch reads when it is imported; what the user set stays.
 

@@ -13,7 +13,7 @@ import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Literal
@@ -107,9 +107,35 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             path.rmdir()
         temporary.rename(path)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_leftover(temporary)
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder among the system's temporary files, for as long as the block lasts."""
+    path = Path(tempfile.mkdtemp(prefix="cyclegan_hub-"))
+    try:
+        yield path
+    finally:
+        remove_leftover(path)
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder at once: it gets a temporary name first, so that nobody, and no kill, finds a part of it.
+
+    Raises OSError where it cannot be renamed; `remove_temporary` tries again what then could not be removed.
+    """
+    removed = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
+    path.rename(removed)
+    remove_leftover(removed)
+
+
+def remove_leftover(path: Path) -> None:
+    """Removes a file or folder of no more use. What stays, as a file in use does on NFS and on Windows, is noted once."""
+    with best_effort(path, "removed: delete it when nothing uses it"), suppress(FileNotFoundError):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def sync_folder(path: Path) -> None:
@@ -127,10 +153,7 @@ def sync_folder(path: Path) -> None:
 def remove_temporary(folder: Path) -> None:
     """Removes what a killed process left behind under temporary names."""
     for path in folder.glob(".*.tmp"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        remove_leftover(path)
 
 
 def readable(text: str) -> str:

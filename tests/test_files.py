@@ -12,11 +12,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cyclegan_hub import files
-from cyclegan_hub.files import UNSUPPORTED, json_bytes, readable, remove_temporary, write_atomic, write_folder
+from cyclegan_hub.commands.translate import Results
+from cyclegan_hub.files import UNSUPPORTED, json_bytes, readable, remove_temporary, temporary_folder, write_atomic, write_folder
+from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.results import open_zip
+from cyclegan_hub.training.run_folder import RunFolder
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -236,10 +241,53 @@ def test_what_loses_data_stays_an_error(tmp_path: Path, monkeypatch: pytest.Monk
     assert listing(tmp_path) == {f"old{os.sep}a": b"1"}
 
 
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder can be removed, as on NFS where one of its files is open: it stays under another name (`.nfs0001`)."""
+
+    def rmdir(path: Any, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), os.fspath(path))
+
+    monkeypatch.setattr(files, "_noted", set())
+    monkeypatch.setattr(os, "rmdir", rmdir)
+
+
+def test_a_folder_that_stays_does_not_end_a_run(tmp_path: Path, busy: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is it taken for an epoch or a state: a part of one would be worse than the whole."""
+    folder = RunFolder(tmp_path)
+    folder.open({"recipe": {}})
+    for epoch in (1, 2, 3, 4):
+        folder.write_epoch(epoch, {"config.json": b"{}"}, keep=2)
+        for step in (epoch, epoch):  # stopped where it was resumed, before the next step: the same state
+            folder.stage_state(step)
+            folder.write_rank(step, 0, {"random": epoch})
+            folder.commit_state(step, {"step": step})
+    folder.close()
+    assert folder.epochs() == [1, 4]
+    assert [path.name for path in (tmp_path / "state").glob("[!.]*")] == ["step-000000004"]
+    remove_temporary(tmp_path / "state")
+    assert capsys.readouterr().err.count("cannot be removed: delete it when nothing uses it\n") == 1
+
+
+def test_a_folder_that_stays_hides_no_result(tmp_path: Path, busy: None) -> None:
+    with temporary_folder() as place:
+        (place / "file").touch()
+    results = Results(tmp_path / "out.zip", zipped=True)
+    results.claim({"epoch": 1}, [])
+    results.write("a.png", b"1", "digest", "0-of-1")
+    results.complete(["a.png"])
+    assert results.out.is_file()
+    with pytest.raises(ServingError, match="No space left"), open_zip(tmp_path, "x.zip"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 # Every call that a file system or a thread may refuse, by the module that makes it; see the reasons there.
 OWNERS = {
     "fsync": {"files"},
     "chmod": {"files"},
+    "rmtree": {"files"},
+    "rmdir": {"files"},
+    "TemporaryDirectory": {"run_folder", "app"},  # which ignore what stays
     "FileLock": {"run_folder"},
     "flock": set[str](),
     "link": set[str](),
@@ -249,14 +297,14 @@ OWNERS = {
     "copy2": set[str](),
     "copystat": set[str](),
     "kill": set[str](),
-    "signal": {"launch", "app"},
+    "signal": {"launch", "app", "run"},
     "safe_open": set[str](),  # wants names in UTF-8, and mmap
 }
 
 
 def test_calls_that_not_every_system_takes_are_made_where_that_is_handled() -> None:
     found: dict[str, set[str]] = {name: set() for name in OWNERS}
-    for path in [*(ROOT / "cyclegan_hub").rglob("*.py"), ROOT / "app.py"]:
+    for path in [*(ROOT / "cyclegan_hub").rglob("*.py"), *(ROOT / "train").rglob("*.py"), ROOT / "app.py"]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 from cyclegan_hub.errors import exit_code
-from cyclegan_hub.files import write_atomic
+from cyclegan_hub.files import temporary_folder, write_atomic
 from cyclegan_hub.publishing.build import build, read_files
 from cyclegan_hub.publishing.card import EXAMPLE, SAMPLES
 
@@ -22,9 +21,9 @@ MODELS = Path(__file__).parent.parent / "pretrained"
 def write_cards(models: Path) -> int:
     """Writes the card and the images of each model folder in `models`; returns 0."""
     for folder in sorted(path.parent for path in models.glob("*/recipe.json")):
-        with tempfile.TemporaryDirectory() as place:
+        with temporary_folder() as place:
             name = f"{models.resolve().name}/{folder.name}"
-            built = build(folder, Path(place) / "published", name, dtype="fp16", on_hub=False)
+            built = build(folder, place / "published", name, dtype="fp16", on_hub=False)
             for file, data in read_files(built, ("README.md", SAMPLES, EXAMPLE)).items():
                 write_atomic(folder / file, data)
         print(folder / "README.md")

@@ -14,7 +14,7 @@ from torch import nn
 
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.command_line import MODEL_FORMS
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, counted
 from cyclegan_hub.models.inference import choose_precision, optimize_for_cpu
 from cyclegan_hub.models.protocols import Translator
 
@@ -61,7 +61,7 @@ def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence
     if find_spec("onnxruntime") and find_spec("onnx"):
         ways["onnxruntime"] = _by_onnxruntime(model, source, direction, threads)
     threads = torch.get_num_threads()
-    print(f"{source}, {direction}: ms per image, fastest of alternating runs (in brackets: CPU), {threads} threads")
+    print(f"{source}, {direction}: ms per image, fastest of alternating runs (in brackets: CPU), {counted(threads, 'thread')}")
     print(f"{'px':>6}" + "".join(f"{name:>20}" for name in ways) + f"{'plain / ours':>16}")
     for size in sizes:
         found = measure(ways, torch.rand(1, model.channels, size, size) * 2 - 1)

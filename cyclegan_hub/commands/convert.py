@@ -25,6 +25,7 @@ from cyclegan_hub.data.resolve import parse_source
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.domains import Eyes
+from cyclegan_hub.errors import counted
 from cyclegan_hub.faces import align, alignment, find_faces, own_side
 from cyclegan_hub.files import atomic_path, readable
 from cyclegan_hub.imaging import images
@@ -101,11 +102,11 @@ def convert(
         count = write(temporary, _read_images(items, options, skipped, found, encode=write is not _write_npz))
         if not count:
             fits = "has a face that is large enough" if align_faces else "is large enough" if min_size else "can be read"
-            raise DataError(f"{spec}: none of its {len(items):,} images {fits}")
+            raise DataError(f"{spec}: no image of {len(items):,} {fits}")
     for note in notes_on_values(found, spec, options.value_range, "--value-range "):
         print(note, file=sys.stderr)
     without = f" ({sum(isinstance(error, NoFaceError) for _, error in skipped):,} without a face)" if align_faces else ""
-    print(f"{count:,} images, {len(skipped):,} skipped{without}: {out} ({out.stat().st_size:,} bytes)")
+    print(f"{counted(count)}, {len(skipped):,} skipped{without}: {out} ({counted(out.stat().st_size, 'byte')})")
     return 1 if skipped else 0
 
 

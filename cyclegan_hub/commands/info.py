@@ -11,6 +11,7 @@ import torch
 
 from cyclegan_hub import CycleGenerator, __version__
 from cyclegan_hub.commands.bench import measure
+from cyclegan_hub.errors import counted
 from cyclegan_hub.models.inference import choose_precision, optimize_for_cpu
 
 PACKAGES = (
@@ -27,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"cyclegan_hub {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     print(", ".join(f"{name} {_version(name)}" for name in PACKAGES))
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    print(f"device: {device or 'cpu'}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch")
+    cores, threads = counted(os.cpu_count() or 1, "core"), counted(torch.get_num_threads(), "thread")
+    print(f"device: {device or 'cpu'}, {cores}, {threads} of torch")
     plain, x = CycleGenerator(width=24, blocks=6, padding="zeros", image_size=128).eval(), torch.rand(1, 3, 128, 128) * 2 - 1
     quick = optimize_for_cpu(plain).a_to_b
     dtype = next(quick.parameters()).dtype

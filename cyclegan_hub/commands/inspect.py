@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -32,7 +31,8 @@ from cyclegan_hub.data.resolve import holds_domains, parse_source, resolve
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
 from cyclegan_hub.domains import HubSplit
-from cyclegan_hub.files import write_atomic
+from cyclegan_hub.errors import counted
+from cyclegan_hub.files import temporary_folder, write_atomic
 from cyclegan_hub.imaging import images, plots
 
 _TITLE = "cyclegan-hub inspect"  # in the plot's metadata: only a plot with it is ever replaced
@@ -56,7 +56,7 @@ def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path)
         samples_of[f"{label}: {source.train.describe()}"] = samples
         scans.append(scanned)
     if len(scans) == 2 and (shared := len(scans[0].hashes & scans[1].hashes)):
-        print(f"{shared:,} training images are in both domains\n")
+        print(f"{counted(shared, 'training image', 'are')} in both domains\n")
     for note in note_on_colours([scanned.readable for scanned in scans], 3):
         print(note)
     _plot(out, samples_of, [_augmented(samples[: plots.SAMPLES]) for samples in samples_of.values()])
@@ -109,7 +109,8 @@ def _side_report(label: str, source: DataSource) -> tuple[list[str], list[Image.
         lines.append(f"  held out    no split of its own: training would hold out {max(apart, 1):,}, chosen by content hash")
     else:
         both = len(train.hashes & held_out[1].hashes)
-        lines += [f"  held out    {source.held_out.describe()}; {both:,} of its images are among the training images too"]
+        also = f"{both:,} of its images {'is' if both == 1 else 'are'} among the training images too"
+        lines += [f"  held out    {source.held_out.describe()}; {also}"]
         lines += [f"  {line}" for line in _lines(held_out[1])]
     return lines, _samples(items, train), train
 
@@ -130,9 +131,8 @@ def _lines(scanned: _Scan) -> list[str]:
     """The printed lines for one image set: counts, sizes, modes and values."""
     tiny = sum(image.short < MIN_SIDE for image in scanned.readable)
     copies = len(scanned.readable) - len(scanned.hashes)
-    counts = (
-        f"{scanned.found:,} found, {len(scanned.unreadable):,} unreadable, {copies:,} duplicates, {tiny:,} below {MIN_SIDE} px"
-    )
+    counts = f"{scanned.found:,} found, {len(scanned.unreadable):,} unreadable, {counted(copies, 'duplicate')}"
+    counts += f", {tiny:,} below {MIN_SIDE} px"
     counts += f", {scanned.empty:,} empty" if scanned.empty else ""
     lines = [f"  images      {counts}", *(f"    unreadable: {image.message}" for image in scanned.unreadable[:10])]
     if not scanned.readable:
@@ -197,8 +197,8 @@ def _plot(path: Path, samples_of: dict[str, list[Image.Image]], copies: list[lis
     title = PngImagePlugin.PngInfo()
     title.add_text("Title", _TITLE)
     buffer = io.BytesIO()
-    with TemporaryDirectory() as folder:
-        plotted = Path(folder, "inspect.png")
+    with temporary_folder() as folder:
+        plotted = folder / "inspect.png"
         plots.inspection(plotted, samples_of, copies)
         with Image.open(plotted) as picture:
             picture.save(buffer, "PNG", pnginfo=title)

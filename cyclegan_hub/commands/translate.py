@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sys
 import warnings
 import zipfile
@@ -30,8 +29,8 @@ from cyclegan_hub.data.files import ArchiveItems, FolderItems, RawImages, find_i
 from cyclegan_hub.data.sources import source_of_file
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.domains import Eyes
-from cyclegan_hub.errors import UserError
-from cyclegan_hub.files import Format, atomic_path, result_names, write_atomic
+from cyclegan_hub.errors import UserError, counted
+from cyclegan_hub.files import Format, atomic_path, remove_leftover, result_names, write_atomic
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS, ImageError, has_several_frames
 from cyclegan_hub.models.cycle_generator import Direction
@@ -140,7 +139,8 @@ def _drop(results: Results, replaced: Sequence[str]) -> None:
     for name in replaced:
         results.drop(name)
     if replaced:
-        print(f"{len(replaced):,} images have changed since they were translated: they are translated again", file=sys.stderr)
+        changed = counted(len(replaced), verb="have")
+        print(f"{changed} changed since the last translation and will be translated again", file=sys.stderr)
 
 
 def _digest(items: RawImages, index: int) -> str:
@@ -165,7 +165,7 @@ def _finish(results: Results, result_of: dict[str, str], world: int, before: int
     already = f" ({before:,} of them earlier)" if before and world == 1 else ""
     left_out = f", {len(missing):,} skipped" if missing else ""
     where = f"{'in' if there else 'nothing written to'} {shown(str(results.out))}"
-    print(f"{len(there):,} images translated{already}{left_out}: {where}")
+    print(f"{counted(len(there))} translated{already}{left_out}: {where}")
     if submission and not SUBMISSION[0] <= len(there) <= SUBMISSION[1]:
         print(
             f"warning: the competition takes {SUBMISSION[0]:,} to {SUBMISSION[1]:,} images, these are {len(there):,}",
@@ -376,7 +376,7 @@ class Results:
         for path in [*self.folder.rglob(".*.tmp"), *(self.out.parent.glob(".*.tmp") if self.zipped else ())]:
             match = re.fullmatch(r"\.(.+)\.[0-9a-f]+\.tmp", path.name)  # of write_atomic, and of _pack
             if match and match[1] in own:
-                path.unlink(missing_ok=True)
+                remove_leftover(path)
 
     def has(self, result: str) -> bool:
         """Whether a result exists and is not stale."""
@@ -414,7 +414,7 @@ class Results:
         """Removes the temporary files, after it has written the zip, if `zipped`, from all `results`."""
         if not self.zipped:
             for path in self.work.glob(_note("*", "*")):
-                path.unlink(missing_ok=True)
+                remove_leftover(path)
             return
         renewed = any((self.folder / result).is_file() for result in results)
         if results and (renewed or self.packed != set(results)):
@@ -425,8 +425,8 @@ class Results:
                 if self.packed != set(results):
                     raise
         # First, because images without a record would be taken for foreign files after a kill.
-        shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.rmtree(self.work, ignore_errors=True)
+        remove_leftover(self.folder)
+        remove_leftover(self.work)
 
     def _pack(self, results: Sequence[str]) -> None:
         """Writes the zip from the new images and from the old zip, with one image in memory at a time."""

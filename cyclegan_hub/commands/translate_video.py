@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from cyclegan_hub.commands.translate import load_translator, model_record, options_record, shown
 from cyclegan_hub.data.files import is_image_name
+from cyclegan_hub.errors import counted
 from cyclegan_hub.models.cycle_generator import Direction
 from cyclegan_hub.models.inference import optimize_for_cpu
 from cyclegan_hub.models.photograph import DEFAULT, Options
@@ -92,7 +93,7 @@ def translate_clips(
         _report(name, result, translated)
     if clips.is_dir():
         left_out = f", {skipped:,} skipped" if skipped else ""
-        print(f"{done:,} clips translated{left_out}: in {shown(str(out))}")
+        print(f"{counted(done, 'clip')} translated{left_out}: in {shown(str(out))}")
     return 1 if skipped else 0
 
 
@@ -135,8 +136,7 @@ def _progress(name: str) -> Iterator[Progress]:
 def _report(name: str, result: Path, translated: Translated) -> None:
     for note in translated.notes:
         print(f"note: {name}: {note}", file=sys.stderr)
-    frames = "1 frame" if translated.frames == 1 else f"{translated.frames:,} frames"
-    print(f"{frames} of {translated.size[0]} x {translated.size[1]} px: {shown(str(result))}")
+    print(f"{counted(translated.frames, 'frame')} of {translated.size[0]} x {translated.size[1]} px: {shown(str(result))}")
 
 
 def _is_image(path: Path) -> bool:

@@ -23,6 +23,7 @@ from cyclegan_hub.data.load import DomainImages, LazyImages, load_domains
 from cyclegan_hub.data.reading import Batching, Landmarks, Reading, Selection
 from cyclegan_hub.data.specs import DataError, DataSource
 from cyclegan_hub.data.streaming import StreamingBatches
+from cyclegan_hub.errors import counted
 
 
 def open_batches(
@@ -90,7 +91,7 @@ class UnpairedBatches:
         S is the load size in px, B the batch size of this process. With one domain there is no "b".
         """
         if epoch < 0 or not 0 <= start <= self.steps_per_epoch:
-            raise DataError(f"epoch {epoch}, step {start}: epochs count from 0 and have {self.steps_per_epoch} steps")
+            raise DataError(f"epoch {epoch}, step {start}: epochs count from 0 and have {counted(self.steps_per_epoch, 'step')}")
         in_memory = all(isinstance(domain.train, Tensor) or domain.train.in_memory for domain in self.domains.values())
         loader: DataLoader[dict[str, Tensor]] = DataLoader(
             _Epoch(self, epoch),

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cyclegan_hub.data.specs import DataError, Files
+from cyclegan_hub.errors import counted
 from cyclegan_hub.imaging import decoding
 from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS, ImageError, looks_like_image
 
@@ -79,11 +80,6 @@ def is_image_name(name: str) -> bool:
 def order(name: str) -> list[str]:
     """The sort key of relative names: by folder, then by file, the same for folders and archives."""
     return name.split("/")
-
-
-def counted(count: int, noun: str = "image") -> str:
-    """A count with its noun: "1 image", "1,200 images"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def share_of(part: int, whole: int) -> str:

@@ -15,6 +15,7 @@ from cyclegan_hub.data.files import Stream, TarItems, ZipItems
 from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
 from cyclegan_hub.data.tables import TableItems, explained, image_stream, read_parquet
 from cyclegan_hub.domains import HubSplit
+from cyclegan_hub.errors import counted
 from cyclegan_hub.files import write_atomic
 
 if TYPE_CHECKING:
@@ -302,10 +303,10 @@ class Downloads:
         """A line for each split, and one on all of them."""
         found = []
         for split, download in self.splits.items():
-            count, size = len(download.files), sum(download.files.values())
-            rows = f", {download.rows:,} rows" if download.rows is not None else ""
+            size = sum(download.files.values())
+            rows = f", {counted(download.rows, 'row')}" if download.rows is not None else ""
             there = " (in the cache)" if not download.missing else ""
-            found.append(f"{split.describe()}: {count} file{'' if count == 1 else 's'}, {megabytes(size)}{rows}{there}")
+            found.append(f"{split.describe()}: {counted(len(download.files), 'file')}, {megabytes(size)}{rows}{there}")
         disk = self.missing + sum(download.copied for download in self.splits.values())
         return [*found, f"to download: {megabytes(self.missing)}; disk needed for the images: {megabytes(disk)}"]
 

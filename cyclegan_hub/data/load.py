@@ -18,10 +18,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm.contrib.concurrent import thread_map
 
-from cyclegan_hub.data.files import EmptyCellError, Raw, RawImages, counted, listed, share_of
+from cyclegan_hub.data.files import EmptyCellError, Raw, RawImages, listed, share_of
 from cyclegan_hub.data.reading import EVERYTHING, NoFaceError, Reading, Selection, random_square
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, DataSource
+from cyclegan_hub.errors import counted
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.decoding import label_of, probe_image
 
@@ -103,9 +104,9 @@ def _compare(a: _Domain, b: _Domain) -> None:
     """Note what both domains have in common. Raises DataError if they hold the same images."""
     ours, theirs = ({facts.hash for facts in domain.unique.values()} for domain in (a, b))
     if ours and ours == theirs:
-        raise DataError(f"both domains hold the same {len(ours)} images: give two different sets of images")
+        raise DataError(f"both domains hold the same {counted(len(ours))}: give two different sets of images")
     if shared := len(ours & theirs):
-        a.notes.append(f"A and B: {counted(shared)} {'is' if shared == 1 else 'are'} in both domains")
+        a.notes.append(f"A and B: {counted(shared, verb='are')} in both domains")
     a.notes += note_on_colours([list(domain.train.usable.values()) for domain in (a, b)], a.train.reading.channels)
 
 

@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from PIL import Image
 
-from cyclegan_hub.data.files import RawImages, counted, extension_of, listed
+from cyclegan_hub.data.files import RawImages, extension_of, listed
 from cyclegan_hub.data.specs import DataError, Files, Pair
 from cyclegan_hub.domains import HubSplit
+from cyclegan_hub.errors import counted
 from cyclegan_hub.imaging.decoding import ImageError, decode, probe_image
 
 PAIRS = (

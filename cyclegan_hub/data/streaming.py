@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cyclegan_hub.data.files import EmptyCellError, cell_bytes, cell_name, counted
+from cyclegan_hub.data.files import EmptyCellError, cell_bytes, cell_name
 from cyclegan_hub.data.load import MAX_UNREADABLE, MIN_SIDE, ImageFacts, notes_on_values, peaks_of
 from cyclegan_hub.data.reading import Batching, NoFaceError, Reading, random_square
 from cyclegan_hub.data.sources import open_stream
 from cyclegan_hub.data.specs import DataError, DataSource, Pair
+from cyclegan_hub.errors import counted
 from cyclegan_hub.imaging import images
 
 SHUFFLE_BUFFER = 1000  # rows
@@ -32,7 +33,8 @@ class DomainStream:
 
     `held_out` (uint8 (M, C, image size, image size)), `fingerprint`, `counts` and `notes` are like those of `DomainImages`.
     But `counts` holds the rows read so far (found, unreadable, tiny, kept) and the number held_out; and the fingerprint is made
-    of the source's name, without its parent folders, and of the held-out images. Duplicates are not removed.
+    of the source's name, without its parent folders, and of the held-out images. Copies of held-out images are left out (counted
+    as also_held_out), other duplicates are not: the images seen so far are not remembered.
     """
 
     def __init__(self, source: DataSource, label: str, reading: Reading, seed: int, rank: int, world_size: int) -> None:
@@ -52,6 +54,7 @@ class DomainStream:
         names = ("found", "unreadable", "tiny", *(("no_face",) if reading.eyes else ()), "kept", "held_out")
         self.counts = dict.fromkeys(names, 0)
         self.held_out, facts = self._read_held_out(head, column)
+        self.held_out_hashes = {image.hash for image in facts}  # of what is not trained on; `StreamingBatches` adds the other's
         self.counts["held_out"] = len(self.held_out)
         identity_lines = [source.train.identity(), *(image.hash for image in facts)]
         self.fingerprint = hashlib.blake2b("\n".join(identity_lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
@@ -115,6 +118,9 @@ class DomainStream:
         self.counts["found"] += 1
         try:
             image, name = self._decode(cell, self.counts["found"] - 1)
+            if images.content_hash(image) in self.held_out_hashes:
+                self.counts["also_held_out"] = self.counts.get("also_held_out", 0) + 1
+                return None
             x = self._reading.tensor(image, name=name)
         except (images.ImageError, OSError) as error:
             self._skip(error)
@@ -141,7 +147,7 @@ class DomainStream:
             logger.warning("%s: skipped: %s", self.label, error)
         broken, read = self.counts["unreadable"], self.counts["found"]
         if read >= LEAST_READ and broken > MAX_UNREADABLE * read:
-            raise DataError(f"domain {self.label}: {broken} of {read} images cannot be read, the last: {error}")
+            raise DataError(f"domain {self.label}: {broken} of {counted(read)} cannot be read, the last: {error}")
 
     def take(self, count: int) -> Tensor:
         """The next `count` images: uint8 (count, C, S, S)."""
@@ -194,6 +200,9 @@ class StreamingBatches:
             for i, (key, source, reading) in enumerate(zip("ab"[: len(sources)], sources, readings, strict=True))
         }
         self.held_out = tuple(domain.held_out for domain in self.domains.values())
+        held_out_hashes = set[str]().union(*(domain.held_out_hashes for domain in self.domains.values()))
+        for domain in self.domains.values():
+            domain.held_out_hashes = held_out_hashes
         if len(self.held_out) == 2 and torch.equal(*self.held_out):
             raise DataError("both domains hold the same held-out images: give two different sets of images")
         self.steps_per_epoch = steps

@@ -23,6 +23,7 @@ from cyclegan_hub.models.efficientnet_lite import EfficientNetLite, FeatureNetwo
 from cyclegan_hub.models.encoder import SideEncoder
 
 UNHASHED = "unhashed"
+REMEMBERED = 4  # sets of features: held-out and training images of both domains
 INCEPTION, ENCODER, IMAGENET = "inception-v3", "encoder", "imagenet"  # the names of our own extractors
 FORMS = "inception, inception:FILE, imagenet, encoder, encoder:FOLDER or package.module:name"
 TRAINER = "train/encoder/train_encoder.py"  # of a clone
@@ -75,10 +76,11 @@ class Extractor:
         return torch.cat(parts).clone()  # a copy, because autograd cannot use an inference tensor
 
     def remembered(self, images: Tensor) -> Tensor:
-        """The features of real images, which are the same for every model: computed once in a process."""
+        """The features of real images, which are the same for every model of one dataset; only the last `REMEMBERED` are kept."""
         digest = hashlib.blake2b(images.contiguous().numpy().tobytes(), person=str(tuple(images.shape)).encode()[:16]).hexdigest()
-        if digest not in self._known:
-            self._known[digest] = self(images)
+        self._known[digest] = self._known.pop(digest) if digest in self._known else self(images)  # the last used one last
+        while len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]
         return self._known[digest]
 
     def _check_images(self, images: Any) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cyclegan_hub import __version__
+from cyclegan_hub.errors import counted
 from cyclegan_hub.evaluation.choose_epoch import choose, relate_all
 from cyclegan_hub.evaluation.features import Extractor
 from cyclegan_hub.evaluation.generate import SAMPLES_SEED, Generated, ImageSets, generate, resize
@@ -209,7 +210,8 @@ def _floor(task: _Task, classifier: Classifier | None, notes: Notes, seed: int) 
     order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed))
     chosen, rest = order[: task.count], order[task.count :]
     if len(chosen) < task.count:
-        notes.lines.append(f"{where}: {len(chosen)} training images stand for {task.count} outputs: there are no more")
+        found = counted(len(chosen), "training image")
+        notes.lines.append(f"{where}: only {found} for {counted(task.count, 'output')}: there are no more")
     reference = replace(task.reference, training=training[rest])
     subject = Subject(training[chosen], reference, probabilities=task.classify(classifier, task.target.scaled))
     return measure(subject, where, notes)

@@ -7,7 +7,9 @@ of `_EXPLANATIONS`. `explain` makes a message of it.
 from __future__ import annotations
 
 import errno
+import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -26,11 +28,15 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from cyclegan_hub.errors import first_line
+from cyclegan_hub.errors import counted, first_line
 
 (_TRANSPORT,) = (kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")  # of httpx or httpx2, by version
-# All that the client raises: its own errors, those of its HTTP library, files that cannot be written, failed uploads.
-HUB_ERRORS: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError, RuntimeError, _TRANSPORT)
+_INVALID_URL: type[Exception] = sys.modules[_TRANSPORT.__module__.partition(".")[0]].InvalidURL
+# All that the client raises: its own errors, those of its HTTP library (for a SOCKS proxy that lacks a library, too), files
+# that cannot be written, failed uploads.
+HUB_ERRORS: tuple[type[Exception], ...] = (
+    HfHubHTTPError, HFValidationError, OSError, RuntimeError, _TRANSPORT, _INVALID_URL, ImportError,
+)  # fmt: skip
 
 
 class FailureKind(Enum):
@@ -47,6 +53,7 @@ class FailureKind(Enum):
     REFUSED = auto()  # any other refusal
     LIMIT = auto()  # too many requests
     BROKEN = auto()  # an error of the Hub itself
+    PROXY = auto()  # the proxy that is set cannot be used
     UNREACHABLE = auto()  # no answer, or none in time
     OFFLINE = auto()  # the client is in offline mode
     READ_ONLY = auto()  # the cache cannot be written
@@ -70,13 +77,16 @@ _EXPLANATIONS = {
     FailureKind.REFUSED: ("", "try again later"),
     FailureKind.LIMIT: ("", "try again in some minutes"),
     FailureKind.BROKEN: ("", "try again later"),
+    FailureKind.PROXY: ("", "write it as http://HOST:PORT or socks5://HOST:PORT, or unset it"),
     FailureKind.UNREACHABLE: ("", "check the name and the connection"),
     FailureKind.OFFLINE: ("", "unset HF_HUB_OFFLINE and connect, or check the name and the connection"),
     FailureKind.READ_ONLY: ("", "set HF_HOME to a folder that can be written (or give another cache_dir)"),
     FailureKind.DISK_FULL: ("", "free space, or set HF_HOME to a folder on another disk"),
     FailureKind.OTHER: ("", "check the name and the connection"),
 }
-_NO_ANSWER = (FailureKind.LIMIT, FailureKind.BROKEN, FailureKind.UNREACHABLE, FailureKind.OFFLINE, FailureKind.OTHER)
+_NO_ANSWER = (
+    FailureKind.LIMIT, FailureKind.BROKEN, FailureKind.PROXY, FailureKind.UNREACHABLE, FailureKind.OFFLINE, FailureKind.OTHER,
+)  # fmt: skip
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
@@ -116,7 +126,11 @@ def failure_of(error: BaseException) -> Failure:
     if kind is FailureKind.READ_ONLY and isinstance(source, OSError):
         reason = f"{source.filename} cannot be written ({source.strerror})"
     if kind is FailureKind.LIMIT and (seconds := _seconds_to_wait(source)):
-        remedy = f"try again in {seconds} seconds"
+        remedy = f"try again in {counted(int(seconds), 'second')}"
+    if kind is FailureKind.PROXY:
+        reason = f"the proxy in {_proxy_variables() or 'the system settings'} cannot be used"
+        if isinstance(source, ImportError):
+            reason, remedy = f"{reason} without socksio", "pip install socksio, or unset it"
     return Failure(kind, reason or first_line(source), remedy, _status(source))
 
 
@@ -137,6 +151,8 @@ def _kind(error: BaseException) -> FailureKind | None:
             return FailureKind.FILE
         case OfflineModeIsEnabled():
             return FailureKind.OFFLINE
+        case ImportError() | ValueError() | _INVALID_URL() if _is_of_proxy(error):
+            return FailureKind.PROXY
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return FailureKind.DISK_FULL
         case OSError(errno=number, filename=name) if number in _READ_ONLY and name:  # without a name it is a socket
@@ -157,12 +173,26 @@ def _kind(error: BaseException) -> FailureKind | None:
     return FailureKind.BROKEN
 
 
+def _is_of_proxy(error: BaseException) -> bool:
+    """Whether the HTTP library refuses a proxy's URL, of which it says so in words only; it never repeats the URL's password."""
+    return any(sign in str(error) for sign in ("socksio", "proxy URL")) or (
+        isinstance(error, _INVALID_URL) and bool(_proxy_variables())
+    )
+
+
+def _proxy_variables() -> str:
+    """The variables that name a proxy; those of another kind than http, if there are any."""
+    given = {name: value for name, value in os.environ.items() if re.fullmatch("(all|https?)_proxy", name.lower()) and value}
+    return ", ".join([name for name, value in given.items() if not value.startswith("http")] or given)
+
+
 def _seconds_to_wait(error: BaseException) -> str | None:
     """How long the Hub asks to wait: the client puts its header of limits into the text."""
     if found := re.search(r"Retry after (\d+)", str(error)):
         return found[1]
     answer = getattr(error, "response", None)
-    return None if answer is None else answer.headers.get("Retry-After")
+    header = "" if answer is None else answer.headers.get("Retry-After", "")
+    return header if header.isdecimal() else None  # it may be a date
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # both are slow to import, and neither is needed before somet
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SMOOTH_ABOVE = 200  # points of one curve
 SAMPLES = 8  # images of one domain
+WIDTH = 9  # inches, of a plot of losses
 
 
 def losses(history: list[dict[str, Any]], path: Path, *, panels: dict[str, list[str]]) -> None:
@@ -41,10 +42,9 @@ def losses(history: list[dict[str, Any]], path: Path, *, panels: dict[str, list[
 
     if not panels:
         raise ValueError("panels is empty: give at least one title with the keys to plot")
-    figure = Figure(figsize=(9, 0.6 + 2.6 * len(panels)), dpi=110)
-    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)  # inches
+    figure = Figure(figsize=(WIDTH, 0.8 + 2.6 * len(panels)), dpi=110)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    started = any("step" in line for line in history)
+    started, beside = any("step" in line for line in history), 0.0  # width of the widest legend, in inches
     for ax, (title, keys) in zip(axes, panels.items(), strict=True):
         _title(ax, title)
         _clear(ax)
@@ -55,6 +55,7 @@ def losses(history: list[dict[str, Any]], path: Path, *, panels: dict[str, list[
             legend = ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
             for text in legend.get_texts():
                 text.set_parse_math(False)  # a $ in a key is no formula
+            beside = max(beside, legend.get_window_extent().width / figure.dpi)
         else:
             ax.set_yticks([])
             _note(ax, "no values yet" if started else "no steps yet")
@@ -64,6 +65,9 @@ def losses(history: list[dict[str, Any]], path: Path, *, panels: dict[str, list[
     if right - left < 2:  # no step or one: steps are whole numbers, so leave no room for parts of them
         middle = round((left + right) / 2)
         axes[-1].set_xlim(middle - 1 if middle else 0, middle + 1)
+    # Margins in inches. The constrained layout takes two thirds of the time of a plot, which is made after every epoch.
+    right, height = max(WIDTH - 0.2 - beside, WIDTH / 2), figure.get_figheight()
+    figure.subplots_adjust(left=0.8 / WIDTH, right=right / WIDTH, bottom=0.6 / height, top=1 - 0.4 / height, hspace=0.25)
     _write(figure, path)
 
 
@@ -206,7 +210,8 @@ def heat(x: Tensor) -> Image.Image:
 def _title(ax: Axes, text: str) -> None:
     """A title that starts at the left, shortened to one line, with a $ that is no formula."""
     line = " ".join(text.split())
-    ax.set_title(line if len(line) <= 90 else line[:89] + "…", loc="left", fontsize=11, parse_math=False)
+    short = line if len(line) <= 90 else line[:89] + "…"
+    ax.set_title(short, loc="left", y=1.0, fontsize=11, parse_math=False)  # without y matplotlib measures every tick
 
 
 def _clear(ax: Axes) -> None:

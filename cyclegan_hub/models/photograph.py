@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cyclegan_hub.domains import Eyes
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, counted
 from cyclegan_hub.faces import Face, Similarity, alignment, find_faces, own_side, put_back, region_of, warp
 from cyclegan_hub.imaging.decoding import ImageError, check_size
 
@@ -101,8 +101,8 @@ class Photograph:
         if not faces and isinstance(options.face, int):
             raise ImageError(f"face={options.face}: no face is found in {self.name}")
         if isinstance(options.face, int) and options.face >= len(faces):
-            numbers = "1 face: give 0" if len(faces) == 1 else f"{len(faces)} faces: give 0 to {len(faces) - 1}"
-            raise ImageError(f"face={options.face}: {self.name} has {numbers}")
+            last = f" to {len(faces) - 1}" if len(faces) > 1 else ""
+            raise ImageError(f"face={options.face}: {self.name} has {counted(len(faces), 'face')}: give 0{last}")
         if not faces:
             work = self.unchanged() if options.whole else self._whole(options, skip, fit)
             result = "it is left as it is" if options.whole else "all of it is translated, which this model was not trained for"

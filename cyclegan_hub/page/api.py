@@ -40,7 +40,7 @@ class Endpoints:
             face, whole = gr.Textbox(DEFAULTS["face"], label="face"), gr.Checkbox(DEFAULTS["whole"], label="whole")
             options = [face, whole, strength]
             truncation = Number(label="truncation")
-            files, zipped = Files(label="files", file_count="multiple", type="filepath"), gr.File(label="zip")
+            files, zipped = Files(label="files"), gr.File(label="zip")
             gallery, answer = gr.Gallery(label="gallery", format="png"), gr.JSON(label="answer")
             for name, function, inputs, outputs in (
                 ("translate", self.translate, [image, domain, direction, epoch, *options], image),
@@ -63,7 +63,7 @@ class Endpoints:
         whole image is translated.
 
         Args:
-            image: the image, as a file: JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF or PPM.
+            image: the image, as a file or a data: URL: JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF or PPM.
             domain: a name from /domains, such as "anime".
             direction: "a_to_b" or "b_to_a"; /domains has the labels of A and B.
             epoch: a number from /epochs; without it the best one.
@@ -89,7 +89,7 @@ class Endpoints:
         A file that cannot be translated is left out, and a warning says why.
 
         Args:
-            files: the images, as files.
+            files: the images, as files or data: URLs.
             domain: a name from /domains.
             direction: "a_to_b" or "b_to_a".
             epoch: a number from /epochs; without it the best one.

@@ -35,7 +35,7 @@ class BatchPanel:
         self._working: set[str] = set()
         with gr.Tab("Several pictures", id="several") as self.tab, gr.Row(elem_id="several"):
             with gr.Column(scale=4, min_width=300):
-                self.files = Files(label="Your pictures", file_count="multiple", type="filepath", height=220, elem_id="files")
+                self.files = Files(label="Your pictures", height=220, elem_id="files")
                 self.epoch = gr.Dropdown(label="Epoch", elem_id="batch-epoch")
                 self.part = face_or_whole("batch-part")
                 self.strength = strength_slider("batch-strength")

@@ -18,9 +18,12 @@ from urllib.parse import unquote_to_bytes
 import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.component_meta import ComponentMeta
+from gradio.data_classes import GradioRootModel, ImageData
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.themes.utils.fonts import LocalFont
+from gradio_client.utils import is_file_obj_with_meta  # type: ignore[import-untyped]
 from PIL import Image
+from pydantic import ValidationInfo, model_validator
 
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.decoding import MAX_BYTES
@@ -65,8 +68,27 @@ class _Changed(metaclass=Quiet):
         return next(one.__name__.lower() for one in type(self).__mro__ if one.__module__.startswith("gradio."))
 
 
+class _Picture(ImageData):
+    """A file as a client sends it. gradio's own class takes any path of this machine where `meta` does not call it an upload."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_meta(cls, value: Any, info: ValidationInfo) -> Any:
+        given = (info.context or {}).get("validate_meta") and isinstance(value, dict) and value.get("path")
+        if given and not is_file_obj_with_meta(value):
+            raise ValueError("a path needs 'meta': {'_type': 'gradio.FileData'}")
+        return value
+
+
+class _Pictures(GradioRootModel):
+    root: list[_Picture]
+
+
 class _UploadsOnly(_Changed):
     """A file input that takes uploads only. gradio would also download URLs, without a limit on their size."""
+
+    GRADIO_CACHE: str
+    temp_files: set[str]
 
     async def async_move_resource_to_block_cache(self, path: str | Path | None) -> str | None:
         _refuse_url(path)
@@ -78,6 +100,18 @@ class _UploadsOnly(_Changed):
         moved: str | None = super().move_resource_to_block_cache(path)  # type: ignore[misc]  # as above
         return moved
 
+    def _path(self, picture: ImageData) -> str | None:
+        """The path of an upload, or of the content of a data: URL; None without either."""
+        if picture.path:
+            return picture.path
+        url = str(picture.url or "")
+        _refuse_url(url)
+        if not url.lower().startswith("data:"):
+            return None
+        path: str = save_bytes_to_cache(_data_in(url), "picture", self.GRADIO_CACHE)
+        self.temp_files.add(path)
+        return path
+
 
 def _refuse_url(path: str | Path | None) -> None:
     if str(path).lower().startswith(("http:", "https:")):
@@ -87,16 +121,10 @@ def _refuse_url(path: str | Path | None) -> None:
 class PhotoInput(_UploadsOnly, gr.Image):
     """An image input that passes the file's path on, so that `images.decode` opens it, with its limits, instead of gradio."""
 
+    data_model = _Picture
+
     def preprocess(self, payload: Any) -> str | None:
-        if not payload or payload.path:
-            return payload.path if payload else None
-        url = str(payload.url or "")
-        _refuse_url(url)
-        if not url.lower().startswith("data:"):
-            return None
-        path: str = save_bytes_to_cache(_data_in(url), "picture", self.GRADIO_CACHE)
-        self.temp_files.add(path)
-        return path
+        return self._path(payload) if payload else None
 
 
 def _data_in(url: str) -> bytes:
@@ -118,7 +146,14 @@ class Camera(_UploadsOnly, gr.Image):
 
 
 class Files(_UploadsOnly, gr.File):
-    """An input of several files."""
+    """An input of several pictures."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(file_count="multiple", type="filepath", **options)
+        self.data_model = _Pictures
+
+    def preprocess(self, payload: Any) -> list[str]:
+        return [path for picture in (payload.root if payload else ()) if (path := self._path(picture))]
 
 
 class Number(_Changed, gr.Number):

@@ -8,8 +8,6 @@ Running it again changes nothing; after an interruption, running it again comple
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +19,7 @@ from tqdm import tqdm
 
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.record import read_metrics
-from cyclegan_hub.files import json_bytes, readable, write_atomic, write_folder
+from cyclegan_hub.files import json_bytes, readable, remove_folder, temporary_folder, write_atomic, write_folder
 from cyclegan_hub.hub.mixin import read_metadata
 from cyclegan_hub.hub.provenance import data_note, known_note, public_record, without_paths
 from cyclegan_hub.hub.records import (
@@ -57,8 +55,8 @@ class PublishError(UserError):
 @contextmanager
 def built(run: Path, repo_id: str, **options: Any) -> Iterator[Path]:
     """The model folder of a run, as `build` makes it, in a temporary folder for as long as the block lasts."""
-    with tempfile.TemporaryDirectory(prefix="cyclegan_hub-") as place:
-        yield build(run, Path(place) / "published", repo_id, **options)
+    with temporary_folder() as place:
+        yield build(run, place / "published", repo_id, **options)
 
 
 def build(
@@ -124,7 +122,7 @@ def build(
         for name in tqdm(names, desc="writing epochs", unit=" epochs", disable=None):
             write_folder(out / "epochs" / name, _model_files(run / "epochs" / name, dtype))
         for name in epochs_in(out).keys() - set(names):
-            shutil.rmtree(out / "epochs" / name)
+            remove_folder(out / "epochs" / name)
         for name, data in (read_files(out / "epochs" / chosen, MODEL) | shared).items():
             write_atomic(out / name, data)
         for name in set(SHARED) - set(shared):  # of an earlier build

@@ -18,7 +18,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from PIL import Image
 
 from cyclegan_hub.domains import DOMAINS, recorded_splits
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, counted
 from cyclegan_hub.evaluation.groups import GroupTable
 from cyclegan_hub.evaluation.record import Metrics, number
 from cyclegan_hub.evaluation.registry import base_name, format_value
@@ -314,14 +314,14 @@ def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Changes of a run after its start, as (heading, text): more epochs than planned, another number of processes."""
     rows = []
     for one in run.get("extended", []):
-        text = f"at step {one['step']:,} from {one['from']['epochs']} to {one['to']['epochs']} epochs"
+        text = f"at step {one['step']:,} from {one['from']['epochs']} to {counted(one['to']['epochs'], 'epoch')}"
         if "decay" in one["to"] and "rate" in one:
             before, now = one["rate"]
             text += f"; the learning rate went from {before:g} to {now:g} of lr"
         rows.append(("extended", text))
     for one in run.get("inexact_resumes", []):
         before, now = one["processes"]
-        rows.append(("resumed inexactly", f"at step {one['step']:,} with {now} processes instead of {before}"))
+        rows.append(("resumed inexactly", f"at step {one['step']:,} with {counted(now, 'process')} instead of {before}"))
     return rows
 
 

@@ -245,6 +245,8 @@ def _on_hub(name: str, kind: SourceKind, problems: list[str]) -> tuple[dict[str,
                 problems.append(f"{repo} cannot be used (the Hub says {failure.status or failure.reason}).")
                 continue
             down = True  # no more requests for the other models
+            if failure.kind is FailureKind.PROXY:
+                problems.append(f"{failure.reason[:1].upper()}{failure.reason[1:]}: {failure.remedy}.")
         try:
             checkpoints.forget(repo)
             epochs = checkpoints.list_epochs(repo, local_files_only=down)

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from PIL import Image, ImageDraw, ImageOps
 
-from cyclegan_hub.files import Format, atomic_path, base_name, result_names
+from cyclegan_hub.files import Format, atomic_path, base_name, remove_leftover, result_names
 from cyclegan_hub.imaging import decoding, grids, images
 from cyclegan_hub.models.protocols import drawable_label
 from cyclegan_hub.serving.catalog import EpochEntry, ModelEntry
@@ -215,7 +215,7 @@ def open_zip(folder: Path, name: str) -> Iterator[tuple[Path, AddFile]]:
                 # user.
                 yield path, lambda name, content: file.writestr(zipfile.ZipInfo(name), content)
         except BaseException:
-            path.parent.rmdir()
+            remove_leftover(path.parent)
             raise
     except OSError as error:
         raise ServingError(f"The results could not be stored here ({error.strerror or type(error).__name__}).") from None

@@ -21,7 +21,7 @@ from PIL import Image
 
 from cyclegan_hub import checkpoints
 from cyclegan_hub.faces.track import Track
-from cyclegan_hub.files import base_name
+from cyclegan_hub.files import base_name, remove_leftover
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.auto import Model
@@ -207,8 +207,7 @@ class Studio:
         if batch.done:
             batch.zip = path
         else:
-            path.unlink()
-            path.parent.rmdir()
+            remove_leftover(path.parent)
         return batch
 
     def live_frame(

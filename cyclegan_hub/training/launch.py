@@ -20,7 +20,7 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, filter_trackers
 from accelerate.utils import ProjectConfiguration, broadcast_object_list
 from tqdm import tqdm
 
-from cyclegan_hub.errors import first_line
+from cyclegan_hub.errors import counted, first_line
 from cyclegan_hub.machine import processor
 from cyclegan_hub.recipes.methods import RecipeError
 
@@ -82,8 +82,7 @@ def hardware(accelerator: Accelerator) -> str:
     precision = "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision
     times = f"{count} x " if count > 1 else ""
     if accelerator.device.type == "cpu":
-        threads = torch.get_num_threads()
-        return f"{times}{processor()}, {threads} thread{'' if threads == 1 else 's'}, {precision}"
+        return f"{times}{processor()}, {counted(torch.get_num_threads(), 'thread')}, {precision}"
     name = torch.cuda.get_device_name() if accelerator.device.type == "cuda" else str(accelerator.device.type)
     return f"{times}{name}, {precision}"
 

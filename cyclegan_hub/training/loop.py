@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from cyclegan_hub import __version__
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.errors import counted
 from cyclegan_hub.evaluation import features, registry
 from cyclegan_hub.evaluation.quick import quick_metrics
 from cyclegan_hub.imaging import grids, images, plots
@@ -235,7 +236,9 @@ class Loop:
         if own["random"] is None:  # of another number of processes: new random numbers, but not those of the first steps
             set_seed((self.identity["seed"] + 1 + accelerator.process_index + step) % 2**32)
             before, now = resumes[-1]["processes"]
-            self.processes.print(f"resumed inexactly: {before} processes then, {now} now; a step has {self.pairs} pairs")
+            self.processes.print(
+                f"resumed inexactly: {counted(before, 'process')} then, {now} now; a step has {counted(self.pairs, 'pair')}"
+            )
         else:
             torch.set_rng_state(own["random"])
         if own["cuda"] is not None and torch.cuda.is_available():
@@ -273,7 +276,7 @@ class Loop:
         if self.step < self.end:
             self.processes.print(f"stopped at step {self.step} with everything saved: run the same command to resume")
         self.accelerator.print(
-            f"step {self.step} of {self.total}: {pairs} pairs in {seconds:.0f} s ({pairs / seconds:.2f} pairs/s), "
+            f"step {self.step} of {self.total}: {counted(pairs, 'pair')} in {seconds:.0f} s ({pairs / seconds:.2f} pairs/s), "
             f"{'' if memory is None else f'peak memory {memory:.2f} GiB, '}{self.folder.path / 'last'}"
         )
 
@@ -384,7 +387,7 @@ class Progress:
         since, steps = (self.second_step, done - 1) if done > 1 and self.second_step else (self.started, done)
         seconds, left = (now - since) / steps, self.end - self.first
         tqdm.write(
-            f"on this CPU the {left:,} steps to go will take about {duration(left * seconds)} ({seconds:.2g} s a step): "
+            f"on this CPU the {counted(left, 'step')} to go will take about {duration(left * seconds)} ({seconds:.2g} s a step): "
             f"the recipe {self.compact} is made for a CPU"
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.errors import counted
 from cyclegan_hub.files import readable
 from cyclegan_hub.hub.provenance import data_note, has_digest, init_of, known_note, public_init, same_init
 from cyclegan_hub.hub.records import CYCLE_ENDS, NOTES, RunRecord
@@ -199,9 +200,10 @@ def record_learning_rates(recipe: Recipe, extensions: list[dict[str, Any]], step
     )
     newest["rate"] = [before, now]
     moved = "stays at" if before == now else f"goes from {before:.3g} to"
+    planned = counted(recipe.epochs, "epoch")
     return (
-        f"extended at step {newest['step']} from {old.epochs} to {recipe.epochs} epochs: the learning rate {moved} {now:.3g} of "
-        f"lr, as in a run that was planned with {recipe.epochs} epochs"
+        f"extended at step {newest['step']} from {old.epochs} to {planned}: the learning rate {moved} {now:.3g} of lr, as in a "
+        f"run that was planned with {planned}"
     )
 
 
@@ -267,14 +269,17 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processe
     lines += [f"trainable weights of {name}: {n}" for name, n in sizes.items()]
     lines += [
         f"steps per epoch: {steps}",
-        f"disk needed: about {disk / 2**20:.0f} MiB ({epochs} epochs of {published / 2**20:.1f} MiB, and the state)",
+        f"disk needed: about {disk / 2**20:.0f} MiB ({counted(epochs, 'epoch')} of {published / 2**20:.1f} MiB, and the state)",
     ]
     return "\n".join(lines)
 
 
 def counts_text(side: str, counts: dict[str, int]) -> str:
     """How many images of a domain are trained on, and what became of the others."""
-    others = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n and name not in ("found", "kept"))
-    if not counts["found"]:
-        return f"domain {side.upper()}: streamed; {others}"
-    return f"domain {side.upper()}: {counts['kept']:,} of {counts['found']:,} images to train on; {others}"
+    found = "streamed" if not counts["found"] else f"{counts['kept']:,} of {counted(counts['found'])} to train on"
+    others = [
+        counted(n, "duplicate") if name == "duplicates" else f"{n:,} {name.replace('_', ' ')}"
+        for name, n in counts.items()
+        if n and name not in ("found", "kept")
+    ]
+    return f"domain {side.upper()}: {'; '.join(filter(None, (found, ', '.join(others))))}"

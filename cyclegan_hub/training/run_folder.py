@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import inspect
 import json
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,8 +18,18 @@ from torch import Tensor
 
 from cyclegan_hub.data.reading import FILE as LANDMARKS
 from cyclegan_hub.data.reading import Landmarks
-from cyclegan_hub.errors import UserError
-from cyclegan_hub.files import UNSUPPORTED, best_effort, json_bytes, remove_temporary, sync_folder, write_atomic, write_folder
+from cyclegan_hub.errors import UserError, counted
+from cyclegan_hub.files import (
+    UNSUPPORTED,
+    best_effort,
+    json_bytes,
+    remove_folder,
+    remove_leftover,
+    remove_temporary,
+    sync_folder,
+    write_atomic,
+    write_folder,
+)
 from cyclegan_hub.hub.mixin import read_metadata
 from cyclegan_hub.hub.provenance import same_init
 from cyclegan_hub.hub.records import CYCLE_BEGINS, NOTES, RunRecord, RunRecordError, epoch_name, read_history, read_run_record
@@ -178,8 +187,8 @@ class RunFolder:
         folder, saved = self._state(step), self.processes_of(step)
         if saved != world_size and not inexact:
             raise RunError(
-                f"{folder} was saved by {saved} processes, now there are {world_size}: launch as many as before, or add "
-                "--allow-process-change"
+                f"{folder} was saved by {counted(saved, 'process')}, now there {'is' if world_size == 1 else 'are'} "
+                f"{world_size}: launch as many as before, or add --allow-process-change"
             )
         try:
             shared = unpack(folder / "shared.safetensors")
@@ -191,7 +200,8 @@ class RunFolder:
     def stage_state(self, step: int) -> None:
         """Creates the temporary folder into which each process writes its part of a state (main process, then a barrier)."""
         folder = self._staging(step)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            remove_folder(folder)
         folder.mkdir(parents=True)
 
     def write_rank(self, step: int, rank: int, state: Any) -> None:
@@ -203,13 +213,13 @@ class RunFolder:
         staging, final = self._staging(step), self._state(step)
         write_atomic(staging / "shared.safetensors", pack(shared))
         if final.exists():  # resumed there and stopped again before the next step: the same state
-            shutil.rmtree(staging)
+            remove_leftover(staging)
             return
         staging.rename(final)
         sync_folder(final.parent)
         for older in final.parent.glob("step-*"):
             if older != final:
-                shutil.rmtree(older, ignore_errors=True)
+                remove_folder(older)
 
     def _state(self, step: int) -> Path:
         return self.path / "state" / f"step-{step:09d}"
@@ -222,7 +232,7 @@ class RunFolder:
         """Writes `epochs/epoch-NNN/`, then removes epochs until `keep` are left (see `epochs_to_remove`)."""
         write_folder(self.path / "epochs" / epoch_name(epoch), files)
         for old in epochs_to_remove(self.epochs(), keep):
-            shutil.rmtree(self.path / "epochs" / epoch_name(old))
+            remove_folder(self.path / "epochs" / epoch_name(old))
 
     def write_model(self, name: Literal["last", "best"], files: dict[str, bytes]) -> None:
         """Writes `last/`, the current model, or `best/`, the best one by the light evaluations; of the same form as an epoch."""

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageSequence
 
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, counted
 from cyclegan_hub.imaging.decoding import ImageError, check_size
 
 VIDEO_EXTENSIONS = (".mp4", ".mov", ".webm", ".mkv", ".avi")  # read and, but for the last two, written by PyAV
@@ -198,7 +198,7 @@ def _demuxed(clip: Clip, container: Any, video: Any) -> Iterator[Frame | Sound]:
         if packet is None:
             break
     if damaged:
-        clip.notes.append("1 damaged frame is left out" if damaged == 1 else f"{damaged:,} damaged frames are left out")
+        clip.notes.append(f"{counted(damaged, 'damaged frame', 'are')} left out")
 
 
 def _upright(name: str, frame: Any, stream: Any) -> Image.Image:

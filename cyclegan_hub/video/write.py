@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
+from cyclegan_hub.errors import counted
 from cyclegan_hub.video.read import (
     ANIMATION_EXTENSIONS,
     Clip,
@@ -61,6 +62,7 @@ class _VideoWriter:
         except (av.FFmpegError, ValueError) as error:
             raise VideoError(f"this installation of PyAV cannot write {extension}: {error}") from None
         self._colours, self._time_base = clip.colours, clip.time_base
+        self._notes, self._damaged = clip.notes, 0  # packets of sound that could not be decoded
         context = self._video.codec_context
         # Encoders halve the colours' resolution: an odd row or column would have none.
         context.width, context.height, context.pix_fmt = size[0] - size[0] % 2, size[1] - size[1] % 2, "yuv420p"
@@ -98,6 +100,7 @@ class _VideoWriter:
         try:
             decoded = packet.decode()
         except pyav().FFmpegError:
+            self._damaged += 1
             return
         for part in decoded:
             self._container.mux(stream.encode(part))
@@ -106,6 +109,8 @@ class _VideoWriter:
         for stream in (self._video, *(stream for stream, copied in self._sounds.values() if not copied)):
             self._container.mux(stream.encode(None))
         self._container.close()
+        if self._damaged:
+            self._notes.append(f"{counted(self._damaged, 'damaged packet', 'are')} left out of the sound")
 
 
 def _matrix(colours: Colours) -> int:

@@ -179,7 +179,7 @@ def test_an_existing_file_is_replaced_with_force_only_and_in_one_go(tmp_path: Pa
     with pytest.raises(DataError, match="exists: give another name, or --force"):
         convert(str(pile), out)
     (pile / "0001.png").write_text("<html>")
-    with pytest.raises(DataError, match="none of its 1 images can be read"):
+    with pytest.raises(DataError, match="no image of 1 can be read"):
         convert(str(pile), out, force=True)
     assert out.read_text() == "old" and sorted(path.name for path in tmp_path.iterdir()) == ["in", out.name]
     folder(pile, [1, 2])
@@ -273,7 +273,7 @@ def test_an_aligned_face_keeps_its_own_scale_without_a_size(faces: str, tmp_path
     assert main(["convert", faces, str(tmp_path / "big.zip"), *larger]) == 1
     printed = capsys.readouterr()
     assert f"its aligned face is {min(own)} x {min(own)} px, below {max(own)} px" in printed.err
-    assert "1 images, 2 skipped (1 without a face)" in printed.out
+    assert "1 image, 2 skipped (1 without a face)" in printed.out
     assert [one.size for one in written(tmp_path / "big.zip")] == [(16, 16)]
     assert main(["convert", faces, str(tmp_path / "x.zip"), "--align-faces", "--min-size", "9999"]) == 2
-    assert "none of its 3 images has a face that is large enough" in capsys.readouterr().err
+    assert "no image of 3 has a face that is large enough" in capsys.readouterr().err

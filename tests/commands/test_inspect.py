@@ -30,7 +30,7 @@ def test_inspect_prints_both_sides_and_draws_them(data: Path, capsys: pytest.Cap
     assert f"A: folder {data.name}/trainA" in a and "4 found, 0 unreadable, 0 duplicates, 0 below 16 px" in a
     assert "width 20 / 20 / 20 px, height 30 / 30 / 30 px" in a and "20 x 30 (4)" in a and "RGB (4)" in a
     assert "testA.parquet; 0 of its images" in a and "2 found" in a
-    assert "6 found, 1 unreadable, 1 duplicates, 1 below 16 px" in b and "broken.png" in b
+    assert "6 found, 1 unreadable, 1 duplicate, 1 below 16 px" in b and "broken.png" in b
     assert "width 8 / 24 / 24 px, height 9 / 24 / 24 px" in b and "24 x 24 (4), 8 x 9 (1)" in b
     assert "no split of its own" in b and "out.png" in drawn
     with Image.open(data / "out.png") as picture:

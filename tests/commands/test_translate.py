@@ -82,7 +82,7 @@ def test_an_input_that_was_replaced_is_made_again(source: str, pile: Path, zippe
     made = made_calls(monkeypatch)
     assert [translate(source, pile, out, zipped=zipped) for _ in range(2)] == [0, 0]
     assert len(made) == 1 and found(out) == NAMES
-    assert capsys.readouterr().err.count("1 images have changed since they were translated: they are translated again") == 1
+    assert capsys.readouterr().err.count("1 image has changed since the last translation and will be translated again") == 1
     after = content(out)
     assert [name for name in NAMES if not np.array_equal(before[name], after[name])] == ["0001.png"]
     (pile / "0001.png").write_text("broken")  # nothing stands for what cannot be read

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def test_a_kill_while_clearing_up_leaves_nothing_in_the_way(source: str, pile: P
             min(path.rglob("*.*"), key=lambda file: file.name != "record.json").unlink()  # the record first, if it is in there
             raise KeyboardInterrupt
 
-        patch.setattr(results.shutil, "rmtree", half)
+        patch.setattr(shutil, "rmtree", half)
         with pytest.raises(KeyboardInterrupt):
             translate(source, pile, out, zipped=True)
     whole = out.read_bytes()

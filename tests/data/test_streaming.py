@@ -36,7 +36,7 @@ def known(seeds: range) -> Counter:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """40 and 20 training images, in Parquet and as files; held out: 3 and 2."""
-    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # else 5 s after every pass over Parquet
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)  # else 5 s a pass over Parquet
     parquet(tmp_path / "trainA.parquet", range(40))
     parquet(tmp_path / "testA.parquet", range(200, 203))
     folder(tmp_path / "trainB", range(100, 120))
@@ -176,6 +176,20 @@ def test_a_dataset_is_streamed_with_its_filter(data: Path) -> None:
     assert len(stream.held_out[0]) == 3
     with pytest.raises(DataError, match="no column 'Male'"):
         open_stream(data, a=f"hf:{data / 'faces'}?filter=Male=1")
+
+
+def test_held_out_images_of_either_domain_are_not_trained_on(data: Path) -> None:
+    """Nor are copies of them in another format: the pixels count."""
+    folder(data / "trainA", range(40))
+    (data / "trainA.parquet").unlink()
+    for name, seed in (("own.bmp", 200), ("other.bmp", 300)):
+        picture(seed).save(data / "trainA" / name)
+    folder(data / "trainB", [200])
+    stream = open_stream(data, steps_per_epoch=10)
+    batches = list(stream.epoch(0))
+    assert Counter(key for batch in batches for key in keys(batch["a"])) == known(range(40))
+    assert set(key for batch in batches for key in keys(batch["b"])) == set(known(range(100, 120)))
+    assert stream.counts["a"]["also_held_out"] == 2 and stream.counts["b"]["also_held_out"] == 2  # in two passes
 
 
 def test_a_stream_with_nothing_to_train_on_stops(data: Path) -> None:

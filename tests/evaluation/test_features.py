@@ -338,3 +338,7 @@ def test_features_of_real_images_are_computed_once_for_all_models() -> None:
     extractor.remembered(x.flip(0))
     extractor.remembered(x.reshape(5, 3, 4, 16))  # the same bytes in another shape
     assert calls == [5, 5, 5]
+    for shift in range(features.REMEMBERED):
+        extractor.remembered(x)  # used again and again, it stays; the others go
+        extractor.remembered(x.roll(shift + 1))
+    assert len(calls) == 3 + features.REMEMBERED and len(extractor._known) == features.REMEMBERED

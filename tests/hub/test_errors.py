@@ -52,6 +52,8 @@ FAILURES = [
     (answered(413), FailureKind.REFUSED, "try again later"),
     (answered(429), FailureKind.LIMIT, "try again in some minutes"),
     (answered(429, headers={"Retry-After": "7"}), FailureKind.LIMIT, "try again in 7 seconds"),
+    (answered(429, headers={"Retry-After": "1"}), FailureKind.LIMIT, "try again in 1 second"),
+    (answered(429, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}), FailureKind.LIMIT, "try again in some minutes"),
     (answered(503), FailureKind.BROKEN, "try again later"),
     (http.ConnectError("refused"), FailureKind.UNREACHABLE, "the connection"),
     (http.ReadTimeout("timed out"), FailureKind.UNREACHABLE, "the connection"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -11,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import errors, set_client_factory
+from huggingface_hub import close_session, errors, set_client_factory
 from huggingface_hub.utils._http import default_client_factory  # what it has unless one is set
 
-from cyclegan_hub import CycleGenerator
+from cyclegan_hub import CycleGenerator, checkpoints
+from cyclegan_hub.data.resolve import resolve_one
+from cyclegan_hub.data.sources import open_items
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.hub import repository
+from cyclegan_hub.publishing import push
+from cyclegan_hub.serving.studio import Studio
 from support.hub_client import ConnectedHub, api, commit, connected
 from support.hub_client import hub as hub
 from support.hub_client import hub_server as hub_server
@@ -117,3 +123,31 @@ def test_the_users_client_is_asked(hub: ConnectedHub) -> None:
     finally:
         set_client_factory(default_client_factory)
     assert seen == ["GET /api/models/user/x/refs", "HEAD /"]
+
+
+UNUSABLE = [
+    ("socks://me:secret@127.0.0.1:9", "cannot be used: write it as http://HOST:PORT or socks5://HOST:PORT, or unset it"),
+    ("socks5://me:secret@127.0.0.1:9", "cannot be used without socksio: pip install socksio, or unset it"),
+    ("http://me:secret@host:port", "cannot be used: write it as http://HOST:PORT or socks5://HOST:PORT, or unset it"),
+]
+
+
+@pytest.mark.parametrize(("url", "message"), UNUSABLE)
+def test_a_proxy_that_cannot_be_used_is_named(url: str, message: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By everything that asks the Hub, in one line, without the proxy's password; the page serves its own models meanwhile."""
+    monkeypatch.setenv("ALL_PROXY", url)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    close_session()  # the client's, which is made at the first request
+    (dataset,) = resolve_one(None, "a", "user/images", None, None)
+    for ask in (
+        lambda: CycleGenerator.from_pretrained("user/new"),
+        lambda: checkpoints.list_epochs("user/new"),
+        lambda: push.check("user/new"),
+        lambda: open_items(dataset.train),
+    ):
+        with pytest.raises(UserError) as caught:
+            ask()
+        line = str(caught.value)
+        assert f"the proxy in ALL_PROXY {message}" in line and len(line.splitlines()) == 1 and "secret" not in line
+    status = Studio("user").status()
+    assert f"The proxy in ALL_PROXY {message}." in status and "bundled with this page" in status

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -60,14 +59,6 @@ def command(*arguments: object) -> list[str]:
 def environment(**changes: str) -> dict[str, str]:
     # One thread, which is enough for networks of this size, and leaves the other cores to the other process of a test.
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | changes
-
-
-def train_process(
-    *arguments: object, variables: dict[str, str] | None = None, **options: Any
-) -> subprocess.CompletedProcess[str]:
-    """train.py in a process of its own, with some environment variables set."""
-    talk = environment(**variables or {})
-    return subprocess.run(command(*arguments), capture_output=True, text=True, env=talk, timeout=240, **options)
 
 
 def history(folder: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +145,11 @@ def test_an_unknown_experiment_lists_those_there_are(capsys: pytest.CaptureFixtu
         runner.main(["smiles"])
     assert exit_.value.code == 2
     assert re.search("invalid choice: 'smiles' .*smile-models.*anime-table", capsys.readouterr().err)
+
+
+def test_another_thread_than_the_main_one_handles_no_signals(data: Path, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(runner.main, ["tiny", "--data", str(data), "--out", str(tmp_path), "--dry-run"]).result() == 0
 
 
 def test_jobs_share_the_cores() -> None:

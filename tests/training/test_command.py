@@ -15,7 +15,8 @@ from cyclegan_hub.training.run_folder import RunFolder
 from support.pictures import parquet, picture
 from support.train_runs import data as data
 from support.train_runs import one_line
-from support.training import TINY, TRAIN, environment, script, train, train_process
+from support.training import TINY, TRAIN, command, environment, script, train
+from support.warm import WarmProcess
 
 pytestmark = pytest.mark.slow
 
@@ -80,13 +81,15 @@ def test_a_mistake_is_one_line_and_writes_nothing(
 
 # ------------------------------------------------------------------------------------------------------ launchers
 def test_gradient_accumulation_is_refused(data: Path, tmp_path: Path) -> None:
-    done = train_process("--data", data, "--out", tmp_path, variables={"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"})
+    accumulating = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}
+    done = WarmProcess([*TINY, "--data", data, "--out", tmp_path], accumulating).wait()
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: gradient_accumulation_steps=4: ")
 
 
 def test_python_train_py_exits_2_without_a_traceback(tmp_path: Path) -> None:
-    done = train_process("--data", tmp_path / "missing", "--out", tmp_path / "run")
+    shell = command("--data", tmp_path / "missing", "--out", tmp_path / "run")
+    done = subprocess.run(shell, capture_output=True, text=True, env=environment(), timeout=240)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from cyclegan_hub.training.run_folder import RunFolder
-from support.training import command, demo_data, environment, history, train, weights
+from support.training import TINY, demo_data, history, train, weights
+from support.warm import WarmProcess
 
 pytestmark = pytest.mark.slow
 
@@ -32,11 +32,11 @@ def whole(data: Path, tmp_path_factory) -> Path:
     return out
 
 
-def wait_for_step(process: subprocess.Popen, folder: Path, step: int) -> None:
+def wait_for_step(process: WarmProcess, folder: Path, step: int) -> None:
     """Until a state of that step or a later one is there."""
     deadline = time.monotonic() + 120
     while (RunFolder(folder).latest_step() or 0) < step:
-        assert process.poll() is None, f"ended by itself: {process.returncode}"
+        assert process.poll() is None, f"ended by itself: {process.poll()}"
         assert time.monotonic() < deadline
         time.sleep(0.002)
 
@@ -45,7 +45,7 @@ def test_kill_9_at_random_moments_never_loses_the_last_save(whole: Path, data: P
     out, draw = tmp_path / "run", random.Random()
     reached = 0
     for i in range(KILLS):
-        process = subprocess.Popen(command("--data", data, "--out", out, *LONGER), env=environment(), stderr=subprocess.DEVNULL)
+        process = WarmProcess([*TINY, "--data", data, "--out", out, *LONGER])
         try:
             wait_for_step(process, out, reached + 1)
             time.sleep(draw.uniform(0, 0.2))  # a step with its save takes less: any moment of either
@@ -65,18 +65,15 @@ def test_kill_9_at_random_moments_never_loses_the_last_save(whole: Path, data: P
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_polite_signal_saves_and_stops(whole: Path, data: Path, tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        command("--data", data, "--out", out, *LONGER, "--set", "save_every=1000", "--set", "log_every=1"),
-        env=environment(), stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = WarmProcess([*TINY, "--data", data, "--out", out, *LONGER, "--set", "save_every=1000", "--set", "log_every=1"])
     deadline = time.monotonic() + 120
     while not (out / "history.jsonl").exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 128 + number, said
-    assert "everything saved" in said and "Traceback" not in said
+    done = process.wait(timeout=120)
+    assert done.returncode == 128 + number, done.stderr
+    assert "everything saved" in done.stderr and "Traceback" not in done.stderr
     stopped = RunFolder(out).latest_step()
     assert stopped is not None and stopped < STEPS
     assert train("--data", data, "--out", out, *LONGER) == 0

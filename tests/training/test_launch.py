@@ -19,7 +19,9 @@ from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.recipes.methods import RecipeError
 from cyclegan_hub.training.launch import make_accelerator, processes_asked_for
 from cyclegan_hub.training.run_folder import RunFolder
+from support.replicas import compare
 from support.training import TINY, TRAIN, demo_data, environment, history, train, weights
+from support.warm import two_processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,60 +145,25 @@ def test_no_device_is_named() -> None:
 
 
 # ------------------------------------------------------------------------------------------------- two processes
-# train.py's main, with every weight of every network, and the EMA, compared across the processes after each epoch. The run as it
-# is after step 3 is copied to $COPY.
-COMPARE = """
-import os, shutil, sys, torch, torch.distributed as dist
-sys.path.insert(0, sys.argv.pop(1))
-import train
-from cyclegan_hub.training import loop
-
-class Compared(loop.Loop):
-    def _save(self):
-        super()._save()
-        if self.step == 3 and "COPY" in os.environ and self.accelerator.is_main_process:
-            shutil.copytree(self.folder.path, os.environ["COPY"], ignore=shutil.ignore_patterns(".lock"))
-
-    def _end_epoch(self, epoch):
-        super()._end_epoch(epoch)
-        weights = [x for n in self.trainer.networks.values() for x in n.state_dict().values()]  # buffers too
-        flat = torch.cat([p.flatten() for p in (*weights, *self.trainer.ema.shadow_params)])
-        pool = torch.stack(self.trainer.pools["a"].images).sum()
-        replicas, pools = ([torch.empty_like(x) for _ in range(2)] for x in (flat, pool))
-        dist.all_gather(replicas, flat)
-        dist.all_gather(pools, pool)
-        self.accelerator.print(f"replicas equal: {torch.equal(*replicas)}, pools differ: {not torch.equal(*pools)}")
-
-loop.Loop = Compared
-train.leave(train.main(sys.argv[1:]))
-"""
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     return demo_data(tmp_path_factory, 16)
 
 
-def two_processes(program: list[str], *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    return subprocess.run(
-        [*launch, *program, *TINY, "--set", "epochs=2", *map(str, arguments)],
-        capture_output=True, text=True, env=environment(ACCELERATE_USE_CPU="true", **variables), timeout=240,
-    )  # fmt: skip
+SHORT = [*TINY, "--set", "epochs=2"]
 
 
 @pytest.mark.slow
 def test_replicas_stay_identical_and_resume_is_exact(data: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    (tmp_path / "compare.py").write_text(COMPARE)
-    done = two_processes([str(tmp_path / "compare.py"), str(TRAIN)], "--data", data, "--out", whole, COPY=str(parts))
+    done = two_processes([*SHORT, "--data", data, "--out", whole], compare, COPY=str(parts))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("replicas equal: True, pools differ: True") == 2, done.stdout  # at the end of each epoch
     # 16 images of the larger domain, 2 processes of batch 2: an epoch is 4 steps and sees each once (tests/data).
     assert "step 8 of 8: 32 pairs" in done.stdout
     assert len(list((whole / "state/step-000000008").glob("rank-*.safetensors"))) == 2
     assert RunFolder(parts).latest_step() == 3
-    done = two_processes([str(TRAIN / "train.py")], "--data", data, "--out", parts)
+    done = two_processes([*SHORT, "--data", data, "--out", parts])
     assert done.returncode == 0, done.stderr
     assert weights(parts) == weights(whole)
     assert history(parts) == history(whole)
@@ -205,9 +172,8 @@ def test_replicas_stay_identical_and_resume_is_exact(data: Path, tmp_path: Path)
 @pytest.mark.slow
 def test_projected_discriminators_stay_identical_too(data: Path, tmp_path: Path) -> None:
     """Each process brings other images; the levels' scales and the vectors of spectral norm are the same in both."""
-    (tmp_path / "compare.py").write_text(COMPARE)
     kind = [part for field in ("discriminator=both", "adversarial=hinge", "skip=true") for part in ("--set", field)]
-    done = two_processes([str(tmp_path / "compare.py"), str(TRAIN)], "--data", data, "--out", tmp_path / "run", *kind)
+    done = two_processes([*SHORT, "--data", data, "--out", tmp_path / "run", *kind], compare)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("replicas equal: True, pools differ: True") == 2, done.stdout
 
@@ -217,9 +183,9 @@ def test_a_run_resumes_with_another_number_of_processes(data: Path, tmp_path: Pa
     """One process, then two, then one: the schedule stays, a step holds other numbers of pairs, and each change is printed."""
     run = ["--data", data, "--out", tmp_path / "run", "--set", "epochs=2"]
     assert train(*run, "--max-steps", 3) == 0
-    done = two_processes([str(TRAIN / "train.py")], *run, "--max-steps", 5, "--allow-process-change")
+    done = two_processes([*TINY, *run, "--max-steps", 5, "--allow-process-change"])
     assert done.returncode == 0, done.stderr
-    assert "resumed inexactly: 1 processes then, 2 now; a step has 4 pairs" in done.stderr
+    assert "resumed inexactly: 1 process then, 2 now; a step has 4 pairs" in done.stderr
     capsys.readouterr()
     assert train(*run, "--allow-process-change") == 0
     printed = capsys.readouterr()
@@ -232,7 +198,11 @@ def test_a_run_resumes_with_another_number_of_processes(data: Path, tmp_path: Pa
 @pytest.mark.slow
 def test_an_error_ends_both_and_is_printed(data: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    done = two_processes([str(TRAIN / "train.py")], "--data", data, "--out", tmp_path)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(TRAIN / "train.py")]
+    done = subprocess.run(
+        [*launch, *TINY, "--data", str(data), "--out", str(tmp_path)],
+        capture_output=True, text=True, env=environment(ACCELERATE_USE_CPU="true"), timeout=240,
+    )  # fmt: skip
     assert done.returncode != 0
     # Each prints it at most once; after the first failure the launcher may stop the other before it does.
     said = re.findall(r"^error(?: \(process 1\))?: .*holds 'thesis.tex' but no run", done.stderr, re.MULTILINE)

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from cyclegan_hub.training.run_folder import RunFolder, unpack
 from cyclegan_hub.training.trainer import Alarm
 from support.train_runs import data as data
 from support.train_runs import one_line
-from support.training import NO_FACES, history, script, train, train_process, weights
+from support.training import NO_FACES, TINY, history, script, train, weights
+from support.warm import WarmProcess
 
 pytestmark = pytest.mark.slow
 
@@ -458,7 +460,8 @@ def test_non_finite_losses_and_weights_stop_a_run_and_are_never_kept(
 
 def test_another_precision_is_named_on_resume(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    done = train_process("--data", data, "--out", out, "--max-steps", 1, variables={"ACCELERATE_MIXED_PRECISION": "bf16"})
+    bf16 = {"ACCELERATE_MIXED_PRECISION": "bf16"}
+    done = WarmProcess([*TINY, "--data", data, "--out", out, "--max-steps", 1], bf16).wait()
     assert done.returncode == 0, done.stderr
     assert train("--data", data, "--out", out, "--max-steps", 2) == 2
     assert "mixed_precision is 'bf16' there and 'no' now" in one_line(capsys)
@@ -466,16 +469,17 @@ def test_another_precision_is_named_on_resume(data: Path, tmp_path: Path, capsys
 
 def limit_files(size: int) -> Callable[[], None]:
     """For a child process in which no file may be larger than `size` bytes: a full disk."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    return partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(whole: Path, data: Path, tmp_path: Path) -> None:
     """While a state is saved, and while the history is written, which soon is larger than recipe.json."""
     out = tmp_path / "run"
     assert train("--data", data, "--out", out, "--max-steps", 3) == 0
-    done = train_process("--data", data, "--out", out, preexec_fn=limit_files(40_000))
+    done = WarmProcess([*TINY, "--data", data, "--out", out], prepare=limit_files(40_000)).wait()
     often = ["--set", "log_every=1", "--set", "save_every=99"]
-    other = train_process("--data", data, "--out", tmp_path / "other", *often, preexec_fn=limit_files(2_500))
+    new = [*TINY, "--data", data, "--out", tmp_path / "other", *often]
+    other = WarmProcess(new, prepare=limit_files(2_500)).wait()
     for process, saved in ((done, "the state of step 3 is safe"), (other, "no state was saved yet")):
         assert process.returncode == 2 and "Traceback" not in process.stderr, process.stderr
         (line,) = [line for line in process.stderr.splitlines() if line.startswith("error: ")]

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.errors import counted
 from cyclegan_hub.hub.records import read_run_record
 from cyclegan_hub.recipes.methods import RecipeError
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.command import parse
-from cyclegan_hub.training.plan import Plan, apply_extension, keep_warmup, make_plan, record_learning_rates
+from cyclegan_hub.training.plan import Plan, apply_extension, counts_text, keep_warmup, make_plan, record_learning_rates
 from cyclegan_hub.training.run_folder import RunError, RunFolder
 from support.pictures import folder
 from support.training import NO_FACES, TINY, demo_data, script, train, weights
@@ -103,6 +104,15 @@ def test_wrong_eyes_name_the_rule(data: Path) -> None:
         plan(data, "--set", "eyes=none")
     with pytest.raises(RecipeError, match="'eyes_a' is no field of a Pix2PixRecipe"):
         plan(data, "--set", "eyes_a=none", recipe="colorize")
+
+
+def test_one_of_anything_is_in_the_singular() -> None:
+    assert counts_text("a", {"found": 1, "kept": 1}) == "domain A: 1 of 1 image to train on"
+    assert counts_text("b", {"found": 3, "duplicates": 1, "kept": 1, "held_out": 1}) == (
+        "domain B: 1 of 3 images to train on; 1 duplicate, 1 held out"
+    )
+    assert counts_text("a", {"found": 0, "kept": 0, "held_out": 64}) == "domain A: streamed; 64 held out"
+    assert [counted(n, "process", "have") for n in (0, 1, 1200)] == ["0 processes have", "1 process has", "1,200 processes have"]
 
 
 @pytest.mark.slow
@@ -256,7 +266,7 @@ def test_another_number_of_processes_has_to_be_allowed(demo: Path, tmp_path: Pat
     (state,) = (out / "state").iterdir()
     (state / "rank-1.safetensors").write_bytes((state / "rank-0.safetensors").read_bytes())
     assert train("--data", demo, "--out", out, "--max-steps", 6) == 2
-    assert "was saved by 2 processes, now there are 1: launch as many as before, or add --allow" in capsys.readouterr().err
+    assert "was saved by 2 processes, now there is 1: launch as many as before, or add --allow" in capsys.readouterr().err
     assert train("--data", demo, "--out", out, "--max-steps", 6, "--inexact-resume") == 0  # the option's former name
     assert "resumed inexactly: 2 processes then, 1 now; a step has 2 pairs" in capsys.readouterr().err
     noted = [{"step": 4, "processes": [2, 1], "steps_per_epoch": 3}]

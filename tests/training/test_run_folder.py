@@ -86,7 +86,7 @@ def test_a_state_is_renamed_as_a_whole_and_the_older_one_removed(tmp_path: Path)
         folder.commit_state(step, {"step": step})
     assert [p.name for p in (tmp_path / "state").iterdir()] == ["step-000000002"]
     assert folder.load_state(2, rank=0, world_size=1) == ({"step": 2}, {"rank": 0})
-    with pytest.raises(RunError, match="saved by 1 processes, now there are 2"):
+    with pytest.raises(RunError, match="saved by 1 process, now there are 2"):
         folder.load_state(2, rank=0, world_size=2)
     folder.stage_state(2)  # the same step again: what is there stays
     folder.write_rank(2, 0, {"rank": "other"})

@@ -123,6 +123,18 @@ def test_sound_that_the_file_cannot_hold_is_encoded_again(model: CycleGenerator,
     assert seconds == pytest.approx(0.25, abs=0.05)
 
 
+def test_damaged_sound_that_is_encoded_again_is_counted(model: CycleGenerator, tmp_path: Path) -> None:
+    data, packets = write(tmp_path / "in.mp4", sound="aac").read_bytes(), packets_of(tmp_path / "in.mp4")
+    for packet in packets[4:6]:
+        data = data.replace(packet, b"\xff" * len(packet))
+    (tmp_path / "in.mp4").write_bytes(data)
+    assert translated(model, tmp_path / "in.mp4", tmp_path / "copied.mp4").notes == ()
+    done = translated(model, tmp_path / "in.mp4", tmp_path / "out.webm")
+    assert done.notes[1:] == ("2 damaged packets are left out of the sound",)
+    with av.open(str(tmp_path / "out.webm")) as file:
+        assert sum(1 for _ in file.decode(audio=0)) > 2
+
+
 def test_a_turned_video_is_written_upright(model: CycleGenerator, tmp_path: Path) -> None:
     """A phone's clip: the pixels lie on their side, and a matrix in the header says by how much they are turned."""
     data = bytearray(write(tmp_path / "in.mp4").read_bytes())

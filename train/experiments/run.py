@@ -21,6 +21,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +32,7 @@ from registry import EXPERIMENTS, Experiment, Run
 from cyclegan_hub.checkpoints import list_epochs
 from cyclegan_hub.command_line import make_parser
 from cyclegan_hub.data.sources import open_items
-from cyclegan_hub.errors import UserError, exit_code
+from cyclegan_hub.errors import UserError, counted, exit_code
 from cyclegan_hub.evaluation import command as evaluation
 from cyclegan_hub.evaluation.inputs import open_source
 from cyclegan_hub.evaluation.record import Rows, read_metrics
@@ -109,8 +110,8 @@ def run(args: argparse.Namespace) -> int:
     data = named_data(experiment, args.data)
     trainings = plan_trainings(experiment, data, out / "runs", args.scale, small=args.size == "small")
     for one in trainings:
-        state = ", done" if one.trained() else ""
-        print(f"{one.folder.name}: {one.steps:,} steps{state}: cyclegan-hub train {shlex.join(one.arguments)}", flush=True)
+        state = counted(one.steps, "step") + (", done" if one.trained() else "")
+        print(f"{one.folder.name}: {state}: cyclegan-hub train {shlex.join(one.arguments)}", flush=True)
     if args.dry_run:
         return 0
     train_all([one for one in trainings if not one.trained()], cores)
@@ -192,7 +193,7 @@ def _planned(
         kept = found if source.held_out else found - math.ceil(HELD_OUT_SHARE * found)
         counts.append(min(kept, recipe.max_images or kept))
         if counts[-1] < (least := max(MIN_IMAGES, recipe.batch_size)):
-            few = f"{wanted}: side {side} has {counts[-1]} images to train on, and {row.name} needs at least {least}"
+            few = f"{wanted}: side {side} has {counted(counts[-1])} to train on, and {row.name} needs at least {least}"
             raise ExperimentError(f"{few}: give a larger folder with --data {wanted}=FOLDER")
     images = min(counts) if getattr(recipe, "equal_sides", False) else max(counts)
     steps = recipe.steps_per_epoch or math.ceil(images / recipe.batch_size)
@@ -319,14 +320,16 @@ def _interrupt(number: int, frame: object) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 2 a mistake that one line explains, 128 + n stopped by signal n with everything saved."""
     args = parse(argv)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    is_main = threading.current_thread() is threading.main_thread()  # which alone may handle signals
+    before = signal.signal(signal.SIGTERM, _interrupt) if is_main else None
     try:
         return exit_code(lambda: run(args))
     except KeyboardInterrupt as stop:
         print("stopped: the same command resumes", file=sys.stderr)
         return 128 + (stop.args[0] if stop.args else signal.SIGINT)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if is_main:
+            signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":
