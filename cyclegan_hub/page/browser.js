@@ -18,9 +18,9 @@ const copyPicture = async (file) => {
       return new Promise((done) => canvas.toBlob(done, "image/png"));
     };
     await navigator.clipboard.write([new ClipboardItem({ "image/png": png() })]);  // a promise: Safari wants it within the click
-    return "<p>Copied: paste it where you like.</p>";
+    return "<p role='status'>Copied: paste it where you like.</p>";
   } catch {
-    return "<p>This browser does not let a page copy pictures: use Save.</p>";
+    return "<p role='status'>This browser does not let a page copy pictures: use Save.</p>";
   }
 };
 

@@ -243,6 +243,11 @@ def updates(named: dict[str, Any], props: Props) -> Updates:
     return {named[name]: one["value"] if isinstance(named[name], gr.State) else gr.update(**one) for name, one in props.items()}
 
 
+def unfolded() -> tuple[bool, dict[str, Any]]:
+    """Whether a part of the page is open, and the update of what it shows: visible, so that a sign of work has a place."""
+    return True, gr.update(visible=True)
+
+
 @functools.cache
 def thumbnail(path: Path) -> dict[str, str]:
     """The middle of an image, small, as the icon of a button: in the page itself, so that it takes no request."""

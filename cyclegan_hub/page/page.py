@@ -60,7 +60,8 @@ class Page:
             "outputs": outputs, "show_progress_on": [*self.one.progress, *self.sampling.progress], **PROGRESS
         }  # fmt: skip
         # What the page was built with is there already; the rest is changed without a sign of work.
-        self.demo.load(self.open, None, [*first, *outputs], show_progress="hidden", **PRIVATE)
+        opened = self.demo.load(self.open, None, [*first, *outputs], show_progress="hidden", **PRIVATE)
+        opened.then(self.open_again, self.one.inputs, outputs, show_progress="hidden", **PRIVATE)
         for event in (
             self.model.input(self.choose, self.one.inputs, **show),
             self.swap.click(self.turn, self.one.inputs, **show),
@@ -77,19 +78,16 @@ class Page:
 
         A link is `?model=anime&direction=b_to_a`. Names that are not known are left out, and a message says so.
         """
-        models, wanted = self.studio.models(), dict(request.query_params)
-        names = [model.name for model in models]
-        name, direction = wanted.get("model"), wanted.get("direction")
+        models, names = self.studio.models(), [model.name for model in self.studio.models()]
+        name, direction = (request.query_params.get(key) for key in ("model", "direction"))
         if name and name not in names:
             gr.Info(f"This page has no model “{html.escape(name[:60])}”.")
             name = None
         if models == self.built and not (name or direction):
             return self._unchanged(models)
-        update: Updates = {
-            self.head: _head(models),
-            self.status: as_html([self.studio.status()]),
-            self.body: gr.update(visible=bool(models)),
-        }
+        update: Updates = {self.head: _head(models), self.status: as_html([self.studio.status()])}
+        if bool(models) != bool(self.built):
+            update[self.body] = gr.update(visible=bool(models))
         if not models:
             return update
         model = models[names.index(name) if name else 0]
@@ -98,6 +96,14 @@ class Page:
             direction = None
         update[self.model] = gr.update(choices=choices(models), value=model.name)
         return update | self._chosen(model, direction or model.directions[0])
+
+    @explain_errors
+    def open_again(self, request: gr.Request, name: str | None, photo: str | None, direction: str, *values: Any) -> Updates:
+        """The updates of `open` for the panels once more: gradio 6.31 loses some of those that come while the page is drawn."""
+        models = self.studio.models()
+        if name is None or (models == self.built and not {"model", "direction"} & set(request.query_params)):
+            return self._unchanged(models)
+        return self._chosen(self.studio.model(name), direction, (photo, direction, *values))
 
     def _unchanged(self, models: list[ModelEntry]) -> Updates:
         """Updates that change nothing of what the page was built with."""

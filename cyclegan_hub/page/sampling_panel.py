@@ -26,6 +26,7 @@ from cyclegan_hub.page.components import (
     progress_callback,
     saved_file,
     text,
+    unfolded,
     updates,
 )
 from cyclegan_hub.serving.catalog import ModelEntry
@@ -162,7 +163,7 @@ class SamplingPanel:
             tab.select(functools.partial(self.look, detail=detail), **show)
         self.details.expand(functools.partial(self.look, opened=True), **show)
         self.details.collapse(lambda: False, None, self.opened, **HIDDEN)
-        self.watch.expand(lambda: True, None, self.watching, **HIDDEN).then(self.show_more, **self.more_event)
+        self.watch.expand(unfolded, None, [self.watching, self.epochs], **HIDDEN).then(self.show_more, **self.more_event)
         self.watch.collapse(lambda: False, None, self.watching, **HIDDEN)
         self.copy.click(None, self.png, self.told, js=COPY, **HIDDEN)
 

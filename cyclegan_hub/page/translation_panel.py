@@ -34,11 +34,12 @@ from cyclegan_hub.page.components import (
     text,
     thumbnail,
     translation_options,
+    unfolded,
     updates,
 )
 from cyclegan_hub.serving.catalog import ModelEntry
 from cyclegan_hub.serving.messages import ServingError
-from cyclegan_hub.serving.photos import MOST_EXAMPLES, Photo, decode, example_in, examples_for
+from cyclegan_hub.serving.photos import MOST_EXAMPLES, Example, Photo, decode, example_in, examples_for
 from cyclegan_hub.serving.results import SAVE_FORMATS, Result, SaveFormatName, epoch_strip, save_zip
 from cyclegan_hub.serving.studio import Studio
 
@@ -243,7 +244,7 @@ class TranslationPanel:
         self.details.expand(functools.partial(self.look, opened=True), **quiet)
         self.details.collapse(lambda: False, None, self.opened, **HIDDEN)
         self.copy.click(None, self.save, self.told, js=COPY, **HIDDEN)
-        self.watch.expand(lambda: True, None, self.watching, **HIDDEN).then(self.show_strip, **self.strip_event)
+        self.watch.expand(unfolded, None, [self.watching, self.strip], **HIDDEN).then(self.show_strip, **self.strip_event)
         self.watch.collapse(lambda: False, None, self.watching, **HIDDEN)
         for one in showing:
             one.then(self.show_strip, **self.strip_event)
@@ -310,10 +311,10 @@ class TranslationPanel:
         return updates(self.named, self.props(model, self.with_example(model, choices)))
 
     def with_example(self, model: ModelEntry, choices: Choices) -> Choices:
-        """The choices with the direction's first example, unless they have a photograph of the user or one of its examples."""
-        own = examples_for(model, choices.direction)
-        if choices.photo and (not example_in(choices.photo) or example_in(choices.photo, own)):
+        """The choices with the direction's first example, unless they have a photograph of the user."""
+        if choices.photo and not example_in(choices.photo):
             return choices
+        own = examples_for(model, choices.direction)
         path = str(own[0].path) if own else None
         return choices._replace(photo=path, kept=Kept.of(path) if path else None)
 
@@ -345,14 +346,15 @@ class TranslationPanel:
         return props | self._model_props(model, choices) if fresh else props
 
     def _translate(self, photo: Photo, choices: Choices) -> Result:
-        model = photo.model
-        return self.studio.translate(
-            photo,
-            model.best_epoch.name if choices.epoch is None else model.nearest_epoch(choices.epoch).name,
-            _options(photo, choices),
-            original_size=choices.original and model.original_size,
-            reconstruct=choices.opened and choices.detail == "back" and len(model.directions) > 1,
-        )
+        model, example = photo.model, example_in(choices.photo)
+        epoch = model.best_epoch if choices.epoch is None else model.nearest_epoch(choices.epoch)
+        options, original = _options(photo, choices), choices.original and model.original_size
+        reconstruct = choices.opened and choices.detail == "back" and len(model.directions) > 1
+        if example:
+            return _of_example(
+                self.studio, example, model.name, photo.direction, epoch.name, epoch.revision, options, original, reconstruct
+            )
+        return self.studio.translate(photo, epoch.name, options, original_size=original, reconstruct=reconstruct)
 
     def _model_props(self, model: ModelEntry, choices: Choices) -> Props:
         """What belongs to the model and the photograph: examples, parts, epochs."""
@@ -460,6 +462,16 @@ class TranslationPanel:
         """The model of this name if it translates."""
         model = self.studio.model(name) if name else None
         return None if model is None or model.is_sampler else model
+
+
+@functools.lru_cache(maxsize=24)
+def _of_example(
+    studio: Studio, example: Example, model: str, direction: str, epoch: str, revision: str, options: Options, original: bool,
+    reconstruct: bool,
+) -> Result:  # fmt: skip
+    """The result for an example, which every visitor asks for; `revision` changes when the weights are replaced."""
+    photo = studio.open(example.path, model, direction)
+    return studio.translate(photo, epoch, options, original_size=original, reconstruct=reconstruct)
 
 
 def _options(photo: Photo, choices: Choices) -> Options:

@@ -68,7 +68,8 @@ def test_a_link_opens_its_state(browser: Any, app: App) -> None:
     with Tab(browser, app, query="?model=monet&direction=b_to_a") as tab:
         playwright.expect(tab.page.get_by_label("Paint like Monet", exact=True)).to_be_checked()
         playwright.expect(tab.page.locator("#swap")).to_have_text("⇄ Photo to Monet")
-        tab.page.get_by_alt_text("Cliff at Pourville").wait_for()
+        playwright.expect(tab.page.locator("#result")).to_contain_text("Monet → photo")
+        tab.page.get_by_alt_text("Cliff at Pourville", exact=True).wait_for()
     with Tab(browser, app, query="?model=<b>none") as tab:
         tab.page.get_by_text("This page has no model “<b>none”.").wait_for()
         playwright.expect(tab.page.get_by_label("Anime", exact=True)).to_be_checked()
@@ -96,7 +97,7 @@ def test_upload(tab: Tab, photo: Path) -> None:
     tab.page.get_by_role("button", name="Grace Hopper").click()
     tab.changed(after)
     assert tab.page.locator("#examples button.primary").all_inner_texts() == ["Grace Hopper"]
-    tab.page.get_by_alt_text("Grace Hopper").wait_for()
+    tab.page.get_by_alt_text("Grace Hopper", exact=True).wait_for()
 
 
 def test_choose_a_photo_opens_the_files(tab: Tab, photo: Path) -> None:
@@ -178,10 +179,10 @@ def test_the_other_direction_and_back_by_keyboard(tab: Tab) -> None:
     first = tab.changed(before)
     page.get_by_role("button", name="Monet to photo").press("Enter")
     second = tab.changed(first)
-    page.get_by_alt_text("Cliff at Pourville").wait_for()
+    page.get_by_alt_text("Cliff at Pourville", exact=True).wait_for()
     page.get_by_role("button", name="Photo to Monet").press("Enter")
     tab.changed(second)
-    page.get_by_alt_text("Summer Palace").wait_for()
+    page.get_by_alt_text("Summer Palace", exact=True).wait_for()
 
 
 def test_as_the_model_sees_it(tab: Tab) -> None:
@@ -299,7 +300,7 @@ def test_a_bad_file_is_a_message_without_markup_or_places_and_the_photograph_sta
     text = toast.inner_text()
     assert "is not an image that can be read" in text and "/" not in text
     assert toast.locator("img").count() == 0 and tab.page.locator("img[src$='/x']").count() == 0
-    tab.page.get_by_alt_text("Eileen Collins").wait_for()
+    tab.page.get_by_alt_text("Eileen Collins", exact=True).wait_for()
     shown = "() => document.querySelector('#photo img')?.naturalWidth"
     tab.page.wait_for_function(f"{shown} > 0")  # and it is no broken one
     assert tab.sources() == before and tab.page.locator("#examples button.primary").all_inner_texts() == ["Eileen Collins"]
@@ -319,7 +320,7 @@ def test_one_model_after_another(tab: Tab) -> None:
     page, before = tab.page, tab.sources()
     tab.choose("Paint like Monet")
     tab.changed(before)
-    page.get_by_alt_text("Summer Palace").wait_for()
+    page.get_by_alt_text("Summer Palace", exact=True).wait_for()
     assert not page.get_by_role("button", name="Watch it learn").locator("visible=true").count()  # of one epoch only
     tab.unfold("Details")
     page.get_by_label("Keep the original size").wait_for()
