@@ -60,8 +60,10 @@ navigator.mediaDevices?.enumerateDevices().then((devices) => {
     const id = event.target.closest?.("#take, #choose, #paste")?.id;
     if (id === "paste") small("Paste from clipboard")?.click();
     if (id === "take" && !matchMedia("(pointer: coarse)").matches) {
-      small("Capture from camera")?.click();
-      when("#photo [title='grant webcam access'] button").then((button) => button.click());
+      when("#photo button[aria-label='Capture from camera']")
+        .then((button) => button.click());
+      // Not at once: the photograph is cleared first, which draws this part anew.
+      setTimeout(() => when("#photo [title='grant webcam access'] button").then((button) => button.click()), 1000);
     } else if (id === "take" || id === "choose") {
       if (id === "take") input().setAttribute("capture", "user");
       else input().removeAttribute("capture");

@@ -292,7 +292,7 @@ def test_all_epochs_are_one_strip(tab: Tab, tmp_path: Path) -> None:
 
 
 def test_a_bad_file_is_a_message_without_markup_or_places_and_the_photograph_stays(tab: Tab, tmp_path: Path) -> None:
-    bad, before = tmp_path / NAME, tab.sources()
+    bad, before = tmp_path / NAME, tab.pixels()
     bad.write_bytes(b"<html><script>alert(1)</script></html>")
     tab.page.set_input_files("#photo input[type=file]", str(bad))
     toast = tab.page.get_by_test_id("toast-body")
@@ -303,7 +303,9 @@ def test_a_bad_file_is_a_message_without_markup_or_places_and_the_photograph_sta
     tab.page.get_by_alt_text("Eileen Collins", exact=True).wait_for()
     shown = "() => document.querySelector('#photo img')?.naturalWidth"
     tab.page.wait_for_function(f"{shown} > 0")  # and it is no broken one
-    assert tab.sources() == before and tab.page.locator("#examples button.primary").all_inner_texts() == ["Eileen Collins"]
+    playwright.expect(tab.page.locator("#result img")).to_have_count(1)
+    tab.settle()
+    assert tab.pixels() == before and tab.page.locator("#examples button.primary").all_inner_texts() == ["Eileen Collins"]
 
 
 def test_no_face_keeps_the_photograph_and_says_what_to_do(tab: Tab, photo: Path) -> None:
