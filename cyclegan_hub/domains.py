@@ -142,6 +142,8 @@ class Domain:
     a: ImageSet
     b: ImageSet | None  # None: images of A are generated
     repo_id: str
+    action: str = ""  # its model's name on the page, by what it does: "Paint like Monet"
+    makes: str = ""  # completes "Turn a photo into ": "a Monet painting"
 
     @property
     def image_sets(self) -> tuple[ImageSet, ...]:
@@ -186,7 +188,7 @@ _MONET2PHOTO = ImageSet(
 )
 
 
-def _painter(name: str, label: str, terms: str) -> Domain:
+def _painter(name: str, label: str, terms: str, action: str, makes: str) -> Domain:
     """A domain of a sibling of monet2photo: the same photographs, and other paintings in the column `imageA`.
 
     Its columns and counts of rows are those of monet2photo. That `imageA` is the painting was not checked here:
@@ -194,7 +196,7 @@ def _painter(name: str, label: str, terms: str) -> Domain:
     """
     photo = replace(_MONET2PHOTO, dataset=f"huggan/{name}2photo")
     painting = replace(photo, label=label, column="imageA", licence=terms, redistributable=True)
-    return Domain(name, a=photo, b=painting, repo_id=f"cyclegan-{name}")
+    return Domain(name, a=photo, b=painting, repo_id=f"cyclegan-{name}", action=action, makes=makes)
 
 
 DOMAINS: dict[str, Domain] = {
@@ -205,6 +207,7 @@ DOMAINS: dict[str, Domain] = {
             a=replace(_CELEBA, label="not smiling", filter={"Smiling": 0}, eyes=_SMILE_EYES),
             b=replace(_CELEBA, label="smiling", filter={"Smiling": 1}, eyes=_SMILE_EYES),
             repo_id="cyclegan-smile",
+            action="Make them smile",
         ),
         Domain(
             "anime",
@@ -212,6 +215,8 @@ DOMAINS: dict[str, Domain] = {
             a=replace(_SELFIE2ANIME, eyes=(44 / 128, 62 / 128, 84 / 128, 62 / 128)),
             b=replace(_SELFIE2ANIME, label="anime face", column="imageB"),
             repo_id="cyclegan-anime",
+            action="Anime",
+            makes="anime",
         ),
         Domain(
             "cartoon",
@@ -229,6 +234,8 @@ DOMAINS: dict[str, Domain] = {
                 test_split=None,
             ),
             repo_id="cyclegan-cartoon",
+            action="Cartoon avatar",
+            makes="a cartoon",
         ),
         Domain(
             "monet",
@@ -241,11 +248,25 @@ DOMAINS: dict[str, Domain] = {
                 redistributable=True,
             ),
             repo_id="cyclegan-monet",
+            action="Paint like Monet",
+            makes="a Monet painting",
         ),
-        _painter("vangogh", "Van Gogh", "paintings in the public domain (Van Gogh died in 1890)"),
-        _painter("cezanne", "Cezanne", "paintings in the public domain (Cezanne died in 1906)"),
-        _painter("ukiyoe", "ukiyo-e", "ukiyo-e prints in the public domain"),
-        Domain("faces", a=replace(_CELEBA, eyes=HEAD), b=None, repo_id="dcgan-faces"),
+        _painter(
+            "vangogh",
+            "Van Gogh",
+            "paintings in the public domain (Van Gogh died in 1890)",
+            "Paint like Van Gogh",
+            "a Van Gogh painting",
+        ),
+        _painter(
+            "cezanne",
+            "Cezanne",
+            "paintings in the public domain (Cezanne died in 1906)",
+            "Paint like Cezanne",
+            "a Cezanne painting",
+        ),
+        _painter("ukiyoe", "ukiyo-e", "ukiyo-e prints in the public domain", "Japanese print", "a Japanese print"),
+        Domain("faces", a=replace(_CELEBA, eyes=HEAD), b=None, repo_id="dcgan-faces", action="Faces from noise"),
     )
 }
 

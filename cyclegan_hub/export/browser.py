@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from cyclegan_hub import __version__
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
-from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.domains import DOMAINS, Domain
 from cyclegan_hub.export import onnx_export
 from cyclegan_hub.export.onnx_export import FREE_IMAGES, OPSET, ExportError, Shape, part, to_onnx
 from cyclegan_hub.export.winograd import TILE, use_winograd
@@ -136,8 +136,8 @@ def _models(
             print(f"{name}: {len(data):,} bytes, differs from the model by at most "
                   f"{max(one['largest'] for one in differences['found']):.3f}/255")  # fmt: skip
         if epoch is first:
-            title = _title(manifest["domain"], tuple(manifest["labels"]))
-            opening = {"title": title, "examples": _examples(model, title, side, example, folder)}
+            domain = _domain(manifest["domain"], tuple(manifest["labels"]))
+            opening = {"title": _title(domain, manifest["labels"]), "examples": _examples(model, domain, side, example, folder)}
         epochs.append({"name": epoch.name, "number": epoch.number, "best": epoch.best, "files": files})
     (folder / "proof.json").write_bytes(json_bytes(verifications))
     return manifest | opening | {"epochs": epochs}
@@ -190,14 +190,19 @@ def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
     )
 
 
-def _title(domain: str, labels: tuple[str, ...]) -> str:
-    """The name of one of our domains; of a user's own model its labels, whatever recipe it was trained with."""
-    known = DOMAINS.get(domain)
-    return domain.capitalize() if known and known.labels == labels else " → ".join(labels)
+def _domain(name: str, labels: tuple[str, ...]) -> Domain | None:
+    """The domain of this name; None for a user's own model, which has other labels, whatever recipe it was trained with."""
+    known = DOMAINS.get(name)
+    return known if known and known.labels == labels else None
+
+
+def _title(domain: Domain | None, labels: Sequence[str]) -> str:
+    """What the model does, or its labels."""
+    return domain.action if domain and domain.action else " → ".join(labels)
 
 
 def _examples(
-    model: Translator, title: str, side: int, own: Image.Image | None, folder: Path
+    model: Translator, domain: Domain | None, side: int, own: Image.Image | None, folder: Path
 ) -> dict[str, dict[str, str]]:  # fmt: skip
     """Writes the images that the page opens with, and what the model makes of the first; returns their names by direction.
 
@@ -207,8 +212,7 @@ def _examples(
     found: dict[str, dict[str, str]] = {}
     for direction in model.directions:
         eyes, first = model.eyes[direction], direction == model.directions[0]
-        # Of a user's own model the title is its labels, and no name of a domain.
-        free = _EXAMPLES.get((title.lower(), direction)) or (_FACE if eyes else _SCENE if first else None)
+        free = (_EXAMPLES.get((domain.name, direction)) if domain else None) or (_FACE if eyes else _SCENE if first else None)
         if own is not None and first:
             own.thumbnail((OPENED, OPENED))
             own.save(folder / "examples/own.jpg", quality=92)

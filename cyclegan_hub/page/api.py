@@ -31,17 +31,22 @@ class Endpoints:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         with gr.Group(visible=False):
-            image, domain = PhotoInput(label="image", format="png"), gr.Textbox(label="domain")
-            direction, epoch = gr.Textbox(label="direction"), gr.Number(label="epoch", precision=0)
+            # `visible=False`: so that the browser does not ask for them.
+            image, domain = PhotoInput(label="image", format="png", visible=False), gr.Textbox(label="domain", visible=False)
+            direction = gr.Textbox(label="direction", visible=False)
+            epoch = gr.Number(label="epoch", precision=0, visible=False)
             # Their values are the clients' defaults; curl may give null for them.
             n, seed, seed_a, seed_b, steps, strength = (
-                Number(DEFAULTS[name], label=name) for name in ("n", "seed", "seed_a", "seed_b", "steps", "strength")
+                Number(DEFAULTS[name], label=name, visible=False)
+                for name in ("n", "seed", "seed_a", "seed_b", "steps", "strength")
             )
-            face, whole = gr.Textbox(DEFAULTS["face"], label="face"), gr.Checkbox(DEFAULTS["whole"], label="whole")
+            face = gr.Textbox(DEFAULTS["face"], label="face", visible=False)
+            whole = gr.Checkbox(DEFAULTS["whole"], label="whole", visible=False)
             options = [face, whole, strength]
-            truncation = Number(label="truncation")
-            files, zipped = Files(label="files"), gr.File(label="zip")
-            gallery, answer = gr.Gallery(label="gallery", format="png"), gr.JSON(label="answer")
+            truncation = Number(label="truncation", visible=False)
+            files = Files(label="files", visible=False)
+            zipped = gr.File(label="zip", visible=False)
+            gallery, answer = gr.Gallery(label="gallery", format="png", visible=False), gr.JSON(label="answer", visible=False)
             for name, function, inputs, outputs in (
                 ("translate", self.translate, [image, domain, direction, epoch, *options], image),
                 ("translate_batch", self.translate_batch, [files, domain, direction, epoch, *options], [gallery, zipped]),

@@ -11,6 +11,7 @@ from cyclegan_hub.page.components import (
     HIDDEN,
     PRIVATE,
     Files,
+    Updates,
     as_html,
     explain_errors,
     face_or_whole,
@@ -29,22 +30,24 @@ from cyclegan_hub.serving.studio import Studio
 class BatchPanel:
     """Is created inside the page's Blocks. Its components are attributes, its event handlers methods."""
 
-    def __init__(self, studio: Studio, model: gr.Radio, direction: gr.Radio) -> None:
+    def __init__(self, studio: Studio, model: gr.Radio, direction: gr.State) -> None:
         self.studio, self.model, self.direction = studio, model, direction
         self._left: set[str] = set()  # users who went away while their images were being translated
         self._working: set[str] = set()
-        with gr.Tab("Several pictures", id="several") as self.tab, gr.Row(elem_id="several"):
+        # `visible=False`: what only this tab has is sent to the browser when it is opened.
+        with gr.Tab("Several photos", id="several") as self.tab, gr.Row(elem_id="several"):
             with gr.Column(scale=4, min_width=300):
-                self.files = Files(label="Your pictures", height=220, elem_id="files")
-                self.epoch = gr.Dropdown(label="Epoch", elem_id="batch-epoch")
-                self.part = face_or_whole("batch-part")
-                self.strength = strength_slider("batch-strength")
-                self.format = save_format("Save each as", "batch-format")
+                self.files = Files(label="Your photos", height=220, visible=False, elem_id="files")
+                self.part = face_or_whole("batch-part", visible=False)
+                self.strength = strength_slider("batch-strength", visible=False)
                 self.go = gr.Button("Translate all", variant="primary", elem_id="go")
+                with gr.Accordion("Details", open=False, elem_id="batch-details"):
+                    self.epoch = gr.Dropdown(label="Epoch", visible=False, elem_id="batch-epoch")
+                    self.format = save_format("Save each as", "batch-format", visible=False)
             with gr.Column(scale=7, min_width=320):
                 self.gallery = gr.Gallery(
-                    show_label=False, format="png", columns=5, height=356, object_fit="contain", interactive=False, buttons=[],
-                    elem_id="batch",
+                    show_label=False, format="png", columns=4, height=452, object_fit="contain", interactive=False, buttons=[],
+                    visible=False, elem_id="batch",
                 )  # fmt: skip
                 self.notes = text("batch-notes")
                 self.zip = gr.DownloadButton("Save all as zip", interactive=False, elem_id="zip")
@@ -53,27 +56,28 @@ class BatchPanel:
         """Connects the events with their handlers."""
         inputs = [self.files, self.model, self.direction, self.epoch, self.part, self.strength, self.format]
         self.go.click(self.show, inputs, [self.gallery, self.notes, self.zip], show_progress_on=self.gallery, **PRIVATE)
-        self.direction.input(self.offer, [self.model, self.direction], self.part, **HIDDEN)
+        self.tab.select(self.open, [self.model, self.direction], [*self.outputs, self.files, self.format, self.gallery], **HIDDEN)
         demo.unload(self.gone)
 
-    def choose(self, model: ModelEntry) -> dict[Any, Any]:
-        """Updates for a newly chosen model: its epochs and options."""
+    @explain_errors
+    def open(self, model: str, direction: str) -> Updates:
+        """Updates when the tab is opened."""
+        shown = dict.fromkeys([self.files, self.format, self.gallery], gr.update(visible=True))
+        return self.chosen(self.studio.model(model), direction) | shown
+
+    def chosen(self, model: ModelEntry, direction: str) -> Updates:
+        """Updates for a newly chosen model or direction: its epochs and options."""
         epochs = [(epoch.label, epoch.name) for epoch in model.epochs]
         return {
             self.epoch: gr.update(choices=epochs, value=model.best_epoch.name, visible=len(epochs) > 1),
-            self.part: gr.update(visible=bool(model.eyes(model.directions[0])), value="face"),
+            self.part: gr.update(visible=bool(model.eyes(direction)), value="face"),
             self.strength: gr.update(visible=model.skip, value=1),
         }
 
     @property
-    def chosen(self) -> list[Any]:
-        """The components that `choose` updates."""
+    def outputs(self) -> list[Any]:
+        """The components that `chosen` updates."""
         return [self.epoch, self.part, self.strength]
-
-    @explain_errors
-    def offer(self, model: str, direction: str) -> Any:
-        """The update of the choice between face and photograph for a newly chosen direction."""
-        return gr.update(visible=bool(self.studio.model(model).eyes(direction)))
 
     @explain_errors
     def show(
@@ -85,7 +89,7 @@ class BatchPanel:
 
         def report_or_stop(done: int, total: int) -> None:
             if user in self._left:
-                raise ServingError("The page was closed while the pictures were being translated.")
+                raise ServingError("The page was closed while the photos were being translated.")
             report(done, total)
 
         options = translation_options(self.studio.model(model), direction, part, strength)

@@ -22,7 +22,7 @@ from gradio.data_classes import GradioRootModel, ImageData
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.themes.utils.fonts import LocalFont
 from gradio_client.utils import is_file_obj_with_meta  # type: ignore[import-untyped]
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import ValidationInfo, model_validator
 
 from cyclegan_hub.imaging import images
@@ -33,14 +33,13 @@ from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.results import SAVE_FORMATS, jpeg_bytes
 
 HERE = Path(__file__).parent
-HAS_CAMERA = """async () => {
-    try {
-        const devices = await navigator.mediaDevices.enumerateDevices();
-        return [devices.some((device) => device.kind === 'videoinput')];
-    } catch { return [false]; }  // no such API, as on a page without https, or not allowed
-}"""
+THUMBNAIL = 112  # px of an example's picture on its button
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
+COPY = "(file) => copyPicture(file)"  # in browser.js; returns a message
+PROGRESS: dict[str, Any] = {"show_progress": "full", **PRIVATE}  # which page.css shows after a second
+Props = dict[str, dict[str, Any]]  # properties of components, by a name of each
+Updates = dict[Any, Any]  # what a handler returns: components and their updates
 R = TypeVar("R")
 
 
@@ -203,37 +202,45 @@ class NumberSlider(_Changed, gr.HTML):
         return {"type": "integer"}
 
 
-def epoch_slider(elem_id: str) -> NumberSlider:
-    """A slider for epochs, empty until `epoch_update` sets them."""
-    return NumberSlider(0, label="Epoch", elem_id=elem_id, elem_classes="epoch", scale=3)
+def epoch_slider(elem_id: str, **options: Any) -> NumberSlider:
+    """A slider for epochs, empty until `epoch_props` sets them."""
+    return NumberSlider(label="Epoch", elem_id=elem_id, elem_classes="epoch", **options)
 
 
-def epoch_update(model: ModelEntry) -> dict[str, Any]:
-    """The update of the slider for a model: it starts at the best epoch, and is hidden if there is only one."""
-    numbers = [epoch.number for epoch in model.epochs if epoch.number is not None]
+def epoch_props(model: ModelEntry, epoch: int | None = None) -> dict[str, Any]:
+    """The properties of the slider for a model: at the given epoch or the best, and hidden if there is only one."""
+    best = model.best_epoch.number or 0
+    value = best if epoch is None else model.nearest_epoch(epoch).number or 0
+    return {"value": value, "visible": len(model.epochs) > 1, **epoch_marks(model)}
+
+
+def epoch_marks(model: ModelEntry) -> dict[str, Any]:
+    """The properties of the slider without its value.
+
+    They belong to every update: gradio 6.31 drops them if a handler leaves out a slider that the browser has not shown yet.
+    """
     best = model.best_epoch
-    value = best.number or 0
-    return gr.update(
-        value=value,
-        values=numbers,
-        best=value if best.mark == "best" else -1,
-        note=f"Its training started from another model: {model.started_from}." if model.started_from else "",
-        track=0,
-        most=0,
-        visible=len(numbers) > 1,
-    )
+    return {
+        "values": [one.number for one in model.epochs if one.number is not None],
+        "best": best.number if best.mark == "best" and best.number is not None else -1,
+        "note": f"Its training started from another model: {model.started_from}." if model.started_from else "",
+        "track": 0,
+        "most": 0,
+    }
 
 
 # ---------------------------------------------------------------------------------------- other parts of several panels
-def face_or_whole(elem_id: str) -> gr.Radio:
+def face_or_whole(elem_id: str, **options: Any) -> gr.Radio:
     """The choice between an aligned face and the whole photograph, where a direction takes faces."""
     parts = [("Face", "face"), ("Whole photograph", "whole")]
-    return gr.Radio(parts, value="face", label="Translate", show_label=False, container=False, elem_id=elem_id)
+    given = {"value": "face"} | options
+    return gr.Radio(parts, label="What is translated", show_label=False, container=False, elem_id=elem_id, **given)
 
 
-def strength_slider(elem_id: str) -> gr.Slider:
+def strength_slider(elem_id: str, **options: Any) -> gr.Slider:
     """How much is changed, of a model that adds a change to its input."""
-    return gr.Slider(0, MAX_STRENGTH, value=1, step=0.05, label="Strength", min_width=230, elem_id=elem_id)
+    given = {"value": 1} | options
+    return gr.Slider(0, MAX_STRENGTH, step=0.05, label="Strength", min_width=160, buttons=[], elem_id=elem_id, **given)
 
 
 def translation_options(model: ModelEntry, direction: str, part: str, strength: float, face: int | None = 0) -> Options:
@@ -255,14 +262,32 @@ def save_format(label: str, elem_id: str, **options: Any) -> gr.Dropdown:
     return gr.Dropdown(formats, value="png", label=label, elem_id=elem_id, **options)
 
 
-def text(elem_id: str, file: str | None = None) -> gr.HTML:
+def text(elem_id: str, file: str | None = None, **options: Any) -> gr.HTML:
     """Lines of text: the content of a file beside this module, or set later by `as_html`."""
-    return gr.HTML((HERE / file).read_text("utf-8") if file else None, padding=False, elem_id=elem_id, elem_classes="text")
+    given = {"value": (HERE / file).read_text("utf-8") if file else None} | options
+    return gr.HTML(padding=False, elem_id=elem_id, elem_classes="text", **given)
 
 
 def as_html(sentences: Sequence[str]) -> str:
     """Sentences as HTML paragraphs; HTML inside a sentence is shown as text."""
     return "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
+
+
+def updates(named: dict[str, Any], props: Props) -> Updates:
+    """Properties by name as updates of these components."""
+    return {named[name]: one["value"] if isinstance(named[name], gr.State) else gr.update(**one) for name, one in props.items()}
+
+
+def unfolded() -> tuple[bool, dict[str, Any]]:
+    """Whether a part of the page is open, and the update of what it shows: visible, so that a sign of work has a place."""
+    return True, gr.update(visible=True)
+
+
+@functools.cache
+def thumbnail(path: Path) -> dict[str, str]:
+    """The middle of an image, small, as the icon of a button: in the page itself, so that it takes no request."""
+    small = ImageOps.fit(images.decode(path), (THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    return {"path": path.name, "url": f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes(small, 85)).decode()}"}
 
 
 # ---------------------------------------------------------------------------------------------------------------- look
@@ -300,6 +325,11 @@ def explain_errors(function: Callable[..., R], title: str = "Not translated") ->
         raise gr.Error(message, duration=20, title=title, print_exception=False)
 
     return call
+
+
+def tell(error: ServingError) -> None:
+    """Shows a message beside an answer."""
+    gr.Warning(html.escape(str(error), quote=False), duration=20, title="Not translated")
 
 
 def explain_sampling_errors(function: Callable[..., R]) -> Callable[..., R]:

@@ -1,4 +1,4 @@
-"""The panel for a live camera: it translates the frames, and shows the last result beside the model's input."""
+"""The panel for a live camera: it translates the frames, and shows the last result large beside a small view of the camera."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.page.components import (
     HIDDEN,
     Camera,
+    Updates,
     as_html,
+    epoch_props,
     epoch_slider,
-    epoch_update,
     explain_errors,
     saved_file,
     text,
@@ -32,35 +33,36 @@ INTERVAL = 0.05  # seconds between two frames from the browser; a frame that mus
 MAX_MINUTES = 5  # of a stream
 MAX_STREAMS = 8  # at the same time; the Studio translates one frame of each in turn
 FRAME = {"video": {"width": {"ideal": 320}, "height": {"ideal": 240}, "frameRate": {"ideal": 30}}}
-# Stops the stream when another tab is opened, by a click on gradio's own button.
-STOP = """() => { document.querySelector('#camera-live [title="stop recording"]')?.closest('button').click(); }"""
 
 
 class LivePanel:
     """Is created inside the page's Blocks. Its components are attributes, its event handlers methods."""
 
-    def __init__(self, studio: Studio, model: gr.Radio, direction: gr.Radio) -> None:
+    def __init__(self, studio: Studio, model: gr.Radio, direction: gr.State, first: ModelEntry | None) -> None:
         self.studio, self.model, self.direction = studio, model, direction
-        with gr.Tab("Live", id="live") as self.tab, gr.Row(elem_id="live"):
-            with gr.Column(scale=4, min_width=300):
+        with gr.Tab("Live camera", id="live") as self.tab, gr.Row(elem_id="live"):
+            with gr.Column(scale=4, min_width=300, elem_id="filmed"):
                 # The state is inside a tab, because gradio counts components between tabs as tabs.
                 self.pace = gr.State(None)  # (time of the last frame in s, frames a second so far)
                 self.track = gr.State(None)  # the `Track` of the last frame
+                text("live-hint", "live.html")
+                with gr.Row(elem_id="live-go"):  # browser.js lets them do what gradio's own button does, which is hidden
+                    gr.Button("Start", variant="primary", min_width=120, elem_id="start")
+                    gr.Button("Stop", variant="stop", min_width=120, elem_id="stop")
                 self.camera = Camera(
-                    label="Your camera", sources=["webcam"], streaming=True, height=260, interactive=True, buttons=[],
-                    webcam_options=gr.WebcamOptions(mirror=True, constraints=FRAME), elem_id="camera-live",
+                    label="Your camera", show_label=False, sources=["webcam"], streaming=True, height=200, interactive=True,
+                    buttons=[], webcam_options=gr.WebcamOptions(mirror=True, constraints=FRAME), elem_id="camera-live",
                 )  # fmt: skip
-                self.hint = text("live-hint")
-            with gr.Column(scale=7, min_width=320):
+                with gr.Accordion("Watch it learn", open=False, elem_id="live-watch"):
+                    self.epoch = epoch_slider("live-epoch", **(epoch_props(first) if first else {}))
+            with gr.Column(scale=7, min_width=320, elem_id="shown"):
                 self.result = gr.HTML(padding=False, elem_id="live-result")
                 self.notes = text("live-notes")
-                with gr.Row(elem_id="live-bottom"):
-                    self.epoch = epoch_slider("live-epoch")
-                    with gr.Column(scale=2, min_width=190):
-                        self.still = gr.Button("Take a still", size="sm", elem_id="still")
-                        self.save = gr.DownloadButton(
-                            "Save the still", variant="primary", size="sm", interactive=False, elem_id="still-save"
-                        )
+                with gr.Row(elem_id="live-keep"):
+                    self.still = gr.Button("Take a still", min_width=120, elem_id="still")
+                    self.save = gr.DownloadButton(
+                        "Save the still", variant="primary", min_width=120, interactive=False, elem_id="still-save"
+                    )
 
     def events(self, leaving: list[gr.Tab]) -> None:
         """Connects the events with their handlers; opening a tab of `leaving` ends the stream."""
@@ -71,25 +73,25 @@ class LivePanel:
         )  # fmt: skip
         self.still.click(self.take, inputs, self.save, **HIDDEN)
         for tab in leaving:
-            tab.select(None, None, None, js=STOP, **HIDDEN)
+            tab.select(None, None, None, js="() => stopCamera()", **HIDDEN)
 
-    def choose(self, model: ModelEntry) -> dict[Any, Any]:
+    def chosen(self, model: ModelEntry) -> Updates:
         """Updates for a newly chosen model: its epochs."""
-        return {self.epoch: epoch_update(model)}
+        return {self.epoch: gr.update(**epoch_props(model))}
 
     @property
-    def chosen(self) -> list[Any]:
-        """The components that `choose` updates."""
+    def outputs(self) -> list[Any]:
+        """The components that `chosen` updates."""
         return [self.epoch]
 
     @explain_errors
     def show(
         self, frame: str | None, model: str, direction: str, epoch: int, track: Track | None, pace: tuple[float, float] | None
     ) -> tuple[Any, Any, Track | None, Any]:
-        """Returns (frame and translation as HTML, a text with the frames a second, the new track, the new pace)."""
+        """Returns (the translated frame as HTML, a text with the frames a second, the new track, the new pace)."""
         if not frame:
             return gr.skip(), gr.skip(), None, None
-        before, after, track = self._translated(frame, model, direction, epoch, track)
+        _, after, track = self._translated(frame, model, direction, epoch, track)
         now = time.monotonic()
         speed = 0.0
         if pace is not None:
@@ -99,7 +101,7 @@ class LivePanel:
         lines = [f"{progress}, at {after.width} x {after.height} pixels."]
         if track is None and self.studio.model(model).eyes(direction):
             lines.append("No face is found: the middle of the picture is translated.")
-        return _side_by_side(before, after), as_html(lines), track, (now, speed)
+        return _as_html(after), as_html(lines), track, (now, speed)
 
     @explain_errors
     def take(self, frame: str | None, model: str, direction: str, epoch: int, track: Track | None) -> dict[str, Any]:
@@ -120,10 +122,7 @@ class LivePanel:
         return self.studio.live_frame(image, model, direction, chosen.name, track)
 
 
-def _side_by_side(before: Image.Image, after: Image.Image) -> str:
-    """Both images as HTML with the files in it: nothing of a stream is ever written to disk."""
-    figures = []
-    for caption, image in (("What the model sees", before), ("What it makes of it", after)):
-        source = f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes(image)).decode()}"
-        figures.append(f'<figure><img alt="{caption}" src="{source}"><figcaption>{caption}</figcaption></figure>')
-    return f'<div class="live">{"".join(figures)}</div>'
+def _as_html(image: Image.Image) -> str:
+    """An image as HTML with the file in it: nothing of a stream is ever written to disk."""
+    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes(image)).decode()}"
+    return f'<img alt="Your camera, translated" src="{source}">'

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import gradio as gr
 
 from cyclegan_hub.page.api import Endpoints
 from cyclegan_hub.page.batch_panel import BatchPanel
-from cyclegan_hub.page.components import HAS_CAMERA, HIDDEN, PRIVATE, Blocks, as_html, explain_errors, text
+from cyclegan_hub.page.components import PRIVATE, PROGRESS, Blocks, Updates, as_html, epoch_marks, explain_errors, text
 from cyclegan_hub.page.live_panel import LivePanel
 from cyclegan_hub.page.sampling_panel import SamplingPanel
 from cyclegan_hub.page.translation_panel import TranslationPanel
+from cyclegan_hub.serving.catalog import ModelEntry, choices, promise
 from cyclegan_hub.serving.studio import Studio
 
 # Seconds: files of users that are older than the first number are deleted; the second is how often that is checked.
@@ -23,66 +25,126 @@ class Page:
 
     def __init__(self, studio: Studio, delete_after: tuple[int, int] = DELETE_AFTER) -> None:
         self.studio = studio
+        self.built = models = studio.models()  # those that the page shows before it asks
+        first = models[0] if models else None
         age, interval = delete_after
         with Blocks(title="CycleGAN Hub", delete_cache=(interval, age), analytics_enabled=False) as self.demo:
-            text("head", "header.html")
-            with gr.Column(visible=bool(studio.models()), elem_id="body") as self.body:
+            self.head = text("head", value=_head(models))
+            with gr.Column(visible=bool(models), elem_id="body") as self.body:
                 with gr.Row(elem_id="choices"):
-                    self.model = gr.Radio(label="Model", elem_id="model")
-                    self.direction = gr.Radio(label="Direction", elem_id="direction")
-                with gr.Column() as self.translating, gr.Tabs(elem_id="panels"):
-                    self.one = TranslationPanel(studio, self.model, self.direction)
+                    self.model = gr.Radio(
+                        choices(models), value=first.name if first else None, label="What to make", show_label=False,
+                        container=False, elem_id="model",
+                    )  # fmt: skip
+                    self.swap = gr.Button(size="sm", scale=0, min_width=80, elem_id="swap", **_swap(first, "a_to_b"))
+                    self.direction = gr.State("a_to_b")
+                with gr.Column(visible=not (first and first.is_sampler)) as self.translating, gr.Tabs(elem_id="panels"):
+                    translator = None if first and first.is_sampler else first
+                    self.one = TranslationPanel(studio, self.model, self.direction, translator)
                     self.several = BatchPanel(studio, self.model, self.direction)
-                    self.live = LivePanel(studio, self.model, self.direction)
-                self.sampling = SamplingPanel(studio)
-            self.status = text("status")
+                    self.live = LivePanel(studio, self.model, self.direction, translator)
+                self.sampling = SamplingPanel(studio, self.model, first if first and first.is_sampler else None)
+            self.status = text("status", value=as_html([studio.status()]))
             text("foot", "footer.html")
             self._events()
             Endpoints(studio)
 
     def _events(self) -> None:
         """Connects the events with their handlers."""
-        camera = gr.Checkbox(visible=False)  # set by HAS_CAMERA in the browser
-        panels = (self.one, self.several, self.live, self.sampling)
-        chosen = [self.translating, self.direction, *(one for panel in panels for one in panel.chosen)]
-        opened = [self.one.photo, self.one.no_camera, self.live.hint, self.status, self.body, self.model, *chosen]
-        first = self.demo.load(self.open, camera, opened, js=HAS_CAMERA, **PRIVATE)
-        other = self.model.input(self.choose, self.model, chosen, **HIDDEN)
-        self.one.events(first, other)
+        outputs = [
+            self.direction, self.swap, self.translating, *self.one.outputs, *self.several.outputs, *self.live.outputs,
+            *self.sampling.outputs,
+        ]  # fmt: skip
+        first = [self.head, self.status, self.body, self.model]
+        show: dict[str, Any] = {
+            "outputs": outputs, "show_progress_on": [*self.one.progress, *self.sampling.progress], **PROGRESS
+        }  # fmt: skip
+        # What the page was built with is there already; the rest is changed without a sign of work.
+        opened = self.demo.load(self.open, None, [*first, *outputs], show_progress="hidden", **PRIVATE)
+        opened.then(self.open_again, self.one.inputs, outputs, show_progress="hidden", **PRIVATE)
+        for event in (
+            self.model.input(self.choose, self.one.inputs, **show),
+            self.swap.click(self.turn, self.one.inputs, **show),
+        ):
+            event.then(self.one.show_strip, **self.one.strip_event).then(self.sampling.show_more, **self.sampling.more_event)
+        self.one.events()
         self.several.events(self.demo)
-        self.live.events(leaving=[self.one.tab, self.one.epochs_tab, self.several.tab])
-        self.sampling.events(self.model, after=(first, other))
+        self.live.events(leaving=[self.one.tab, self.several.tab])
+        self.sampling.events()
 
     @explain_errors
-    def open(self, camera: bool) -> dict[Any, Any]:
-        """Updates when the page opens: the camera, if there is one, and the models."""
+    def open(self, request: gr.Request) -> Updates:
+        """Updates when the page opens: the models, if others are served now, and the state that a link asks for.
+
+        A link is `?model=anime&direction=b_to_a`. Names that are not known are left out, and a message says so.
+        """
+        models, names = self.studio.models(), [model.name for model in self.studio.models()]
+        name, direction = (request.query_params.get(key) for key in ("model", "direction"))
+        if name and name not in names:
+            gr.Info(f"This page has no model “{html.escape(name[:60])}”.")
+            name = None
+        if models == self.built and not (name or direction):
+            return self._unchanged(models)
+        update: Updates = {self.head: _head(models), self.status: as_html([self.studio.status()])}
+        if bool(models) != bool(self.built):
+            update[self.body] = gr.update(visible=bool(models))
+        if not models:
+            return update
+        model = models[names.index(name) if name else 0]
+        if direction and direction not in model.directions:
+            gr.Info(f"This model has no direction “{html.escape(direction[:60])}”.")
+            direction = None
+        update[self.model] = gr.update(choices=choices(models), value=model.name)
+        return update | self._chosen(model, direction or model.directions[0])
+
+    @explain_errors
+    def open_again(self, request: gr.Request, name: str | None, photo: str | None, direction: str, *values: Any) -> Updates:
+        """The updates of `open` for the panels once more: gradio 6.31 loses some of those that come while the page is drawn."""
         models = self.studio.models()
-        sources = ["upload", "webcam", "clipboard"] if camera else ["upload", "clipboard"]
-        update: dict[Any, Any] = {
-            self.one.photo: gr.update(sources=sources),
-            self.one.no_camera: as_html([] if camera else ["No camera was found: upload a picture, or paste one."]),
-            self.live.hint: as_html(
-                ["Allow the camera, then start it. Its pictures are translated here and never stored."]
-                if camera
-                else ["No camera was found: the live view needs one, and a page of https or of this machine."]
-            ),
-            self.status: as_html([self.studio.status()]),
-            self.body: gr.update(visible=bool(models)),
-        }
-        if models:
-            names = [(model.title, model.name) for model in models]
-            update |= {self.model: gr.update(choices=names, value=models[0].name), **self.choose(models[0].name)}
-        return update
+        if name is None or (models == self.built and not {"model", "direction"} & set(request.query_params)):
+            return self._unchanged(models)
+        return self._chosen(self.studio.model(name), direction, (photo, direction, *values))
+
+    def _unchanged(self, models: list[ModelEntry]) -> Updates:
+        """Updates that change nothing of what the page was built with."""
+        first = models[0] if models else None
+        if first and first.is_sampler:
+            return self.sampling.unchanged(first)
+        return self.one.unchanged(first) | ({self.live.epoch: gr.update(**epoch_marks(first))} if first else {})
 
     @explain_errors
-    def choose(self, name: str) -> dict[Any, Any]:
-        """Updates for a newly chosen model: its panels, directions, epochs and options."""
+    def choose(self, name: str, *values: Any) -> Updates:
+        """Updates for a newly chosen model; `values` are those of `translation_panel.Choices`."""
         model = self.studio.model(name)
-        directions = [(model.arrow(direction), direction) for direction in model.directions]
-        update: dict[Any, Any] = {
+        return self._chosen(model, model.directions[0], values)
+
+    @explain_errors
+    def turn(self, name: str, photo: str | None, direction: str, *values: Any) -> Updates:
+        """Updates for the other direction of a model."""
+        model = self.studio.model(name)
+        other = next((one for one in model.directions if one != direction), direction)
+        return self._chosen(model, other, (photo, direction, *values))
+
+    def _chosen(self, model: ModelEntry, direction: str, values: tuple[Any, ...] = ()) -> Updates:
+        """Updates of all panels for a model and a direction."""
+        update: Updates = {
             self.translating: gr.update(visible=not model.is_sampler),
-            self.direction: gr.update(choices=directions, value=directions[0][1], visible=len(directions) > 1),
+            self.direction: direction,
+            self.swap: gr.update(**_swap(model, direction)),
         }
-        for panel in (self.one, self.several, self.live, self.sampling):
-            update |= panel.choose(model)
-        return update
+        if model.is_sampler:
+            return update | self.sampling.chosen(model)
+        panels = self.one.chosen(model, direction, values) | self.several.chosen(model, direction) | self.live.chosen(model)
+        return update | panels | self.sampling.hidden()
+
+
+def _head(models: list[ModelEntry]) -> str:
+    return f"<h1>{html.escape(promise(models))}</h1>"
+
+
+def _swap(model: ModelEntry | None, direction: str) -> dict[str, Any]:
+    """The button for the other direction, which it names; hidden for a model that has none."""
+    other = next((one for one in model.directions if one != direction), None) if model else None
+    if model is None or other is None:
+        return {"value": "Swap", "visible": False}
+    return {"value": f"⇄ {model.heading(other).replace(' → ', ' to ')}", "visible": True}

@@ -68,7 +68,7 @@ def render(model: ModelEntry, epoch: EpochEntry) -> str:
     conditions = {"extractor": metrics.extractor, "rule": metrics.rule} if metrics else {}
     return render_markdown(
         "about.md",
-        title=(" ↔ " if len(model.directions) == 2 else " → ").join(model.labels),
+        title=model.between,
         method=_METHODS.get(model.kind, "").format(size=model.image_size),
         label=epoch.label,
         epochs=", ".join(numbers),

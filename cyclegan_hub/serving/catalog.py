@@ -61,6 +61,8 @@ class ModelEntry:
     name: str  # "smile"
     labels: tuple[str, ...]  # of A and of B, or the one label of a model that samples; without angle brackets
     image_size: int  # side in px of its training images
+    action: str = ""  # what it does, of a model of one of `DOMAINS`: "Paint like Monet"
+    makes: str = ""  # completes "Turn a photo into ": "a Monet painting"
     kind: str = "cyclegan"  # the method: "cyclegan", "pix2pix" or "dcgan"
     directions: tuple[str, ...] = ("a_to_b", "b_to_a")  # or ("a_to_b",); ("samples",) for a model that samples
     eyes_a: Eyes | None = None  # where the eyes lie in the inputs of `a_to_b`, which are aligned faces; None: any image
@@ -91,6 +93,11 @@ class ModelEntry:
         return self.name.replace("-", " ").replace("_", " ").capitalize()
 
     @property
+    def between(self) -> str:
+        """ "photo ↔ Monet", or "photo → Monet" if it translates one way; the one label of a model that samples."""
+        return (" ↔ " if len(self.directions) == 2 else " → ").join(self.labels)
+
+    @property
     def is_sampler(self) -> bool:
         """Whether it generates images from seeds, instead of translating images."""
         return self.directions == ("samples",)
@@ -117,6 +124,11 @@ class ModelEntry:
     def arrow(self, direction: str) -> str:
         """ "not smiling → smiling" for a_to_b, the other way round for b_to_a; "noise → face" for samples."""
         return f"noise → {self.labels[0]}" if self.is_sampler else arrow(direction, self.labels)
+
+    def heading(self, direction: str) -> str:
+        """ "Not smiling → smiling": the arrow as a label of its own."""
+        text = self.arrow(direction)
+        return text[:1].upper() + text[1:]
 
     def nearest_epoch(self, number: int) -> EpochEntry:
         """The epoch nearest to a number."""
@@ -168,6 +180,30 @@ def find_models(models: str | None, bundled: Path) -> Catalog:
             found = _in_folder(bundled, "bundled", problems) | found
     found = {name: found[name] for name in sorted(found, key=place)}
     return Catalog(found, " ".join([_status(kind, models, down, found), *problems]))
+
+
+def choices(models: Sequence[ModelEntry]) -> list[tuple[str, str]]:
+    """(what a model does, its name) of each, all different: its action, or its labels if it is of no domain of `DOMAINS`."""
+    shown = [model.action or model.between for model in models]
+    return [
+        (f"{does} ({model.name})" if shown.count(does) > 1 else does, model.name)
+        for does, model in zip(shown, models, strict=True)
+    ]
+
+
+def promise(models: Sequence[ModelEntry]) -> str:
+    """What these models do, in one line: "Turn a photo into anime, a cartoon or a Monet painting."."""
+    made = list(dict.fromkeys(model.makes for model in models if model.makes))
+    if made:
+        more = "" if all(model.action for model in models) else ", and more"
+        return f"Turn a photo into {' or '.join(filter(None, [', '.join(made[:-1]), made[-1]]))}{more}."
+    if not models:
+        return "Turn one kind of picture into another."
+    first = models[0]
+    if first.action or first.is_sampler:
+        return f"{first.action or f'New pictures: {first.labels[0]}'}."
+    back = ", and back" if len(first.directions) == 2 else ""
+    return f"Turn {first.labels[0]} into {first.labels[1]}{back}."
 
 
 def _status(kind: SourceKind, models: str | None, down: bool, found: dict[str, ModelEntry]) -> str:
@@ -313,10 +349,13 @@ def _entry(
     run = public_record(run) if run else None
     init = run.get("init") if run else None
     provenance = provenance_of(run)
+    known = domain if domain and domain.labels == labels else None
     return ModelEntry(
         name=name,
         labels=labels,
         image_size=size,
+        action=known.action if known else "",
+        makes=known.makes if known else "",
         kind=kind.method,
         directions=kind.directions,
         eyes_a=eyes_a,

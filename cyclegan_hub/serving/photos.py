@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import math
 import threading
 from collections import OrderedDict
@@ -240,40 +241,52 @@ class Example:
     """A free image, which may be shown to everybody."""
 
     file: str  # below FREE
-    caption: str  # completes "This is an example, "
+    name: str  # of its button: "Grace Hopper"
 
     @property
     def path(self) -> Path:
         """The path of the file."""
         return FREE / self.file
 
+    def is_in(self, file: Path | str) -> bool:
+        """Whether a file has the content of this example."""
+        return Path(file).is_file() and filecmp.cmp(self.path, file, shallow=False)
 
-HOPPER = Example("examples/grace_hopper.jpg", "the computer scientist Grace Hopper")
-ASTRONAUT = Example("examples/astronaut.jpg", "the astronaut Eileen Collins")
-PAVILION = Example("examples/china.jpg", "a pavilion above a lake")
-AVATAR = Example("examples/avatar.png", "an avatar of Google's Cartoon Set")
-OTHER_AVATAR = Example("examples/avatar_2.png", "an avatar of Google's Cartoon Set")
-ANIME_FACE = Example("examples/anime_face.png", "an anime face that this page's own model made from a photograph")
-PAINTING = Example("examples/china_monet.jpg", "the pavilion as this page's own model paints it")
-ROCKET = Example("rocket.jpg", "the launch of a rocket")
-COFFEE = Example("coffee.jpg", "a cup of coffee")
-CAT = Example("chelsea.jpg", "a cat")
 
-# The page opens with the first of each list, which was chosen because its translation looks good.
+HOPPER = Example("examples/grace_hopper.jpg", "Grace Hopper")
+ASTRONAUT = Example("examples/astronaut.jpg", "Eileen Collins")
+PAVILION = Example("examples/china.jpg", "Summer Palace")
+AVATAR = Example("examples/avatar.png", "Curly hair")
+OTHER_AVATAR = Example("examples/avatar_2.png", "Red hair")
+POURVILLE = Example("examples/monet_pourville.jpg", "Cliff at Pourville")
+POPPIES = Example("examples/monet_poppies.jpg", "Wild poppies")
+ROCKET = Example("rocket.jpg", "Rocket at dusk")
+COFFEE = Example("coffee.jpg", "Coffee")
+CAT = Example("chelsea.jpg", "Cat")
+
+# The page opens a direction with the first of its list, the one whose translation looks best.
 EXAMPLES: dict[tuple[str, str], tuple[Example, ...]] = {
     ("smile", "a_to_b"): (HOPPER, ASTRONAUT),
     ("smile", "b_to_a"): (ASTRONAUT, HOPPER),
-    ("anime", "a_to_b"): (HOPPER, ASTRONAUT),
-    ("anime", "b_to_a"): (ANIME_FACE, AVATAR),
+    ("anime", "a_to_b"): (ASTRONAUT, HOPPER),
+    ("anime", "b_to_a"): (),  # no anime face is known to be free
     ("cartoon", "a_to_b"): (ASTRONAUT, HOPPER),
-    ("cartoon", "b_to_a"): (AVATAR, OTHER_AVATAR),
+    ("cartoon", "b_to_a"): (OTHER_AVATAR, AVATAR),
     ("monet", "a_to_b"): (PAVILION, COFFEE, ROCKET, CAT),
-    ("monet", "b_to_a"): (PAINTING, PAVILION, COFFEE),
+    ("monet", "b_to_a"): (POURVILLE, POPPIES),
 }
-_FACES = (HOPPER, ASTRONAUT)
+_FACES = (ASTRONAUT, HOPPER)
 _SCENES = (PAVILION, COFFEE, ROCKET, CAT)
+ALL_EXAMPLES = tuple(dict.fromkeys([*_FACES, *_SCENES, *(one for several in EXAMPLES.values() for one in several)]))
+MOST_EXAMPLES = max(map(len, (_FACES, _SCENES, *EXAMPLES.values())))
 
 
 def examples_for(model: ModelEntry, direction: str) -> tuple[Example, ...]:
     """Example images for a model; the page opens with the first. A model of an unknown domain gets faces or scenes."""
-    return EXAMPLES.get((model.name, direction)) or (_FACES if model.portraits or model.eyes(direction) else _SCENES)
+    own = _FACES if model.portraits or model.eyes(direction) else _SCENES
+    return EXAMPLES.get((model.name, direction), own)
+
+
+def example_in(file: Path | str | None, examples: Sequence[Example] = ALL_EXAMPLES) -> Example | None:
+    """The example whose content a file has; None for a user's own photograph."""
+    return next((one for one in examples if file and one.is_in(file)), None)

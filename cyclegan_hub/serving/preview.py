@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageOps
 
 from cyclegan_hub.imaging import grids
-from cyclegan_hub.serving.catalog import ModelEntry
+from cyclegan_hub.serving.catalog import ModelEntry, choices, promise
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.photos import examples_for
 from cyclegan_hub.serving.results import jpeg_bytes
@@ -21,8 +21,8 @@ MARGIN, GAP, TOP = 40, 12, 148  # px; TOP: where the pictures begin
 
 
 def title(models: Sequence[ModelEntry]) -> str:
-    """ "Smile, Anime · CycleGAN Hub"."""
-    return " · ".join([*filter(None, [", ".join(model.title for model in models)]), NAME])
+    """ "Turn a photo into anime or a cartoon · CycleGAN Hub"."""
+    return f"{promise(models).removesuffix('.')} · {NAME}"
 
 
 def description(models: Sequence[ModelEntry]) -> str:
@@ -87,7 +87,7 @@ def _canvas(rows: Sequence[Sequence[Image.Image]], models: Sequence[ModelEntry])
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((0, 0, SIZE[0], 10), "#0f766e")
     _line(draw, NAME, 62, 46, "#1c1917")
-    _line(draw, " · ".join(model.title if grids.drawable(model.title) else model.name for model in models), 114, 27, "#57534e")
+    _line(draw, " · ".join(does if grids.drawable(does) else name for does, name in choices(models)), 114, 27, "#57534e")
     if not rows:
         return canvas
     columns = len(rows[0])

@@ -79,12 +79,11 @@ class Result:
 
     @property
     def caption(self) -> str:
-        """The line below a saved pair: the direction in words, the model and the epoch."""
-        arrow, epoch = (
-            drawable_label(self.model.arrow(self.direction), self.direction.replace("_", " ").title()),
-            self.epoch.title.lower(),
-        )
-        return f"{arrow}, by the CycleGAN Hub model {self.model.name}, {epoch}"
+        """The line below a saved pair: what the model does, the direction in words, and the epoch unless it is the best."""
+        arrow = drawable_label(self.model.arrow(self.direction), self.direction.replace("_", " ").title())
+        name = self.model.action or self.model.name
+        epoch = "" if self.epoch.best else f", {self.epoch.title.lower()}"
+        return f"{name}: {arrow}{epoch}, made with CycleGAN Hub"
 
     def file_name(self, format: SaveFormatName) -> str:
         """The name under which it is saved: "smile-a_to_b-epoch-025-pair.jpg"."""
@@ -154,10 +153,10 @@ def enlarged(image: Image.Image) -> Image.Image:
     return image if min(image.size) >= SAVED else images.resize_short(image, SAVED)
 
 
-def jpeg_bytes(image: Image.Image) -> bytes:
+def jpeg_bytes(image: Image.Image, quality: int = 92) -> bytes:
     """An image, on white, as a JPEG file of high quality, with full colour resolution and without metadata."""
     buffer = io.BytesIO()
-    images.decode(image).save(buffer, "JPEG", quality=92, subsampling=0)
+    images.decode(image).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
 
 

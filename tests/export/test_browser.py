@@ -27,7 +27,7 @@ from torch import nn
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.export.browser import VERSION, _front_matter, _title, export_web, find_runtime
+from cyclegan_hub.export.browser import VERSION, _domain, _front_matter, _title, export_web, find_runtime
 from cyclegan_hub.export.onnx_export import ExportError
 from cyclegan_hub.export.winograd import WinogradConv2d, use_winograd
 from cyclegan_hub.faces import align, find_faces
@@ -472,7 +472,7 @@ def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "default-src &#x27;none&#x27;" in policy and "http" not in policy
     readme = (site / "README.md").read_text("utf-8")
     front = yaml.safe_load(readme.split("---\n")[1])
-    assert (front["title"], front["sdk"], front["emoji"]) == ("Smile", "static", "🎭")
+    assert (front["title"], front["sdk"], front["emoji"]) == ("Make them smile", "static", "🎭")
     assert front["short_description"] == "not smiling ↔ smiling, in your browser" and "models" not in front
     assert front["custom_headers"]["cross-origin-embedder-policy"] == "require-corp"
     text = (site / "index.html").read_text("utf-8")
@@ -574,8 +574,9 @@ def test_another_version_of_the_runtime_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_title_of_a_users_own_model_is_its_labels() -> None:
-    assert _title("smile", DOMAINS["smile"].labels) == "Smile"
-    assert _title("smile", ("cat", "dog")) == _title("", ("cat", "dog")) == _title("pets", ("cat", "dog")) == "cat → dog"
+    assert _title(_domain("smile", DOMAINS["smile"].labels), DOMAINS["smile"].labels) == "Make them smile"
+    for name in ("smile", "", "pets"):
+        assert _title(_domain(name, ("cat", "dog")), ("cat", "dog")) == "cat → dog"
 
 
 def test_the_runtime_is_copied_under_names_that_every_host_knows(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_a_photograph_of_an_iphone(browser: Any, app: App, tmp_path: Path) -> No
     writer.from_pillow(Image.effect_noise((120, 90), 60).convert("RGB")).save(path)
     with Tab(browser, app) as tab:
         first = tab.sources()
-        tab.page.get_by_label("Monet", exact=True).check()
+        tab.choose("Paint like Monet")
         tab.changed(first)
         tab.upload(path)
         given = "document.querySelector('#photo img')?.naturalWidth"
@@ -40,9 +40,7 @@ def test_a_photograph_of_an_iphone(browser: Any, app: App, tmp_path: Path) -> No
 def test_a_photo_by_the_camera(browser: Any, app: App) -> None:
     with Tab(browser, app, permissions=["camera"]) as tab:
         before = tab.sources()
-        assert tab.page.get_by_text("No camera was found").count() == 0
-        tab.page.get_by_label("Capture from camera").click()
-        tab.page.locator("#photo").get_by_title("grant webcam access").click()
+        tab.page.get_by_role("button", name="Take a photo").click()
         capture = tab.page.locator("#photo").get_by_label("capture photo")
         capture.wait_for()
         tab.page.wait_for_function("() => document.querySelector('#photo video')?.videoWidth > 0")
@@ -51,9 +49,9 @@ def test_a_photo_by_the_camera(browser: Any, app: App) -> None:
 
 
 def start_camera(tab: Tab) -> None:
-    tab.page.get_by_role("tab", name="Live", exact=True).click()
-    tab.page.locator("#camera-live").get_by_title("grant webcam access").click()
-    tab.page.locator("#camera-live").get_by_title("start recording").click()
+    tab.page.get_by_role("tab", name="Live camera", exact=True).click()
+    tab.page.get_by_role("button", name="Start", exact=True).click()
+    tab.page.get_by_role("button", name="Stop", exact=True).wait_for()
 
 
 def test_the_live_stream(browser: Any, app: App, tmp_path: Path) -> None:
@@ -61,7 +59,7 @@ def test_the_live_stream(browser: Any, app: App, tmp_path: Path) -> None:
     with Tab(browser, app, permissions=["camera"]) as tab:
         page = tab.page
         start_camera(tab)
-        page.wait_for_selector("#live-result img >> nth=1")
+        page.wait_for_selector("#live-result img")
         page.locator("#live-notes").get_by_text("frames a second, at 32 x 32 pixels.").wait_for()
         seen, until = set(), time.monotonic() + 3
         while time.monotonic() < until:
@@ -78,7 +76,7 @@ def test_the_live_stream(browser: Any, app: App, tmp_path: Path) -> None:
             page.locator("#still-save").click()
         still.value.save_as(tmp_path / "still.png")
         assert Image.open(tmp_path / "still.png").size == (2 * 512 + 24, 512 + 16)
-        page.get_by_role("tab", name="One picture", exact=True).click()
+        page.get_by_role("tab", name="One photo", exact=True).click()
         page.wait_for_function(stopped)
         page.wait_for_timeout(300)
         last = page.locator("#live-result img").first.get_attribute("src")
@@ -90,7 +88,7 @@ def test_the_live_stream(browser: Any, app: App, tmp_path: Path) -> None:
 def test_a_camera_that_is_taken_away_and_one_that_is_refused(browser: Any, app: App) -> None:
     with Tab(browser, app, permissions=["camera"]) as tab:
         start_camera(tab)
-        tab.page.wait_for_selector("#live-result img >> nth=1")
+        tab.page.wait_for_selector("#live-result img")
         tab.page.evaluate(
             "document.querySelector('#camera-live video').srcObject.getTracks().forEach((one) => {"
             " one.stop(); one.dispatchEvent(new Event('ended')); })"
@@ -99,8 +97,8 @@ def test_a_camera_that_is_taken_away_and_one_that_is_refused(browser: Any, app: 
         tab.page.wait_for_function("() => document.querySelector('#camera-live [title=\"start recording\"]')")
     refused = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
     with Tab(browser, app, script=refused) as tab:
-        tab.page.get_by_role("tab", name="Live", exact=True).click()
-        tab.page.locator("#camera-live").get_by_title("grant webcam access").click()
+        tab.page.get_by_role("tab", name="Live camera", exact=True).click()
+        tab.page.get_by_role("button", name="Start", exact=True).click()
         tab.page.locator("#live-hint").get_by_text("The camera was refused: allow it").wait_for()
         assert tab.page.locator("#live-result img").count() == 0
     with Tab(browser, app):  # and the page still serves
@@ -110,14 +108,16 @@ def test_a_camera_that_is_taken_away_and_one_that_is_refused(browser: Any, app: 
 
 def test_a_phone_in_the_dark(browser: Any, app: App, photo: Path) -> None:
     with Tab(browser, app, PHONE, color_scheme="dark", has_touch=True, is_mobile=True) as tab:
-        before, after = (tab.page.locator("#pair img").nth(i).bounding_box() for i in (0, 1))
-        assert before["y"] == after["y"] and before["x"] + before["width"] <= after["x"]  # side by side
-        assert after["y"] + after["height"] <= PHONE["height"]  # and whole on the first screen
-        for name in ("One picture", "All epochs", "Several pictures", "Live"):
+        box = tab.page.locator("#result img").bounding_box()
+        assert box["width"] > 340 and box["y"] + box["height"] <= PHONE["height"]  # whole on the first screen
+        assert box["y"] < tab.page.locator("#photo").bounding_box()["y"]
+        for name in ("One photo", "Several photos", "Live camera"):
             assert tab.page.get_by_role("tab", name=name).first.is_visible()  # none of them behind a menu
-        tab.page.get_by_label("Monet", exact=True).check()  # a radio button is there though its circle is not shown
-        tab.settle()
-        tab.page.get_by_label("Anime", exact=True).check()
+        first = tab.sources()
+        tab.choose("Paint like Monet")  # a radio button is there though its circle is not shown
+        second = tab.changed(first)
+        tab.choose("Anime")
+        tab.changed(second)
         tab.settle()
         tab.upload(photo)
         width, visible = tab.page.evaluate(SCROLL)
@@ -125,6 +125,7 @@ def test_a_phone_in_the_dark(browser: Any, app: App, photo: Path) -> None:
         assert tab.page.evaluate("document.body.classList.contains('dark')")
         shade = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
         assert max(tab.page.evaluate(shade)) < 60
+        tab.unfold("Watch it learn")
         before = tab.sources()
         box = tab.page.locator("#epoch .track").bounding_box()
         tab.page.locator("#epoch .track").click(position={"x": box["width"] / 2, "y": box["height"] / 2})
@@ -136,14 +137,20 @@ def test_a_model_that_samples(browser: Any, app: App, tmp_path: Path) -> None:
     with Tab(browser, app) as tab:
         page = tab.page
         page.on("console", lambda message: tab.faults.append(message.text) if message.type == "error" else None)
-        page.get_by_label("Faces", exact=True).check()
+        page.get_by_label("Faces from noise", exact=True).check()
         first = tab.sampled("samples", [], 16)
-        assert not page.locator("#photo").is_visible() and not page.locator("#direction").is_visible()
+        assert not page.locator("#photo").is_visible() and not page.locator("#swap").is_visible()
         page.get_by_alt_text("Picture 16 of seed 0").wait_for()
         assert min(page.eval_on_selector_all("#samples img", "all => all.map((one) => one.clientWidth)")) > 100
-        for name in ("#samples", "#sampling-epoch", "#truncation", "#sampling-png"):
+        for name in ("#samples", "#another", "#sampling-png"):
             box = page.locator(name).bounding_box()
             assert box["y"] + box["height"] <= WIDE["height"], name
+        tab.unfold("Watch it learn")
+        tab.sampled("sheets", [], 3)
+        page.get_by_alt_text("Epoch 3 · last").wait_for()
+        tab.unfold("Details")
+        page.locator("#sampling-card").get_by_text("Epoch 3").first.wait_for()
+        first = tab.sampled("samples", [], 16)
 
         page.locator("#seed .track").focus()  # everything by keyboard
         page.keyboard.press("ArrowRight")
@@ -157,7 +164,7 @@ def test_a_model_that_samples(browser: Any, app: App, tmp_path: Path) -> None:
         page.keyboard.press("ArrowLeft")
         fourth = tab.sampled("samples", third, 16)
         playwright.expect(page.locator("#sampling-epoch .number")).to_have_value("2")
-        page.get_by_role("button", name="Another seed").press("Enter")
+        page.get_by_role("button", name="New faces").press("Enter")
         fifth = tab.sampled("samples", fourth, 16)
         page.locator("#seed .number").fill("2147483647")  # every seed that the API takes
         page.keyboard.press("Enter")
@@ -177,25 +184,22 @@ def test_a_model_that_samples(browser: Any, app: App, tmp_path: Path) -> None:
         assert tab.sampled("between", between, 8)[0] == between[0]
         page.get_by_alt_text("Seed 5").wait_for()
         with page.expect_download() as archive:
-            page.locator("#sampling-zip").click()
+            page.locator("#between-zip").click()
         archive.value.save_as(tmp_path / "all.zip")
         assert archive.value.suggested_filename == "faces-epoch-002-seeds-0-5.zip"
         assert len(zipfile.ZipFile(tmp_path / "all.zip").namelist()) == 8
-        tab.view("All epochs")
-        tab.sampled("sheets", [], 3)
-        page.get_by_alt_text("Epoch 3 · last").wait_for()
-        tab.view("About")
+        tab.view("About this model")
         page.locator("#sampling-card").get_by_text("Epoch 2").first.wait_for()
 
         page.get_by_label("Anime", exact=True).check()  # and back to one that translates
-        page.wait_for_selector("#pair img >> nth=1")
+        page.wait_for_selector("#result img")
         assert not page.locator("#sampling").is_visible()
 
 
 def test_sampling_on_a_phone_in_the_dark(browser: Any, app: App) -> None:
     with Tab(browser, app, PHONE, color_scheme="dark", has_touch=True, is_mobile=True) as tab:
-        tab.page.get_by_label("Faces", exact=True).check()
+        tab.page.get_by_label("Faces from noise", exact=True).check()
         tab.sampled("samples", [], 16)
         width, visible = tab.page.evaluate(SCROLL)
         assert visible == PHONE["width"] and width <= visible
-        assert min(tab.page.eval_on_selector_all("#samples img", "all => all.map((one) => one.clientWidth)")) > 96
+        assert min(tab.page.eval_on_selector_all("#samples img", "all => all.map((one) => one.clientWidth)")) > 72

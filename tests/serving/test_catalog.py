@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.models.dcgan import DCGAN
 from cyclegan_hub.serving import studio as serving
-from cyclegan_hub.serving.catalog import find_models, source_kind
+from cyclegan_hub.serving.catalog import ModelEntry, choices, find_models, promise, source_kind
 from cyclegan_hub.serving.messages import ServingError, one_line, public_error_text
 from cyclegan_hub.serving.studio import Studio
 from support.card_facts import facts
@@ -50,6 +51,54 @@ def test_a_folder_of_domains(tmp_path: Path) -> None:
     assert "non-commercial" in smile.licence and not smile.redistributable
     assert monet.licence == zebra.licence == "not stated: ask who published the model"  # without a record
     assert smile.origin == "bundled" and find_models(str(tmp_path), NOWHERE).models["smile"].origin == "folder"
+
+
+def entry(name: str, labels: tuple[str, ...], directions: tuple[str, ...] = ("a_to_b", "b_to_a"), **changes: str) -> ModelEntry:
+    return ModelEntry(name, labels, 32, directions=directions, **changes)
+
+
+def test_models_are_named_by_what_they_do(tmp_path: Path) -> None:
+    folder(tmp_path / "zebra", domain="", labels=("horse", "zebra"))
+    folder(tmp_path / "other", domain="monet", labels=("sketch", "Monet"))  # of that domain, but another translation
+    for name in ("monet", "monet-new"):
+        folder(tmp_path / name, domain="monet", labels=("photo", "Monet"))
+    models = list(find_models(None, tmp_path).models.values())
+    assert choices(models) == [
+        ("Paint like Monet (monet)", "monet"), ("Paint like Monet (monet-new)", "monet-new"),
+        ("sketch ↔ Monet", "other"), ("horse ↔ zebra", "zebra"),
+    ]  # fmt: skip
+    assert models[0].heading("b_to_a") == "Monet → photo" and models[-1].heading("a_to_b") == "Horse → zebra"
+
+
+SMILE = entry("smile", ("not smiling", "smiling"), action="Make them smile")
+ANIME = entry("anime", ("human face", "anime face"), action="Anime", makes="anime")
+MONET = entry("monet", ("photo", "Monet"), action="Paint like Monet", makes="a Monet painting")
+FACES = entry("faces", ("face",), ("samples",), action="Faces from noise")
+OWN = entry("own", ("day", "night"))
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ([SMILE, ANIME, MONET, FACES], "Turn a photo into anime or a Monet painting."),
+        ([ANIME, ANIME, OWN], "Turn a photo into anime, and more."),
+        ([SMILE, FACES], "Make them smile."),
+        ([FACES], "Faces from noise."),
+        ([OWN, SMILE], "Turn day into night, and back."),
+        ([entry("own", ("map", "city"), ("a_to_b",))], "Turn map into city."),
+        ([entry("own", ("flower",), ("samples",))], "New pictures: flower."),
+        ([], "Turn one kind of picture into another."),
+    ],
+)
+def test_the_promise_is_what_is_served(models: list[ModelEntry], said: str) -> None:
+    assert promise(models) == said
+
+
+def test_the_promise_of_all_domains_reads_as_one_sentence() -> None:
+    models = [entry(one.name, one.labels, action=one.action, makes=one.makes) for one in DOMAINS.values()]
+    assert all(one.action for one in DOMAINS.values()) and promise(models).startswith(
+        "Turn a photo into anime, a cartoon, a Monet"
+    )
 
 
 def test_faces_and_strength_are_those_of_the_config(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,9 @@ def result(size: tuple[int, int] = (64, 48), labels: tuple[str, str] = ("photo",
 
 def test_a_result_is_saved_in_four_formats() -> None:
     one = result()
-    assert one.caption == "photo → Monet, by the CycleGAN Hub model monet, epoch 5" and one.epoch.label == "Epoch 5 · best"
+    assert one.caption == "monet: photo → Monet, made with CycleGAN Hub" and one.epoch.label == "Epoch 5 · best"
+    named = replace(one, model=replace(one.model, action="Paint like Monet"), epoch=replace(one.epoch, best=False))
+    assert named.caption == "Paint like Monet: photo → Monet, epoch 5, made with CycleGAN Hub"
     files = {format: Image.open(io.BytesIO(SAVE_FORMATS[format].encode(one))) for format in SAVE_FORMATS}
     assert {one.file_name(format): (file.format, file.size) for format, file in files.items()} == {
         "monet-a_to_b-epoch-005.png": ("PNG", (683, 512)),

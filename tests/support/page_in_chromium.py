@@ -27,7 +27,7 @@ MARKS = [  # of every file of browser tests: pytestmark = MARKS
 ]
 
 SCROLL = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-PIXELS = """() => [...document.querySelectorAll('#pair img')].map((image) => {
+PIXELS = """() => [...document.querySelectorAll('#result img')].map((image) => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [16, 16];
     canvas.getContext('2d').drawImage(image, 0, 0, 16, 16);
@@ -45,7 +45,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 class Tab:
     """An open page, with what it asked for and what it complained of."""
 
-    def __init__(self, browser: Any, app: App, viewport: dict[str, int] = WIDE, script: str = "", **options: Any) -> None:
+    def __init__(
+        self, browser: Any, app: App, viewport: dict[str, int] = WIDE, script: str = "", query: str = "", **options: Any
+    ) -> None:
         self.context = browser.new_context(viewport=viewport, **options)
         self.page = self.context.new_page()
         self.page.set_default_timeout(30_000)
@@ -56,8 +58,8 @@ class Tab:
         self.page.on("dialog", lambda dialog: (self.faults.append(dialog.message), dialog.dismiss()))
         if script:
             self.page.add_init_script(script)
-        self.page.goto(app.url)
-        self.page.wait_for_selector("#pair img >> nth=1")
+        self.page.goto(f"{app.url}/{query}")
+        self.page.wait_for_selector("#result img")
         self.settle()
 
     def __enter__(self) -> Tab:
@@ -70,22 +72,22 @@ class Tab:
             assert away == [] and self.faults == []
 
     def sources(self) -> list[str]:
-        """The addresses of the two pictures, before and after."""
-        return self.page.eval_on_selector_all("#pair img", "all => all.map((one) => one.src)")
+        """The address of the result, in a list; an empty one without a result."""
+        return self.page.eval_on_selector_all("#result img", "all => all.map((one) => one.src)")
 
     def pixels(self) -> list[str]:
-        """What the two pictures show: the address of a picture is another one each time, its pixels are not."""
+        """What the result shows: the address of a picture is another one each time, its pixels are not."""
         return self.page.evaluate(PIXELS)
 
     def settle(self) -> None:
         """Waits until nothing is being worked on."""
         self.page.wait_for_timeout(150)  # what was just done reaches the server first
-        self.page.wait_for_function("() => !document.querySelector('.generating, .wrap.translucent:not(.hide), .progress-text')")
+        self.page.wait_for_function("() => !document.querySelector('[data-testid=status-tracker]:not(.hide, .hidden)')")
 
     def changed(self, before: list[str]) -> list[str]:
         """Waits for another translation than that of `before`, and returns the new addresses."""
         self.page.wait_for_function(
-            "(old) => { const now = document.querySelectorAll('#pair img'); return now.length > 1 && ![...now].some("
+            "(old) => { const now = document.querySelectorAll('#result img'); return now.length > 0 && ![...now].some("
             "(one) => !one.complete) && [...now].map((one) => one.src).join() !== old }",
             arg=",".join(before),
         )
@@ -93,7 +95,7 @@ class Tab:
         return self.sources()
 
     def upload(self, path: Path) -> list[str]:
-        """Gives a picture, and returns the addresses of the two that are shown then."""
+        """Gives a picture, and returns the address of the result that is shown then."""
         before = self.sources()
         self.page.set_input_files("#photo input[type=file]", str(path))
         return self.translated_anyway(before)
@@ -101,14 +103,23 @@ class Tab:
     def translated_anyway(self, before: list[str]) -> list[str]:
         """As `changed`; where no face is in the picture that was given, as in noise, the page is told to go on."""
         self.page.wait_for_function(
-            "(old) => document.querySelector('#anyway')?.offsetParent || (document.querySelectorAll('#pair img').length > 1 && "
-            "[...document.querySelectorAll('#pair img')].map((one) => one.src).join() !== old)",
+            "(old) => document.querySelector('#anyway')?.offsetParent || (document.querySelectorAll('#result img').length > 0 && "
+            "[...document.querySelectorAll('#result img')].map((one) => one.src).join() !== old)",
             arg=",".join(before),
         )
         self.settle()
         if self.page.locator("#anyway").is_visible():
             self.page.locator("#anyway").click()
         return self.changed(before)
+
+    def choose(self, model: str) -> None:
+        """Chooses a model by what it does."""
+        self.page.get_by_label(model, exact=True).check()
+
+    def unfold(self, name: str) -> None:
+        """Opens one of the folded parts."""
+        self.page.get_by_role("button", name=name).locator("visible=true").click()
+        self.settle()
 
     def sampled(self, gallery: str, before: list[str], count: int) -> list[str]:
         """Waits for that many pictures in a gallery, all others than those of `before`, and returns their addresses."""

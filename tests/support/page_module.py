@@ -63,9 +63,14 @@ def page(module: Any, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return module.Page(Studio(str(models)))
 
 
-def show(page: Any, view: str, upload: Path | None, model: str, epoch: int, fresh: bool = False, **changes: Any) -> Any:
-    """The updates of a view of the first tab."""
+def show(page: Any, upload: Path | None, model: str, epoch: int | None, fresh: bool = False, **changes: Any) -> Any:
+    """The properties of the components of the first tab for a photograph, by name."""
     from cyclegan_hub.page.translation_panel import Choices
 
-    given = {"direction": "a_to_b", "part": "face", "strength": 1, "anyway": True, "face": 0, "epoch": epoch} | changes
-    return page.one.show(fresh, view, *Choices(str(upload) if upload else None, model, **given))
+    choices = Choices(str(upload) if upload else None, epoch=epoch, **{"anyway": True} | changes)
+    return page.one.props(page.studio.model(model), choices, fresh)
+
+
+def saved(props: Any) -> Path:
+    """The file that the save button has."""
+    return Path(props["save"]["value"])

@@ -23,7 +23,7 @@ EYES = {
 }
 MODEL_EYES: Eyes = (0.35, 0.45, 0.65, 0.45)  # where the models of the page's tests expect them
 ROCKET = (files("cyclegan_hub") / "free_images/rocket.jpg").read_bytes()  # without a face
-FACELESS = ("chelsea", "coffee", "rocket", "examples/china", "examples/china_monet")
+FACELESS = ("chelsea", "coffee", "rocket", "examples/china", "examples/monet_pourville")
 
 
 @cache
