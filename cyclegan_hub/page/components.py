@@ -151,6 +151,11 @@ class Files(_UploadsOnly, gr.File):
         super().__init__(file_count="multiple", type="filepath", **options)
         self.data_model = _Pictures
 
+    def get_config(self, cls: type[Any] | None = None) -> dict[str, Any]:
+        """gradio sends the browser what `__init__` names: here what its own component names."""
+        config: dict[str, Any] = super().get_config(gr.File)
+        return config
+
     def preprocess(self, payload: Any) -> list[str]:
         return [path for picture in (payload.root if payload else ()) if (path := self._path(picture))]
 

@@ -484,7 +484,7 @@ def test_the_front_matter_of_a_users_own_model() -> None:
     """Any label is text in YAML, and a description is no longer than the Hub shows."""
     labels = ("cat: 'tabby' #1", "a dog of whatever breed, age and colour it may happen to have")
     arrow = " ↔ ".join(labels)
-    manifest = {"title": _title("", labels), "license": "own terms", "source": "https://huggingface.co/user/pets"}
+    manifest = {"title": _title(None, labels), "license": "own terms", "source": "https://huggingface.co/user/pets"}
     front = yaml.safe_load("\n".join(_front_matter(manifest, arrow)))
     assert front["title"] == "cat: 'tabby' #1 → a dog of whatever breed, age and colour it may happen to have"
     assert front["short_description"] == "Images translated in your browser"

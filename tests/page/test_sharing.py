@@ -69,7 +69,7 @@ def test_every_tag_stands_once_and_says_what_is_served(web: httpx.Client) -> Non
     assert Counter({name: len(head.found.get(name, [])) for name in ONCE}) == Counter(dict.fromkeys(ONCE, 1))
     assert max(map(len, head.found.values())) == 1
     assert not [text for texts in head.found.values() for text in texts if "radio" in text]
-    assert head.found["og:title"] == ["Anime, Monet, Faces, Colorize · CycleGAN Hub"]
+    assert head.found["og:title"] == ["Turn a photo into anime or a Monet painting, and more · CycleGAN Hub"]
     assert "human face → anime face, photo → Monet, noise → face" in head.found["og:description"][0]
     assert head.found["og:description"] == head.found["description"]
     assert head.found["og:url"] == [f"{web.base_url}/"]
