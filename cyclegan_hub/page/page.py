@@ -60,8 +60,7 @@ class Page:
             "outputs": outputs, "show_progress_on": [*self.one.progress, *self.sampling.progress], **PROGRESS
         }  # fmt: skip
         # What the page was built with is there already; the rest is changed without a sign of work.
-        opened = self.demo.load(self.open, None, [*first, *outputs], show_progress="hidden", **PRIVATE)
-        opened.then(self.open_again, self.one.inputs, outputs, show_progress="hidden", **PRIVATE)
+        self.demo.load(self.open, None, [*first, *outputs], show_progress="hidden", **PRIVATE)
         for event in (
             self.model.input(self.choose, self.one.inputs, **show),
             self.swap.click(self.turn, self.one.inputs, **show),
@@ -96,14 +95,6 @@ class Page:
             direction = None
         update[self.model] = gr.update(choices=choices(models), value=model.name)
         return update | self._chosen(model, direction or model.directions[0])
-
-    @explain_errors
-    def open_again(self, request: gr.Request, name: str | None, photo: str | None, direction: str, *values: Any) -> Updates:
-        """The updates of `open` for the panels once more: gradio 6.31 loses some of those that come while the page is drawn."""
-        models = self.studio.models()
-        if name is None or (models == self.built and not {"model", "direction"} & set(request.query_params)):
-            return self._unchanged(models)
-        return self._chosen(self.studio.model(name), direction, (photo, direction, *values))
 
     def _unchanged(self, models: list[ModelEntry]) -> Updates:
         """Updates that change nothing of what the page was built with."""

@@ -184,7 +184,9 @@ class SamplingPanel:
     @explain_sampling_errors
     def look(self, name: str, *values: Any, **opened: Any) -> Updates:
         """Updates for the details, or a tab of them, that were opened."""
-        return self._shown(name, Settings(*values)._replace(**opened))
+        before = Settings(*values)
+        after = before._replace(**opened)
+        return self._shown(name, after) if after != before else self.unchanged(self._sampler(name))
 
     def _shown(self, name: str, settings: Settings) -> Updates:
         model = self._sampler(name)

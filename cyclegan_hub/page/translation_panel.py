@@ -264,7 +264,11 @@ class TranslationPanel:
     @explain_errors
     def look(self, model: str, *values: Any, **opened: Any) -> Updates:
         """Updates for a view, or for a tab of the details, that was opened."""
-        return self._shown(model, Choices(*values)._replace(**opened), fresh=False)
+        before = Choices(*values)
+        after = before._replace(**opened)
+        if after == before:  # the browser selects the first tabs when the page opens
+            return self.unchanged(self._translator(model))
+        return self._shown(model, after, fresh=False)
 
     @explain_errors
     def go_on_anyway(self, model: str, *values: Any) -> Updates:
