@@ -44,7 +44,7 @@ class Endpoints:
             whole = gr.Checkbox(DEFAULTS["whole"], label="whole", visible=False)
             options = [face, whole, strength]
             truncation = Number(label="truncation", visible=False)
-            files = Files(label="files", visible=False)
+            files = Files(label="files", file_count="multiple", visible=False)
             zipped = gr.File(label="zip", visible=False)
             gallery, answer = gr.Gallery(label="gallery", format="png", visible=False), gr.JSON(label="answer", visible=False)
             for name, function, inputs, outputs in (

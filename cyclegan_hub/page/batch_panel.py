@@ -37,7 +37,7 @@ class BatchPanel:
         # `visible=False`: what only this tab has is sent to the browser when it is opened.
         with gr.Tab("Several photos", id="several") as self.tab, gr.Row(elem_id="several"):
             with gr.Column(scale=4, min_width=300):
-                self.files = Files(label="Your photos", height=220, visible=False, elem_id="files")
+                self.files = Files(label="Your photos", file_count="multiple", height=220, visible=False, elem_id="files")
                 self.part = face_or_whole("batch-part", visible=False)
                 self.strength = strength_slider("batch-strength", visible=False)
                 self.go = gr.Button("Translate all", variant="primary", elem_id="go")

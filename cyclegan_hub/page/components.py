@@ -145,16 +145,18 @@ class Camera(_UploadsOnly, gr.Image):
 
 
 class Files(_UploadsOnly, gr.File):
-    """An input of several pictures."""
+    """An input of several pictures, made with file_count="multiple".
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(file_count="multiple", type="filepath", **options)
-        self.data_model = _Pictures
+    It has no `__init__` of its own: gradio makes a component again for each update, from the arguments that `__init__` names.
+    """
 
-    def get_config(self, cls: type[Any] | None = None) -> dict[str, Any]:
-        """gradio sends the browser what `__init__` names: here what its own component names."""
-        config: dict[str, Any] = super().get_config(gr.File)
-        return config
+    @property
+    def data_model(self) -> type[_Pictures]:
+        return _Pictures
+
+    @data_model.setter
+    def data_model(self, value: Any) -> None:
+        """gradio's own class sets the model of a list of any files."""
 
     def preprocess(self, payload: Any) -> list[str]:
         return [path for picture in (payload.root if payload else ()) if (path := self._path(picture))]
