@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def epoch_numbers(text: str) -> list[int] | None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Builds the model folder and pushes it. Returns the exit code."""
-    from cyclegan_hub.files import temporary_folder
+    from cyclegan_hub.files import remove_leftover
     from cyclegan_hub.publishing.build import build
     from cyclegan_hub.publishing.push import check, check_name, push
 
@@ -47,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         place = arguments.out
         if place is None:
-            place = stack.enter_context(temporary_folder()) / "published"
+            temporary = Path(tempfile.mkdtemp(prefix="cyclegan_hub-"))
+            stack.callback(remove_leftover, temporary)
+            place = temporary / "published"
         folder = build(
             arguments.run, place, repo,
             epochs=epochs, dtype=arguments.dtype, note=arguments.data_note, licence=arguments.data_licence,

@@ -143,7 +143,8 @@ def _equal(entry: RepoFile | None, data: bytes) -> bool:
 def _message(error: Exception, what: str) -> str:
     """The message for a step of a publication that failed, and whether to run the command again."""
     failure = failure_of(error)
-    if isinstance(error, ValueError) and failure.kind is FailureKind.OTHER:  # the client's verdict on the card's YAML
+    # The client's verdict on the card's YAML. It also gives a ValueError for a proxy that it cannot use.
+    if isinstance(error, ValueError) and not isinstance(error, HUB_ERRORS) and failure.kind is not FailureKind.PROXY:
         return f"{what}: {' '.join(str(error).split())}"
     line = explain(error, what, {FailureKind.FORBIDDEN: "publish under your own name, or with a token that may write there"})
     is_transient = failure.is_down or (failure.kind is FailureKind.REFUSED and failure.status not in (400, 413))
