@@ -476,7 +476,7 @@ def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert front["short_description"] == "not smiling ↔ smiling, in your browser" and "models" not in front
     assert front["custom_headers"]["cross-origin-embedder-policy"] == "require-corp"
     text = (site / "index.html").read_text("utf-8")
-    assert "<title>Smile</title>" in text and text.count('content="not smiling ↔ smiling, in your own browser') == 2
+    assert "<title>Make them smile</title>" in text and text.count('content="not smiling ↔ smiling, in your own browser') == 2
     assert f"{sum((site / name).stat().st_size for name in files):,} bytes" in capsys.readouterr().out
 
 

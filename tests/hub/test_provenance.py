@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save
 
@@ -246,7 +247,7 @@ PATHS = {
     "train": {"--out", "--data", "--data-a", "--data-b", "--init"},
     "evaluate": {"sources", "--data", "--data-a", "--data-b", "--out", "--extractor", "--classifier"},
     "publish": {"run", "--out"},
-    "export": {"source", "out", "--runtime"},
+    "export": {"source", "out", "--runtime", "--example"},
 }
 NO_PATH = {  # the other options that take a text
     "train": {"recipe", "--labels", "--set", "--seed", "--extend", "--max-steps", "--log-with", "--push", "--data-note",
@@ -314,7 +315,9 @@ def published_of(home: Path, run: Path, *exports: str) -> Path:
     for name in exports:
         assert main(["export", str(run), str(out / name), *EXPORTS[name]]) == 0
     if exports:
-        assert main(["export", str(run), str(out / "site"), "--web", "--runtime", str(home / "runtime")]) == 0
+        Image.new("RGB", (40, 40)).save(home / "mine.png")
+        given = ["--runtime", str(home / "runtime"), "--example", str(home / "mine.png")]
+        assert main(["export", str(run), str(out / "site"), "--web", *given]) == 0
     (model,) = find_models(str(run), Path("none")).models.values()
     text = [model.licence, model.started_from, model.source, about.render(model, model.epochs[0])]
     (out / "page.txt").write_text("\n".join(text), "utf-8")
