@@ -241,7 +241,7 @@ function save() {
   canvas.toBlob((blob) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
-    link.download = `${manifest.title.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-")}-${direction}.png`;
+    link.download = `${manifest.source.split("/").pop().replace(/[^\p{L}\p{N}]+/gu, "-")}-${direction}.png`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }, "image/png");
