@@ -5,7 +5,8 @@
 
 Templates lie in this folder, or in `model_cards/`. Every value that a template prints is escaped: in HTML by jinja2's
 autoescape, in Markdown by `escape_markdown`; `| safe` marks text that is markup already. A value that the template names and
-the caller does not give is an error. The filters of Markdown are `cell` (inside a table) and `code` (a code span).
+the caller does not give is an error. The filters of Markdown are `cell` (inside a table), `code` (a code span) and `counted`
+("1 epoch").
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, counted
 from cyclegan_hub.files import MODEL_CARDS
 
 FOLDERS: tuple[Path, ...] = (Path(__file__).parent, MODEL_CARDS)  # searched in this order
@@ -103,5 +104,5 @@ def _environment(kind: str, folders: tuple[Path, ...]) -> jinja2.Environment:
         finalize=escape_markdown if kind == "markdown" else None,
     )  # fmt: skip
     if kind == "markdown":
-        environment.filters |= {"cell": _cell, "code": _code}
+        environment.filters |= {"cell": _cell, "code": _code, "counted": counted}
     return environment

@@ -16,6 +16,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from cyclegan_hub import DCGAN, CycleGenerator, PairedGenerator, templates
 from cyclegan_hub.domains import DOMAINS
+from cyclegan_hub.errors import counted
 from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.hub.provenance import LICENCES
 from cyclegan_hub.models.auto import KINDS as PUBLISHED
@@ -146,7 +147,7 @@ def test_the_other_methods_are_not_said_to_go_back(name: str) -> None:
     if isinstance(recipe, DCGANRecipe):
         assert "# noise → " in card and "translat" not in card and "of seed 0" in card and "Judge it by its images" in card
         assert ".sample(16, seed=0)" in card and ".interpolate(" in card and f"from {recipe.latent} random numbers" in plain(card)
-        assert "20 steps of 64 images (1,280 images, 1 epochs)" in card and "images a second" in card and "pairs" not in card
+        assert "20 steps of 64 images (1,280 images, 1 epoch)" in card and "images a second" in card and "pairs" not in card
         return
     assert (
         '.translate("photo.jpg")' in card
@@ -232,7 +233,7 @@ def test_what_the_training_cost() -> None:
     card = render(facts("cartoon", processes=2))  # batches of 2 in each of 2 processes
     batch = 2 * facts("cartoon").run["recipe"]["batch_size"]
     minutes = (10 * batch / 2 + 10 * batch / 4) / 60
-    assert f"20 steps of {batch} pairs ({20 * batch} pairs, 1 epochs) in about {minutes:.1f} minutes" in card
+    assert f"20 steps of {counted(batch, 'pair')} ({20 * batch} pairs, 1 epoch) in about {minutes:.1f} minutes" in card
     assert "at a median of 3.0 pairs a second" in card and "- the discriminator wins" in card
     long = [HISTORY[0] | {"step": 10 * 3600, "pairs_per_s": 1.0}]
     assert f"in about {10 * batch / 2:.1f} hours" in render(facts("cartoon", history=long))
