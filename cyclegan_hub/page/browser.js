@@ -62,7 +62,7 @@ navigator.mediaDevices?.enumerateDevices().then((devices) => {
     if (id === "take" && !matchMedia("(pointer: coarse)").matches) {
       when("#photo button[aria-label='Capture from camera']")
         .then((button) => button.click());
-      // Not at once: the photograph is cleared first, which draws this part anew.
+      // Not at once: the photograph is cleared first, and this part is rendered again.
       setTimeout(() => when("#photo [title='grant webcam access'] button").then((button) => button.click()), 1000);
     } else if (id === "take" || id === "choose") {
       if (id === "take") input().setAttribute("capture", "user");

@@ -297,6 +297,31 @@ def thumbnail(path: Path) -> dict[str, str]:
     return {"path": path.name, "url": f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes(small, 85)).decode()}"}
 
 
+class Panel:
+    """A panel whose components get their properties by name, from the model and what was chosen: `first` on the built page."""
+
+    first: Props
+    epoch: NumberSlider
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The components by the names of their properties."""
+        raise NotImplementedError
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All components that a handler may update."""
+        return list(self.named.values())
+
+    def unchanged(self, model: ModelEntry | None) -> Updates:
+        """Updates that change nothing that is seen."""
+        return {self.epoch: gr.update(**epoch_marks(model)) if model else gr.skip()}
+
+    def _first(self, name: str, **given: Any) -> dict[str, Any]:
+        """The properties of a component when the page is built; `given` are those that it has in any case."""
+        return given | self.first.get(name, {})
+
+
 # ---------------------------------------------------------------------------------------------------------------- look
 def theme() -> gr.themes.Base:
     """The page's colours and fonts."""

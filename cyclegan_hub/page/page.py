@@ -77,7 +77,8 @@ class Page:
 
         A link is `?model=anime&direction=b_to_a`. Names that are not known are left out, and a message says so.
         """
-        models, names = self.studio.models(), [model.name for model in self.studio.models()]
+        models = self.studio.models()
+        names = [model.name for model in models]
         name, direction = (request.query_params.get(key) for key in ("model", "direction"))
         if name and name not in names:
             gr.Info(f"This page has no model “{html.escape(name[:60])}”.")

@@ -16,6 +16,7 @@ from cyclegan_hub.page.components import (
     PROGRESS,
     Number,
     NumberSlider,
+    Panel,
     Props,
     Updates,
     epoch_marks,
@@ -52,7 +53,7 @@ class Settings(NamedTuple):
     detail: Detail = "card"
 
 
-class SamplingPanel:
+class SamplingPanel(Panel):
     """Is created inside the page's Blocks. Its components are attributes, its event handlers methods."""
 
     def __init__(self, studio: Studio, model: gr.Radio, first: ModelEntry | None) -> None:
@@ -73,9 +74,6 @@ class SamplingPanel:
                 self._add_epochs()
             with gr.Accordion("Details", open=False, elem_id="sampling-details") as self.details:
                 self._add_details()
-
-    def _first(self, name: str, **given: Any) -> dict[str, Any]:
-        return given | self.first.get(name, {})
 
     def _add_epochs(self) -> None:
         self.watching = gr.State(False)
@@ -117,29 +115,10 @@ class SamplingPanel:
     @property
     def named(self) -> dict[str, Any]:
         """The components that `props` has names for."""
-        names = [
-            "panel",
-            "another",
-            "samples",
-            "png",
-            "zip",
-            "told",
-            "watch",
-            "epoch",
-            "truncation",
-            "opened",
-            "detail",
-            "card",
-            "between",
-        ]
+        names = "panel another samples png zip told watch epoch truncation opened detail card between"
         ends = {f"seed {i}": one for i, one in enumerate(self.ends)}
         saves = dict(zip(("between png", "between zip"), self.between_saves, strict=True))
-        return {name: getattr(self, name) for name in names} | ends | saves
-
-    @property
-    def outputs(self) -> list[Any]:
-        """All components that a handler may update."""
-        return list(self.named.values())
+        return {name: getattr(self, name) for name in names.split()} | ends | saves
 
     @property
     def progress(self) -> list[Any]:
@@ -191,10 +170,6 @@ class SamplingPanel:
     def _shown(self, name: str, settings: Settings) -> Updates:
         model = self._sampler(name)
         return updates(self.named, self.props(model, settings, fresh=False)) if model else self.unchanged(None)
-
-    def unchanged(self, model: ModelEntry | None) -> Updates:
-        """Updates that change nothing that is seen."""
-        return {self.epoch: gr.update(**epoch_marks(model)) if model else gr.skip()}
 
     def _sampler(self, name: str | None) -> ModelEntry | None:
         return next((one for one in self.studio.models() if one.name == name and one.is_sampler), None)

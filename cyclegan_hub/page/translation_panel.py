@@ -15,6 +15,7 @@ from cyclegan_hub.page.components import (
     COPY,
     HIDDEN,
     PROGRESS,
+    Panel,
     PhotoInput,
     Props,
     Updates,
@@ -82,7 +83,7 @@ class Choices(NamedTuple):
     kept: Kept | None = None
 
 
-class TranslationPanel:
+class TranslationPanel(Panel):
     """Is created inside the page's Blocks. Its components are attributes, its event handlers methods."""
 
     def __init__(self, studio: Studio, model: gr.Radio, direction: gr.State, first: ModelEntry | None) -> None:
@@ -99,9 +100,6 @@ class TranslationPanel:
                 self._add_epochs()
             with gr.Accordion("Details", open=False, elem_id="details") as self.details:
                 self._add_details()
-
-    def _first(self, name: str, **given: Any) -> dict[str, Any]:
-        return given | self.first.get(name, {})
 
     def _state(self, name: str, value: Any) -> gr.State:
         return gr.State(self._first(name, value=value)["value"])
@@ -214,11 +212,6 @@ class TranslationPanel:
         return {name: getattr(self, name) for name in names.split()} | examples | cycle | {"back": self.tabs["back"]}
 
     @property
-    def outputs(self) -> list[Any]:
-        """All components that a handler may update."""
-        return list(self.named.values())
-
-    @property
     def progress(self) -> list[Any]:
         """The components that show that something is being worked on."""
         return [self.result, self.slider]
@@ -325,10 +318,6 @@ class TranslationPanel:
     def _shown(self, model: str, choices: Choices, fresh: bool) -> Updates:
         entry = self._translator(model)
         return updates(self.named, self.props(entry, choices, fresh)) if entry else self.unchanged(None)
-
-    def unchanged(self, model: ModelEntry | None) -> Updates:
-        """Updates that change nothing that is seen."""
-        return {self.epoch: gr.update(**epoch_marks(model)) if model else gr.skip()}
 
     # ------------------------------------------------------------------------------------------------ the state
     def props(self, model: ModelEntry, choices: Choices, fresh: bool = True) -> Props:
