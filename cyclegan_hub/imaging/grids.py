@@ -63,6 +63,13 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.truetype(file, size) if file and file.is_file() else ImageFont.load_default(size)
 
 
+def fitting_font(text: str, width: int, size: int, least: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of `size` px, or smaller where the text would be wider than `width` px, but at least of `least` px."""
+    while size > least and font(size).getlength(text) > width:
+        size -= 1
+    return font(size)
+
+
 def drawable(text: str) -> bool:
     """Whether the font of grids and plots has every letter of a text."""
     letters = font(12)

@@ -104,6 +104,4 @@ def _canvas(rows: Sequence[Sequence[Image.Image]], models: Sequence[ModelEntry])
 
 def _line(draw: ImageDraw.ImageDraw, text: str, y: int, size: int, colour: str) -> None:
     """A line of text, smaller where it would be too long."""
-    while size > 10 and draw.textlength(text, grids.font(size)) > SIZE[0] - 2 * MARGIN:
-        size -= 1
-    draw.text((MARGIN, y), text, colour, grids.font(size), anchor="lm")
+    draw.text((MARGIN, y), text, colour, grids.fitting_font(text, SIZE[0] - 2 * MARGIN, size, 10), anchor="lm")

@@ -168,10 +168,11 @@ def side_by_side(result: Result) -> Image.Image:
     canvas = Image.new("RGB", (2 * width + 3 * gap, CELL + 2 * gap + line), "white")
     for i, image in enumerate(pair):
         canvas.paste(image, (gap + i * (width + gap), gap))
-    draw, text, size = ImageDraw.Draw(canvas), result.caption, 22
-    while size > 9 and draw.textlength(text, grids.font(size)) > canvas.width - 2 * gap:
-        size -= 1
-    draw.text((canvas.width / 2, canvas.height - line / 2 - 2), text, "#333333", grids.font(size), anchor="mm")
+    place, font = (
+        (canvas.width / 2, canvas.height - line / 2 - 2),
+        grids.fitting_font(result.caption, canvas.width - 2 * gap, 22, 9),
+    )
+    ImageDraw.Draw(canvas).text(place, result.caption, "#333333", font, anchor="mm")
     return canvas
 
 
