@@ -1,6 +1,6 @@
 """Distances of groups of held-out photographs, for the card: of darker and lighter skin, and of labels given by eye.
 
-python train/groups.py runs/cartoon --data ../shared/data/cartoon --label glasses=train/groups/cartoon-glasses.txt
+python train/groups.py runs/cartoon --data my/faces --label glasses=train/groups/cartoon-glasses.txt
 python train/groups.py pretrained/smile --data my/faces --by-eye "darker half=7 of 16" --sheets groups
 
 Of the best epoch in metrics.json, which `evaluate` has to write first; the result is added to that file, and the card shows it.
