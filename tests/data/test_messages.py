@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import re
 import struct
-import tarfile
-import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,11 +12,12 @@ import pytest
 
 from cyclegan_hub.data.hub_datasets import _explained
 from cyclegan_hub.data.load import DomainImages, load_domains
-from cyclegan_hub.data.reading import Reading
+from cyclegan_hub.data.reading import Reading, Selection
 from cyclegan_hub.data.resolve import parse_source, resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import HubSplit
-from support.pictures import encoded
+from support.loading import contents
+from support.pictures import archive, encoded, folder
 
 
 def table(path: Path, cells: list[bytes | None]) -> Path:
@@ -29,13 +27,6 @@ def table(path: Path, cells: list[bytes | None]) -> Path:
 
 def pictures(first: int, count: int) -> list[bytes]:
     return [encoded(seed, (20, 20)) for seed in range(first, first + count)]
-
-
-def zipped(path: Path, files: dict[str, bytes]) -> bytearray:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return bytearray(path.read_bytes())
 
 
 def set_field(data: bytearray, local: int, central: int, value: int) -> bytes:
@@ -49,7 +40,7 @@ def set_field(data: bytearray, local: int, central: int, value: int) -> bytes:
 def load(a: Path, tmp_path: Path) -> DomainImages:
     """Domain A, beside another that is in order."""
     b = table(tmp_path / "other.parquet", pictures(1000, 30))
-    return load_domains([parse_source(str(path)) for path in (a, b)], [Reading(16)] * 2)[0]
+    return load_domains([parse_source(str(path)) for path in (a, b)], [Reading(16)] * 2, Selection())[0]
 
 
 def test_the_row_of_an_unreadable_cell_is_named_and_empty_cells_are_counted_apart(tmp_path: Path) -> None:
@@ -77,71 +68,57 @@ def test_a_reason_is_given_once(tmp_path: Path) -> None:
     assert note.count("give a JPEG") == 1
 
 
-def test_an_archive_with_a_password_or_an_unknown_compression_is_to_be_unpacked(tmp_path: Path) -> None:
-    files = {f"{i}.png": data for i, data in enumerate(pictures(0, 30))}
-    path = tmp_path / "a.zip"
-    path.write_bytes(set_field(zipped(path, files), 6, 8, 1))
-    with pytest.raises(DataError, match=r"^a\.zip has a password: unpack it first, and give the folder$"):
-        load(path, tmp_path)
-    path.write_bytes(set_field(zipped(path, files), 8, 10, 9))  # Deflate64, as Windows writes large ones
-    with pytest.raises(DataError, match=r"^a\.zip is compressed in a way that is not read \(method 9\): unpack it first"):
-        load(path, tmp_path)
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """A zip of 30 images."""
+    return archive(tmp_path / "a.zip", {f"{i}.png": data for i, data in enumerate(pictures(0, 30))})
 
 
-def test_a_damaged_archive_is_to_be_downloaded_again(tmp_path: Path) -> None:
-    files = {f"{i}.png": data for i, data in enumerate(pictures(0, 30))}
-    path, tar = tmp_path / "a.zip", tmp_path / "a.tar"
-    whole = zipped(path, files)
-    path.write_bytes(whole[:9000])
-    with pytest.raises(DataError, match=r"^a\.zip is damaged or cut short: download it again$"):
-        load(path, tmp_path)
-    path.write_bytes(b"<html>not found</html>")
-    with pytest.raises(DataError, match=r"^a\.zip cannot be read as a zip \(it is another kind of file\): download it again$"):
-        load(path, tmp_path)
-    with tarfile.open(tar, "w") as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
+def test_an_archive_that_cannot_be_read_gives_the_remedy(packed: Path, tmp_path: Path) -> None:
+    whole = packed.read_bytes()
+    deflate64 = set_field(bytearray(whole), 8, 10, 9)
+    for data, message in (
+        (set_field(bytearray(whole), 6, 8, 1), "has a password: unpack it first, and give the folder"),
+        (deflate64, "is compressed in a way that is not read (method 9): unpack it first"),
+        (whole[:9000], "is damaged or cut short: download it again"),
+        (b"<html>not found</html>", "cannot be read as a zip (it is another kind of file): download it again"),
+    ):
+        packed.write_bytes(data)
+        with pytest.raises(DataError, match=rf"^a\.zip {re.escape(message)}"):
+            load(packed, tmp_path)
+    tar = archive(tmp_path / "a.tar", {f"{i}.png": data for i, data in enumerate(pictures(0, 30))})
     tar.write_bytes(tar.read_bytes()[:20_100])
     with pytest.raises(DataError, match=r"^a\.tar cannot be read as a tar \(unexpected end of data\): download it again$"):
         load(tar, tmp_path)
+
+
+def test_a_damaged_file_in_an_archive_is_named(packed: Path, tmp_path: Path) -> None:
+    whole = packed.read_bytes()
     start = whole.find(b"IDAT")
-    whole[start : start + 9] = b"\xff" * 9
-    path.write_bytes(whole)
-    (note,) = [one for one in load(path, tmp_path).notes if "unreadable" in one]
+    packed.write_bytes(whole[:start] + b"\xff" * 9 + whole[start + 9 :])
+    (note,) = [one for one in load(packed, tmp_path).notes if "unreadable" in one]
     assert note == "A: skipped 1 unreadable image: '0.png' is damaged in the archive: download it again"
 
 
 @pytest.mark.parametrize(
     ("name", "encoding"),
     [
-        ("猫", "cp932"),
-        ("ねこ", "cp932"),
-        ("小狗", "gb2312"),
-        ("кот", "cp866"),
-        ("żółć", "utf-8"),
-        ("Käse", "cp437"),
-        ("schön", "cp437"),
+        *(("猫", "cp932"), ("ねこ", "cp932"), ("小狗", "gb2312"), ("кот", "cp866")),
+        *(("żółć", "utf-8"), ("Käse", "cp437"), ("schön", "cp437")),
     ],
 )
 def test_names_in_an_archive_are_read_in_their_own_encoding(name: str, encoding: str, tmp_path: Path) -> None:
-    path, inside = tmp_path / "a.zip", name.encode(encoding)
+    inside = name.encode(encoding)
     placeholder = "X" * len(inside)
-    data = zipped(path, {f"{i:02}{placeholder}.png": one for i, one in enumerate([b"junk", *pictures(0, 30)])})
-    path.write_bytes(bytes(data).replace(placeholder.encode(), inside))
+    path = archive(tmp_path / "a.zip", {f"{i:02}{placeholder}.png": one for i, one in enumerate([b"junk", *pictures(0, 30)])})
+    path.write_bytes(path.read_bytes().replace(placeholder.encode(), inside))
     assert f"'00{name}.png' is not an image" in "\n".join(load(path, tmp_path).notes)
 
 
 def test_held_out_images_of_either_domain_are_trained_on_by_neither(tmp_path: Path) -> None:
     for split, seeds in (("trainA", range(40)), ("trainB", range(40, 80)), ("testA", range(75, 85)), ("testB", range(5))):
-        (tmp_path / split).mkdir()
-        for seed in seeds:
-            (tmp_path / split / f"{seed}.png").write_bytes(encoded(seed, (16, 16)))
-    a, b = load_domains(resolve(None, str(tmp_path), None, None), [Reading(16)] * 2)
-
-    def contents(x: object) -> set[bytes]:
-        return {image.numpy().tobytes() for image in x}  # type: ignore[attr-defined]
+        folder(tmp_path / split, seeds, (16, 16))
+    a, b = load_domains(resolve(None, str(tmp_path), None, None), [Reading(16)] * 2, Selection())
 
     assert not (contents(a.train) | contents(b.train)) & (contents(a.held_out) | contents(b.held_out))
     assert (a.counts["kept"], a.counts["also_held_out"]) == (35, 5) and (b.counts["kept"], b.counts["also_held_out"]) == (35, 5)
