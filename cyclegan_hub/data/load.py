@@ -167,8 +167,7 @@ class _Domain:
         read = [digest for digest in row_of if digest in chosen][:limit]
         note = f"{train.label}: {share_of(len(chosen), len(row_of))} held out, chosen by their content hash"
         held_out = LazyImages(train.items, np.array([row_of[digest] for digest in read]), read, train.reading.held_out())
-        pixels = torch.stack([held_out[i] for i in range(len(held_out))])
-        return cls(train, unique, chosen, read, pixels, False, [*notes, note])
+        return cls(train, unique, chosen, read, held_out.decoded(), False, [*notes, note])
 
     def choose(self, limit: int | None, seed: int) -> list[int]:
         """Rows to train on, in file order: all that neither domain holds out, or a seeded choice of `limit` of them."""
