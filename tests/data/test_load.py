@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -19,7 +21,7 @@ from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
 from support.hostile_files import png
 from support.loading import contents, load_domains, open_batches
-from support.pictures import encoded, folder, picture, scans
+from support.pictures import archive, encoded, folder, picture, scans
 
 
 def load(path: Path, **options) -> tuple[DomainImages, DomainImages]:
@@ -71,6 +73,49 @@ def test_unreadable_and_tiny_images_are_skipped_counted_and_named(data: Path) ->
     a, _ = load(data)
     assert (a.counts["unreadable"], a.counts["tiny"], a.counts["kept"]) == (1, 1, 30)
     assert "broken.png" in a.notes[0] and "tiny.png" in a.notes[1] and "below 16 px" in a.notes[1]
+
+
+def table(path: Path, cells: list[bytes | None]) -> Path:
+    pq.write_table(pa.table({"image": pa.array(cells, pa.binary())}), path)
+    return path
+
+
+def alone(a: Path) -> DomainImages:
+    """Domain A from one file, beside another that is in order."""
+    b = table(a.parent / "other.parquet", [encoded(seed) for seed in range(1000, 1030)])
+    return load_domains(resolve(None, None, str(a), str(b)), image_size=16)[0]
+
+
+def test_unreadable_and_empty_cells_are_counted_apart_and_a_reason_is_given_once(tmp_path: Path) -> None:
+    images_of_40 = [encoded(seed) for seed in range(40)]
+    a = alone(table(tmp_path / "a.parquet", [*images_of_40, b"junk", b"waste", *[None] * 9]))
+    notes = "\n".join(a.notes)
+    assert a.counts["unreadable"] == 2 and a.counts["empty"] == 9, a.counts
+    assert sum(n for name, n in a.counts.items() if name != "found") == a.counts["found"] == 51
+    assert "A: skipped 2 unreadable images: 'row 40', 'row 41' are not an image that can be read: give a JPEG" in notes, notes
+    assert "A: 9 empty cells without an image: row 42, row 43" in notes and notes.count("give a JPEG") == 1
+    with pytest.raises(DataError, match=r"all of its 3 cells are empty: name another \?column="):
+        alone(table(tmp_path / "c.parquet", [None] * 3))
+    cells = [*({"bytes": one, "path": None} for one in images_of_40), {"bytes": None, "path": "gone.png"}]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pq.write_table(pa.table({"image": pa.array(cells, kind)}), tmp_path / "a.parquet")
+    assert "'row 40 (gone.png)' cannot be read: No such file" in "\n".join(alone(tmp_path / "a.parquet").notes)
+
+
+def test_a_damaged_file_in_an_archive_is_named(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.zip", {f"{i}.png": encoded(i) for i in range(30)})
+    start = path.read_bytes().find(b"IDAT")
+    path.write_bytes(path.read_bytes()[:start] + b"\xff" * 9 + path.read_bytes()[start + 9 :])
+    (note,) = [one for one in alone(path).notes if "unreadable" in one]
+    assert note == "A: skipped 1 unreadable image: '0.png' is damaged in the archive: download it again"
+
+
+def test_held_out_images_of_either_domain_are_trained_on_by_neither(tmp_path: Path) -> None:
+    for split, seeds in (("trainA", range(40)), ("trainB", range(40, 80)), ("testA", range(75, 85)), ("testB", range(5))):
+        folder(tmp_path / split, seeds, (16, 16))
+    a, b = load(tmp_path, image_size=16)
+    assert not (contents(a.train) | contents(b.train)) & (contents(a.held_out) | contents(b.held_out))
+    assert (a.counts["kept"], a.counts["also_held_out"]) == (35, 5) and (b.counts["kept"], b.counts["also_held_out"]) == (35, 5)
 
 
 def test_upscaling_is_noted_once_for_a_domain(data: Path) -> None:
@@ -290,9 +335,7 @@ def test_arrays_of_16_bits_are_read_warned_of_and_take_a_range(tmp_path: Path) -
 
 def test_pairs_of_16_bits_are_warned_of_too(tmp_path: Path) -> None:
     scans(tmp_path / "trainA", 4080)
-    folder(tmp_path / "trainB", range(6))
-    for i in range(6):
-        (tmp_path / f"trainB/{i:04d}.png").rename(tmp_path / f"trainB/{i}.png")
+    scans(tmp_path / "trainB", 65_000)  # the darker half counts
     (side,) = load_domains(resolve_pairs(str(tmp_path), None, None), image_size=20, halves=True)
     assert any("of 16 bits is 4,080 of 65,535" in note for note in side.notes)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from cyclegan_hub.cli import main
 from cyclegan_hub.data import tables
 from cyclegan_hub.data.files import ZipItems, cell_bytes
+from cyclegan_hub.data.hub_datasets import _explained
 from cyclegan_hub.data.resolve import parse_source, resolve, resolve_pairs
 from cyclegan_hub.data.sources import SOURCES, open_items, open_stream
 from cyclegan_hub.data.specs import DataError, Files
@@ -276,6 +279,15 @@ def test_one_image_set_is_inspected_as_domain_b_too(tmp_path: Path, capsys: pyte
 # --- messages
 
 
+def with_field(data: bytes, local: int, central: int, value: int) -> bytes:
+    """A zip with a 16-bit field of every member set, in both of its headers."""
+    changed = bytearray(data)
+    for signature, offset in ((b"PK\3\4", local), (b"PK\1\2", central)):
+        for found in re.finditer(re.escape(signature), data):
+            struct.pack_into("<H", changed, found.start() + offset, value)
+    return bytes(changed)
+
+
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of sources that cannot be opened, and of some that cannot with the wrong options."""
@@ -289,6 +301,12 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, content in arrays.items():
         np.savez(path / f"{name}.npz", **content)
+    packed = archive(path / "whole.zip", {f"{i}.png": encoded(i) for i in range(30)}).read_bytes()
+    (path / "cut.zip").write_bytes(packed[:9000])
+    (path / "password.zip").write_bytes(with_field(packed, 6, 8, 1))
+    (path / "deflate64.zip").write_bytes(with_field(packed, 8, 10, 9))
+    tar = archive(path / "cut.tar", {f"{i}.png": encoded(i) for i in range(30)})
+    tar.write_bytes(tar.read_bytes()[:20_100])
     for name in ("text.npz", "text.parquet", "text.zip", "text.tar", "x.jpg", "x.rar", "x.MP4", "x.npy", "x.h5"):
         (path / name).write_bytes(b"<html>")
     np.save(path / "array.npy", np.zeros(3))
@@ -297,8 +315,8 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(pa.table({"n": [1]}), path / "n.parquet")
     parquet(path / "faces/train.parquet", [0], Smiling=[True], n=[1])
     parquet(path / "faces/test.parquet", [1], Smiling=[True], n=[1])
-    with tarfile.open(path / "x.tar.gz", "w:gz") as archive:
-        archive.add(folder(path / "in", [1]), "in")
+    with tarfile.open(path / "x.tar.gz", "w:gz") as compressed:
+        compressed.add(folder(path / "in", [1]), "in")
     return path
 
 
@@ -321,7 +339,11 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("ab.parquet?column=", "'column=' in .* has no value"),
         ("n.parquet", "0 columns of images: images are a column of type Image or binary; its columns are n"),
         ("gone.parquet?column=a", r"gone\.parquet: there is no such file"),
-        ("text.zip", r"text\.zip cannot be read as a zip"),
+        ("text.zip", r"^text\.zip cannot be read as a zip \(it is another kind of file\): download it again$"),
+        ("cut.zip", r"^cut\.zip is damaged or cut short: download it again$"),
+        ("password.zip", r"^password\.zip has a password: unpack it first, and give the folder$"),
+        ("deflate64.zip", r"^deflate64\.zip is compressed in a way that is not read \(method 9\): unpack it first"),
+        ("cut.tar", r"^cut\.tar cannot be read as a tar \(unexpected end of data\): download it again$"),
         ("text.tar", r"text\.tar cannot be read as a tar"),
         ("x.tar.gz", r"is compressed: unpack it first \(tar xf x\.tar\.gz\), and give the folder"),
         ("x.jpg", "give the folder that it lies in"),
@@ -351,3 +373,26 @@ def test_a_question_mark_may_be_part_of_a_name(tmp_path: Path) -> None:
 def test_raw_bytes_in_the_only_binary_column_are_found(tmp_path: Path) -> None:
     pq.write_table(pa.table({"n": [1], "img_bytes": [encoded(5)]}), tmp_path / "x.parquet")
     assert seeds(str(tmp_path / "x.parquet")) == [5]
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        *(("猫", "cp932"), ("ねこ", "cp932"), ("小狗", "gb2312"), ("кот", "cp866")),
+        *(("żółć", "utf-8"), ("Käse", "cp437"), ("schön", "cp437")),
+    ],
+)
+def test_names_in_an_archive_are_read_in_their_own_encoding(name: str, encoding: str, tmp_path: Path) -> None:
+    inside = name.encode(encoding)
+    placeholder = "X" * len(inside)
+    path = archive(tmp_path / "a.zip", {f"{i}{placeholder}.png": encoded(i) for i in range(3)})
+    path.write_bytes(path.read_bytes().replace(placeholder.encode(), inside))
+    assert open_items(parse_source(str(path)).train).names == [f"{i}{name}.png" for i in range(3)]
+
+
+def test_a_dataset_that_is_a_script_names_the_revision_with_its_parquet_form() -> None:
+    with (
+        pytest.raises(DataError, match="hf:user/name\\?revision=refs/convert/parquet"),
+        _explained(HubSplit("user/name", "train")),
+    ):
+        raise RuntimeError("Dataset scripts are no longer supported, but found name.py")

@@ -175,6 +175,8 @@ def test_a_dataset_is_streamed_with_its_filter(data: Path) -> None:
     stream = open_stream(data, a=f"hf:{data / 'faces'}?split=train&test_split=test&filter=Smiling=1")
     shown = Counter(keys(stream.epoch(0)))
     assert shown == Counter({key: 4 for key in known(range(400, 410, 2))}) and len(stream.held_out[0]) == 3
+    with pytest.raises(DataError, match="no column 'Male'"):
+        open_stream(data, a=f"hf:{data / 'faces'}?filter=Male=1")
 
 
 def test_held_out_images_of_either_domain_are_not_trained_on(data: Path) -> None:
