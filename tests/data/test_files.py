@@ -22,6 +22,7 @@ from cyclegan_hub.commands.translate import translate
 from cyclegan_hub.data.files import FoundFiles, cell_bytes, extension_of, images_in, is_hidden
 from cyclegan_hub.data.resolve import parse_source, resolve
 from cyclegan_hub.data.sources import open_items, open_stream
+from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
 from support.loading import load_domains
 from support.pictures import archive, encoded, folder, parquet, picture
@@ -151,6 +152,8 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     note = next(note for note in a.notes if "unreadable" in note)
     assert a.counts["unreadable"] == 3 and "'locked' cannot be read: Permission denied" in note
     assert "gone.png" in note and "me.png" in note
+    with pytest.raises(DataError, match="locked cannot be listed: Permission denied"):
+        parse_source(str(tmp_path / "in/locked"))
     assert main(["convert", str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 1
     said = capsys.readouterr().err
     assert "skipped locked: Permission denied" in said and "skipped gone.png: " in said
