@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 # Where the eyes of an aligned face lie: (left x, left y, right x, right y) as seen, in shares of the image's side.
 Eyes = tuple[float, float, float, float]
@@ -64,23 +65,10 @@ class HubSplit:
         name, _, query = text.removeprefix("hf:").partition("?")
         if not text.startswith("hf:") or name.count("/") != 1:  # of a local folder only its last component is recorded
             return None
-        values: dict[str, str] = {}
-        rows = []
-        for key, _, value in (part.partition("=") for part in query.split("&")):
-            if key == "filter":
-                column, _, wanted = value.partition("=")
-                rows.append((column, wanted))
-            else:
-                values[key] = value
-        return cls(
-            name,
-            values.get("split", "train"),
-            values.get("config"),
-            values.get("column"),
-            tuple(rows),
-            values.get("revision"),
-            data_dir=values.get("data_dir"),
-        )
+        pairs = [part.partition("=")[::2] for part in query.split("&")]
+        values, rows = dict(pairs), tuple(value.partition("=")[::2] for key, value in pairs if key == "filter")
+        same: dict[str, Any] = {key: values.get(key) for key in ("config", "column", "revision", "data_dir")}
+        return cls(name, values.get("split", "train"), filter=rows, **same)
 
 
 def describe_source(train: str, held_out: str | None) -> str:
@@ -188,7 +176,7 @@ _MONET2PHOTO = ImageSet(
 )
 
 
-def _painter(name: str, label: str, terms: str, action: str, makes: str) -> Domain:
+def _painter(name: str, label: str, terms: str, action: str = "", makes: str = "") -> Domain:
     """A domain of a sibling of monet2photo: the same photographs, and other paintings in the column `imageA`.
 
     Its columns and counts of rows are those of monet2photo. That `imageA` is the painting was not checked here:
@@ -196,6 +184,7 @@ def _painter(name: str, label: str, terms: str, action: str, makes: str) -> Doma
     """
     photo = replace(_MONET2PHOTO, dataset=f"huggan/{name}2photo")
     painting = replace(photo, label=label, column="imageA", licence=terms, redistributable=True)
+    action, makes = action or f"Paint like {label}", makes or f"a {label} painting"
     return Domain(name, a=photo, b=painting, repo_id=f"cyclegan-{name}", action=action, makes=makes)
 
 
@@ -251,20 +240,8 @@ DOMAINS: dict[str, Domain] = {
             action="Paint like Monet",
             makes="a Monet painting",
         ),
-        _painter(
-            "vangogh",
-            "Van Gogh",
-            "paintings in the public domain (Van Gogh died in 1890)",
-            "Paint like Van Gogh",
-            "a Van Gogh painting",
-        ),
-        _painter(
-            "cezanne",
-            "Cezanne",
-            "paintings in the public domain (Cezanne died in 1906)",
-            "Paint like Cezanne",
-            "a Cezanne painting",
-        ),
+        _painter("vangogh", "Van Gogh", "paintings in the public domain (Van Gogh died in 1890)"),
+        _painter("cezanne", "Cezanne", "paintings in the public domain (Cezanne died in 1906)"),
         _painter("ukiyoe", "ukiyo-e", "ukiyo-e prints in the public domain", "Japanese print", "a Japanese print"),
         Domain("faces", a=replace(_CELEBA, eyes=HEAD), b=None, repo_id="dcgan-faces", action="Faces from noise"),
     )

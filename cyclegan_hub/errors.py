@@ -89,32 +89,20 @@ def _no_one_reads() -> bool:
     return any(event & select.POLLERR for _, event in state.poll(0))
 
 
-_PLAIN = {
-    "→": "->",
-    "←": "<-",
-    "↔": "<->",
-    "…": "...",
-    "\u2013": "-",
-    "\u2014": "-",
-    "≥": ">=",
-    "≤": "<=",
-    "\u00d7": "x",
-    "·": "-",
-}
+_PLAIN = dict(zip("→←↔…\u2013\u2014≥≤\u00d7·", ("->", "<-", "<->", "...", "-", "-", ">=", "<=", "x", "-"), strict=True))
 
 
 def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
     """Plain characters for those that an encoding does not have, as a handler of `codecs.register_error`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    text = error.object[error.start : error.end]
-    return "".join(map(_plain_letter, text)), error.end
-
-
-def _plain_letter(c: str) -> str:
-    if "\udc80" <= c <= "\udcff":  # a byte of a file's name that is not UTF-8, as Python's strings hold it
-        return f"\\x{ord(c) - 0xDC00:02x}"
-    return _PLAIN.get(c) or unicodedata.normalize("NFKD", c).encode("ascii", "ignore").decode() or "?"
+    letters = []
+    for c in error.object[error.start : error.end]:
+        if "\udc80" <= c <= "\udcff":  # a byte of a file's name that is not UTF-8, as Python's strings hold it
+            letters.append(f"\\x{ord(c) - 0xDC00:02x}")
+        else:
+            letters.append(_PLAIN.get(c) or unicodedata.normalize("NFKD", c).encode("ascii", "ignore").decode() or "?")
+    return "".join(letters), error.end
 
 
 codecs.register_error("cyclegan_hub.plain", _plain)

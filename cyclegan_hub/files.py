@@ -199,8 +199,9 @@ def result_names(names: Sequence[str], format: Format) -> list[str | None]:
     levels = [0] * len(names)
     while True:
         results = [_result_name(name, format, level) for name, level in zip(names, levels, strict=True)]
-        keys = [result and _key(result) for result in results]
-        count, folders = Counter(keys), {parent for key in keys if key for parent in _parents(key)}
+        # Equal for paths that some system takes for the same.
+        keys = [result and unicodedata.normalize("NFC", result).casefold() for result in results]
+        count, folders = Counter(keys), {key[: slash.start()] for key in keys if key for slash in re.finditer("/", key)}
         taken = [i for i, key in enumerate(keys) if key and (count[key] > 1 or key in folders) and levels[i] < 2]
         if not taken:
             return results
@@ -216,15 +217,6 @@ def _result_name(name: str, format: Format, level: int) -> str | None:
     stem = _portable(last if level else last.rpartition(".")[0] or last)
     digest = f".{_digest(name)}" if level == 2 else ""
     return "/".join([*map(_portable, folders), f"{stem}{digest}.{format}"])
-
-
-def _key(path: str) -> str:
-    """Equal for paths that some system takes for the same."""
-    return unicodedata.normalize("NFC", path).casefold()
-
-
-def _parents(path: str) -> Iterator[str]:
-    return (path[: slash.start()] for slash in re.finditer("/", path))
 
 
 def _portable(part: str) -> str:

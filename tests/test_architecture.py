@@ -202,6 +202,7 @@ def test_planted_violation_is_caught(name: str, text: str, complaint: str) -> No
         ("import cyclegan_hub", ["torch"]),
         ("from cyclegan_hub import CycleGenerator", ["accelerate", "datasets", "diffusers", "kornia", "matplotlib"]),
         ("import cyclegan_hub.cli", ["torch", "datasets"]),
+        ("import cyclegan_hub.data.sources", ["datasets", "pyarrow"]),
         ("import cyclegan_hub.training.command", ["torch", "datasets", "accelerate"]),
         ("import cyclegan_hub.publishing.command", ["torch", "huggingface_hub"]),
     ],

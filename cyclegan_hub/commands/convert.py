@@ -195,7 +195,7 @@ def _check_large_enough(what: str, size: tuple[int, int], options: _Change) -> N
 
 def _names(items: RawImages, keep_suffixes: bool) -> list[str | None]:
     """The names of the written files, all different. None: numbers are used, because images have no names or unsafe ones."""
-    own = items.file_names()
+    own = items.names
     if own is None or any(name.startswith("/") or ".." in name.split("/") for name in own):
         return [None] * len(items)
     # A file's name need not be valid Unicode, but a zip's and Parquet's must be; a backslash would separate folders.

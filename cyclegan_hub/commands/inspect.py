@@ -159,7 +159,8 @@ def _samples(items: RawImages, scanned: _Scan) -> list[Image.Image]:
     order = np.random.default_rng(0).permutation(len(scanned.readable))[:_HISTOGRAM_IMAGES]
     chosen = [scanned.readable[i] for i in order]
     channels = 1 if all(image.mode in GREY_MODES for image in chosen) else 3
-    return [Reading(_COPY_SIDE, channels=channels).decode(items, image.row) for image in chosen]
+    reading = Reading(_COPY_SIDE, channels=channels)
+    return [reading.decode(items.read(image.row), items.name(image.row)) for image in chosen]
 
 
 def _augmented(samples: Sequence[Image.Image]) -> list[Image.Image]:

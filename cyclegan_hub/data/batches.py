@@ -1,15 +1,13 @@
 """Batches of one or two domains, which are not paired.
 
-The order of the images depends only on (seed, domain, epoch, position). So a run can resume exactly at any step without a saved
-state, and the number of DataLoader workers does not change the order. `StreamingBatches` does the same for images
-that are too many to be read before the first step; it resumes from a saved position instead.
+The order of the images follows from (seed, domain, epoch, position) alone, whatever the number of workers, so that a run resumes
+exactly at any step without a saved state. `StreamingBatches` resumes from a saved position instead.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -31,8 +29,8 @@ def open_batches(
 ) -> UnpairedBatches | StreamingBatches:
     """Batches of one or two domains: `UnpairedBatches`, or `StreamingBatches` where `batching` says so.
 
-    Both have the attributes held_out, fingerprints, counts, notes and landmarks. The order of the images follows from
-    `selection.seed`. Raises DataError, also if streaming is combined with an option that needs all images to be read first.
+    Both have the attributes held_out, fingerprints, counts, notes and landmarks. Raises DataError, also if streaming is combined
+    with an option that needs all images to be read first.
     """
     if not batching.streaming:
         domains = load_domains(sources, readings, selection)
@@ -49,19 +47,17 @@ def open_batches(
     return StreamingBatches(sources, readings, batching, selection.seed)
 
 
-class UnpairedBatches:
+class UnpairedBatches(Dataset[dict[str, Tensor]]):
     """Endless seeded batches of two domains that are sampled independently, or of one, which is called "a".
 
-    Without `steps_per_epoch` an epoch is one pass over the larger domain, in a new random order. If its last batch is not full,
-    it is filled from the start of another random order, because compiled graphs and process groups need batches of one size.
-    The smaller domain is read in one random order after another, which continue across the end of an epoch. With
-    `steps_per_epoch` both domains are read in that way.
+    Without `steps_per_epoch` an epoch is one pass over the larger domain in a new random order, its last batch filled from
+    another order: compiled graphs and process groups need batches of one size. The smaller domain, and with `steps_per_epoch`
+    both, are read in one random order after another, which continue across the end of an epoch.
 
-    With `balance` a pass over the smaller domain has as many entries as the larger one: each image once, and copies. The batch
-    marks copies in "a_copy" and "b_copy"; the caller augments them.
+    With `balance` a pass over the smaller domain has as many entries as the larger one: each image once, and copies, which the
+    batch marks in "a_copy" and "b_copy" for the caller to augment.
 
-    Of each global batch of `world_size * batch_size` entries, process `rank` takes its contiguous part. torch's global random
-    numbers are not used.
+    Of each global batch of `world_size * batch_size` entries, process `rank` takes its contiguous part.
     """
 
     def __init__(
@@ -94,16 +90,17 @@ class UnpairedBatches:
             raise DataError(f"epoch {epoch}, step {start}: epochs count from 0 and have {counted(self.steps_per_epoch, 'step')}")
         in_memory = all(isinstance(domain.train, Tensor) or domain.train.in_memory for domain in self.domains.values())
         loader: DataLoader[dict[str, Tensor]] = DataLoader(
-            _Epoch(self, epoch),
+            self,
             batch_size=None,
-            sampler=range(start, self.steps_per_epoch),
+            sampler=[(epoch, step) for step in range(start, self.steps_per_epoch)],
             num_workers=0 if in_memory else self.batching.workers,
             generator=torch.Generator(),  # else every epoch takes a seed from the global generator, and resume is not exact
         )
         return iter(loader)
 
-    def batch(self, epoch: int, step: int) -> dict[str, Tensor]:
-        """The batch of one step, as in `epoch`."""
+    def __getitem__(self, place: tuple[int, int]) -> dict[str, Tensor]:
+        """The batch of (epoch, step), as in `epoch`."""
+        epoch, step = place
         batch: dict[str, Tensor] = {}
         for number, (key, domain) in enumerate(self.domains.items()):
             index, copy = self._entries(number, len(domain.train), epoch, step)
@@ -158,20 +155,6 @@ def _one_pass(seed: int, domain: int, epoch: int, number: int, originals: int, l
     index = np.concatenate([np.tile(np.arange(originals), 1 + every), random.permutation(originals)[:extra]])
     order = random.permutation(length)
     return index[order], (np.arange(length) >= originals)[order]
-
-
-@dataclass
-class _Epoch(Dataset[dict[str, Tensor]]):
-    """One epoch as a map from step to batch, for DataLoader."""
-
-    batches: UnpairedBatches
-    epoch: int
-
-    def __len__(self) -> int:
-        return self.batches.steps_per_epoch
-
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
-        return self.batches.batch(self.epoch, step)
 
 
 def _gather(train: Tensor | LazyImages, index: npt.NDArray[np.int64], random: np.random.Generator) -> Tensor:

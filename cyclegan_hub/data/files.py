@@ -17,6 +17,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, ClassVar, NamedTuple, Self
@@ -121,20 +122,14 @@ def _holds_image(name: str, open_file: Callable[[str], BinaryIO]) -> bool:
 def images_in(root: Path) -> FoundFiles:
     """The images below a folder, at any depth. A subfolder that cannot be listed is among the names, and fails when read."""
     unlisted: list[str] = []
-    found = find_images(files_below(root, unlisted), lambda name: _open_regular(root / name))
+    found = find_images(files_below(root, unlisted), lambda name: _open_file(root / name))
     found.names = sorted([*found.names, *unlisted], key=order)
     return found
 
 
 def has_image(root: Path) -> bool:
     """Whether there is an image below a folder; stops at the first one."""
-    return any(find_images([name], lambda name: _open_regular(root / name)).names for name in files_below(root, []))
-
-
-def _open_regular(path: Path) -> BinaryIO:
-    if path.exists() and not path.is_file():
-        raise OSError("not a file")  # a pipe or device, whose reading might never end
-    return path.open("rb")
+    return any(find_images([name], lambda name: _open_file(root / name)).names for name in files_below(root, []))
 
 
 def files_below(root: Path, unlisted: list[str]) -> Iterator[str]:
@@ -143,52 +138,28 @@ def files_below(root: Path, unlisted: list[str]) -> Iterator[str]:
     Links to folders are followed, but each folder is listed once, and the parents of `root` never, so that circles of links
     end. The names of subfolders that cannot be listed are added to `unlisted`. Raises OSError if `root` itself cannot.
     """
-    seen = {_identity(folder) for folder in (root.resolve(), *root.resolve().parents)}
-    folders, links = [""], list[str]()
-    while folders or links:
-        if folders:
-            prefix = folders.pop()
-        else:
-            prefix = links.pop(0)
-            if (identity := _identity(root / prefix)) in seen:
-                continue
-            seen.add(identity)
-        try:
-            with os.scandir(root / prefix) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
-        except OSError:
-            if not prefix:
-                raise
-            unlisted.append(prefix.rstrip("/"))
-            continue
-        for entry in found:
-            name = f"{prefix}{entry.name}"
-            if is_hidden(entry.name):
-                continue
-            if not _is_folder(entry):
-                yield name
-            elif entry.is_symlink() or getattr(entry, "is_junction", bool)():  # a link of Windows; Python 3.12 knows them
-                links.append(f"{name}/")
-            elif (identity := _identity(root / name)) not in seen:
-                seen.add(identity)
-                folders.append(f"{name}/")
+
+    def failed(error: OSError) -> None:
+        if error.filename == str(root):
+            raise error
+        unlisted.append(Path(error.filename).relative_to(root).as_posix())
+
+    seen, links = {str(parent) for parent in root.resolve().parents}, [""]
+    for link in links:  # grows on the way
+        for path, folders, files in os.walk(root / link, onerror=failed):
+            visible = sorted(name for name in folders if not is_hidden(name))
+            if (own := os.path.realpath(path)) in seen:
+                visible, files = [], []
+            seen.add(own)
+            prefix = "" if path == str(root) else f"{Path(path).relative_to(root).as_posix()}/"
+            linked = {name for name in visible if _is_link(Path(path, name))}
+            folders[:] = [name for name in visible if name not in linked]
+            links += [prefix + name for name in sorted(linked)]
+            yield from (prefix + name for name in files if not is_hidden(name))
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one. A link to itself counts as a file: reading it then reports the error."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
-
-
-def _identity(folder: Path) -> tuple[int, int] | str:
-    """A key that is the same for every path to a folder, and differs between folders."""
-    try:
-        state = folder.stat()
-    except OSError:
-        return str(folder)
-    return (state.st_dev, state.st_ino) if state.st_ino else str(folder.resolve())
+def _is_link(folder: Path) -> bool:
+    return folder.is_symlink() or getattr(os.path, "isjunction", bool)(folder)  # Python 3.12 knows those of Windows
 
 
 # ------------------------------------------------------------------------------------------ images that are not decoded yet
@@ -210,6 +181,7 @@ class RawImages(ABC):
     """Images that are not decoded yet, in a fixed order."""
 
     notes: Sequence[str] = ()  # lines for the log, such as on files that were ignored
+    names: list[str] | None = None  # the images' own names, relative and with "/", in order; None where they have none
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -221,10 +193,6 @@ class RawImages(ABC):
     @abstractmethod
     def read(self, index: int) -> Raw:
         """The image, not decoded: an argument of `images.decode`. Raises ImageError or OSError if it cannot be read."""
-
-    def file_names(self) -> list[str] | None:
-        """The images' own names, relative and with "/", in order; None where they have none."""
-        return None
 
     def digest(self, index: int) -> bytes:
         """A hash of an image as it is stored, not decoded; of one that cannot be read, of its name."""
@@ -275,14 +243,6 @@ class ImageSource(RawImages):
         return Stream(datasets.IterableDataset.from_generator(_cells, features, gen_kwargs=options), "image", list(items.notes))
 
 
-def not_streamed(source: Files) -> DataError:
-    """The error of a kind that cannot be streamed."""
-    return DataError(
-        f"{source.describe()} cannot be streamed: leave streaming out (--set streaming=False); it reads Hub datasets, Parquet, "
-        "folders of images, archives and TFRecord"
-    )
-
-
 def _cells(items: RawImages, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Images as rows of a column `image`, one at a time; of one that cannot be read no bytes, so that decoding fails."""
     for row in rows:
@@ -330,10 +290,14 @@ def _read_path(path: str) -> bytes:
 
 def read_file(path: Path) -> bytes:
     """The bytes of a file, at most one above the limit. Raises OSError, also for a pipe or device, which might never end."""
+    with _open_file(path) as file:
+        return file.read(decoding.MAX_BYTES + 1)
+
+
+def _open_file(path: Path) -> BinaryIO:
     if path.exists() and not path.is_file():
         raise OSError(0, "not a file that can be read")
-    with path.open("rb") as file:
-        return file.read(decoding.MAX_BYTES + 1)
+    return path.open("rb")
 
 
 # ------------------------------------------------------------------------------------------ folders and archives
@@ -342,16 +306,13 @@ def read_file(path: Path) -> bytes:
 class NamedItems(ImageSource):
     """Images with file names of their own."""
 
-    names: list[str]  # relative, with "/"
+    names: list[str]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def name(self, index: int) -> str:
         return self.names[index]
-
-    def file_names(self) -> list[str]:
-        return self.names
 
 
 @dataclass
@@ -360,7 +321,7 @@ class FolderItems(NamedItems):
 
     kind: ClassVar[str] = "folder"
     folder: Path
-    names: list[str]
+    names: list[str] = field(repr=False)
     notes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -426,7 +387,7 @@ class ZipItems(ArchiveItems):
     extensions: ClassVar[tuple[str, ...]] = (".zip",)
     options: ClassVar[tuple[str, ...]] = ("inside",)
     path: Path
-    names: list[str]
+    names: list[str] = field(repr=False)
     originals: dict[str, str] = field(repr=False)  # by `names`, which have "/": the names as the zip has them
     notes: list[str] = field(default_factory=list)
     _handles: dict[int, zipfile.ZipFile] = field(default_factory=dict, repr=False)
@@ -436,30 +397,29 @@ class ZipItems(ArchiveItems):
         """List the images. Raises DataError if the file is not a zip."""
         path = source.paths[0]
         originals = cls.files_in(path)
-        try:
-            with zipfile.ZipFile(path) as archive:
-                found = _images_inside(originals, source, lambda name: _seekable(archive.open(originals[name])))
-                members = [archive.getinfo(originals[name]) for name in found.names]
-                # Said once where it holds for all; of a single member the image's own error says it.
-                if members and all(member.flag_bits & _ENCRYPTED for member in members):
-                    raise DataError(f"{path.name} has a password: unpack it first, and give the folder")
-                if members and not any(member.compress_type in _METHODS for member in members):
-                    raise DataError(
-                        f"{path.name} is compressed in a way that is not read (method {members[0].compress_type}): unpack it "
-                        "first, and give the folder"
-                    )
-        except (zipfile.BadZipFile, OSError) as error:
-            raise _not_a_zip(path, error) from error
+        with _open_zip(path) as archive:
+
+            def head(name: str) -> BinaryIO:  # in memory: seeking in the member itself would unpack it again each time
+                with archive.open(originals[name]) as member:
+                    return io.BytesIO(member.read(_HEAD))
+
+            found = _images_inside(originals, source, head)
+            members = [archive.getinfo(originals[name]) for name in found.names]
+            # Said once where it holds for all; of a single member the image's own error says it.
+            if members and all(member.flag_bits & _ENCRYPTED for member in members):
+                raise DataError(f"{path.name} has a password: unpack it first, and give the folder")
+            if members and not any(member.compress_type in _METHODS for member in members):
+                raise DataError(
+                    f"{path.name} is compressed in a way that is not read (method {members[0].compress_type}): unpack it "
+                    "first, and give the folder"
+                )
         return cls(path, found.names, {name: originals[name] for name in found.names}, found.notes())
 
     @staticmethod
     def files_in(path: Path) -> dict[str, str]:
         """The names of a zip's files, with "/" -> as the zip has them. Raises DataError if it is not a zip."""
-        try:
-            with zipfile.ZipFile(path) as archive:
-                files = [info for info in archive.infolist() if not info.is_dir()]
-        except (zipfile.BadZipFile, OSError) as error:
-            raise _not_a_zip(path, error) from error
+        with _open_zip(path) as archive:
+            files = [info for info in archive.infolist() if not info.is_dir()]
         names = {portable_name(name): info.filename for name, info in zip(_own_names(files), files, strict=True)}
         return {name: original for name, original in names.items() if not name.endswith("/")}
 
@@ -490,20 +450,25 @@ class ZipItems(ArchiveItems):
         return {**self.__dict__, "_handles": {}}  # an open zip cannot be sent to a worker
 
 
+_HEAD = 2**16  # bytes that tell whether a file without an extension is an image
 _ENCRYPTED, _UTF_8 = 0x1, 0x800  # flags of a zip's member: APPNOTE.TXT, section 4.4.4
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 # Encodings of names without the flag for UTF-8, by the system that wrote them, and how the letters are called that they hold.
 _ENCODINGS = {"cp932": ("CJK", "HIRAGANA", "KATAKANA"), "gb2312": ("CJK",), "cp866": ("CYRILLIC",)}
 
 
-def _not_a_zip(path: Path, error: Exception) -> DataError:
-    """The error of a file that cannot be listed as a zip."""
-    if isinstance(error, OSError):
-        return DataError(f"{path.name} cannot be read: {error.strerror or error}")
-    with path.open("rb") as file:
-        if file.read(2) == b"PK":
-            return DataError(f"{path.name} is damaged or cut short: download it again")
-    return DataError(f"{path.name} cannot be read as a zip (it is another kind of file): download it again")
+@contextmanager
+def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Raises DataError for a file that cannot be listed as a zip."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror or error}") from error
+    except zipfile.BadZipFile as error:
+        with path.open("rb") as file:
+            kind = "is damaged or cut short" if file.read(2) == b"PK" else "cannot be read as a zip (it is another kind of file)"
+        raise DataError(f"{path.name} {kind}: download it again") from error
 
 
 def _own_names(files: Sequence[zipfile.ZipInfo]) -> list[str]:
@@ -532,12 +497,6 @@ def _in_one_script(name: str, scripts: tuple[str, ...]) -> bool:
     return inside and not re.search(r"[A-Za-z][^\x00-\x7f]|[^\x00-\x7f][A-Za-z]", stem)
 
 
-def _seekable(member: Any, head: int = 2**16) -> BinaryIO:
-    """The head of a zip's member in memory: seeking in the member itself would unpack it again each time."""
-    with member:
-        return io.BytesIO(member.read(head))
-
-
 @dataclass
 class TarItems(ArchiveItems):
     """The images of one or more plain tar files, such as the shards of a WebDataset, by name."""
@@ -546,7 +505,7 @@ class TarItems(ArchiveItems):
     extensions: ClassVar[tuple[str, ...]] = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
     sharded: ClassVar[bool] = True
     options: ClassVar[tuple[str, ...]] = ("inside",)
-    names: list[str]  # of several shards the shard's name comes first
+    names: list[str] = field(repr=False)  # of several shards the shard's name comes first
     places: list[tuple[Path, int, int]] = field(repr=False)  # the file, and where in it the image starts and ends, in bytes
     notes: list[str] = field(default_factory=list)
 
@@ -560,7 +519,7 @@ class TarItems(ArchiveItems):
 
         def head(name: str) -> BinaryIO:
             path, start, end = places[name]
-            return io.BytesIO(_part(path, start, min(end, start + 2**16)))
+            return io.BytesIO(_part(path, start, min(end, start + _HEAD)))
 
         found = _images_inside(places, source, head)
         return cls(found.names, [places[name] for name in found.names], found.notes())
@@ -629,7 +588,10 @@ class ArrayItems(ImageSource):
     @classmethod
     def stream(cls, source: Files) -> Stream:
         """Refused: an array is in memory as a whole."""
-        raise not_streamed(source)
+        raise DataError(
+            f"{source.describe()} cannot be streamed: leave streaming out (--set streaming=False); it reads Hub datasets, "
+            "Parquet, folders of images, archives and TFRecord"
+        )
 
     def __len__(self) -> int:
         return len(self.array)

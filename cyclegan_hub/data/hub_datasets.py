@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from cyclegan_hub.data import tables
 from cyclegan_hub.data.files import Stream, TarItems, ZipItems
-from cyclegan_hub.data.specs import DataError, DataSource, Files, Pair
+from cyclegan_hub.data.specs import DataError, DataSource, Pair
 from cyclegan_hub.data.tables import TableItems, explained, image_stream, read_parquet
 from cyclegan_hub.domains import HubSplit
 from cyclegan_hub.errors import counted
@@ -131,32 +131,23 @@ class _Split:
         """The split as a `datasets.Dataset`; of the dataset's files only those of the split are fetched and copied."""
         import datasets
 
-        try:
-            return self._prepared()
-        except datasets.exceptions.DatasetGenerationError as error:
-            archive = next(
-                (self._name(file) for file in self.files if file.endswith((*ZipItems.extensions, *TarItems.extensions))), None
-            )
-            if archive is None:
-                raise
-            raise DataError(
-                f"{self.source.describe()}: `datasets` cannot read {archive}: fetch it by `hf download --repo-type dataset "
-                f"{self.source.dataset} {archive} --local-dir .` and give --data {archive}"
-            ) from error
-
-    def _prepared(self) -> Any:
-        if not self.files:  # a copy in the cache of `datasets`, of which the files are not known any more
-            self.builder.download_and_prepare()
-            return self.builder.as_dataset(split=self.source.split)
-        config = self.builder.config
-        names = sorted(set(self.names))
-        if set(names) == set(map(str, config.data_files)):
-            self.builder.download_and_prepare()
-        else:
+        config, names = self.builder.config, sorted(set(self.names))
+        options = {}
+        # Without files it is a copy in the cache of `datasets`, of which the files are not known any more.
+        if self.files and set(names) != set(map(str, config.data_files)):
             config.data_files = type(config.data_files)({name: config.data_files[name] for name in names})
             # A folder beside that of the whole dataset; the splits that are left out are not missed.
-            folder = f"{self.builder.cache_dir}-{'-'.join(names)}"
-            self.builder.download_and_prepare(folder, verification_mode="no_checks")
+            options = {"output_dir": f"{self.builder.cache_dir}-{'-'.join(names)}", "verification_mode": "no_checks"}
+        try:
+            self.builder.download_and_prepare(**options)
+        except datasets.exceptions.DatasetGenerationError as error:
+            packed = [self._name(file) for file in self.files if file.endswith((*ZipItems.extensions, *TarItems.extensions))]
+            if not packed:
+                raise
+            raise DataError(
+                f"{self.source.describe()}: `datasets` cannot read {packed[0]}: fetch it by `hf download --repo-type dataset "
+                f"{self.source.dataset} {packed[0]} --local-dir .` and give --data {packed[0]}"
+            ) from error
         return self.builder.as_dataset(split=self.source.split)
 
     def stream(self) -> Any:
@@ -273,7 +264,6 @@ def _explained(source: HubSplit) -> Iterator[None]:
 
 
 def _has_copy(source: HubSplit) -> bool:
-    """Whether something of the dataset is in a cache."""
     import datasets
 
     prepared = Path(datasets.config.HF_DATASETS_CACHE, source.dataset.replace("/", "___"))
@@ -283,49 +273,30 @@ def _has_copy(source: HubSplit) -> bool:
 # ------------------------------------------------------------------------------------------ sizes before a download
 
 
-@dataclass(frozen=True)
-class Downloads:
-    """The splits of the Hub that some sources are made of."""
+def download_lines(sources: Iterable[DataSource]) -> list[str]:
+    """What opening these sources would fetch, a line for each split on the Hub and one on all of them; [] if that is nothing.
 
-    splits: dict[HubSplit, Download]
-
-    @property
-    def missing(self) -> int:
-        """Bytes to fetch: each file once, even if several splits share it."""
-        sizes = {
-            (split.dataset, split.revision, name): download.files[name]
-            for split, download in self.splits.items()
-            for name in download.missing
-        }
-        return sum(sizes.values())
-
-    def lines(self) -> list[str]:
-        """A line for each split, and one on all of them."""
-        found = []
-        for split, download in self.splits.items():
-            size = sum(download.files.values())
-            rows = f", {counted(download.rows, 'row')}" if download.rows is not None else ""
-            there = " (in the cache)" if not download.missing else ""
-            found.append(f"{split.describe()}: {counted(len(download.files), 'file')}, {megabytes(size)}{rows}{there}")
-        disk = self.missing + sum(download.copied for download in self.splits.values())
-        return [*found, f"to download: {megabytes(self.missing)}; disk needed for the images: {megabytes(disk)}"]
-
-
-def downloads_of(sources: Iterable[DataSource]) -> Downloads:
-    """What opening these sources would fetch. Raises DataError as opening them does."""
-    found = {}
-    for split in dict.fromkeys(split for source in sources for split in _splits(source)):
+    Raises DataError as opening them does.
+    """
+    named = [part for source in sources for part in (source.train, source.held_out)]
+    single = [one for part in named for one in ((part.a, part.b) if isinstance(part, Pair) else (part,))]
+    missing: dict[tuple[str, str | None, str], int] = {}  # sizes: each file once, even if several splits share it
+    copied, lines = 0, []
+    for split in dict.fromkeys(one for one in single if isinstance(one, HubSplit) and not one.is_local):
         with _explained(split):
-            if known := _Split.find(split):
-                found[split] = known.download()
-    return Downloads(found)
-
-
-def _splits(source: DataSource) -> list[HubSplit]:
-    """The splits on the Hub that a source names."""
-    parts: list[Files | HubSplit | Pair | None] = [source.train, source.held_out]
-    single = [one for part in parts for one in ((part.a, part.b) if isinstance(part, Pair) else (part,))]
-    return [one for one in single if isinstance(one, HubSplit) and not one.is_local]
+            found = _Split.find(split)
+            download = found.download() if found else None
+        if download is None:
+            continue
+        missing |= {(split.dataset, split.revision, name): download.files[name] for name in download.missing}
+        copied += download.copied
+        rows = f", {counted(download.rows, 'row')}" if download.rows is not None else ""
+        there = " (in the cache)" if not download.missing else ""
+        size = megabytes(sum(download.files.values()))
+        lines.append(f"{split.describe()}: {counted(len(download.files), 'file')}, {size}{rows}{there}")
+    fetched = sum(missing.values())
+    disk = f"disk needed for the images: {megabytes(fetched + copied)}"
+    return [*lines, f"to download: {megabytes(fetched)}; {disk}"] if fetched else []
 
 
 def megabytes(size: int) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeVar
@@ -19,7 +21,7 @@ from torch import Tensor
 from tqdm.contrib.concurrent import thread_map
 
 from cyclegan_hub.data.files import EmptyCellError, Raw, RawImages, listed, share_of
-from cyclegan_hub.data.reading import EVERYTHING, NoFaceError, Reading, Selection, random_square
+from cyclegan_hub.data.reading import NoFaceError, Reading, Selection, random_square
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, DataSource
 from cyclegan_hub.errors import counted
@@ -40,9 +42,8 @@ class DomainImages:
 
     `train[i]` is a uint8 tensor (C, S, S) with S the load size, `held_out` a uint8 tensor (M, C, image size, image size), both
     in file order. `counts` holds found, unreadable, tiny, no_face (where faces are aligned), duplicates, also_held_out,
-    not_chosen, kept (all of the training source; without a held-out split of its own also held_out, they add up to found) and
-    held_out. `fingerprint` changes when the kept or the held-out images do; `notes` are lines for the log. `held_out_hashes` are
-    the content hashes of `held_out`.
+    not_chosen, kept (without a held-out split of its own also held_out, they add up to found) and held_out. `fingerprint`
+    changes when the kept or the held-out images do; `notes` are lines for the log.
     """
 
     train: Tensor | LazyImages
@@ -50,18 +51,15 @@ class DomainImages:
     fingerprint: str
     counts: dict[str, int]
     notes: list[str]
-    held_out_hashes: list[str] = field(default_factory=list)
+    held_out_hashes: list[str] = field(default_factory=list)  # content hashes of `held_out`
 
 
-def load_domains(
-    sources: Sequence[DataSource], readings: Sequence[Reading], selection: Selection = EVERYTHING
-) -> tuple[DomainImages, ...]:
-    """Read one or two domains: decode every image once, drop unusable ones, set the held-out images apart.
+def load_domains(sources: Sequence[DataSource], readings: Sequence[Reading], selection: Selection) -> tuple[DomainImages, ...]:
+    """Read one or two domains: decode every image once, drop unusable ones and copies, set the held-out images apart.
 
-    Images with equal pixels are one image: copies within a domain and training images that either domain holds out are dropped.
-    The held-out images are the first of the source's own split; without one they are the images whose content hash says so
-    (a tenth), so adding or renaming files moves no image between training and test. Raises DataError if a domain is empty,
-    more than 5 % unreadable, or the same as the other.
+    Those are the first of the source's own split, without one a tenth, by content hash: adding or renaming files moves no image
+    between training and test. What either domain holds out is not trained on. Raises DataError if a domain is empty, more than
+    5 % unreadable, or the same as the other.
     """
     if selection.max_images is not None and selection.max_images < 1:
         raise DataError(f"max_images is {selection.max_images}: give at least 1, or leave it out for all")
@@ -85,7 +83,6 @@ def load_domains(
 
 
 def _open(name: str, source: DataSource, reading: Reading) -> tuple[RawImages, RawImages | None]:
-    """The training images of a domain and those of its held-out split, if it has one, not decoded."""
     train = open_items(source.train, reading.value_range)
     test = open_items(source.held_out, reading.value_range) if source.held_out else None
     if train is None or not len(train) or (test is not None and not len(test)):
@@ -101,7 +98,6 @@ def _fit_in_memory(counts: Iterable[int], readings: Sequence[Reading]) -> bool:
 
 
 def _compare(a: _Domain, b: _Domain) -> None:
-    """Note what both domains have in common. Raises DataError if they hold the same images."""
     ours, theirs = ({facts.hash for facts in domain.unique.values()} for domain in (a, b))
     if ours and ours == theirs:
         raise DataError(f"both domains hold the same {counted(len(ours))}: give two different sets of images")
@@ -171,8 +167,7 @@ class _Domain:
         read = [digest for digest in row_of if digest in chosen][:limit]
         note = f"{train.label}: {share_of(len(chosen), len(row_of))} held out, chosen by their content hash"
         held_out = LazyImages(train.items, np.array([row_of[digest] for digest in read]), read, train.reading.held_out())
-        pixels = torch.stack([held_out[i] for i in range(len(held_out))])
-        return cls(train, unique, chosen, read, pixels, False, [*notes, note])
+        return cls(train, unique, chosen, read, held_out.decoded(), False, [*notes, note])
 
     def choose(self, limit: int | None, seed: int) -> list[int]:
         """Rows to train on, in file order: all that neither domain holds out, or a seeded choice of `limit` of them."""
@@ -283,7 +278,7 @@ def scan_images(
         name = items.name(row)
         try:
             raw = items.read(row)
-            image = images.decode(raw, reading.channels, name=name, value_range=reading.value_range)
+            image = reading.decode(raw, name)
             size = reading.parts(image, name)[0].size
             facts = ImageFacts.of(row, image, raw, size)
             if min(size) >= MIN_SIDE:
@@ -322,14 +317,13 @@ class Scan:
     keep: bool  # whether the tensors are kept in `chunks`
     usable: dict[int, ImageFacts] = field(default_factory=dict)  # by row
     tiny: list[ImageFacts] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: defaultdict[str, list[Skipped]] = field(default_factory=lambda: defaultdict(list))  # by kind
     chunks: list[tuple[list[int], Tensor]] = field(default_factory=list)  # rows and their pixels, uint8 (N, C, S, S)
     order: list[int] = field(default_factory=list)  # after `add_until`: all rows except copies, in the order of choice
     copies: int = 0  # after `add_until`: files that are byte-wise copies of another
 
     def __len__(self) -> int:
-        """How many images were scanned."""
-        return len(self.usable) + len(self.tiny) + len(self.skipped)
+        return len(self.usable) + len(self.tiny) + sum(map(len, self.skipped.values()))
 
     def add(self, rows: Sequence[int]) -> None:
         """Scan these rows, ascending."""
@@ -346,7 +340,7 @@ class Scan:
 
         for found in scan_images(self.items, rows, self.label, self.reading, keep):
             if isinstance(found, Skipped):
-                self.skipped.append(found)
+                self.skipped[found.kind].append(found)
             elif found.short < MIN_SIDE:
                 self.tiny.append(found)
             else:
@@ -375,27 +369,22 @@ class Scan:
             first.setdefault(self.usable[row].hash, row)
         return {row: self.usable[row] for row in first.values()}
 
-    def of_kind(self, kind: str) -> list[Skipped]:
-        """The skipped images of one kind."""
-        return [one for one in self.skipped if one.kind == kind]
-
     def skipped_counts(self) -> dict[str, int]:
         """The numbers of images that cannot be used, by reason."""
-        counts = {"unreadable": len(self.of_kind("unreadable")), "tiny": len(self.tiny)}
-        empty = len(self.of_kind("empty"))
-        counts |= {"empty": empty} if empty else {}
-        return counts | ({"no_face": len(self.of_kind("no_face"))} if self.reading.eyes else {})
+        counts = {"unreadable": len(self.skipped["unreadable"]), "tiny": len(self.tiny)}
+        counts |= {"empty": len(self.skipped["empty"])} if self.skipped["empty"] else {}
+        return counts | ({"no_face": len(self.skipped["no_face"])} if self.reading.eyes else {})
 
     def check(self) -> list[str]:
         """Lines for the log on what was left out. Raises DataError if that is too much."""
-        empty, label = self.of_kind("empty"), self.label
+        empty, label = self.skipped["empty"], self.label
         count = len(self) - len(empty)
         if empty and not count:
             raise DataError(f"domain {label}: all of its {counted(len(empty), 'cell')} are empty: name another ?column=")
         notes = [f"{label}: {note}" for note in self.items.notes]
         if empty:
             notes.append(f"{label}: {counted(len(empty), 'empty cell')} without an image: {listed([one.name for one in empty])}")
-        if broken := self.of_kind("unreadable"):
+        if broken := self.skipped["unreadable"]:
             if len(broken) > MAX_UNREADABLE * count:
                 share = f"{len(broken):,} of {counted(count)} cannot be read"
                 raise DataError(f"domain {label}: {share}: {_by_reason(broken, 3)}")
@@ -403,7 +392,7 @@ class Scan:
         if self.tiny:
             names = [self.items.name(facts.row) for facts in self.tiny]
             notes.append(f"{label}: skipped {counted(len(names))} with a side below {MIN_SIDE} px: {listed(names)}")
-        if faceless := [one.name for one in self.of_kind("no_face")]:
+        if faceless := [one.name for one in self.skipped["no_face"]]:
             left_out = f"{len(faceless):,} of {counted(count)} in which no face is found"
             notes.append(f"{label}: left out {left_out}: {listed(faceless)}")
             if not self.usable:
@@ -428,12 +417,10 @@ def _by_reason(skipped: Sequence[Skipped], shown: int = 10) -> str:
     names: dict[str, list[str]] = {}
     for one in skipped:
         names.setdefault(one.reason, []).append(one.name)
-    texts = [f"{listed(own, shown)} {reason if len(own) == 1 else _plural(reason)}" for reason, own in names.items()]
+    texts = [
+        f"{listed(own, shown)} {reason if len(own) == 1 else re.sub('^is ', 'are ', reason)}" for reason, own in names.items()
+    ]
     return "; ".join(texts[:shown]) + (f"; and {counted(len(texts) - shown, 'other reason')}" if len(texts) > shown else "")
-
-
-def _plural(reason: str) -> str:
-    return f"are {reason.removeprefix('is ')}" if reason.startswith("is ") else reason
 
 
 def ranked(items: RawImages, rows: Sequence[int], seed: int, label: str) -> list[int]:
@@ -555,7 +542,7 @@ class LazyImages:
     def _tensor(self, index: int, reading: Reading) -> Tensor:
         row = int(self.rows[index])
         try:
-            return reading.tensor(reading.decode(self.items, row), self.hashes[index])
+            return reading.tensor(reading.decode(self.items.read(row), self.items.name(row)), self.hashes[index])
         except (images.ImageError, OSError) as error:
             raise DataError(f"{self.items.name(row)} could be read at the start and cannot any more: {error}") from error
 

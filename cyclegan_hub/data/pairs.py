@@ -12,8 +12,7 @@ from typing import Any, Self
 from PIL import Image
 
 from cyclegan_hub.data.files import RawImages, extension_of, listed
-from cyclegan_hub.data.specs import DataError, Files, Pair
-from cyclegan_hub.domains import HubSplit
+from cyclegan_hub.data.specs import DataError, Pair
 from cyclegan_hub.errors import counted
 from cyclegan_hub.imaging.decoding import ImageError, decode, probe_image
 
@@ -43,7 +42,7 @@ class PairItems(RawImages):
         notes = [*a.notes, *b.notes]
         if _without_column(pair.a) == _without_column(pair.b) and pair.a != pair.b:
             return cls(a, b, [(i, i) for i in range(len(a))], notes, value_range)
-        names = a.file_names(), b.file_names()
+        names = a.names, b.names
         if names[0] is None or names[1] is None:
             raise DataError(f"{pair.describe()}: the images have no names to pair them by; {PAIRS}")
         rows, alone = match_names(names[0], names[1])
@@ -152,5 +151,5 @@ def _stem(name: str) -> str:
     return name[: len(name) - len(extension_of(name))]
 
 
-def _without_column(source: Files | HubSplit) -> Any:
+def _without_column(source: Any) -> Any:
     return replace(source, column=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,11 +13,12 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from cyclegan_hub.data.files import RawImages
+from cyclegan_hub.data.files import Raw
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.imaging import images
+from cyclegan_hub.imaging.decoding import halves
 
 FILE = "landmarks.json"  # in a run folder
 MIN_HELD_OUT = 64  # held-out images that are read however small max_images is
@@ -136,15 +137,15 @@ class Reading:
         """A reading for each of `count` domains, with where their eyes lie (missing or None: not aligned)."""
         return [replace(self, eyes=eyes[i] if i < len(eyes) else None) for i in range(count)]
 
-    def decode(self, items: RawImages, row: int) -> Image.Image:
-        """One image, decoded. Raises images.ImageError or OSError."""
-        return images.decode(items.read(row), self.channels, name=items.name(row), value_range=self.value_range)
+    def decode(self, raw: Raw, name: str) -> Image.Image:
+        """One image, decoded; errors call it `name`. Raises images.ImageError."""
+        return images.decode(raw, self.channels, name=name, value_range=self.value_range)
 
     def parts(self, image: Image.Image, name: str = "this image") -> tuple[Image.Image, ...]:
         """The image itself, or (input, output) for a pair. Raises images.ImageError for a pair of odd width."""
         if not self.halves:
             return (image,)
-        left, right = images.halves(image, name)
+        left, right = halves(image, name)
         return (right, left) if self.swapped else (left, right)
 
     def tensor(self, image: Image.Image, digest: str | None = None, name: str = "this image") -> Tensor:
@@ -175,9 +176,6 @@ class Selection:
         return min(self.max_held_out, max(MIN_HELD_OUT, self.max_images))
 
 
-EVERYTHING = Selection()
-
-
 @dataclass(frozen=True)
 class Batching:
     """How training images become batches."""
@@ -191,15 +189,12 @@ class Batching:
     world_size: int = 1
 
 
-def _stretched(image: Image.Image, size: int) -> Image.Image:
-    return image.resize((size, size), Image.Resampling.LANCZOS)
-
-
-def _padded(image: Image.Image, size: int) -> Image.Image:
-    return ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS)
-
-
-_FITS = {"crop": images.square, "random-crop": images.resize_short, "stretch": _stretched, "pad": _padded}
+_FITS: dict[Fit, Callable[[Image.Image, int], Image.Image]] = {
+    "crop": images.square,
+    "random-crop": images.resize_short,
+    "stretch": lambda image, size: image.resize((size, size), Image.Resampling.LANCZOS),
+    "pad": lambda image, size: ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS),
+}
 
 
 def random_square(x: Tensor, size: int, random: np.random.Generator) -> Tensor:

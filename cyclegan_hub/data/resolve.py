@@ -35,24 +35,26 @@ def resolve(domain: Domain | None, data: str | None, data_a: str | None, data_b:
     """The sources of domains A and B: `data_a`/`data_b` first, else that part of `data`, else those of the domain.
 
     `data` is a folder, zip or tar with `trainA`, `trainB` and maybe `testA`, `testB` in it (folders of images, or files of any
-    kind in `SOURCES`), or the id of a Hub dataset with these splits. `data_a` and `data_b` are each an
-    argument of `parse_source`. Raises DataError for a missing path, an unknown key, a missing source, or one source given for
-    both domains.
+    kind in `SOURCES`), or the id of a Hub dataset with these splits. `data_a` and `data_b` are arguments of `parse_source`.
+    Raises DataError for a missing path, an unknown key, a missing source, or one source given for both domains.
     """
-    sources: list[DataSource] = []
-    for letter, own in (("A", data_a), ("B", data_b)):
-        if own is not None:
-            sources.append(parse_source(own))
-        elif data is not None:
-            sources.append(domain_of(data, letter))
-        elif domain is not None:
-            sources.append(DataSource(*domain.image_set(letter.lower()).splits))
-        else:
-            raise DataError(f"domain {letter} has no images: give --data FOLDER with train{letter}, or --data-{letter.lower()}")
-    a, b = sources
+    a, b = _first_of(domain, "A", data, data_a), _first_of(domain, "B", data, data_b)
     if a.train == b.train:
         raise DataError(f"both domains are {a.train.describe()}: give two different sets of images")
     return a, b
+
+
+_MISSING = "domain {0} has no images: give --data FOLDER with train{0}, or --data-{1}"
+
+
+def _first_of(domain: Domain | None, letter: str, data: str | None, own: str | None, missing: str = _MISSING) -> DataSource:
+    if own is not None:
+        return parse_source(own)
+    if data is not None:
+        return domain_of(data, letter)
+    if domain is not None:
+        return DataSource(*domain.image_set(letter.lower()).splits)
+    raise DataError(missing.format(letter, letter.lower()))
 
 
 def resolve_one(
@@ -64,13 +66,8 @@ def resolve_one(
     """
     if data_b is not None:
         raise DataError(f"--data-b {data_b}: this method has one set of images: give it with --data-a")
-    if data_a is not None:
-        return (parse_source(data_a),)
-    if data is not None:
-        return (domain_of(data, letter.upper()),)
-    if domain is None:
-        raise DataError("there are no images: give --data-a (a folder, .parquet, .tfrec, .zip, .tar, .npz or hf:ID)")
-    return (DataSource(*domain.image_set(letter).splits),)
+    missing = "there are no images: give --data-a (a folder, .parquet, .tfrec, .zip, .tar, .npz or hf:ID)"
+    return (_first_of(domain, letter.upper(), data, data_a, missing),)
 
 
 def resolve_pairs(data: str | None, data_a: str | None, data_b: str | None) -> tuple[DataSource]:
@@ -91,11 +88,7 @@ def resolve_pairs(data: str | None, data_a: str | None, data_b: str | None) -> t
 
 
 def _together(a: DataSource, b: DataSource) -> DataSource:
-    if isinstance(a.train, Pair) or isinstance(b.train, Pair):
-        raise AssertionError("a domain is not a pair")
-    held_out = None
-    if a.held_out and b.held_out and not isinstance(a.held_out, Pair) and not isinstance(b.held_out, Pair):
-        held_out = Pair(a.held_out, b.held_out)
+    held_out = Pair(a.held_out, b.held_out) if a.held_out and b.held_out else None
     return DataSource(Pair(a.train, b.train), held_out)
 
 
@@ -132,25 +125,15 @@ def domain_of(data: str, letter: str) -> DataSource:
     if inner:
         raise DataError(f"--data {data}: no domain {letter} in it, but in {inner[0]}/: give --data {Path(data) / inner[0]}")
     names = sorted(path.name for path in place.iterdir())
-    similar = {one: next((own for own in names if own.lower() in _SIMILAR[one]), None) for one in "AB"}
+    similar = {one: next((own for own in names if re.fullmatch(f"(train[_-]?)?{one}", own, re.I)), None) for one in "AB"}
     if own := similar[letter]:
         listed = " ".join(f"--data-{one.lower()} {Path(data) / (folder or '…')}" for one, folder in similar.items())
         raise DataError(f"--data {data}: no {name}/ in it, but {own}/: rename it to {name}, or give {listed}")
     found = ", ".join(names[:10]) or "nothing"
-    whole, shards = file_extensions(sharded=False), file_extensions(sharded=True)
-    tried = [
-        f"{name}/",
-        *(f"{name}{extension}" for extension in (*whole, *shards)),
-        *(f"{name}-*{extension}" for extension in shards),
-    ]
-    tried += [f"data/{name}-*{extension}" for extension in shards]
+    shards = file_extensions(sharded=True)
+    tried = [f"{name}/", *(f"{name}{extension}" for extension in (*file_extensions(sharded=False), *shards))]
+    tried += [f"{folder}{name}-*{extension}" for folder in ("", "data/") for extension in shards]
     raise DataError(f"--data {data}: no domain {letter}; looked for {', '.join(tried[:-1])} and {tried[-1]}, found {found}")
-
-
-# Other common names of the folders trainA and trainB, in lower case.
-_SIMILAR = {
-    letter: (f"train{letter}".lower(), f"train_{letter}".lower(), f"train-{letter}".lower(), letter.lower()) for letter in "AB"
-}
 
 
 def split_in(place: Path, name: str) -> Files | None:
@@ -213,7 +196,13 @@ def parse_source(spec: str) -> DataSource:
         hint = f" (a Hub dataset is written hf:{name})" if may_be_hub_id(name) else ""
         raise DataError(f"{name}: there is no such file or folder{hint}")
     files = files_of_folder(path) if path.is_dir() else files_of(path)
-    return DataSource(_with_options(files, spec, query) if query else files)
+    if query:
+        keys = next(source.options for source in SOURCES if source.kind == files.kind)
+        if not keys:
+            raise DataError(f"{spec!r}: a {files.kind} takes no options: leave out ?{query}")
+        values, rows = _parsed(spec, query, keys)
+        files = replace(files, column=values.get("column"), filter=rows, inside=values.get("inside"))
+    return DataSource(files)
 
 
 def files_of(path: Path) -> Files:
@@ -256,14 +245,6 @@ def shards_of(source: type[ImageSource], folder: Path, pattern: str) -> tuple[Pa
 def may_be_hub_id(name: str) -> bool:
     """Whether a name could be a dataset's on the Hub (`user/name` or `name`) rather than a path."""
     return re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name, re.ASCII) is not None
-
-
-def _with_options(files: Files, spec: str, query: str) -> Files:
-    keys = next(source.options for source in SOURCES if source.kind == files.kind)
-    if not keys:
-        raise DataError(f"{spec!r}: a {files.kind} takes no options: leave out ?{query}")
-    values, rows = _parsed(spec, query, keys)
-    return Files(files.kind, files.paths, values.get("column"), rows, values.get("inside"))
 
 
 def _hub_source(spec: str) -> DataSource:

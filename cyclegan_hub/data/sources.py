@@ -10,7 +10,7 @@ from pathlib import Path
 from cyclegan_hub.data.files import ArrayItems, FolderItems, ImageSource, RawImages, Stream, TarItems, ZipItems
 from cyclegan_hub.data.hub_datasets import HubItems
 from cyclegan_hub.data.pairs import PairItems
-from cyclegan_hub.data.specs import Files, Pair
+from cyclegan_hub.data.specs import Files, Pair, Source
 from cyclegan_hub.data.tables import ParquetItems, SavedItems
 from cyclegan_hub.data.tfrecord import TFRecordItems
 from cyclegan_hub.domains import HubSplit
@@ -27,7 +27,7 @@ SOURCES: tuple[type[ImageSource], ...] = (
 )
 
 
-def open_items(source: Files | HubSplit | Pair, value_range: tuple[int, int] | None = None) -> RawImages | None:
+def open_items(source: Source, value_range: tuple[int, int] | None = None) -> RawImages | None:
     """Open a source without decoding anything; None if it is an optional split that the dataset does not have.
 
     `value_range` is that of 16-bit pairs, which are decoded as they are read. Raises DataError if the source cannot be read at

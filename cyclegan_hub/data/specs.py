@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from cyclegan_hub.domains import HubSplit, describe_source
 from cyclegan_hub.errors import UserError
@@ -44,20 +45,23 @@ class Files:
 class Pair:
     """Input and output as two sources whose images belong together one by one."""
 
-    a: Files | HubSplit
-    b: Files | HubSplit
+    a: Source
+    b: Source
 
     def describe(self) -> str:
         """Both descriptions in one line."""
         return f"{self.a.describe()} with {self.b.describe()}"
 
 
+Source: TypeAlias = Files | HubSplit | Pair
+
+
 @dataclass(frozen=True)
 class DataSource:
     """Where a domain's training images come from, and its held-out ones (None: a tenth of the training source is held out)."""
 
-    train: Files | HubSplit | Pair
-    held_out: Files | HubSplit | Pair | None = None
+    train: Source
+    held_out: Source | None = None
 
     def describe(self) -> str:
         """One line for logs, cards and the run's record; holds no directory above the data's own."""

@@ -31,10 +31,9 @@ logger = logging.getLogger(__name__)
 class DomainStream:
     """One domain as an endless stream of uint8 tensors (C, S, S) with S the load size.
 
-    `held_out` (uint8 (M, C, image size, image size)), `fingerprint`, `counts` and `notes` are like those of `DomainImages`.
-    But `counts` holds the rows read so far (found, unreadable, tiny, kept) and the number held_out; and the fingerprint is made
-    of the source's name, without its parent folders, and of the held-out images. Copies of held-out images are left out (counted
-    as also_held_out), other duplicates are not: the images seen so far are not remembered.
+    `held_out`, `fingerprint`, `counts` and `notes` are like those of `DomainImages`, but `counts` holds the rows read so far, and
+    the fingerprint is made of the source's name, without its parent folders, and of the held-out images. Copies of held-out
+    images are left out; other duplicates are not, because the images seen so far are not remembered.
     """
 
     def __init__(self, source: DataSource, label: str, reading: Reading, seed: int, rank: int, world_size: int) -> None:
@@ -93,7 +92,7 @@ class DomainStream:
             data = cell_bytes(cell)
         except images.ImageError as error:
             raise type(error)(f"{name}: {error}") from None
-        image = images.decode(data, self._reading.channels, name=name, value_range=self._reading.value_range)
+        image = self._reading.decode(data, name)
         if min(image.size) < MIN_SIDE:
             raise _TinyError(f"{name} has a side below {MIN_SIDE} px")
         return image, name
@@ -179,12 +178,11 @@ class _TinyError(images.ImageError):
 class StreamingBatches:
     """Endless batches of two independent streams, or of one; used like `batches.UnpairedBatches`.
 
-    Every process reads its own part of each stream. An epoch is `steps_per_epoch` steps, whatever the length of a pass over a
-    stream. `state_dict` is the position of this process: each process saves its own. After a pass over Parquet `datasets` waits
-    5 s for Arrow's threads, which is noticeable for small sets of images only.
+    Every process reads its own part of each stream, and saves its own position (`state_dict`). An epoch is `steps_per_epoch`
+    steps, whatever the length of a pass. After a pass over Parquet `datasets` waits 5 s for Arrow's threads.
 
-    Raises DataError without `steps_per_epoch`, for zip and npz, for an empty stream, for domains whose held-out images are the
-    same, and while iterating when more than 5 % of at least 100 images were unreadable.
+    Raises DataError without `steps_per_epoch`, for npz, for an empty stream, for domains whose held-out images are the same, and
+    while iterating when more than 5 % of at least 100 images were unreadable.
     """
 
     def __init__(self, sources: Sequence[DataSource], readings: Sequence[Reading], batching: Batching, seed: int) -> None:

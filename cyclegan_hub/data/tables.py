@@ -94,14 +94,12 @@ def read_parquet(paths: Sequence[Path], source: Files | HubSplit) -> Any:
             return datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train").data
     try:
         schema = _parquet(paths[0]).schema_arrow
-        columns = [pick_column(schema, source), *(name for name, _ in source.filter if name in schema.names)]
-        columns = list(dict.fromkeys(columns))
+        columns = list(dict.fromkeys([pick_column(schema, source), *(name for name, _ in source.filter)]))
+        if missing := [name for name in columns if name not in schema.names]:
+            raise _no_filter(where, missing[0], schema.names)
         table = pa.concat_tables([_parquet(path).read(columns=columns).select(columns) for path in paths])
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{where} cannot be read as Parquet: {first_line(error)}") from error
-    missing = [name for name, _ in source.filter if name not in schema.names]
-    if missing:
-        raise _no_filter(where, missing[0], schema.names)
     return table.replace_schema_metadata(schema.metadata)
 
 

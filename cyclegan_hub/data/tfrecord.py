@@ -41,7 +41,11 @@ def offsets(path: Path) -> Iterator[int]:
 
     Raises DataError, which names the file and the byte, where a record is cut short or its length damaged.
     """
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}") from error
+    with file:
         size, offset = os.fstat(file.fileno()).st_size, 0
         while offset < size:
             length = _length(file, offset, size, path.name)
@@ -227,11 +231,8 @@ class TFRecordItems(ImageSource):
     def open(cls, source: Files) -> Self:
         """List the records. Raises DataError for a file that is cut short or damaged, and for records without an image."""
         paths = source.paths
-        try:
-            found = [np.fromiter(offsets(path), np.int64) for path in paths]
-            check(paths)
-        except OSError as error:
-            raise DataError(f"{paths[0].name} cannot be read: {error.strerror}") from error
+        found = [np.fromiter(offsets(path), np.int64) for path in paths]
+        check(paths)
         shards = np.repeat(np.arange(len(paths)), [len(one) for one in found])
         return cls(paths, np.stack([shards, np.concatenate(found)], axis=1))
 
@@ -240,10 +241,7 @@ class TFRecordItems(ImageSource):
         """Record after record, without listing them first."""
         import datasets
 
-        try:
-            check(source.paths)
-        except OSError as error:
-            raise DataError(f"{source.paths[0].name} cannot be read: {error.strerror}") from error
+        check(source.paths)
         columns = datasets.Features(image={"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
         options = {"paths": [str(path) for path in source.paths]}
         return Stream(datasets.IterableDataset.from_generator(_cells, columns, gen_kwargs=options), "image", [])

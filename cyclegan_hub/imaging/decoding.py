@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import io
 import os
+import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
@@ -15,10 +16,13 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import is_lfs_pointer
 from cyclegan_hub.imaging import repair
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 MAX_BYTES = 64 * 2**20  # largest file that is read
 MAX_PIXELS = 64_000_000  # largest width x height; the header is asked, before any pixel is decoded
 
-Source = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | np.ndarray
+Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | np.ndarray | Tensor"
 
 # Only these of Pillow's parsers run on foreign bytes (no Ghostscript, which is EPS), with their file extensions. TGA comes last:
 # its files do not begin with a signature.
@@ -54,17 +58,19 @@ def decode(
 ) -> Image.Image:
     """The image as a person sees it in `source`, as a new PIL image of mode "RGB" (`channels` 3) or "L" (1).
 
-    `source` is a file's bytes, a path, a PIL image (of an animation: the frame it stands at), or an array (H, W) or (H, W, C)
-    of uint8, uint16 or floats in [0, 1] with C 1 to 4 (2 and 4: the last is alpha). `name` is what errors call it (its last path
-    component); default: the file's name. EXIF orientation is applied, transparency composited on white, of an animated file
-    the first frame taken. Grey 16-bit pixels (mode "I;16", and "I", which Pillow's readers fill with 16-bit values) are divided
-    by 257, or with `value_range` (darkest, brightest), such as (0, 4095), brought from there to 0 to 255, what lies outside
-    clipped; images of 8 bits stay as they are. Of files with 16 bits a channel in colour only the high byte can be read: with a
-    `value_range` they are refused. Mode "F" must lie in [0, 1], or is brought from the `value_range`. Colours are converted from
-    the file's ICC profile to sRGB. Metadata is dropped and does no harm when it is damaged or very large, nor does a JPEG's end
-    marker that is missing.
-    HEIC and HEIF are read where pi-heif is installed. Raises ImageError for anything else: another type or format, damaged or
-    truncated data, more than MAX_BYTES or MAX_PIXELS, values out of range or NaN.
+    `source` is a file's bytes, a path, a PIL image (of an animation: the frame it stands at), an array (H, W) or (H, W, C)
+    of uint8, uint16 or floats in [0, 1] with C 1 to 4 (2 and 4: the last is alpha), or a tensor (C, H, W) of uint8 or floats in
+    [-1, 1] with C 1 or 3. `name` is what errors call it (its last path component); default: the file's name.
+
+    EXIF orientation is applied, transparency composited on white, of an animated file the first frame taken, colours converted
+    from the file's ICC profile to sRGB. Grey 16-bit pixels (modes "I;16" and "I") are divided by 257, or with `value_range`
+    (darkest, brightest), such as (0, 4095), brought from there to 0 to 255, clipped; so are pixels of mode "F", which else must
+    lie in [0, 1]. Images of 8 bits stay as they are. Of files with 16 bits a channel in colour only the high byte can be read:
+    with a `value_range` they are refused. Metadata is dropped; damaged or very large, it does no harm, nor does a JPEG's missing
+    end marker. HEIC is read where pi-heif is installed.
+
+    Raises ImageError for anything else: another type or format, damaged or truncated data, more than MAX_BYTES or MAX_PIXELS,
+    values out of range or NaN.
     """
     return decode_with_alpha(source, channels, name=name, value_range=value_range)[0]
 
@@ -84,6 +90,8 @@ def decode_with_alpha(
         image = from_array(source, label, value_range=value_range)
     elif isinstance(source, bytes | bytearray | memoryview):
         image = _from_bytes(bytes(source), label, value_range is None)
+    elif "torch" in sys.modules and isinstance(source, sys.modules["torch"].Tensor):  # there is none before torch is imported
+        image = from_tensor(source, label)
     else:
         raise ImageError(f"{label} is of type {type(source).__name__}: give bytes, a path, a PIL image, an array or a tensor")
     check_size(image.width, image.height, label)
@@ -152,24 +160,26 @@ def _from_bytes(data: bytes, label: str, deep_colour: bool) -> Image.Image:
 
 
 def _open(data: bytes, label: str) -> Image.Image:
-    """The image in a file, opened and not decoded yet."""
+    if heif := is_heif(data):
+        try:
+            from pi_heif import HeifImageFile
+        except ImportError:
+            needed = "which needs pi-heif: pip install pi-heif, or save it as a JPEG"
+            raise ImageError(f"{label} is a HEIC photograph, {needed}") from None
     try:
-        if not is_heif(data):
-            return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
-        image = open_heif(data)
+        # Not `register_heif_opener`: it would open this format to every use of Pillow in the process.
+        opened: Image.Image = HeifImageFile(io.BytesIO(data)) if heif else Image.open(io.BytesIO(data), formats=tuple(FORMATS))
+        return opened
     # The warning is an exception only where warnings are errors. Filtering it here would change global state under other threads.
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"{label} has more than {MAX_PIXELS:,} pixels: make it smaller") from None
     except Exception:  # as in decode
-        if data.startswith(_SIGNATURES) or is_heif(data):
+        if heif or data.startswith(_SIGNATURES):
             raise ImageError(f"{label} {_DAMAGED}") from None
         if is_lfs_pointer(data):
             raise ImageError(f"{label} is a Git-LFS pointer, not the image: run `git lfs pull` in the clone it lies in") from None
         known = "JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF, JPEG 2000, PPM or TGA"
         raise ImageError(f"{label} is not an image that can be read: give a {known}") from None
-    if image is None:
-        raise ImageError(f"{label} is a HEIC photograph, which needs pi-heif: pip install pi-heif, or save it as a JPEG")
-    return image
 
 
 def has_several_frames(source: bytes | Path) -> bool:
@@ -225,6 +235,14 @@ def from_array(array: np.ndarray, label: str, low: int = 0, value_range: tuple[i
     elif array.dtype != np.uint8:
         raise ImageError(f"{label} holds values of type {array.dtype}: give uint8, uint16 or floats")
     return Image.fromarray(array[:, :, 0] if array.shape[2:] == (1,) else array)
+
+
+def from_tensor(x: Tensor, label: str) -> Image.Image:
+    """A tensor, as `decode` takes it, as an image; errors call it `label`."""
+    if x.ndim != 3 or x.shape[0] not in (1, 3):
+        raise ImageError(f"{label} is a tensor of shape {tuple(x.shape)}: give (C, H, W) with C 1 or 3")
+    x = x.detach().float() if x.is_floating_point() else x  # NumPy has no bfloat16
+    return from_array(x.cpu().permute(1, 2, 0).contiguous().numpy(), label, low=-1)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -317,13 +335,8 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, wanted)
 
 
-# Pixels of more than 8 bits.
-
-
 def brought_to_8_bits(array: np.ndarray, value_range: tuple[int, int] | None) -> np.ndarray:
-    """Integers or finite floats (H, W) or (H, W, C) as uint8.
-
-    `value_range` (None: 0 and 65,535) becomes 0 and 255, what lies outside is clipped.
+    """Integers or finite floats (H, W) or (H, W, C) as uint8: `value_range` (None: 0 and 65,535) becomes 0 and 255, clipped.
 
     Of 2 and 4 channels the last is alpha, which the range leaves alone: 65,535 is opaque.
     """
@@ -336,10 +349,7 @@ def brought_to_8_bits(array: np.ndarray, value_range: tuple[int, int] | None) ->
 
 
 def is_deep_colour(image: Image.Image) -> bool:
-    """Whether an image that has been opened and not yet loaded has 16 bits a channel in colour, or beside alpha.
-
-    Of such files Pillow reads the high byte only.
-    """
+    """Whether an image, opened and not loaded, has 16 bits a channel in colour, of which Pillow reads the high byte only."""
     return image.mode in ("RGB", "RGBA", "LA", "CMYK") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
@@ -364,26 +374,10 @@ def probe_image(raw: bytes | Path | np.ndarray | Image.Image) -> tuple[str, int 
         return None
 
 
-# HEIC and HEIF, the format of iPhone photographs, if the optional decoder is installed (`pip install pi-heif`). Reads only.
-
-
+# HEIC and HEIF, the format of iPhone photographs, where the optional decoder is installed.
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 
 
 def is_heif(data: bytes) -> bool:
     """Whether the header of a file is that of HEIC or HEIF (ISO/IEC 23008-12); AVIF, which Pillow reads itself, is neither."""
     return data[4:8] == b"ftyp" and data[8:12] in _BRANDS and b"avif" not in data[8:32]
-
-
-def open_heif(data: bytes) -> Image.Image | None:
-    """The main image of such a file, not decoded yet, as `PIL.Image.open` gives it; None where there is no decoder.
-
-    Raises SyntaxError for a file that is damaged.
-    """
-    try:
-        from pi_heif import HeifImageFile
-    except ImportError:
-        return None
-    # Not `register_heif_opener`: it would open this format to every use of Pillow in the process.
-    image: Image.Image = HeifImageFile(io.BytesIO(data))
-    return image

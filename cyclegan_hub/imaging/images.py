@@ -10,52 +10,20 @@ from PIL import Image
 from torch import Tensor
 
 from cyclegan_hub.imaging import decoding
-from cyclegan_hub.imaging.decoding import MAX_BYTES, MAX_PIXELS, ImageError, halves, png_bytes, resize_short, square
+from cyclegan_hub.imaging.decoding import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    ImageError,
+    decode,
+    decode_with_alpha,
+    png_bytes,
+    resize_short,
+    square,
+)
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_PIXELS",
-    "ImageError",
-    "ImageSource",
-    "content_hash",
-    "decode",
-    "decode_with_alpha",
-    "from_uint8",
-    "halves",
-    "pad_to_multiple",
-    "png_bytes",
-    "resize_short",
-    "square",
-    "to_pil",
-    "to_tensor",
-    "to_uint8",
-    "to_uint8_tensor",
-]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageError", "decode", "decode_with_alpha", "png_bytes", "resize_short", "square"]
 
-ImageSource = decoding.Source | Tensor
-
-
-def decode(
-    source: ImageSource, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
-) -> Image.Image:
-    """As `decoding.decode`, and of a tensor (C, H, W) of uint8 or of floats in [-1, 1] with C 1 or 3."""
-    return decode_with_alpha(source, channels, name=name, value_range=value_range)[0]
-
-
-def decode_with_alpha(
-    source: ImageSource, channels: int = 3, *, name: str | None = None, value_range: tuple[int, int] | None = None
-) -> tuple[Image.Image, Image.Image | None]:
-    """As `decoding.decode_with_alpha`, and of a tensor, which has no alpha channel; see `decode`."""
-    if isinstance(source, Tensor):
-        source = _from_tensor(source, decoding.label_of(source, name))
-    return decoding.decode_with_alpha(source, channels, name=name, value_range=value_range)
-
-
-def _from_tensor(x: Tensor, label: str) -> Image.Image:
-    if x.ndim != 3 or x.shape[0] not in (1, 3):
-        raise ImageError(f"{label} is a tensor of shape {tuple(x.shape)}: give (C, H, W) with C 1 or 3")
-    x = x.detach().float() if x.is_floating_point() else x  # NumPy has no bfloat16
-    return decoding.from_array(x.cpu().permute(1, 2, 0).contiguous().numpy(), label, low=-1)
+ImageSource = decoding.Source
 
 
 def to_uint8_tensor(image: Image.Image) -> Tensor:
@@ -88,7 +56,7 @@ def to_pil(x: Tensor) -> Image.Image:
     """Floats (C, H, W) in [-1, 1] (clamped) -> "L" (C 1) or "RGB" (C 3). Raises ImageError for another shape or NaN."""
     if x.isnan().any():
         raise ImageError("the image holds NaN: its generator or its input is broken")
-    return _from_tensor(to_uint8(x), "the image")
+    return decoding.from_tensor(to_uint8(x), "the image")
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

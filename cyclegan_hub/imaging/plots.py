@@ -72,7 +72,6 @@ def losses(history: list[dict[str, Any]], path: Path, *, panels: dict[str, list[
 
 
 def _curve(ax: Axes, history: list[dict[str, Any]], key: str, colour: str) -> bool:
-    """Plots the curve of one key; False if the history has no value of it."""
     points = {line["step"]: line[key] for line in history if "step" in line and line.get(key) is not None}
     if not points:
         return False
@@ -222,7 +221,6 @@ def _clear(ax: Axes) -> None:
 
 
 def _note(ax: Axes, text: str) -> None:
-    """A sentence in the middle of an empty panel."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=12, color="0.4")
 
 

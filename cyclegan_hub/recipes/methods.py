@@ -72,7 +72,8 @@ class _Recipe:
 
     def __post_init__(self) -> None:
         """Raises RecipeError where two fields contradict each other or a value is out of its range."""
-        check_types(self)
+        for field, kind in _hints(type(self)).items():
+            _check_type(field, kind, getattr(self, field))
         counts = ("image_size", "channels", "batch_size", "epochs", "snapshot_every", "sample_every", "save_every", "log_every")
         check_all(self, counts, lambda n: n >= 1, "at least 1")
         require(self.keep_epochs >= 2, "keep_epochs", self.keep_epochs, "at least 2: the first and the last stay")
@@ -294,7 +295,6 @@ _EYES = "none, or the left and the right eye as x,y,x,y in shares of the side, s
 
 
 def _check_patches(name: str, image_size: int, disc_channels: tuple[int, ...], last_stride: int, scales: int) -> None:
-    """Raises RecipeError where the image is too small for a patch discriminator."""
     require(len(disc_channels) >= 1 and min(disc_channels) >= 1, "disc_channels", disc_channels, "e.g. 64,128,256")
     side = image_size // 2 ** (scales - 1)
     for stride in (*(2 for _ in disc_channels[1:]), last_stride, 1):
@@ -322,12 +322,6 @@ def require(holds: bool, name: str, value: Any, rule: str) -> None:
         raise RecipeError(f"{name}={value!r}: must be {rule}")
 
 
-def check_types(recipe: Any) -> None:
-    """Raises RecipeError unless every field holds what its annotation says."""
-    for field, kind in _hints(type(recipe)).items():
-        _check_type(field, kind, getattr(recipe, field))
-
-
 def check_all(recipe: Any, names: Sequence[str], holds: Callable[[Any], bool], rule: str) -> None:
     """Raises RecipeError for the first of these fields that breaks the rule."""
     for name in names:
@@ -353,13 +347,11 @@ def override(recipe: AnyRecipe, changes: dict[str, str]) -> AnyRecipe:
 
 
 def _hints(kind: type[DataclassInstance]) -> dict[str, Any]:
-    """The annotation of each field, class attributes left out."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _check_type(name: str, kind: Any, value: Any) -> None:
-    """Raises RecipeError unless `value` is what the annotation `kind` says."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         if value is not None:
@@ -395,7 +387,6 @@ def _parse(kind: Any, text: str) -> Any:
 
 
 def _not_none(args: tuple[Any, ...]) -> Any:
-    """The one type of an optional annotation."""
     return next(arg for arg in args if arg is not type(None))
 
 

@@ -32,8 +32,10 @@ class PairRule:
 
     def input_of(self, target: Tensor) -> Tensor:
         """Targets (N, C, H, W) in [-1, 1] -> inputs of the same shape and range; H and W are multiples of `scale`."""
+        import torch.nn.functional as F  # here, because recipes are read without torch
+
         x = grey(target) if self.grey else target
-        return enlarge(shrink(x, self.scale), self.scale) if self.scale > 1 else x
+        return enlarge(F.avg_pool2d(x, self.scale), self.scale) if self.scale > 1 else x
 
     def label_of_input(self, target: str) -> str:
         """The label of the input for that of the target; "" where the rule has none."""
@@ -50,16 +52,9 @@ def grey(x: Tensor) -> Tensor:
 
 def enlarge(x: Tensor, scale: int) -> Tensor:
     """(N, C, h, w) -> (N, C, scale h, scale w), bicubic, kept in [-1, 1]."""
-    import torch.nn.functional as F  # here, because recipes are read without torch
-
-    return F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False).clamp(-1, 1)
-
-
-def shrink(x: Tensor, scale: int) -> Tensor:
-    """(N, C, H, W) -> (N, C, H/scale, W/scale): means of scale x scale pixels."""
     import torch.nn.functional as F
 
-    return F.avg_pool2d(x, scale)
+    return F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False).clamp(-1, 1)
 
 
 PAIR_RULES: dict[str, PairRule] = {

@@ -63,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from accelerate.utils import set_seed
 
     from cyclegan_hub.data.batches import open_batches
-    from cyclegan_hub.data.hub_datasets import downloads_of
+    from cyclegan_hub.data.hub_datasets import download_lines
     from cyclegan_hub.data.reading import Batching
     from cyclegan_hub.training.launch import hardware, make_accelerator
     from cyclegan_hub.training.loop import Loop
@@ -71,9 +71,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
     accelerator = make_accelerator(arguments.log_with, plan.out)
     r, steps_per_epoch = plan.recipe, plans.record_processes(plan, accelerator.num_processes, arguments.allow_process_change)
-    if arguments.dry_run and (downloads := downloads_of(plan.sources)).missing:
+    if arguments.dry_run and (downloads := download_lines(plan.sources)):
         trainer = build_trainer(r, total_steps=r.epochs, labels=plan.labels)
-        accelerator.print(plans.dry_run_text(plan, trainer, None, accelerator.num_processes, downloads.lines()))
+        accelerator.print(plans.dry_run_text(plan, trainer, None, accelerator.num_processes, downloads))
         return 0
     with accelerator.main_process_first():  # one process fills the datasets cache, the others read it
         readings, selection = plans.reading_of(r, len(plan.sources), arguments.seed, plan.folder.landmarks())

@@ -38,13 +38,6 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Sound:
-    """A packet of an audio stream, as the file holds it."""
-
-    packet: Any
-
-
-@dataclass(frozen=True)
 class Colours:
     """How a video's numbers mean colours, as FFmpeg counts the standards; 2, 2, 2 and 0 stand for "not stated"."""
 
@@ -66,10 +59,10 @@ class Clip:
     audio: tuple[Any, ...] = ()  # its audio streams
     loop: int = 0  # how often an animation is repeated; 0: for ever
     notes: list[str] = field(default_factory=list)
-    _parts: Iterator[Frame | Sound] = field(default_factory=lambda: iter(()))
+    _parts: Iterator[Any] = field(default_factory=lambda: iter(()))
 
-    def parts(self) -> Iterator[Frame | Sound]:
-        """Frames in the order of their times, and packets of sound in between, as they lie in the file.
+    def parts(self) -> Iterator[Any]:
+        """Each `Frame` in the order of their times, and PyAV's packets of sound in between, as they lie in the file.
 
         Raises VideoError beyond MAX_SECONDS or MAX_FRAMES, and if there is no frame that can be decoded.
         """
@@ -170,7 +163,7 @@ def _opened(name: str, file: BinaryIO, format: str) -> Iterator[Clip]:
         yield clip
 
 
-def _demuxed(clip: Clip, container: Any, video: Any) -> Iterator[Frame | Sound]:
+def _demuxed(clip: Clip, container: Any, video: Any) -> Iterator[Any]:
     av, damaged, last = pyav(), 0, Fraction(-1)
     packets = container.demux(video, *clip.audio)
     while True:
@@ -181,7 +174,7 @@ def _demuxed(clip: Clip, container: Any, video: Any) -> Iterator[Frame | Sound]:
             packet = None
         if packet is not None and packet.stream is not video:
             if packet.dts is not None:
-                yield Sound(packet)
+                yield packet
             continue
         try:
             decoded = packet.decode() if packet is not None else video.codec_context.decode(None)

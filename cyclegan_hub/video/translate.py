@@ -22,7 +22,7 @@ from cyclegan_hub.models.onnx import OnnxGenerator
 from cyclegan_hub.models.photograph import DEFAULT, Options, Photograph, Work
 from cyclegan_hub.models.translate_many import Model, Resolution, check_options, runner
 from cyclegan_hub.models.translator import fit_to
-from cyclegan_hub.video.read import Clip, Frame, Sound, VideoError, open_clip, pyav
+from cyclegan_hub.video.read import Clip, Frame, VideoError, open_clip, pyav
 from cyclegan_hub.video.write import FORMATS, WRITTEN, Writer, open_writer
 
 Progress = Callable[[int, int | None], None]  # frames done, of how many (None: the file does not say)
@@ -74,11 +74,10 @@ def _write(
     clip: Clip, planner: Planner, path: Path, extension: str, batch_size: int, comment: str, progress: Progress
 ) -> tuple[int, tuple[int, int]]:
     writer: Writer | None = None
-    sounds: list[Any] = []
     done, size = 0, (0, 0)
     try:
-        for group in _groups(clip, batch_size, sounds):
-            for frame, result in planner.translated(group, batch_size):
+        for frames, sounds in _groups(clip, batch_size):
+            for frame, result in planner.translated(frames, batch_size):
                 if writer is None:
                     size = result.size
                     writer = open_writer(path, extension, clip, size, comment)
@@ -86,8 +85,9 @@ def _write(
                 writer.frame(replace(frame, image=result))
                 done += 1
             progress(done, clip.count)
-            _mux(sounds, writer)
-        _mux(sounds, writer)
+            if writer is not None:
+                for packet in sounds:
+                    writer.sound(packet)
     except BaseException:
         if writer is not None:
             with suppress(Exception):
@@ -98,27 +98,17 @@ def _write(
     return done, size
 
 
-def _mux(sounds: list[Any], writer: Writer | None) -> None:
-    """Writes the packets of sound that were read so far; before the first frame they wait."""
-    if writer is not None:
-        for packet in sounds:
-            writer.sound(packet)
-        sounds.clear()
-
-
-def _groups(clip: Clip, count: int, sounds: list[Any]) -> Iterator[list[Frame]]:
-    """The frames, `count` at a time; packets of sound on the way are added to `sounds`."""
-    group: list[Frame] = []
+def _groups(clip: Clip, count: int) -> Iterator[tuple[list[Frame], list[Any]]]:
+    """The frames, `count` at a time, and the packets of sound among them."""
+    frames: list[Frame] = []
+    sounds: list[Any] = []
     for part in clip.parts():
-        if isinstance(part, Sound):
-            sounds.append(part.packet)
-            continue
-        group.append(part)
-        if len(group) == count:
-            yield group
-            group = []
-    if group:
-        yield group
+        (frames if isinstance(part, Frame) else sounds).append(part)
+        if len(frames) == count:
+            yield frames, sounds
+            frames, sounds = [], []
+    if frames or sounds:
+        yield frames, sounds
 
 
 class Planner:

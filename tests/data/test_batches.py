@@ -40,6 +40,7 @@ def test_an_epoch_is_one_pass_over_the_larger_domain(a: int, b: int, larger: str
     for epoch in range(3):
         assert sorted(numbers(found, epoch, larger)) == list(range(24))
     assert numbers(found, 0, larger) != numbers(found, 1, larger) != sorted(numbers(found, 1, larger))
+    assert set(next(found.epoch(0))) == {"a", "b"}  # copies are marked with `balance` only
 
 
 def test_the_last_batch_is_filled_up_from_another_permutation() -> None:
@@ -56,30 +57,19 @@ def test_a_batch_larger_than_a_domain_repeats_its_passes() -> None:
     assert [sorted(shown[i : i + 3]) for i in (0, 3)] == [[0, 1, 2]] * 2 and len(shown) == 8
 
 
-def test_the_smaller_domain_is_a_stream_of_passes_across_epochs() -> None:
-    found = batches()
-    stream = [x for epoch in range(5) for x in numbers(found, epoch, "b")]  # 120 images: 12 passes over 10
-    passes = [stream[i : i + 10] for i in range(0, 120, 10)]
-    assert all(sorted(one) == list(range(10)) for one in passes) and len({tuple(one) for one in passes}) == 12
-
-
-def test_with_steps_per_epoch_both_domains_are_streams() -> None:
-    found = batches(a=24, b=10, steps_per_epoch=5)
-    for key, count in (("a", 24), ("b", 10)):
+@pytest.mark.parametrize(("steps", "streams"), [(None, {"b": 10}), (5, {"a": 24, "b": 10})])
+def test_passes_over_other_than_the_larger_domain_go_on_across_epochs(steps: int | None, streams: dict[str, int]) -> None:
+    found = batches(steps_per_epoch=steps)
+    for key, count in streams.items():
         stream = [x for epoch in range(6) for x in numbers(found, epoch, key)]
-        assert len(stream) == 120
-        assert all(sorted(stream[i : i + count]) == list(range(count)) for i in range(0, 120, count))
+        passes = [tuple(stream[i : i + count]) for i in range(0, 120, count)]
+        assert all(sorted(one) == list(range(count)) for one in passes) and len(set(passes)) == len(passes)
 
 
-def test_domains_are_sampled_independently() -> None:
-    found = batches(24, 24)
-    assert numbers(found, 0, "a") != numbers(found, 0, "b")
-    other = batches(24, 7)
-    assert numbers(found, 0, "a") == numbers(other, 0, "a")  # whatever the other domain is
-
-
-def test_the_seed_decides() -> None:
-    assert numbers(batches(seed=1), 2) == numbers(batches(seed=1), 2) != numbers(batches(seed=2), 2)
+def test_the_order_follows_from_the_seed_and_differs_between_domains() -> None:
+    found = batches(24, 24, seed=1)
+    assert numbers(found, 0, "a") == numbers(batches(24, 7, seed=1), 0, "a")  # whatever the other domain is
+    assert numbers(found, 0, "a") != numbers(found, 0, "b") and numbers(found, 2) != numbers(batches(24, 24, seed=2), 2)
 
 
 @pytest.mark.parametrize("options", [{}, {"steps_per_epoch": 7}, {"balance": True}])
@@ -119,19 +109,6 @@ def test_balance_brings_the_smaller_domain_to_parity_with_marked_copies(small: i
         assert sorted(numbers(found, epoch, "a")) == list(range(24))
         shown.append(extra)
     assert small != 10 or shown[0] != shown[1]  # other images get the second copy
-
-
-def test_copies_are_marked_only_when_balancing() -> None:
-    assert set(next(batches().epoch(0))) == {"a", "b"}
-    assert set(next(batches(balance=True).epoch(0))) == {"a", "b", "a_copy", "b_copy"}
-
-
-def test_nothing_is_taken_from_the_global_random_numbers() -> None:
-    torch.manual_seed(3)
-    before = torch.get_rng_state()
-    for _ in batches().epoch(0):
-        pass
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_number_of_workers_changes_neither_order_nor_random_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,8 +163,7 @@ def test_open_batches_takes_either_way(tmp_path: Path) -> None:
     in_memory = open_batches(sources, **options, load_size=18, equal_sides=True, balance=True)
     assert isinstance(in_memory, UnpairedBatches) and in_memory.steps_per_epoch == 2
     assert next(in_memory.epoch(0))["a"].shape == (3, 3, 18, 18) and in_memory.held_out[0].shape == (1, 3, 16, 16)
-    streamed = open_batches(sources, **options, load_size=18, streaming=True, steps_per_epoch=2, workers=4)
-    assert isinstance(streamed, StreamingBatches) and next(streamed.epoch(0))["b"].shape == (3, 3, 18, 18)
+    assert isinstance(open_batches(sources, **options, streaming=True, steps_per_epoch=2, workers=4), StreamingBatches)
     for name, value in {"balance": True, "equal_sides": True, "max_images": 3}.items():
         with pytest.raises(DataError, match=name):
             open_batches(sources, **options, streaming=True, steps_per_epoch=2, **{name: value})

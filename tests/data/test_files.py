@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import os
 import struct
-import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,10 @@ from cyclegan_hub.commands.translate import translate
 from cyclegan_hub.data.files import FoundFiles, cell_bytes, extension_of, images_in, is_hidden
 from cyclegan_hub.data.resolve import parse_source, resolve
 from cyclegan_hub.data.sources import open_items, open_stream
+from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.imaging import images
 from support.loading import load_domains
-from support.pictures import encoded, folder, parquet, picture
+from support.pictures import archive, encoded, folder, parquet, picture
 
 IMAGES = {  # the images of the tree below, by name, with the seed of each
     "IMG_0001": 1,
@@ -58,36 +59,18 @@ def tree(path: Path) -> Path:
     return path
 
 
-def zipped(path: Path, separator: str = "/") -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in content().items():
-            info = zipfile.ZipInfo(name)
-            info.filename = name.replace("/", separator)  # as old .NET and Windows programs write it
-            archive.writestr(info, data)
-    return path
-
-
-def tarred(path: Path) -> Path:
-    with tarfile.open(path, "w") as archive:
-        for name, data in content().items():
-            info = tarfile.TarInfo(f"./{name}")
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return path
-
-
 @pytest.fixture(params=["folder", "hidden folder", "zip", "zip with backslashes", "tar"])
 def spec(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    match request.param:
-        case "folder":
-            return str(tree(tmp_path / "in"))
-        case "hidden folder":  # what lies above the given root does not count
-            return str(tree(tmp_path / ".cache/in"))
-        case "zip":
-            return str(zipped(tmp_path / "in.zip"))
-        case "zip with backslashes":
-            return str(zipped(tmp_path / "in.zip", "\\"))
-    return str(tarred(tmp_path / "in.tar"))
+    makers = {
+        "folder": lambda: tree(tmp_path / "in"),
+        "hidden folder": lambda: tree(tmp_path / ".cache/in"),  # what lies above the given root does not count
+        "zip": lambda: archive(tmp_path / "in.zip", content()),
+        "zip with backslashes": lambda: archive(
+            tmp_path / "in.zip", {name.replace("/", "\\"): data for name, data in content().items()}
+        ),
+        "tar": lambda: archive(tmp_path / "in.tar", {f"./{name}": data for name, data in content().items()}),
+    }
+    return str(makers[request.param]())
 
 
 def ordered() -> list[str]:
@@ -100,38 +83,28 @@ def pixels(spec: str) -> list[np.ndarray]:
     return [np.asarray(images.decode(items.read(i))) for i in range(len(items))]
 
 
-def test_the_same_tree_gives_the_same_images_in_the_same_order(spec: str, tmp_path: Path) -> None:
-    items = open_items(parse_source(spec).train)
-    assert items is not None and items.file_names() == ordered()
-    before = pixels(spec)
-    for ending in (".zip", ".parquet"):
-        assert convert(spec, tmp_path / f"out{ending}") == 0
-        after = pixels(str(tmp_path / f"out{ending}"))
-        assert len(after) == len(before) and all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+NOTE = "5 files with other extensions were ignored: .pdf 2, none 1, .txt 1, .xcf 1"
 
 
-def test_a_stream_gives_them_too(spec: str) -> None:
-    stream = open_stream(parse_source(spec).train)
-    assert stream is not None
-    read = [cell_bytes(row[stream.column]) for row in stream.rows]
-    assert read == [content()[name] for name in ordered()]
-    assert len(stream.notes) == 1 and ".pdf 2" in stream.notes[0]
+def test_the_same_tree_gives_the_same_images_in_the_same_order(spec: str) -> None:
+    items, stream = open_items(parse_source(spec).train), open_stream(parse_source(spec).train)
+    assert items is not None and items.names == ordered() and list(items.notes) == [NOTE]
+    assert stream is not None and stream.notes == [NOTE]
+    read = [items.read(i) for i in range(len(items))]
+    assert [raw if isinstance(raw, bytes) else raw.read_bytes() for raw in read] == [content()[name] for name in ordered()]
+    assert [cell_bytes(row[stream.column]) for row in stream.rows] == [content()[name] for name in ordered()]
 
 
-def test_ignored_files_are_noted_once(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    note = "5 files with other extensions were ignored: .pdf 2, none 1, .txt 1, .xcf 1"
-    items = open_items(parse_source(spec).train)
-    assert items is not None and list(items.notes) == [note]
-    folder(tmp_path / "b", range(20, 24))
-    a, _ = load_domains(resolve(None, None, spec, str(tmp_path / "b")), image_size=16)
-    assert a.notes[0] == f"A: {note}" and sum("ignored" in line for line in a.notes) == 1
+def test_commands_take_the_same_images_and_note_the_others_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    spec, b = str(tree(tmp_path / "in")), str(folder(tmp_path / "b", range(20, 24)))
+    a, _ = load_domains(resolve(None, None, spec, b), image_size=16)
+    assert a.notes[0] == f"A: {NOTE}" and sum("ignored" in line for line in a.notes) == 1
     assert main(["inspect", "--data-a", spec, "--out", str(tmp_path / "out.png")]) == 0
-    assert capsys.readouterr().out.count(note) == 1
-    convert(spec, tmp_path / "out.npz", size=16)
-    assert capsys.readouterr().err.count(note) == 1
-
-
-def test_translate_takes_the_same_images(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert capsys.readouterr().out.count(NOTE) == 1
+    for ending in (".zip", ".parquet"):
+        assert convert(spec, tmp_path / f"out{ending}") == 0 and capsys.readouterr().err.count(NOTE) == 1
+        for before, after in zip(pixels(spec), pixels(str(tmp_path / f"out{ending}")), strict=True):
+            assert np.array_equal(before, after)
     CycleGenerator(width=4, blocks=1, image_size=16).save_pretrained(tmp_path / "model")
     assert translate(str(tmp_path / "model"), Path(spec), tmp_path / "out") == 0
     assert len([path for path in (tmp_path / "out").rglob("*.png") if ".translate" not in path.parts]) == len(IMAGES)
@@ -162,26 +135,25 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     folder(tmp_path / "in", range(60))
     folder(tmp_path / "in/locked", [70])
     (tmp_path / "in/gone.png").symlink_to(tmp_path / "nowhere.png")
-    scandir, iterdir = os.scandir, Path.iterdir
+    (tmp_path / "in/me.png").symlink_to("me.png")  # a link to itself is a file, and not the end
 
-    def refuse(path: Path | str) -> None:
-        if Path(path).name == "locked":
-            raise PermissionError(13, "Permission denied")
+    def closed(listing: Callable) -> Callable:  # the tests may run as root, who may read everything
+        def checked(path: Path | str) -> object:
+            if Path(path).name == "locked":
+                raise PermissionError(13, "Permission denied", str(path))
+            return listing(path)
 
-    def closed_scandir(path: Path) -> object:
-        refuse(path)
-        return scandir(path)
+        return checked
 
-    def closed_iterdir(self: Path) -> object:
-        refuse(self)
-        return iterdir(self)
-
-    monkeypatch.setattr(os, "scandir", closed_scandir)  # the tests may run as root, who may read everything
-    monkeypatch.setattr(Path, "iterdir", closed_iterdir)
+    monkeypatch.setattr(os, "scandir", closed(os.scandir))
+    monkeypatch.setattr(Path, "iterdir", closed(Path.iterdir))
     folder(tmp_path / "b", range(100, 104))
     a, _ = load_domains(resolve(None, None, str(tmp_path / "in"), str(tmp_path / "b")), image_size=16)
     note = next(note for note in a.notes if "unreadable" in note)
-    assert a.counts["unreadable"] == 2 and "'locked' cannot be read: Permission denied" in note and "gone.png" in note
+    assert a.counts["unreadable"] == 3 and "'locked' cannot be read: Permission denied" in note
+    assert "gone.png" in note and "me.png" in note
+    with pytest.raises(DataError, match="locked cannot be listed: Permission denied"):
+        parse_source(str(tmp_path / "in/locked"))
     assert main(["convert", str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 1
     said = capsys.readouterr().err
     assert "skipped locked: Permission denied" in said and "skipped gone.png: " in said
@@ -197,10 +169,7 @@ def test_a_pipe_with_an_images_name_is_named_and_not_waited_for(tmp_path: Path, 
 
 
 def test_hidden_shards_are_no_shards(tmp_path: Path) -> None:
-    parquet(tmp_path / "trainA-0.parquet", [1, 2])
-    (tmp_path / "._trainA-0.parquet").write_bytes(b"finder")
-    (tmp_path / "in").mkdir()
-    (tmp_path / "trainA-0.parquet").rename(tmp_path / "in/data.parquet")
+    parquet(tmp_path / "in/data.parquet", [1, 2])
     (tmp_path / "in/._data.parquet").write_bytes(b"finder")
     assert len(pixels(str(tmp_path / "in"))) == 2
 
@@ -227,14 +196,6 @@ def test_a_long_list_of_extensions_is_cut() -> None:
     assert found.notes() == ["1 file with another extension was ignored: .txt 1"]
     found.other.update({f".e{i:02d}": 1 for i in range(12)})
     assert found.notes()[0].endswith(".e09 1 and 3 more")
-
-
-def test_a_link_to_itself_is_one_unreadable_file_and_not_the_end(tmp_path: Path) -> None:
-    folder(tmp_path / "trainA", range(30))
-    folder(tmp_path / "trainB", range(40, 45))
-    (tmp_path / "trainA" / "me.png").symlink_to("me.png")
-    a = load_domains(resolve(None, str(tmp_path), None, None), image_size=16)[0]
-    assert a.counts["unreadable"] == 1 and any("skipped 1 unreadable image: 'me.png'" in note for note in a.notes), a.notes
 
 
 # --- files that Pillow alone cannot open, and `decode` can
@@ -264,10 +225,7 @@ def test_photographs_of_a_phone_and_pictures_of_tools_are_trained_on(kind: str, 
             (tmp_path / f"train{side}" / f"{i}.{kind}").write_bytes(data)
     a, b = load_domains(resolve(None, str(tmp_path), None, None), image_size=16)
     assert a.counts["unreadable"] == b.counts["unreadable"] == 0 and a.counts["kept"] == 3
-    parquet_file(tmp_path / "x.parquet", [path.read_bytes() for path in sorted((tmp_path / "trainA").iterdir())])
+    cells = [path.read_bytes() for path in sorted((tmp_path / "trainA").iterdir())]
+    pq.write_table(pa.table({"image": pa.array(cells, pa.binary())}), tmp_path / "x.parquet")
     assert convert(str(tmp_path / "x.parquet"), tmp_path / "x.zip") == 0
     assert zipfile.ZipFile(tmp_path / "x.zip").namelist() == [f"{i:06d}.{kind}" for i in range(4)]
-
-
-def parquet_file(path: Path, cells: list[bytes]) -> None:
-    pq.write_table(pa.table({"image": pa.array(cells, pa.binary())}), path)

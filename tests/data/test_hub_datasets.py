@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from cyclegan_hub.data.hub_datasets import download_lines
 from cyclegan_hub.data.resolve import parse_source, resolve, resolve_one
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS, Domain, ImageSet
 from cyclegan_hub.imaging import images
-from cyclegan_hub.recipes.presets import RECIPES
 from support.hub_client import ConnectedHub, api, connected
 from support.hub_client import hub as hub
 from support.hub_client import hub_server as hub_server
@@ -31,52 +29,54 @@ HUB_SETTINGS = {"page": 3}
 TINY_DCGAN = ["image_size=32", "gen_channels=8,8,4", "disc_channels=4,8,8", "batch_size=4", "max_images=none", "eyes=none"]
 
 
+SPLITS = {"trainA": range(4), "trainB": range(10, 15), "testA": range(20, 22), "testB": range(30, 33)}  # seeds of images
+SPEC = "hf:user/pairs?split={}&test_split={}&column=image&filter=Smiling={}&revision=v1"
+
+
+def upload(name: str, folder: Path) -> None:
+    api.create_repo(f"user/{name}", repo_type="dataset")
+    api.upload_folder(repo_id=f"user/{name}", folder_path=folder, repo_type="dataset")
+
+
+def make_dataset(tmp: Path) -> None:
+    """user/pairs: splits in Parquet, with a column Smiling (even seeds), tagged v1; on `main`, trainA holds other images."""
+    for split, seeds in SPLITS.items():
+        parquet(tmp / f"data/{split}-00000-of-00001.parquet", seeds, Smiling=[seed % 2 == 0 for seed in seeds])
+    upload("pairs", tmp)
+    api.create_tag("user/pairs", tag="v1", repo_type="dataset")
+    parquet(tmp / "data/trainA-00000-of-00001.parquet", range(40, 46), Smiling=[True] * 6)
+    api.upload_folder(repo_id="user/pairs", folder_path=tmp, repo_type="dataset")
+
+
 @pytest.fixture(scope="module")
 def published(hub_server: ConnectedHub, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data sets of `domains.py`, in a folder and on the Hub."""
+    """The data sets of `domains.py`, in a folder and on the Hub, and user/pairs."""
     folder = tmp_path_factory.mktemp("sets")
     with connected(hub_server.server.url, hub_server.home):
         publish(folder)
+        make_dataset(folder / "pairs")
     return folder
 
 
 def downloaded(hub: ConnectedHub) -> list[str]:
     """The data files that were fetched since the log was last cleared, not merely asked after."""
-    return sorted(
-        {
-            line.partition("/resolve/")[2].partition("/")[2]
-            for line in hub.requests()
-            if line.startswith("GET") and "/resolve/" in line and ".parquet" in line
-        }
-    )
+    fetched = [line.partition("/resolve/")[2].partition("/")[2] for line in hub.requests() if line.startswith("GET")]
+    return sorted({name for name in fetched if ".parquet" in name})
 
 
-def printed(*arguments: object) -> str:
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert script("train").main([*map(str, arguments)]) == 0
-    return out.getvalue()
-
-
-def test_a_dry_run_says_what_would_be_downloaded(hub: ConnectedHub, published: Path, tmp_path: Path) -> None:
-    for recipe, lines in (
-        ("cartoon-compact", ["hf:cgarciae/cartoonset?data_dir=10k&split=train&column=img_bytes", "hf:flwrlabs/celeba?config="]),
-        ("monet-compact", ["hf:huggan/monet2photo?split=train&column=imageB", "column=imageA"]),
-    ):
-        out = printed(recipe, "--out", tmp_path / "run", "--dry-run")
-        assert all(line in out for line in lines), out
-        assert (
-            "1 file, " in out
-            and "to download: " in out
-            and "disk needed for the images: " in out
-            and "steps per epoch: known" in out
-        )
-        assert downloaded(hub) == [] and not (tmp_path / "run").exists()
-    both = sum(
-        (published / f"huggan/monet2photo/data/{split}-00000-of-00001.parquet").stat().st_size for split in ("train", "test")
-    )
-    assert f"to download: {both / 1e6:.1f} MB" in printed(
-        "monet-compact", "--out", tmp_path / "run", "--dry-run"
-    )  # once, for two sides
+def test_a_dry_run_says_what_would_be_downloaded(
+    hub: ConnectedHub, published: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    cartoon = "\n".join(download_lines(resolve(DOMAINS["cartoon"], None, None, None)))
+    for split in ("hf:cgarciae/cartoonset?data_dir=10k&split=train&column=img_bytes", "hf:flwrlabs/celeba?config="):
+        assert split in cartoon
+    assert script("train").main(["monet-compact", "--out", str(tmp_path / "run"), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "hf:huggan/monet2photo?split=train&column=imageB" in out and "column=imageA" in out
+    assert all(text in out for text in ("1 file, ", "disk needed for the", "steps per epoch: known")), out
+    assert downloaded(hub) == [] and not (tmp_path / "run").exists()
+    files = [published / f"huggan/monet2photo/data/{split}-00000-of-00001.parquet" for split in ("train", "test")]
+    assert f"to download: {sum(file.stat().st_size for file in files) / 1e6:.1f} MB" in out  # once, for two sides
 
 
 def test_of_the_cartoons_one_folder_is_read(hub: ConnectedHub, published: Path) -> None:
@@ -93,11 +93,7 @@ def test_of_the_cartoons_one_folder_is_read(hub: ConnectedHub, published: Path) 
 def test_only_the_splits_that_are_used_are_fetched(hub: ConnectedHub, published: Path) -> None:
     a, b = load_domains(resolve(DOMAINS["smile"], None, None, None), image_size=32)
     assert [a.counts["found"], b.counts["found"], len(a.held_out), len(b.held_out)] == [12, 12, 3, 3]
-    fetched = downloaded(hub)
-    assert sorted({name.rpartition("/")[2] for name in fetched}) == [
-        "test-00000-of-00001.parquet",
-        "train-00000-of-00001.parquet",
-    ]
+    assert {Path(name).name for name in downloaded(hub)} == {f"{split}-00000-of-00001.parquet" for split in ("train", "test")}
     assert load_domains(resolve(DOMAINS["smile"], None, None, None), image_size=32)[0].counts["found"] == 12
     assert downloaded(hub) == []  # they are in the cache
 
@@ -106,8 +102,7 @@ def test_of_a_dataset_of_files_only_the_split_that_is_used_is_fetched(hub: Conne
     for split, seeds in (("train", range(4)), ("test", range(10, 14))):
         folder(tmp_path / "files" / split / "cat", seeds)
         folder(tmp_path / "files" / split / "dog", range(seeds.start + 50, seeds.stop + 50))
-    api.create_repo("user/files", repo_type="dataset")
-    api.upload_folder(repo_id="user/files", folder_path=tmp_path / "files", repo_type="dataset")
+    upload("files", tmp_path / "files")
     items = open_items(parse_source("hf:user/files?filter=label=cat").train)
     assert items is not None and len(items) == 4
     log = hub.requests()
@@ -117,12 +112,12 @@ def test_of_a_dataset_of_files_only_the_split_that_is_used_is_fetched(hub: Conne
 
 def test_folders_of_two_sides_are_two_domains(hub: ConnectedHub, tmp_path: Path) -> None:
     for number, name in enumerate(("trainA", "trainB", "testA", "testB")):
-        folder(tmp_path / "sides" / name, range(200 + 10 * number, 204 + 10 * number))
-    api.create_repo("user/sides", repo_type="dataset")
-    api.upload_folder(repo_id="user/sides", folder_path=tmp_path / "sides", repo_type="dataset")
-    for data in ("user/sides", "hf:user/sides"):
-        a, b = load_domains(resolve(None, data, None, None), image_size=32)
-        assert [a.counts["found"], len(a.held_out), b.counts["found"], len(b.held_out)] == [4, 4, 4, 4]
+        folder(tmp_path / name, range(200 + 10 * number, 204 + 10 * number))
+    upload("sides", tmp_path)
+    sources = resolve(None, "user/sides", None, None)
+    assert sources == resolve(None, "hf:user/sides", None, None)
+    a, b = load_domains(sources, image_size=32)
+    assert [a.counts["found"], len(a.held_out), b.counts["found"], len(b.held_out)] == [4, 4, 4, 4]
     with pytest.raises(DataError, match="holds both domains: add data_dir=trainA or data_dir=trainB"):
         open_items(parse_source("hf:user/sides").train)
     with pytest.raises(DataError, match="has no folder 'trainC': its folders are testA, testB, trainA, trainB"):
@@ -135,8 +130,7 @@ def test_an_archive_that_is_not_read_says_what_to_do(hub: ConnectedHub, tmp_path
     folder(tmp_path / "in/trainA", range(3))
     folder(tmp_path / "in/trainB", range(10, 13))
     shutil.make_archive(str(tmp_path / "up/sides"), "zip", tmp_path / "in")
-    api.create_repo("user/zipped", repo_type="dataset")
-    api.upload_folder(repo_id="user/zipped", folder_path=tmp_path / "up", repo_type="dataset")
+    upload("zipped", tmp_path / "up")
     with pytest.raises(DataError, match=r"user/zipped sides\.zip --local-dir \.` and give --data sides\.zip"):
         open_items(parse_source("hf:user/zipped").train)
 
@@ -150,44 +144,20 @@ def test_what_was_fetched_is_read_without_a_network(hub: ConnectedHub, published
     names = ("smile", "monet", "cartoon")
 
     def found() -> list[list[int]]:
-        return [
-            [s.counts["found"] for s in load_domains(resolve(DOMAINS[name], None, None, None), image_size=32)] for name in names
-        ]
+        sources = (resolve(DOMAINS[name], None, None, None) for name in names)
+        return [[domain.counts["found"] for domain in load_domains(pair, image_size=32)] for pair in sources]
 
     assert found() == [[12, 12], [20, 20], [24, 20]]
     with hub.offline():
         assert found() == [[12, 12], [20, 20], [24, 20]]
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("domain", ["cartoon", "faces"])  # two domains, and one
 def test_two_steps_from_the_data_sets_of_a_domain(hub: ConnectedHub, published: Path, tmp_path: Path, domain: str) -> None:
-    if DOMAINS[domain].b is None:
-        options = [part for setting in TINY_DCGAN for part in ("--set", setting)]
-        recipe = "faces-dcgan-64"
-    else:
-        options = TINY[1:]
-        recipe = domain if f"{domain}-compact" not in RECIPES else f"{domain}-compact"
+    options = TINY[1:] if domain == "cartoon" else [part for setting in TINY_DCGAN for part in ("--set", setting)]
+    recipe = {"cartoon": "cartoon-compact", "faces": "faces-dcgan-64"}[domain]
     assert script("train").main([recipe, *options, "--max-steps", "2", "--out", str(tmp_path / "run")]) == 0
     assert (tmp_path / "run/last/model.safetensors").exists()
-
-
-# --- specs
-
-
-SPLITS = {"trainA": range(4), "trainB": range(10, 15), "testA": range(20, 22), "testB": range(30, 33)}  # seeds of images
-SPEC = "hf:user/{}?split={}&test_split={}&column=image&filter=Smiling={}&revision=v1"
-
-
-def make_dataset(name: str, tmp: Path) -> None:
-    """The splits in Parquet, with a column Smiling (even seeds), tagged v1; on `main`, trainA holds other images."""
-    for split, seeds in SPLITS.items():
-        parquet(tmp / f"data/{split}-00000-of-00001.parquet", seeds, Smiling=[seed % 2 == 0 for seed in seeds])
-    api.create_repo(f"user/{name}", repo_type="dataset")
-    api.upload_folder(repo_id=f"user/{name}", folder_path=tmp, repo_type="dataset")
-    api.create_tag(f"user/{name}", tag="v1", repo_type="dataset")
-    file = parquet(tmp / "data/trainA-00000-of-00001.parquet", range(40, 46), Smiling=[True] * 6)
-    path = f"data/{file.name}"
-    api.upload_file(path_or_fileobj=file, path_in_repo=path, repo_id=f"user/{name}", repo_type="dataset")
 
 
 def seeds_of(found: Iterable[torch.Tensor]) -> list[int]:
@@ -202,11 +172,10 @@ def read(domain: Domain | None, data: str | None, a: str | None = None, b: str |
     return [seeds_of(one) for one in [side.train for side in sides] + [side.held_out for side in sides]]
 
 
-def test_a_dataset_is_read_by_split_column_filter_and_revision(hub: ConnectedHub, tmp_path: Path) -> None:
-    make_dataset("pairs", tmp_path)
+def test_a_dataset_is_read_by_split_column_filter_and_revision(hub: ConnectedHub, published: Path) -> None:
     everything = [[40, 41, 42, 43, 44, 45], [10, 11, 12, 13, 14], [20, 21], [30, 31, 32]]
     assert read(None, "user/pairs") == everything
-    a, b = SPEC.format("pairs", "trainA", "testA", 1), SPEC.format("pairs", "trainB", "testB", "false")
+    a, b = SPEC.format("trainA", "testA", 1), SPEC.format("trainB", "testB", "false")
     assert read(None, None, a, b) == [[0, 2], [11, 13], [20], [31]]
     assert read(None, "user/pairs", a) == [[0, 2], *everything[1:2], [20], *everything[3:]]
     where = {"dataset": "user/pairs", "column": "image", "licence": "none", "revision": "v1"}
@@ -214,9 +183,8 @@ def test_a_dataset_is_read_by_split_column_filter_and_revision(hub: ConnectedHub
     assert read(Domain("own", *piles, repo_id="own"), None) == [[0, 2], [10, 12, 14], [20], [30, 32]]
 
 
-def test_a_dataset_is_streamed(hub: ConnectedHub, tmp_path: Path) -> None:
-    make_dataset("stream", tmp_path)
-    specs = SPEC.format("stream", "trainA", "testA", 1), SPEC.format("stream", "trainB", "testB", "false")
+def test_a_dataset_is_streamed(hub: ConnectedHub, published: Path) -> None:
+    specs = SPEC.format("trainA", "testA", 1), SPEC.format("trainB", "testB", "false")
     sources = resolve(None, None, *specs)
     stream = open_batches(sources, image_size=20, batch_size=2, seed=0, streaming=True, steps_per_epoch=1)
     (batch,) = stream.epoch(0)
@@ -224,13 +192,12 @@ def test_a_dataset_is_streamed(hub: ConnectedHub, tmp_path: Path) -> None:
     assert [seeds_of(one) for one in stream.held_out] == [[20], [31]]
 
 
-def test_a_dataset_that_is_not_there_says_so(hub: ConnectedHub, tmp_path: Path) -> None:
-    make_dataset("wrong", tmp_path)
+def test_a_dataset_that_is_not_there_says_so(hub: ConnectedHub, published: Path) -> None:
     for spec, words in (
         ("hf:user/nowhere", "user/nowhere"),
-        ("hf:user/wrong?split=trainA&revision=v9", "v9"),
-        ("hf:user/wrong?split=valid", "trainA"),
-        ("hf:user/wrong?split=trainA&column=photo", "image, Smiling"),
+        ("hf:user/pairs?split=trainA&revision=v9", "v9"),
+        ("hf:user/pairs?split=valid", "trainA"),
+        ("hf:user/pairs?split=trainA&column=photo", "image, Smiling"),
     ):
         with pytest.raises(DataError, match=words):
-            read(None, "user/wrong", spec)
+            read(None, "user/pairs", spec)

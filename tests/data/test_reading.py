@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,8 @@ from cyclegan_hub.data.reading import EyePair, Landmarks, NoFaceError
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.faces import FaceFinderError, align, find_faces
+from cyclegan_hub.faces import Face, FaceFinderError, align, find_faces
 from cyclegan_hub.imaging import images
-from cyclegan_hub.training.augment import BatchAugment
 from support.aligned import A_IMAGES, PLACES, load
 from support.aligned import data as data
 from support.aligned import found as found
@@ -80,10 +79,15 @@ def test_a_damaged_file_is_one_line(data: bytes) -> None:
 SMILE = DOMAINS["smile"].a.eyes
 
 
+@cache
+def seen(file: Path) -> tuple[Image.Image, list[Face]]:
+    image = images.decode(file.read_bytes())
+    return image, find_faces(image)
+
+
 def by_hand(path: Path, size: int, eyes: Any = PLACES) -> torch.Tensor:
     """The photographs of a folder with a face, aligned one by one, in file order."""
-    decoded = [images.decode(file.read_bytes()) for file in sorted(path.iterdir())]
-    found = [(image, find_faces(image)) for image in decoded]
+    found = [seen(file) for file in sorted(path.iterdir())]
     return torch.stack([images.to_uint8_tensor(align(image, faces[0], eyes, size)) for image, faces in found if faces])
 
 
@@ -131,11 +135,11 @@ def test_grey_faces(data: Path) -> None:
 def test_images_that_do_not_fit_in_memory_are_the_same(data: Path, found: Landmarks, monkeypatch: pytest.MonkeyPatch) -> None:
     expected, _ = load(data, landmarks=found)
     monkeypatch.setattr(loading, "CACHE_BYTES", 0)
-    a, _ = load(data)
+    a, _ = load(data, landmarks=found)
     assert isinstance(a.train, LazyImages) and a.fingerprint == expected.fingerprint
     assert torch.equal(torch.stack([a.train[i] for i in range(A_IMAGES)]), expected.train)
     monkeypatch.undo()
-    cropped, _ = load(data, fit="random-crop")  # says nothing of an aligned image
+    cropped, _ = load(data, landmarks=found, fit="random-crop")  # says nothing of an aligned image
     assert isinstance(cropped.train, LazyImages) and cropped.notes == expected.notes
     assert all(torch.equal(cropped.train.at_random(i, np.random.default_rng(i)), expected.train[i]) for i in range(A_IMAGES))
 
@@ -150,31 +154,18 @@ def test_processes_that_decode_find_no_face_again(
         assert torch.equal(one["a"], other["a"]) and torch.equal(one["b"], other["b"])
 
 
-def test_a_choice_of_images_has_a_face_each(data: Path) -> None:
-    a, b = load(data, max_images=5)
+def test_a_choice_of_images_has_a_face_each(data: Path, found: Landmarks) -> None:
+    a, b = load(data, landmarks=found, max_images=5)
     assert len(a.train) == 5 == a.counts["kept"] and len(b.train) == 5
-    every = load(data)[0].train
+    every = load(data, landmarks=found)[0].train
     assert all(any(torch.equal(one, other) for other in every) for one in a.train)
 
 
-@pytest.mark.parametrize("kind", ["zip", "parquet", "npz"])
-def test_archives_and_tables_are_aligned_too(data: Path, kind: str, tmp_path: Path) -> None:
-    files, packed = sorted((data / "trainA").iterdir()), tmp_path / f"faces.{kind}"
-    if kind == "zip":
-        with zipfile.ZipFile(packed, "w") as archive:
-            for file in files:
-                archive.write(file, file.name)
-    elif kind == "parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        cells = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
-        pq.write_table(pa.table({"image": pa.array(cells, pa.struct({"bytes": pa.binary(), "path": pa.string()}))}), packed)
-    else:
-        np.savez(packed, images=np.stack([np.asarray(images.decode(file.read_bytes()).resize((380, 250))) for file in files]))
-    a = load_domains(resolve(None, None, str(packed), str(data / "trainB")), image_size=36, eyes=(PLACES, None), max_held_out=1)[
-        0
-    ]
+def test_arrays_are_aligned_too(data: Path, tmp_path: Path) -> None:
+    decoded = [images.decode(file.read_bytes()).resize((380, 250)) for file in sorted((data / "trainA").iterdir())]
+    np.savez(tmp_path / "faces.npz", images=np.stack([np.asarray(image) for image in decoded]))
+    sources = resolve(None, None, str(tmp_path / "faces.npz"), str(data / "trainB"))
+    a = load_domains(sources, image_size=36, eyes=(PLACES, None), max_held_out=1)[0]
     assert a.counts["no_face"] == 1 and a.counts["kept"] + a.counts["held_out"] == A_IMAGES
     every = by_hand(data / "trainA", 36)
     assert all(min(apart(one, other) for other in every) <= 1 for one in a.train)
@@ -204,13 +195,12 @@ def test_a_domain_without_any_face_is_one_line(data: Path, streamed: bool, tmp_p
     folder(tmp_path / "faceless", range(6), (40, 30))
     sources = resolve(None, str(data), str(tmp_path / "faceless"), None)
     if streamed:
-        with pytest.raises(DataError, match=r"^domain A: the held-out part of the stream has no image that can be used"):
-            open_streams(sources, image_size=32, batch_size=1, seed=0, steps_per_epoch=1, eyes=(PLACES, None))
+        message = "^domain A: the held-out part of the stream has no image that can be used"
     else:
-        with pytest.raises(
-            DataError, match=r"^domain A: no face is found in any of its 6 images: .*--set eyes_a=none, or to a DCGAN --"
-        ):
-            load_domains(sources, image_size=32, eyes=(PLACES, None))
+        message = "^domain A: no face is found in any of its 6 images: .*--set eyes_a=none, or to a DCGAN --"
+    more = {"streaming": True, "steps_per_epoch": 1} if streamed else {}
+    with pytest.raises(DataError, match=message):
+        open_batches(sources, image_size=32, batch_size=1, seed=0, eyes=(PLACES, None), **more)
 
 
 # --- landmarks that are known
@@ -236,27 +226,3 @@ def test_the_content_hash_of_each_image_is_taken_once(data: Path, found: Landmar
     monkeypatch.setattr(loading, "CACHE_BYTES", 0)
     a, _ = load(data, landmarks=found)
     assert a.train[0].equal(a.train[0]) and len(hashed) == sum(1 for path in data.rglob("*.png"))
-
-
-def test_the_spread_of_the_eyes_in_training_batches(data: Path) -> None:
-    """After alignment the crop jitter shifts a face by up to 8 px of 128 each way and enlarges it by 144 / 128; a flip keeps the
-    eyes' places, since they lie symmetrically. They are found again here."""
-    a, _ = load(data, eyes=(SMILE, None), image_size=128, load_size=144)
-    augment = BatchAugment(image_size=128, load_size=144, flip=True)
-    torch.manual_seed(0)
-    batches = [augment({"a": a.train})["a"] for _ in range(4)]
-    faces = [find_faces(images.to_pil(x)) for batch in batches for x in batch]
-    assert SMILE is not None
-    left, right = (complex(x * 144 - 8, y * 144 - 8) for x, y in (SMILE[:2], SMILE[2:]))
-    middles = [min(face, key=lambda f: abs(sum(f.eyes) / 2 - (left + right) / 2)).eyes for face in faces if face]
-    assert len(middles) > 0.9 * len(faces)
-    shifts = np.array([(here + there - left - right) / 2 for here, there in middles])
-    tilts = np.array([(there - here) / (right - left) for here, there in middles])
-    print(
-        f"{len(shifts)} faces of 128 px: the middle of the eyes is shifted by {shifts.real.std():.1f} px across and "
-        f"{shifts.imag.std():.1f} px down (standard deviation), by {max(abs(shifts.real).max(), abs(shifts.imag).max()):.1f} px "
-        f"at most; their distance differs by {abs(tilts).std():.1%}"
-    )
-    assert np.abs(shifts.real).max() < 9.5 and np.abs(shifts.imag).max() < 9.5
-    assert 3 < shifts.real.std() < 6 and 3 < shifts.imag.std() < 6  # of whole numbers from -8 to 8: 4.9
-    assert np.abs(np.abs(tilts) - 1).max() < 0.05 and np.abs(np.degrees(np.angle(tilts))).max() < 3

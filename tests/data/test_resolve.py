@@ -10,15 +10,13 @@ from cyclegan_hub.domains import DOMAINS, HubSplit, recorded_splits
 from support.pictures import folder, parquet
 
 
-@pytest.mark.parametrize("name", [name for name in DOMAINS if DOMAINS[name].b])
-def test_a_domain_alone_means_its_own_hub_datasets(name: str) -> None:
-    domain = DOMAINS[name]
-    for source, pile in zip(resolve(domain, None, None, None), (domain.a, domain.b), strict=True):
-        assert isinstance(source.train, HubSplit)
-        assert (source.train.dataset, source.train.split, source.train.column) == (pile.dataset, pile.split, pile.column)
-        assert dict(source.train.filter) == {key: str(value) for key, value in pile.filter.items()}
-        assert (source.held_out is None) == (pile.test_split is None)
-        assert source.held_out is None or source.held_out.split == pile.test_split
+def test_a_domain_alone_means_its_own_hub_datasets() -> None:
+    for domain in (domain for domain in DOMAINS.values() if domain.b):
+        for source, own in zip(resolve(domain, None, None, None), domain.image_sets, strict=True):
+            assert isinstance(source.train, HubSplit)
+            assert (source.train.dataset, source.train.split, source.train.column) == (own.dataset, own.split, own.column)
+            assert dict(source.train.filter) == {key: str(value) for key, value in own.filter.items()}
+            assert (source.held_out and source.held_out.split) == own.test_split
 
 
 @pytest.mark.parametrize(
@@ -79,11 +77,12 @@ def test_a_recorded_dataset_of_the_hub_is_found_again(spec: str) -> None:
     assert recorded_splits(source.describe()) == (source.train, source.held_out)
 
 
-@pytest.mark.parametrize(
-    "line", ["hf:faces?split=trainA, held out: hf:faces?split=testA", "folder faces/trainA, held out: a tenth by content hash"]
-)
-def test_recorded_local_images_are_not_a_dataset_of_the_hub(line: str) -> None:
-    assert recorded_splits(line) is None
+def test_recorded_local_images_are_not_a_dataset_of_the_hub() -> None:
+    for line in (
+        "hf:faces?split=trainA, held out: hf:faces?split=testA",
+        "folder faces/trainA, held out: a tenth by content hash",
+    ):
+        assert recorded_splits(line) is None
 
 
 def test_describe_is_stable_and_names_no_directory_above_the_data(tmp_path: Path) -> None:

@@ -2,21 +2,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from cyclegan_hub.data import streaming
-from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.data.resolve import resolve, resolve_pairs
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.imaging import images
 from support.loading import open_streams
-from support.pictures import encoded, folder, parquet, picture
+from support.pictures import encoded, folder, parquet, picture, scans
 
 
 def open_stream(path: Path, a: str | None = None, **options) -> StreamingBatches:
@@ -24,8 +24,9 @@ def open_stream(path: Path, a: str | None = None, **options) -> StreamingBatches
     return open_streams(resolve(None, str(path), a, None), **given)
 
 
-def keys(batches: torch.Tensor) -> list[bytes]:
-    return [x.numpy().tobytes() for x in batches]
+def keys(batches: Iterable[dict[str, torch.Tensor]], letter: str = "a") -> list[bytes]:
+    """The images of one domain in some batches, in order."""
+    return [x.numpy().tobytes() for batch in batches for x in batch[letter]]
 
 
 def known(seeds: range) -> Counter:
@@ -47,9 +48,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_pass_shows_every_image_once_in_a_new_order(data: Path) -> None:
     stream = open_stream(data, steps_per_epoch=10)
     epochs = [list(stream.epoch(epoch)) for epoch in range(2)]
-    shown = [[key for batch in epoch for key in keys(batch["a"])] for epoch in epochs]
+    shown = [keys(epoch) for epoch in epochs]
     assert Counter(shown[0]) == Counter(shown[1]) == known(range(40)) and shown[0] != shown[1]
-    b = [key for epoch in epochs for batch in epoch for key in keys(batch["b"])]  # 80 images: 4 passes over 20
+    b = [key for epoch in epochs for key in keys(epoch, "b")]  # 80 images: 4 passes over 20
     assert all(Counter(b[i : i + 20]) == known(range(100, 120)) for i in range(0, 80, 20))
     assert stream.counts["a"] == dict(found=80, unreadable=0, tiny=0, kept=80, held_out=3)
     assert stream.steps_per_epoch == 10 and len(list(stream.epoch(2, start=7))) == 3
@@ -63,22 +64,22 @@ def test_shapes_and_held_out(data: Path) -> None:
 
 
 def test_the_seed_decides_and_domains_of_equal_length_are_not_paired(data: Path) -> None:
-    for letter, start in (("A", 600), ("B", 700)):
-        parquet(data / f"equal/train{letter}.parquet", range(start, start + 40))
-        parquet(data / f"equal/test{letter}.parquet", range(start + 50, start + 52))
+    for letter, first in (("A", 600), ("B", 700)):
+        parquet(data / f"equal/train{letter}.parquet", range(first, first + 40))
+        parquet(data / f"equal/test{letter}.parquet", range(first + 50, first + 52))
 
-    def order(letter: str, start: int, seed: int) -> list[int]:
-        first = {key: i for i, key in enumerate(known(range(start, start + 40)))}
-        stream = open_stream(data / "equal", steps_per_epoch=10, seed=seed)
-        return [first[key] for batch in stream.epoch(0) for key in keys(batch[letter])]
+    def order(seed: int) -> list[list[int]]:
+        batches = list(open_stream(data / "equal", steps_per_epoch=10, seed=seed).epoch(0))
+        seen = {letter: list(known(range(first, first + 40))) for letter, first in (("a", 600), ("b", 700))}
+        return [[seeds.index(key) for key in keys(batches, letter)] for letter, seeds in seen.items()]
 
-    assert order("a", 600, 1) == order("a", 600, 1) != order("a", 600, 2)
-    assert order("a", 600, 1) != order("b", 700, 1)
+    a, b = order(1)
+    assert [a, b] == order(1) and a != b and a != order(2)[0]
 
 
 def test_processes_read_disjoint_parts(data: Path) -> None:
     parts = [open_stream(data, rank=rank, world_size=2) for rank in range(2)]
-    shown = [[key for batch in part.epoch(0) for key in keys(batch["a"])] for part in parts]
+    shown = [keys(part.epoch(0)) for part in parts]
     assert len(shown[0]) == len(shown[1]) == 20 and Counter(shown[0] + shown[1]) == known(range(40))
 
 
@@ -86,8 +87,8 @@ def test_without_a_held_out_split_the_head_is_held_out(data: Path, monkeypatch: 
     monkeypatch.setattr(streaming, "HELD_OUT_ROWS", 8)
     (data / "testA.parquet").unlink()
     stream = open_stream(data, steps_per_epoch=16)
-    assert Counter(keys(stream.held_out[0])) == known(range(8))
-    shown = Counter(key for batch in stream.epoch(0) for key in keys(batch["a"]))
+    assert Counter(keys([{"a": stream.held_out[0]}])) == known(range(8))
+    shown = Counter(keys(stream.epoch(0)))
     assert set(shown) == set(known(range(8, 40))) and set(shown.values()) == {2}
 
 
@@ -96,14 +97,14 @@ def test_a_saved_position_continues_with_the_rows_that_were_not_read(
 ) -> None:
     monkeypatch.setattr(streaming, "SHUFFLE_BUFFER", 2)
     stream = open_stream(data)
-    before = {key for batch in stream.epoch(0) for key in keys(batch["a"])}
+    before = set(keys(stream.epoch(0)))
     state = json.loads(json.dumps(stream.state_dict()))
     again = open_stream(data)
     again.load_state_dict(state)
     assert "refilled shuffle buffer" in caplog.text
     assert json.loads(json.dumps(again.state_dict())) == state
     assert again.counts["a"]["found"] == 20
-    rest = [key for batch in again.epoch(0) for key in keys(batch["a"])]
+    rest = keys(again.epoch(0))
     # What is left of the pass: the 20 rows not shown, less at most the 2 that waited in the buffer; then the next pass.
     assert set(rest[:18]).isdisjoint(before) and len(set(rest[:18])) == 18
     assert again.counts["a"]["found"] == 40 and again.state_dict()["a"]["passes"] == 1
@@ -115,7 +116,7 @@ def test_a_position_at_the_very_end_of_a_pass_continues_with_the_next(data: Path
     state = stream.state_dict()
     again = open_stream(data, steps_per_epoch=10)
     again.load_state_dict(state)
-    assert Counter(key for batch in again.epoch(1) for key in keys(batch["a"])) == known(range(40))
+    assert Counter(keys(again.epoch(1))) == known(range(40))
 
 
 def test_the_state_of_other_data_is_refused(data: Path) -> None:
@@ -131,7 +132,7 @@ def test_unreadable_and_tiny_images_are_skipped_and_counted(data: Path, caplog: 
     (data / "trainB/broken.png").write_text("<html>")
     (data / "trainB/tiny.png").write_bytes(encoded(1, (15, 15)))
     stream = open_stream(data)
-    shown = [key for batch in stream.epoch(0) for key in keys(batch["b"])]
+    shown = keys(stream.epoch(0), "b")
     list(stream.epoch(1))
     assert Counter(shown) == known(range(100, 120))
     assert stream.counts["b"]["unreadable"] >= 1 and stream.counts["b"]["tiny"] >= 1
@@ -161,6 +162,8 @@ def test_what_cannot_be_streamed_is_refused(data: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", images=np.zeros((3, 20, 20), np.uint8))
     with pytest.raises(DataError, match=r"x\.npz cannot be streamed: leave streaming out \(--set streaming=False\); it reads"):
         open_stream(data, a=str(tmp_path / "x.npz"))
+    with pytest.raises(DataError, match=r"pairs in two places cannot be streamed: leave streaming out \(--set streaming=False"):
+        open_streams(resolve_pairs(str(data), None, None), image_size=20, batch_size=1, seed=0, steps_per_epoch=2)
     parquet(data / "testA.parquet", range(300, 302))
     with pytest.raises(DataError, match="same held-out images"):
         open_stream(data)
@@ -170,10 +173,8 @@ def test_a_dataset_is_streamed_with_its_filter(data: Path) -> None:
     parquet(data / "faces/train.parquet", range(400, 410), Smiling=[i % 2 == 0 for i in range(10)])
     parquet(data / "faces/test.parquet", range(500, 504), Smiling=[True, False, True, True])
     stream = open_stream(data, a=f"hf:{data / 'faces'}?split=train&test_split=test&filter=Smiling=1")
-    assert Counter(key for batch in stream.epoch(0) for key in keys(batch["a"])) == Counter(
-        {key: 4 for key in known(range(400, 410, 2))}
-    )
-    assert len(stream.held_out[0]) == 3
+    shown = Counter(keys(stream.epoch(0)))
+    assert shown == Counter({key: 4 for key in known(range(400, 410, 2))}) and len(stream.held_out[0]) == 3
     with pytest.raises(DataError, match="no column 'Male'"):
         open_stream(data, a=f"hf:{data / 'faces'}?filter=Male=1")
 
@@ -187,8 +188,7 @@ def test_held_out_images_of_either_domain_are_not_trained_on(data: Path) -> None
     folder(data / "trainB", [200])
     stream = open_stream(data, steps_per_epoch=10)
     batches = list(stream.epoch(0))
-    assert Counter(key for batch in batches for key in keys(batch["a"])) == known(range(40))
-    assert set(key for batch in batches for key in keys(batch["b"])) == set(known(range(100, 120)))
+    assert Counter(keys(batches)) == known(range(40)) and set(keys(batches, "b")) == set(known(range(100, 120)))
     assert stream.counts["a"]["also_held_out"] == 2 and stream.counts["b"]["also_held_out"] == 2  # in two passes
 
 
@@ -199,18 +199,8 @@ def test_a_stream_with_nothing_to_train_on_stops(data: Path) -> None:
         next(open_stream(data).epoch(0))
 
 
-def test_pairs_are_refused_with_the_remedy(data: Path) -> None:
-    from cyclegan_hub.data.resolve import resolve_pairs
-
-    with pytest.raises(DataError, match=r"pairs in two places cannot be streamed: leave streaming out \(--set streaming=False\)"):
-        open_streams(resolve_pairs(str(data), None, None), image_size=20, batch_size=1, seed=0, steps_per_epoch=2)
-
-
 def test_dark_16_bit_images_are_warned_of_in_a_stream_too(data: Path) -> None:
-    (data / "scans").mkdir()
-    for i in range(70):
-        values = np.random.default_rng(i).integers(0, 4081, (20, 20)).astype(np.uint16)
-        Image.fromarray(values).save(data / "scans" / f"{i}.png")
+    scans(data / "scans", 4080, count=70)
     notes = open_stream(data, str(data / "scans"), channels=1).notes
     (note,) = [note for note in notes if "16 bits" in note]
     assert note.startswith("A: the held-out part: the greatest value") and "--set value_range=0,4095" in note

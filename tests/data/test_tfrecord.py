@@ -4,6 +4,7 @@ import pickle
 import struct
 import tracemalloc
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,13 @@ from support.loading import load_domains, open_streams
 from support.pictures import encoded, folder, parquet
 from support.tfrecords import crc32c, delimited, example, masked, monet, record, shard, varint
 
+
+def jpegs(seeds: Iterable[int]) -> Counter:
+    """The pixels of the JPEG files of these seeds, each once."""
+    decoded = (images.decode(encoded(seed, format="JPEG")) for seed in seeds)
+    return Counter(images.to_uint8_tensor(image).numpy().tobytes() for image in decoded)
+
+
 # The writer below is independent of the reader: its CRC is taken bit by bit.
 
 
@@ -28,7 +36,7 @@ def test_the_crc_is_the_published_one() -> None:
     assert [tfrecord.crc32c(data) for data in (bytes(32), b"\xff" * 32, bytes(range(32)))] == [0x8A9136AA, 0x62A8AB43, 0x46DD794E]
 
 
-@pytest.mark.parametrize("length", [0, 1, 255, 256, 257, 511, 512, 5000, 256 * 256 + 3])
+@pytest.mark.parametrize("length", [0, 1, 257, 5000, 256 * 256 + 3])
 def test_the_crc_of_any_length_is_that_taken_bit_by_bit(length: int) -> None:
     data = np.random.default_rng(length).bytes(length)
     assert tfrecord.crc32c(data) == crc32c(data)
@@ -43,7 +51,7 @@ def test_shards_are_one_source_of_their_jpegs_byte_for_byte(tmp_path: Path) -> N
 
 
 def test_items_go_to_a_worker_and_list_without_reading_the_images(tmp_path: Path) -> None:
-    big = record(example(image=encoded(1, (1000, 1000), "PNG")))  # 3 MB of noise
+    big = record(example(image=encoded(1, (300, 300), "PNG")))  # 270 kB of noise
     (tmp_path / "x.tfrec").write_bytes(big * 2)
     list(tfrecord.offsets(tmp_path / "x.tfrec"))  # the tables of the CRC are made once
     tracemalloc.start()
@@ -52,7 +60,7 @@ def test_items_go_to_a_worker_and_list_without_reading_the_images(tmp_path: Path
     tracemalloc.stop()
     assert peak < len(big) / 10
     items = pickle.loads(pickle.dumps(TFRecordItems.open(Files("TFRecord", (tmp_path / "x.tfrec",)))))
-    assert items.read(1) == encoded(1, (1000, 1000), "PNG") and len(pickle.dumps(items)) < 2000
+    assert items.read(1) == encoded(1, (300, 300), "PNG") and len(pickle.dumps(items)) < 2000
 
 
 @pytest.mark.parametrize(
@@ -150,30 +158,25 @@ def test_an_empty_file_is_an_empty_domain(tmp_path: Path) -> None:
 
 
 def test_a_source_is_one_file_or_a_folder_of_shards(tmp_path: Path) -> None:
-    names = ["monet00-60.tfrec", "monet04-60.tfrec"]
-    paths = tuple(shard(tmp_path / "monet_tfrec" / name, [1]) for name in names)
+    paths = tuple(shard(tmp_path / "monet_tfrec" / name, [1]) for name in ("monet00-60.tfrec", "monet04-60.tfrec"))
     (tmp_path / "monet_tfrec/readme.txt").write_text("no shard")
     assert parse_source(str(tmp_path / "monet_tfrec")).train == Files("TFRecord", paths)
-    assert parse_source(str(paths[0])).train == Files("TFRecord", paths[:1])
     assert Files("TFRecord", paths).describe() == "TFRecord monet_tfrec/monet00-60.tfrec and 1 more"
-    for name in ("x.tfrecord", "x.tfrecords", "x.tfrecord-00000-of-00002"):
+    for name in ("x.tfrec", "x.tfrecord", "x.tfrecords", "x.tfrecord-00000-of-00002"):
         assert parse_source(str(shard(tmp_path / name, [1]))).train == Files("TFRecord", (tmp_path / name,))
     parquet(tmp_path / "monet_tfrec/x.parquet", [1])
     with pytest.raises(DataError, match="both Parquet and TFRecord shards"):
         parse_source(str(tmp_path / "monet_tfrec"))
 
 
-def test_two_domains_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Path) -> None:
-    for name, seeds in (("photo", range(30)), ("monet", range(100, 112))):
-        shard(tmp_path / f"{name}_tfrec/0.tfrec", seeds[:7])
-        shard(tmp_path / f"{name}_tfrec/1.tfrec", seeds[7:])
-        (tmp_path / name).mkdir()
+def test_domains_of_shards_load_as_the_same_images_in_folders_do(tmp_path: Path) -> None:
+    for letter, seeds in (("A", range(30)), ("B", range(100, 112))):
+        shard(tmp_path / f"shards/train{letter}-0.tfrec", seeds[:7])
+        shard(tmp_path / f"shards/train{letter}-1.tfrec", seeds[7:])
+        (tmp_path / f"files/train{letter}").mkdir(parents=True)
         for seed in seeds:
-            (tmp_path / name / f"{seed:03d}.jpg").write_bytes(encoded(seed, format="JPEG"))
-    shards, files = (
-        load_domains([parse_source(str(tmp_path / f"{name}{end}")) for name in ("photo", "monet")], image_size=16)
-        for end in ("_tfrec", "")
-    )
+            (tmp_path / f"files/train{letter}/{seed:03d}.jpg").write_bytes(encoded(seed, format="JPEG"))
+    shards, files = (load_domains(resolve(None, str(tmp_path / name), None, None), image_size=16) for name in ("shards", "files"))
     for ours, theirs in zip(shards, files, strict=True):
         assert ours.fingerprint == theirs.fingerprint and ours.counts == theirs.counts
         assert ours.train.equal(theirs.train) and ours.held_out.equal(theirs.held_out)
@@ -193,8 +196,7 @@ def test_shards_are_streamed_and_a_damaged_record_is_skipped(tmp_path: Path, cap
     options = dict(image_size=20, batch_size=3, seed=0, steps_per_epoch=13)
     drawn = open_streams(resolve(None, str(tmp_path), None, None), **options)
     first = [x.numpy().tobytes() for batch in drawn.epoch(0) for x in batch["a"]]
-    jpegs = [images.decode(encoded(seed, format="JPEG")) for seed in range(40) if seed != 1]
-    assert Counter(first) == Counter(images.to_uint8_tensor(image).numpy().tobytes() for image in jpegs)
+    assert Counter(first) == jpegs(seed for seed in range(40) if seed != 1)
     state = drawn.state_dict()
     assert len(drawn.held_out[0]) == 2 and drawn.counts["a"]["unreadable"] == 1 and f"byte {bad}" in caplog.text
     again = open_streams(resolve(None, str(tmp_path), None, None), **options)
@@ -203,18 +205,3 @@ def test_shards_are_streamed_and_a_damaged_record_is_skipped(tmp_path: Path, cap
     path.write_bytes(data[:-1])
     with pytest.raises(DataError, match=r"trainA-0\.tfrec is cut short"):
         list(open_streams(resolve(None, str(tmp_path), None, None), **options).epoch(0))
-
-
-def test_processes_share_a_stream_of_shards(tmp_path: Path) -> None:
-    for i in range(2):
-        shard(tmp_path / f"trainA-{i}.tfrec", range(10 * i, 10 * i + 10))
-        shard(tmp_path / f"trainB-{i}.tfrec", range(100 + 10 * i, 110 + 10 * i))
-    shard(tmp_path / "testA.tfrec", [200])
-    shard(tmp_path / "testB.tfrec", [300])
-    shown = []
-    for rank in range(2):
-        options = dict(image_size=20, batch_size=10, seed=0, steps_per_epoch=1, rank=rank, world_size=2)
-        (batch,) = open_streams(resolve(None, str(tmp_path), None, None), **options).epoch(0)
-        shown += [x.numpy().tobytes() for x in batch["a"]]
-    decoded = [images.decode(encoded(seed, format="JPEG")) for seed in range(20)]
-    assert Counter(shown) == Counter(images.to_uint8_tensor(image).numpy().tobytes() for image in decoded)

@@ -1,18 +1,19 @@
-"""Hashes and PNG files of pictures (images.py), and grids of them (image_grid.py)."""
+"""Hashes and PNG files of images, grids of them, and labels in any script."""
 
 from __future__ import annotations
 
 import io
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from cyclegan_hub.imaging import grids, images
+from cyclegan_hub.imaging import grids, images, plots
 from cyclegan_hub.imaging.images import ImageError
+from cyclegan_hub.models.protocols import drawable_label
 from support.hostile_files import picture, saved
-
-# --- files and pictures
 
 
 def test_content_hash() -> None:
@@ -88,8 +89,9 @@ def test_grid_cuts_no_label(cell: int, monkeypatch: pytest.MonkeyPatch) -> None:
             assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
     left, top, right, bottom = ink(canvas)
     assert left > 0 and top > 0 and right < canvas.width and bottom < canvas.height
-    filled = grids.grid([[Image.new("RGB", (cell, cell), "red")] * 3] * 2, row_labels=row_labels, column_labels=column_labels)
-    assert np.sum(np.all(np.asarray(filled) == (255, 0, 0), axis=-1)) == 6 * cell * cell  # and no label covers an image
+    rows = [[Image.new("RGB", (cell, cell), "red")] * 3] * 2
+    filled = np.asarray(grids.grid(rows, row_labels=row_labels, column_labels=column_labels))
+    assert np.sum(np.all(filled == (255, 0, 0), axis=-1)) == 6 * cell * cell  # and no label covers an image
 
 
 @pytest.mark.parametrize("labels", [{"row_labels": ["one", "two"]}, {"column_labels": ["one"]}])
@@ -98,3 +100,20 @@ def test_grid_refuses_labels_that_do_not_match(labels: dict[str, list[str]]) -> 
         grids.grid([[picture(), picture()]], **labels)
     with pytest.raises(ImageError, match="at least one image"):
         grids.grid([[]])
+
+
+@pytest.mark.parametrize("label", ["smile", "кот", "γάτα", "żółć", "photo → Monet", "Epoch 5 · best"])
+def test_a_label_that_the_font_has_is_written(label: str) -> None:
+    assert grids.drawable(label) and drawable_label(label, "A") == label
+    one, other = (grids.grid([[picture()]], column_labels=[text]).tobytes() for text in (label, "?" * len(label)))
+    assert one != other
+
+
+def test_for_another_stands_the_domain_and_nothing_is_warned_of(tmp_path: Path) -> None:
+    for label in ("ねこ", "고양이", "a 猫", "猫"):
+        assert not grids.drawable(label) and drawable_label(label, "A") == "A"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, shown in (("label", label), ("letter", "A")):
+            plots.inspection(tmp_path / f"{name}.png", {shown: [picture()], "B": [picture()]})
+    assert (tmp_path / "label.png").read_bytes() == (tmp_path / "letter.png").read_bytes()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -69,20 +68,21 @@ def spoilt(data: bytes, name: bytes) -> bytes:
     return data[:end] + bytes(4) + data[end + 4 :]
 
 
-def odd() -> Iterator[tuple[str, bytes]]:
-    large = zlib.compress(bytes(3 * 2**20))
-    yield "large text", png(8, 8, (b"zTXt", b"note\0\0" + large), (b"IDAT", RAW))
-    yield "large text behind", png(8, 8, (b"IDAT", RAW), (b"iTXt", b"note\0\1\0\0\0" + large))
-    yield "large profile", png(8, 8, (b"iCCP", b"x\0\0" + large), (b"IDAT", RAW))
-    yield "endless profile", png(8, 8, (b"iCCP", b"x\0\0" + zlib.compress(bytes(40 * 2**20))), (b"IDAT", RAW))
-    yield "wrong checksum", spoilt(png(8, 8, (b"tEXt", b"a\0b"), (b"IDAT", RAW)), b"tEXt")
-    yield "wrong checksum of the orientation", spoilt(png(8, 8, (b"eXIf", b"II*\0"), (b"IDAT", RAW)), b"eXIf")
-    yield "many texts", png(8, 8, *[(b"zTXt", b"note\0\0" + zlib.compress(bytes(2**20)))] * 70, (b"IDAT", RAW))
+LARGE = zlib.compress(bytes(3 * 2**20))
+ODD = {
+    "large text": png(8, 8, (b"zTXt", b"note\0\0" + LARGE), (b"IDAT", RAW)),
+    "large text behind": png(8, 8, (b"IDAT", RAW), (b"iTXt", b"note\0\1\0\0\0" + LARGE)),
+    "large profile": png(8, 8, (b"iCCP", b"x\0\0" + LARGE), (b"IDAT", RAW)),
+    "endless profile": png(8, 8, (b"iCCP", b"x\0\0" + zlib.compress(bytes(40 * 2**20))), (b"IDAT", RAW)),
+    "wrong checksum": spoilt(png(8, 8, (b"tEXt", b"a\0b"), (b"IDAT", RAW)), b"tEXt"),
+    "wrong checksum of the orientation": spoilt(png(8, 8, (b"eXIf", b"II*\0"), (b"IDAT", RAW)), b"eXIf"),
+    "many texts": png(8, 8, *[(b"zTXt", b"note\0\0" + zlib.compress(bytes(2**20)))] * 70, (b"IDAT", RAW)),
+}
 
 
-@pytest.mark.parametrize(("name", "data"), list(odd()), ids=lambda value: value if isinstance(value, str) else "")
-def test_a_png_with_odd_metadata_is_a_picture(name: str, data: bytes) -> None:
-    assert decode(data).tobytes() == decode(png(8, 8, (b"IDAT", RAW))).tobytes(), name
+@pytest.mark.parametrize("name", ODD)
+def test_a_png_with_odd_metadata_is_a_picture(name: str) -> None:
+    assert decode(ODD[name]).tobytes() == decode(png(8, 8, (b"IDAT", RAW))).tobytes()
 
 
 def test_a_png_whose_picture_is_damaged_is_refused_for_that() -> None:
@@ -104,19 +104,14 @@ def test_the_profile_of_a_png_is_found_whatever_stands_around_it() -> None:
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-@pytest.mark.parametrize("cut", [1, 2])
-def test_a_jpeg_that_lacks_only_its_end_marker(cut: int, progressive: bool) -> None:
+def test_a_jpeg_may_lack_its_end_marker_and_no_more(progressive: bool) -> None:
     data = saved(picture(200, 120), "JPEG", progressive=progressive, quality=95)
-    assert decode(data[:-cut]).tobytes() == decode(data).tobytes()
-
-
-@pytest.mark.parametrize("progressive", [False, True])
-@pytest.mark.parametrize("cut", [12, 40, 400, 2000])
-def test_a_jpeg_that_lacks_more_is_refused(cut: int, progressive: bool) -> None:
+    assert decode(data[:-1]).tobytes() == decode(data[:-2]).tobytes() == decode(data).tobytes()
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     data = saved(noise, "JPEG", progressive=progressive, quality=90)
-    with pytest.raises(ImageError, match="damaged or cut short"):
-        decode(data[:-cut])
+    for cut in (12, 40, 400, 2000):
+        with pytest.raises(ImageError, match="damaged or cut short"):
+            decode(data[:-cut])
 
 
 def test_a_progressive_jpeg_without_its_last_scans_is_refused() -> None:

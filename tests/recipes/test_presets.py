@@ -106,6 +106,12 @@ def test_override_parses_every_kind() -> None:
     )  # fmt: skip
     assert (r.lr, r.epochs, r.flip, r.load_size, r.disc_channels) == (1e-3, 7, False, None, (8, 16))
     assert (r.diffaugment, r.max_images, r.disc_last_stride, r.identity_start) == (("cutout", "translation"), 12, 2, 0.5)
+    options = override(RECIPES["smile"], {"fit": "pad", "value_range": "0,4095"}).load_options()
+    assert (options["fit"], options["value_range"]) == ("pad", (0, 4095))
+    swapped = [override(RECIPES["pix2pix"], changes).load_options()["swapped"] for changes in ({}, {"direction": "b_to_a"})]
+    assert swapped == [False, True]
+    cropped = override(RECIPES["monet-compact-128"], {"load_size": "none"})
+    assert (cropped.image_size, cropped.trained_size) == (256, 128)
 
 
 @pytest.mark.parametrize(
@@ -136,12 +142,49 @@ def test_override_parses_every_kind() -> None:
         ("keep_epochs", "1", "keep_epochs=1: must be at least 2"),
         ("discriminator", "vit", "discriminator='vit': must be one of patch, projected, both"),
         ("adversarial", "wgan", "adversarial='wgan': must be one of lsgan, bce, hinge"),
+        ("fit", "squash", "fit='squash': must be one of crop, random-crop, stretch, pad"),
+        ("channels", "1,3", r"channels='1,3': both domains are read alike: give 1 \(both grey\) or 3 \(both RGB\)"),
+        ("value_range", "4095", "value_range="),
+        ("value_range", "5,5", "value_range="),
+        ("value_range", "0,1,2", "value_range="),
     ],
 )
 def test_a_wrong_field_or_value_is_one_clear_line(field: str, text: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message) as caught:
         override(RECIPES["smile-compact-128"] if field == "load_size" else RECIPES["anime"], {field: text})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("anime-compact-128", {"minibatch_deviation": "true"}, "minibatch_deviation=True: must be false with batch_size=1 or"),
+        ("monet-unet", {"noise": "true"}, "noise=True: must be false with generator=unet"),
+        ("faces-dcgan-64", {"ema": "1"}, "ema=1.0: must be from 0 up to, not including, 1"),
+        ("faces-dcgan-64", {"image_size": "96"}, "image_size=96: must be 64: 4 gen_channels make 4x4 px grow to that"),
+        ("faces-dcgan-64", {"gen_channels": "32,16,8"}, "image_size=64: must be 32: 3 gen_channels"),
+        ("faces-dcgan-64", {"disc_channels": "8,16"}, r"disc_channels=\(8, 16\): must be as many as gen_channels \(4\)"),
+        ("faces-dcgan-64", {"batch_size": "1"}, "batch_size=1: must be at least 2: batch norm"),
+        ("faces-dcgan-64", {"cycle": "1"}, "'cycle' is no field of a DCGANRecipe; fields: image_size"),
+        ("faces-dcgan-64", {"side": "c"}, "side='c': must be one of a, b"),
+        ("pix2pix", {"image_size": "96"}, "image_size=96: must be a multiple of 256 for this generator"),
+        ("pix2pix", {"pairs": "blur"}, "pairs='blur': must be one of given, colorize, upscale-4x, repaint"),
+        ("colorize", {"channels": "1"}, "channels=1: must be 3 to colorize"),
+        ("upscale-4x-cnn", {"l1": "0"}, "l1=0.0: must be more than 0 where adversarial_weight is 0"),
+        ("upscale-4x-cnn", {"image_size": "66"}, "image_size=66: must be a multiple of 4 where pairs are made"),
+        ("monet-unet", {"skip": "true"}, "skip=True: must be false with generator=unet"),
+        ("smile-compact", {"load_size": "none", "discriminator": "projected", "image_size": "28"},
+         "image_size=28: must be at least 32 for projected discriminators"),
+        ("smile-compact-128", {"crop_size": "256"}, r"crop_size=256: must be none, or from 1 to image_size \(128\)"),
+        ("smile-compact-128", {"crop_size": "34"}, "crop_size=34: must be a multiple of 4"),
+        ("smile-compact-128", {"crop_size": "28", "discriminator": "projected"}, "crop_size=28: must be at least 32 for"),
+        ("smile-baseline", {"streaming": "true", "steps_per_epoch": "10"}, "balance=True: must be none or false with streaming"),
+        ("colorize", {"direction": "b_to_a"}, "direction='b_to_a': must be a_to_b where inputs are derived"),
+    ],
+)  # fmt: skip
+def test_fields_that_do_not_fit_together_are_one_clear_line(name: str, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        override(RECIPES[name], changes)
 
 
 @pytest.mark.parametrize(
@@ -152,25 +195,9 @@ def test_wrong_types_are_refused_in_python_too(field: str, value: object) -> Non
         CycleGANRecipe(**{"name": "x", "domain": "smile", field: value})
 
 
-def test_skip_and_projected_discriminators_have_conditions() -> None:
-    with pytest.raises(RecipeError, match="skip=True: must be false with generator=unet"):
-        override(RECIPES["monet-unet"], {"skip": "true"})
-    projected = {"load_size": "none", "discriminator": "projected"}
-    with pytest.raises(RecipeError, match="image_size=28: must be at least 32 for projected discriminators"):
-        override(RECIPES["smile-compact"], projected | {"image_size": "28"})
-    assert override(RECIPES["smile-compact"], projected | {"image_size": "32"}).discriminator == "projected"
-
-
-def test_crops_are_part_of_the_image_and_large_enough() -> None:
-    for changes, message in (
-        ({"crop_size": "256"}, r"crop_size=256: must be none, or from 1 to image_size \(128\)"),
-        ({"crop_size": "34"}, "crop_size=34: must be a multiple of 4"),
-        ({"crop_size": "28", "discriminator": "projected"}, "crop_size=28: must be at least 32 for projected"),
-    ):
-        with pytest.raises(RecipeError, match=message):
-            override(RECIPES["smile-compact-128"], changes)
-    recipe = override(RECIPES["monet-compact-128"], {"load_size": "none"})
-    assert (recipe.image_size, recipe.trained_size) == (256, 128)
+def test_a_projected_discriminator_takes_32_px() -> None:
+    changes = {"load_size": "none", "discriminator": "projected", "image_size": "32"}
+    assert override(RECIPES["smile-compact"], changes).discriminator == "projected"
 
 
 def test_recipes_of_faces_align_as_their_domain_says() -> None:
@@ -207,11 +234,6 @@ def test_fields_that_came_later_have_the_old_behaviour_as_their_default() -> Non
     assert all(getattr(RECIPES[name], field, value) == value for name in SOURCES for field, value in old.items())
 
 
-def test_streaming_excludes_what_needs_all_images() -> None:
-    with pytest.raises(RecipeError, match="balance=True: must be none or false with streaming"):
-        override(RECIPES["smile-baseline"], {"streaming": "true", "steps_per_epoch": "10"})
-
-
 def test_find_lists_the_names() -> None:
     assert find("smile") is RECIPES["smile"]
     with pytest.raises(RecipeError, match="no recipe 'smyle'; recipes: smile, anime"):
@@ -221,30 +243,6 @@ def test_find_lists_the_names() -> None:
 def test_resumable_fields_exist() -> None:
     for method in METHODS:
         assert {f.name for f in fields(method)} >= RESUMABLE_FIELDS
-
-
-@pytest.mark.parametrize(
-    ("name", "field", "text", "message"),
-    [
-        ("anime-compact-128", "minibatch_deviation", "true", "minibatch_deviation=True: must be false with batch_size=1 or"),
-        ("monet-unet", "noise", "true", "noise=True: must be false with generator=unet"),
-        ("faces-dcgan-64", "ema", "1", "ema=1.0: must be from 0 up to, not including, 1"),
-        ("faces-dcgan-64", "image_size", "96", "image_size=96: must be 64: 4 gen_channels make 4x4 px grow to that"),
-        ("faces-dcgan-64", "gen_channels", "32,16,8", "image_size=64: must be 32: 3 gen_channels"),
-        ("faces-dcgan-64", "disc_channels", "8,16", r"disc_channels=\(8, 16\): must be as many as gen_channels \(4\)"),
-        ("faces-dcgan-64", "batch_size", "1", "batch_size=1: must be at least 2: batch norm"),
-        ("faces-dcgan-64", "cycle", "1", "'cycle' is no field of a DCGANRecipe; fields: image_size"),
-        ("faces-dcgan-64", "side", "c", "side='c': must be one of a, b"),
-        ("pix2pix", "image_size", "96", "image_size=96: must be a multiple of 256 for this generator"),
-        ("pix2pix", "pairs", "blur", "pairs='blur': must be one of given, colorize, upscale-4x, repaint"),
-        ("colorize", "channels", "1", "channels=1: must be 3 to colorize"),
-        ("upscale-4x-cnn", "l1", "0", "l1=0.0: must be more than 0 where adversarial_weight is 0"),
-        ("upscale-4x-cnn", "image_size", "66", "image_size=66: must be a multiple of 4 where pairs are made"),
-    ],
-)
-def test_a_wrong_field_of_the_other_methods(name: str, field: str, text: str, message: str) -> None:
-    with pytest.raises(RecipeError, match=message):
-        override(RECIPES[name], {field: text})
 
 
 def test_labels_name_input_and_output() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
+
+from torch import Tensor
 
 from cyclegan_hub.data import batches, load, streaming
 from cyclegan_hub.data.batches import UnpairedBatches
@@ -42,3 +44,8 @@ def open_streams(sources: Sequence[DataSource], **options: Any) -> StreamingBatc
     """`StreamingBatches`; `eyes` is a sequence."""
     readings, selection, left = records(len(sources), options)
     return streaming.StreamingBatches(sources, readings, Batching(**left), selection.seed)
+
+
+def contents(found: Iterable[Tensor]) -> set[bytes]:
+    """The pixels of some images, in no order."""
+    return {x.numpy().tobytes() for x in found}

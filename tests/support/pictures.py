@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import tarfile
+import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,24 @@ def folder(path: Path, seeds: Iterable[int], size: tuple[int, int] = (20, 20)) -
     path.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         (path / f"{seed:04d}.png").write_bytes(encoded(seed, size))
+    return path
+
+
+def archive(path: Path, files: Mapping[str, bytes]) -> Path:
+    """A zip or a tar, by its suffix, of files by name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            for name, data in files.items():
+                member = zipfile.ZipInfo(name)
+                member.filename = name  # with its backslashes, as old .NET and Windows programs write them
+                packed.writestr(member, data)
+    else:
+        with tarfile.open(path, "w") as packed:
+            for name, data in files.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                packed.addfile(info, io.BytesIO(data))
     return path
 
 
