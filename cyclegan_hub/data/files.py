@@ -159,7 +159,8 @@ def files_below(root: Path, unlisted: list[str]) -> Iterator[str]:
 
 
 def _is_link(folder: Path) -> bool:
-    return folder.is_symlink() or getattr(os.path, "isjunction", bool)(folder)  # Python 3.12 knows those of Windows
+    isjunction = getattr(os.path, "isjunction", None)  # a link of Windows, which Python 3.12 knows
+    return folder.is_symlink() or bool(isjunction and isjunction(folder))
 
 
 # ------------------------------------------------------------------------------------------ images that are not decoded yet

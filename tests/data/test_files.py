@@ -123,6 +123,12 @@ def test_links_to_folders_are_followed_and_circles_are_not_walked(tmp_path: Path
     assert images_in(tmp_path / "in").names == ["0009.png", "linked/inner/0001.png", "own/0002.png"]
 
 
+def test_a_folder_has_its_own_name_and_not_that_of_a_link_to_it(tmp_path: Path) -> None:
+    folder(tmp_path / "z", [1])
+    (tmp_path / "a").symlink_to(tmp_path / "z")
+    assert images_in(tmp_path).names == ["z/0001.png"]
+
+
 def test_folders_that_link_to_each_other_are_listed_once_each(tmp_path: Path) -> None:
     for name in "abcdefghij":  # 10! ways to walk them
         folder(tmp_path / name, [ord(name)])
