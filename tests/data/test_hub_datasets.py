@@ -27,7 +27,6 @@ from support.training import TINY, script
 
 pytestmark = pytest.mark.slow
 
-HUB_SETTINGS = {"page": 3}
 TINY_DCGAN = ["image_size=32", "gen_channels=8,8,4", "disc_channels=4,8,8", "batch_size=4", "max_images=none", "eyes=none"]
 
 
@@ -35,7 +34,7 @@ TINY_DCGAN = ["image_size=32", "gen_channels=8,8,4", "disc_channels=4,8,8", "bat
 def published(hub_server: ConnectedHub, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data sets of `domains.py`, in a folder and on the Hub."""
     folder = tmp_path_factory.mktemp("sets")
-    with connected(hub_server.server.url, hub_server.home):
+    with connected(hub_server.url, hub_server.home):
         publish(folder)
     return folder
 

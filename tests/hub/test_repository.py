@@ -14,8 +14,6 @@ from support.hub_client import ConnectedHub, api
 from support.hub_client import hub as hub
 from support.hub_client import hub_server as hub_server
 
-HUB_SETTINGS = {"cdn_host": "localhost", "page": 3}
-
 
 def test_a_pushed_generator_comes_back_equal(hub: ConnectedHub, tmp_path: Path) -> None:
     model = CycleGenerator(width=8, blocks=2, domain="smile", labels=("not smiling", "smiling"), epoch=5)
