@@ -85,7 +85,7 @@ def build(
     line), the card lists them, and the file is published too.
 
     Raises PublishError for a missing run, an `out` that is the run or holds other files, an epoch it does not have, a best epoch
-    left out or epochs of another run, ModelError for damaged weights, UserError where the card cannot be made.
+    left out or epochs of another run, ModelError for damaged weights.
     """
     if dtype not in DTYPES:
         raise PublishError(f"dtype {dtype!r}: must be one of {', '.join(DTYPES)}")

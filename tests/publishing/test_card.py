@@ -21,7 +21,8 @@ from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.hub.provenance import LICENCES
 from cyclegan_hub.models.auto import KINDS as PUBLISHED
 from cyclegan_hub.publishing import card as cards
-from cyclegan_hub.publishing.card import CardError, Facts, limits_template, render
+from cyclegan_hub.publishing.card import Facts, limits_template, render
+from cyclegan_hub.templates import TemplateError
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import RECIPES
@@ -282,10 +283,10 @@ def test_nothing_that_a_run_recorded_is_markup() -> None:
 @pytest.mark.parametrize(
     "name, addition, message",
     [
-        ("card.md", "{{ flavour }}", "the card's template names unknown fields flavour: there are title, a, b, "),
-        ("smile.md", "{{ flavour }}", "the card's template names unknown fields flavour"),
-        ("card.md", "{{ flavour", "the card's template cannot be read ("),
-        ("record.md", "{{ flavour }}", "the card's template names unknown fields flavour"),
+        ("card.md", "{{ flavour }}", "template card.md: 'flavour' is undefined: fix it"),
+        ("smile.md", "{{ flavour }}", "template smile.md: 'flavour' is undefined"),
+        ("card.md", "{{ flavour", "template card.md: it cannot be read ("),
+        ("record.md", "{{ flavour }}", "template card.md: 'flavour' is undefined"),
     ],
 )
 def test_a_template_with_an_unknown_field(
@@ -295,7 +296,7 @@ def test_a_template_with_an_unknown_field(
     monkeypatch.setattr(templates, "FOLDERS", (tmp_path / "cards", *templates.FOLDERS))
     with (tmp_path / "cards" / name).open("a") as file:
         file.write(addition)
-    with pytest.raises(CardError) as error:
+    with pytest.raises(TemplateError) as error:
         render(facts())
     assert str(error.value).startswith(message) and len(str(error.value).splitlines()) == 1
 
