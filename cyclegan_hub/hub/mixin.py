@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from huggingface_hub import HfApi, ModelCard, ModelCardData, PyTorchModelHubMixin, constants
@@ -28,7 +28,6 @@ from cyclegan_hub.templates import escape_markdown
 # Of config.json; raised when an older package could no longer read the files of a newer one. A file is written in the oldest
 # format from WRITTEN on that holds its constructor arguments, so that older packages read what they can.
 FORMAT, WRITTEN = 4, 3
-_FETCH_OPTIONS = frozenset(inspect.signature(fetch).parameters) - {"source"}
 # Keywords of other libraries' `from_pretrained`, each with its replacement here.
 _INSTEAD = {
     **dict.fromkeys(("torch_dtype", "dtype"), "call .to(dtype) on the loaded model"),
@@ -159,18 +158,12 @@ class StrictHubMixin(PyTorchModelHubMixin):
         format, when the weights do not fit exactly, or for a device that is not there; ArgumentError, which is a ModelError
         and a TypeError, for `strict=False` and for another keyword.
         """
-        return cls._from_pretrained(
-            model_id=str(pretrained_model_name_or_path), revision=revision, cache_dir=cache_dir, force_download=force_download,
-            local_files_only=local_files_only, token=token, map_location=map_location, strict=strict, **model_kwargs,
+        cls._check_arguments(strict, model_kwargs)
+        fetched = fetch(
+            pretrained_model_name_or_path, revision=revision, cache_dir=cache_dir, force_download=force_download,
+            local_files_only=local_files_only, token=token,
         )  # fmt: skip
-
-    @classmethod
-    def _from_pretrained(
-        cls, *, model_id: str, map_location: str | torch.device = "cpu", strict: bool = True, **options: Any
-    ) -> Self:
-        """The base class calls this to load a model. It is as strict as `from_pretrained`."""
-        cls.check_arguments(strict, {name: value for name, value in options.items() if name not in _FETCH_OPTIONS})
-        return cls.load_from(fetch(model_id, **options), map_location)
+        return cls.load_from(fetched, map_location)
 
     @classmethod
     @plain_defaults()
@@ -186,19 +179,7 @@ class StrictHubMixin(PyTorchModelHubMixin):
         return model
 
     @classmethod
-    def _load_as_safetensor(cls, model: Any, model_file: str, map_location: str | torch.device, strict: bool) -> Any:
-        """The base class calls this to load a weights file into `model`: always strictly."""
-        cls.check_arguments(strict, {})
-        _fill(model_file, model, read_weights(model_file, Path(model_file).read_bytes()), _device(model_file, map_location))
-        return model.eval()
-
-    @classmethod
-    def _load_as_pickle(cls, model: Any, model_file: str, map_location: str | torch.device, strict: bool) -> NoReturn:
-        """The base class calls this to load a pickle, which is refused."""
-        raise ModelError(f"{model_file} is a pickle, which is never loaded: give config.json and model.safetensors")
-
-    @classmethod
-    def check_arguments(cls, strict: bool, others: dict[str, Any]) -> None:
+    def _check_arguments(cls, strict: bool, others: dict[str, Any]) -> None:
         """Raises ArgumentError for `strict=False` and for keywords that `from_pretrained` does not take."""
         if strict is not True:
             raise ArgumentError(f"strict={strict!r}: weights that do not fit exactly are never loaded: leave it out")

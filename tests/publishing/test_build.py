@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,44 +108,33 @@ def test_free_images_are_small_and_attributed() -> None:
         assert f"`{path.name}`" in text and path.stat().st_size < 60_000 and max(Image.open(path).size) <= 320
 
 
-def spoil(run: Path, what: str) -> None:
-    weights = run / "epochs" / "epoch-005" / WEIGHTS
-    match what:
-        case "truncated":
-            weights.write_bytes(weights.read_bytes()[:-9])
-        case "no epochs":
-            shutil.rmtree(run / "epochs")
-        case "no recipe":
-            (run / "recipe.json").unlink()
-        case "recipe damaged":
-            (run / "recipe.json").write_text('{"recipe": {}, "labels": ["a", "b"], "data": {"a": "", "b": ""}}')
-        case "recipe no json":
-            (run / "recipe.json").write_text("{")
-        case "history damaged":
-            (run / "history.jsonl").write_text("{\n{}\n")
-        case "metrics damaged":
-            (run / "metrics.json").write_text("{")
+def write(name: str, text: str) -> Callable[[Path], object]:
+    return lambda run: (run / name).write_text(text)
 
 
-@pytest.mark.parametrize(
-    "what, options, message",
-    [
-        ("truncated", {}, "epoch-005: model.safetensors cannot be read ("),
-        ("no epochs", {}, "can be published from the end of epoch 5 of 40; resume it"),
-        ("no recipe", {}, "is not a run folder (it has no recipe.json): give the folder that train.py wrote"),
-        ("recipe damaged", {}, "is damaged (no batch_size, domain, image_size, name in it)"),
-        ("recipe no json", {}, "recipe.json is damaged ("),
-        ("history damaged", {}, "line 1 is damaged"),
-        ("metrics damaged", {}, "metrics.json is not of the form"),
-        ("", {"epochs": [5, 7, 9]}, "no epoch 7, 9; epochs there: epoch-005, epoch-010"),
-        ("", {"epochs": []}, "no epoch was chosen"),
-        ("", {"epochs": [5]}, "epoch-010 is the best by metrics.json but is not to be published: add it to the epochs"),
-        ("", {"dtype": "int8"}, "dtype 'int8': must be one of fp32, fp16"),
-    ],
-)
-def test_what_cannot_be_built(tmp_path: Path, what: str, options: dict, message: str) -> None:
+INCOMPLETE = '{"recipe": {}, "labels": ["a", "b"], "data": {"a": "", "b": ""}}'
+UNBUILT = [
+    (write(f"epochs/epoch-005/{WEIGHTS}", "x"), {}, "epoch-005: model.safetensors cannot be read ("),
+    (lambda run: shutil.rmtree(run / "epochs"), {}, "can be published from the end of epoch 5 of 40; resume it"),
+    (
+        lambda run: (run / "recipe.json").unlink(),
+        {},
+        "is not a run folder (it has no recipe.json): give the folder that",
+    ),
+    (write("recipe.json", INCOMPLETE), {}, "is damaged (no batch_size, domain, image_size, name in it)"),
+    (write("history.jsonl", "{\n{}\n"), {}, "line 1 is damaged"),
+    (write("metrics.json", "{"), {}, "metrics.json is not of the form"),
+    (Path.exists, {"epochs": [5, 7, 9]}, "no epoch 7, 9; epochs there: epoch-005, epoch-010"),
+    (Path.exists, {"epochs": []}, "no epoch was chosen"),
+    (Path.exists, {"epochs": [5]}, "epoch-010 is the best by metrics.json but is not to be published: add it to the epochs"),
+    (Path.exists, {"dtype": "int8"}, "dtype 'int8': must be one of fp32, fp16"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "options", "message"), UNBUILT, ids=[message for _, _, message in UNBUILT])
+def test_what_cannot_be_built(tmp_path: Path, spoil: Callable[[Path], object], options: dict, message: str) -> None:
     run = make_run(tmp_path / "run", 5, 10, best=10)
-    spoil(run, what)
+    spoil(run)
     assert message in refusal(build, run, tmp_path / "out", "user/smile", **options)
     assert not (tmp_path / "out").exists()
 
