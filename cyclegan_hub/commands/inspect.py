@@ -65,17 +65,12 @@ def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path)
 
 def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[tuple[str, DataSource]]:
     """Returns (label, source) of both domains or of the one image set. Raises DataError as `resolve` does."""
-    if data is None and data_a is not None and data_b is None:
-        return [("A", parse_source(data_a))]
-    if data is None and data_a is None and data_b is not None:
-        return [("B", parse_source(data_b))]
-    alone = data is not None and data_a is None and data_b is None
-    if (
-        data is not None
-        and alone
-        and (data.startswith("hf:") or "?" in data or (Path(data).exists() and not holds_domains(data)))
-    ):
-        return [("images", parse_source(data))]
+    given = [(label, spec) for label, spec in (("images", data), ("A", data_a), ("B", data_b)) if spec is not None]
+    if len(given) == 1:
+        ((label, spec),) = given
+        alone = spec.startswith("hf:") or "?" in spec or (Path(spec).exists() and not holds_domains(spec))
+        if label != "images" or alone:
+            return [(label, parse_source(spec))]
     return list(zip("AB", resolve(None, data, data_a, data_b), strict=True))
 
 

@@ -72,7 +72,7 @@ def translate(
         raise UserError(f"RANK={rank} and WORLD_SIZE={world}: ranks count from 0 to {world - 1}")
     images, out = images.expanduser().resolve(), out.expanduser().resolve()
     _check_places(images, out, zipped)
-    results = Results(out, zipped)
+    results = Results(out, zipped, rank, world)
     items, wanted = _open(images, (results.work, out))
     if rank == 0:
         for note in items.notes:
@@ -88,13 +88,16 @@ def translate(
     record |= options_record(options, eyes, skip)
     results.claim(record, [result for result in result_of.values() if result])
     share = wanted[rank::world]
-    results.clear(rank, world, {Path(result_list[i] or "").name for i in share})
+    results.clear({Path(result_list[i] or "").name for i in share})
 
     skipped = {names[i]: "its path leads out of its folder or is too long" for i in share if not result_of[names[i]]}
     digests = {names[i]: _digest(items, i) for i in share if result_of[names[i]] and results.has(result_of[names[i]])}
     todo = [i for i in share if names[i] not in skipped and not results.is_of(result_of[names[i]], digests.get(names[i], ""))]
-    replaced = [names[i] for i in todo if names[i] in digests]
-    _drop(results, [result_of[name] for name in replaced])
+    if replaced := [result_of[names[i]] for i in todo if names[i] in digests]:
+        for result in replaced:
+            results.drop(result)
+        changed = counted(len(replaced), verb="have")
+        print(f"{changed} changed since the last translation and will be translated again", file=sys.stderr)
     before = len(share) - len(skipped) - len(todo)
     several: list[str] = []  # names of animations and of files with several pages
     sources = ((names[i], partial(_read, items, i, several)) for i in todo)
@@ -106,7 +109,7 @@ def translate(
     def save(one: Done | Skipped) -> Done | Skipped:
         if isinstance(one, Done):
             digest = _digest(items, index_of[one.name])
-            results.write(result_of[one.name], encode(one.image, format), digest, f"{rank}-of-{world}")
+            results.write(result_of[one.name], encode(one.image, format), digest)
         return one
 
     # tqdm shows no bar where stderr is not a terminal; of several processes only the first shows one.
@@ -122,8 +125,8 @@ def translate(
                 tqdm.write(f"skipped {shown(one.name)}: {one.reason}", file=sys.stderr)
     if several:
         print(f"first frame or page translated of {len(several):,}: {shown(min(several))} …", file=sys.stderr)
-    results.note_skipped(rank, world, list(skipped))
-    return _finish(results, result_of, world, before, submission)
+    results.note_skipped(list(skipped))
+    return _finish(results, result_of, before, submission)
 
 
 def _read(items: RawImages, index: int, several: list[str]) -> Any:
@@ -132,15 +135,6 @@ def _read(items: RawImages, index: int, several: list[str]) -> Any:
     if isinstance(raw, bytes | Path) and has_several_frames(raw):
         several.append(items.name(index))
     return raw
-
-
-def _drop(results: Results, replaced: Sequence[str]) -> None:
-    """Removes the results of images that were replaced, and says so."""
-    for name in replaced:
-        results.drop(name)
-    if replaced:
-        changed = counted(len(replaced), verb="have")
-        print(f"{changed} changed since the last translation and will be translated again", file=sys.stderr)
 
 
 def _digest(items: RawImages, index: int) -> str:
@@ -153,16 +147,16 @@ def _digest(items: RawImages, index: int) -> str:
     return hashlib.blake2b(data if isinstance(data, bytes) else np.asarray(data).tobytes(), digest_size=16).hexdigest()
 
 
-def _finish(results: Results, result_of: dict[str, str], world: int, before: int, submission: bool) -> int:
-    """Completes the results and prints the summary, unless another of the `world` processes is still working."""
+def _finish(results: Results, result_of: dict[str, str], before: int, submission: bool) -> int:
+    """Completes the results and prints the summary, unless another process is still working."""
     results.refresh()
     there = [result for result in result_of.values() if result and results.has(result)]
     missing = {name for name, result in result_of.items() if not result or not results.has(result)}
-    if not missing <= results.skipped_names(world):
-        print(f"one of {world} processes has done its images; the last to finish completes {results.out.name}")
+    if not missing <= results.skipped_names():
+        print(f"one of {results.world} processes has done its images; the last to finish completes {results.out.name}")
         return 0
     results.complete(there)
-    already = f" ({before:,} of them earlier)" if before and world == 1 else ""
+    already = f" ({before:,} of them earlier)" if before and results.world == 1 else ""
     left_out = f", {len(missing):,} skipped" if missing else ""
     where = f"{'in' if there else 'nothing written to'} {shown(str(results.out))}"
     print(f"{counted(len(there))} translated{already}{left_out}: {where}")
@@ -308,6 +302,8 @@ class Results:
 
     out: Path
     zipped: bool
+    rank: int = 0  # of this process, of `world`
+    world: int = 1
     record: str = ""  # JSON: what the results depend on; stored in a file, or as the comment of the zip
     packed: frozenset[str] = frozenset()  # names of the results in the zip
     inputs: dict[str, str] = field(default_factory=dict)  # name of a result -> digest of its input, where it is known
@@ -369,10 +365,10 @@ class Results:
     def _foreign(self) -> str:
         return f"{self.out} exists and was not written by translate: give another name"
 
-    def clear(self, rank: int, world: int, own: set[str]) -> None:
+    def clear(self, own: set[str]) -> None:
         """Removes files that a killed process left, but only those of this process's share (`own`: names of its results)."""
-        (self.work / _note(rank, world)).unlink(missing_ok=True)
-        own = own | {self.out.name} if rank == 0 else own
+        (self.work / f"skipped-{self.rank}-of-{self.world}.json").unlink(missing_ok=True)
+        own = own | {self.out.name} if self.rank == 0 else own
         for path in [*self.folder.rglob(".*.tmp"), *(self.out.parent.glob(".*.tmp") if self.zipped else ())]:
             match = re.fullmatch(r"\.(.+)\.[0-9a-f]+\.tmp", path.name)  # of write_atomic, and of _pack
             if match and match[1] in own:
@@ -391,29 +387,30 @@ class Results:
         self.stale.add(result)
         (self.folder / result).unlink(missing_ok=True)
 
-    def write(self, result: str, data: bytes, digest: str, part: str) -> None:
-        """Writes a result, then the digest of its input into the file of the process `part`, such as "0-of-1"."""
+    def write(self, result: str, data: bytes, digest: str) -> None:
+        """Writes a result, then the digest of its input into the file of this process."""
         path = self.folder / result
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data)
         self.inputs[result] = digest
-        with (self.work / f"inputs-{part}.jsonl").open("a", encoding="utf-8") as file:
+        with (self.work / f"inputs-{self.rank}-of-{self.world}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps([result, digest]) + "\n")
 
-    def note_skipped(self, rank: int, world: int, skipped: Sequence[str]) -> None:
+    def note_skipped(self, skipped: Sequence[str]) -> None:
         """Writes down which images this process skipped, for the process that finishes last."""
         if skipped:
             self.work.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.work / _note(rank, world), json.dumps(skipped).encode())
+            write_atomic(self.work / f"skipped-{self.rank}-of-{self.world}.json", json.dumps(skipped).encode())
 
-    def skipped_names(self, world: int) -> set[str]:
-        """The images that the `world` processes have skipped so far."""
-        return {name for path in self.work.glob(_note("*", world)) for name in json.loads(path.read_bytes())}
+    def skipped_names(self) -> set[str]:
+        """The images that all processes have skipped so far."""
+        noted = self.work.glob(f"skipped-*-of-{self.world}.json")
+        return {name for path in noted for name in json.loads(path.read_bytes())}
 
     def complete(self, results: Sequence[str]) -> None:
         """Removes the temporary files, after it has written the zip, if `zipped`, from all `results`."""
         if not self.zipped:
-            for path in self.work.glob(_note("*", "*")):
+            for path in self.work.glob("skipped-*-of-*.json"):
                 remove_leftover(path)
             return
         renewed = any((self.folder / result).is_file() for result in results)
@@ -453,7 +450,3 @@ def _noted_inputs(path: Path) -> dict[str, str]:
             continue
         found[str(result)] = str(digest)
     return found
-
-
-def _note(rank: int | str, world: int | str) -> str:
-    return f"skipped-{rank}-of-{world}.json"

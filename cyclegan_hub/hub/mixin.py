@@ -168,14 +168,21 @@ class StrictHubMixin(PyTorchModelHubMixin):
     @classmethod
     @plain_defaults()
     def load_from(cls, fetched: Fetched, map_location: str | torch.device = "cpu") -> Self:
-        """Builds the model from its files."""
+        """The model of these files; half precision is widened to fp32. Raises ModelError as `from_pretrained` does."""
         where, device = fetched.where, _device(fetched.where, map_location)
         weights = read_weights(where, fetched.weights.read_bytes())
         with torch.device("meta"):  # shapes only, so that a damaged config cannot ask for more memory than its weights need
             model = cls._build(where, fetched.config)
-        _fill(where, _module(model), weights, device)
+        module = _module(model)
+        own = module.state_dict()
+        check_fit(where, own, weights)
+        # Copied: tensors in a file may start at any byte, and results of torch can depend on the alignment in the last digit.
+        copies = {name: tensor.to(device, own[name].dtype, copy=True) for name, tensor in weights.items()}
+        module.load_state_dict(copies, strict=True, assign=True)
+        if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
+            raise RuntimeError(f"{cls.__name__} has a tensor that is not in its state: register it as a persistent buffer")
         model.stored_dtype, model._fetched = common_dtype(weights), fetched
-        _module(model).eval()
+        module.eval()
         return model
 
     @classmethod
@@ -219,20 +226,6 @@ class StrictHubMixin(PyTorchModelHubMixin):
 def _module(model: StrictHubMixin) -> nn.Module:
     """The model itself, typed as a torch module: every class with this mixin is one."""
     return cast(nn.Module, model)
-
-
-def _fill(where: str, module: nn.Module, weights: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Loads weights into a module (it may be on the meta device) and moves it to `device`; half precision is widened to fp32.
-
-    Raises ModelError for weights that do not fit exactly.
-    """
-    own = module.state_dict()
-    check_fit(where, own, weights)
-    # Copied: tensors in a file may start at any byte, and results of torch can depend on the alignment in the last digit.
-    copies = {name: tensor.to(device, own[name].dtype, copy=True) for name, tensor in weights.items()}
-    module.load_state_dict(copies, strict=True, assign=True)
-    if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
-        raise RuntimeError(f"{type(module).__name__} has a tensor that is not in its state: register it as a persistent buffer")
 
 
 def _device(where: str, map_location: str | torch.device) -> torch.device:

@@ -175,7 +175,7 @@ def public_init(recorded: str) -> str:
 
 def has_digest(recorded: str | None) -> bool:
     """Whether a recorded `init` names its weights by their digest."""
-    return recorded is not None and _WITH_DIGEST.fullmatch(recorded) is not None
+    return bool(recorded and _WITH_DIGEST.fullmatch(recorded))
 
 
 def same_init(before: str | None, now: str | None) -> bool:

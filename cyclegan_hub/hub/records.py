@@ -50,10 +50,7 @@ def chosen_in(folder: Path) -> str:
     Raises ModelError if the file is damaged, or names an epoch that does not exist.
     """
     names, path = list(epochs_in(folder)), folder / "metrics.json"
-    try:
-        best = read_best(path)
-    except MetricsFileError as error:
-        raise ModelError(str(error)) from None
+    best = read_best(path)
     if best is None:
         return names[-1]
     if best not in names:
@@ -168,7 +165,7 @@ def _renamed(content: dict[str, Any]) -> dict[str, Any]:
 # The best epoch by a model folder's `metrics.json`; evaluation/record.py reads the whole file.
 
 
-class MetricsFileError(UserError):
+class MetricsFileError(ModelError):
     """A `metrics.json` that is not of the form that evaluation writes."""
 
 

@@ -218,16 +218,7 @@ def test_weights_of_a_model_on_its_side_are_saved_whole() -> None:
     assert model.files() == tiny().files()
 
 
-# --- refusals: the folder
-
-
-def test_a_folder_without_config_or_weights(folder: Path) -> None:
-    config = (folder / CONFIG).read_bytes()
-    (folder / CONFIG).unlink()
-    assert refusal(folder) == f"{folder}: no config.json there. A model folder holds config.json and model.safetensors"
-    (folder / CONFIG).write_bytes(config)
-    (folder / WEIGHTS).unlink()
-    assert refusal(folder) == f"{folder}: no model.safetensors there. A model folder holds config.json and model.safetensors"
+# --- refusals
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "x.pkl", WEIGHTS])
@@ -247,103 +238,84 @@ def test_a_name_that_is_no_folder_and_no_repository(source: str) -> None:
 
 def test_a_file_instead_of_its_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(folder / WEIGHTS) == f"{folder / WEIGHTS} is a file: give the folder it is in"
+    original = (folder / WEIGHTS).rename(folder / "40_net_G.pth")
+    message = refusal(original)
+    assert message.startswith(f"{original} is a pickle, which is never loaded: give a folder") and message.endswith(IMPORT)
     monkeypatch.chdir(folder)
     assert refusal(CONFIG) == "config.json is a file: give the folder it is in"  # which a repository could be called as well
 
 
-@pytest.mark.parametrize("name", ["latest_net_G_A.pth", "40_net_G.pth"])
-def test_weights_of_the_original_code(folder: Path, name: str) -> None:
-    (folder / WEIGHTS).rename(folder / name)
-    convert = "; weights of the original code become one with `cyclegan-hub import latest_net_G_A.pth latest_net_G_B.pth OUT`"
-    message = refusal(folder)
-    assert f"{name} is a pickle, which is never loaded" in message and message.endswith(convert)
-    message = refusal(folder / name)
-    assert message.startswith(f"{folder / name} is a pickle, which is never loaded: give a folder") and message.endswith(convert)
+def config(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
+    """A change of a folder's config.json."""
+
+    def apply(folder: Path) -> None:
+        change(found := json.loads((folder / CONFIG).read_text()))
+        (folder / CONFIG).write_text(json.dumps(found))
+
+    return apply
 
 
-def test_a_git_lfs_pointer_instead_of_the_weights(folder: Path) -> None:
-    """As in a clone that was made without Git LFS."""
-    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 4711\n"
-    (folder / WEIGHTS).write_bytes(pointer)
-    message = refusal(folder)
-    assert message.startswith(f"{folder}: model.safetensors is a Git-LFS pointer of {len(pointer)} bytes, not the weights")
-    assert "run `git lfs pull`" in message
+def weights(change: Callable[[dict[str, Tensor]], object]) -> Callable[[Path], object]:
+    """A change of a folder's weights."""
+
+    def apply(folder: Path) -> None:
+        change(found := load_file(folder / WEIGHTS))
+        save_file(found, folder / WEIGHTS)
+
+    return apply
 
 
-# --- refusals: the config
+def content(name: str, data: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(data)
 
 
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        (lambda c: c.update(model="PixGenerator"), "config.json describes a 'PixGenerator', not a CycleGenerator"),
-        (lambda c: c.pop("format"), "config.json is not one of ours (KeyError: 'format')"),
-        (lambda c: c.update(format=FORMAT + 1), f"config format {FORMAT + 1} is not one that this package reads (up to"),
-        (lambda c: c.update(format="1"), "config format '1' is not one that this package reads"),
-        (lambda c: c.update(colour="red"), "config.json does not fit CycleGenerator: missing [], unknown ['colour']"),
-        (lambda c: c.pop("blocks"), "config.json does not fit CycleGenerator: missing ['blocks'], unknown []"),
-        (lambda c: c.update(width="4"), "config.json does not describe a CycleGenerator: width='4'"),
-        (lambda c: c.update(labels=None), "config.json does not describe a CycleGenerator"),
-        (lambda c: c.update(dropout="much"), "config.json does not describe a CycleGenerator"),
-        (lambda c: c.update(width=10**12), "config.json does not describe a CycleGenerator"),
-    ],
+IMPORT = "; weights of the original code become one with `cyclegan-hub import latest_net_G_A.pth latest_net_G_B.pth OUT`"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 4711\n"  # a clone without Git LFS
+F4 = json.dumps({"x": {"dtype": "F4", "shape": [4], "data_offsets": [0, 2]}}).encode()  # numbers that torch does not have
+NOT_OURS, UNFIT, UNREADABLE = (
+    "config.json is not one of ours (",
+    "weights do not fit the config: ",
+    "model.safetensors cannot be read (",
 )
-def test_a_config_that_is_not_this_models(folder: Path, change: Callable[[dict], object], message: str) -> None:
-    config = json.loads((folder / CONFIG).read_text())
-    change(config)
-    (folder / CONFIG).write_text(json.dumps(config))
-    refused = refusal(folder)
-    assert refused.startswith(f"{folder}: ") and message in refused
+WRONG = [
+    (lambda f: (f / CONFIG).unlink(), "no config.json there. A model folder holds config.json and model.safetensors"),
+    (lambda f: (f / WEIGHTS).unlink(), "no model.safetensors there. A model folder holds config.json and model.safetensors"),
+    (lambda f: (f / WEIGHTS).rename(f / "latest_net_G_A.pth"), f"config.json and model.safetensors{IMPORT}"),
+    (
+        content(WEIGHTS, POINTER),
+        f"model.safetensors is a Git-LFS pointer of {len(POINTER)} bytes, not the weights: run `git lfs pull`",
+    ),
+    (content(CONFIG, b""), NOT_OURS),
+    (content(CONFIG, b"null"), NOT_OURS),
+    (content(CONFIG, b"\xff\xfe\x00"), NOT_OURS),
+    (content(CONFIG, b"[" * 100_000), NOT_OURS),
+    (config(lambda c: c.pop("format")), f"{NOT_OURS}KeyError: 'format')"),
+    (config(lambda c: c.update(model="PixGenerator")), "config.json describes a 'PixGenerator', not a CycleGenerator"),
+    (config(lambda c: c.update(format=FORMAT + 1)), f"config format {FORMAT + 1} is not one that this package reads (up to"),
+    (config(lambda c: c.update(format="1")), "config format '1' is not one that this package reads"),
+    (config(lambda c: c.update(colour="red")), "config.json does not fit CycleGenerator: missing [], unknown ['colour']"),
+    (config(lambda c: c.pop("blocks")), "config.json does not fit CycleGenerator: missing ['blocks'], unknown []"),
+    (config(lambda c: c.update(width="4")), "config.json does not describe a CycleGenerator: width='4'"),
+    (config(lambda c: c.update(dropout="much")), "config.json does not describe a CycleGenerator"),
+    (config(lambda c: c.update(width=10**12)), "config.json does not describe a CycleGenerator"),
+    (config(lambda c: c.update(width=100_000, blocks=3)), f"{UNFIT}missing"),  # 35 TB a generator, which are never asked for
+    (config(lambda c: c.update(width=100_000)), f"{UNFIT}a_to_b"),
+    (weights(lambda w: w.pop(FIRST)), f"{UNFIT}missing {FIRST}, unexpected none"),
+    (weights(lambda w: w.update(extra=torch.zeros(1))), f"{UNFIT}missing none, unexpected extra"),
+    (weights(lambda w: w.update({FIRST: w[FIRST][:, :1].clone()})), f"{FIRST} (4, 1, 7, 7) float32 for (4, 3, 7, 7) float32"),
+    (weights(lambda w: w.update({FIRST: w[FIRST].to(torch.int8)})), f"{FIRST} (4, 3, 7, 7) int8 for (4, 3, 7, 7) float32"),
+    (weights(lambda w: [w.pop(n) for n in list(w) if n.startswith("b_to_a.")]), "and 19 more, unexpected none"),
+    (content(WEIGHTS, b""), UNREADABLE),
+    (lambda f: content(WEIGHTS, (f / WEIGHTS).read_bytes()[:-1])(f), UNREADABLE),
+    (content(WEIGHTS, struct.pack("<Q", len(F4)) + F4 + b"\0\0"), f"{UNREADABLE}'F4'): fetch it again"),
+]
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"null", b"\xff\xfe\x00", b"[" * 100_000], ids=lambda text: repr(text[:12]))
-def test_a_config_that_is_no_config(folder: Path, text: bytes) -> None:
-    (folder / CONFIG).write_bytes(text)
-    assert refusal(folder).startswith(f"{folder}: config.json is not one of ours (")
-
-
-# --- refusals: the weights
-
-
-def test_a_config_larger_than_its_weights_takes_no_memory(folder: Path) -> None:
-    config = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(config | {"width": 100_000, "blocks": 3}))  # 35 TB a generator
-    assert "weights do not fit the config: missing" in refusal(folder)
-    (folder / CONFIG).write_text(json.dumps(config | {"width": 100_000}))
-    assert "weights do not fit the config: a_to_b" in refusal(folder)
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        (lambda w: w.pop(FIRST), f"weights do not fit the config: missing {FIRST}, unexpected none"),
-        (lambda w: w.update(extra=torch.zeros(1)), "weights do not fit the config: missing none, unexpected extra"),
-        (lambda w: w.update({FIRST: w[FIRST][:, :1].clone()}), f"{FIRST} (4, 1, 7, 7) float32 for (4, 3, 7, 7) float32"),
-        (lambda w: w.update({FIRST: w[FIRST].to(torch.int8)}), f"{FIRST} (4, 3, 7, 7) int8 for (4, 3, 7, 7) float32"),
-        (lambda w: [w.pop(n) for n in list(w) if n.startswith("b_to_a.")], "and 19 more, unexpected none"),
-        (lambda w: w.update({n.replace("a_to_b", "G"): w.pop(n) for n in list(w)}), "unexpected G.body"),
-    ],
-)
-def test_weights_that_do_not_fit(folder: Path, change: Callable[[dict[str, Tensor]], object], message: str) -> None:
-    weights = load_file(folder / WEIGHTS)
-    change(weights)
-    save_file(weights, folder / WEIGHTS)
+@pytest.mark.parametrize(("spoil", "message"), WRONG, ids=[f"{i}-{message[:40]}" for i, (_, message) in enumerate(WRONG)])
+def test_a_folder_that_is_not_this_models(folder: Path, spoil: Callable[[Path], object], message: str) -> None:
+    spoil(folder)
     refused = refusal(folder)
     assert refused.startswith(f"{folder}: ") and message in refused and len(refused) < 1000
-
-
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.99999])
-def test_weights_cut_short(folder: Path, share: float) -> None:
-    data = (folder / WEIGHTS).read_bytes()
-    (folder / WEIGHTS).write_bytes(data[: int(share * len(data))])
-    refused = refusal(folder)
-    assert refused.startswith(f"{folder}: model.safetensors cannot be read (") and refused.endswith("): fetch it again")
-
-
-def test_weights_of_numbers_that_torch_does_not_have(folder: Path) -> None:
-    header = json.dumps({"x": {"dtype": "F4", "shape": [4], "data_offsets": [0, 2]}}).encode()
-    (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0")
-    assert "model.safetensors cannot be read ('F4')" in refusal(folder)
 
 
 # --- the Hub's cache, and a Hub that says no
@@ -362,11 +334,9 @@ def cache(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize("options", [{}, {"revision": "main"}, {"revision": "1" * 40}, {"local_files_only": True}], ids=str)
-def test_a_repository_in_the_cache_loads_offline(cache: Path, options: dict) -> None:
-    loaded = CycleGenerator.from_pretrained("user/tiny", cache_dir=cache, **options)
-    assert_equal(loaded, tiny())
-    assert not loaded.training
+def test_a_repository_in_the_cache_loads_offline(cache: Path) -> None:
+    for options in ({}, {"revision": "1" * 40}, {"local_files_only": True}):
+        assert_equal(CycleGenerator.from_pretrained("user/tiny", cache_dir=cache, **options), tiny())
 
 
 def test_a_repository_that_is_not_in_the_cache_offline(cache: Path) -> None:
