@@ -78,38 +78,35 @@ def translate(
         for note in items.notes:
             print(note, file=sys.stderr)
     names = [items.name(i) for i in range(len(items))]
-    result_list = result_names(names, format)
+    index = {name: i for i, name in enumerate(names)}
     # "": no result, because the path leads out of its folder or is too long
-    result_of = {names[i]: result_list[i] or "" for i in wanted}
+    result_of = {name: result or "" for name, result in zip(names, result_names(names, format), strict=True) if name in wanted}
     model: Any = load_translator(source, epoch)
     direction = cast(Direction, direction or model.directions[0])
     eyes, skip = check_options(model, direction, options, resolution, square, batch_size)
     record = {"images of": _place(images), **model_record(model, direction, resolution), "square": square, "format": format}
     record |= options_record(options, eyes, skip)
     results.claim(record, [result for result in result_of.values() if result])
-    share = wanted[rank::world]
-    results.clear({Path(result_list[i] or "").name for i in share})
+    share = list(result_of)[rank::world]
+    results.clear({Path(result_of[name]).name for name in share})
 
-    skipped = {names[i]: "its path leads out of its folder or is too long" for i in share if not result_of[names[i]]}
-    digests = {names[i]: _digest(items, i) for i in share if result_of[names[i]] and results.has(result_of[names[i]])}
-    todo = [i for i in share if names[i] not in skipped and not results.is_of(result_of[names[i]], digests.get(names[i], ""))]
-    if replaced := [result_of[names[i]] for i in todo if names[i] in digests]:
-        for result in replaced:
-            results.drop(result)
+    skipped = {name: "its path leads out of its folder or is too long" for name in share if not result_of[name]}
+    digests = {name: _digest(items, index[name]) for name in share if result_of[name] and results.has(result_of[name])}
+    todo = [name for name in share if result_of[name] and not results.is_of(result_of[name], digests.get(name, ""))]
+    if replaced := [result_of[name] for name in todo if name in digests]:
+        results.drop(replaced)
         changed = counted(len(replaced), verb="have")
         print(f"{changed} changed since the last translation and will be translated again", file=sys.stderr)
     before = len(share) - len(skipped) - len(todo)
     several: list[str] = []  # names of animations and of files with several pages
-    sources = ((names[i], partial(_read, items, i, several)) for i in todo)
+    sources = ((name, partial(_read, items, index[name], several)) for name in todo)
     outcomes: Iterator[Done | Skipped] = translate_files(
         optimize_for_cpu(model), sources, direction, options=options, resolution=resolution, square=square, batch_size=batch_size
     )
-    index_of = {names[i]: i for i in todo}
 
     def save(one: Done | Skipped) -> Done | Skipped:
         if isinstance(one, Done):
-            digest = _digest(items, index_of[one.name])
-            results.write(result_of[one.name], encode(one.image, format), digest)
+            results.write(result_of[one.name], encode(one.image, format), _digest(items, index[one.name]))
         return one
 
     # tqdm shows no bar where stderr is not a terminal; of several processes only the first shows one.
@@ -199,8 +196,8 @@ def _check_places(images: Path, out: Path, zipped: bool) -> None:
         raise DataError(f"{out}: give the folder that the results are to be in")
 
 
-def _open(images: Path, without: Sequence[Path]) -> tuple[RawImages, list[int]]:
-    """Returns (images of a folder or an archive, indices of those to translate); folders in `without` (our results) are left out.
+def _open(images: Path, without: Sequence[Path]) -> tuple[RawImages, set[str]]:
+    """Returns (images of a folder or an archive, names of those to translate); folders in `without` (our results) are left out.
 
     If `images` is one image, the others in its folder are listed too, so that its result is named as if all were translated.
     """
@@ -213,12 +210,11 @@ def _open(images: Path, without: Sequence[Path]) -> tuple[RawImages, list[int]]:
     else:
         files = [path.name for path in images.parent.iterdir() if path.is_file()]
         beside = find_images(files, lambda name: (images.parent / name).open("rb"))
-        names = sorted({*beside.names, images.name}, key=order)
-        return FolderItems(images.parent, names), [names.index(images.name)]
+        return FolderItems(images.parent, sorted({*beside.names, images.name}, key=order)), {images.name}
     if not items:
         passed = "".join(f"; {note}" for note in items.notes)
         raise DataError(f"{images} holds no image; looked for {', '.join(IMAGE_ENDINGS)} at any depth{passed}")
-    return items, list(range(len(items)))
+    return items, {items.name(i) for i in range(len(items))}
 
 
 def load_translator(source: str, epoch: int | None) -> Translator | OnnxGenerator:
@@ -382,10 +378,11 @@ class Results:
         """Whether a result exists and was made of the input with this digest. An unknown digest counts as equal."""
         return self.has(result) and self.inputs.get(result, digest) == digest
 
-    def drop(self, result: str) -> None:
-        """Removes a result whose input was replaced; in a zip it stays until the zip is written again."""
-        self.stale.add(result)
-        (self.folder / result).unlink(missing_ok=True)
+    def drop(self, results: Sequence[str]) -> None:
+        """Removes results whose input was replaced; in a zip they stay until the zip is written again."""
+        self.stale |= set(results)
+        for result in results:
+            (self.folder / result).unlink(missing_ok=True)
 
     def write(self, result: str, data: bytes, digest: str) -> None:
         """Writes a result, then the digest of its input into the file of this process."""

@@ -13,10 +13,8 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from cyclegan_hub import templates
 from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.imaging import images
-from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing import push as pushing
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_images
@@ -201,15 +199,3 @@ def test_mistakes_end_in_one_line(
     assert published(run, repo, "--dry-run", *options) == 2
     said = capsys.readouterr()
     assert said.err.startswith("error: ") and message in said.err and said.err.count("\n") == 1 and not said.out
-
-
-def test_a_broken_template_ends_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = make_run(tmp_path / "run", 5)
-    shutil.copytree(str(cards.TEMPLATES), tmp_path / "cards")
-    (tmp_path / "cards" / "card.md").write_text("{{ flavour }}")
-    monkeypatch.setattr(templates, "FOLDERS", (tmp_path / "cards", *templates.FOLDERS))
-    assert published(run, "user/smile", "--dry-run") == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1

@@ -27,10 +27,7 @@ from huggingface_hub import CommitOperationAdd, HfFileSystem, close_session, con
 from huggingface_hub.utils import _cache_manager, _http
 
 from cyclegan_hub import CycleGenerator, checkpoints
-from support.local_hub import Fault, LocalHub, User
-
-ORGANISATIONS = ("org", "down", "flwrlabs", "huggan", "cgarciae")
-TOKENS = {"hf_local": User("user", ORGANISATIONS), "hf_read": User("reader", write=False)}
+from support.local_hub import Fault, LocalHub
 
 api = hf_api.api  # the client's own, so that its endpoint is set once
 
@@ -39,7 +36,7 @@ class ConnectedHub(LocalHub):
     """The local Hub, and the clients' cache in `home`."""
 
     def __init__(self, home: Path) -> None:
-        super().__init__(TOKENS)
+        super().__init__()
         self.home = home
         self.waits: list[float] = []  # seconds that the client would have slept between two tries
 

@@ -4,9 +4,9 @@
         hub.faults.append(Fault("/resolve/", method="GET", times=2, status=503, headers={"Retry-After": "1"}))
         subprocess.run([sys.executable, script], env=os.environ | client_environment(hub, tmp_path / "home"))
 
-Repositories of all kinds with commits, tags, branches and LFS files are dictionaries in memory. The token "hf_local" belongs to
-"user". A request for another host is answered too, as by a proxy. Not covered: Xet, the Hub's chunked transfer, which the
-environment switches off, pages of long listings, and uploads in several parts.
+Repositories of all kinds with commits, tags, branches and LFS files are dictionaries in memory. A request for another host is
+answered too, as by a proxy. Not covered: Xet, the Hub's chunked transfer, which the environment switches off, pages of long
+listings, and uploads in several parts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -30,16 +29,8 @@ import yaml
 
 Tree = dict[str, bytes]  # path -> content
 LFS_PATTERNS = ("*.safetensors", "*.bin", "*.zip", "*.parquet", "*.onnx")
+TOKENS = {"hf_local": True, "hf_read": False}  # of "user", to whom all belongs but what is of "other"; and of who may only read
 DATE = "2026-01-01T00:00:00.000Z"  # the client parses exactly this form
-
-
-@dataclass(frozen=True)
-class User:
-    """Who a token belongs to; `write` says whether the token may change anything."""
-
-    name: str
-    orgs: tuple[str, ...] = ()
-    write: bool = True
 
 
 @dataclass
@@ -99,9 +90,8 @@ class LocalHub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, tokens: dict[str, User] | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.tokens = tokens or {"hf_local": User("user")}
         self.repos: dict[str, Repo] = {}  # "models/user/name"
         self.lfs: dict[str, bytes] = {}  # SHA-256 -> uploaded content
         self.faults: list[Fault] = []
@@ -117,15 +107,12 @@ class LocalHub(ThreadingHTTPServer):
         self.shutdown()
         self.server_close()
 
-    def handle_error(self, *_: object) -> None:
-        """A client that left before its answer came."""
-
 
 def client_environment(hub: LocalHub, home: Path) -> dict[str, str]:
     """The variables with which a fresh Python process talks to the server, and keeps what it caches below `home`."""
     return {
         "HF_ENDPOINT": hub.url,
-        "HF_TOKEN": next(iter(hub.tokens)),
+        "HF_TOKEN": "hf_local",
         "HF_HOME": str(home),
         "HF_HUB_OFFLINE": "0",
         "HF_HUB_DISABLE_XET": "1",
@@ -189,24 +176,23 @@ class _Handler(BaseHTTPRequestHandler):
     def json(self) -> dict[str, Any]:
         return json.loads(self.body or b"{}")
 
-    def user(self, required: bool = True) -> User | None:
-        """Whose token it is. Raises Problem 401 for an unknown one, and without one if it is `required`."""
-        user = self.server.tokens.get(token := self.headers.get("authorization", "").removeprefix("Bearer "))
-        if user is None and (token or required):
+    def may_write(self) -> bool | None:
+        """Whether the token may write; None without one. Raises Problem 401 for an unknown one."""
+        token = self.headers.get("authorization", "").removeprefix("Bearer ")
+        if token and token not in TOKENS:
             raise Problem(401, "Invalid credentials in Authorization header")
-        return user
+        return TOKENS.get(token)
 
     def repo(self, *, write: bool = False, files: bool = False) -> Repo:
         """The repository of the path. What a user may not see does not exist for them; `files` of a gated one are closed."""
-        user, owner = self.user(required=False), self.part["repo"].split("/")[0]
+        role = self.may_write()
         repo = self.server.repos.get(f"{self.part.get('kind', 'models')}/{self.part['repo']}")
-        own = user is not None and owner in (user.name, *user.orgs)
-        if repo is None or (repo.private and not own):
-            raise Problem(404 if user else 401, "Repository not found", "RepoNotFound")
-        if write and not (own and user and user.write):
+        if repo is None or (repo.private and not role):
+            raise Problem(401 if role is None else 404, "Repository not found", "RepoNotFound")
+        if write and not role:
             raise Problem(403, "You don't have the rights to write to this repo")
-        if files and repo.gated and not own:
-            raise Problem(403 if user else 401, "Access is restricted.", "GatedRepo")
+        if files and repo.gated and not role:
+            raise Problem(401 if role is None else 403, "Access is restricted.", "GatedRepo")
         return repo
 
     def tree(self, repo: Repo) -> Tree:
@@ -234,17 +220,16 @@ def route(methods: str, path: str) -> Callable[[Endpoint], Endpoint]:
 # ---------------------------------------------------------------------------------------------- accounts and repositories
 @route("GET", "/api/whoami-v2")
 def whoami(call: _Handler) -> Any:
-    user = call.user()
-    auth = {"type": "access_token", "accessToken": {"displayName": "local", "role": "write" if user.write else "read"}}
-    return {"type": "user", "name": user.name, "orgs": [{"name": org} for org in user.orgs], "auth": auth}
+    auth = {"type": "access_token", "accessToken": {"displayName": "local", "role": "write" if call.may_write() else "read"}}
+    return {"type": "user", "name": "user", "orgs": [], "auth": auth}
 
 
 @route("POST", "/api/repos/create")
 def create(call: _Handler) -> Any:
-    user, asked = call.user(), call.json()
-    kind, owner = (asked.get("type") or "model") + "s", asked.get("organization") or user.name
+    asked = call.json()
+    kind, owner = (asked.get("type") or "model") + "s", asked.get("organization") or "user"
     id = f"{owner}/{asked['name']}"
-    if owner not in (user.name, *user.orgs) or not user.write:
+    if owner == "other" or not call.may_write():
         raise Problem(403, f'You don\'t have the rights to create {kind} under the namespace "{owner}"')
     answer = json.dumps({"url": f"{call.server.url}/{'' if kind == 'models' else kind + '/'}{id}"}).encode()
     if f"{kind}/{id}" in call.server.repos:
@@ -266,39 +251,28 @@ def settings(call: _Handler) -> Any:
 def about(call: _Handler) -> Any:
     repo = call.repo()
     commit = repo.find(call.part.get("revision", "main"))
-    card, _ = card_metadata(repo.trees[commit].get("README.md", b"").decode())
-    return {
-        "id": call.part["repo"], "sha": commit, "private": repo.private, "gated": repo.gated, "tags": card.get("tags") or [],
-        "lastModified": DATE, "pipeline_tag": card.get("pipeline_tag"), "library_name": card.get("library_name"),
-        "siblings": [{"rfilename": path} for path in repo.trees[commit]],
-    }  # fmt: skip
+    siblings = [{"rfilename": path} for path in repo.trees[commit]]
+    return {"id": call.part["repo"], "sha": commit, "private": repo.private, "gated": repo.gated, "siblings": siblings}
 
 
 @route("POST", "/api/validate-yaml")
 def validate_yaml(call: _Handler) -> Any:
-    _, wrong = card_metadata(call.json()["content"])
-    return (400 if wrong else 200), json.dumps({"errors": [{"message": wrong}] if wrong else [], "warnings": []}).encode(), {}
-
-
-def card_metadata(text: str) -> tuple[dict[str, Any], str | None]:
-    """(metadata, what is wrong with it) of the YAML head of a README."""
-    head = re.match(r"---\n(.*?)\n---", text, re.S)
     try:
-        return (yaml.safe_load(head[1]) if head else {}), None
+        yaml.safe_load(call.json()["content"].split("---\n")[1])
     except yaml.YAMLError as error:
-        return {}, f"YAML Metadata Error: {error}"
+        return 400, json.dumps({"errors": [{"message": f"YAML Metadata Error: {error}"}], "warnings": []}).encode(), {}
+    return {"errors": [], "warnings": []}
 
 
 # ------------------------------------------------------------------------------------------------------- refs and commits
 @route("GET", "/api/{kind}/{repo}/refs")
 def refs(call: _Handler) -> Any:
     repo = call.repo()
-    tables = {"branches": ("heads", repo.heads), "tags": ("tags", repo.tags)}
-    listed = {
-        name: [{"name": one, "ref": f"refs/{kind}/{one}", "targetCommit": commit} for one, commit in table.items()]
-        for name, (kind, table) in tables.items()
-    }
-    return listed | {"converts": []}
+
+    def listed(kind: str, table: dict[str, str]) -> list[dict[str, str]]:
+        return [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": commit} for name, commit in table.items()]
+
+    return {"branches": listed("heads", repo.heads), "tags": listed("tags", repo.tags), "converts": []}
 
 
 @route("POST DELETE", "/api/{kind}/{repo}/(?P<table>tag|branch)/{revision}")
@@ -407,8 +381,8 @@ def resolve(call: _Handler) -> Any:
     headers = {"X-Repo-Commit": commit, "ETag": f'"{content_oid(entry(path, data))}"', "Accept-Ranges": "bytes"}
     if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", call.headers.get("Range", "")):
         start, end = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
-        return HTTPStatus.PARTIAL_CONTENT, data[start : end + 1], headers | {"Content-Range": f"bytes {start}-{end}/{len(data)}"}
-    return HTTPStatus.OK, data, headers
+        return 206, data[start : end + 1], headers | {"Content-Range": f"bytes {start}-{end}/{len(data)}"}
+    return 200, data, headers
 
 
 @route("POST", "(?:/{kind})?/{repo}[.]git/info/lfs/objects/batch")
