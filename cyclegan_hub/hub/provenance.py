@@ -185,11 +185,8 @@ def same_init(before: str | None, now: str | None) -> bool:
     (name, digest), (other, other_digest) = _parts(before), _parts(now)
     if digest and other_digest:
         return digest == other_digest
-    return before == now or (base_name(name) == base_name(other) and not (_is_id(before) and _is_id(now)))
-
-
-def _is_id(recorded: str) -> bool:
-    return public_init(recorded) == recorded and "/" in recorded
+    are_ids = all("/" in one and public_init(one) == one for one in (before, now))
+    return before == now or (base_name(name) == base_name(other) and not are_ids)
 
 
 def _parts(recorded: str) -> tuple[str, str | None]:

@@ -52,7 +52,7 @@ FAILURES = [
     (answered(429, headers={"Retry-After": "7"}), FailureKind.LIMIT, "try again in 7 seconds"),
     (answered(429, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}), FailureKind.LIMIT, "try again in some minutes"),
     (answered(429, headers={"ratelimit": '"api";r=0;t=1'}), FailureKind.LIMIT, "try again in 1 second"),
-    (answered(503), FailureKind.BROKEN, "try again later"),
+    (answered(500), FailureKind.BROKEN, "try again later"),
     (http.ConnectError("refused"), FailureKind.UNREACHABLE, "the connection"),
     (errors.OfflineModeIsEnabled("offline mode is enabled"), FailureKind.OFFLINE, "unset HF_HUB_OFFLINE"),
     (PermissionError(errno.EACCES, "Permission denied", "/cache/x"), FailureKind.READ_ONLY, "set HF_HOME"),
