@@ -222,7 +222,7 @@ def test_faces_are_aligned_and_images_without_one_left_out(
     assert "2 images, 1 skipped (1 without a face)" in printed.out
     for name, found in zip(("astronaut", "astronaut_face"), pixels(out), strict=True):
         face = find_faces(photo(name))[0]
-        assert apart(found, align(photo(name), face, eyes, 64)) <= 1
+        assert apart(Image.fromarray(found), align(photo(name), face, eyes, 64)) <= 1
 
 
 def test_an_aligned_face_keeps_its_own_scale_without_a_size(faces: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
