@@ -118,17 +118,6 @@ def test_nothing_but_bad_images_makes_no_zip(source: str, tmp_path: Path, capsys
     assert "0 images translated, 1 skipped: nothing written" in capsys.readouterr().out
 
 
-def encrypt(path: Path, member: str) -> None:
-    """Sets the flag of an encrypted member in both headers of a zip."""
-    data = bytearray(path.read_bytes())
-    for mark, flags, name in ((b"PK\x03\x04", 6, 30), (b"PK\x01\x02", 8, 46)):
-        start = data.find(mark)
-        while data[start + name : start + name + len(member)] != member.encode():
-            start = data.find(mark, start + 1)
-        data[start + flags] |= 1
-    path.write_bytes(data)
-
-
 def test_a_hostile_zip_stays_in_out_and_costs_its_bad_members_only(
     source: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,10 +129,8 @@ def test_a_hostile_zip_stays_in_out_and_costs_its_bad_members_only(
         archive.writestr("liar.png", bytes(300_000))
         archive.writestr("pixels.png", encoded(1, (900, 900)))
         archive.writestr("n" * 300 + ".png", encoded(1))
-    encrypt(pile, "locked.png")
-    data = pile.read_bytes()  # the listed size of liar.png made small, to be found out when it is unpacked
-    at = data.rindex(b"liar.png") - 46 + 24
-    pile.write_bytes(data[:at] + (5).to_bytes(4, "little") + data[at + 4 :])
+        archive.getinfo("locked.png").flag_bits |= 1  # encrypted
+        archive.getinfo("liar.png").file_size = 5  # which is found out when it is unpacked
     monkeypatch.setattr(decoding, "MAX_BYTES", 200_000)
     assert translate(source, pile, tmp_path / "deep/out") == 1
     said = capsys.readouterr().err
