@@ -32,7 +32,7 @@ from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.protocols import Translator, arrow
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import tuned_on
-from cyclegan_hub.templates import defined_in, render_markdown
+from cyclegan_hub.templates import definitions, render_markdown
 
 TEMPLATES = MODEL_CARDS
 # The most important fields of a recipe, in the order of the card's table; fields that a method does not have are left out.
@@ -349,7 +349,7 @@ def limits_of(
 ) -> dict[str, Any]:
     """A model's `use`, `limits` (a list) and `terms`, as Markdown. `text`: the note about the data, where it is shown cut."""
     provenance = provenance_of(record)
-    return defined_in(
+    return definitions(
         f"{limits_template(domain, labels, record, kind)}.md", a=labels[0], b=labels[-1], people=shows_faces(domain),
         provenance=provenance if text is None else replace(provenance, text=text),
     )  # fmt: skip

@@ -51,7 +51,7 @@ def render_markdown(name: str, **values: object) -> str:
     return _render("markdown", name, values)
 
 
-def defined_in(name: str, **values: object) -> dict[str, Any]:
+def definitions(name: str, **values: object) -> dict[str, Any]:
     """What a Markdown template defines by `{% set %}`: texts, escaped as by `render_markdown`, or lists. Raises TemplateError."""
     with _explained(name):
         module = _environment("markdown", FOLDERS).get_template(name).make_module(values)
