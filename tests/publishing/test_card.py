@@ -101,6 +101,8 @@ def test_a_card_for_every_recipe(name: str) -> None:
     if isinstance(recipe := RECIPES[name], CycleGANRecipe):
         assert head["license_name"] == "research-only"
         assert head["datasets"] == sorted({images.dataset for images in DOMAINS[recipe.domain].image_sets})
+        names = {"celeba": "CelebA", "cartoonset": "Cartoon Set"}  # in the text about data and licence
+        assert all(names.get(name, name) in above_the_fold(card) for name in (one.split("/")[1] for one in head["datasets"]))
     for other, words in WORDS.items():
         assert (words[3] in head["tags"]) == (other is of.kind) == (words[0] in card) == (other.__name__ in card)
 
