@@ -181,7 +181,8 @@ class StrictHubMixin(PyTorchModelHubMixin):
         module.load_state_dict(copies, strict=True, assign=True)
         if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
             raise RuntimeError(f"{cls.__name__} has a tensor that is not in its state: register it as a persistent buffer")
-        model.stored_dtype, model._fetched = common_dtype(weights), fetched
+        dtypes = {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()}
+        model.stored_dtype, model._fetched = dtypes.pop() if len(dtypes) == 1 else None, fetched
         module.eval()
         return model
 
@@ -284,12 +285,6 @@ def check_fit(where: str, own: Mapping[str, Tensor], weights: Mapping[str, Tenso
     ]
     if wrong:
         raise ModelError(f"{where}: weights do not fit the config: {_few(wrong)}")
-
-
-def common_dtype(weights: Mapping[str, Tensor]) -> torch.dtype | None:
-    """The dtype of all floating-point tensors; None if they have different ones, or there are no such tensors."""
-    dtypes = {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()}
-    return dtypes.pop() if len(dtypes) == 1 else None
 
 
 def _kind(tensor: Tensor) -> str:
