@@ -96,17 +96,9 @@ def test_a_missing_module_of_ours_keeps_its_traceback(monkeypatch: pytest.Monkey
         run_command(planted(monkeypatch, ours), [])
 
 
-def test_the_command_line_starts_without_heavy_imports() -> None:
-    program = "import sys, cyclegan_hub.cli; print(sorted({'torch', 'datasets', 'matplotlib', 'PIL'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
-
-
-@pytest.mark.parametrize("arguments", [["inspect"], ["train", "monet-compact", "--dry-run", "--data"]], ids=lambda a: a[0])
-def test_a_reader_that_leaves_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     """`cyclegan-hub inspect FOLDER | head -1`."""
-    for side, first in (("trainA", 0), ("trainB", 10)):
-        folder(tmp_path / side, range(first, first + 4))
-    command = [sys.executable, "-m", "cyclegan_hub.cli", *arguments, str(tmp_path)]
+    command = [sys.executable, "-m", "cyclegan_hub.cli", "inspect", str(folder(tmp_path / "in", range(4)))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         process.stdout.close()
         assert process.stderr.read() == ""

@@ -268,7 +268,7 @@ def test_a_folder_that_stays_hides_no_result(tmp_path: Path, busy: None) -> None
         (place / "file").touch()
     results = Results(tmp_path / "out.zip", zipped=True)
     results.claim({"epoch": 1}, [])
-    results.write("a.png", b"1", "digest", "0-of-1")
+    results.write("a.png", b"1", "digest")
     results.complete(["a.png"])
     assert results.out.is_file()
     with pytest.raises(ServingError, match="No space left"), open_zip(tmp_path, "x.zip"):

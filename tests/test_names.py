@@ -42,7 +42,7 @@ COMMANDS = {
     "translate": ["translate", "{}run-@", "{}d-@/trainA", "{}t-@"],
     "evaluate": ["evaluate", "{}run-@", "--data", "{}d-@", "--extractor", "encoder", "--classifier", "none"],
     "publish": ["publish", "{}run-@", "user/name", "--dry-run", "--out", "{}pub-@"],
-    "export": ["export", "{}run-@", "{}m-@.onnx"],
+    "export": ["export", "{}run-@", "{}m-@.onnx", "--opset", "17"],
     "train from it": ["train", *TINY, "--data", "{}d-@", "--init", "{}run-@", "--out", "{}r2-@", "--max-steps", "1"],
 }
 WRONG = {

@@ -87,13 +87,15 @@ def test_a_domain_is_an_entry_and_a_card_template(monkeypatch: pytest.MonkeyPatc
 
     folder(tmp_path / "models/night", 1, domain="night", labels=("day", "night"))
     (tmp_path / "card").mkdir()
-    (tmp_path / "card/night.md").write_text("## Limits\n\nIt knows {{ a }} and {{ b }}.\n")
+    (tmp_path / "card/night.md").write_text(
+        "{% set use %}To see{% endset %}{% set terms %}CC0{% endset %}{% set limits = ['It knows '~a~' and '~b] %}"
+    )
     monkeypatch.setattr(templates, "FOLDERS", (tmp_path / "card", *templates.FOLDERS))
     (tmp_path / "models/night/recipe.json").write_text(json.dumps(plan.identity))
     folder(tmp_path / "models/another", 1, domain="custom", labels=("a", "b"))
     models = find_models(str(tmp_path / "models"), tmp_path).models
     assert list(models) == ["night", "another"]  # domains first
-    assert models["night"].licence == "CC0" and models["night"].limits == "## Limits\n\nIt knows day and night."
+    assert models["night"].licence == "CC0" and "- It knows day and night" in models["night"].limits
 
 
 def test_every_domain_has_a_card_template() -> None:

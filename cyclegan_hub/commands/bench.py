@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import nn
@@ -33,17 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return bench(arguments.source, arguments.direction, arguments.epoch, arguments.sizes, arguments.threads)
-
-
-def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence[int], threads: int | None) -> int:
     """Prints a row for each size; returns 0. Raises UserError for a model without inputs and for a size that does not fit."""
-    model = load(source, epoch)
+    source, threads = arguments.source, arguments.threads
+    model = load(source, arguments.epoch)
     if not isinstance(model, Translator) or not isinstance(model, nn.Module):
         raise UserError(f"{source} generates images of one size: bench is for models that translate")
-    direction = direction or model.directions[0]
+    direction = arguments.direction or model.directions[0]
     multiple = cast(int, model.network(direction).multiple)  # every generator has one
-    for size in sizes:
+    for size in arguments.sizes:
         if size < max(8, multiple) or size % multiple:
             raise UserError(f"--sizes {size}: this network takes multiples of {multiple}, from {max(8, multiple)} px up")
     if threads is not None:
@@ -60,10 +56,10 @@ def bench(source: str, direction: str | None, epoch: int | None, sizes: Sequence
         ways["ours"] = lambda x: quick(x.to(dtype))
     if find_spec("onnxruntime") and find_spec("onnx"):
         ways["onnxruntime"] = _by_onnxruntime(model, source, direction, threads)
-    threads = torch.get_num_threads()
-    print(f"{source}, {direction}: ms per image, fastest of alternating runs (in brackets: CPU), {counted(threads, 'thread')}")
+    used = counted(torch.get_num_threads(), "thread")
+    print(f"{source}, {direction}: ms per image, fastest of alternating runs (in brackets: CPU), {used}")
     print(f"{'px':>6}" + "".join(f"{name:>20}" for name in ways) + f"{'plain / ours':>16}")
-    for size in sizes:
+    for size in arguments.sizes:
         found = measure(ways, torch.rand(1, model.channels, size, size) * 2 - 1)
         cells = "".join(f"{f'{found[name].wall:.1f} ({found[name].cpu:.1f})':>20}" for name in ways)
         gain = found["torch, plain"].wall / found.get("ours", found["ours, exact"]).wall
@@ -81,8 +77,7 @@ def _by_onnxruntime(model: Translator, source: str, direction: str, threads: int
     return lambda x: generator.forward(x.numpy())
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """Milliseconds of the fastest run: wall time, and CPU time of all threads of this process."""
 
     wall: float

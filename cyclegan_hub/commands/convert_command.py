@@ -24,7 +24,7 @@ What lies beyond the border of an image with an aligned face is mirrored."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = _DESCRIPTION, _NOTES
     add = parser.add_argument
-    add("source", metavar="IN", help=DATA_FORMS)
+    add("spec", metavar="IN", help=DATA_FORMS)
     add("out", metavar="OUT", type=Path, help="a name that ends in .npz, .parquet or .zip")
     add("--size", metavar="N", type=int, help="crop each image to its centred square and resize it to N x N px")
     add(
@@ -78,13 +78,4 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--crop-face is now --align-faces, which rotates and scales each face so that its eyes lie in one place")
     from cyclegan_hub.commands.convert import convert
 
-    return convert(
-        arguments.source,
-        arguments.out,
-        size=arguments.size,
-        channels=arguments.channels,
-        force=arguments.force,
-        align_faces=arguments.align_faces,
-        min_size=arguments.min_size,
-        value_range=arguments.value_range,
-    )
+    return convert(**{name: value for name, value in vars(arguments).items() if name != "crop_face"})

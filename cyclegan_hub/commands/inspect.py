@@ -51,9 +51,8 @@ def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path)
     samples_of: dict[str, list[Image.Image]] = {}
     scans: list[_Scan] = []
     for label, source in _sources(data, data_a, data_b):
-        lines, samples, scanned = _side_report(label, source)
-        print("\n".join(lines), end="\n\n")
-        samples_of[f"{label}: {source.train.describe()}"] = samples
+        scanned = _reported(label, source)
+        samples_of[f"{label}: {source.train.describe()}"] = _samples(scanned)
         scans.append(scanned)
     if len(scans) == 2 and (shared := len(scans[0].hashes & scans[1].hashes)):
         print(f"{counted(shared, 'training image', 'are')} in both domains\n")
@@ -65,17 +64,12 @@ def inspect(data: str | None, data_a: str | None, data_b: str | None, out: Path)
 
 def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[tuple[str, DataSource]]:
     """Returns (label, source) of both domains or of the one image set. Raises DataError as `resolve` does."""
-    if data is None and data_a is not None and data_b is None:
-        return [("A", parse_source(data_a))]
-    if data is None and data_a is None and data_b is not None:
-        return [("B", parse_source(data_b))]
-    alone = data is not None and data_a is None and data_b is None
-    if (
-        data is not None
-        and alone
-        and (data.startswith("hf:") or "?" in data or (Path(data).exists() and not holds_domains(data)))
-    ):
-        return [("images", parse_source(data))]
+    given = [(label, spec) for label, spec in (("images", data), ("A", data_a), ("B", data_b)) if spec is not None]
+    if len(given) == 1:
+        ((label, spec),) = given
+        alone = spec.startswith("hf:") or "?" in spec or (Path(spec).exists() and not holds_domains(spec))
+        if label != "images" or alone:
+            return [(label, parse_source(spec))]
     return list(zip("AB", resolve(None, data, data_a, data_b), strict=True))
 
 
@@ -83,7 +77,7 @@ def _sources(data: str | None, data_a: str | None, data_b: str | None) -> list[t
 class _Scan:
     """The result of reading every image of one set."""
 
-    found: int
+    items: RawImages
     readable: list[ImageFacts]
     unreadable: list[Skipped]
     empty: int  # cells of a table without an image
@@ -94,44 +88,43 @@ class _Scan:
         return {image.hash for image in self.readable}
 
 
-def _side_report(label: str, source: DataSource) -> tuple[list[str], list[Image.Image], _Scan]:
-    """Returns (the printed lines, sample images, facts about the training images) of one domain."""
-    opened = _opened_and_seen(source.train, label)
-    if opened is None:
+def _reported(label: str, source: DataSource) -> _Scan:
+    """Prints what one domain contains; returns the facts about its training images."""
+    train = _scanned(source.train, label)
+    if train is None:
         raise DataError(f"domain {label} is empty: no image in {source.train.describe()}")
-    items, train = opened
-    held_out = _opened_and_seen(source.held_out, f"{label} held out") if source.held_out else None
-    lines = [f"{label}: {source.train.describe()}", *_lines(train), *(f"  {note}" for note in getattr(items, "notes", ()))]
+    held_out = _scanned(source.held_out, f"{label} held out") if source.held_out else None
+    lines = [f"{label}: {source.train.describe()}", *_lines(train), *(f"  {note}" for note in train.items.notes)]
     usable = [image for image in train.readable if image.short >= MIN_SIDE]
     lines += [f"  {note}" for note in (*note_on_shapes(usable, label, "crop"), *notes_on_values(peaks_of(usable), label))]
     if source.held_out is None or held_out is None:
         apart = sum(map(in_the_tenth, {image.hash for image in usable}))
         lines.append(f"  held out    no split of its own: training would hold out {max(apart, 1):,}, chosen by content hash")
     else:
-        both = len(train.hashes & held_out[1].hashes)
+        both = len(train.hashes & held_out.hashes)
         also = f"{both:,} of its images {'is' if both == 1 else 'are'} among the training images too"
-        lines += [f"  held out    {source.held_out.describe()}; {also}"]
-        lines += [f"  {line}" for line in _lines(held_out[1])]
-    return lines, _samples(items, train), train
+        lines += [f"  held out    {source.held_out.describe()}; {also}", *(f"  {line}" for line in _lines(held_out))]
+    print("\n".join(lines), end="\n\n")
+    return train
 
 
-def _opened_and_seen(source: Files | HubSplit | Pair, label: str) -> tuple[RawImages, _Scan] | None:
+def _scanned(source: Files | HubSplit | Pair, label: str) -> _Scan | None:
     """Decodes every image of a source. None if the source is empty, or an optional split that does not exist."""
     items = open_items(source)
     if items is None or not len(items):
         return None
     seen = scan_images(items, range(len(items)), label, Reading(_COPY_SIDE))
-    readable = [image for image in seen if isinstance(image, ImageFacts)]
     skipped = [image for image in seen if isinstance(image, Skipped)]
     unreadable = [image for image in skipped if image.kind != "empty"]
-    return items, _Scan(len(items), readable, unreadable, len(skipped) - len(unreadable))
+    readable = [image for image in seen if isinstance(image, ImageFacts)]
+    return _Scan(items, readable, unreadable, len(skipped) - len(unreadable))
 
 
 def _lines(scanned: _Scan) -> list[str]:
     """The printed lines for one image set: counts, sizes, modes and values."""
     tiny = sum(image.short < MIN_SIDE for image in scanned.readable)
     copies = len(scanned.readable) - len(scanned.hashes)
-    counts = f"{scanned.found:,} found, {len(scanned.unreadable):,} unreadable, {counted(copies, 'duplicate')}"
+    counts = f"{len(scanned.items):,} found, {len(scanned.unreadable):,} unreadable, {counted(copies, 'duplicate')}"
     counts += f", {tiny:,} below {MIN_SIDE} px"
     counts += f", {scanned.empty:,} empty" if scanned.empty else ""
     lines = [f"  images      {counts}", *(f"    unreadable: {image.message}" for image in scanned.unreadable[:10])]
@@ -154,13 +147,13 @@ def _lines(scanned: _Scan) -> list[str]:
     ]
 
 
-def _samples(items: RawImages, scanned: _Scan) -> list[Image.Image]:
+def _samples(scanned: _Scan) -> list[Image.Image]:
     """Up to 200 images, always the same random choice; in mode "L" if all are grey, so that their histogram is one curve."""
     order = np.random.default_rng(0).permutation(len(scanned.readable))[:_HISTOGRAM_IMAGES]
     chosen = [scanned.readable[i] for i in order]
     channels = 1 if all(image.mode in GREY_MODES for image in chosen) else 3
     reading = Reading(_COPY_SIDE, channels=channels)
-    return [reading.decode(items.read(image.row), items.name(image.row)) for image in chosen]
+    return [reading.decode(scanned.items.read(image.row), scanned.items.name(image.row)) for image in chosen]
 
 
 def _augmented(samples: Sequence[Image.Image]) -> list[Image.Image]:

@@ -72,41 +72,41 @@ def translate(
         raise UserError(f"RANK={rank} and WORLD_SIZE={world}: ranks count from 0 to {world - 1}")
     images, out = images.expanduser().resolve(), out.expanduser().resolve()
     _check_places(images, out, zipped)
-    results = Results(out, zipped)
+    results = Results(out, zipped, rank, world)
     items, wanted = _open(images, (results.work, out))
     if rank == 0:
         for note in items.notes:
             print(note, file=sys.stderr)
     names = [items.name(i) for i in range(len(items))]
-    result_list = result_names(names, format)
+    index = {name: i for i, name in enumerate(names)}
     # "": no result, because the path leads out of its folder or is too long
-    result_of = {names[i]: result_list[i] or "" for i in wanted}
+    result_of = {name: result or "" for name, result in zip(names, result_names(names, format), strict=True) if name in wanted}
     model: Any = load_translator(source, epoch)
     direction = cast(Direction, direction or model.directions[0])
     eyes, skip = check_options(model, direction, options, resolution, square, batch_size)
     record = {"images of": _place(images), **model_record(model, direction, resolution), "square": square, "format": format}
     record |= options_record(options, eyes, skip)
     results.claim(record, [result for result in result_of.values() if result])
-    share = wanted[rank::world]
-    results.clear(rank, world, {Path(result_list[i] or "").name for i in share})
+    share = list(result_of)[rank::world]
+    results.clear({Path(result_of[name]).name for name in share})
 
-    skipped = {names[i]: "its path leads out of its folder or is too long" for i in share if not result_of[names[i]]}
-    digests = {names[i]: _digest(items, i) for i in share if result_of[names[i]] and results.has(result_of[names[i]])}
-    todo = [i for i in share if names[i] not in skipped and not results.is_of(result_of[names[i]], digests.get(names[i], ""))]
-    replaced = [names[i] for i in todo if names[i] in digests]
-    _drop(results, [result_of[name] for name in replaced])
+    skipped = {name: "its path leads out of its folder or is too long" for name in share if not result_of[name]}
+    digests = {name: _digest(items, index[name]) for name in share if result_of[name] and results.has(result_of[name])}
+    todo = [name for name in share if result_of[name] and not results.is_of(result_of[name], digests.get(name, ""))]
+    if replaced := [result_of[name] for name in todo if name in digests]:
+        results.drop(replaced)
+        changed = counted(len(replaced), verb="have")
+        print(f"{changed} changed since the last translation and will be translated again", file=sys.stderr)
     before = len(share) - len(skipped) - len(todo)
     several: list[str] = []  # names of animations and of files with several pages
-    sources = ((names[i], partial(_read, items, i, several)) for i in todo)
+    sources = ((name, partial(_read, items, index[name], several)) for name in todo)
     outcomes: Iterator[Done | Skipped] = translate_files(
         optimize_for_cpu(model), sources, direction, options=options, resolution=resolution, square=square, batch_size=batch_size
     )
-    index_of = {names[i]: i for i in todo}
 
     def save(one: Done | Skipped) -> Done | Skipped:
         if isinstance(one, Done):
-            digest = _digest(items, index_of[one.name])
-            results.write(result_of[one.name], encode(one.image, format), digest, f"{rank}-of-{world}")
+            results.write(result_of[one.name], encode(one.image, format), _digest(items, index[one.name]))
         return one
 
     # tqdm shows no bar where stderr is not a terminal; of several processes only the first shows one.
@@ -122,8 +122,8 @@ def translate(
                 tqdm.write(f"skipped {shown(one.name)}: {one.reason}", file=sys.stderr)
     if several:
         print(f"first frame or page translated of {len(several):,}: {shown(min(several))} …", file=sys.stderr)
-    results.note_skipped(rank, world, list(skipped))
-    return _finish(results, result_of, world, before, submission)
+    results.note_skipped(list(skipped))
+    return _finish(results, result_of, before, submission)
 
 
 def _read(items: RawImages, index: int, several: list[str]) -> Any:
@@ -132,15 +132,6 @@ def _read(items: RawImages, index: int, several: list[str]) -> Any:
     if isinstance(raw, bytes | Path) and has_several_frames(raw):
         several.append(items.name(index))
     return raw
-
-
-def _drop(results: Results, replaced: Sequence[str]) -> None:
-    """Removes the results of images that were replaced, and says so."""
-    for name in replaced:
-        results.drop(name)
-    if replaced:
-        changed = counted(len(replaced), verb="have")
-        print(f"{changed} changed since the last translation and will be translated again", file=sys.stderr)
 
 
 def _digest(items: RawImages, index: int) -> str:
@@ -153,16 +144,16 @@ def _digest(items: RawImages, index: int) -> str:
     return hashlib.blake2b(data if isinstance(data, bytes) else np.asarray(data).tobytes(), digest_size=16).hexdigest()
 
 
-def _finish(results: Results, result_of: dict[str, str], world: int, before: int, submission: bool) -> int:
-    """Completes the results and prints the summary, unless another of the `world` processes is still working."""
+def _finish(results: Results, result_of: dict[str, str], before: int, submission: bool) -> int:
+    """Completes the results and prints the summary, unless another process is still working."""
     results.refresh()
     there = [result for result in result_of.values() if result and results.has(result)]
     missing = {name for name, result in result_of.items() if not result or not results.has(result)}
-    if not missing <= results.skipped_names(world):
-        print(f"one of {world} processes has done its images; the last to finish completes {results.out.name}")
+    if not missing <= results.skipped_names():
+        print(f"one of {results.world} processes has done its images; the last to finish completes {results.out.name}")
         return 0
     results.complete(there)
-    already = f" ({before:,} of them earlier)" if before and world == 1 else ""
+    already = f" ({before:,} of them earlier)" if before and results.world == 1 else ""
     left_out = f", {len(missing):,} skipped" if missing else ""
     where = f"{'in' if there else 'nothing written to'} {shown(str(results.out))}"
     print(f"{counted(len(there))} translated{already}{left_out}: {where}")
@@ -205,8 +196,8 @@ def _check_places(images: Path, out: Path, zipped: bool) -> None:
         raise DataError(f"{out}: give the folder that the results are to be in")
 
 
-def _open(images: Path, without: Sequence[Path]) -> tuple[RawImages, list[int]]:
-    """Returns (images of a folder or an archive, indices of those to translate); folders in `without` (our results) are left out.
+def _open(images: Path, without: Sequence[Path]) -> tuple[RawImages, set[str]]:
+    """Returns (images of a folder or an archive, names of those to translate); folders in `without` (our results) are left out.
 
     If `images` is one image, the others in its folder are listed too, so that its result is named as if all were translated.
     """
@@ -219,12 +210,11 @@ def _open(images: Path, without: Sequence[Path]) -> tuple[RawImages, list[int]]:
     else:
         files = [path.name for path in images.parent.iterdir() if path.is_file()]
         beside = find_images(files, lambda name: (images.parent / name).open("rb"))
-        names = sorted({*beside.names, images.name}, key=order)
-        return FolderItems(images.parent, names), [names.index(images.name)]
+        return FolderItems(images.parent, sorted({*beside.names, images.name}, key=order)), {images.name}
     if not items:
         passed = "".join(f"; {note}" for note in items.notes)
         raise DataError(f"{images} holds no image; looked for {', '.join(IMAGE_ENDINGS)} at any depth{passed}")
-    return items, list(range(len(items)))
+    return items, {items.name(i) for i in range(len(items))}
 
 
 def load_translator(source: str, epoch: int | None) -> Translator | OnnxGenerator:
@@ -308,6 +298,8 @@ class Results:
 
     out: Path
     zipped: bool
+    rank: int = 0  # of this process, of `world`
+    world: int = 1
     record: str = ""  # JSON: what the results depend on; stored in a file, or as the comment of the zip
     packed: frozenset[str] = frozenset()  # names of the results in the zip
     inputs: dict[str, str] = field(default_factory=dict)  # name of a result -> digest of its input, where it is known
@@ -369,10 +361,10 @@ class Results:
     def _foreign(self) -> str:
         return f"{self.out} exists and was not written by translate: give another name"
 
-    def clear(self, rank: int, world: int, own: set[str]) -> None:
+    def clear(self, own: set[str]) -> None:
         """Removes files that a killed process left, but only those of this process's share (`own`: names of its results)."""
-        (self.work / _note(rank, world)).unlink(missing_ok=True)
-        own = own | {self.out.name} if rank == 0 else own
+        (self.work / f"skipped-{self.rank}-of-{self.world}.json").unlink(missing_ok=True)
+        own = own | {self.out.name} if self.rank == 0 else own
         for path in [*self.folder.rglob(".*.tmp"), *(self.out.parent.glob(".*.tmp") if self.zipped else ())]:
             match = re.fullmatch(r"\.(.+)\.[0-9a-f]+\.tmp", path.name)  # of write_atomic, and of _pack
             if match and match[1] in own:
@@ -386,34 +378,36 @@ class Results:
         """Whether a result exists and was made of the input with this digest. An unknown digest counts as equal."""
         return self.has(result) and self.inputs.get(result, digest) == digest
 
-    def drop(self, result: str) -> None:
-        """Removes a result whose input was replaced; in a zip it stays until the zip is written again."""
-        self.stale.add(result)
-        (self.folder / result).unlink(missing_ok=True)
+    def drop(self, results: Sequence[str]) -> None:
+        """Removes results whose input was replaced; in a zip they stay until the zip is written again."""
+        self.stale |= set(results)
+        for result in results:
+            (self.folder / result).unlink(missing_ok=True)
 
-    def write(self, result: str, data: bytes, digest: str, part: str) -> None:
-        """Writes a result, then the digest of its input into the file of the process `part`, such as "0-of-1"."""
+    def write(self, result: str, data: bytes, digest: str) -> None:
+        """Writes a result, then the digest of its input into the file of this process."""
         path = self.folder / result
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data)
         self.inputs[result] = digest
-        with (self.work / f"inputs-{part}.jsonl").open("a", encoding="utf-8") as file:
+        with (self.work / f"inputs-{self.rank}-of-{self.world}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps([result, digest]) + "\n")
 
-    def note_skipped(self, rank: int, world: int, skipped: Sequence[str]) -> None:
+    def note_skipped(self, skipped: Sequence[str]) -> None:
         """Writes down which images this process skipped, for the process that finishes last."""
         if skipped:
             self.work.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.work / _note(rank, world), json.dumps(skipped).encode())
+            write_atomic(self.work / f"skipped-{self.rank}-of-{self.world}.json", json.dumps(skipped).encode())
 
-    def skipped_names(self, world: int) -> set[str]:
-        """The images that the `world` processes have skipped so far."""
-        return {name for path in self.work.glob(_note("*", world)) for name in json.loads(path.read_bytes())}
+    def skipped_names(self) -> set[str]:
+        """The images that all processes have skipped so far."""
+        noted = self.work.glob(f"skipped-*-of-{self.world}.json")
+        return {name for path in noted for name in json.loads(path.read_bytes())}
 
     def complete(self, results: Sequence[str]) -> None:
         """Removes the temporary files, after it has written the zip, if `zipped`, from all `results`."""
         if not self.zipped:
-            for path in self.work.glob(_note("*", "*")):
+            for path in self.work.glob("skipped-*-of-*.json"):
                 remove_leftover(path)
             return
         renewed = any((self.folder / result).is_file() for result in results)
@@ -453,7 +447,3 @@ def _noted_inputs(path: Path) -> dict[str, str]:
             continue
         found[str(result)] = str(digest)
     return found
-
-
-def _note(rank: int | str, world: int | str) -> str:
-    return f"skipped-{rank}-of-{world}.json"

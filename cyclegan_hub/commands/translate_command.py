@@ -87,24 +87,15 @@ def run(arguments: argparse.Namespace) -> int:
     from cyclegan_hub.commands.translate_video import is_video_job, translate_clips
     from cyclegan_hub.models.photograph import Options
 
-    shared: dict[str, Any] = {
-        "options": Options(arguments.face, arguments.whole, arguments.strength, arguments.detail),
-        "direction": arguments.direction,
-        "epoch": arguments.epoch,
-        "batch_size": arguments.batch_size,
-        "resolution": arguments.resolution,
-    }
-    if is_video_job(arguments.images, arguments.out):
+    options = Options(arguments.face, arguments.whole, arguments.strength, arguments.detail)
+    names = ("direction", "epoch", "batch_size", "resolution")
+    shared: dict[str, Any] = {"options": options, **{name: getattr(arguments, name) for name in names}}
+    places = (arguments.source, arguments.images, arguments.out)
+    if is_video_job(*places[1:]):
         if arguments.zip or arguments.format or arguments.square:
             raise UserError("a video is written as its name ends: leave out --zip, --format, --square and --submission")
-        return translate_clips(arguments.source, arguments.images, arguments.out, **shared)
+        return translate_clips(*places, **shared)
     return translate(
-        arguments.source,
-        arguments.images,
-        arguments.out,
-        **shared,
-        square=arguments.square,
-        format=arguments.format or "png",
-        zipped=arguments.zip,
+        *places, **shared, square=arguments.square, format=arguments.format or "png", zipped=arguments.zip,
         submission=arguments.submission,
-    )
+    )  # fmt: skip

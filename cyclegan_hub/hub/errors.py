@@ -1,7 +1,6 @@
 """Every error of the Hub in one line with its remedy: the client's own texts have several lines.
 
-`failure_of` is the only place that classifies errors: a new kind needs a member of `FailureKind`, a case in `_kind` and a row
-of `_EXPLANATIONS`. `explain` makes a message of it.
+`FailureKind` is the table of all kinds: a new one is a member. `failure_of` finds an error's kind, `explain` makes a message.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,55 +38,66 @@ HUB_ERRORS: tuple[type[Exception], ...] = (
 )  # fmt: skip
 
 
+_Sign = Callable[[BaseException], bool]
+
+
+def _raised(*kinds: type[BaseException]) -> _Sign:
+    return lambda error: isinstance(error, kinds)
+
+
+def _answered(*statuses: int) -> _Sign:
+    return lambda error: _status(error) in statuses
+
+
+def _file_error(*codes: int, named: bool = False) -> _Sign:
+    return lambda error: isinstance(error, OSError) and error.errno in codes and bool(error.filename or not named)
+
+
+def _is_of_proxy(error: BaseException) -> bool:
+    """Whether the HTTP library refuses a proxy's URL, of which it says so in words only; it never repeats the URL's password."""
+    if not isinstance(error, ImportError | ValueError | _INVALID_URL):
+        return False
+    in_words = any(sign in str(error) for sign in ("socksio", "proxy URL"))
+    return in_words or (isinstance(error, _INVALID_URL) and bool(_proxy_variables()))
+
+
 class FailureKind(Enum):
-    """What can go wrong with the Hub."""
+    """What can go wrong with the Hub; of several kinds that fit, the first counts.
 
-    NAME = auto()  # not the name of a repository
-    GATED = auto()
-    REPOSITORY = auto()  # missing, or private
-    REVISION = auto()
-    FILE = auto()  # missing in the repository
-    TOKEN = auto()
-    FORBIDDEN = auto()
-    CONFLICT = auto()  # somebody else wrote at the same time
-    REFUSED = auto()  # any other refusal
-    LIMIT = auto()  # too many requests
-    BROKEN = auto()  # an error of the Hub itself
-    PROXY = auto()  # the proxy that is set cannot be used
-    UNREACHABLE = auto()  # no answer, or none in time
-    OFFLINE = auto()  # the client is in offline mode
-    READ_ONLY = auto()  # the cache cannot be written
-    DISK_FULL = auto()
-    OTHER = auto()
+    Of each: the sign of an error of this kind, what went wrong ("": the client's own text, in one line), what to do about it,
+    and whether the Hub cannot be used at the moment, so that the cache may serve instead.
+    """
 
-
-# What went wrong ("": the client's own text, in one line), and what to do about it.
-_EXPLANATIONS = {
-    FailureKind.NAME: ("this is not the name of a repository", "give a folder that exists, or 'user/name'"),
-    FailureKind.GATED: ("access is restricted", "ask for it on the repository's page, then log in with `hf auth login`"),
-    FailureKind.REPOSITORY: (
-        "no repository of that name, or it is private",
+    NAME = _raised(HFValidationError), "this is not the name of a repository", "give a folder that exists, or 'user/name'"
+    GATED = (  # a subclass of the next one
+        _raised(GatedRepoError), "access is restricted", "ask for it on the repository's page, then log in with `hf auth login`",
+    )  # fmt: skip
+    REPOSITORY = (
+        _raised(RepositoryNotFoundError), "no repository of that name, or it is private",
         "check the name, or log in with `hf auth login` if it is private",
-    ),
-    FailureKind.REVISION: ("the repository has no such branch, tag or commit", "check its name"),
-    FailureKind.FILE: ("the repository has no such file", "check its name"),
-    FailureKind.TOKEN: ("", "log in again with `hf auth login` (a wrong token is refused even where none is needed)"),
-    FailureKind.FORBIDDEN: ("", "use a token that may do this (`hf auth login`)"),
-    FailureKind.CONFLICT: ("somebody else published there at the same time", "run the same command again"),
-    FailureKind.REFUSED: ("", "try again later"),
-    FailureKind.LIMIT: ("", "try again in some minutes"),
-    FailureKind.BROKEN: ("", "try again later"),
-    FailureKind.PROXY: ("", "write it as http://HOST:PORT or socks5://HOST:PORT, or unset it"),
-    FailureKind.UNREACHABLE: ("", "check the name and the connection"),
-    FailureKind.OFFLINE: ("", "unset HF_HUB_OFFLINE and connect, or check the name and the connection"),
-    FailureKind.READ_ONLY: ("", "set HF_HOME to a folder that can be written (or give another cache_dir)"),
-    FailureKind.DISK_FULL: ("", "free space, or set HF_HOME to a folder on another disk"),
-    FailureKind.OTHER: ("", "check the name and the connection"),
-}
-_NO_ANSWER = (
-    FailureKind.LIMIT, FailureKind.BROKEN, FailureKind.PROXY, FailureKind.UNREACHABLE, FailureKind.OFFLINE, FailureKind.OTHER,
-)  # fmt: skip
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+    )  # fmt: skip
+    REVISION = _raised(RevisionNotFoundError), "the repository has no such branch, tag or commit", "check its name"
+    FILE = _raised(EntryNotFoundError), "the repository has no such file", "check its name"
+    OFFLINE = _raised(OfflineModeIsEnabled), "", "unset HF_HUB_OFFLINE and connect, or check the name and the connection", True
+    PROXY = _is_of_proxy, "", "write it as http://HOST:PORT or socks5://HOST:PORT, or unset it", True
+    DISK_FULL = (
+        _file_error(errno.ENOSPC, errno.EDQUOT), "", "free space, or set HF_HOME to a folder on another disk",
+    )  # fmt: skip
+    READ_ONLY = (  # an error without a name is a socket's
+        _file_error(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, named=True), "",
+        "set HF_HOME to a folder that can be written (or give another cache_dir)",
+    )  # fmt: skip
+    TOKEN = _answered(401), "", "log in again with `hf auth login` (a wrong token is refused even where none is needed)"
+    FORBIDDEN = _answered(403), "", "use a token that may do this (`hf auth login`)"
+    CONFLICT = _answered(409, 412), "somebody else published there at the same time", "run the same command again"
+    LIMIT = _answered(429), "", "try again in some minutes", True
+    REFUSED = _answered(*range(500)), "", "try again later"
+    BROKEN = _answered(*range(500, 1000)), "", "try again later", True
+    UNREACHABLE = _raised(ConnectionError, TimeoutError, _TRANSPORT), "", "check the name and the connection", True
+    OTHER = (lambda _: False), "", "check the name and the connection", True
+
+    def __init__(self, sign: _Sign, reason: str, remedy: str, is_down: bool = False) -> None:
+        self.sign, self.reason, self.remedy, self.is_down = sign, reason, remedy, is_down
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ class Failure:
     @property
     def is_down(self) -> bool:
         """Whether the Hub cannot be used at the moment, so that the cache may serve instead."""
-        return self.kind in _NO_ANSWER
+        return self.kind.is_down
 
 
 def explain(error: BaseException, what: str, remedies: Mapping[FailureKind, str] = MappingProxyType({})) -> str:
@@ -122,7 +132,7 @@ def failure_of(error: BaseException) -> Failure:
         local = isinstance(error, LocalEntryNotFoundError)
         kind = FailureKind.UNREACHABLE if local else FailureKind.OTHER
         source = (error.__cause__ if local or isinstance(error, RuntimeError) else None) or error
-    reason, remedy = _EXPLANATIONS[kind]
+    reason, remedy = kind.reason, kind.remedy
     if kind is FailureKind.READ_ONLY and isinstance(source, OSError):
         reason = f"{source.filename} cannot be written ({source.strerror})"
     if kind is FailureKind.LIMIT and (seconds := _seconds_to_wait(source)):
@@ -136,48 +146,9 @@ def failure_of(error: BaseException) -> Failure:
 
 def _kind(error: BaseException) -> FailureKind | None:
     """The kind of one error, without its causes; None if that is not clear."""
-    match error:
-        case HFValidationError():
-            return FailureKind.NAME
-        case GatedRepoError():  # a subclass of the next one, so it comes first
-            return FailureKind.GATED
-        case RepositoryNotFoundError():
-            return FailureKind.REPOSITORY
-        case RevisionNotFoundError():
-            return FailureKind.REVISION
-        case LocalEntryNotFoundError():  # the Hub did not answer: its cause tells why
-            return None
-        case EntryNotFoundError():
-            return FailureKind.FILE
-        case OfflineModeIsEnabled():
-            return FailureKind.OFFLINE
-        case ImportError() | ValueError() | _INVALID_URL() if _is_of_proxy(error):
-            return FailureKind.PROXY
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return FailureKind.DISK_FULL
-        case OSError(errno=number, filename=name) if number in _READ_ONLY and name:  # without a name it is a socket
-            return FailureKind.READ_ONLY
-    match _status(error):
-        case None:
-            return FailureKind.UNREACHABLE if isinstance(error, ConnectionError | TimeoutError | _TRANSPORT) else None
-        case 401:
-            return FailureKind.TOKEN
-        case 403:
-            return FailureKind.FORBIDDEN
-        case 409 | 412:
-            return FailureKind.CONFLICT
-        case 429:
-            return FailureKind.LIMIT
-        case status if status < 500:
-            return FailureKind.REFUSED
-    return FailureKind.BROKEN
-
-
-def _is_of_proxy(error: BaseException) -> bool:
-    """Whether the HTTP library refuses a proxy's URL, of which it says so in words only; it never repeats the URL's password."""
-    return any(sign in str(error) for sign in ("socksio", "proxy URL")) or (
-        isinstance(error, _INVALID_URL) and bool(_proxy_variables())
-    )
+    if isinstance(error, LocalEntryNotFoundError):  # the Hub did not answer: its cause tells why
+        return None
+    return next((kind for kind in FailureKind if kind.sign(error)), None)
 
 
 def _proxy_variables() -> str:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from huggingface_hub import HfApi, ModelCard, ModelCardData, PyTorchModelHubMixin, constants
@@ -28,7 +28,6 @@ from cyclegan_hub.templates import escape_markdown
 # Of config.json; raised when an older package could no longer read the files of a newer one. A file is written in the oldest
 # format from WRITTEN on that holds its constructor arguments, so that older packages read what they can.
 FORMAT, WRITTEN = 4, 3
-_FETCH_OPTIONS = frozenset(inspect.signature(fetch).parameters) - {"source"}
 # Keywords of other libraries' `from_pretrained`, each with its replacement here.
 _INSTEAD = {
     **dict.fromkeys(("torch_dtype", "dtype"), "call .to(dtype) on the loaded model"),
@@ -159,46 +158,41 @@ class StrictHubMixin(PyTorchModelHubMixin):
         format, when the weights do not fit exactly, or for a device that is not there; ArgumentError, which is a ModelError
         and a TypeError, for `strict=False` and for another keyword.
         """
-        return cls._from_pretrained(
-            model_id=str(pretrained_model_name_or_path), revision=revision, cache_dir=cache_dir, force_download=force_download,
-            local_files_only=local_files_only, token=token, map_location=map_location, strict=strict, **model_kwargs,
+        cls._check_arguments(strict, model_kwargs)
+        fetched = fetch(
+            pretrained_model_name_or_path, revision=revision, cache_dir=cache_dir, force_download=force_download,
+            local_files_only=local_files_only, token=token,
         )  # fmt: skip
+        return cls.load_from(fetched, map_location)
 
     @classmethod
-    def _from_pretrained(
-        cls, *, model_id: str, map_location: str | torch.device = "cpu", strict: bool = True, **options: Any
-    ) -> Self:
-        """The base class calls this to load a model. It is as strict as `from_pretrained`."""
-        cls.check_arguments(strict, {name: value for name, value in options.items() if name not in _FETCH_OPTIONS})
-        return cls.load_from(fetch(model_id, **options), map_location)
+    def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
+        """What the base class calls to load a model: as strict as `from_pretrained`, and no pickle either."""
+        return cls.from_pretrained(model_id, **options)
 
     @classmethod
     @plain_defaults()
     def load_from(cls, fetched: Fetched, map_location: str | torch.device = "cpu") -> Self:
-        """Builds the model from its files."""
+        """The model of these files; half precision is widened to fp32. Raises ModelError as `from_pretrained` does."""
         where, device = fetched.where, _device(fetched.where, map_location)
         weights = read_weights(where, fetched.weights.read_bytes())
         with torch.device("meta"):  # shapes only, so that a damaged config cannot ask for more memory than its weights need
             model = cls._build(where, fetched.config)
-        _fill(where, _module(model), weights, device)
-        model.stored_dtype, model._fetched = common_dtype(weights), fetched
-        _module(model).eval()
+        module = _module(model)
+        own = module.state_dict()
+        check_fit(where, own, weights)
+        # Copied: tensors in a file may start at any byte, and results of torch can depend on the alignment in the last digit.
+        copies = {name: tensor.to(device, own[name].dtype, copy=True) for name, tensor in weights.items()}
+        module.load_state_dict(copies, strict=True, assign=True)
+        if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
+            raise RuntimeError(f"{cls.__name__} has a tensor that is not in its state: register it as a persistent buffer")
+        dtypes = {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()}
+        model.stored_dtype, model._fetched = dtypes.pop() if len(dtypes) == 1 else None, fetched
+        module.eval()
         return model
 
     @classmethod
-    def _load_as_safetensor(cls, model: Any, model_file: str, map_location: str | torch.device, strict: bool) -> Any:
-        """The base class calls this to load a weights file into `model`: always strictly."""
-        cls.check_arguments(strict, {})
-        _fill(model_file, model, read_weights(model_file, Path(model_file).read_bytes()), _device(model_file, map_location))
-        return model.eval()
-
-    @classmethod
-    def _load_as_pickle(cls, model: Any, model_file: str, map_location: str | torch.device, strict: bool) -> NoReturn:
-        """The base class calls this to load a pickle, which is refused."""
-        raise ModelError(f"{model_file} is a pickle, which is never loaded: give config.json and model.safetensors")
-
-    @classmethod
-    def check_arguments(cls, strict: bool, others: dict[str, Any]) -> None:
+    def _check_arguments(cls, strict: bool, others: dict[str, Any]) -> None:
         """Raises ArgumentError for `strict=False` and for keywords that `from_pretrained` does not take."""
         if strict is not True:
             raise ArgumentError(f"strict={strict!r}: weights that do not fit exactly are never loaded: leave it out")
@@ -238,20 +232,6 @@ class StrictHubMixin(PyTorchModelHubMixin):
 def _module(model: StrictHubMixin) -> nn.Module:
     """The model itself, typed as a torch module: every class with this mixin is one."""
     return cast(nn.Module, model)
-
-
-def _fill(where: str, module: nn.Module, weights: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Loads weights into a module (it may be on the meta device) and moves it to `device`; half precision is widened to fp32.
-
-    Raises ModelError for weights that do not fit exactly.
-    """
-    own = module.state_dict()
-    check_fit(where, own, weights)
-    # Copied: tensors in a file may start at any byte, and results of torch can depend on the alignment in the last digit.
-    copies = {name: tensor.to(device, own[name].dtype, copy=True) for name, tensor in weights.items()}
-    module.load_state_dict(copies, strict=True, assign=True)
-    if any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers())):
-        raise RuntimeError(f"{type(module).__name__} has a tensor that is not in its state: register it as a persistent buffer")
 
 
 def _device(where: str, map_location: str | torch.device) -> torch.device:
@@ -310,12 +290,6 @@ def check_fit(where: str, own: Mapping[str, Tensor], weights: Mapping[str, Tenso
     ]
     if wrong:
         raise ModelError(f"{where}: weights do not fit the config: {_few(wrong)}")
-
-
-def common_dtype(weights: Mapping[str, Tensor]) -> torch.dtype | None:
-    """The dtype of all floating-point tensors; None if they have different ones, or there are no such tensors."""
-    dtypes = {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()}
-    return dtypes.pop() if len(dtypes) == 1 else None
 
 
 def _kind(tensor: Tensor) -> str:

@@ -175,7 +175,7 @@ def public_init(recorded: str) -> str:
 
 def has_digest(recorded: str | None) -> bool:
     """Whether a recorded `init` names its weights by their digest."""
-    return recorded is not None and _WITH_DIGEST.fullmatch(recorded) is not None
+    return bool(recorded and _WITH_DIGEST.fullmatch(recorded))
 
 
 def same_init(before: str | None, now: str | None) -> bool:
@@ -185,11 +185,8 @@ def same_init(before: str | None, now: str | None) -> bool:
     (name, digest), (other, other_digest) = _parts(before), _parts(now)
     if digest and other_digest:
         return digest == other_digest
-    return before == now or (base_name(name) == base_name(other) and not (_is_id(before) and _is_id(now)))
-
-
-def _is_id(recorded: str) -> bool:
-    return public_init(recorded) == recorded and "/" in recorded
+    are_ids = all("/" in one and public_init(one) == one for one in (before, now))
+    return before == now or (base_name(name) == base_name(other) and not are_ids)
 
 
 def _parts(recorded: str) -> tuple[str, str | None]:

@@ -18,6 +18,10 @@ class ModelError(UserError):
     """A folder, repository or file that is not a model of this class; the message names it and the remedy."""
 
 
+class MetricsFileError(ModelError):
+    """A `metrics.json` that is not of the form that evaluation writes."""
+
+
 def epoch_name(epoch: int) -> str:
     """ "epoch-005" for 5."""
     return f"epoch-{epoch:03d}"
@@ -50,12 +54,15 @@ def chosen_in(folder: Path) -> str:
     Raises ModelError if the file is damaged, or names an epoch that does not exist.
     """
     names, path = list(epochs_in(folder)), folder / "metrics.json"
-    try:
-        best = read_best(path)
-    except MetricsFileError as error:
-        raise ModelError(str(error)) from None
-    if best is None:
+    try:  # the rest of the file is read by evaluation/record.py
+        best = json.loads(path.read_bytes())["best"]
+        if not isinstance(best, str):
+            raise TypeError(f"best={best!r} is no name")
+    except FileNotFoundError:
         return names[-1]
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+        wrong = f"{type(error).__name__}: {error}"
+        raise MetricsFileError(f"{path} is not one of ours ({wrong}): evaluate again, or remove it") from None
     if best not in names:
         raise ModelError(f"{path} calls {best!r} the best, which is not in epochs/: {listed(names)}")
     return best
@@ -163,31 +170,6 @@ def _renamed(content: dict[str, Any]) -> dict[str, Any]:
         names = {"adversarial": "adversarial_weight"}
         return content | {"recipe": {names.get(name, name): value for name, value in recipe.items()}}
     return content
-
-
-# The best epoch by a model folder's `metrics.json`; evaluation/record.py reads the whole file.
-
-
-class MetricsFileError(UserError):
-    """A `metrics.json` that is not of the form that evaluation writes."""
-
-
-def read_best(path: Path) -> str | None:
-    """The best epoch by `metrics.json`, such as "epoch-010"; None if there is no such file. The rest is not checked.
-
-    Raises MetricsFileError for a file without "best".
-    """
-    try:
-        best = json.loads(path.read_bytes())["best"]
-        if not isinstance(best, str):
-            raise TypeError(f"best={best!r} is no name")
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
-        raise MetricsFileError(
-            f"{path} is not one of ours ({type(error).__name__}: {error}): evaluate again, or remove it"
-        ) from None
-    return best
 
 
 # ----------------------------------------------------------------------------------------------------- history.jsonl

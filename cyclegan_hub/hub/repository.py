@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from huggingface_hub import (
     DryRunFileInfo,
@@ -69,18 +69,10 @@ class Fetched:
         return next((found for place in places if (found := read_run_record(place / RECORD)) is not None), None)
 
 
-def fetch(
-    source: str | Path,
-    *,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | Path | None = None,
-    force_download: bool = False,
-    local_files_only: bool = False,
-) -> Fetched:
-    """The files of a folder's or repository's model.
+def fetch(source: str | Path, *, revision: str | None = None, **options: Any) -> Fetched:
+    """The files of a folder's or repository's model; `options` are those of `hf_hub_download`.
 
-    Both files come from one commit. Arguments and errors are those of `StrictHubMixin.from_pretrained`.
+    Both files come from one commit. Errors are those of `StrictHubMixin.from_pretrained`.
     """
     if is_folder(source):
         folder = folder_of(Path(source), revision)
@@ -91,16 +83,13 @@ def fetch(
     where, paths, commit = f"{source}@{revision or 'main'}", list[Path](), revision
     for name in MODEL:
         try:
-            path = hf_hub_download(
-                str(source), name, revision=commit, token=token, cache_dir=cache_dir,
-                force_download=force_download, local_files_only=local_files_only,
-            )  # fmt: skip
+            path = hf_hub_download(str(source), name, revision=commit, **options)
         except Exception as error:  # OSError, ValueError and, by version, the errors of one of two HTTP libraries
-            epochs = _epochs_of(str(source), token) if failure_of(error).kind is FailureKind.REVISION else ""
+            epochs = _epochs_of(str(source), options.get("token")) if failure_of(error).kind is FailureKind.REVISION else ""
             raise ModelError(file_message(error, str(source), where, name) + epochs) from error
         paths.append(Path(path))
         commit = paths[0].parent.name  # .../snapshots/COMMIT/config.json
-    return Fetched(where, paths[0].read_bytes(), paths[1], str(source), commit, token, cache_dir)
+    return Fetched(where, paths[0].read_bytes(), paths[1], str(source), commit, options.get("token"), options.get("cache_dir"))
 
 
 def _epochs_of(repo: str, token: str | bool | None) -> str:

@@ -22,30 +22,14 @@ from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.files import json_bytes, readable, remove_folder, temporary_folder, write_atomic, write_folder
 from cyclegan_hub.hub.mixin import read_metadata
 from cyclegan_hub.hub.provenance import data_note, known_note, public_record, without_paths
-from cyclegan_hub.hub.records import (
-    HistoryError,
-    RunRecord,
-    chosen_in,
-    epoch_number,
-    epochs_in,
-    listed,
-    read_history,
-    read_run_record,
-)
+from cyclegan_hub.hub.records import RunRecord, chosen_in, epoch_number, epochs_in, listed, read_history, read_run_record
 from cyclegan_hub.hub.repository import MODEL
 from cyclegan_hub.models.auto import Model, from_pretrained
 from cyclegan_hub.publishing import card as cards
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 FAILURES = "failures.txt"
-SHARED = (
-    "recipe.json",
-    "metrics.json",
-    cards.SAMPLES,
-    cards.EXAMPLE,
-    "README.md",
-    FAILURES,
-)  # the same in the commits of all epochs
+SHARED = ("recipe.json", "metrics.json", cards.SAMPLES, cards.EXAMPLE, "README.md", FAILURES)  # the same for all epochs
 
 
 class PublishError(UserError):
@@ -85,7 +69,7 @@ def build(
     line), the card lists them, and the file is published too.
 
     Raises PublishError for a missing run, an `out` that is the run or holds other files, an epoch it does not have, a best epoch
-    left out or epochs of another run, ModelError for damaged weights, UserError where the card cannot be made.
+    left out or epochs of another run, ModelError for damaged weights.
     """
     if dtype not in DTYPES:
         raise PublishError(f"dtype {dtype!r}: must be one of {', '.join(DTYPES)}")
@@ -150,12 +134,8 @@ def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
         raise PublishError(f"{run} is not a run folder (it has no recipe.json): give the folder that train.py wrote")
     if missing := {"name", "domain", "image_size", "batch_size"} - record["recipe"].keys():
         raise PublishError(f"{path} is damaged (no {', '.join(sorted(missing))} in it): restore it from a copy of the run")
-    try:
-        history = read_history(run / "history.jsonl")
-    except HistoryError as error:
-        raise PublishError(f"{error}: restore it from a copy of the run") from None
-    ranks = {state: len(list(state.glob("rank-*.safetensors"))) for state in run.glob("state/step-*")}
-    return record, history, max(ranks.values(), default=1)
+    ranks = (len(list(state.glob("rank-*.safetensors"))) for state in run.glob("state/step-*"))
+    return record, read_history(run / "history.jsonl"), max(ranks, default=1)
 
 
 def _failures(run: Path) -> list[str]:
@@ -186,10 +166,10 @@ def _selected(run: Path, epochs: Sequence[int] | None, recipe: Mapping[str, Any]
             "resume it until then by the same command"
         )
     wanted = sorted(found if epochs is None else set(epochs))
-    if unknown := [str(epoch) for epoch in wanted if epoch not in found]:
-        raise PublishError(f"{run}: no epoch {', '.join(unknown)}; {listed(found.values())}")
-    if not wanted:
-        raise PublishError(f"{run}: no epoch was chosen; {listed(found.values())}")
+    unknown = [str(epoch) for epoch in wanted if epoch not in found]
+    if unknown or not wanted:
+        wrong = f"no epoch {', '.join(unknown)}" if unknown else "no epoch was chosen"
+        raise PublishError(f"{run}: {wrong}; {listed(found.values())}")
     return [found[epoch] for epoch in wanted]
 
 

@@ -18,7 +18,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from PIL import Image
 
 from cyclegan_hub.domains import DOMAINS, recorded_splits
-from cyclegan_hub.errors import UserError, counted
+from cyclegan_hub.errors import counted
 from cyclegan_hub.evaluation.groups import GroupTable
 from cyclegan_hub.evaluation.record import Metrics, number
 from cyclegan_hub.evaluation.registry import base_name, format_value
@@ -32,7 +32,7 @@ from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.protocols import Translator, arrow
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import tuned_on
-from cyclegan_hub.templates import TemplateError, render_markdown
+from cyclegan_hub.templates import definitions, render_markdown
 
 TEMPLATES = MODEL_CARDS
 # The most important fields of a recipe, in the order of the card's table; fields that a method does not have are left out.
@@ -50,13 +50,9 @@ _HEADLINES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("authenticity",), "Outputs that are no near copies of training images"),
 )
 _MOST_HEADLINES = 3
-_BASELINES = {"untranslated": "untranslated inputs", "floor": "real images"}
+_BASELINES = (("untranslated", "untranslated inputs"), ("floor", "real images"))
 # Words above the fold; with the template's own, a card stays below 500.
 _FAILURE_WORDS, _LIMIT_WORDS, _NOTE_WORDS = 140, 140, 70
-
-
-class CardError(UserError):
-    """A card that cannot be made, because of its template or the run's records; the message names the cause and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -78,54 +74,46 @@ class Facts:
 
 
 def render(facts: Facts) -> str:
-    """The card as text: YAML metadata for the Hub, then Markdown. Raises CardError for a template with an unknown field.
+    """The card as text: YAML metadata for the Hub, then Markdown. Raises TemplateError for a template that is wrong.
 
     What a reader needs at once stands above a fold (`<details>`), in at most 500 words; the run's whole record is below it.
     """
-    recipe, labels, kind = facts.run["recipe"], tuple(facts.run["labels"]), facts.kind
-    a, b, domain = labels[0], labels[-1], facts.config["domain"]
-    rule = PAIR_RULES[facts.config.get("pairs", "given")]
-    size = recipe["image_size"]
-    light, provenance = light_evaluation(facts.history), provenance_of(facts.run)
+    run, kind, metrics, domain = facts.run, facts.kind, facts.metrics, facts.config["domain"]
+    recipe, labels = run["recipe"], tuple(run["labels"])
+    rule, size, light = PAIR_RULES[facts.config.get("pairs", "given")], recipe["image_size"], light_evaluation(facts.history)
+    provenance = provenance_of(run)
+    note = provenance.text.split()
+    cut = provenance.text if len(note) <= _NOTE_WORDS else f"{' '.join(note[:_NOTE_WORDS])} … (in full below)"
+    limits = limits_of(domain, labels, run, kind, cut)
     weak, failures = _parted(facts)
     shown = within(failures, _FAILURE_WORDS)
-    groups = GroupTable.of(facts.metrics)
-    fields = {
-        "title": kind.title.format(a=a, b=b), "a": a, "b": b, "repo_id": facts.repo_id, "on_hub": facts.on_hub,
-        "chosen": facts.chosen, "image_size": size, "dtype": facts.dtype,
-        "taken_size": size // rule.scale if rule.enlarges else size,
-        "why_chosen": "the best by the evaluation below" if facts.metrics else "the last, as there is no evaluation of all",
-        "labels": labels, "config": facts.config, "recipe": recipe, "rule": rule, "epochs": facts.epochs,
+    short_limits = [" ".join(limit.split()) for limit in limits["limits"]]
+    groups = GroupTable.of(metrics)
+    text = render_markdown(kind.card_template, **vars(facts) | limits | {
+        "title": kind.title.format(a=labels[0], b=labels[-1]), "a": labels[0], "b": labels[-1], "labels": labels,
+        "image_size": size, "taken_size": size // rule.scale if rule.enlarges else size, "rule": rule, "recipe": recipe,
+        "why_chosen": "the best by the evaluation below" if metrics else "the last, as there is no evaluation of all",
         "shows_faces": shows_faces(domain), "shown": _TRANSLATIONS // len(kind.directions), "sources": _sources(facts),
-        "datasets": known_note(facts.run["data"]).get("text", ""), "hardware": facts.run.get("hardware", []), "light": light,
-        "cost": cost_of(facts.history, recipe["batch_size"] * facts.processes, facts.run.get("seconds")), "unit": kind.batch_unit,
-        "warnings": warnings_of(facts.history), "init": facts.run.get("init"), "changes": changes_of(facts.run),
-        "tuned_on": tuned_on(recipe["name"]),
+        "datasets": known_note(run["data"]).get("text", ""), "hardware": run.get("hardware", []), "light": light,
+        "cost": cost_of(facts.history, recipe["batch_size"] * facts.processes, run.get("seconds")), "unit": kind.batch_unit,
+        "warnings": warnings_of(facts.history), "init": run.get("init"), "changes": changes_of(run),
+        "tuned_on": tuned_on(recipe["name"]), "measured": bool(metrics or light),
         "fields": [(name, json.dumps(recipe[name])) for name in _SHOWN if recipe.get(name) is not None],
-        "evaluation": evaluation_of(facts.metrics, labels, facts.chosen), "outputs": kind.outputs_called,
-        "headlines": list(headlines(facts.metrics, facts.chosen)), "counts": _counts(facts),
+        "evaluation": evaluation_of(metrics, labels, facts.chosen), "outputs": kind.outputs_called,
+        "headlines": headlines(metrics, facts.chosen) if metrics else [], "counts": _counts(metrics),
         "weak": weak, "failures": shown, "hidden_failures": failures[len(shown) :],
+        "shown_limits": within(short_limits, _LIMIT_WORDS - sum(len(line.split()) for line in shown)),
         "with_discriminator": bool(recipe.get("adversarial_weight", recipe.get("adversarial"))),
         "source_url": project_url("Source"), "demo_url": project_url("Demo"),
-        "note_continued": provenance.text if _cut(provenance.text) != provenance.text else "",
+        "note_continued": provenance.text if cut != provenance.text else "",
         "groups": groups, "groups_arrow": arrow(groups.direction, labels) if groups else "",
-    }  # fmt: skip
-    try:
-        limits = render_limits(domain, labels, facts.run, kind, measured=bool(facts.metrics or light), text=_cut(provenance.text))
-        use_and_limits, _, terms = limits.partition("## Data and licence")
-        listed = [" ".join(line.split()) for line in re.findall(r"^- (.+(?:\n  .+)*)", use_and_limits, re.MULTILINE)]
-        fields |= {
-            "use_and_limits": use_and_limits.strip(), "terms": f"## Data and licence{terms}",
-            "limits": within(listed, _LIMIT_WORDS - sum(len(line.split()) for line in shown)),
-        }  # fmt: skip
-        text = render_markdown(kind.card_template, **fields)
-    except TemplateError as error:
-        if error.unknown:
-            raise CardError(f"the card's template names unknown fields {error.unknown}: there are {', '.join(fields)}") from error
-        names = f"{kind.card_template} or {limits_template(domain, labels, facts.run, kind)}.md"
-        raise CardError(f"the card's template cannot be read ({error.reason}): fix {names}") from error
-    text = re.sub(r"\n{3,}", "\n\n", text)  # empty lines of parts that are left out
-    return str(ModelCard(f"---\n{_metadata(facts, provenance).to_yaml()}\n---\n\n{text}"))
+    })  # fmt: skip
+    return str(ModelCard(f"---\n{_metadata(facts, provenance).to_yaml()}\n---\n\n{_tidy(text)}"))
+
+
+def _tidy(text: str) -> str:
+    """The text without the empty lines of parts that are left out."""
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def project_url(name: str) -> str | None:
@@ -143,52 +131,46 @@ def within(texts: Sequence[str], words: int) -> list[str]:
     return [text for text, total in zip(texts, totals, strict=True) if total <= words]
 
 
-def _cut(text: str) -> str:
-    """A note about data as it stands above the fold: at most _NOTE_WORDS words."""
-    words = text.split()
-    return text if len(words) <= _NOTE_WORDS else f"{' '.join(words[:_NOTE_WORDS])} … (in full below)"
-
-
 def _parted(facts: Facts) -> tuple[list[tuple[str, str]], list[str]]:
     """(What failures.txt says of whole directions, the other known failures).
 
     A line about a direction begins with it: "anime face → human face: few pass for a photograph."
     """
-    arrows = [arrow(direction, facts.run["labels"]) for direction in facts.kind.directions]
-    weak = [
-        (one, line.removeprefix(f"{one}:").strip()) for line in facts.failures for one in arrows if line.startswith(f"{one}:")
-    ]
-    return weak, [line for line in facts.failures if not line.startswith(tuple(f"{one}:" for one in arrows))]
+    weak, others = [], []
+    arrows = {arrow(direction, facts.run["labels"]) for direction in facts.kind.directions}
+    for line in facts.failures:
+        direction, _, finding = line.partition(":")
+        weak.append((direction, finding.strip())) if direction in arrows else others.append(line)
+    return weak, others
 
 
 # ------------------------------------------------------------------------------------------------ above the fold: numbers
 def headline_metrics(metrics: Metrics, epoch: str) -> dict[str, str]:
     """The metrics that stand for an epoch, at most three -> their meaning. `success` needs its classifier's accuracy."""
-    measured = metrics.epochs.get(epoch, {})
-    there = {name for direction, values in measured.items() for name, value in values.items()
+    there = {name for direction, values in metrics.epochs.get(epoch, {}).items() for name, value in values.items()
              if value is not None and (name != "success" or metrics.accuracy(direction) is not None)}  # fmt: skip
     found: dict[str, str] = {}
     for bases, meaning in _HEADLINES:
-        names = [name for base in bases for name in sorted(there) if base_name(name) == base]
-        if names:
-            found[names[0]] = meaning.format(metric=_upper(names[0]))
-    return dict(list(found.items())[:_MOST_HEADLINES])
+        name = next((name for base in bases for name in sorted(there) if base_name(name) == base), None)
+        if name and len(found) < _MOST_HEADLINES:
+            found[name] = meaning.format(metric=_upper(name))
+    return found
 
 
-def headlines(metrics: Metrics | None, epoch: str) -> Iterator[tuple[str, str]]:
+def headlines(metrics: Metrics, epoch: str) -> list[tuple[str, str]]:
     """(Meaning, a sentence with the epoch's values in every direction and those of the baselines) of each headline metric."""
-    for metric, meaning in headline_metrics(metrics, epoch).items() if metrics else ():
-        assert metrics is not None
-        of_sources = {"": metrics.epochs[epoch]} | {
-            f"{text} ": metrics.baselines.get(name, {}) for name, text in _BASELINES.items()
-        }
+    found = []
+    sources = [("", metrics.epochs.get(epoch, {})), *((f"{text} ", metrics.baselines.get(name, {})) for name, text in _BASELINES)]
+    for metric, meaning in headline_metrics(metrics, epoch).items():
         parts = []
-        for text, directions in of_sources.items():
-            values = {direction: value for direction, by_name in directions.items() if (value := by_name.get(metric)) is not None}
-            named = len(metrics.epochs[epoch]) > 1 and not text
+        for text, directions in sources:
+            named = len(directions) > 1 and not text
+            values = [f"{_short(metric, value)}{f' ({direction})' if named else ''}" for direction, by_name in directions.items()
+                      if (value := by_name.get(metric)) is not None]  # fmt: skip
             if values:
-                parts.append(text + " and ".join(f"{_short(metric, v)}{f' ({d})' if named else ''}" for d, v in values.items()))
-        yield meaning, "; ".join(parts) + "."
+                parts.append(text + " and ".join(values))
+        found.append((meaning, "; ".join(parts) + "."))
+    return found
 
 
 def _short(metric: str, value: float) -> str:
@@ -204,22 +186,22 @@ def _upper(metric: str) -> str:
     return name.upper() + (f" of {extractor.rstrip(']').replace('imagenet', 'ImageNet')} features" if extractor else "")
 
 
-def _counts(facts: Facts) -> str:
-    """How many images were measured, "a 200, b 200"; empty where it was not recorded."""
-    protocol = facts.metrics.protocol if facts.metrics else {}
+def _counts(metrics: Metrics | None) -> str:
+    """How many images were measured, "200 + 150"; empty where it was not recorded."""
+    protocol = metrics.protocol if metrics else {}
     return " + ".join(f"{protocol[name]:,}" for name in ("n_a", "n_b") if isinstance(protocol.get(name), int))
 
 
 # ------------------------------------------------------------------------------------------------ the front matter
 def _metadata(facts: Facts, provenance: Provenance) -> ModelCardData:
     info = facts.kind._hub_mixin_info.model_card_data
-    datasets = sorted({name for name in map(_dataset, facts.run["data"].values()) if name})
-    extra: dict[str, Any] = dict(provenance.metadata(facts.repo_id if facts.on_hub else None))
-    extra |= {"datasets": datasets} if datasets else {}
     example = {"src": EXAMPLE} if facts.kind.takes_pictures else {"text": "seed 0"}
-    extra["widget"] = [example | {"output": {"url": SAMPLES}}]
-    if results := list(_results(facts)):
+    extra: dict[str, Any] = {"widget": [example | {"output": {"url": SAMPLES}}]}
+    if datasets := {name for name in map(_dataset, facts.run["data"].values()) if name}:
+        extra["datasets"] = sorted(datasets)
+    if results := list(_results(facts, info.pipeline_tag or "")):
         extra |= {"model_name": facts.repo_id.split("/")[-1], "eval_results": results}
+    extra |= provenance.metadata(facts.repo_id if facts.on_hub else None)
     return ModelCardData(library_name=info.library_name, pipeline_tag=info.pipeline_tag, tags=list(info.tags or []), **extra)
 
 
@@ -229,37 +211,34 @@ def _dataset(source: str) -> str | None:
     return splits[0].dataset if splits else None
 
 
-def _results(facts: Facts) -> Iterator[EvalResult]:
+def _results(facts: Facts, task: str) -> Iterator[EvalResult]:
     """The published epoch's headline metrics for the Hub's model-index; metrics.json holds the full protocol."""
     metrics, data = facts.metrics, facts.run["data"]
     if metrics is None:
         return
-    names = headline_metrics(metrics, facts.chosen)
+    # The conditions are written once, with a direction's first metric.
+    conditions = ({"extractor": metrics.extractor} if metrics.extractor else {}) | metrics.other | metrics.protocol
+    conditions = {k: conditions[k] for k in ("extractor", "n_a", "n_b", "n_samples", "image_size") if k in conditions}
     for direction, values in metrics.epochs.get(facts.chosen, {}).items():
         # Outputs are compared with real images of the target domain.
         source = data["b" if direction == "a_to_b" and "b" in data else "a"]
-        accuracy = metrics.accuracy(direction)
-        shown = [name for name in names if values.get(name) is not None and (name != "success" or accuracy is not None)]
-        for metric in shown:
-            args = {"accuracy_on_real_images": accuracy} if base_name(metric) == "success" else None
-            if metric == shown[0] and (conditions := _conditions(metrics)):
-                args = conditions | (args or {})
+        accuracy, args = metrics.accuracy(direction), conditions
+        for metric in headline_metrics(metrics, facts.chosen):
+            success = base_name(metric) == "success"
+            if values.get(metric) is None or (success and accuracy is None):
+                continue
+            args = args | ({"accuracy_on_real_images": accuracy} if success else {})
             yield EvalResult(
-                task_type=facts.kind._hub_mixin_info.model_card_data.pipeline_tag or "",
+                task_type=task, task_name=arrow(direction, facts.run["labels"]), metric_name=f"{metric} ({direction})",
                 metric_type=metric.replace("[", "-").rstrip("]"),  # a plain name: not a metric of the Hub with other features
-                task_name=arrow(direction, facts.run["labels"]), metric_name=f"{metric} ({direction})",
-                metric_value=values[metric], metric_args=args, dataset_type=_dataset(source) or "custom", dataset_name=source,
+                metric_value=values[metric], metric_args=args or None,
+                dataset_type=_dataset(source) or "custom", dataset_name=source,
                 dataset_config=direction,  # without it the client would merge the directions
             )  # fmt: skip
+            args = {}
 
 
-def _conditions(metrics: Metrics) -> dict[str, Any]:
-    """The conditions of the measurement (extractor, counts, size); they are written once, with a direction's first metric."""
-    found = ({"extractor": metrics.extractor} if metrics.extractor else {}) | metrics.other | metrics.protocol
-    return {name: found[name] for name in ("extractor", "n_a", "n_b", "n_samples", "image_size") if name in found}
-
-
-# ---------------------------------------------------------------------------------------------------------- the data
+# --------------------------------------------------------------------------- the data, the history and the evaluation
 def _sources(facts: Facts) -> list[tuple[str, str]]:
     """(label, source) of each image set that the run recorded."""
     data, labels = facts.run["data"], facts.run["labels"]
@@ -270,32 +249,7 @@ def _sources(facts: Facts) -> list[tuple[str, str]]:
     return list(zip(heads, data.values(), strict=True))
 
 
-# ------------------------------------------------------------------------------------- the history and the evaluation
-@dataclass(frozen=True)
-class Cost:
-    """How long a training took; texts are ready to be shown."""
-
-    steps: int
-    batch: int  # pairs or images in a step of all processes
-    seen: int  # pairs or images in all steps together
-    epochs: str
-    length: str  # "30.5 minutes" or "2.1 hours"
-    speed: str  # pairs or images a second, median
-
-
-@dataclass(frozen=True)
-class EvaluationShown:
-    """The tables of an evaluation: the last epoch, the published one and the baselines, in every direction."""
-
-    protocol: list[tuple[str, str]]  # how it was measured, a line each
-    columns: list[str]
-    rows: list[tuple[str, str, list[str]]]  # (direction, metric, a value for each column or "")
-    baselines: list[str]
-    success: list[str]  # the classifier's accuracy on real images, a text for each direction; empty without the metric success
-    success_left_out: bool  # whether success was measured, but is not shown since that accuracy is unknown
-
-
-def cost_of(history: Sequence[Mapping[str, Any]], batch: int, measured: float | None = None) -> Cost | None:
+def cost_of(history: Sequence[Mapping[str, Any]], batch: int, measured: float | None = None) -> dict[str, Any] | None:
     """The cost from the lines of the history; None if no line holds a speed. `batch`: pairs or images in one step.
 
     `measured`: the seconds of training, where the run's record has them.
@@ -305,9 +259,11 @@ def cost_of(history: Sequence[Mapping[str, Any]], batch: int, measured: float | 
         return None
     seconds, steps = training_time(lines, batch)
     seconds = measured or seconds
-    length = f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{seconds / 60:.1f} minutes"
-    speed = median(line["pairs_per_s"] for line in lines)
-    return Cost(steps, batch, steps * batch, f"{lines[-1]['epoch']:g}", length, f"{speed:.1f}")
+    return {
+        "steps": steps, "batch": batch, "seen": steps * batch, "epochs": f"{lines[-1]['epoch']:g}",
+        "length": f"{seconds / 3600:.1f} hours" if seconds >= 7200 else f"{seconds / 60:.1f} minutes",
+        "speed": f"{median(line['pairs_per_s'] for line in lines):.1f}",
+    }  # fmt: skip
 
 
 def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -335,43 +291,41 @@ def light_evaluation(history: Iterable[Mapping[str, Any]]) -> dict[str, str] | N
     lines = [line for line in history if line.get("event") == "evaluation"]
     if not lines:
         return None
-    values = {
-        key: value for key, value in lines[-1].items() if key not in ("step", "epoch", "event") and number(value) is not None
-    }
-    return {"epoch": f"{lines[-1].get('epoch', 0):g}", "measured": ", ".join(f"{k} {v:.4g}" for k, v in values.items())}
+    values = [f"{k} {v:.4g}" for k, v in lines[-1].items() if k not in ("step", "epoch", "event") and number(v) is not None]
+    return {"epoch": f"{lines[-1].get('epoch', 0):g}", "measured": ", ".join(values)}
 
 
-def evaluation_of(metrics: Metrics | None, labels: Sequence[str], chosen: str) -> EvaluationShown | None:
-    """The card's part of `metrics.json`; None without it. `success` is shown only with the accuracy of its classifier."""
+def evaluation_of(metrics: Metrics | None, labels: Sequence[str], chosen: str) -> dict[str, Any] | None:
+    """The card's part of `metrics.json`, the last epoch, the published one and the baselines in every direction; None without it.
+
+    `success` is shown only with the accuracy of its classifier.
+    """
     if not metrics:
         return None
     epochs = list(dict.fromkeys([max(metrics.epochs, key=epoch_order), chosen]))
-    columns: list[str] = []
-    rows: list[tuple[str, str, list[str]]] = []
-    success: list[str] = []
+    baselines: list[str] = []
+    rows: list[tuple[str, str, list[str]]] = []  # (direction, metric, a value for each column or "")
+    success: dict[str, None] = {}  # the classifier's accuracy on real images
     left_out = False
     for direction in dict.fromkeys(d for name in epochs for d in metrics.epochs.get(name, {})):
         table, accuracy = metrics.table(direction, epochs), metrics.accuracy(direction)
-        columns = list(table.lines)
+        baselines = list(table.lines)[len(epochs) :]
         for metric in table.names():
             if base_name(metric) == "success":
-                left_out |= accuracy is None
                 if accuracy is None:
+                    left_out = True
                     continue
-                success.append(f"{accuracy:.1%} of {labels[0] if direction == 'b_to_a' else labels[-1]}")
+                success[f"{accuracy:.1%} of {labels[0] if direction == 'b_to_a' else labels[-1]}"] = None
             values = [format_value(metric, line.get(metric), "") for line in table.lines.values()]
             rows.append((arrow(direction, labels), metric, values))
-    baselines = columns[len(epochs) :]
-    columns = [f"{name}{' (main)' if name == chosen else ' (last)'}" for name in epochs] + baselines
-    protocol = [(key, format_value(key, value, "")) for key, value in _protocol(metrics).items()]
-    return EvaluationShown(protocol, columns, rows, baselines, list(dict.fromkeys(success)), left_out)
-
-
-def _protocol(metrics: Metrics) -> dict[str, Any]:
-    """The conditions of the measurement as one flat table: rule, extractor, the lines of the protocol, and the classifier."""
-    flat = {key: value for key, value in (("rule", metrics.rule), ("extractor", metrics.extractor)) if value}
-    flat |= {key: value for key, value in metrics.other.items() if value is not None and not isinstance(value, dict)}
-    return flat | metrics.protocol | {f"classifier {key}": value for key, value in (metrics.classifier or {}).items()}
+    protocol = {key: value for key, value in (("rule", metrics.rule), ("extractor", metrics.extractor)) if value}
+    protocol |= {key: value for key, value in metrics.other.items() if value is not None and not isinstance(value, dict)}
+    protocol |= metrics.protocol | {f"classifier {key}": value for key, value in (metrics.classifier or {}).items()}
+    return {
+        "protocol": [(key, format_value(key, value, "")) for key, value in protocol.items()], "rows": rows,
+        "columns": [f"{name}{' (main)' if name == chosen else ' (last)'}" for name in epochs] + baselines,
+        "baselines": baselines, "success": list(success), "success_left_out": left_out,
+    }  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------- the limits
@@ -390,17 +344,23 @@ def limits_template(domain: str, labels: Sequence[str], record: RunRecord | None
     return domain if own else "custom"
 
 
-def render_limits(
-    domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model], *, measured: bool, text: str | None = None
-) -> str:
-    """Intended use, limits, data and licence as Markdown.
+def limits_of(
+    domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model], text: str | None = None
+) -> dict[str, Any]:
+    """A model's `use`, `limits` (a list) and `terms`, as Markdown. `text`: the note about the data, where it is shown cut."""
+    provenance = provenance_of(record)
+    return definitions(
+        f"{limits_template(domain, labels, record, kind)}.md", a=labels[0], b=labels[-1], people=shows_faces(domain),
+        provenance=provenance if text is None else replace(provenance, text=text),
+    )  # fmt: skip
 
-    `measured`: whether measured values are shown with them. `text`: the note about the data, where it is shown cut.
-    """
-    name, people, provenance = limits_template(domain, labels, record, kind), shows_faces(domain), provenance_of(record)
-    provenance = provenance if text is None else replace(provenance, text=text)
-    text = render_markdown(f"{name}.md", a=labels[0], b=labels[-1], people=people, provenance=provenance, measured=measured)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()  # empty lines of parts that are left out
+
+def render_limits(domain: str, labels: Sequence[str], record: RunRecord | None, kind: type[Model], *, measured: bool) -> str:
+    """Intended use, limits, data and licence as Markdown. `measured`: whether measured values are shown with them."""
+    limits = limits_of(domain, labels, record, kind)
+    return _tidy(
+        render_markdown("limits.md", **limits, measured=measured) + f"\n## Data and licence\n\n{limits['terms']}"
+    ).strip()
 
 
 # ------------------------------------------------------------------------------------------------- the sample image

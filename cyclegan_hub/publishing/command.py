@@ -42,9 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from cyclegan_hub.publishing.push import check, check_name, push
 
     epochs, repo = epoch_numbers(arguments.epochs), arguments.repo
-    check_name(repo)
-    if not arguments.dry_run:
-        check(repo)  # before the work, not after it
+    (check_name if arguments.dry_run else check)(repo)  # before the work, not after it
     with ExitStack() as stack:
         place = arguments.out
         if place is None:

@@ -25,6 +25,7 @@ TIMEOUT = 60  # seconds to wait for an answer; the client itself has no limit
 SLOWEST = 20_000  # bytes a second: a slower upload is given up
 _ERRORS: tuple[type[Exception], ...] = (*HUB_ERRORS, ValueError)  # ValueError: the client refuses the card's YAML
 T = TypeVar("T")
+_OPENING = "opening the repository"
 
 
 def check(repo_id: str, token: str | None = None) -> None:
@@ -62,7 +63,8 @@ def push(folder: Path, repo_id: str, *, private: bool = False, retag: bool = Fal
         raise PublishError(f"{folder} is not a model folder with a card and epochs/: build it from the run first")
     chosen, hub = chosen_in(folder), _Repository(repo_id, token)
     head, tags = hub.open(private)
-    equal = {name for name in epochs.keys() & tags.keys() if hub.holds(tags[name], read_files(epochs[name], MODEL))}
+    equal = {name for name in epochs.keys() & tags.keys()
+             if not hub.changes(_OPENING, tags[name], read_files(epochs[name], MODEL), MODEL)}  # fmt: skip
     wrong = [name for name in epochs if name in tags and name not in equal]
     if wrong and not retag:
         raise PublishError(
@@ -86,20 +88,15 @@ class _Repository:
 
     def open(self, private: bool) -> Refs:
         """Creates the repository if it is missing; returns what its branches and tags point to."""
-        step = "opening the repository"
-        self.ask(step, lambda: self.api.create_repo(self.id, private=private or None, exist_ok=True))
-        if private and not self.ask(step, lambda: self.api.model_info(self.id)).private:
+        self.ask(_OPENING, lambda: self.api.create_repo(self.id, private=private or None, exist_ok=True))
+        if private and not self.ask(_OPENING, lambda: self.api.model_info(self.id)).private:
             raise PublishError(f"{self.id} exists and is public: change that in its settings, or leave --private out")
-        return self.ask(step, lambda: refs_of(self.id, self.token))
-
-    def holds(self, commit: str, model: dict[str, bytes]) -> bool:
-        """Whether a commit holds these files of a model."""
-        return not self._changes("opening the repository", commit, model, MODEL)
+        return self.ask(_OPENING, lambda: refs_of(self.id, self.token))
 
     def commit(self, head: str | None, message: str, files: dict[str, bytes]) -> str:
         """Commits these files on top of `head` of `main`; returns the new commit, or `head` if it holds the same files."""
         step = f"committing {message}"
-        operations = self._changes(step, head, files, (*MODEL, *SHARED))
+        operations = self.changes(step, head, files, (*MODEL, *SHARED))
         if not operations and head is not None:
             return head
         size = sum(len(files[one.path_in_repo]) for one in operations if isinstance(one, CommitOperationAdd))
@@ -114,7 +111,7 @@ class _Repository:
             self.ask(f"tagging {name}", lambda: self.api.delete_tag(self.id, tag=name))
         self.ask(f"tagging {name}", lambda: self.api.create_tag(self.id, tag=name, revision=commit))
 
-    def _changes(
+    def changes(
         self, step: str, commit: str | None, files: dict[str, bytes], names: Sequence[str]
     ) -> list[CommitOperationAdd | CommitOperationDelete]:
         """The operations that make a commit's files called `names` equal to `files`: additions and deletions."""

@@ -5,16 +5,19 @@
 
 Templates lie in this folder, or in `model_cards/`. Every value that a template prints is escaped: in HTML by jinja2's
 autoescape, in Markdown by `escape_markdown`; `| safe` marks text that is markup already. A value that the template names and
-the caller does not give is an error. The filters of Markdown are `cell` (inside a table), `code` (a code span) and `counted`
-("1 epoch").
+the caller does not give is an error. The filters of Markdown are `cell` (inside a table), `code` (a code span), `counted`
+("1 epoch") and `text` (escaped at once, in lists that are printed `| safe`).
 """
 
 from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -32,11 +35,10 @@ _AT_THE_START = re.compile(r"^([#+=-]+(?=\s|$)|\d+(?=[.)](?:\s|$)))")
 
 
 class TemplateError(UserError):
-    """A template that cannot be read, or that names a value it is not given: `unknown` is then that value's name."""
+    """A template that cannot be read, or that names a value it is not given."""
 
-    def __init__(self, name: str, reason: str, unknown: str | None = None) -> None:
+    def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"template {name}: {reason}: fix it, or install cyclegan_hub again")
-        self.reason, self.unknown = reason, unknown
 
 
 def render_html(name: str, **values: object) -> str:
@@ -47,6 +49,13 @@ def render_html(name: str, **values: object) -> str:
 def render_markdown(name: str, **values: object) -> str:
     """The text of a Markdown template; every value is escaped by `escape_markdown`. Raises TemplateError."""
     return _render("markdown", name, values)
+
+
+def definitions(name: str, **values: object) -> dict[str, Any]:
+    """What a Markdown template defines by `{% set %}`: texts, escaped as by `render_markdown`, or lists. Raises TemplateError."""
+    with _explained(name):
+        module = _environment("markdown", FOLDERS).get_template(name).make_module(values)
+    return {key: value for key, value in vars(module).items() if not key.startswith("_")}
 
 
 def escape_markdown(value: object) -> Markup:
@@ -84,11 +93,16 @@ def _code(value: object) -> Markup:
 
 
 def _render(kind: str, name: str, values: dict[str, object]) -> str:
-    try:
+    with _explained(name):
         return _environment(kind, FOLDERS).get_template(name).render(values)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
     except jinja2.UndefinedError as error:
-        unknown = re.match(r"'(\w+)' is undefined", str(error))
-        raise TemplateError(name, str(error), unknown[1] if unknown else None) from error
+        raise TemplateError(name, str(error)) from error
     except jinja2.TemplateNotFound as error:
         raise TemplateError(name, f"there is no {error.name} in {' or '.join(map(str, FOLDERS))}") from error
     except jinja2.TemplateError as error:
@@ -104,5 +118,5 @@ def _environment(kind: str, folders: tuple[Path, ...]) -> jinja2.Environment:
         finalize=escape_markdown if kind == "markdown" else None,
     )  # fmt: skip
     if kind == "markdown":
-        environment.filters |= {"cell": _cell, "code": _code, "counted": counted}
+        environment.filters |= {"cell": _cell, "code": _code, "counted": counted, "text": escape_markdown}
     return environment

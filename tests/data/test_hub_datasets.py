@@ -25,7 +25,6 @@ from support.training import TINY, script
 
 pytestmark = pytest.mark.slow
 
-HUB_SETTINGS = {"page": 3}
 TINY_DCGAN = ["image_size=32", "gen_channels=8,8,4", "disc_channels=4,8,8", "batch_size=4", "max_images=none", "eyes=none"]
 
 
@@ -52,7 +51,7 @@ def make_dataset(tmp: Path) -> None:
 def published(hub_server: ConnectedHub, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data sets of `domains.py`, in a folder and on the Hub, and user/pairs."""
     folder = tmp_path_factory.mktemp("sets")
-    with connected(hub_server.server.url, hub_server.home):
+    with connected(hub_server.url, hub_server.home):
         publish(folder)
         make_dataset(folder / "pairs")
     return folder

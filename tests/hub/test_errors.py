@@ -43,23 +43,19 @@ FAILURES = [
     (errors.HFValidationError("a/b/c"), FailureKind.NAME, "give a folder that exists"),
     (answered(403, "GatedRepo"), FailureKind.GATED, "ask for it"),
     (answered(404, "RepoNotFound"), FailureKind.REPOSITORY, "check the name, or log in"),
-    (answered(401, "RepoNotFound"), FailureKind.REPOSITORY, "check the name, or log in"),
     (answered(404, "RevisionNotFound"), FailureKind.REVISION, "check"),
     (answered(404, "EntryNotFound"), FailureKind.FILE, "check"),
     (answered(403), FailureKind.FORBIDDEN, "use a token"),
-    (answered(409), FailureKind.CONFLICT, "run the same command again"),
     (answered(412), FailureKind.CONFLICT, "run the same command again"),
     (answered(413), FailureKind.REFUSED, "try again later"),
     (answered(429), FailureKind.LIMIT, "try again in some minutes"),
     (answered(429, headers={"Retry-After": "7"}), FailureKind.LIMIT, "try again in 7 seconds"),
-    (answered(429, headers={"Retry-After": "1"}), FailureKind.LIMIT, "try again in 1 second"),
     (answered(429, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}), FailureKind.LIMIT, "try again in some minutes"),
-    (answered(503), FailureKind.BROKEN, "try again later"),
+    (answered(429, headers={"ratelimit": '"api";r=0;t=1'}), FailureKind.LIMIT, "try again in 1 second"),
+    (answered(500), FailureKind.BROKEN, "try again later"),
     (http.ConnectError("refused"), FailureKind.UNREACHABLE, "the connection"),
-    (http.ReadTimeout("timed out"), FailureKind.UNREACHABLE, "the connection"),
     (errors.OfflineModeIsEnabled("offline mode is enabled"), FailureKind.OFFLINE, "unset HF_HUB_OFFLINE"),
     (PermissionError(errno.EACCES, "Permission denied", "/cache/x"), FailureKind.READ_ONLY, "set HF_HOME"),
-    (OSError(errno.EROFS, "Read-only file system", "/cache/x"), FailureKind.READ_ONLY, "set HF_HOME"),
     (OSError(errno.ENOSPC, "No space left on device"), FailureKind.DISK_FULL, "free space"),
     (KeyError("sha"), FailureKind.OTHER, "check the name and the connection"),
 ]
@@ -67,19 +63,16 @@ FAILURES = [
 
 @pytest.mark.parametrize(("error", "kind", "remedy"), FAILURES, ids=lambda value: getattr(value, "name", None))
 def test_a_failure_by_itself_and_as_a_cause(error: Exception, kind: FailureKind, remedy: str) -> None:
+    """And every message about it is one line, without a URL, which may hold a signature."""
     assert failure_of(error).kind is kind and remedy in failure_of(error).remedy
-    for outer in (RuntimeError("the upload failed"), ConnectionError("lost"), errors.LocalEntryNotFoundError("not cached")):
-        expected = kind if kind is not FailureKind.OTHER or type(outer) is RuntimeError else FailureKind.UNREACHABLE
-        assert failure_of(caused(outer, error)).kind is expected
-
-
-@pytest.mark.parametrize(("error", "kind", "remedy"), FAILURES, ids=lambda value: getattr(value, "name", None))
-def test_every_message_is_one_line(error: Exception, kind: FailureKind, remedy: str) -> None:
     for line in (
         file_message(error, "user/x", "user/x@main", "config.json"), explain(error, "user/x"),
         pushing._message(error, "user/x: tagging"), dataset_message(error, "user/x", "user/x split train", cached=True),
     ):  # fmt: skip
         assert "user/x" in line and len(line.splitlines()) == 1 and "hub.invalid" not in line
+    for outer in (RuntimeError("the upload failed"), ConnectionError("lost"), errors.LocalEntryNotFoundError("not cached")):
+        expected = kind if kind is not FailureKind.OTHER or type(outer) is RuntimeError else FailureKind.UNREACHABLE
+        assert failure_of(caused(outer, error)).kind is expected
 
 
 def test_the_hub_is_down_where_what_is_cached_may_serve() -> None:
@@ -97,9 +90,8 @@ def test_a_cache_that_cannot_be_written() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://huggingface.co/user/x", "http://huggingface.co/user/x/", "https://huggingface.co/user/x/tree/main",
-     "huggingface.co/user/x", "https://hf.co/user/x.git", "git@hf.co:user/x", "hf://user/x", "https://huggingface.co/datasets/user/x",
-     "https://huggingface.co/user/x/resolve/main/model.safetensors?download=true"],
+    ["http://huggingface.co/user/x/", "huggingface.co/user/x", "https://hf.co/user/x.git", "git@hf.co:user/x", "hf://user/x",
+     "https://huggingface.co/datasets/user/x/tree/main", "https://huggingface.co/user/x/resolve/main/config.json?download=true"],
 )  # fmt: skip
 def test_a_url_gets_the_id_that_is_in_it(url: str) -> None:
     assert repository_in_url(url) == "user/x"

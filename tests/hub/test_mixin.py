@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import pickle
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +14,11 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import PyTorchModelHubMixin, errors
-from huggingface_hub.utils import hf_raise_for_status
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
-import cyclegan_hub
-from cyclegan_hub.hub import repository as fetch
 from cyclegan_hub.hub.mixin import FORMAT, WRITTEN, StrictHubMixin
 from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.models.cycle_generator import CycleGenerator
@@ -119,6 +111,12 @@ def test_a_sister_with_required_arguments_and_a_buffer(tmp_path: Path) -> None:
     loaded = Dense.from_pretrained(tmp_path / "dense")
     assert_equal(loaded, model)
     assert loaded.steps == 12 and loaded.steps.dtype == torch.int64
+    for name, data in model.files(dtype=torch.float16).items():
+        (tmp_path / "dense" / name).write_bytes(data)
+    assert (
+        load_file(tmp_path / "dense" / WEIGHTS)["steps"].dtype == torch.int64
+        and Dense.from_pretrained(tmp_path / "dense").steps == 12
+    )
 
 
 def test_saving_again_replaces(folder: Path) -> None:
@@ -139,20 +137,6 @@ def test_half_precision_weights_are_widened(tmp_path: Path, dtype: torch.dtype) 
     for name, tensor in loaded.state_dict().items():
         assert tensor.dtype == torch.float32
         assert torch.equal(tensor, model.state_dict()[name].to(dtype).float())
-
-
-def test_whole_numbers_stay_whole_in_half_precision(tmp_path: Path) -> None:
-    for name, data in Dense(3).files(dtype=torch.float16).items():
-        (tmp_path / name).write_bytes(data)
-    assert {n: t.dtype for n, t in load_file(tmp_path / WEIGHTS).items()} == {
-        "layer.weight": torch.float16, "layer.bias": torch.float16, "steps": torch.int64,
-    }  # fmt: skip
-    assert Dense.from_pretrained(tmp_path).steps == 7
-
-
-def test_loading_does_not_depend_on_the_weights_that_are_drawn(folder: Path) -> None:
-    torch.manual_seed(99)
-    assert_equal(CycleGenerator.from_pretrained(folder), tiny())
 
 
 # --- the class that users look for
@@ -179,29 +163,14 @@ def test_it_is_the_hubs_own_mixin_and_takes_its_arguments(folder: Path) -> None:
     ],
 )
 def test_an_argument_that_is_not_taken(folder: Path, options: dict[str, Any], message: str) -> None:
-    for load in (CycleGenerator.from_pretrained, partial(CycleGenerator._from_pretrained, model_id=str(folder))):
-        with pytest.raises(TypeError) as error:
-            load(folder, **options) if load == CycleGenerator.from_pretrained else load(**options)
-        assert isinstance(error.value, ModelError) and message in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(TypeError):
+        CycleGenerator.from_pretrained(folder, **options)
+    assert message in refusal(folder, **options)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:77", 3.5])
 def test_a_device_that_is_not_there(folder: Path, device: Any) -> None:
     assert f"map_location={device!r} cannot be used (" in refusal(folder, map_location=device)
-
-
-def test_no_inherited_way_is_lax(folder: Path, tmp_path: Path) -> None:
-    """The base class's own steps, called by themselves."""
-    assert_equal(CycleGenerator._from_pretrained(model_id=str(folder)), tiny())
-    assert_equal(CycleGenerator._load_as_safetensor(tiny(epoch=3), str(folder / WEIGHTS), "cpu", True), tiny())
-    with pytest.raises(ModelError, match=r"weights do not fit the config: missing a_to_b\.body\.1"):
-        CycleGenerator._load_as_safetensor(tiny(blocks=2), str(folder / WEIGHTS), "cpu", True)  # of two blocks more
-    with pytest.raises(ModelError, match="strict=False"):
-        CycleGenerator._load_as_safetensor(tiny(), str(folder / WEIGHTS), "cpu", False)
-    torch.save({"a": Trap(tmp_path / "executed")}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="is a pickle, which is never loaded"):
-        CycleGenerator._load_as_pickle(tiny(), str(tmp_path / "pytorch_model.bin"), "cpu", True)
-    assert not (tmp_path / "executed").exists()
 
 
 def test_a_loaded_model_can_be_trained(folder: Path) -> None:
@@ -212,27 +181,30 @@ def test_a_loaded_model_can_be_trained(folder: Path) -> None:
     assert_equal(CycleGenerator.from_pretrained(folder), tiny())
 
 
+def test_the_base_class_s_own_loading_is_as_strict(folder: Path) -> None:
+    assert_equal(CycleGenerator._from_pretrained(model_id=str(folder)), tiny())
+    (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError):
+        CycleGenerator._from_pretrained(model_id=str(folder))
+
+
 def test_loading_draws_no_random_numbers(folder: Path) -> None:
-    torch.manual_seed(5)
+    torch.manual_seed(99)
     before = torch.get_rng_state()
-    CycleGenerator.from_pretrained(folder)
+    loaded = CycleGenerator.from_pretrained(folder)
     assert torch.equal(torch.get_rng_state(), before)
+    assert_equal(loaded, tiny())
 
 
 # --- bytes
 
 
-def test_equal_models_are_equal_bytes_in_every_process() -> None:
+def test_equal_models_are_equal_bytes() -> None:
     """The safetensors library itself writes metadata in an order that changes from call to call."""
     assert len({digest(tiny()) for _ in range(20)}) == 1
     assert digest(tiny(epoch=1)) != digest(tiny())
     state = tiny().state_dict()
     assert len({save(state, METADATA) for _ in range(50)}) > 1  # if this fails, `serialize` may go
-    program = "import sys; sys.path[:0] = sys.argv[1:]; from support.saved_models import digest, tiny; print(digest(tiny()))"
-    paths = [Path(__file__).parents[1], Path(cyclegan_hub.__file__).parents[1]]
-    environment = os.environ | {"PYTHONHASHSEED": "1"}
-    other = subprocess.run([sys.executable, "-c", program, *paths], env=environment, capture_output=True, text=True, check=True)
-    assert other.stdout.strip() == digest(tiny())
 
 
 def test_the_file_is_what_the_library_reads(tmp_path: Path) -> None:
@@ -253,187 +225,104 @@ def test_weights_of_a_model_on_its_side_are_saved_whole() -> None:
     assert model.files() == tiny().files()
 
 
-# --- refusals: the folder
+# --- refusals
 
 
-def test_a_folder_without_config_or_weights(folder: Path) -> None:
-    config = (folder / CONFIG).read_bytes()
-    (folder / CONFIG).unlink()
-    assert refusal(folder) == f"{folder}: no config.json there. A model folder holds config.json and model.safetensors"
-    (folder / CONFIG).write_bytes(config)
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "x.pkl", WEIGHTS])
+@pytest.mark.parametrize("write", [lambda trap, path: path.write_bytes(pickle.dumps(trap)), torch.save], ids=["pickle", "torch"])
+def test_a_pickle_is_named_and_never_run(folder: Path, tmp_path: Path, name: str, write: Callable[[Any, Path], object]) -> None:
     (folder / WEIGHTS).unlink()
-    assert refusal(folder) == f"{folder}: no model.safetensors there. A model folder holds config.json and model.safetensors"
+    write(Trap(tmp_path / "executed"), folder / name)
+    named = f"{folder}: no model.safetensors there; {name} is a pickle, which is never loaded."
+    assert refusal(folder).startswith(named if name != WEIGHTS else f"{folder}: model.safetensors cannot be read")
+    assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "generator.pth", "last.ckpt", "x.pt", "x.pkl", WEIGHTS])
-@pytest.mark.parametrize("how", ["pickle", "torch.save"])
-def test_a_pickle_is_named_and_never_run(folder: Path, tmp_path: Path, name: str, how: str) -> None:
-    marker = tmp_path / "executed"
-    (folder / WEIGHTS).unlink()
-    if how == "pickle":
-        (folder / name).write_bytes(pickle.dumps(Trap(marker)))
-    else:
-        torch.save({"a": Trap(marker)}, folder / name)
-    message = refusal(folder)
-    if name == WEIGHTS:
-        assert "model.safetensors cannot be read" in message
-    else:
-        assert message.startswith(f"{folder}: no model.safetensors there; {name} is a pickle, which is never loaded.")
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize("source", ["a/b/c", "two words", "/no/such/folder", "../nowhere/at/all", "\0", "x" * 300, "a--b"])
+@pytest.mark.parametrize("source", ["a/b/c", "/no/such/folder", "\0", "x" * 300])
 def test_a_name_that_is_no_folder_and_no_repository(source: str) -> None:
     assert refusal(source) == f"{source!r} is neither a folder nor a repository id: give a folder that exists, or 'user/name'"
 
 
 def test_a_file_instead_of_its_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(folder / WEIGHTS) == f"{folder / WEIGHTS} is a file: give the folder it is in"
+    original = (folder / WEIGHTS).rename(folder / "40_net_G.pth")
+    message = refusal(original)
+    assert message.startswith(f"{original} is a pickle, which is never loaded: give a folder") and message.endswith(IMPORT)
     monkeypatch.chdir(folder)
     assert refusal(CONFIG) == "config.json is a file: give the folder it is in"  # which a repository could be called as well
 
 
-@pytest.mark.parametrize("name", ["latest_net_G_A.pth", "40_net_G.pth"])
-def test_weights_of_the_original_code(folder: Path, name: str) -> None:
-    (folder / WEIGHTS).rename(folder / name)
-    convert = "; weights of the original code become one with `cyclegan-hub import latest_net_G_A.pth latest_net_G_B.pth OUT`"
-    message = refusal(folder)
-    assert f"{name} is a pickle, which is never loaded" in message and message.endswith(convert)
-    message = refusal(folder / name)
-    assert message.startswith(f"{folder / name} is a pickle, which is never loaded: give a folder") and message.endswith(convert)
+def config(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
+    """A change of a folder's config.json."""
+
+    def apply(folder: Path) -> None:
+        change(found := json.loads((folder / CONFIG).read_text()))
+        (folder / CONFIG).write_text(json.dumps(found))
+
+    return apply
 
 
-def test_a_git_lfs_pointer_instead_of_the_weights(folder: Path) -> None:
-    """As in a clone that was made without Git LFS."""
-    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 4711\n"
-    (folder / WEIGHTS).write_bytes(pointer)
-    message = refusal(folder)
-    assert message.startswith(f"{folder}: model.safetensors is a Git-LFS pointer of {len(pointer)} bytes, not the weights")
-    assert "run `git lfs pull`" in message
+def weights(change: Callable[[dict[str, Tensor]], object]) -> Callable[[Path], object]:
+    """A change of a folder's weights."""
+
+    def apply(folder: Path) -> None:
+        change(found := load_file(folder / WEIGHTS))
+        save_file(found, folder / WEIGHTS)
+
+    return apply
 
 
-def test_an_address_instead_of_a_name() -> None:
-    assert refusal("https://huggingface.co/user/smile/tree/main") == (
-        "'https://huggingface.co/user/smile/tree/main' is a URL, not a repository id: give 'user/smile'"
-    )
+def content(name: str, data: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(data)
 
 
-# --- refusals: the config
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        (lambda c: c.update(model="PixGenerator"), "config.json describes a 'PixGenerator', not a CycleGenerator"),
-        (lambda c: c.pop("model"), "config.json is not one of ours (KeyError: 'model')"),
-        (lambda c: c.pop("format"), "config.json is not one of ours (KeyError: 'format')"),
-        (
-            lambda c: c.update(format=FORMAT + 1),
-            f"config format {FORMAT + 1} is not one that this package reads (up to",
-        ),
-        (lambda c: c.update(format="1"), "config format '1' is not one that this package reads"),
-        (lambda c: c.update(colour="red"), "config.json does not fit CycleGenerator: missing [], unknown ['colour']"),
-        (lambda c: c.pop("blocks"), "config.json does not fit CycleGenerator: missing ['blocks'], unknown []"),
-        (lambda c: c.update(generator="vit"), "generator='vit': must be one of resnet, unet"),
-        (lambda c: c.update(upsample="cubic"), "upsample='cubic'"),
-        (lambda c: c.update(padding=None), "padding=None"),
-        (lambda c: c.update(width="4"), "width='4': give a whole number of at least 1"),
-        (lambda c: c.update(width=0), "width=0"),
-        (lambda c: c.update(width=True), "width=True"),
-        (lambda c: c.update(blocks=-1), "blocks=-1"),
-        (lambda c: c.update(channels=1.0), "channels=1.0"),
-        (lambda c: c.update(image_size="256"), "image_size='256'"),
-        (lambda c: c.update(image_size=None), "image_size=None"),
-        (lambda c: c.update(labels="AB"), "labels='AB': give two, of A and of B"),
-        (lambda c: c.update(labels=["A"]), "labels=['A']"),
-        (lambda c: c.update(labels=["A", 2]), "labels=['A', 2]"),
-        (lambda c: c.update(labels=None), "config.json does not describe a CycleGenerator"),
-        (lambda c: c.update(dropout=7), "dropout probability has to be between 0 and 1, but got 7"),
-        (lambda c: c.update(dropout="much"), "config.json does not describe a CycleGenerator"),
-        (lambda c: c.update(width=10**12), "config.json does not describe a CycleGenerator"),
-    ],
+IMPORT = "; weights of the original code become one with `cyclegan-hub import latest_net_G_A.pth latest_net_G_B.pth OUT`"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 4711\n"  # a clone without Git LFS
+F4 = json.dumps({"x": {"dtype": "F4", "shape": [4], "data_offsets": [0, 2]}}).encode()  # numbers that torch does not have
+NOT_OURS, UNFIT, UNREADABLE = (
+    "config.json is not one of ours (",
+    "weights do not fit the config: ",
+    "model.safetensors cannot be read (",
 )
-def test_a_config_that_is_not_this_models(folder: Path, change: Callable[[dict], object], message: str) -> None:
-    config = json.loads((folder / CONFIG).read_text())
-    change(config)
-    (folder / CONFIG).write_text(json.dumps(config))
-    refused = refusal(folder)
-    assert refused.startswith(f"{folder}: ") and message in refused
+WRONG = [
+    (lambda f: (f / CONFIG).unlink(), "no config.json there. A model folder holds config.json and model.safetensors"),
+    (lambda f: (f / WEIGHTS).unlink(), "no model.safetensors there. A model folder holds config.json and model.safetensors"),
+    (lambda f: (f / WEIGHTS).rename(f / "latest_net_G_A.pth"), f"config.json and model.safetensors{IMPORT}"),
+    (
+        content(WEIGHTS, POINTER),
+        f"model.safetensors is a Git-LFS pointer of {len(POINTER)} bytes, not the weights: run `git lfs pull`",
+    ),
+    (content(CONFIG, b""), NOT_OURS),
+    (content(CONFIG, b"null"), NOT_OURS),
+    (content(CONFIG, b"\xff\xfe\x00"), NOT_OURS),
+    (content(CONFIG, b"[" * 100_000), NOT_OURS),
+    (config(lambda c: c.pop("format")), f"{NOT_OURS}KeyError: 'format')"),
+    (config(lambda c: c.update(model="PixGenerator")), "config.json describes a 'PixGenerator', not a CycleGenerator"),
+    (config(lambda c: c.update(format=FORMAT + 1)), f"config format {FORMAT + 1} is not one that this package reads (up to"),
+    (config(lambda c: c.update(format="1")), "config format '1' is not one that this package reads"),
+    (config(lambda c: c.update(colour="red")), "config.json does not fit CycleGenerator: missing [], unknown ['colour']"),
+    (config(lambda c: c.pop("blocks")), "config.json does not fit CycleGenerator: missing ['blocks'], unknown []"),
+    (config(lambda c: c.update(width="4")), "config.json does not describe a CycleGenerator: width='4'"),
+    (config(lambda c: c.update(dropout="much")), "config.json does not describe a CycleGenerator"),
+    (config(lambda c: c.update(width=10**12)), "config.json does not describe a CycleGenerator"),
+    (config(lambda c: c.update(width=100_000, blocks=3)), f"{UNFIT}missing"),  # 35 TB a generator, which are never asked for
+    (config(lambda c: c.update(width=100_000)), f"{UNFIT}a_to_b"),
+    (weights(lambda w: w.pop(FIRST)), f"{UNFIT}missing {FIRST}, unexpected none"),
+    (weights(lambda w: w.update(extra=torch.zeros(1))), f"{UNFIT}missing none, unexpected extra"),
+    (weights(lambda w: w.update({FIRST: w[FIRST][:, :1].clone()})), f"{FIRST} (4, 1, 7, 7) float32 for (4, 3, 7, 7) float32"),
+    (weights(lambda w: w.update({FIRST: w[FIRST].to(torch.int8)})), f"{FIRST} (4, 3, 7, 7) int8 for (4, 3, 7, 7) float32"),
+    (weights(lambda w: [w.pop(n) for n in list(w) if n.startswith("b_to_a.")]), "and 19 more, unexpected none"),
+    (content(WEIGHTS, b""), UNREADABLE),
+    (lambda f: content(WEIGHTS, (f / WEIGHTS).read_bytes()[:-1])(f), UNREADABLE),
+    (content(WEIGHTS, struct.pack("<Q", len(F4)) + F4 + b"\0\0"), f"{UNREADABLE}'F4'): fetch it again"),
+]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"",
-        b"{",
-        b"not json",
-        b"[]",
-        b'"text"',
-        b"3",
-        b"null",
-        b"{}",
-        b"\xff\xfe\x00",
-        b"[" * 100_000,
-        b'{"model": "CycleGenerator"}',
-    ],
-    ids=lambda text: repr(text[:12]),
-)
-def test_a_config_that_is_no_config(folder: Path, text: bytes) -> None:
-    (folder / CONFIG).write_bytes(text)
-    assert refusal(folder).startswith(f"{folder}: config.json is not one of ours (")
-
-
-# --- refusals: the weights
-
-
-def test_a_config_larger_than_its_weights_takes_no_memory(folder: Path) -> None:
-    config = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(config | {"width": 100_000, "blocks": 3}))  # 35 TB a generator
-    assert "weights do not fit the config: missing" in refusal(folder)
-    (folder / CONFIG).write_text(json.dumps(config | {"width": 100_000}))
-    assert "weights do not fit the config: a_to_b" in refusal(folder)
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        (lambda w: w.pop(FIRST), f"weights do not fit the config: missing {FIRST}, unexpected none"),
-        (lambda w: w.update(extra=torch.zeros(1)), "weights do not fit the config: missing none, unexpected extra"),
-        (lambda w: w.update({FIRST: w[FIRST][:, :1].clone()}), f"{FIRST} (4, 1, 7, 7) float32 for (4, 3, 7, 7) float32"),
-        (lambda w: w.update({FIRST: w[FIRST].reshape(-1)}), f"{FIRST} (588,) float32 for (4, 3, 7, 7) float32"),
-        (lambda w: w.update({FIRST: w[FIRST].to(torch.int8)}), f"{FIRST} (4, 3, 7, 7) int8 for (4, 3, 7, 7) float32"),
-        (lambda w: [w.pop(n) for n in list(w) if n.startswith("b_to_a.")], "and 19 more, unexpected none"),
-        (lambda w: w.update({n.replace("a_to_b", "G"): w.pop(n) for n in list(w)}), "unexpected G.body"),
-        (lambda w: w.clear(), "weights do not fit the config: missing a_to_b.body"),
-    ],
-)
-def test_weights_that_do_not_fit(folder: Path, change: Callable[[dict[str, Tensor]], object], message: str) -> None:
-    weights = load_file(folder / WEIGHTS)
-    change(weights)
-    save_file(weights, folder / WEIGHTS)
+@pytest.mark.parametrize(("spoil", "message"), WRONG, ids=[f"{i}-{message[:40]}" for i, (_, message) in enumerate(WRONG)])
+def test_a_folder_that_is_not_this_models(folder: Path, spoil: Callable[[Path], object], message: str) -> None:
+    spoil(folder)
     refused = refusal(folder)
     assert refused.startswith(f"{folder}: ") and message in refused and len(refused) < 1000
-
-
-def test_weights_of_another_size_of_the_same_network(folder: Path) -> None:
-    (folder / WEIGHTS).write_bytes(tiny(width=8).files()[WEIGHTS])
-    assert "for (4, 3, 7, 7) float32" in refusal(folder)
-    (folder / WEIGHTS).write_bytes(tiny(blocks=2).files()[WEIGHTS])
-    assert "missing none, unexpected a_to_b.body.1" in refusal(folder)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.9, 0.99999])
-def test_weights_cut_short(folder: Path, share: float) -> None:
-    data = (folder / WEIGHTS).read_bytes()
-    (folder / WEIGHTS).write_bytes(data[: int(share * len(data))])
-    refused = refusal(folder)
-    assert refused.startswith(f"{folder}: model.safetensors cannot be read (") and refused.endswith("): fetch it again")
-
-
-def test_weights_of_numbers_that_torch_does_not_have(folder: Path) -> None:
-    header = json.dumps({"x": {"dtype": "F4", "shape": [4], "data_offsets": [0, 2]}}).encode()
-    (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0")
-    assert "model.safetensors cannot be read ('F4')" in refusal(folder)
 
 
 # --- the Hub's cache, and a Hub that says no
@@ -452,11 +341,9 @@ def cache(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize("options", [{}, {"revision": "main"}, {"revision": "1" * 40}, {"local_files_only": True}], ids=str)
-def test_a_repository_in_the_cache_loads_offline(cache: Path, options: dict) -> None:
-    loaded = CycleGenerator.from_pretrained("user/tiny", cache_dir=cache, **options)
-    assert_equal(loaded, tiny())
-    assert not loaded.training
+def test_a_repository_in_the_cache_loads_offline(cache: Path) -> None:
+    for options in ({}, {"revision": "1" * 40}, {"local_files_only": True}):
+        assert_equal(CycleGenerator.from_pretrained("user/tiny", cache_dir=cache, **options), tiny())
 
 
 def test_a_repository_that_is_not_in_the_cache_offline(cache: Path) -> None:
@@ -468,36 +355,3 @@ def test_a_repository_that_is_not_in_the_cache_offline(cache: Path) -> None:
     assert "offline mode is enabled" in message and message.endswith("check the name and the connection")
     assert "user/tiny@v2: no folder" in refusal("user/tiny", cache_dir=cache, revision="v2")
     assert "user/other@main: no folder" in refusal("user/other", cache_dir=cache, local_files_only=True)
-
-
-FETCHING = "user/x@main: no folder of that name, and config.json could not be fetched from the Hub: "
-
-
-@pytest.mark.parametrize(
-    "status, code, message",
-    [
-        (404, "RepoNotFound", FETCHING + "no repository of that name, or it is private: check the name, or log in"),
-        (401, "RepoNotFound", FETCHING + "no repository of that name, or it is private: check the name, or log in"),
-        (403, "GatedRepo", FETCHING + "access is restricted: ask for it on the repository's page"),
-        (404, "RevisionNotFound", FETCHING + "the repository has no such branch, tag or commit: check its name"),
-        (404, "EntryNotFound", "user/x@main: no config.json there. A model folder holds"),
-        (403, None, FETCHING),
-        (503, None, FETCHING),
-    ],
-)
-def test_what_the_hub_answers_is_told_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, status: int, code: str | None, message: str
-) -> None:
-    """The client's own errors for an answer, whose texts have several lines."""
-    http = import_module(errors.Response.__module__.split(".")[0])  # httpx or httpx2, by the client's version
-    headers = {"X-Error-Code": code} if code else {}
-    answer = http.Response(status, headers=headers, request=http.Request("GET", "https://hub.invalid/user/x/resolve/main/y"))
-
-    def download(*_: object, **__: object) -> None:
-        hf_raise_for_status(answer)
-
-    monkeypatch.setattr(fetch, "hf_hub_download", download)
-    assert refusal("user/x").startswith(message)
-    with pytest.raises(ModelError) as error:
-        CycleGenerator.from_pretrained("user/x")
-    assert isinstance(error.value.__cause__, errors.HfHubHTTPError)

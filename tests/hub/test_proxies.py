@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Iterator
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,57 +27,17 @@ http = import_module(errors.Response.__module__.split(".")[0])  # httpx or httpx
 VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
-class Proxy(ThreadingHTTPServer):
-    """A proxy that notes what it is asked for, and asks the server at `port` for it, whatever the host."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.port = port
-        self.seen: list[str] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Proxy
-
-    def do_GET(self) -> None:
-        self.server.seen.append(f"{self.command} {self.path}")
-        assert self.path.startswith("http://hub.example/"), self.path
-        asked = HTTPConnection("127.0.0.1", self.server.port)
-        asked.request(self.command, self.path.removeprefix("http://hub.example"), headers=dict(self.headers))
-        answer = asked.getresponse()
-        body = answer.read()
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("transfer-encoding", "connection", "date", "server"):
-                self.send_header(name, value)
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def do_CONNECT(self) -> None:
-        self.server.seen.append(f"{self.command} {self.path}")
-        self.send_error(502)
-
-    def log_message(self, *_: Any) -> None: ...
-
-
 @pytest.fixture
-def proxy(hub: ConnectedHub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A proxy before the module's Hub; no variable names it yet."""
+def proxy(hub: ConnectedHub, monkeypatch: pytest.MonkeyPatch) -> ConnectedHub:
+    """The module's Hub, which answers for every host; no variable names it yet."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    with Proxy(int(hub.server.url.rpartition(":")[2])) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+    return hub
 
 
 @pytest.mark.parametrize("variable", [name for name in VARIABLES if "https" not in name.lower()])
 def test_a_model_is_loaded_through_the_proxy(
-    variable: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    variable: str, proxy: ConnectedHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """hub.example has no address: what arrives came through the proxy."""
     repo = f"user/{variable.swapcase()}-{variable}"
@@ -92,20 +48,22 @@ def test_a_model_is_loaded_through_the_proxy(
         CycleGenerator.from_pretrained(repo)
         assert list(repository.refs_of(repo).epochs) == ["epoch-001"]
         repository.check_reachable()
-    urls = [entry.split(" ")[1] for entry in proxy.seen]
-    assert f"http://hub.example/api/models/{repo}/refs" in urls and "HEAD http://hub.example/" in proxy.seen
-    assert any(url.endswith("/model.safetensors") for url in urls)
+    asked = proxy.requests()
+    assert f"GET http://hub.example/api/models/{repo}/refs" in asked and "HEAD http://hub.example/" in asked
+    assert any(line.startswith("GET http://hub.example/") and line.endswith("/model.safetensors") for line in asked)
 
 
 @pytest.mark.parametrize("variable", [name for name in VARIABLES if "http_" not in name.lower()])
-def test_https_goes_through_the_proxy(variable: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_https_goes_through_the_proxy(
+    variable: str, proxy: ConnectedHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv(variable, proxy.url)
     with connected("https://hub.example", tmp_path):
         with pytest.raises(http.ProxyError):
             repository.refs_of("user/x")
         with pytest.raises(ConnectionError):
             repository.check_reachable()
-    assert proxy.seen == ["CONNECT hub.example:443"] * 2
+    assert proxy.requests() == ["CONNECT hub.example:443"] * 2
 
 
 def test_the_users_client_is_asked(hub: ConnectedHub) -> None:
@@ -133,7 +91,9 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize(("url", "message"), UNUSABLE)
-def test_a_proxy_that_cannot_be_used_is_named(url: str, message: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_cannot_be_used_is_named(
+    url: str, message: str, proxy: ConnectedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By everything that asks the Hub, in one line, without the proxy's password; the page serves its own models meanwhile."""
     monkeypatch.setenv("ALL_PROXY", url)
     monkeypatch.setitem(sys.modules, "socksio", None)

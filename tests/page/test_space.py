@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from cyclegan_hub.serving.preview import NAME
-from support.local_hub import Server, client_environment
+from support.local_hub import LocalHub, client_environment
 from support.training import ROOT, environment
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -49,7 +49,7 @@ def test_the_command_that_is_shown_uploads_the_repository(tmp_path: Path) -> Non
     (tmp_path / "clone/.venv/big.bin").write_bytes(b"no part of a Space")
     tools = shutil.which("hf", path=str(Path(sys.executable).parent))
     assert tools, "hf comes with huggingface-hub"
-    with Server(tmp_path / "hub") as server:
+    with LocalHub() as server:
         talk = environment(**client_environment(server, tmp_path / "home"))
         talk["PATH"] = f"{Path(tools).parent}:{talk['PATH']}"
         options = {"env": talk, "capture_output": True, "text": True, "timeout": 240, "cwd": tmp_path / "clone"}

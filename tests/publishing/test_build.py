@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,8 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from cyclegan_hub import templates
 from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.imaging import images
-from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing import push as pushing
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_images
@@ -107,44 +106,33 @@ def test_free_images_are_small_and_attributed() -> None:
         assert f"`{path.name}`" in text and path.stat().st_size < 60_000 and max(Image.open(path).size) <= 320
 
 
-def spoil(run: Path, what: str) -> None:
-    weights = run / "epochs" / "epoch-005" / WEIGHTS
-    match what:
-        case "truncated":
-            weights.write_bytes(weights.read_bytes()[:-9])
-        case "no epochs":
-            shutil.rmtree(run / "epochs")
-        case "no recipe":
-            (run / "recipe.json").unlink()
-        case "recipe damaged":
-            (run / "recipe.json").write_text('{"recipe": {}, "labels": ["a", "b"], "data": {"a": "", "b": ""}}')
-        case "recipe no json":
-            (run / "recipe.json").write_text("{")
-        case "history damaged":
-            (run / "history.jsonl").write_text("{\n{}\n")
-        case "metrics damaged":
-            (run / "metrics.json").write_text("{")
+def write(name: str, text: str) -> Callable[[Path], object]:
+    return lambda run: (run / name).write_text(text)
 
 
-@pytest.mark.parametrize(
-    "what, options, message",
-    [
-        ("truncated", {}, "epoch-005: model.safetensors cannot be read ("),
-        ("no epochs", {}, "can be published from the end of epoch 5 of 40; resume it"),
-        ("no recipe", {}, "is not a run folder (it has no recipe.json): give the folder that train.py wrote"),
-        ("recipe damaged", {}, "is damaged (no batch_size, domain, image_size, name in it)"),
-        ("recipe no json", {}, "recipe.json is damaged ("),
-        ("history damaged", {}, "line 1 is damaged"),
-        ("metrics damaged", {}, "metrics.json is not of the form"),
-        ("", {"epochs": [5, 7, 9]}, "no epoch 7, 9; epochs there: epoch-005, epoch-010"),
-        ("", {"epochs": []}, "no epoch was chosen"),
-        ("", {"epochs": [5]}, "epoch-010 is the best by metrics.json but is not to be published: add it to the epochs"),
-        ("", {"dtype": "int8"}, "dtype 'int8': must be one of fp32, fp16"),
-    ],
-)
-def test_what_cannot_be_built(tmp_path: Path, what: str, options: dict, message: str) -> None:
+INCOMPLETE = '{"recipe": {}, "labels": ["a", "b"], "data": {"a": "", "b": ""}}'
+UNBUILT = [
+    (write(f"epochs/epoch-005/{WEIGHTS}", "x"), {}, "epoch-005: model.safetensors cannot be read ("),
+    (lambda run: shutil.rmtree(run / "epochs"), {}, "can be published from the end of epoch 5 of 40; resume it"),
+    (
+        lambda run: (run / "recipe.json").unlink(),
+        {},
+        "is not a run folder (it has no recipe.json): give the folder that",
+    ),
+    (write("recipe.json", INCOMPLETE), {}, "is damaged (no batch_size, domain, image_size, name in it)"),
+    (write("history.jsonl", "{\n{}\n"), {}, "line 1 is damaged"),
+    (write("metrics.json", "{"), {}, "metrics.json is not of the form"),
+    (Path.exists, {"epochs": [5, 7, 9]}, "no epoch 7, 9; epochs there: epoch-005, epoch-010"),
+    (Path.exists, {"epochs": []}, "no epoch was chosen"),
+    (Path.exists, {"epochs": [5]}, "epoch-010 is the best by metrics.json but is not to be published: add it to the epochs"),
+    (Path.exists, {"dtype": "int8"}, "dtype 'int8': must be one of fp32, fp16"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "options", "message"), UNBUILT, ids=[message for _, _, message in UNBUILT])
+def test_what_cannot_be_built(tmp_path: Path, spoil: Callable[[Path], object], options: dict, message: str) -> None:
     run = make_run(tmp_path / "run", 5, 10, best=10)
-    spoil(run, what)
+    spoil(run)
     assert message in refusal(build, run, tmp_path / "out", "user/smile", **options)
     assert not (tmp_path / "out").exists()
 
@@ -211,15 +199,3 @@ def test_mistakes_end_in_one_line(
     assert published(run, repo, "--dry-run", *options) == 2
     said = capsys.readouterr()
     assert said.err.startswith("error: ") and message in said.err and said.err.count("\n") == 1 and not said.out
-
-
-def test_a_broken_template_ends_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = make_run(tmp_path / "run", 5)
-    shutil.copytree(str(cards.TEMPLATES), tmp_path / "cards")
-    (tmp_path / "cards" / "card.md").write_text("{{ flavour }}")
-    monkeypatch.setattr(templates, "FOLDERS", (tmp_path / "cards", *templates.FOLDERS))
-    assert published(run, "user/smile", "--dry-run") == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1

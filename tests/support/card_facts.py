@@ -24,11 +24,16 @@ MOST_WORDS = 500  # above the fold
 KINDS = {CycleGANRecipe: CycleGenerator, DCGANRecipe: DCGAN, Pix2PixRecipe: PairedGenerator}
 
 
+def recipe_of(name: str) -> CycleGANRecipe | DCGANRecipe | Pix2PixRecipe:
+    """A recipe by its name, or the first of a domain."""
+    return RECIPES.get(name) or next(recipe for recipe in RECIPES.values() if recipe.domain == name)
+
+
 def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes: Any) -> Facts:
     """Of a run of a recipe, or of the first of a domain, on the domain's own datasets; `metrics` as in metrics.json."""
     if changes.get("metrics"):
         changes["metrics"] = Metrics.from_json(changes["metrics"])
-    recipe = RECIPES.get(name) or next(recipe for recipe in RECIPES.values() if recipe.domain == name)
+    recipe = recipe_of(name)
     domain, own = DOMAINS.get(recipe.domain), labels_of(recipe)
     match recipe:
         case CycleGANRecipe():

@@ -2,8 +2,6 @@
 
     from support.hub_client import ConnectedHub, api, hub, hub_server
 
-    HUB_SETTINGS = {"page": 3}  # settings of the module's server, if it needs others
-
     def test_a_commit(hub: ConnectedHub) -> None:
         api.create_repo("user/x")
         with hub.fault("/commit/", status=503):
@@ -18,8 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,36 +27,28 @@ from huggingface_hub import CommitOperationAdd, HfFileSystem, close_session, con
 from huggingface_hub.utils import _cache_manager, _http
 
 from cyclegan_hub import CycleGenerator, checkpoints
-from support.local_hub import Fault, LogEntry, Server, User
-
-ORGANISATIONS = ("org", "down", "flwrlabs", "huggan", "cgarciae")
-TOKENS = {"hf_local": User("user", ORGANISATIONS), "hf_read": User("reader", write=False)}
+from support.local_hub import Fault, LocalHub
 
 api = hf_api.api  # the client's own, so that its endpoint is set once
 
 
-@dataclass
-class ConnectedHub:
+class ConnectedHub(LocalHub):
     """The local Hub, and the clients' cache in `home`."""
 
-    server: Server
-    home: Path
-    waits: list[float] = field(default_factory=list)  # seconds that the client would have slept between two tries
-
-    @property
-    def log(self) -> list[LogEntry]:
-        """Every request since the log was last cleared."""
-        return self.server.hub.log
+    def __init__(self, home: Path) -> None:
+        super().__init__()
+        self.home = home
+        self.waits: list[float] = []  # seconds that the client would have slept between two tries
 
     def requests(self) -> list[str]:
         """Method and path of every request in the log, which is cleared."""
-        found = [f"{entry.method} {entry.path}" for entry in self.log]
+        found = list(self.log)
         self.log.clear()
         return found
 
     def plant(self, path: str, **fault: Any) -> None:
         """Makes the server fail once at this path (see `Fault`)."""
-        self.server.hub.faults.append(Fault(path, **fault))
+        self.faults.append(Fault(path, **fault))
 
     @contextmanager
     def fault(self, path: str, **fault: Any) -> Iterator[None]:
@@ -68,22 +57,20 @@ class ConnectedHub:
         try:
             yield
         finally:
-            self.server.hub.faults.clear()
+            self.faults.clear()
             self.log.clear()
 
-    @contextmanager
-    def gone(self) -> Iterator[None]:
+    def gone(self) -> AbstractContextManager[None]:
         """Connects the clients to a port where nothing listens."""
-        with connected("http://127.0.0.1:9", self.home):
-            yield
+        return connected("http://127.0.0.1:9", self.home)
+
+    def offline(self) -> AbstractContextManager[None]:
+        """Puts the clients into offline mode, for a `with` block."""
+        return connected("http://127.0.0.1:9", self.home, offline=True)
 
     def token(self, token: str) -> Any:
         """Has the clients send another token, for a `with` block."""
         return patch.dict(os.environ, HF_TOKEN=token)
-
-    def offline(self) -> Any:
-        """Puts the clients into offline mode, for a `with` block."""
-        return connected("http://127.0.0.1:9", self.home, offline=True)
 
 
 @contextmanager
@@ -120,17 +107,14 @@ def connected(
         },
     }
     environment = {"HF_TOKEN": "hf_local", "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
-    patches = [patch.object(owner, name, value) for owner, own in values.items() for name, value in own.items()]
-    patches.append(patch.dict(os.environ, environment))
-    _forget()
-    for one in patches:
-        one.start()
-    try:
-        yield
-    finally:
-        for one in reversed(patches):
-            one.stop()
+    with ExitStack() as stack:
+        stack.callback(_forget)
+        for owner, own in values.items():
+            for name, value in own.items():
+                stack.enter_context(patch.object(owner, name, value))
+        stack.enter_context(patch.dict(os.environ, environment))
         _forget()
+        yield
 
 
 def _forget() -> None:
@@ -141,21 +125,19 @@ def _forget() -> None:
 
 
 @pytest.fixture(scope="module")
-def hub_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConnectedHub]:
-    """A local Hub with the settings in the module's HUB_SETTINGS, and a cache for its clients."""
-    settings = {"tokens": TOKENS} | getattr(request.module, "HUB_SETTINGS", {})
-    with Server(tmp_path_factory.mktemp("hub"), **settings) as server:
-        yield ConnectedHub(server, tmp_path_factory.mktemp("home"))
+def hub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConnectedHub]:
+    """A local Hub, and a cache for its clients."""
+    with ConnectedHub(tmp_path_factory.mktemp("home")) as server:
+        yield server
 
 
 @pytest.fixture
 def hub(request: pytest.FixtureRequest, hub_server: ConnectedHub) -> Iterator[ConnectedHub]:
     """The module's Hub, with the clients connected; HUB_TIMEOUT of the module: the seconds that they wait for an answer."""
-    hub_server.server.hub.faults.clear()
-    for record in (hub_server.log, hub_server.waits):
+    for record in (hub_server.faults, hub_server.log, hub_server.waits):
         record.clear()
     timeout = getattr(request.module, "HUB_TIMEOUT", 5)
-    with connected(hub_server.server.url, hub_server.home, timeout=timeout, waits=hub_server.waits):
+    with connected(hub_server.url, hub_server.home, timeout=timeout, waits=hub_server.waits):
         yield hub_server
 
 
