@@ -140,7 +140,10 @@ def _parted(facts: Facts) -> tuple[list[tuple[str, str]], list[str]]:
     arrows = {arrow(direction, facts.run["labels"]) for direction in facts.kind.directions}
     for line in facts.failures:
         direction, _, finding = line.partition(":")
-        weak.append((direction, finding.strip())) if direction in arrows else others.append(line)
+        if direction in arrows:
+            weak.append((direction, finding.strip()))
+        else:
+            others.append(line)
     return weak, others
 
 

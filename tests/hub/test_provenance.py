@@ -306,7 +306,8 @@ def test_a_run_made_with_every_path(home: Path) -> None:
     assert main(["train", *options, *absolute, "--data", str(data), "--max-steps", "1"]) == 0
     assert main(["train", *options, *relative, "--data", "../data"]) == 0
     measure = ["--extractor", f"encoder:{home / 'encoder'}", "--classifier", f"encoder:{home / 'encoder'}", "--size", "64"]
-    assert main(["evaluate", str(run), "--data", str(data), *measure, "--out", str(run)]) == 0
+    sides = ["--data-a", str(data / "trainA"), "--data-b", str(data / "trainB")]
+    assert main(["evaluate", str(run), *sides, *measure, "--out", str(run)]) == 0
     record = json.loads((run / "recipe.json").read_text("utf-8"))
     assert re.fullmatch(r"epoch-014 \(weights sha256 [0-9a-f]{12}\)", record["init"])
     out = published_of(home, run, "new.onnx", "traced.pt")
