@@ -154,7 +154,7 @@ class Loop:
             samples = self.trainer.samples(*held_out)
         except images.ImageError as error:
             raise self._diverged("translations are not finite") from error
-        sections = [grids.grid(one.rows, column_labels=one.columns, cell=128) for one in samples]
+        sections = [grids.grid(one.rows, column_labels=one.headings, cell=128) for one in samples]
         self.folder.write_sample(epoch, images.png_bytes(grids.grid([sections])))
 
     def _evaluate(self, evaluator: Evaluator, epoch: int) -> None:

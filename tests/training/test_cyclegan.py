@@ -237,8 +237,8 @@ def test_samples_show_both_directions() -> None:
     recipe = tiny("smile-baseline")
     data = batch(recipe)
     there, back = make(recipe).samples(data["a"], data["b"])
-    assert there.columns == ("day", "to night", "reconstruction", "identity", "patch map")
-    assert back.columns[:2] == ("night", "to day")
+    assert there.headings == ["day", "to night", "reconstruction", "identity", "patch map"]
+    assert back.headings[:2] == ["night", "to day"]
     for grid in (there, back):
         assert [len(row) for row in grid.rows] == [5, 5]
         assert [picture.size for picture in grid.rows[0][:4]] == [(32, 32)] * 4
