@@ -20,7 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -32,11 +32,11 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cyclegan_hub.command_line import run_command
 from cyclegan_hub.data.batches import UnpairedBatches, open_batches
 from cyclegan_hub.data.load import load_domains
 from cyclegan_hub.data.reading import Batching, Selection
 from cyclegan_hub.data.specs import DataError
-from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation.features import Extractor, imagenet
 from cyclegan_hub.evaluation.generate import resize, translate
 from cyclegan_hub.machine import peak_memory
@@ -49,7 +49,7 @@ from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.augment import BatchAugment
 from cyclegan_hub.training.launch import make_accelerator
 from cyclegan_hub.training.losses import ImagePool, discriminator_loss, generator_loss
-from cyclegan_hub.training.plan import find_data, reading_of
+from cyclegan_hub.training.plan import changes_in, find_data, reading_of
 from cyclegan_hub.training.trainer import Trainer, build_trainer
 
 Kind = Literal["patch", "projected", "both"]
@@ -280,9 +280,8 @@ def _one(
     return f"{kind:9} not within {took}; best {best:.1f}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 2 a mistake that one line explains."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__.splitlines()[0]
     add = parser.add_argument
     add("recipe")
     add("--set", metavar="FIELD=VALUE", action="append", default=[])
@@ -294,13 +293,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--every", type=int, default=250, metavar="PAIRS", help="of --to-quality: measure so often (250)")
     add("--held-out", type=int, default=200, metavar="N", help="of --to-quality: held-out images of each domain (200)")
     add("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of --to-quality: discriminators (all three)")
-    args = parser.parse_args(argv)
-    return exit_code(lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the benchmark that the options select. Raises RecipeError or DataError for a mistake."""
-    recipe = override(find(args.recipe), dict(item.split("=", 1) if "=" in item else (item, "") for item in args.set))
+    recipe = override(find(args.recipe), changes_in(args.set))
     if not isinstance(recipe, CycleGANRecipe):
         raise RecipeError(f"{recipe.name} is a {type(recipe).__name__}: the plain step to compare with is a CycleGAN's")
     accelerator = make_accelerator()
@@ -316,6 +313,8 @@ def run(args: argparse.Namespace) -> int:
         compare_steps(recipe, accelerator, args.repeats)
     return 0
 
+
+main = partial(run_command, __name__)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -40,6 +40,7 @@ def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ACCELERATE_MIXED_PRECISION", "fp16", "mixed_precision 'fp16' needs a GPU: launch with --mixed_precision bf16, or no"),
         ("ACCELERATE_MIXED_PRECISION", "fp8", "mixed_precision 'fp8': must be one of no, bf16, fp16"),
         ("ACCELERATE_MIXED_PRECISION", "half", "mixed_precision 'half': must be one of no, bf16, fp16"),
+        ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4", "^gradient_accumulation_steps=4: a step here is one update"),
         ("ACCELERATE_DYNAMO_BACKEND", "fast", "'FAST' is not a valid DynamoBackend. Launch otherwise"),
         ("ACCELERATE_DYNAMO_BACKEND", "ONNXRT", "dynamo_backend 'onnxrt': torch .* has none of that name, only .*inductor"),
         ("ACCELERATE_DYNAMO_BACKEND", "TVM", "dynamo_backend 'tvm' does not work here .*--dynamo_backend no"),
