@@ -100,7 +100,7 @@ def image_grid(folders: list[Path]) -> Image.Image:
 
 def table(folders: list[Path]) -> str:
     """Markdown: a section for each model."""
-    return "\n\n".join(section(folder) for folder in folders)
+    return "\n\n".join(map(section, folders))
 
 
 def section(folder: Path) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from cyclegan_hub.models.protocols import Examples, Published
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+
+if TYPE_CHECKING:  # slow to import, and not needed before something is trained
+    from diffusers.training_utils import EMAModel
 
 Backward = Callable[[Tensor], None]
 
@@ -79,6 +81,8 @@ class Trainer(ABC):
 
 def moving_average(parameters: Iterable[nn.Parameter], decay: float) -> EMAModel | None:
     """The EMA of weights that have reached their device and are the same in every process; None for a decay of 0."""
+    from diffusers.training_utils import EMAModel
+
     return EMAModel(parameters, decay=decay, use_ema_warmup=True, power=2 / 3, foreach=True) if decay else None
 
 

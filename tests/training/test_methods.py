@@ -12,7 +12,7 @@ from PIL import Image
 from cyclegan_hub import DCGAN, PairedGenerator
 from cyclegan_hub.checkpoints import list_epochs, load
 from support.encoders import encoder_folder
-from support.training import demo_data, history, script, weights
+from support.training import demo_data, history, run_train, script, weights
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ PAIRS = ["image_size=16", "load_size=20", "width=4", "blocks=2", "disc_channels=
 
 def train(recipe: str, fields: list[str], *arguments: object) -> int:
     settings = [part for field in [*fields, *SMALL] for part in ("--set", field)]
-    return script("train").main([recipe, *settings, *map(str, arguments)])
+    return run_train(recipe, *settings, *arguments)
 
 
 def dcgan(*arguments: object) -> int:
@@ -58,7 +58,7 @@ def pairs(folder: Path, count: int = 8, width: int = 48) -> Path:
 
 
 def evaluate(run: Path, encoder: Path, *arguments: object) -> dict:
-    options = ["--extractor", f"encoder:{encoder}", "--classifier", "none", *map(str, arguments)]
+    options = ["--extractor", f"encoder:{encoder}", "--classifier", "none", "--epochs", "2", *map(str, arguments)]
     assert script("evaluate").main([str(run), *options]) == 0
     return json.loads((run / "metrics.json").read_text())
 
@@ -75,8 +75,8 @@ def test_a_dcgan_has_the_run_folder_of_every_run(faces: Path) -> None:
     first, *rest = [line for line in history(faces) if "event" not in line]
     assert {"loss_d", "loss_g", "d_x", "d_gz", "d_gz_after", "diversity"} < set(first)
     assert all("loss_d" in line for line in rest)
-    with Image.open(faces / "samples" / "epoch-001.png") as grid, Image.open(faces / "losses.png") as losses:
-        assert min(*grid.size, *losses.size) > 100
+    with Image.open(faces / "samples" / "epoch-001.png") as grid:
+        assert min(grid.size) > 100
 
 
 def test_a_resumed_dcgan_equals_one_that_was_never_stopped(faces: Path, data: Path, tmp_path: Path) -> None:
@@ -138,7 +138,8 @@ def test_samples_stand_beside_translations_into_the_same(data: Path, encoder: Pa
     assert train("monet-dcgan-64", FACES[1:], *labels, "square", "--out", tmp_path / "dcgan") == 0
     assert train("monet-pix2pix", PAIRS, *labels, "disc,square", "--out", tmp_path / "pix2pix") == 0
     sources = [str(tmp_path / name) for name in ("cycle", "dcgan", "pix2pix")]
-    options = ["--data", str(data), "--extractor", f"encoder:{encoder}", "--classifier", "none", "--out", str(tmp_path / "all")]
+    options = ["--extractor", f"encoder:{encoder}", "--classifier", "none", "--epochs", "2", "--out", str(tmp_path / "all")]
+    options += ["--data", str(data)]
     assert script("evaluate").main([*sources, *options]) == 0
     there, back = (tmp_path / "all" / "comparison.md").read_text().split("## ")[1:3]
     assert [name in there for name in ("cycle", "dcgan", "pix2pix")] == [True] * 3
