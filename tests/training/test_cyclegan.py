@@ -17,7 +17,7 @@ from cyclegan_hub.models.efficientnet_lite import FeatureNetworkError
 from cyclegan_hub.models.generators import InstanceNorm2d
 from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
-from cyclegan_hub.training.losses import discriminator_loss
+from cyclegan_hub.training.losses import correlation, discriminator_loss
 from cyclegan_hub.training.trainer import build_trainer, learning_rate_factor
 from support.tiny_trainers import LABELS, OTHER_KINDS, backward, batch, make, tiny
 
@@ -72,7 +72,8 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
             assert_gradients([trainer.networks["a_to_b"], trainer.networks["b_to_a"]], gradients(loss_g, g, f))
             assert all(p.grad is None for p in trainer.networks["d_a"].parameters())  # frozen in the generators' half
 
-    trainer.step(data, record)
+    losses = trainer.step(data, record)
+    torch.testing.assert_close([losses["corr_a_to_b"], losses["corr_b_to_a"]], [correlation(a, fake_b), correlation(b, fake_a)])
     torch.testing.assert_close(seen, [loss_g.detach(), loss_d.detach()], rtol=1e-5, atol=1e-5)
     assert_gradients([trainer.networks["d_a"], trainer.networks["d_b"]], gradients(loss_d, d_a, d_b))
 
