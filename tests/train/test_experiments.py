@@ -151,7 +151,10 @@ def test_jobs_share_the_cores() -> None:
 
 # ------------------------------------------------------------------------------------------------------- from end to end, tiny
 @pytest.mark.slow
-def test_an_experiment_makes_its_tables_and_resumes(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_experiment_makes_its_tables_and_resumes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cyclegan_hub.evaluation.report.curves", lambda *_: None)  # takes seconds, and test_report.py has it
     out, results = tmp_path / "out", tmp_path / "out/encoder-6"
     arguments = ["tiny", "--data", str(data), "--out", str(out), "--max-train-images", "6", "--scale", "0.05"]
     assert runner.main([*arguments, "--dry-run"]) == 0
