@@ -21,6 +21,7 @@ from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.dcgan import DCGANTrainer
 from cyclegan_hub.training.trainer import AlarmWatch
 from support.pixels import assert_same_pixels, same_pixels
+from support.tiny_trainers import backward, make
 
 WIDTHS = (1024, 512, 256, 128, 64, 32)
 SMALL = DCGANRecipe("x", "faces", image_size=16, gen_channels=(8, 8), disc_channels=(8, 8), latent=8, batch_size=8)
@@ -55,9 +56,7 @@ def test_the_256_pair_is_the_sources() -> None:
 
 
 def test_weights_start_as_in_the_paper() -> None:
-    torch.manual_seed(0)
-    trainer = DCGANTrainer(dataclasses.replace(SMALL, latent=100, gen_channels=(64, 32), disc_channels=(32, 64)), total_steps=1,
-                           labels=("face",))  # fmt: skip
+    trainer = make(dataclasses.replace(SMALL, latent=100, gen_channels=(64, 32), disc_channels=(32, 64)))
     for network in trainer.networks.values():
         weights = torch.cat([m.weight.flatten() for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)])
         assert weights.std().item() == pytest.approx(0.02, rel=0.02) and abs(weights.mean().item()) < 1e-3
@@ -65,13 +64,6 @@ def test_weights_start_as_in_the_paper() -> None:
         assert scales.mean().item() == pytest.approx(1, abs=0.01) and scales.std().item() == pytest.approx(0.02, rel=0.3)
     for optimizer in trainer.optimizers.values():
         assert optimizer.param_groups[0]["lr"] == 2e-4 and optimizer.param_groups[0]["betas"] == (0.5, 0.999)
-
-
-def make(recipe: DCGANRecipe) -> DCGANTrainer:
-    torch.manual_seed(0)
-    trainer = DCGANTrainer(recipe, total_steps=100, labels=("face",))
-    trainer.prepare(lambda x: x)
-    return trainer
 
 
 def real(n: int = 8) -> torch.Tensor:
@@ -85,7 +77,7 @@ def test_the_step_is_the_papers() -> None:
     x = real()
     state = torch.get_rng_state()
     trainer.steps_done = 1
-    losses = trainer.step({"a": x}, lambda loss: loss.backward())
+    losses = trainer.step({"a": x}, backward)
     torch.set_rng_state(state)
     g, d = reference.networks.values()
     fake = g(torch.randn(8, 8, 1, 1))
@@ -110,9 +102,9 @@ def test_measuring_the_diversity_changes_nothing() -> None:
     measured, other = make(SMALL), make(SMALL)
     other.steps_done = 1
     x, state = real(), torch.get_rng_state()
-    losses = measured.step({"a": x}, lambda loss: loss.backward())
+    losses = measured.step({"a": x}, backward)
     torch.set_rng_state(state)
-    others = other.step({"a": x}, lambda loss: loss.backward())
+    others = other.step({"a": x}, backward)
     assert set(losses) - set(others) == {"diversity"}
     for name, network in measured.networks.items():
         for key, value in network.state_dict().items():
@@ -124,7 +116,7 @@ def test_the_alarm_of_mode_collapse_rings_where_all_latents_give_one_image(monke
     trainer = make(dataclasses.replace(SMALL, lr=1e-9))
     with torch.no_grad():
         trainer.networks["generator"].layers[0].weight.zero_()  # the latent is not listened to
-    steps = (trainer.step({"a": real()}, lambda loss: loss.backward()) for _ in range(60))
+    steps = (trainer.step({"a": real()}, backward) for _ in range(60))
     assert rung({name: value.item() for name, value in losses.items()} for losses in steps) == ["diversity"]
 
 
@@ -158,7 +150,7 @@ def test_what_is_published_is_the_average_with_statistics_of_its_own() -> None:
     trainer = make(dataclasses.replace(SMALL, ema=0.999, lr=0.01))
     own = [trainer.networks["generator"].layers[0].weight.detach().clone()]
     for _ in range(3):
-        trainer.step({"a": real()}, lambda loss: loss.backward())
+        trainer.step({"a": real()}, backward)
         own.append(trainer.networks["generator"].layers[0].weight.detach().clone())
     average = own[1]
     for t, value in ((2, own[2]), (3, own[3])):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,27 +14,20 @@ from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import PlainCNN
 from cyclegan_hub.recipes.methods import Pix2PixRecipe
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
-from cyclegan_hub.training.pix2pix import Pix2PixTrainer
+from support import pictures
 from support.pixels import assert_equal_pixels, assert_same_pixels
+from support.tiny_trainers import backward, batch, make
 
 SMALL = Pix2PixRecipe("x", "faces", image_size=16, pairs="colorize", width=4, blocks=3, disc_channels=(4, 4), batch_size=2)
 
 RULES = {name: rule for name, rule in PAIR_RULES.items() if rule.derived}
 
 
-def picture(width: int, height: int, seed: int = 0) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+TARGETS = batch(SMALL)["a"]
 
 
-def make(recipe: Pix2PixRecipe) -> Pix2PixTrainer:
-    torch.manual_seed(0)
-    trainer = Pix2PixTrainer(recipe, total_steps=10, labels=("input", "output"))
-    trainer.prepare(lambda x: x)
-    return trainer
-
-
-def batch(channels: int = 3) -> torch.Tensor:
-    return torch.rand(2, channels, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+def picture(width: int, height: int) -> Image.Image:
+    return pictures.picture(0, (width, height))
 
 
 def test_rules_are_what_they_say() -> None:
@@ -52,11 +44,12 @@ def test_rules_are_what_they_say() -> None:
 
 
 def test_pairs_of_two_halves_are_input_and_output() -> None:
-    pair = batch(6)
-    x, y = make(dataclasses.replace(SMALL, pairs="given")).split(pair)
+    given = dataclasses.replace(SMALL, pairs="given", domain="")
+    pair = batch(given)["a"]
+    x, y = make(given).split(pair)
     assert torch.equal(x, pair[:, :3]) and torch.equal(y, pair[:, 3:])
-    x, y = make(SMALL).split(batch())
-    assert torch.equal(y, batch()) and torch.equal(x, RULES["colorize"].input_of(batch()))
+    x, y = make(SMALL).split(TARGETS)
+    assert torch.equal(y, TARGETS) and torch.equal(x, RULES["colorize"].input_of(TARGETS))
 
 
 def test_the_step_is_the_papers() -> None:
@@ -64,7 +57,7 @@ def test_the_step_is_the_papers() -> None:
     recipe = dataclasses.replace(SMALL, dropout=0.0)
     trainer, reference = make(recipe), make(recipe)
     g, d = reference.networks.values()
-    y = batch()
+    y = TARGETS
     x = RULES["colorize"].input_of(y)
     fake, bce = g(x), F.binary_cross_entropy_with_logits
     on_fake = d(torch.cat([x, fake], 1))[0]
@@ -94,13 +87,13 @@ def test_the_plain_cnn_has_no_discriminator_and_starts_as_its_input() -> None:
     trainer = make(recipe)
     assert list(trainer.networks) == ["generator"] and isinstance(trainer.networks["generator"], PlainCNN)
     assert trainer.panels == {"L1": ["l1"]}
-    x = batch()
+    x = TARGETS
     with torch.no_grad():
         assert (trainer.networks["generator"](x) - x).abs().max() < 0.2
-    before = trainer.step({"a": x}, lambda loss: loss.backward())["l1"].item()
-    assert set(trainer.step({"a": x}, lambda loss: loss.backward())) == {"l1"}
+    before = trainer.step({"a": x}, backward)["l1"].item()
+    assert set(trainer.step({"a": x}, backward)) == {"l1"}
     for _ in range(20):
-        after = trainer.step({"a": x}, lambda loss: loss.backward())["l1"].item()
+        after = trainer.step({"a": x}, backward)["l1"].item()
     assert after < before
 
 
