@@ -117,10 +117,9 @@ def test_commands_parse(page: str, words: list[str]) -> None:
         found = parsed(verb, arguments)
         if verb == "train":
             override(find(found.recipe), dict(item.split("=", 1) for item in found.set))
-    elif hasattr(module := script(str(Path(program).relative_to("train").with_suffix(""))), "parse"):
-        module.parse(arguments)
-    elif verb == "benchmark" and arguments:
-        assert arguments[0] in RECIPES
+    elif hasattr(module := script(str(Path(program).relative_to("train").with_suffix(""))), "add_arguments") and arguments:
+        found = make_parser(module.__name__).parse_args(arguments)
+        assert verb != "benchmark" or found.recipe in RECIPES
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -20,8 +20,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -32,12 +32,12 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cyclegan_hub.command_line import run_command
 from cyclegan_hub.data.batches import UnpairedBatches, open_batches
 from cyclegan_hub.data.load import load_domains
 from cyclegan_hub.data.reading import Batching, Selection
 from cyclegan_hub.data.specs import DataError
-from cyclegan_hub.errors import exit_code
-from cyclegan_hub.evaluation.features import Extractor, imagenet
+from cyclegan_hub.evaluation.features import imagenet
 from cyclegan_hub.evaluation.generate import resize, translate
 from cyclegan_hub.machine import peak_memory
 from cyclegan_hub.metrics.kernels import mmd
@@ -49,7 +49,7 @@ from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.augment import BatchAugment
 from cyclegan_hub.training.launch import make_accelerator
 from cyclegan_hub.training.losses import ImagePool, discriminator_loss, generator_loss
-from cyclegan_hub.training.plan import find_data, reading_of
+from cyclegan_hub.training.plan import changes_in, find_data, reading_of
 from cyclegan_hub.training.trainer import Trainer, build_trainer
 
 Kind = Literal["patch", "projected", "both"]
@@ -73,15 +73,11 @@ def timed(action: Callable[[], object]) -> tuple[float, float]:
 def plain_networks(trainer: Trainer) -> dict[str, nn.Module]:
     """The recipe's networks with `nn.InstanceNorm2d` for our norm."""
 
-    def replace(module: nn.Module) -> None:
-        for name, child in module.named_children():
-            if isinstance(child, InstanceNorm2d):
-                setattr(module, name, nn.InstanceNorm2d(len(child.weight), affine=True))
-            else:
-                replace(child)
-
     for network in trainer.networks.values():
-        replace(network)
+        for module in list(network.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, InstanceNorm2d):
+                    setattr(module, name, nn.InstanceNorm2d(len(child.weight), affine=True))
     return trainer.networks
 
 
@@ -183,19 +179,7 @@ def compare_discriminators(recipe: CycleGANRecipe, accelerator: Accelerator, rep
 
 
 # --------------------------------------------------------------------------------------------------------------- to quality
-@dataclass
-class _Measure:
-    """100 x MMD^2 of the translations of held-out images of A and of B."""
-
-    inputs: tuple[Tensor, ...]  # uint8 (N, C, S, S), S the trained size
-    real: list[Tensor]  # features at SIZE
-    extractor: Extractor
-
-    def __call__(self, of_a: Tensor, of_b: Tensor) -> tuple[float, float, float]:
-        """MMD of A to B, of B to A, and their mean; `of_a` are the outputs for the inputs of A, uint8."""
-        found = [self.extractor(resize(x, SIZE, 3)) for x in (of_a, of_b)]
-        to_b, to_a = 100 * mmd(found[0], self.real[1]), 100 * mmd(found[1], self.real[0])
-        return to_b, to_a, (to_b + to_a) / 2
+Measure = Callable[[CycleGenerator | None], list[float]]
 
 
 def to_quality(recipe: CycleGANRecipe, accelerator: Accelerator, arguments: argparse.Namespace) -> None:
@@ -219,32 +203,38 @@ def to_quality(recipe: CycleGANRecipe, accelerator: Accelerator, arguments: argp
     fewest = min(len(x) for x in (*inputs, *(side.held_out for side in seen)))
     if fewest < 2:
         raise DataError(f"{arguments.data}: a domain has {fewest} held-out images, and a distance needs at least 2")
-    measure = _Measure(inputs, [extractor(resize(side.held_out[:held], SIZE, 3)) for side in seen], extractor)
+    real = [extractor(resize(side.held_out[:held], SIZE, 3)) for side in seen]
+
+    def measure(model: CycleGenerator | None) -> list[float]:
+        """100 x MMD^2 of translations A to B, B to A, and their mean; None: of the inputs themselves."""
+        ways = CycleGenerator.directions
+        outputs = inputs if model is None else [translate(model, x, way) for x, way in zip(inputs, ways, strict=True)]
+        both = [100 * mmd(extractor(resize(x, SIZE, 3)), of) for x, of in zip(outputs, real[::-1], strict=True)]
+        return [*both, sum(both) / 2]
+
     print(f"measured on {len(inputs[0])} and {len(inputs[1])} held-out images by {extractor.label} at {SIZE} px")
-    print(f"{'untranslated':20} A to B, B to A, mean: " + " ".join(f"{x:.1f}" for x in measure(*inputs)), flush=True)
+    print(f"{'untranslated':20} A to B, B to A, mean: " + " ".join(f"{x:.1f}" for x in measure(None)), flush=True)
     summary = [_one(kind, recipe, accelerator, batches, measure, arguments) for kind in arguments.kinds]
     print(f"to 100 x MMD^2 <= {arguments.to_quality:g}:")
     print("\n".join(summary))
 
 
-def _check(recipe: CycleGANRecipe, arguments: argparse.Namespace) -> None:
+def _check(recipe: CycleGANRecipe, given: argparse.Namespace) -> None:
     """Raises RecipeError that names the option."""
-    if arguments.data is None:
-        raise RecipeError("--to-quality needs images: give --data FOLDER")
-    if not arguments.to_quality > 0:
-        raise RecipeError(f"--to-quality {arguments.to_quality:g}: give a distance of more than 0")
-    if arguments.held_out < 2:
-        raise RecipeError(f"--held-out {arguments.held_out}: give at least 2")
-    if not 1 <= arguments.every <= arguments.cap:
-        raise RecipeError(f"--every {arguments.every}: give 1 up to --cap ({arguments.cap})")
-    if recipe.streaming:
-        raise RecipeError("--to-quality reads its images at once: leave streaming=true out")
-    if recipe.batch_size > arguments.every:
-        raise RecipeError(f"batch_size={recipe.batch_size}: give at most --every ({arguments.every})")
+    for wrong, message in (
+        (given.data is None, "--to-quality needs images: give --data FOLDER"),
+        (not given.to_quality > 0, f"--to-quality {given.to_quality:g}: give a distance of more than 0"),
+        (given.held_out < 2, f"--held-out {given.held_out}: give at least 2"),
+        (not 1 <= given.every <= given.cap, f"--every {given.every}: give 1 up to --cap ({given.cap})"),
+        (recipe.streaming, "--to-quality reads its images at once: leave streaming=true out"),
+        (recipe.batch_size > given.every, f"batch_size={recipe.batch_size}: give at most --every ({given.every})"),
+    ):
+        if wrong:
+            raise RecipeError(message)
 
 
 def _one(
-    kind: Kind, recipe: CycleGANRecipe, accelerator: Accelerator, batches: UnpairedBatches, measure: _Measure,
+    kind: Kind, recipe: CycleGANRecipe, accelerator: Accelerator, batches: UnpairedBatches, measure: Measure,
     arguments: argparse.Namespace,
 ) -> str:  # fmt: skip
     """Trains with one kind of discriminator and returns its line of the summary."""
@@ -258,19 +248,21 @@ def _one(
     wall = cpu = 0.0
     best, done, due = float("inf"), 0, arguments.every
     stream = (batch for epoch in range(steps) for batch in batches.epoch(epoch))
-    while done < steps:
-        began = time.perf_counter(), time.process_time()
+
+    def train() -> None:
+        nonlocal done
         while done * r.batch_size < due and done < steps:
             batch = augment({key: x.to(accelerator.device) for key, x in next(stream).items()})
-            losses = trainer.step(batch, accelerator.backward)
+            trainer.step(batch, accelerator.backward)
             done += 1
-        float(losses["total_g"])  # waits for an accelerator
-        wall, cpu = wall + time.perf_counter() - began[0], cpu + time.process_time() - began[1]
-        due += arguments.every
+
+    while done < steps:
+        seconds = timed(train)
+        wall, cpu, due = wall + seconds[0], cpu + seconds[1], due + arguments.every
         model = trainer.published(None)
         assert isinstance(model, CycleGenerator)
         with torch.inference_mode():
-            distances = measure(translate(model, measure.inputs[0], "a_to_b"), translate(model, measure.inputs[1], "b_to_a"))
+            distances = measure(model)
         pairs = done * r.batch_size
         took = f"{pairs:,} pairs, {wall / 60:.1f} min ({cpu / 60:.1f} min CPU)"
         print(f"{kind:9} {took}: " + " ".join(f"{x:.1f}" for x in distances), flush=True)
@@ -280,9 +272,8 @@ def _one(
     return f"{kind:9} not within {took}; best {best:.1f}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 2 a mistake that one line explains."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__.splitlines()[0]
     add = parser.add_argument
     add("recipe")
     add("--set", metavar="FIELD=VALUE", action="append", default=[])
@@ -294,13 +285,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--every", type=int, default=250, metavar="PAIRS", help="of --to-quality: measure so often (250)")
     add("--held-out", type=int, default=200, metavar="N", help="of --to-quality: held-out images of each domain (200)")
     add("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of --to-quality: discriminators (all three)")
-    args = parser.parse_args(argv)
-    return exit_code(lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the benchmark that the options select. Raises RecipeError or DataError for a mistake."""
-    recipe = override(find(args.recipe), dict(item.split("=", 1) if "=" in item else (item, "") for item in args.set))
+    recipe = override(find(args.recipe), changes_in(args.set))
     if not isinstance(recipe, CycleGANRecipe):
         raise RecipeError(f"{recipe.name} is a {type(recipe).__name__}: the plain step to compare with is a CycleGAN's")
     accelerator = make_accelerator()
@@ -316,6 +305,8 @@ def run(args: argparse.Namespace) -> int:
         compare_steps(recipe, accelerator, args.repeats)
     return 0
 
+
+main = partial(run_command, __name__)
 
 if __name__ == "__main__":
     sys.exit(main())

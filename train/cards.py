@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
-from cyclegan_hub.errors import exit_code
+from cyclegan_hub.command_line import run_command
 from cyclegan_hub.files import temporary_folder, write_atomic
 from cyclegan_hub.publishing.build import build, read_files
 from cyclegan_hub.publishing.card import EXAMPLE, SAMPLES
@@ -18,11 +19,16 @@ from cyclegan_hub.publishing.card import EXAMPLE, SAMPLES
 MODELS = Path(__file__).parent.parent / "pretrained"
 
 
-def write_cards(models: Path) -> int:
-    """Writes the card and the images of each model folder in `models`; returns 0."""
-    for folder in sorted(path.parent for path in models.glob("*/recipe.json")):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__.splitlines()[0]
+    parser.add_argument("--models", type=Path, default=MODELS, metavar="DIR", help="where the model folders are")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the card and the images of each model folder; returns 0."""
+    for folder in sorted(path.parent for path in args.models.glob("*/recipe.json")):
         with temporary_folder() as place:
-            name = f"{models.resolve().name}/{folder.name}"
+            name = f"{args.models.resolve().name}/{folder.name}"
             built = build(folder, place / "published", name, dtype="fp16", on_hub=False)
             for file, data in read_files(built, ("README.md", SAMPLES, EXAMPLE)).items():
                 write_atomic(folder / file, data)
@@ -30,8 +36,7 @@ def write_cards(models: Path) -> int:
     return 0
 
 
+main = partial(run_command, __name__)
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, default=MODELS, metavar="DIR", help="where the model folders are")
-    models = parser.parse_args().models
-    sys.exit(exit_code(lambda: write_cards(models)))
+    sys.exit(main())

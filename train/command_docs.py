@@ -59,13 +59,10 @@ def section(name: str) -> str:
     if name in GUIDES:
         notes += f"\n\nMore: [{Path(GUIDES[name]).stem}]({GUIDES[name]})."
     code = "".join(f"\n\n```bash\n{textwrap.dedent(part)}\n```" for part in examples)
-    rows = "\n".join(item(parser, action) for action in parser._actions if not hidden(action))
+    shown = [action for action in parser._actions if action.help != argparse.SUPPRESS and action.dest != "help"]
+    rows = "\n".join(item(parser, action) for action in shown)
     arguments = f"\n\n{rows}" if rows else ""
     return f"\n## {name}\n\n{parser.description}{code}{arguments}\n" + (f"\n{notes.strip()}\n" if notes else "")
-
-
-def hidden(action: argparse.Action) -> bool:
-    return action.help == argparse.SUPPRESS or action.dest == "help"
 
 
 def item(parser: argparse.ArgumentParser, action: argparse.Action) -> str:

@@ -12,12 +12,14 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from PIL import Image, ImageStat
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.errors import exit_code
+from cyclegan_hub.command_line import run_command
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.models.protocols import arrow
@@ -27,8 +29,7 @@ SHOWN = 6  # images of each direction in the picture
 
 def mean_colour(pictures: Sequence[Image.Image]) -> list[float]:
     """The mean (red, green, blue) of RGB images."""
-    means = [ImageStat.Stat(picture).mean for picture in pictures]
-    return [sum(channel) / len(means) for channel in zip(*means, strict=True)]
+    return [fmean(channel) for channel in zip(*(ImageStat.Stat(picture).mean for picture in pictures), strict=True)]
 
 
 def compare(run: Path, data: Path) -> dict[str, tuple[float, float]]:
@@ -49,9 +50,17 @@ def compare(run: Path, data: Path) -> dict[str, tuple[float, float]]:
     return found
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__.splitlines()[0]
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     parser.add_argument("data", type=Path, metavar="DATA_DIR")
-    args = parser.parse_args()
-    sys.exit(exit_code(lambda: 0 if compare(args.run, args.data) else 1))
+
+
+def run(args: argparse.Namespace) -> int:
+    return 0 if compare(args.run, args.data) else 1
+
+
+main = partial(run_command, __name__)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,21 +6,12 @@ python train/evaluate.py runs/one runs/two user/three --data my/faces --out resu
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as in train.py
-os.environ.setdefault("GOMP_SPINCOUNT", "30000")
-
 import sys
-from collections.abc import Sequence
+from functools import partial
 
 from cyclegan_hub.command_line import run_command
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code."""
-    return run_command("cyclegan_hub.evaluation.command", argv)
-
+main = partial(run_command, "cyclegan_hub.evaluation.command")
 
 if __name__ == "__main__":
     sys.exit(main())

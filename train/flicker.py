@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 from PIL import Image
 
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.errors import exit_code
+from cyclegan_hub.command_line import run_command
 from cyclegan_hub.faces.align import Similarity, warp
 from cyclegan_hub.imaging import images
 from cyclegan_hub.metrics.flicker import flicker
@@ -52,26 +53,26 @@ def measure(folder: Path, direction: Any, image: Image.Image, count: int) -> flo
     return flicker(*(torch.stack([images.to_tensor(one) for one in some]) for some in (inputs, outputs)))
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Measures each model on the portrait, or on the landscape where it takes any images; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__
     parser.add_argument("models", nargs="+", type=Path, help="model folders")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--image", type=Path, help="pan over this image instead")
-    arguments = parser.parse_args(argv)
 
-    def run() -> int:
-        print("| model | direction | flicker |\n|---|---|---|")
-        for folder in arguments.models:
-            model: Any = load(str(folder))
-            for direction in model.directions:
-                name = "astronaut_face.jpg" if model.eyes[direction] else "coffee.jpg"
-                image = images.decode(arguments.image or FREE_IMAGES / name)
-                print(f"| {folder.name} | {direction} | {measure(folder, direction, image, arguments.frames):.2f} |", flush=True)
-        return 0
 
-    return exit_code(run)
+def run(args: argparse.Namespace) -> int:
+    """Measures each model on the portrait, or on the landscape where it takes any images; returns 0."""
+    print("| model | direction | flicker |\n|---|---|---|")
+    for folder in args.models:
+        model: Any = load(str(folder))
+        for direction in model.directions:
+            name = "astronaut_face.jpg" if model.eyes[direction] else "coffee.jpg"
+            image = images.decode(args.image or FREE_IMAGES / name)
+            print(f"| {folder.name} | {direction} | {measure(folder, direction, image, args.frames):.2f} |", flush=True)
+    return 0
 
+
+main = partial(run_command, __name__)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import os
 
-from cyclegan_hub.errors import UserError, exit_code, files_explained
-
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: as in train.py
 
 import argparse
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
+from cyclegan_hub.command_line import run_command
 from cyclegan_hub.domains import DOMAINS, place
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.evaluation.registry import base_name
 from cyclegan_hub.files import write_atomic
@@ -45,15 +46,13 @@ class GalleryError(UserError):
     """A grid or table that cannot be made; the message names what is missing."""
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Arguments. A wrong one exits 2 with the valid ones."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__.splitlines()[0]
     add = parser.add_argument
     add("--models", type=Path, default=ROOT / "pretrained", metavar="DIR", help="a model folder in it for each domain")
     add("--out", type=Path, metavar="PNG", help="the grid (default: gallery.png beside the models)")
     add("--page", default=str(ROOT / "docs" / "results.md"), metavar="FILE|none", help="whose tables are replaced "
         "(default: docs/results.md); none: print them")  # fmt: skip
-    return parser.parse_args(argv)
 
 
 def model_folders(models: Path) -> list[Path]:
@@ -101,7 +100,7 @@ def image_grid(folders: list[Path]) -> Image.Image:
 
 def table(folders: list[Path]) -> str:
     """Markdown: a section for each model."""
-    return "\n\n".join(section(folder) for folder in folders)
+    return "\n\n".join(map(section, folders))
 
 
 def section(folder: Path) -> str:
@@ -167,21 +166,16 @@ def run(args: argparse.Namespace) -> int:
     """Writes the grid and the tables; returns 0."""
     folders = model_folders(args.models)
     out, rows = args.out or args.models / "gallery.png", table(folders)
-    with files_explained():
-        write_atomic(out, images.png_bytes(image_grid(folders)))
-        print(out)
-        if args.page == "none":
-            print(rows)
-        else:
-            write_table(Path(args.page), rows)
+    write_atomic(out, images.png_bytes(image_grid(folders)))
+    print(out)
+    if args.page == "none":
+        print(rows)
+    else:
+        write_table(Path(args.page), rows)
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Exit code: 0 done, 2 a mistake that one line explains."""
-    args = parse(argv)
-    return exit_code(lambda: run(args))
-
+main = partial(run_command, __name__)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,18 +14,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from cyclegan_hub.errors import exit_code
+from cyclegan_hub.command_line import run_command
 from cyclegan_hub.evaluation import features
 from cyclegan_hub.evaluation.generate import resize, translate
 from cyclegan_hub.evaluation.groups import KEY, Group, GroupTable, halves, typology_angles
 from cyclegan_hub.evaluation.inputs import MAX_HELD_OUT, Images, Source, find_data, open_source, read_images
 from cyclegan_hub.evaluation.record import EvaluationError, read_metrics, write_metrics
-from cyclegan_hub.evaluation.registry import Notes, Reference, Subject, base_name, measure
+from cyclegan_hub.evaluation.registry import Reference, Subject, base_name, measure
 from cyclegan_hub.files import write_atomic
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.machine import plain_defaults
@@ -64,14 +65,14 @@ def measure_groups(
     target = extractor(scaled[1])
     reference = Reference(extractor, target, target, seed)
     of_outputs, of_inputs = extractor(resize(outputs, *scaled[1].shape[:0:-2])), extractor(scaled[0])
-    groups, notes = [], Notes()
+    groups, notes = [], list[str]()
     for (split, name), rows in members.items():
         values, before = (
             {base_name(key): x for key, x in measure(Subject(x[rows], reference), name, notes, _of_distance).items()}
             for x in (of_outputs, of_inputs)
         )
-        if notes.lines:
-            raise EvaluationError(notes.lines[0])
+        if notes:
+            raise EvaluationError(notes[0])
         numbers: Any = [values["mmd"], values["mmd_low"], values["mmd_high"], before["mmd"]]
         groups.append(Group(split, name, len(rows), *(round(x, 3) for x in numbers)))
     return GroupTable(epoch, DIRECTION, extractor.metric("mmd"), tuple(groups)), outputs
@@ -136,9 +137,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = __doc__
     add = parser.add_argument
     add("source", help="a run or model folder with metrics.json")
     add("--data", help="as for `evaluate`")
@@ -149,9 +149,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--label", action="append", default=[], metavar="NAME=FILE", help="content hashes of the images that have a label")
     add("--by-eye", action="append", default=[], metavar="GROUP=TEXT", help='how many convinced, such as "glasses=3 of 16"')
     add("--sheets", type=Path, metavar="DIR", help="write a grid of each group")
-    arguments = parser.parse_args(argv)
-    return exit_code(lambda: run(arguments))
 
+
+main = partial(run_command, __name__)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,16 +10,12 @@ With the installed package: `accelerate launch -m cyclegan_hub.training` or `cyc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
 from cyclegan_hub.command_line import run_command
 from cyclegan_hub.training.command import leave
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code."""
-    return run_command("cyclegan_hub.training.command", argv)
-
+main = partial(run_command, "cyclegan_hub.training.command")
 
 if __name__ == "__main__":
     leave(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from statistics import fmean
 
 from cyclegan_hub.evaluation.features import Extractor
 from cyclegan_hub.evaluation.registry import METRICS, Values, between, selection_metric
@@ -39,22 +40,28 @@ def choose_best(epochs: Epochs, baselines: Baselines, kid: str, relative: str) -
             best = _least(epochs, names, key)
             if best is not None:
                 return best, f"least mean over both directions of {text}, {whose}; of equals the latest"
-    return list(epochs)[-1], f"the last, since {kid} could not be computed for any"
+    return _last(epochs, kid)
 
 
 def choose_least(epochs: Epochs, key: str) -> tuple[str, str]:
     """(epoch with the smallest value of one metric, the rule as text). Of equal epochs the later one."""
     best = _least(epochs, epochs, key)
-    if best is None:
-        return list(epochs)[-1], f"the last, since {key} could not be computed for any"
-    return best, f"least {key}; of equals the latest"
+    return (best, f"least {key}; of equals the latest") if best else _last(epochs, key)
+
+
+def _last(epochs: Epochs, key: str) -> tuple[str, str]:
+    return list(epochs)[-1], f"the last, since {key} could not be computed for any"
 
 
 def _least(epochs: Epochs, names: Iterable[str], key: str) -> str | None:
     """The epoch with the smallest mean of `key` over its directions, the latest of equals; None if no epoch has a value."""
-    means = {name: _mean([values.get(key) for values in epochs[name].values()]) for name in names}
-    known = {name: mean for name, mean in means.items() if mean is not None}
-    return min(reversed(known), key=lambda name: known[name]) if known else None
+    means = {}
+    for name in names:
+        values = [values.get(key) for values in epochs[name].values()]
+        known = [value for value in values if value is not None]
+        if known and len(known) == len(values):
+            means[name] = fmean(known)
+    return min(reversed(means), key=lambda name: means[name]) if means else None
 
 
 def relate_all(epochs: Mapping[str, dict[str, Values]], baselines: Baselines, extractor: Extractor) -> list[str]:
@@ -100,9 +107,3 @@ def _keeps_content(found: Values, baselines: Baselines, direction: str) -> bool:
     if correlation is not None and "input_output_l1" in found and "cycle_l1" not in found:  # a model of one direction
         return correlation > 0
     return correlation is not None and correlation > 0 and cycle is not None and others is not None and cycle < others
-
-
-def _mean(values: list[float | None]) -> float | None:
-    """The mean; None if a value is None."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None

@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import torch
 from cyclegan_hub.command_line import add_alias
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.evaluation import features, report
-from cyclegan_hub.evaluation.features import Extractor, FeatureError
+from cyclegan_hub.evaluation.features import Extractor, FeatureError, SideClassifier
 from cyclegan_hub.evaluation.inputs import (
     MAX_HELD_OUT,
     Images,
@@ -31,8 +30,7 @@ from cyclegan_hub.evaluation.inputs import (
 )
 from cyclegan_hub.evaluation.protocol import evaluate
 from cyclegan_hub.evaluation.record import EvaluationError, Metrics, Rows, write_metrics
-from cyclegan_hub.evaluation.registry import Classifier
-from cyclegan_hub.hub.records import training_time
+from cyclegan_hub.hub.records import HistoryError, read_history, training_time
 from cyclegan_hub.machine import peak_memory, plain_defaults
 
 _EXAMPLES = """examples:
@@ -123,7 +121,7 @@ def _alignment(eyes: Sequence[Eyes | None], read: Images) -> dict[str, str]:
     return lines
 
 
-def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Classifier | None, str]:
+def _find_classifier(text: str | None, source: Source, device: str) -> tuple[SideClassifier | None, str]:
     """Returns (classifier or None, the reason if there is none).
 
     Without --classifier (`text` None) it is the bundled encoder, for a model that translates without pairs. Raises FeatureError
@@ -140,8 +138,8 @@ def _find_classifier(text: str | None, source: Source, device: str) -> tuple[Cla
 
 
 def _evaluate(
-    source: Source, read: Images, extractor: Extractor, classifier: Classifier | None, lines: dict[str, str], unclassified: str,
-    args: argparse.Namespace, seed: int, device: str,
+    source: Source, read: Images, extractor: Extractor, classifier: SideClassifier | None, lines: dict[str, str],
+    unclassified: str, args: argparse.Namespace, seed: int, device: str,
 ) -> Metrics:  # fmt: skip
     """Measures one source, writes and prints the results, and returns the metrics."""
     clock = [time.perf_counter()]
@@ -176,43 +174,19 @@ def _compare(opened: list[Source], found: dict[str, Metrics], labels: tuple[str,
         print(", ".join(map(str, report.write_comparison(found, labels, out, trainings))))
 
 
-# Differences between the trainings of compared models: fields of the recipes, hours, and number of images seen.
-
-
 _ALWAYS = ("name", "image_size", "channels")  # these have rows of their own, even if they are equal
 _UNKNOWN = "not recorded"
 
 
-@dataclass(frozen=True)
-class Cost:
-    """The cost of a training: `hours` of computing, and `seen`, the number of pairs or images; None if not recorded."""
-
-    hours: float | None
-    seen: int | None
-
-
-def training_cost(folder: Path, recipe: Mapping[str, Any]) -> Cost:
-    """The cost from a run's `history.jsonl`. Each line holds the mean speed since the line before; damaged lines are ignored."""
-    try:
-        lines = [_line(text) for text in (folder / "history.jsonl").read_text("utf-8").splitlines()]
-    except OSError:
-        return Cost(None, None)
+def training_cost(folder: Path, recipe: Mapping[str, Any]) -> tuple[float | None, int | None]:
+    """(hours of computing, pairs or images seen), from a run's `history.jsonl`; (None, None) if they were not recorded."""
     ranks = [len(list(state.glob("rank-*.safetensors"))) for state in folder.glob("state/step-*")]
     batch = recipe.get("batch_size", 1) * max(ranks, default=1)
-    seconds, steps = training_time(lines, batch)
-    return Cost(seconds / 3600, steps * batch) if steps else Cost(None, None)
-
-
-def _line(text: str) -> dict[str, Any]:
     try:
-        line = json.loads(text)
-    except ValueError:
-        return {}
-    return line if isinstance(line, dict) and isinstance(line.get("step"), int) else {}
-
-
-def _seen(cost: Cost, source: Source) -> str:
-    return _UNKNOWN if cost.seen is None else f"{cost.seen:,} {source.model.batch_unit}"
+        seconds, steps = training_time(read_history(folder / "history.jsonl"), batch)
+    except (OSError, HistoryError):
+        return None, None
+    return (seconds / 3600, steps * batch) if steps else (None, None)
 
 
 def differences(sources: Sequence[Source]) -> Rows:
@@ -224,8 +198,8 @@ def differences(sources: Sequence[Source]) -> Rows:
         ["recipe", *(str(recipe.get("name", _UNKNOWN)) for recipe in recipes)],
         ["px", *(str(source.model.image_size) for source in sources)],
         ["channels", *(str(source.model.channels) for source in sources)],
-        ["hours", *(_UNKNOWN if cost.hours is None else f"{cost.hours:.2f}" for cost in costs)],
-        ["seen", *map(_seen, costs, sources)],
+        ["hours", *(_UNKNOWN if hours is None else f"{hours:.2f}" for hours, _ in costs)],
+        ["seen", *(f"{n:,} {s.model.batch_unit}" if n else _UNKNOWN for s, (_, n) in zip(sources, costs, strict=True))],
     ]
     for name in dict.fromkeys(name for recipe in recipes for name in recipe):
         values = [json.dumps(recipe[name]) if name in recipe else "" for recipe in recipes]

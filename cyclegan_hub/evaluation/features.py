@@ -327,15 +327,13 @@ def classifier_for(text: str | None, labels: tuple[str, ...], *, device: str | t
         return None
     if kind != "encoder":
         raise FeatureError(f"--classifier {text!r}: give encoder, encoder:FOLDER or none")
-    folder = Path(rest).expanduser() if rest else None
-    where = folder or BUNDLED_ENCODER
-    known = SideEncoder.from_pretrained(where).domains if where.is_dir() else {}
-    domain = next((name for name, sides in known.items() if sides == labels), None)
-    if known and domain is None:
-        sides = "; ".join(f"{a} and {b}" for a, b in known.values())
+    encoder, digest, accuracy = _load_encoder(Path(rest).expanduser() if rest else None)
+    domain = next((name for name, sides in encoder.domains.items() if sides == labels), None)
+    if domain is None:
+        sides = "; ".join(f"{a} and {b}" for a, b in encoder.domains.values())
         raise FeatureError(f"the encoder does not tell {labels[0]} from {labels[-1]}, only {sides}: train one with "
                            f"`python {TRAINER}` and pass --classifier encoder:FOLDER, or pass --classifier none")  # fmt: skip
-    return side_classifier(domain or "", folder, device=device)
+    return SideClassifier(encoder.to(device), domain, digest[:12], accuracy[domain])
 
 
 def _load_encoder(folder: Path | None) -> tuple[SideEncoder, str, dict[str, dict[str, float]]]:

@@ -46,6 +46,11 @@ class Source:
         return self.model.measured_by == "pairs"
 
     @property
+    def gives_pairs(self) -> bool:
+        """Whether its images are pairs, not targets that inputs are made of."""
+        return self.paired and isinstance(self.model, PairedTranslator) and not self.model.rule.derived
+
+    @property
     def eyes(self) -> tuple[Eyes | None, ...]:
         """Where the eyes lie in the images of each domain; None for one that is not aligned."""
         return tuple(self.model.eyes.values()) if isinstance(self.model, Translator) else (self.recipe.get("eyes"),)
@@ -120,16 +125,14 @@ def find_data(given: tuple[str | None, str | None, str | None], source: Source) 
     """
     model, domain = source.model, DOMAINS.get(source.model.domain)
     find: Callable[[str | None, str | None, str | None], tuple[DataSource, ...]]
-    own: tuple[DataSource, ...] | None = None
-    single = source.paired or model.measured_by == "samples"
-    if source.paired and isinstance(model, PairedTranslator) and not model.rule.derived:
-        find = resolve_pairs
-    elif single:
+    if source.gives_pairs:
+        find, known = resolve_pairs, False
+    elif source.paired or model.measured_by == "samples":
         find = partial(resolve_one, domain, source.recipe.get("side", "a"))
-        own = find(None, None, None) if domain and model.labels[-1] in domain.labels else None
+        known = domain is not None and model.labels[-1] in domain.labels
     else:
-        find = partial(resolve, domain)
-        own = find(None, None, None) if domain and domain.labels == model.labels else None
+        find, known = partial(resolve, domain), domain is not None and domain.labels == model.labels
+    own = find(None, None, None) if known else None
     if any(given):
         return find(*given)
     if source.record is None or (isinstance(model, PairedTranslator) and not source.paired):
@@ -166,7 +169,7 @@ def read_data(
         size,
         channels=channels,
         value_range=getattr(model, "value_range", None),
-        halves=source.paired and isinstance(model, PairedTranslator) and not model.rule.derived,
+        halves=source.gives_pairs,
         swapped=recipe.get("direction") == "b_to_a",
         fit=recipe.get("fit", "crop"),
         landmarks=landmarks or Landmarks(),

@@ -20,10 +20,10 @@ from torch import Tensor
 from cyclegan_hub import __version__
 from cyclegan_hub.errors import counted
 from cyclegan_hub.evaluation.choose_epoch import choose, relate_all
-from cyclegan_hub.evaluation.features import Extractor
+from cyclegan_hub.evaluation.features import Extractor, SideClassifier
 from cyclegan_hub.evaluation.generate import SAMPLES_SEED, Generated, ImageSets, generate, resize
 from cyclegan_hub.evaluation.record import ByDirection, EvaluationError, Metrics
-from cyclegan_hub.evaluation.registry import SUBSET, Classifier, Notes, Reference, Subject, Values, classify, measure
+from cyclegan_hub.evaluation.registry import SUBSET, Reference, Subject, Values, classify, measure
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.inference import optimize_for_cpu
 from cyclegan_hub.models.protocols import Model, Sampler
@@ -100,12 +100,7 @@ class _Task:
     count: int  # number of outputs
     paired: bool
 
-    def generate(self, model: Model, batch_size: int) -> Generated:
-        """The outputs of the model. Raises images.ImageError if they hold NaN."""
-        inputs = None if self.inputs is None else self.inputs.held_out
-        return generate(model, self.direction, inputs, self.target.held_out, self.count, batch_size=batch_size)
-
-    def classify(self, classifier: Classifier | None, scaled: Tensor) -> Tensor | None:
+    def classify(self, classifier: SideClassifier | None, scaled: Tensor) -> Tensor | None:
         """(N, 3), see `registry.classify`; None without a classifier."""
         return None if classifier is None else classify(classifier, scaled, self.direction)
 
@@ -115,7 +110,7 @@ def evaluate(
     held_out: ImageSets,
     train: ImageSets,
     extractor: Extractor,
-    classifier: Classifier | None = None,
+    classifier: SideClassifier | None = None,
     *,
     scaled: ScaledImages | None = None,
     protocol: Mapping[str, Any] | None = None,
@@ -137,7 +132,7 @@ def evaluate(
     """
     if not epochs:
         raise EvaluationError("no epoch to evaluate: name at least one")
-    notes, first = Notes(), next(iter(epochs.values()))()
+    notes, first = list[str](), next(iter(epochs.values()))()
     tasks = _tasks(first, held_out, train, scaled or ScaledImages(held_out, train), extractor, seed, within_supports)
     untranslated = {task.direction: _untranslated(task, classifier, notes) for task in tasks if task.inputs is not None}
     floor = {task.direction: _floor(task, classifier, notes, seed) for task in tasks}
@@ -158,12 +153,12 @@ def evaluate(
         if shown:
             examples[name] = shown
         on_epoch(name)
-    notes.lines += relate_all(found, baselines, extractor)
+    notes += relate_all(found, baselines, extractor)
     best, rule = choose(found, baselines, extractor, first.measured_by)
     metrics = Metrics(
         best, found, baselines, rule, extractor.label,
-        _protocol(held_out, train, tasks[0], seed, device) | _sampling(tasks) | dict(protocol or {}),
-        _classifier_record(classifier, floor, held_out), notes.lines,
+        _protocol(held_out, train, tasks[0], seed, device) | dict(protocol or {}),
+        _classifier_record(classifier, floor, held_out) if classifier else None, notes,
     )  # fmt: skip
     paired = first.measured_by == "pairs"
     ranked_by = (
@@ -193,7 +188,7 @@ def _tasks(
     return [task(d, *pair) for d, pair in zip(model.directions, (domains, domains[::-1]), strict=False)]
 
 
-def _untranslated(task: _Task, classifier: Classifier | None, notes: Notes) -> Values:
+def _untranslated(task: _Task, classifier: SideClassifier | None, notes: list[str]) -> Values:
     assert task.inputs is not None
     where, x, target = f"untranslated, {task.direction}", task.inputs.held_out, task.target.held_out
     probabilities = task.classify(classifier, task.inputs.scaled)
@@ -204,27 +199,33 @@ def _untranslated(task: _Task, classifier: Classifier | None, notes: Notes) -> V
     return measure(subject, where, notes)
 
 
-def _floor(task: _Task, classifier: Classifier | None, notes: Notes, seed: int) -> Values:
+def _floor(task: _Task, classifier: SideClassifier | None, notes: list[str], seed: int) -> Values:
     """The baseline "floor": a seeded choice of training images, against held-out and (for copies) other training images."""
     where, training = f"floor, {task.direction}", task.reference.training
     order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed))
     chosen, rest = order[: task.count], order[task.count :]
     if len(chosen) < task.count:
         found = counted(len(chosen), "training image")
-        notes.lines.append(f"{where}: only {found} for {counted(task.count, 'output')}: there are no more")
+        notes.append(f"{where}: only {found} for {counted(task.count, 'output')}: there are no more")
     reference = replace(task.reference, training=training[rest])
     subject = Subject(training[chosen], reference, probabilities=task.classify(classifier, task.target.scaled))
     return measure(subject, where, notes)
 
 
 def _measure(
-    model: Model, name: str, tasks: list[_Task], classifier: Classifier | None, notes: Notes, batch_size: int
+    model: Model, name: str, tasks: list[_Task], classifier: SideClassifier | None, notes: list[str], batch_size: int
 ) -> tuple[ByDirection, dict[str, Examples]]:
     """(values of one epoch, its examples), by direction; empty if its outputs hold NaN."""
     try:
-        generated = [task.generate(model, batch_size) for task in tasks]
+        generated = [
+            generate(
+                model, task.direction, None if task.inputs is None else task.inputs.held_out, task.target.held_out, task.count,
+                batch_size=batch_size,
+            )
+            for task in tasks
+        ]  # fmt: skip
     except images.ImageError as error:
-        notes.lines.append(f"{name}: no values: {error}")
+        notes.append(f"{name}: no values: {error}")
         return {task.direction: {} for task in tasks}, {}
     found, examples = {}, {}
     for task, made in zip(tasks, generated, strict=True):
@@ -275,10 +276,8 @@ def _ranked(order: Tensor, score: Tensor, outputs: Tensor) -> Ranked:
     return Ranked(order.tolist(), score[order].tolist(), outputs[order])
 
 
-def _classifier_record(classifier: Classifier | None, floor: Mapping[str, Values], held_out: ImageSets) -> dict[str, Any] | None:
+def _classifier_record(classifier: SideClassifier, floor: Mapping[str, Values], held_out: ImageSets) -> dict[str, Any]:
     """The classifier and its accuracy on real held-out images of each domain: on B it is the success of the floor of a_to_b."""
-    if classifier is None:
-        return None
     accuracy = {
         f"accuracy_{side}": floor[direction]["success"]
         for side, direction in (("a", "b_to_a"), ("b", "a_to_b"), ("b", "samples"))
@@ -288,14 +287,9 @@ def _classifier_record(classifier: Classifier | None, floor: Mapping[str, Values
     return {"name": classifier.label, **accuracy, **counts}
 
 
-def _sampling(tasks: list[_Task]) -> dict[str, Any]:
-    """The lines of the protocol for a model that samples."""
-    samples = [task for task in tasks if task.direction == "samples"]
-    return {"n_samples": samples[0].count, "latents": f"seed {SAMPLES_SEED}, no truncation"} if samples else {}
-
-
 def _protocol(held_out: ImageSets, train: ImageSets, task: _Task, seed: int, device: str | torch.device) -> dict[str, Any]:
     """The conditions that two evaluations must share to be comparable."""
+    latents = {"n_samples": task.count, "latents": f"seed {SAMPLES_SEED}, no truncation"}
     return {
         **{f"n_{side}": len(x) for side, x in zip("ab", held_out, strict=False)},
         **{f"n_training_{side}": len(x) for side, x in zip("ab", train, strict=False)},
@@ -318,6 +312,7 @@ def _protocol(held_out: ImageSets, train: ImageSets, task: _Task, seed: int, dev
         "seed": seed, "precision": "fp32", "device": torch.device(device).type,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "versions": f"cyclegan_hub {__version__}, torch {torch.__version__}, Pillow {PIL.__version__}",
+        **(latents if task.direction == "samples" else {}),
     }  # fmt: skip
 
 

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from cyclegan_hub.evaluation.features import Extractor
+from cyclegan_hub.evaluation.features import Extractor, SideClassifier
 from cyclegan_hub.evaluation.generate import ImageSets, generate, inputs_and_targets, run_in_batches, translate
-from cyclegan_hub.evaluation.registry import (
-    METRICS,
-    Classifier,
-    Metric,
-    Notes,
-    Reference,
-    Subject,
-    base_name,
-    classify,
-    measure,
-    selection_metric,
-)
+from cyclegan_hub.evaluation.registry import METRICS, Metric, Reference, Subject, base_name, classify, measure, selection_metric
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.protocols import MeasuredBy, PairedTranslator, Sampler, Translator
 
 
 def quick_metrics(
-    model: Translator | Sampler, held_out: ImageSets, extractor: Extractor, classifier: Classifier | None = None
+    model: Translator | Sampler, held_out: ImageSets, extractor: Extractor, classifier: SideClassifier | None = None
 ) -> dict[str, float]:
     """A few metrics during training, on held-out images of A and B, uint8 (N, C, S, S); about 64 of each are enough.
 
@@ -67,7 +56,7 @@ def _measure(subject: Subject) -> dict[str, float]:
     def wanted(row: Metric) -> bool:
         return bool(row.quick) and (subject.truth is None or not row.of_features)
 
-    found = measure(subject, "", Notes(), wanted)
+    found = measure(subject, "", [], wanted)
     return {key.replace(base_name(key), METRICS[base_name(key)].quick): v for key, v in found.items() if v is not None}
 
 

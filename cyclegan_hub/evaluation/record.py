@@ -73,13 +73,13 @@ class Metrics:
             raise ValueError(f"best={best!r} is not among its epochs")
         for name in epochs:
             epoch_order(name)
-        typed = {name: _typed(content, name, kind) for name, kind in _OPTIONAL.items() if name in content}
+        typed = {name: content[name] for name, kind in _OPTIONAL.items() if isinstance(content.get(name), kind)}
         known = {one.name for one in fields(cls)}
         return cls(
             best,
             {name: _by_direction(values) for name, values in epochs.items()},
             {name: _by_direction(values) for name, values in baselines.items()},
-            **{name: value for name, value in typed.items() if value is not None},
+            **typed,
             other={name: value for name, value in content.items() if name not in known},
         )
 
@@ -117,24 +117,16 @@ DIRECTIONS = ("samples", "a_to_b", "b_to_a")
 _OPTIONAL = {"rule": str, "extractor": str, "protocol": dict, "classifier": dict, "notes": list}
 
 
-def _typed(content: Any, name: str, kind: type) -> Any:
-    return content[name] if isinstance(content[name], kind) else None
-
-
 def _by_direction(content: Any) -> ByDirection:
     return {
-        direction: {key: number(value) for key, value in values.items() if value is None or _is_number(value)}
+        direction: {key: value for key, value in values.items() if value is None or number(value) is not None}
         for direction, values in content.items()
     }
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def number(value: Any) -> float | None:
     """A number as it is (an int stays one); None for anything else."""
-    return value if _is_number(value) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def direction_text(direction: str, labels: Sequence[str]) -> str:

@@ -6,33 +6,20 @@ A new metric is a function of a `Subject` and a row; nothing else lists the metr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from cyclegan_hub import metrics
-from cyclegan_hub.evaluation.features import Extractor
+from cyclegan_hub.evaluation.features import Extractor, SideClassifier
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.protocols import MeasuredBy
 
 Values = dict[str, float | None]  # by metric, such as "kid[encoder]"; None where it could not be computed
 SUBSET = 1000  # rows in a subset of KID, as in the paper
-
-
-class Classifier(Protocol):
-    """Tells domain A, domain B and (some classifiers) neither of them apart, such as `features.SideClassifier`."""
-
-    @property
-    def label(self) -> str:
-        """Its description in the protocol: name and hash of the weights."""
-        ...
-
-    def __call__(self, images: Tensor, /) -> Tensor:
-        """uint8 (N, C, H, W) -> (N, 2): the probabilities of A and B; the remainder to 1 is that of neither."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -148,28 +135,9 @@ def success(s: Subject) -> Values:
     return {"success": (chosen == 0).double().mean().item(), "neither": (chosen == 2).double().mean().item()}
 
 
-def cycle(s: Subject) -> Values:
-    found = _similarity(s.inputs, s.reconstruction)
-    return {"cycle_l1": found.l1, "cycle_psnr": found.psnr, "cycle_ssim": found.ssim}
-
-
-def change(s: Subject) -> Values:
-    found = _similarity(s.inputs, s.outputs)
-    return {"input_output_l1": found.l1, "input_output_ssim": found.ssim}
-
-
 def colours(s: Subject) -> Values:
-    found = metrics.colour_correlation(*_floats(s.inputs, s.outputs))
+    found = metrics.colour_correlation(*_floats(s, "inputs", "outputs"))
     return {"colour_correlation": found.mean, "inverted": found.inverted}
-
-
-def identity(s: Subject) -> Values:
-    return {"identity_l1": _similarity(s.target, s.identity).l1}
-
-
-def truth(s: Subject) -> Values:
-    found = _similarity(s.truth, s.outputs)
-    return {"truth_l1": found.l1, "truth_psnr": found.psnr, "truth_ssim": found.ssim}
 
 
 def others(s: Subject) -> Values:
@@ -181,12 +149,19 @@ def others(s: Subject) -> Values:
     return {"others_l1": (x - x.roll(1, 0)).abs().mean().item()}
 
 
-def _similarity(x: Tensor | None, y: Tensor | None) -> metrics.Similarity:
-    return metrics.similarity(*_floats(x, y))
+def _similarity(name: str, first: str, second: str) -> Callable[[Subject], Values]:
+    """The function that compares two of a subject's images: NAME_l1, NAME_psnr and NAME_ssim."""
+    return lambda s: {f"{name}_{key}": x for key, x in asdict(metrics.similarity(*_floats(s, first, second))).items()}
 
 
-def _floats(*parts: Any) -> tuple[Tensor, Tensor]:
-    x, y = (images.from_uint8(part) for part in parts)
+cycle = _similarity("cycle", "inputs", "reconstruction")
+change = _similarity("input_output", "inputs", "outputs")
+identity = _similarity("identity", "target", "identity")
+truth = _similarity("truth", "truth", "outputs")
+
+
+def _floats(s: Subject, first: str, second: str) -> tuple[Tensor, Tensor]:
+    x, y = (images.from_uint8(getattr(s, name)) for name in (first, second))
     return x, y
 
 
@@ -324,48 +299,36 @@ def panels(quick_names: Iterable[str]) -> dict[str, list[str]]:
 
 
 # ------------------------------------------------------------------------------------------------------- measurement
-@dataclass
-class Notes:
-    """Why values are missing, a line each."""
+def measure(subject: Subject, where: str, notes: list[str], wanted: Callable[[Metric], bool] = lambda row: True) -> Values:
+    """The values of all `wanted` metrics whose needs the subject fulfils.
 
-    lines: list[str] = field(default_factory=list)
-
-    def attempt(self, where: str, names: Sequence[str], compute: Callable[[], Sequence[float | None]]) -> Values:
-        """The values of `compute` by name. None, and a note, if it raises ValueError or a value is not finite."""
-        try:
-            values = compute()
-        except ValueError as error:
-            self.lines.append(f"{where}: no {', '.join(names)}: {error}")
-            return dict.fromkeys(names)
-        found: Values = {}
-        broken: dict[str, list[str]] = {}  # names by the cause
-        for name, value in zip(names, values, strict=True):
-            found[name] = float(value) if value is not None and math.isfinite(value) else None
-            if value is not None and found[name] is None:
-                broken.setdefault("too few images, or equal ones," if math.isnan(value) else "two equal images", []).append(name)
-        self.lines += [f"{where}: no {', '.join(those)}: {cause} leave no finite value" for cause, those in broken.items()]
-        return found
-
-
-def measure(subject: Subject, where: str, notes: Notes, wanted: Callable[[Metric], bool] = lambda row: True) -> Values:
-    """The values of all `wanted` metrics whose needs the subject fulfils; notes name the subject `where`."""
+    None, and a line of `notes` that names the subject `where`, if one cannot be computed or is not finite.
+    """
     found: Values = {}
-    groups: dict[Callable[[Subject], Values], list[Metric]] = {}  # a function that returns several values runs once
+    groups: dict[Callable[[Subject], Values], dict[str, str]] = {}  # a function that returns several values runs once
     for row in METRICS.values():
         if row.compute and wanted(row) and all(getattr(subject, name) is not None for name in row.needs):
-            groups.setdefault(row.compute, []).append(row)
-    for compute, rows in groups.items():
-        keys = [subject.reference.extractor.metric(row.name) if row.of_features else row.name for row in rows]
-
-        def values(compute: Callable[[Subject], Values] = compute, rows: list[Metric] = rows) -> list[float | None]:
-            by_name = compute(subject)
-            return [by_name[row.name] for row in rows]
-
-        found |= notes.attempt(where, keys, values)
+            key = subject.reference.extractor.metric(row.name) if row.of_features else row.name
+            groups.setdefault(row.compute, {})[key] = row.name
+    for compute, names in groups.items():
+        found |= dict.fromkeys(names)
+        try:
+            values = compute(subject)
+        except ValueError as error:
+            notes.append(f"{where}: no {', '.join(names)}: {error}")
+            continue
+        broken: dict[str, list[str]] = {}  # names by the cause
+        for key, name in names.items():
+            value = values[name]
+            if value is None or math.isfinite(value):
+                found[key] = None if value is None else float(value)
+            else:
+                broken.setdefault("too few images, or equal ones," if math.isnan(value) else "two equal images", []).append(key)
+        notes += [f"{where}: no {', '.join(those)}: {cause} leave no finite value" for cause, those in broken.items()]
     return found
 
 
-def classify(classifier: Classifier, outputs: Tensor, direction: str) -> Tensor:
+def classify(classifier: SideClassifier, outputs: Tensor, direction: str) -> Tensor:
     """uint8 images -> (N, 3): the probabilities, 0 to 1, of target domain, source domain and neither."""
     both = classifier(outputs)
     target, source = (both[:, 0], both[:, 1]) if direction == "b_to_a" else (both[:, 1], both[:, 0])

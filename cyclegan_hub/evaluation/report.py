@@ -191,9 +191,7 @@ def curves(m: Metrics, arrows: Mapping[str, str]) -> bytes | None:
     axes = figure.subplots(rows, 3, squeeze=False).flatten()
     epochs = [epoch_number(name) for name in names]
     for ax, (key, row) in zip(axes, panels.items(), strict=False):
-        ax.set_title(f"{key} ({row.better})" if row.better else key, loc="left", fontsize=9, parse_math=False)
-        ax.grid(color="0.9")
-        ax.spines[["top", "right"]].set_visible(False)
+        _start_panel(ax, f"{key} ({row.better})" if row.better else key)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.tick_params(labelsize=8)
         for direction, colour in zip(arrows, COLOURS, strict=False):
@@ -207,6 +205,12 @@ def curves(m: Metrics, arrows: Mapping[str, str]) -> bytes | None:
         ax.set_axis_off()
     _add_legend(figure, arrows, bool(m.baselines["untranslated"]))
     return _png(figure)
+
+
+def _start_panel(ax: Axes, title: str) -> None:
+    ax.set_title(title, loc="left", fontsize=9, parse_math=False)
+    ax.grid(color="0.9")
+    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _plot_baselines(ax: Axes, baselines: Mapping[str, Any], key: str, directions: Iterable[str]) -> None:
@@ -253,9 +257,7 @@ def colours(inputs: Tensor | None, shown: Examples, target: Tensor) -> bytes:
     image_sets |= {"outputs": shown.colours, "real images of the target domain": histogram(target)}
     top = max(float(shares.max()) for shares in image_sets.values())
     for ax, (name, shares) in zip(figure.subplots(1, len(image_sets), sharey=True), image_sets.items(), strict=True):
-        ax.set_title(f"{name}: % of pixels by value", loc="left", fontsize=9)
-        ax.grid(color="0.9")
-        ax.spines[["top", "right"]].set_visible(False)
+        _start_panel(ax, f"{name}: % of pixels by value")
         ax.set_xlim(0, 256)
         ax.set_ylim(0, 1.1 * top)
         ax.set_xticks([0, 64, 128, 192, 255])

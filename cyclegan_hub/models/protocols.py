@@ -34,7 +34,7 @@ MeasuredBy = Literal["samples", "sides", "pairs"]
 class Examples:
     """What a model makes, as rows of images under headings (none for a Sampler)."""
 
-    rows: list[Sequence[Image.Image]]
+    rows: Sequence[Sequence[Image.Image]]
     headings: list[str] = field(default_factory=list)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -21,11 +20,12 @@ from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.models.inference import prepare_for_training
 from cyclegan_hub.models.projected import JointDiscriminator, ProjectedDiscriminator
+from cyclegan_hub.models.protocols import Examples
 from cyclegan_hub.models.translate import evaluating
 from cyclegan_hub.recipes.methods import CycleGANRecipe, domain_of
 from cyclegan_hub.training.augment import diff_augment
 from cyclegan_hub.training.losses import ImagePool, auc, correlation, discriminator_loss, generator_loss, mean_score
-from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid, adam, learning_rate_factor, load_state_dicts, state_dicts
+from cyclegan_hub.training.trainer import Alarm, Backward, Trainer, adam, learning_rate_factor, moving_average
 
 _INVERTED = (
     "{key} has been negative for {steps} steps: translations of {side} are inverted in colour. If they stay so, start again in "
@@ -44,7 +44,7 @@ _PANELS = {
 _ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "padding", "skip", "noise")
 
 
-class CycleGANTrainer:
+class CycleGANTrainer(Trainer):
     """See `trainer.Trainer`. Field names are the recipe's; names of networks are those of the published model."""
 
     alarms = tuple(
@@ -73,7 +73,6 @@ class CycleGANTrainer:
         self.networks: dict[str, nn.Module] = {"a_to_b": model.a_to_b, "b_to_a": model.b_to_a, "d_a": d_a, "d_b": d_b}
         self.a_to_b, self.b_to_a, self.d_a, self.d_b = self.networks.values()  # prepare() wraps these
         self.pools = {"a": ImagePool(r.pool_size), "b": ImagePool(r.pool_size)}
-        self.ema: EMAModel | None = None
         self.optimizers: dict[str, Optimizer] = {
             "generators": adam(self._parameters("a_to_b", "b_to_a"), r.lr),
             "discriminators": adam(self._parameters("d_a", "d_b"), r.lr * r.disc_lr_factor),
@@ -84,9 +83,7 @@ class CycleGANTrainer:
         networks = (prepare(prepare_for_training(network)) for network in self.networks.values())
         self.a_to_b, self.b_to_a, self.d_a, self.d_b = networks
         self.optimizers = {name: prepare(optimizer) for name, optimizer in self.optimizers.items()}
-        if self.recipe.ema:  # after the weights have reached their device, and every process holds the same
-            generators = self._parameters("a_to_b", "b_to_a")
-            self.ema = EMAModel(generators, decay=self.recipe.ema, use_ema_warmup=True, power=2 / 3, foreach=True)
+        self.ema = moving_average(self._parameters("a_to_b", "b_to_a"), self.recipe.ema)
 
     def step(self, batch: dict[str, Tensor], backward: Backward) -> dict[str, Tensor]:
         r, a, b = self.recipe, batch["a"], batch["b"]
@@ -101,7 +98,9 @@ class CycleGANTrainer:
         self.optimizers["generators"].zero_grad()
         fake_b, identity_b = self._translate(self.a_to_b, a, b if weight_b else None)
         fake_a, identity_a = self._translate(self.b_to_a, b, a if weight_a else None)
-        cycle_a, cycle_b = self._reconstruct("b_to_a", fake_b), self._reconstruct("a_to_b", fake_a)
+        # Each cycle ends with the generator that it is of; with `own_cycle` no gradient reaches the first one.
+        there, back = (fake_b.detach(), fake_a.detach()) if r.own_cycle else (fake_b, fake_a)
+        cycle_a, cycle_b = self.b_to_a(there), self.a_to_b(back)
         parts = {
             "g_a_to_b": generator_loss(r.adversarial, self.d_b(self._augment(fake_b))),
             "g_b_to_a": generator_loss(r.adversarial, self.d_a(self._augment(fake_a))),
@@ -142,11 +141,9 @@ class CycleGANTrainer:
         return {name: value.detach() for name, value in losses.items()}
 
     def published(self, epoch: int | None) -> CycleGenerator:
-        device = next(self.networks["a_to_b"].parameters()).device
         with torch.random.fork_rng(devices=[]):  # random first weights must not change the steps that follow a save
-            model = self._publish(epoch).to(device)
-        own = self._parameters("a_to_b", "b_to_a")
-        source = self.ema.shadow_params if self.ema else own
+            model = self._publish(epoch).to(self.device)
+        source = self.ema.shadow_params if self.ema else self._parameters("a_to_b", "b_to_a")
         with torch.no_grad():
             for target, weights in zip((*model.a_to_b.parameters(), *model.b_to_a.parameters()), source, strict=True):
                 target.copy_(weights)
@@ -164,7 +161,7 @@ class CycleGANTrainer:
             own.load_state_dict(given.state_dict(), strict=True)
 
     @torch.no_grad()
-    def samples(self, *held_out: Tensor) -> list[SampleGrid]:
+    def samples(self, *held_out: Tensor) -> list[Examples]:
         """For each direction: input, translation, reconstruction, identity of the other network, patch map of the translation."""
         (a, b), model, grids = held_out, self.published(None), []
         for direction, back, x, labels, discriminator in (
@@ -180,38 +177,29 @@ class CycleGANTrainer:
             shown = logits[-self.recipe.disc_scales] if self.recipe.discriminator == "both" else logits[0]
             maps = shown[:, 0].float() - (0.5 if self.recipe.adversarial == "lsgan" else 0.0)
             rows = [[*map(images.to_pil, row), plots.heat(patches)] for *row, patches in zip(x, *columns, maps, strict=True)]
-            grids.append(SampleGrid((labels[0], f"to {labels[1]}", "reconstruction", "identity", "patch map"), rows))
+            grids.append(Examples(rows, [labels[0], f"to {labels[1]}", "reconstruction", "identity", "patch map"]))
         return grids
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "steps_done": self.steps_done,
-            "networks": state_dicts(self.networks),
-            "optimizers": state_dicts(self.optimizers),
-            "schedulers": state_dicts(self.schedulers),
-            "ema": self.ema.state_dict() if self.ema else None,
-        }
+        ema = self.ema.state_dict() if self.ema else None
+        schedulers = {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()}
+        return super().state_dict() | {"steps_done": self.steps_done, "schedulers": schedulers, "ema": ema}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
         self.steps_done = state["steps_done"]
-        load_state_dicts(self.networks, state["networks"])
-        load_state_dicts(self.optimizers, state["optimizers"])
-        load_state_dicts(self.schedulers, state["schedulers"])
         for name, scheduler in self.schedulers.items():
+            scheduler.load_state_dict(state["schedulers"][name])
             rate = self._rate(self.steps_done)  # another than the saved one where the schedule was extended
             for group, base in zip(self.optimizers[name].param_groups, scheduler.base_lrs, strict=True):
                 group["lr"] = base * rate
-        if self.ema:
-            self.ema.load_state_dict(state["ema"])
-            self.ema.to(device=next(self.networks["a_to_b"].parameters()).device)
 
     def own_state_dict(self) -> dict[str, Any]:
         return {side: pool.state_dict() for side, pool in self.pools.items()}
 
     def load_own_state_dict(self, state: dict[str, Any]) -> None:
-        device = next(self.networks["a_to_b"].parameters()).device
         for side, pool in self.pools.items():
-            pool.load_state_dict({name: x.to(device) for name, x in state[side].items()})
+            pool.load_state_dict({name: x.to(self.device) for name, x in state[side].items()})
 
     def _translate(self, network: nn.Module, x: Tensor, same: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The network's output for `x` and, in the same pass, for `same`: all (N, C, H, W) in [-1, 1].
@@ -222,11 +210,6 @@ class CycleGANTrainer:
             return network(x), None
         translated, kept = network(torch.cat([x, same])).chunk(2)
         return translated, kept
-
-    def _reconstruct(self, name: str, fake: Tensor) -> Tensor:
-        """The cycle that ends with this generator; with `own_cycle` no gradient reaches the first one."""
-        reconstruction: Tensor = getattr(self, name)(fake.detach() if self.recipe.own_cycle else fake)
-        return reconstruction
 
     def _totals(self, parts: dict[str, Tensor], weight_a: float, weight_b: float) -> dict[str, Tensor]:
         """The total loss of each generator, as the sources print it: `total_g` of A -> B, `total_f` of B -> A."""

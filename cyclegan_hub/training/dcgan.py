@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
@@ -16,25 +15,27 @@ from cyclegan_hub.hub.records import ModelError
 from cyclegan_hub.models.dcgan import DCGAN
 from cyclegan_hub.models.discriminators import DCGANDiscriminator
 from cyclegan_hub.models.generators import init_weights
+from cyclegan_hub.models.protocols import Examples
 from cyclegan_hub.recipes.methods import DCGANRecipe, domain_of
 from cyclegan_hub.training.losses import auc, discriminator_loss, generator_loss
-from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid, adam, load_state_dicts, state_dicts
+from cyclegan_hub.training.trainer import Alarm, Backward, Trainer, adam, moving_average
 
 DIVERSITY_EVERY = 25  # steps between two measurements of the fixed latents' diversity
 FIXED = 64  # latents that are sampled throughout the training
 STANDING = 16  # batches of FIXED latents from which the averaged generator takes the statistics of its norms
 GRID_SIZE = 6  # rows and columns of a sample grid
+_PANELS = {
+    "losses": ["loss_d", "loss_g"],
+    "D(x); D(G(z)) before and after the discriminator's step": ["d_x", "d_gz", "d_gz_after"],
+    "AUC of the discriminator": ["d_auc"],
+    "diversity of the fixed latents' samples, real images = 1": ["diversity"],
+}
 
 
-class DCGANTrainer:
+class DCGANTrainer(Trainer):
     """See `trainer.Trainer`. One image set, "a"; `loss_d` is the sum of both halves, as in the method's usual plots."""
 
-    panels: ClassVar[dict[str, list[str]]] = {
-        "losses": ["loss_d", "loss_g"],
-        "D(x); D(G(z)) before and after the discriminator's step": ["d_x", "d_gz", "d_gz_after"],
-        "AUC of the discriminator": ["d_auc"],
-        "diversity of the fixed latents' samples, real images = 1": ["diversity"],
-    }
+    panels = _PANELS
     # The bounds were set on runs that went well and on runs made to fail (tests/training/test_dcgan.py).
     alarms = (
         Alarm(
@@ -66,7 +67,6 @@ class DCGANTrainer:
             init_weights(network, std=r.init_std)
         self.fixed = model.latents(FIXED, seed=0)[:, :, None, None]
         self.g, self.d = self.networks.values()  # prepare() wraps these
-        self.ema: EMAModel | None = None
         self.optimizers: dict[str, Optimizer] = {
             name: adam(network.parameters(), r.lr) for name, network in self.networks.items()
         }
@@ -74,9 +74,7 @@ class DCGANTrainer:
     def prepare(self, prepare: Callable[[Any], Any]) -> None:
         self.g, self.d = (prepare(network) for network in self.networks.values())
         self.optimizers = {name: prepare(optimizer) for name, optimizer in self.optimizers.items()}
-        if self.recipe.ema:  # as in CycleGANTrainer
-            weights = self.networks["generator"].parameters()
-            self.ema = EMAModel(weights, decay=self.recipe.ema, use_ema_warmup=True, power=2 / 3, foreach=True)
+        self.ema = moving_average(self.networks["generator"].parameters(), self.recipe.ema)
 
     def step(self, batch: dict[str, Tensor], backward: Backward) -> dict[str, Tensor]:
         x = batch["a"]
@@ -121,13 +119,12 @@ class DCGANTrainer:
         return _spread(samples) / _spread(x).clamp_min(1e-6)
 
     def published(self, epoch: int | None) -> DCGAN:
-        device = next(self.networks["generator"].parameters()).device
-        with torch.random.fork_rng(devices=[]):  # random first weights must not change the steps that follow a save
-            model = self._publish(epoch).to(device)
+        with torch.random.fork_rng(devices=[]):  # as of a CycleGAN
+            model = self._publish(epoch).to(self.device)
         model.generator.load_state_dict(self.networks["generator"].state_dict(), strict=True)
         if self.ema:  # averaged weights have other statistics than the trained ones: "standing statistics" (Brock et al. 2019)
             self.ema.copy_to(model.generator.parameters())
-            latents = model.latents(STANDING * FIXED, seed=0)[:, :, None, None].to(device)
+            latents = model.latents(STANDING * FIXED, seed=0)[:, :, None, None].to(self.device)
             with torch.no_grad():
                 update_bn(latents.split(FIXED), model.generator)
         return model.eval()
@@ -143,32 +140,19 @@ class DCGANTrainer:
             )
         self.networks["generator"].load_state_dict(model.generator.state_dict(), strict=True)
 
-    def samples(self, *held_out: Tensor) -> list[SampleGrid]:
+    def samples(self, *held_out: Tensor) -> list[Examples]:
         """The published model's samples of the first fixed latents; held-out images are not used."""
         samples = self.published(None).draw(self.fixed[: GRID_SIZE * GRID_SIZE, :, 0, 0])
         rows = [samples[i : i + GRID_SIZE] for i in range(0, len(samples), GRID_SIZE)]
-        return [SampleGrid(("fixed latents", *[""] * (GRID_SIZE - 1)), rows)]
+        return [Examples(rows, ["fixed latents", *[""] * (GRID_SIZE - 1)])]
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "steps_done": self.steps_done,
-            "networks": state_dicts(self.networks),
-            "optimizers": state_dicts(self.optimizers),
-            "ema": self.ema.state_dict() if self.ema else None,
-        }
+        ema = self.ema.state_dict() if self.ema else None
+        return super().state_dict() | {"steps_done": self.steps_done, "ema": ema}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
         self.steps_done = state["steps_done"]
-        load_state_dicts(self.networks, state["networks"])
-        load_state_dicts(self.optimizers, state["optimizers"])
-        if self.ema:
-            self.ema.load_state_dict(state["ema"])
-            self.ema.to(device=next(self.networks["generator"].parameters()).device)
-
-    def own_state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_own_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 def _mean(logits: Tensor) -> Tensor:

@@ -133,9 +133,6 @@ def _check_backend(accelerator: Accelerator) -> None:
         ) from error
 
 
-# What the processes of a run do together: the main one writes, an error there ends all, and a signal to one stops all.
-
-
 class Processes:
     """The processes of a run: the main one writes, an error there ends all, and a signal to one stops all.
 

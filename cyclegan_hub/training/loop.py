@@ -102,7 +102,7 @@ class Loop:
             self._save()
             self.processes.on_main(partial(self._plot_losses, at_most_every=PLOT_EVERY))
         self.processes.on_main(self._plot_losses)
-        self.progress.close()
+        self.progress.bar.close()
         accelerator.wait_for_everyone()  # a process that closes its connections early may abort one that still reads
         accelerator.end_training()
         self._print_summary(self.step - first)
@@ -131,7 +131,7 @@ class Loop:
             rounded = {name: float(f"{value:.6g}") for name, value in means.items()}
             lines.append(line | rounded | {"pairs_per_s": round(speed, 3)})
             self.accelerator.log(means, step=self.step)
-            self.progress.set_losses(means, speed)
+            self.progress.bar.set_postfix_str(f"{speed:.1f} pairs/s {losses_text(means)}")
         if lines and self.accelerator.is_main_process:
             self.processes.write(lambda: self.folder.append_history(lines))
 
@@ -154,7 +154,7 @@ class Loop:
             samples = self.trainer.samples(*held_out)
         except images.ImageError as error:
             raise self._diverged("translations are not finite") from error
-        sections = [grids.grid(one.rows, column_labels=one.columns, cell=128) for one in samples]
+        sections = [grids.grid(one.rows, column_labels=one.headings, cell=128) for one in samples]
         self.folder.write_sample(epoch, images.png_bytes(grids.grid([sections])))
 
     def _evaluate(self, evaluator: Evaluator, epoch: int) -> None:
@@ -272,7 +272,7 @@ class Loop:
         return f"the state of step {self.last_saved} is safe in {self.folder.path / 'state'}"
 
     def _print_summary(self, steps: int) -> None:
-        seconds, pairs, memory = self.progress.seconds(), steps * self.pairs, peak_memory()
+        seconds, pairs, memory = time.perf_counter() - self.progress.started, steps * self.pairs, peak_memory()
         if self.step < self.end:
             self.processes.print(f"stopped at step {self.step} with everything saved: run the same command to resume")
         self.accelerator.print(
@@ -315,7 +315,7 @@ class Means:
 # Progress for the terminal: a bar; without a terminal (nohup, a notebook, CI) lines.
 
 LINE_EVERY = 30.0  # seconds at most between two lines without a terminal
-_LOSSES = 6  # in a line: the first ones that a trainer returns
+_LOSSES = 6  # in a line
 _TIMED = 3  # steps from which the hours on a CPU are estimated
 
 
@@ -362,24 +362,12 @@ class Progress:
         if self.lines:
             self._print_line(now, f", epoch in {duration(now - self.epoch_started)}")
 
-    def set_losses(self, losses: Mapping[str, float], speed: float) -> None:
-        """Shows means and pairs per second behind the bar."""
-        self.bar.set_postfix_str(f"{speed:.1f} pairs/s {_losses_text(losses)}")
-
-    def close(self) -> None:
-        """Ends the bar."""
-        self.bar.close()
-
-    def seconds(self) -> float:
-        """Since this object was made."""
-        return time.perf_counter() - self.started
-
     def _print_line(self, now: float, more: str) -> None:
         rate = (self.step - self.line_step) / max(now - self.line_time, 1e-9)  # steps a second since the line before
         if self.step > self.line_step:
             more = f", {rate * self.pairs:.1f} pairs/s, {duration((self.end - self.step) / rate)} left{more}"
         epoch = min(-(-self.step // self.per_epoch), self.epochs)
-        losses = _losses_text(self.means.take())  # none since a line that was just printed
+        losses = losses_text(self.means.take())  # none since a line that was just printed
         print(f"epoch {epoch} of {self.epochs}, step {self.step} of {self.end}{losses and f': {losses}'}{more}", flush=True)
         self.line_time, self.line_step = now, self.step
 
@@ -399,5 +387,6 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _losses_text(losses: Mapping[str, float]) -> str:
+def losses_text(losses: Mapping[str, float]) -> str:
+    """The first losses that a trainer returns."""
     return " ".join(f"{name}={value:.3g}" for name, value in list(losses.items())[:_LOSSES])

@@ -15,18 +15,17 @@ from cyclegan_hub.imaging import images
 from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.generators import init_weights
 from cyclegan_hub.models.paired_generator import PairedGenerator
+from cyclegan_hub.models.protocols import Examples
 from cyclegan_hub.models.translate import translate_batch
 from cyclegan_hub.recipes.methods import Pix2PixRecipe, domain_of
 from cyclegan_hub.training.losses import auc, discriminator_loss, generator_loss, mean_score
-from cyclegan_hub.training.trainer import Alarm, Backward, SampleGrid, adam, load_state_dicts, state_dicts
+from cyclegan_hub.training.trainer import Backward, Trainer, adam
 
 _ARCHITECTURE = ("channels", "generator", "width", "blocks", "pairs")
 
 
-class Pix2PixTrainer:
+class Pix2PixTrainer(Trainer):
     """See `trainer.Trainer`. One image set, "a": pairs (N, 2 C, S, S), input first, or targets that inputs are derived from."""
-
-    alarms: tuple[Alarm, ...] = ()
 
     def __init__(self, recipe: Pix2PixRecipe, *, total_steps: int, labels: tuple[str, ...]) -> None:
         r = self.recipe = recipe
@@ -100,9 +99,8 @@ class Pix2PixTrainer:
         return rule.input_of(x), x
 
     def published(self, epoch: int | None) -> PairedGenerator:
-        device = next(self.networks["generator"].parameters()).device
-        with torch.random.fork_rng(devices=[]):  # random first weights must not change the steps that follow a save
-            model = self._publish(epoch).to(device)
+        with torch.random.fork_rng(devices=[]):  # as of a CycleGAN
+            model = self._publish(epoch).to(self.device)
         model.generator.load_state_dict(self.networks["generator"].state_dict(), strict=True)
         return model.eval()
 
@@ -115,24 +113,12 @@ class Pix2PixTrainer:
             )
         self.networks["generator"].load_state_dict(model.generator.state_dict(), strict=True)
 
-    def samples(self, *held_out: Tensor) -> list[SampleGrid]:
+    def samples(self, *held_out: Tensor) -> list[Examples]:
         """Of held-out pairs or targets: input, output and target."""
         x, y = self.split(held_out[0])
         outputs = translate_batch(self.networks["generator"], x)
         rows = [list(map(images.to_pil, row)) for row in zip(x.cpu(), outputs, y.cpu(), strict=True)]
-        return [SampleGrid((self.labels[0], f"to {self.labels[1]}", "target"), rows)]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"networks": state_dicts(self.networks), "optimizers": state_dicts(self.optimizers)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        load_state_dicts(self.networks, state["networks"])
-        load_state_dicts(self.optimizers, state["optimizers"])
-
-    def own_state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_own_state_dict(self, state: dict[str, Any]) -> None: ...
+        return [Examples(rows, [self.labels[0], f"to {self.labels[1]}", "target"])]
 
     def _train_discriminator(self, on: bool) -> None:
         if self.d is not None:

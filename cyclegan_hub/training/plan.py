@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from cyclegan_hub.data.batches import UnpairedBatches
+from cyclegan_hub.data.reading import Landmarks, Reading, Selection
+from cyclegan_hub.data.resolve import resolve, resolve_one, resolve_pairs
+from cyclegan_hub.data.specs import DataSource
+from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import counted
 from cyclegan_hub.files import readable
@@ -18,15 +24,7 @@ from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.run_folder import CARRIED, EXTENDABLE_FIELDS, RunError, RunFolder
 from cyclegan_hub.training.trainer import Trainer, learning_rate_factor
 
-if TYPE_CHECKING:
-    from argparse import Namespace
-
-    from cyclegan_hub.data.batches import UnpairedBatches
-    from cyclegan_hub.data.reading import Landmarks, Reading, Selection
-    from cyclegan_hub.data.specs import DataSource
-    from cyclegan_hub.data.streaming import StreamingBatches
-
-Batches: TypeAlias = "UnpairedBatches | StreamingBatches"
+Batches: TypeAlias = UnpairedBatches | StreamingBatches
 UNKNOWN_HARDWARE = "hardware that was not recorded"
 
 
@@ -91,8 +89,6 @@ def changes_in(parts: Iterable[str]) -> dict[str, str]:
 
 def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str | None) -> tuple[DataSource, ...]:
     """The sources that the method reads: both domains, one image set, or pairs. Raises DataError."""
-    from cyclegan_hub.data.resolve import resolve, resolve_one, resolve_pairs
-
     domain = DOMAINS.get(recipe.domain)
     match recipe.layout:
         case "pairs":
@@ -105,8 +101,6 @@ def find_data(recipe: Recipe, data: str | None, data_a: str | None, data_b: str 
 
 def reading_of(recipe: Recipe, domains: int, seed: int, landmarks: Landmarks | None = None) -> tuple[list[Reading], Selection]:
     """How the images of each domain are read, and which are used."""
-    from cyclegan_hub.data.reading import Landmarks, Reading, Selection
-
     options = recipe.load_options()
     reading = Reading(
         recipe.image_size,

@@ -2,69 +2,88 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from cyclegan_hub.hub.mixin import StrictHubMixin
+from cyclegan_hub.models.protocols import Examples, Published
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe
+
+if TYPE_CHECKING:  # slow to import, and not needed before something is trained
+    from diffusers.training_utils import EMAModel
 
 Backward = Callable[[Tensor], None]
 
 
-@dataclass(frozen=True)
-class SampleGrid:
-    """An image grid for the run folder: a row for each input, labelled columns."""
-
-    columns: tuple[str, ...]
-    rows: list[list[Image.Image]]
-
-
-class Trainer(Protocol):
+class Trainer(ABC):
     """Networks, optimizers and one `step`. A trainer knows no loop, no logging and no disk."""
 
+    alarms: tuple[Alarm, ...] = ()  # the warnings that the losses may trigger
+    panels: dict[str, list[str]]  # title of a plot -> the losses that it shows
     networks: dict[str, nn.Module]  # bare: what is saved
     optimizers: dict[str, Optimizer]
+    ema: EMAModel | None = None  # the moving average of what is published
 
     @property
-    def alarms(self) -> tuple[Alarm, ...]:
-        """The warnings that the losses may trigger."""
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(next(iter(self.networks.values())).parameters()).device
 
-    @property
-    def panels(self) -> dict[str, list[str]]:
-        """Title of a plot -> the losses that it shows."""
-
+    @abstractmethod
     def prepare(self, prepare: Callable[[Any], Any]) -> None:
         """Wraps networks and optimizers for devices, processes and precision (accelerate's `prepare`)."""
 
+    @abstractmethod
     def step(self, batch: dict[str, Tensor], backward: Backward) -> dict[str, Tensor]:
         """One update of every network from {"a", "b"}, or {"a"} for a method of one image set, (N, C, H, W) in [-1, 1].
 
         Returns losses and measures, scalars; a measure that is not taken at this step is left out.
         """
 
-    def published(self, epoch: int | None) -> StrictHubMixin:
+    @abstractmethod
+    def published(self, epoch: int | None) -> Published:
         """The model as it would be published now, on the networks' device, in evaluation mode; valid until the next call."""
 
+    @abstractmethod
     def start_from(self, source: str) -> None:
         """Loads the weights of a published model or folder. Raises ModelError where they do not fit."""
 
-    def samples(self, *held_out: Tensor) -> list[SampleGrid]:
-        """The networks' outputs for held-out images of each domain, (N, C, H, W) in [-1, 1]."""
+    @abstractmethod
+    def samples(self, *held_out: Tensor) -> list[Examples]:
+        """The networks' outputs for held-out images of each domain, (N, C, H, W) in [-1, 1], as image grids."""
 
     def state_dict(self) -> dict[str, Any]:
         """The part of the state that is the same in every process: weights, optimizers, schedules, EMA."""
+        parts: dict[str, Mapping[str, Any]] = {"networks": self.networks, "optimizers": self.optimizers}
+        return {kind: {name: part.state_dict() for name, part in some.items()} for kind, some in parts.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name], strict=True)
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        if self.ema:
+            self.ema.load_state_dict(state["ema"])
+            self.ema.to(device=self.device)
 
     def own_state_dict(self) -> dict[str, Any]:
         """The part of the state that each process has of its own: the image pools."""
+        return {}
 
-    def load_own_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_own_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 (nothing to load)
+        """Loads what `own_state_dict` returned."""
+
+
+def moving_average(parameters: Iterable[nn.Parameter], decay: float) -> EMAModel | None:
+    """The EMA of weights that have reached their device and are the same in every process; None for a decay of 0."""
+    from diffusers.training_utils import EMAModel
+
+    return EMAModel(parameters, decay=decay, use_ema_warmup=True, power=2 / 3, foreach=True) if decay else None
 
 
 @dataclass(frozen=True)
@@ -88,11 +107,10 @@ class AlarmWatch:
     """
 
     def __init__(self, alarm: Alarm) -> None:
-        self.alarm = alarm
+        self.alarm, self.steps_below = alarm, 0
         self.course: float | None = None
         self.fast: float | None = None  # of the loss that has to rise
         self.slow: float | None = None
-        self.steps_below = 0
 
     def update(self, values: Mapping[str, float]) -> bool:
         """Takes the values of one more step, which need not hold the key; True at the step at which the alarm is raised."""
@@ -118,17 +136,6 @@ class AlarmWatch:
 
 def _average(before: float | None, value: float, share: float) -> float:
     return value if before is None else (1 - share) * before + share * value
-
-
-def state_dicts(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of each network, optimizer or scheduler."""
-    return {name: part.state_dict() for name, part in parts.items()}
-
-
-def load_state_dicts(parts: Mapping[str, Any], states: Mapping[str, Any]) -> None:
-    """Loads what `state_dicts` returned; strict, as networks are by default."""
-    for name, part in parts.items():
-        part.load_state_dict(states[name])
 
 
 def adam(parameters: Iterable[nn.Parameter], lr: float) -> Adam:

@@ -1,4 +1,4 @@
-"""`evaluate` on faces: the held-out photographs are what the model sees, and the protocol says so."""
+"""`evaluate` on faces: the held-out photographs are what the model sees; tests/test_kept_run.py has the protocol."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.cli import main
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.evaluation import inputs
-from cyclegan_hub.evaluation.features import weights_digest
-from cyclegan_hub.evaluation.record import read_metrics
-from cyclegan_hub.models.encoder import SideEncoder
 from support.aligned import PLACES, data
 
 __all__ = ["data"]  # a fixture
@@ -35,20 +31,3 @@ def test_held_out_faces_are_what_the_model_sees(data: Path, tmp_path: Path) -> N
         with Image.open(path) as photo:
             assert photo.size != (32, 32)
     assert "no_face" not in read[1].counts
-
-
-def test_the_protocol_says_how_faces_were_aligned(data: Path, tmp_path: Path) -> None:
-    place = tmp_path / "encoder"
-    network = SideEncoder({"mine": ("day", "night")}, widths=(4, 8), image_size=16)
-    network.save_pretrained(place)
-    digest = weights_digest(network.state_dict())
-    (place / "metrics.json").write_text(
-        f'{{"sha256": "{digest}", "accuracy": {{"mine": {{"a": 0.5, "b": 0.5, "n": 8, "neither": 1}}}}}}'
-    )
-    model = CycleGenerator(width=4, blocks=1, image_size=32, labels=("day", "night"), epoch=1, eyes_a=PLACES)
-    model.save_pretrained(tmp_path / "run" / "epochs" / "epoch-001")
-    options = ["--data", str(data), "--extractor", f"encoder:{place}", "--classifier", "none", "--size", "32"]
-    assert main(["evaluate", str(tmp_path / "run"), *options]) == 0
-    metrics = read_metrics(tmp_path / "run" / "metrics.json")
-    assert metrics is not None and "faces_b" not in metrics.protocol
-    assert metrics.protocol["faces_a"] == "aligned, eyes at 0.350, 0.450, 0.650, 0.450 of the side; 1 without a face left out"

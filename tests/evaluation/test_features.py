@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
+import shutil
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from cyclegan_hub.imaging import images
 from cyclegan_hub.metrics import fid
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.encoder import SideEncoder
+from support.encoders import encoder_folder
 
 IMAGES = torch.randint(0, 256, (5, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -38,42 +40,23 @@ class Means(nn.Module):
         return self.dropout(x.float().mean((2, 3)) * self.weight)
 
 
-def encoder_folder(folder: Path, **metrics: object) -> Path:
-    """An encoder as train/encoder/train_encoder.py leaves it, untrained."""
-    torch.manual_seed(1)
-    encoder = SideEncoder({"smile": ("not smiling", "smiling"), "mine": ("day", "night")}, widths=(4, 6), image_size=16)
-    folder.mkdir()
-    for name, data in encoder.files().items():
-        (folder / name).write_bytes(data)
-    scores = {"a": 0.75, "b": 0.5, "n": 8, "neither": 0.875}
-    written = {"sha256": weights_digest(encoder.state_dict()), "accuracy": {"smile": scores, "mine": scores}} | metrics
-    (folder / "metrics.json").write_text(json.dumps(written))
-    return folder
-
-
 def test_custom_module_runs_in_batches_in_evaluation_mode() -> None:
-    module = Means().train()
+    module = Means()
     extractor = features.custom(module, "means", batch_size=2)
     module.train()  # as a training in between would leave it
     found = extractor(IMAGES)
     assert module.sizes == [2, 2, 1]
     assert found.dtype == torch.float32 and not found.requires_grad and not found.is_inference()
     assert torch.allclose(found, IMAGES.float().mean((2, 3)) * torch.tensor([1.0, 2.0, 3.0]))
-
-
-def test_grey_is_repeated() -> None:
-    extractor = features.custom(lambda x: x.float().mean((2, 3)), "means")
-    found = extractor(IMAGES[:, :1])
-    assert torch.equal(found[:, 0], found[:, 2])
+    grey = extractor(IMAGES[:, :1])  # is repeated
+    assert torch.allclose(3 * grey[:, 0], grey[:, 2])
 
 
 def test_only_inception_gives_plain_names() -> None:
     extractor = features.custom(Means(), "means")
-    assert extractor.metric("fid") == "fid[means]"
+    assert extractor.metric("fid") == "fid[means]" and extractor.label == f"means (sha256 {extractor.digest})"
     assert Extractor("inception-v3", "0" * 12, Means()).metric("kid") == "kid"
-    assert extractor.label == f"means (sha256 {extractor.digest})"
-    assert features.custom(lambda x: x, "none").label == "none (unhashed)"
-    assert features.custom(nn.Flatten(), "none").digest == "unhashed"  # there is nothing to hash
+    assert features.custom(lambda x: x, "none").label == "none (unhashed)" == features.custom(nn.Flatten(), "none").label
 
 
 def test_digest_says_what_the_weights_are_and_not_how_they_are_stored() -> None:
@@ -102,9 +85,8 @@ def test_what_is_no_feature_array_is_refused(network, complaint: str) -> None:
 
 
 def test_width_must_not_change_between_batches() -> None:
-    extractor = features.custom(lambda x: torch.zeros(len(x), len(x)), "wrong", batch_size=2)
     with pytest.raises(FeatureError, match=r"gave torch.float32 \(1, 1\) for 1 images: it must give floats \(1, 2\)"):
-        extractor(IMAGES)
+        features.custom(lambda x: torch.zeros(len(x), len(x)), "wrong", batch_size=2)(IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -124,15 +106,16 @@ def test_other_images_are_refused(given, complaint: str, tmp_path) -> None:
         features.side_classifier("smile", encoder_folder(tmp_path / "e"))(given)
 
 
-@pytest.mark.parametrize("name", ["inception-v3", "encoder", "imagenet", "", "a b", "x[y]", "a" * 81])
-def test_names_that_are_taken_or_break_a_metrics_are_refused(name: str) -> None:
-    with pytest.raises(FeatureError, match="extractor name"):
-        features.custom(Means(), name)
-
-
-def test_what_cannot_be_called_is_refused() -> None:
-    with pytest.raises(FeatureError, match="is a str: give a module"):
-        features.custom("means", "means")
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        *(((Means(), name), "extractor name") for name in ("inception-v3", "encoder", "imagenet", "", "a b", "x[y]", "a" * 81)),
+        (("means", "means"), "is a str: give a module"),
+    ],
+)
+def test_wrong_extractors_are_refused(arguments: tuple, complaint: str) -> None:
+    with pytest.raises(FeatureError, match=complaint):
+        features.custom(*arguments)
     with pytest.raises(FeatureError, match="batch_size=0"):
         features.custom(Means(), "means", batch_size=0)
 
@@ -148,8 +131,7 @@ def test_encoder_extractor_and_classifier(tmp_path) -> None:
     classify = features.side_classifier("mine", folder)
     with torch.no_grad():
         assert torch.allclose(classify(IMAGES), encoder.answer_logits(x, "mine").softmax(1)[:, :2], atol=1e-6)
-    assert classify.labels == ("day", "night")
-    assert classify.accuracy == {"a": 0.75, "b": 0.5, "n": 8, "neither": 0.875}
+    assert classify.labels == ("day", "night") and classify.accuracy == {"a": 0.75, "b": 0.5, "n": 8, "neither": 0.875}
     assert classify.label == f"encoder (sha256 {extractor.digest}); of degraded images 87.5% neither"
 
 
@@ -173,19 +155,19 @@ def test_classifier_of_an_unknown_domain_says_how_to_train_one(tmp_path) -> None
 
 
 def test_damaged_or_missing_encoders_are_one_line(tmp_path, monkeypatch) -> None:
-    with pytest.raises(FeatureError, match="there is no such folder"):
-        features.domain_encoder(tmp_path / "nowhere")
-    with pytest.raises(FeatureError, match="measured on other weights"):
-        features.domain_encoder(encoder_folder(tmp_path / "other", sha256="0" * 64))
-    with pytest.raises(FeatureError, match=r"does not give the held-out accuracy \(KeyError: 'mine'\)"):
-        features.domain_encoder(encoder_folder(tmp_path / "less", accuracy={"smile": {"a": 1, "b": 1, "n": 2}}))
-    folder = encoder_folder(tmp_path / "bare")
-    (folder / "metrics.json").unlink()
-    with pytest.raises(FeatureError, match="FileNotFoundError"):
-        features.domain_encoder(folder)
-    (folder / "model.safetensors").write_bytes(b"x")
-    with pytest.raises(FeatureError, match="cannot be read"):
-        features.domain_encoder(folder)
+    bare = encoder_folder(tmp_path / "bare")
+    (bare / "metrics.json").unlink()
+    shutil.copytree(bare, tmp_path / "broken")
+    (tmp_path / "broken/model.safetensors").write_bytes(b"x")
+    for folder, message in (
+        (tmp_path / "nowhere", "there is no such folder"),
+        (encoder_folder(tmp_path / "other", sha256="0" * 64), "measured on other weights"),
+        (encoder_folder(tmp_path / "less", accuracy={"smile": {"a": 1, "b": 1, "n": 2}}), r"\(KeyError: 'mine'\)"),
+        (bare, r"does not give the held-out accuracy \(FileNotFoundError"),
+        (tmp_path / "broken", "cannot be read"),
+    ):
+        with pytest.raises(FeatureError, match=message):
+            features.domain_encoder(folder)
     monkeypatch.setattr(features, "BUNDLED_ENCODER", tmp_path / "nowhere")
     with pytest.raises(FeatureError, match="no bundled encoder; pass encoder:FOLDER"):
         features.from_text("encoder")
@@ -213,19 +195,17 @@ def spoilt(x: Tensor, how: str, amount: float) -> Tensor:
     return (x.float() + change).round().clamp(0, 255).to(torch.uint8)
 
 
-@pytest.mark.parametrize(("how", "amounts"), [("blur", (0.7, 1, 2)), ("noise", (4, 8, 16)), ("checkerboard", (4, 8, 16))])
-def test_bundled_encoder_sees_worse_images_as_worse(how: str, amounts: tuple[float, ...]) -> None:
+def test_bundled_encoder_sees_worse_images_as_worse() -> None:
     """Crops of the photos that come with the package: the more they are spoilt, the larger the distance to the originals."""
     crops = []
     for path in sorted((Path(images.__file__).parents[1] / "free_images").glob("*.jpg")):
         photo = images.to_uint8_tensor(images.resize_short(images.decode(path), 160))
         crops += [photo[:, y : y + 64, x : x + 64] for y in (0, 48, 96) for x in (0, 48, 96)]
-    x = torch.stack(crops)
-    extractor = features.from_text("encoder")
+    x, extractor = torch.stack(crops), features.from_text("encoder")
     original = extractor(x)
-    distances = [fid(extractor(spoilt(x, how, amount)), original) for amount in amounts]
-    assert distances[0] > 1
-    assert distances[0] * 1.5 < distances[1] and distances[1] * 1.5 < distances[2]
+    for how, amounts in (("blur", (0.7, 1, 2)), ("noise", (4, 8, 16)), ("checkerboard", (4, 8, 16))):
+        distances = [fid(extractor(spoilt(x, how, amount)), original) for amount in amounts]
+        assert distances[0] > 1 and distances[0] * 1.5 < distances[1] and distances[1] * 1.5 < distances[2], how
 
 
 @pytest.fixture
@@ -291,10 +271,7 @@ class Scripted(nn.Module):
 def no_download(tmp_path, monkeypatch) -> Path:
     """Torch's cache is empty, and a download fails as it does without a network."""
 
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", Mock(side_effect=OSError("no network")))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     return tmp_path
 
@@ -327,16 +304,11 @@ def test_inception_is_the_torchscript_file(no_download, monkeypatch) -> None:
 
 
 def test_features_of_real_images_are_computed_once_for_all_models() -> None:
-    calls = []
-
-    def network(x: torch.Tensor) -> torch.Tensor:
-        calls.append(len(x))
-        return x.float().mean((2, 3))
-
-    extractor, x = features.custom(network, "means"), torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    network = Means()
+    extractor, calls, x = features.custom(network, "means"), network.sizes, IMAGES[:, :, :16, :16].contiguous()
     assert torch.equal(extractor.remembered(x), extractor.remembered(x.clone())) and calls == [5]
     extractor.remembered(x.flip(0))
-    extractor.remembered(x.reshape(5, 3, 4, 16))  # the same bytes in another shape
+    extractor.remembered(x.reshape(5, 3, 8, 32))  # the same bytes in another shape
     assert calls == [5, 5, 5]
     for shift in range(features.REMEMBERED):
         extractor.remembered(x)  # used again and again, it stays; the others go

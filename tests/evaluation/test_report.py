@@ -16,7 +16,7 @@ from PIL import Image
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.evaluation import report
 from cyclegan_hub.evaluation.protocol import Evaluation, Examples, Ranked, histogram
-from cyclegan_hub.evaluation.record import EvaluationError, Metrics
+from cyclegan_hub.evaluation.record import Metrics
 
 LABELS = ("<b>day</b> & $x$", "night|noon")
 EPOCHS = ("epoch-005", "epoch-010")
@@ -170,9 +170,3 @@ def test_grids_hold_the_images() -> None:
     assert all(0 <= counts[v, v, v] - 2 * 128 * 128 < 100 for v in (10, 200))
     large = Image.open(io.BytesIO(report.ranking(x.repeat(1, 1, 4, 4), Ranked([0], [0.5], y[:1].repeat(1, 1, 4, 4)))))
     assert 0 <= dict((colour, n) for n, colour in large.getcolors(1 << 24))[10, 10, 10] - 128 * 128 < 100
-
-
-def test_a_report_without_a_place(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EvaluationError, match=r"cannot write .*report\.html: .*--out"):
-        report.write_report(Evaluation(metrics(), {}, (image_set(2, 0), image_set(2, 1)), ""), LABELS, "run", tmp_path / "file")

@@ -17,7 +17,7 @@ TRAIN = ROOT / "train"
 NO_FACES = ("eyes_a=none", "eyes_b=none")  # the images that the tests make show none
 TINY = ["smile-compact", *(part for setting in (
     "image_size=32", "load_size=36", "width=4", "blocks=1", "disc_channels=4,8", "pool_size=4", "epochs=4",
-    "snapshot_every=1", "save_every=1", "log_every=2", "max_images=none", "batch_size=2", "discriminator=patch",
+    "snapshot_every=1", "save_every=4", "log_every=2", "max_images=none", "batch_size=2", "discriminator=patch",
     "adversarial=lsgan", "diffaugment=", "crop_size=none", "skip=false", "identity_a=1", "identity_b=1", "identity_start=5",
     *NO_FACES,
 ) for part in ("--set", setting))]  # fmt: skip
@@ -44,16 +44,20 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory, images: int) -> Path:
     return folder
 
 
-def train(*arguments: object) -> int:
-    """Runs train.py's main in this process and returns the exit code."""
-    try:
-        return script("train").main([*TINY, *map(str, arguments)])
-    except SystemExit as stop:  # argparse
-        return int(stop.code or 0)
+def run_train(*arguments: object, plot: bool = False) -> int:
+    """Runs train.py's main in this process and returns the exit code; losses.png, which takes a second, only with `plot`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not plot:
+            patch.setattr("cyclegan_hub.imaging.plots.losses", lambda *_, **__: None)
+        try:
+            return script("train").main([*map(str, arguments)])
+        except SystemExit as stop:  # argparse
+            return int(stop.code or 0)
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, str(TRAIN / "train.py"), *TINY, *map(str, arguments)]
+def train(*arguments: object, plot: bool = False) -> int:
+    """A training of TINY."""
+    return run_train(*TINY, *arguments, plot=plot)
 
 
 def environment(**changes: str) -> dict[str, str]:

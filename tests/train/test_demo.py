@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from support.training import ROOT, script
+from support.training import ROOT, run_train, script
 
 # The recipe of `make demo`, smaller: seconds instead of minutes.
 SHORT = ("image_size=32", "load_size=36", "width=8", "blocks=1", "disc_channels=8,16", "epochs=2", "lr=0.002", "sample_every=2")
@@ -30,7 +30,7 @@ def test_a_short_demo_moves_images_both_ways(
     make_data, (program, *training), show = commands()
     assert make_data == ["train/demo_data.py", "runs/demo-data"] and program == "train/train.py"
     script("demo_data").make(Path(make_data[1]), images=40, size=32)
-    assert script("train").main([*training, *(word for setting in SHORT for word in ("--set", setting))]) == 0
+    assert run_train(*training, *(word for setting in SHORT for word in ("--set", setting))) == 0
     assert show == ["train/demo_result.py", "runs/demo", "runs/demo-data"]
     capsys.readouterr()
     found = script("demo_result").compare(*map(Path, show[1:]))

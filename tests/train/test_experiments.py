@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from cyclegan_hub.recipes.presets import find
 from support import tiny_models
 from support.pictures import folder
 from support.train_runs import one_line
-from support.training import NO_FACES, ROOT, demo_data, environment, script
+from support.training import NO_FACES, ROOT, demo_data, script
 
 runner, registry = script("experiments/run"), script("experiments/registry")
 Run = registry.Run
@@ -147,11 +144,6 @@ def test_an_unknown_experiment_lists_those_there_are(capsys: pytest.CaptureFixtu
     assert re.search("invalid choice: 'smiles' .*smile-models.*anime-table", capsys.readouterr().err)
 
 
-def test_another_thread_than_the_main_one_handles_no_signals(data: Path, tmp_path: Path) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(runner.main, ["tiny", "--data", str(data), "--out", str(tmp_path), "--dry-run"]).result() == 0
-
-
 def test_jobs_share_the_cores() -> None:
     (cores,) = runner.core_groups(1)
     assert sorted(core for group in runner.core_groups(len(cores)) for core in group) == cores
@@ -159,16 +151,16 @@ def test_jobs_share_the_cores() -> None:
 
 # ------------------------------------------------------------------------------------------------------- from end to end, tiny
 @pytest.mark.slow
-def test_an_experiment_makes_its_tables_and_resumes(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_experiment_makes_its_tables_and_resumes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cyclegan_hub.evaluation.report.curves", lambda *_: None)  # takes seconds, and test_report.py has it
     out, results = tmp_path / "out", tmp_path / "out/encoder-6"
     arguments = ["tiny", "--data", str(data), "--out", str(out), "--max-train-images", "6", "--scale", "0.05"]
     assert runner.main([*arguments, "--dry-run"]) == 0
     shown = capfd.readouterr().out.splitlines()
-    assert (
-        len(shown) == 2
-        and shown[0].startswith("low-seed-0: 2 steps: cyclegan-hub train smile-compact --set")
-        and not out.exists()
-    )
+    assert len(shown) == 2 and shown[0].startswith("low-seed-0: 2 steps: cyclegan-hub train smile-compact --set")
+    assert not out.exists()
     assert runner.main(arguments) == 0
     text = (results / "table.md").read_text("utf-8")
     assert text in capfd.readouterr().out
@@ -199,20 +191,22 @@ def test_a_failed_training_is_one_line(data: Path, tmp_path: Path, capfd: pytest
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_stops(data: Path, tmp_path: Path) -> None:
-    code = (
-        f"import sys; sys.path[:0] = [{str(ROOT / 'train/experiments')!r}]; import registry, run;"
-        f"from registry import Experiment, Run; registry.EXPERIMENTS['tiny'] = {TINY!r}; sys.exit(run.main())"
-    )
-    shell = [sys.executable, "-c", code, "tiny", "--data", str(data), "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(shell, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    history = tmp_path / "out/runs/low-seed-0/history.jsonl"
-    deadline = time.monotonic() + 120
-    while not (history.is_file() and history.stat().st_size) and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGTERM)  # to this process alone, unlike Ctrl-C
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 143, error
-    assert error.splitlines()[-1] == "stopped: the same command resumes"
-    (state,) = (tmp_path / "out/runs/low-seed-0/state").iterdir()
-    assert 0 < int(state.name.removeprefix("step-")) < 40
+def test_sigterm_saves_and_stops(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """A signal to the runner alone, unlike Ctrl-C."""
+    state, sleep = tmp_path / "out/runs/low-seed-0/state", time.sleep
+
+    def wait(seconds: float) -> None:
+        sleep(seconds)
+        if list(state.glob("step-*")):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(runner.time, "sleep", wait)
+    before = signal.signal(signal.SIGTERM, runner.stop)
+    try:
+        with pytest.raises(SystemExit, match="143"):
+            runner.main(["tiny", "--data", str(data), "--out", str(tmp_path / "out")])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err.splitlines()[-1] == "stopped: the same command resumes"
+    (saved,) = state.iterdir()
+    assert 0 < int(saved.name.removeprefix("step-")) < 40

@@ -11,10 +11,9 @@ from PIL import Image
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.data.reading import FILE, Landmarks
-from cyclegan_hub.evaluation.features import weights_digest
 from cyclegan_hub.imaging import images
-from cyclegan_hub.models.encoder import SideEncoder
 from support.aligned import PLACES, load
+from support.encoders import encoder_folder
 from support.photos import portraits
 from support.pictures import folder
 from support.training import script
@@ -42,13 +41,7 @@ def found(data: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def extractor(tmp_path_factory: pytest.TempPathFactory) -> str:
-    place = tmp_path_factory.mktemp("encoder")
-    torch.manual_seed(0)
-    network = SideEncoder({"mine": ("day", "night")}, widths=(4, 8), image_size=16)
-    network.save_pretrained(place)
-    accuracy = {"mine": {"a": 0.5, "b": 0.5, "n": 8, "neither": 1}}
-    (place / "metrics.json").write_text(json.dumps({"sha256": weights_digest(network.state_dict()), "accuracy": accuracy}))
-    return f"encoder:{place}"
+    return f"encoder:{encoder_folder(tmp_path_factory.mktemp('encoders') / 'encoder')}"
 
 
 def model(path: Path, **changes: object) -> Path:

@@ -15,8 +15,7 @@ from cyclegan_hub.training.run_folder import RunFolder
 from support.pictures import parquet, picture
 from support.train_runs import data as data
 from support.train_runs import one_line
-from support.training import TINY, TRAIN, command, environment, script, train
-from support.warm import WarmProcess
+from support.training import TINY, TRAIN, environment, script, train
 
 pytestmark = pytest.mark.slow
 
@@ -80,31 +79,16 @@ def test_a_mistake_is_one_line_and_writes_nothing(
 
 
 # ------------------------------------------------------------------------------------------------------ launchers
-def test_gradient_accumulation_is_refused(data: Path, tmp_path: Path) -> None:
-    accumulating = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}
-    done = WarmProcess([*TINY, "--data", data, "--out", tmp_path], accumulating).wait()
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: gradient_accumulation_steps=4: ")
-
-
-def test_python_train_py_exits_2_without_a_traceback(tmp_path: Path) -> None:
-    shell = command("--data", tmp_path / "missing", "--out", tmp_path / "run")
-    done = subprocess.run(shell, capture_output=True, text=True, env=environment(), timeout=240)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: ")
-
-
 def test_accelerate_launch_starts_it(data: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--cpu", "--num_processes", "1", "--num_machines", "1",
          "--dynamo_backend", "no", "--mixed_precision", "bf16", str(TRAIN / "train.py"), *TINY, "--data", str(data),
-         "--out", str(tmp_path / "run"), "--max-steps", "2"],
+         "--out", str(tmp_path / "run"), "--max-steps", "1"],
         capture_output=True, text=True, env=environment(), timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "processes were asked for" not in done.stderr
-    assert RunFolder(tmp_path / "run").latest_step() == 2
+    assert RunFolder(tmp_path / "run").latest_step() == 1
 
 
 def test_dry_run_prints_and_writes_nothing(data: Path, tmp_path: Path, capsys) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
 
 from cyclegan_hub.training.losses import ImagePool, auc, correlation, discriminator_loss, generator_loss, mean_score
 from cyclegan_hub.training.run_folder import pack, unpack
@@ -28,23 +28,6 @@ def test_losses_are_torchs_own(real: bool) -> None:
     target = torch.full_like(x, float(real))
     torch.testing.assert_close(discriminator_loss("lsgan", (x,), real), F.mse_loss(x, target))
     torch.testing.assert_close(discriminator_loss("bce", (x,), real), F.binary_cross_entropy(torch.sigmoid(x), target))
-
-
-@pytest.mark.parametrize(
-    ("p", "real", "expected"),
-    [
-        (0.5, True, math.log(2)),
-        (0.9, True, 0.10536),
-        (0.2333, True, 1.455),  # these in the log of the DCGAN source
-        (0.2333, False, 0.2657),
-        (0.1358, False, 0.146),
-        (0.0008, True, 7.131),
-    ],
-)
-def test_bce_of_a_probability(p: float, real: bool, expected: float) -> None:
-    """-ln p for real, -ln(1 - p) for fake."""
-    logit = torch.full((1, 1, 2, 2), math.log(p / (1 - p)))
-    assert discriminator_loss("bce", (logit,), real).item() == pytest.approx(expected, abs=5e-4)
 
 
 def test_bce_of_a_certain_mistake_is_finite() -> None:
@@ -69,14 +52,6 @@ def test_losses_of_half_precision_are_fp32(kind: str) -> None:
     loss = discriminator_loss(kind, (x,), True)
     assert loss.dtype == mean_score(kind, (x,)).dtype == torch.float32 and loss.shape == ()
     torch.testing.assert_close(loss, discriminator_loss(kind, (x.float(),), True))
-
-
-@pytest.mark.parametrize("kind", ["lsgan", "bce", "hinge"])
-def test_losses_pull_logits_the_right_way(kind: str) -> None:
-    for real in (True, False):
-        x = torch.full((1, 1, 2, 2), 0.4, requires_grad=True)
-        (gradient,) = torch.autograd.grad(discriminator_loss(kind, (x,), real), x)
-        assert (gradient < 0).all() if real else (gradient > 0).all()  # a step against it goes up for real, down for fake
 
 
 def test_an_unknown_kind_is_named() -> None:
@@ -121,12 +96,11 @@ def test_correlation_of_an_image_with_itself_and_its_negative() -> None:
     assert correlation(x, torch.cat([x[:1], -x[1:]])).item() == pytest.approx(0.0, abs=1e-5)  # a mean over the batch
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, -0.7, 1.0])
-@pytest.mark.parametrize("side", [8, 100])
-def test_correlation_with_a_constant_image_is_0(value: float, side: int) -> None:
+@pytest.mark.parametrize("value", [0.1, -0.7, 1.0])
+def test_correlation_with_a_constant_image_is_0(value: float) -> None:
     """Also of two of them, of which rounding may leave something that points the same way everywhere."""
-    constant = torch.full((1, 3, side, side), value)
-    for other in (noise(1, 3, side, side), constant, 0.3 * constant):
+    constant = torch.full((1, 3, 100, 100), value)
+    for other in (noise(1, 3, 100, 100), constant, 0.3 * constant):
         assert correlation(constant, other).item() == pytest.approx(0.0, abs=1e-3)
 
 
@@ -159,17 +133,10 @@ def test_pool_of_size_0_passes_images_through() -> None:
     assert pool.state_dict() == {}
 
 
-def test_pool_fills_first() -> None:
-    torch.manual_seed(0)
-    pool = ImagePool(6)
-    assert [numbers(pool.query(numbered(i, i + 1))) for i in (0, 2, 4)] == [[0, 1], [2, 3], [4, 5]]
-    assert numbers(pool.state_dict()["images"]) == [0, 1, 2, 3, 4, 5]
-
-
 def test_pool_swaps_half_of_the_images_for_any_it_holds() -> None:
     torch.manual_seed(0)
-    pool, size, queries = ImagePool(8), 8, 4000
-    pool.query(numbered(*range(size)))
+    pool, size, queries = ImagePool(8), 8, 1000
+    assert numbers(pool.query(numbered(*range(size)))) == [*range(size)]  # first it fills
     seen, places = set(range(size)), [0] * size
     swaps = 0
     for i in range(size, size + queries):
@@ -208,8 +175,10 @@ def test_a_resumed_pool_continues_as_the_other_would(tmp_path: Path) -> None:
     pool, other = ImagePool(4), ImagePool(4)
     for i in range(10):
         pool.query(numbered(i))
-    (tmp_path / "pool").write_bytes(pack(pool.state_dict()))
-    other.load_state_dict(unpack(tmp_path / "pool"))
+    for held in ({}, pool.state_dict()):  # an empty pool, too
+        (tmp_path / "pool").write_bytes(pack(held))
+        other.load_state_dict(unpack(tmp_path / "pool"))
+        assert other.state_dict().keys() == held.keys()
     drawn = []
     for one in (pool, other):
         torch.manual_seed(2)
@@ -218,21 +187,12 @@ def test_a_resumed_pool_continues_as_the_other_would(tmp_path: Path) -> None:
     assert torch.equal(pool.state_dict()["images"], other.state_dict()["images"])
 
 
-def test_empty_pool_resumes_empty(tmp_path: Path) -> None:
-    pool = ImagePool(3)
-    pool.query(numbered(7))
-    (tmp_path / "pool").write_bytes(pack(ImagePool(3).state_dict()))
-    pool.load_state_dict(unpack(tmp_path / "pool"))
-    assert pool.state_dict() == {} and numbers(pool.query(numbered(1, 2))) == [1, 2]
-
-
 # --- the discriminator's AUC
-def test_auc_is_that_of_scikit_learn() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
+def test_auc_is_that_of_torchmetrics() -> None:
     real, fake = noise(40, 1, 3, 3) + 0.3, noise(30, 1, 3, 3)
-    scores = [*real.mean((1, 2, 3)).tolist(), *fake.mean((1, 2, 3)).tolist()]
-    expected = metrics.roc_auc_score([1] * 40 + [0] * 30, scores)
-    assert auc((real,), (fake,)).item() == pytest.approx(expected, abs=1e-6)
+    scores = torch.cat([real, fake]).mean((1, 2, 3))
+    expected = binary_auroc(scores, torch.tensor([1] * 40 + [0] * 30))
+    torch.testing.assert_close(auc((real,), (fake,)), expected)
 
 
 def test_auc_of_one_image_a_step_averages_to_that_of_all() -> None:

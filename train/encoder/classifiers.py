@@ -12,8 +12,9 @@ import argparse
 import copy
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,12 +22,12 @@ import torch.nn.functional as F
 from encoder_fit import IMAGE_SIZE, LOAD_SIZE, run_in_batches
 from torch import Tensor, nn
 
+from cyclegan_hub.command_line import run_command
 from cyclegan_hub.data.load import load_domains
 from cyclegan_hub.data.reading import Reading, Selection
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.errors import exit_code
 from cyclegan_hub.files import BUNDLED_ENCODER
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
 from cyclegan_hub.models.encoder import SideEncoder
@@ -129,36 +130,36 @@ def compare(train: Sides, held_out: Sides, encoder: SideEncoder, domain: str) ->
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 2 a mistake that one line explains."""
-    parser = argparse.ArgumentParser(description="Compare classifiers of domain A against domain B on held-out images.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Compare classifiers of domain A against domain B on held-out images."
     add = parser.add_argument
     add("domain", choices=[name for name, domain in DOMAINS.items() if domain.b], help="the two domains to classify")
     add("--data", metavar="FOLDER_OR_ID", help="as for a training (default: the domain's Hub datasets)")
     add("--encoder", type=Path, default=BUNDLED_ENCODER, metavar="DIR", help="the domain encoder (default: the bundled one)")
     add("--seed", type=int, default=0)
-    args = parser.parse_args(argv)
 
-    def run() -> int:
-        domain, started = DOMAINS[args.domain], time.process_time()
-        sources = resolve(domain, args.data, None, None)
-        a, b = load_domains(sources, Reading(IMAGE_SIZE, LOAD_SIZE).for_domains(2), Selection(args.seed))
-        if not (isinstance(a.train, Tensor) and isinstance(b.train, Tensor)):
-            raise DataError(f"a dataset does not fit into memory at {LOAD_SIZE} px: give a part of it")
-        encoder = SideEncoder.from_pretrained(args.encoder).eval()
-        torch.manual_seed(args.seed)
-        found = compare((a.train, b.train), (a.held_out, b.held_out), encoder, domain.name)
-        heads = (f"{len(side.held_out)} {label}" for side, label in zip((a, b), domain.labels, strict=True))
-        print(f"| {domain.name}, held out | {' | '.join(heads)} |\n|---|--:|--:|")
-        for name, (of_a, of_b) in found.items():
-            print(f"| {name} | {of_a:.1%} | {of_b:.1%} |")
-        seconds = time.process_time() - started
-        print(f"trained on {len(a.train)} and {len(b.train)} images, seed {args.seed}, {datetime.now(UTC):%Y-%m-%d}, ", end="")
-        print(f"{seconds:.0f} s of CPU")
-        return 0
 
-    return exit_code(run)
+def run(args: argparse.Namespace) -> int:
+    """Trains and compares them, and prints a Markdown table; returns 0."""
+    domain, started = DOMAINS[args.domain], time.process_time()
+    sources = resolve(domain, args.data, None, None)
+    a, b = load_domains(sources, Reading(IMAGE_SIZE, LOAD_SIZE).for_domains(2), Selection(args.seed))
+    if not (isinstance(a.train, Tensor) and isinstance(b.train, Tensor)):
+        raise DataError(f"a dataset does not fit into memory at {LOAD_SIZE} px: give a part of it")
+    encoder = SideEncoder.from_pretrained(args.encoder).eval()
+    torch.manual_seed(args.seed)
+    found = compare((a.train, b.train), (a.held_out, b.held_out), encoder, domain.name)
+    heads = (f"{len(side.held_out)} {label}" for side, label in zip((a, b), domain.labels, strict=True))
+    print(f"| {domain.name}, held out | {' | '.join(heads)} |\n|---|--:|--:|")
+    for name, (of_a, of_b) in found.items():
+        print(f"| {name} | {of_a:.1%} | {of_b:.1%} |")
+    seconds = time.process_time() - started
+    print(f"trained on {len(a.train)} and {len(b.train)} images, seed {args.seed}, {datetime.now(UTC):%Y-%m-%d}, ", end="")
+    print(f"{seconds:.0f} s of CPU")
+    return 0
 
+
+main = partial(run_command, __name__)
 
 if __name__ == "__main__":
     sys.exit(main())

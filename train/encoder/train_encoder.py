@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -34,12 +35,12 @@ from huggingface_hub import ModelCard, ModelCardData
 from torch import Tensor
 
 from cyclegan_hub import __version__
+from cyclegan_hub.command_line import run_command
 from cyclegan_hub.data.load import DomainImages, load_domains
 from cyclegan_hub.data.reading import Reading, Selection
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError, DataSource
 from cyclegan_hub.domains import DOMAINS
-from cyclegan_hub.errors import exit_code
 from cyclegan_hub.evaluation.features import device_of, weights_digest
 from cyclegan_hub.files import base_name, write_folder
 from cyclegan_hub.machine import processor
@@ -48,6 +49,7 @@ from cyclegan_hub.recipes.methods import RecipeError
 from cyclegan_hub.templates import render_markdown
 from cyclegan_hub.training.launch import make_accelerator
 
+INTERRUPTED = "interrupted: nothing was written"  # before the end
 SPREAD_IMAGES = 500  # images of a side from which the spread of the features is computed
 
 
@@ -76,9 +78,8 @@ class Training:
     seconds: float
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Arguments. A wrong one exits 2 with the valid ones."""
-    parser = argparse.ArgumentParser(description="Train an encoder that classifies images as domain A, domain B or neither.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Train an encoder that classifies images as domain A, domain B or neither."
     add = parser.add_argument
     add("--data", metavar="NAME=FOLDER_OR_ID", action="append", required=True,
         help="images of a domain: a folder or Hub dataset with trainA, trainB and, if there are, testA, testB; may be repeated. "
@@ -91,10 +92,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--init", type=Path, metavar="DIR", help="start from this encoder of the same domains, at a quarter of the learning rate")
     add("--licence", default="research", help="what the images allow the weights to be used for (default: research)")
     add("--about", metavar="TEXT", action="append", default=[], help="a line of the card on where images come from; repeatable")
-    args = parser.parse_args(argv)
-    if args.steps < 1:
-        parser.error(f"--steps {args.steps}: must be at least 1")
-    return args
 
 
 def find_domains(args: argparse.Namespace) -> list[DomainData]:
@@ -174,6 +171,8 @@ def command_of(args: argparse.Namespace, accelerator: Accelerator) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Reads, trains, measures, writes. Raises RecipeError or DataError for what one line explains."""
+    if args.steps < 1:
+        raise RecipeError(f"--steps {args.steps}: must be at least 1")
     domains = sorted(find_domains(args), key=lambda domain: domain.name)
     accelerator = make_accelerator()
     if accelerator.num_processes > 1:
@@ -275,15 +274,7 @@ def card(encoder: SideEncoder, training: Training) -> str:
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n{text}"))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 2 a mistake that one line explains, 130 interrupted (nothing is written before the end)."""
-    args = parse(argv)
-    try:
-        return exit_code(lambda: run(args))
-    except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
-        return 130
-
+main = partial(run_command, __name__)
 
 if __name__ == "__main__":
     sys.exit(main())

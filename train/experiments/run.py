@@ -21,18 +21,19 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from registry import EXPERIMENTS, Experiment, Run
 
 from cyclegan_hub.checkpoints import list_epochs
-from cyclegan_hub.command_line import make_parser
+from cyclegan_hub.command_line import make_parser, run_command
 from cyclegan_hub.data.sources import open_items
-from cyclegan_hub.errors import UserError, counted, exit_code
+from cyclegan_hub.errors import UserError, counted
 from cyclegan_hub.evaluation import command as evaluation
 from cyclegan_hub.evaluation.inputs import open_source
 from cyclegan_hub.evaluation.record import Rows, read_metrics
@@ -41,9 +42,10 @@ from cyclegan_hub.files import write_atomic
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, Pix2PixRecipe, Recipe, override
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.command import parse as parse_training
-from cyclegan_hub.training.plan import Plan, find_data, make_plan
+from cyclegan_hub.training.plan import Plan, changes_in, find_data, make_plan
 from cyclegan_hub.training.run_folder import RunFolder
 
+INTERRUPTED = "stopped: the same command resumes"
 SMALL_SIZE, SMALL_WIDTH = 64, 24  # px; channels of the first layer, of discriminators too
 MIN_IMAGES = 16  # of a domain: with fewer there is nothing to hold out and evaluate
 HELD_OUT_SHARE = 0.1  # of a domain without test images (data/sides.py)
@@ -78,14 +80,10 @@ class Training:
         return sorted({min(kept, key=lambda number: abs(number - n)) for n in wanted or kept})
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Arguments. A wrong one exits 2 with the valid ones."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     listed = "\n".join(f"  {e.name:<16} {e.question}" for e in EXPERIMENTS.values())
-    parser = argparse.ArgumentParser(
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Train and evaluate what a source compared, and print the tables. The same command again resumes.",
-        epilog=f"experiments:\n{listed}\n\nPrecision: accelerate's own variable, e.g. ACCELERATE_MIXED_PRECISION=bf16.",
-    )
+    parser.description = "Train and evaluate what a source compared, and print the tables. The same command again resumes."
+    parser.epilog = f"experiments:\n\n{listed}\n\nPrecision: accelerate's own variable, e.g. ACCELERATE_MIXED_PRECISION=bf16."
     add = parser.add_argument
     add("name", metavar="NAME", choices=EXPERIMENTS, help="which experiment")
     add("--data", metavar="[NAME=]FOLDER_OR_ID", action="append", default=[], help="a dataset, as for train; NAME where an "
@@ -98,7 +96,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--max-train-images", "--training", dest="max_train_images", type=int, default=3000, metavar="N",
         help="as for evaluate (default: 3000)")  # fmt: skip
     add("--dry-run", action="store_true", help="print the training commands with their steps, and stop")
-    return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -209,7 +206,7 @@ def _planned(
 
 
 def _resolved(row: Run, settings: Sequence[str]) -> Recipe:
-    return override(find(row.recipe), dict(setting.split("=", 1) for setting in settings))
+    return override(find(row.recipe), changes_in(settings))
 
 
 def _listed(numbers: Sequence[int]) -> str:
@@ -312,25 +309,14 @@ def _alarms(one: Training) -> str:
     return ", ".join(dict.fromkeys(line["message"].split(":")[0] for line in lines if line.get("event") == "alarm"))
 
 
-def _interrupt(number: int, frame: object) -> None:
+def stop(number: int, frame: object) -> NoReturn:
     """SIGTERM is handled as Ctrl-C: the trainings are asked to save and stop, and waited for."""
-    raise KeyboardInterrupt(number)
+    print(INTERRUPTED, file=sys.stderr)
+    sys.exit(128 + number)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 2 a mistake that one line explains, 128 + n stopped by signal n with everything saved."""
-    args = parse(argv)
-    is_main = threading.current_thread() is threading.main_thread()  # which alone may handle signals
-    before = signal.signal(signal.SIGTERM, _interrupt) if is_main else None
-    try:
-        return exit_code(lambda: run(args))
-    except KeyboardInterrupt as stop:
-        print("stopped: the same command resumes", file=sys.stderr)
-        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
-    finally:
-        if is_main:
-            signal.signal(signal.SIGTERM, before)
-
+main = partial(run_command, __name__)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     sys.exit(main())
