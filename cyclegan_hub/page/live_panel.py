@@ -15,8 +15,8 @@ from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.page import components as ui
 from cyclegan_hub.page.components import Updates
 from cyclegan_hub.serving.catalog import ModelEntry
-from cyclegan_hub.serving.live import LiveFrame
 from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.photos import LiveFrame
 from cyclegan_hub.serving.results import enlarged, jpeg_bytes
 from cyclegan_hub.serving.studio import Studio
 
@@ -45,7 +45,7 @@ class LivePanel:
                     buttons=[], webcam_options=gr.WebcamOptions(mirror=True, constraints=FRAME), elem_id="camera-live",
                 )  # fmt: skip
                 with gr.Accordion("Watch it learn", open=False, elem_id="live-watch"):
-                    self.epoch = ui.epoch_slider("live-epoch", **(ui.epoch_props(first) if first else {}))
+                    self.epoch = ui.epoch_slider(elem_id="live-epoch", **(ui.epoch_props(first) if first else {}))
             with gr.Column(scale=7, min_width=320, elem_id="shown"):
                 self.result = gr.HTML(padding=False, elem_id="live-result")
                 self.notes = ui.text("live-notes")
