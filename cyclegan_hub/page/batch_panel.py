@@ -25,12 +25,12 @@ class BatchPanel:
         with gr.Tab("Several photos", id="several") as self.tab, gr.Row(elem_id="several"):
             with gr.Column(scale=4, min_width=300):
                 self.files = ui.Files(label="Your photos", file_count="multiple", height=220, visible=False, elem_id="files")
-                self.part = ui.face_or_whole("batch-part", visible=False)
-                self.strength = ui.strength_slider("batch-strength", visible=False)
+                self.part = ui.face_or_whole(visible=False, elem_id="batch-part")
+                self.strength = ui.strength_slider(visible=False, elem_id="batch-strength")
                 self.go = gr.Button("Translate all", variant="primary", elem_id="go")
                 with gr.Accordion("Details", open=False, elem_id="batch-details"):
                     self.epoch = gr.Dropdown(label="Epoch", visible=False, elem_id="batch-epoch")
-                    self.format = ui.save_format("Save each as", "batch-format", visible=False)
+                    self.format = ui.save_format(label="Save each as", visible=False, elem_id="batch-format")
             with gr.Column(scale=7, min_width=320):
                 self.gallery = gr.Gallery(
                     show_label=False, format="png", columns=4, height=452, object_fit="contain", interactive=False, buttons=[],

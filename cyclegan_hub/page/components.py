@@ -211,9 +211,7 @@ class NumberSlider(_Changed, gr.HTML):
         return {"type": "integer"}
 
 
-def epoch_slider(elem_id: str, **options: Any) -> NumberSlider:
-    """A slider for epochs, empty until `epoch_props` sets them."""
-    return NumberSlider(label="Epoch", elem_id=elem_id, elem_classes="epoch", **options)
+epoch_slider = functools.partial(NumberSlider, label="Epoch", elem_classes="epoch")  # empty until `epoch_props` sets it
 
 
 def epoch_props(model: ModelEntry, epoch: int | None = None) -> dict[str, Any]:
@@ -239,21 +237,18 @@ def epoch_marks(model: ModelEntry) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------------------------- other parts of several panels
-def face_or_whole(elem_id: str, **options: Any) -> gr.Radio:
-    """The choice between an aligned face and the whole photograph, where a direction takes faces."""
-    parts = [("Face", "face"), ("Whole photograph", "whole")]
-    given = {"value": "face"} | options
-    return gr.Radio(parts, label="What is translated", show_label=False, container=False, elem_id=elem_id, **given)
-
-
-def strength_slider(elem_id: str, **options: Any) -> gr.Slider:
-    """How much is changed, of a model that adds a change to its input."""
-    given = {"value": 1} | options
-    return gr.Slider(0, MAX_STRENGTH, step=0.05, label="Strength", min_width=160, buttons=[], elem_id=elem_id, **given)
+face_or_whole = functools.partial(  # where a direction takes faces
+    gr.Radio, [("Face", "face"), ("Whole photograph", "whole")], value="face", label="What is translated", show_label=False,
+    container=False,
+)  # fmt: skip
+strength_slider = functools.partial(  # of a model that adds a change to its input: how much of it
+    gr.Slider, 0, MAX_STRENGTH, value=1, step=0.05, label="Strength", min_width=160, buttons=[]
+)
+save_format = functools.partial(gr.Dropdown, [(one.label, name) for name, one in SAVE_FORMATS.items()], value="png")
 
 
 def translation_options(model: ModelEntry, direction: str, part: str, strength: float, face: int | None = 0) -> Options:
-    """The meaning of both for a translation of face number `face`, None: as if it were any image.
+    """The meaning of `part` and `strength` for a translation of face number `face`, None: as if it were any image.
 
     Values that a hidden component was left with mean nothing.
     """
@@ -263,12 +258,6 @@ def translation_options(model: ModelEntry, direction: str, part: str, strength: 
     if face is None:
         return Options("none", strength=strength)
     return Options("all", True, strength) if part == "whole" else Options(face or "auto", False, strength)
-
-
-def save_format(label: str, elem_id: str, **options: Any) -> gr.Dropdown:
-    """The choice of a format to save in."""
-    formats = [(one.label, name) for name, one in SAVE_FORMATS.items()]
-    return gr.Dropdown(formats, value="png", label=label, elem_id=elem_id, **options)
 
 
 def text(elem_id: str, file: str | None = None, **options: Any) -> gr.HTML:
@@ -366,6 +355,9 @@ def progress_callback(progress: gr.Progress) -> Progress:
 
 
 # -------------------------------------------------------------------------------------------------------------- panels
+Strip = tuple[list[Any], str, Image.Image, list[tuple[str, Image.Image]]]  # (image, caption) of all, and as for `saved_set`
+
+
 class Panel:
     """A panel of models that translate, or of those that sample.
 
@@ -443,7 +435,7 @@ class Panel:
 
     @explain_errors
     def look(self, model: str, *values: Any, **opened: Any) -> Updates:
-        """Updates for a view, the details, or a tab of them, that was opened."""
+        """Updates for what `opened` changes: a view, the details or a tab of them that was opened."""
         before, entry = self.record(*values), self._entry(model)
         after = before._replace(**opened)
         if after == before or entry is None:  # the browser selects the first tabs when the page opens
@@ -459,7 +451,16 @@ class Panel:
         entry = self._entry(model)
         if not watching or entry is None:
             return {self.strip: gr.skip()}
-        return self.strip_of(entry, self.record(*values), progress_callback(progress))
+        made = self.strip_of(entry, self.record(*values), progress_callback(progress))
+        if made is None:
+            nothing = gr.update(value=None, interactive=False)
+            return {self.strip: gr.update(value=None, visible=True), self.strip_png: nothing, self.strip_zip: nothing}
+        png, archive = saved_set(*made[1:])
+        return {
+            self.strip: gr.update(value=made[0], visible=True),
+            self.strip_png: gr.update(value=png, interactive=True),
+            self.strip_zip: gr.update(value=archive, interactive=True),
+        }
 
     def unchanged(self, model: ModelEntry | None) -> Updates:
         """Updates that change nothing that is seen."""
@@ -483,17 +484,6 @@ class Panel:
         """The properties of what was opened."""
         return self.props(model, choices, fresh=False)
 
-    def strip_of(self, model: ModelEntry, choices: Any, progress: Progress) -> Updates:
-        """Updates of the strip."""
+    def strip_of(self, model: ModelEntry, choices: Any, progress: Progress) -> Strip | None:
+        """What the strip shows; None without an input."""
         raise NotImplementedError
-
-    def strip_updates(
-        self, shown: list[Any], name: str, whole: Image.Image, single: Iterable[tuple[str, Image.Image]]
-    ) -> Updates:
-        """Updates of the strip to the (image, caption) of `shown`, and of its files as of `saved_set`."""
-        png, archive = saved_set(name, whole, single)
-        return {
-            self.strip: gr.update(value=shown, visible=True),
-            self.strip_png: gr.update(value=png, interactive=True),
-            self.strip_zip: gr.update(value=archive, interactive=True),
-        }

@@ -65,7 +65,7 @@ class SamplingPanel(Panel):
             with self.watch:
                 self.watching = gr.State(False)
                 ui.text("sampling-watch-note", "watch.html")
-                self.epoch = self.add("epoch", ui.epoch_slider, "sampling-epoch")
+                self.epoch = self.add("epoch", ui.epoch_slider, elem_id="sampling-epoch")
                 self.strip = self._gallery("strip", "sheets", columns=5)
                 with gr.Row():
                     self.strip_png, self.strip_zip = self._save_buttons("strip_png", "strip_zip", "sheets")
@@ -176,11 +176,11 @@ class SamplingPanel(Panel):
             "between_zip": {"value": archive},
         }
 
-    def strip_of(self, model: ModelEntry, choices: Settings, progress: Progress) -> Updates:
+    def strip_of(self, model: ModelEntry, choices: Settings, progress: Progress) -> ui.Strip:
         sheets = self.studio.sample_every_epoch(model.name, choices.n, choices.seed, choices.limit, progress=progress)
         whole = labelled_row([(f"{epoch.title}\n{epoch.mark}".rstrip(), image) for epoch, image in sheets])
         shown, single = [(image, epoch.label) for epoch, image in sheets], [(epoch.name, image) for epoch, image in sheets]
-        return self.strip_updates(shown, f"{model.name}-seed-{choices.seed:.0f}-epochs", whole, single)
+        return shown, f"{model.name}-seed-{choices.seed:.0f}-epochs", whole, single
 
 
 def truncation_label(truncation: float) -> str:

@@ -102,8 +102,8 @@ class TranslationPanel(Panel):
             "faces", gr.Gallery, label="Several faces: choose one", columns=6, height="auto", allow_preview=False,
             interactive=False, buttons=[], elem_id="faces", visible=False,
         )  # fmt: skip
-        self.part = self.add("part", ui.face_or_whole, "part")
-        self.strength = self.add("strength", ui.strength_slider, "strength")
+        self.part = self.add("part", ui.face_or_whole, elem_id="part")
+        self.strength = self.add("strength", ui.strength_slider, elem_id="strength")
 
     def _add_result(self) -> None:
         """Right: the result, alone or under a slider over the photograph, and how to keep it."""
@@ -133,7 +133,7 @@ class TranslationPanel(Panel):
         """The slider of the epochs, and the photograph translated by each, side by side."""
         self.watching = gr.State(False)
         ui.text("watch-note", "watch.html")
-        self.epoch = self.add("epoch", ui.epoch_slider, "epoch")
+        self.epoch = self.add("epoch", ui.epoch_slider, elem_id="epoch")
         self.strip = gr.Gallery(
             show_label=False, columns=1, height="auto", object_fit="contain", interactive=False, buttons=["fullscreen"],
             visible=False, elem_id="strip",
@@ -146,7 +146,7 @@ class TranslationPanel(Panel):
         """What only some ask for; its components are sent to the browser when it is opened."""
         self.opened, self.detail = self.add("opened", gr.State, value=False), self.add("detail", gr.State, value="card")
         with gr.Row(elem_id="options"):
-            self.format = self.add("format", ui.save_format, "Save as", "format", visible=False)
+            self.format = self.add("format", ui.save_format, label="Save as", visible=False, elem_id="format")
             self.original, self.pixels = (
                 self.add(name, gr.Checkbox, label=label, container=False, visible=False, elem_id=name)
                 for name, label in (("original", "Keep the original size"), ("pixels", "As the model sees it"))
@@ -179,18 +179,13 @@ class TranslationPanel(Panel):
             gr.on(changed, self.show, **latest),
             self.photo.change(self.give, **latest),
             self.photo.clear(self.clear, **quiet),
-            self.go_on.click(self.go_on_anyway, **show),
+            self.go_on.click(functools.partial(self.look, anyway=True), **show),
             self.faces.select(_clicked, None, self.face, **ui.HIDDEN).then(self.show, **show),
             *(button.click(functools.partial(self.choose_example, i), **show) for i, button in enumerate(self.examples)),
         ]
         for view, tab in (("result", self.result_tab), ("compare", self.compare_tab)):
             tab.select(functools.partial(self.look, view=view), **show)
         self.fold_events(quiet, showing)
-
-    @ui.explain_errors
-    def go_on_anyway(self, model: str, *values: Any) -> Updates:
-        """Updates with the translation of a photograph in which no face was found."""
-        return self._shown(model, Choices(*values)._replace(anyway=True))
 
     @ui.explain_errors
     def give(self, model: str, *values: Any) -> Updates:
@@ -220,11 +215,9 @@ class TranslationPanel(Panel):
     @ui.explain_errors
     def choose_example(self, number: int, model: str, *values: Any) -> Updates:
         """Updates for an example that was clicked."""
-        entry, choices = self._entry(model), Choices(*values)
-        if entry is None:
-            return self.unchanged(None)
-        path = str(examples_for(entry, choices.direction)[number].path)
-        return self._shown(model, choices._replace(photo=path, kept=Kept.of(path)), fresh=True)
+        choices = Choices(*values)
+        path = examples_for(self.studio.model(model), choices.direction)[number].path
+        return self._shown(model, choices._replace(photo=str(path), kept=Kept.of(path)), fresh=True)
 
     def chosen(self, model: ModelEntry, direction: str, values: tuple[Any, ...] = ()) -> Updates:
         """Updates for a newly chosen model or direction: a photograph of the user stays, another example is chosen."""
@@ -341,17 +334,16 @@ class TranslationPanel(Panel):
                     props[f"cycle {i}"] = {"value": image and ui.shown_file(image, exact=choices.pixels)}
         return props
 
-    def strip_of(self, model: ModelEntry, choices: Choices, progress: Progress) -> Updates:
+    def strip_of(self, model: ModelEntry, choices: Choices, progress: Progress) -> ui.Strip | None:
         """The photograph, then the result of every epoch."""
         photo = self.studio.open(Path(choices.photo), model.name, choices.direction) if choices.photo else None
         if photo is None or (photo.faces == [] and not choices.anyway):
-            nothing = gr.update(value=None, interactive=False)
-            return {self.strip: gr.update(value=None, visible=True), self.strip_png: nothing, self.strip_zip: nothing}
+            return None
         results = self.studio.every_epoch(photo, _options(photo, choices), progress)
         labelled = [("Input", results[0].shown().before), *((one.epoch.label, one.shown().after) for one in results)]
         own = [("input", results[0].before), *((one.epoch.name, one.after) for one in results)]
         shown, strip = [(ui.shown_file(image), label) for label, image in labelled], epoch_strip(labelled)
-        return self.strip_updates(shown, f"{model.name}-{choices.direction}-epochs", strip, [("strip", strip), *own])
+        return shown, f"{model.name}-{choices.direction}-epochs", strip, [("strip", strip), *own]
 
 
 @functools.lru_cache(maxsize=24)

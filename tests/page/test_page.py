@@ -20,8 +20,8 @@ from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.photos import EXAMPLES, FREE
 from cyclegan_hub.serving.studio import Studio
 from support.page_load import NAME, same, served, tiny_models
-from support.photos import TWO
 from support.pictures import encoded, picture
+from support.pixels import apart
 from support.training import ROOT
 
 gr = pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
@@ -205,12 +205,6 @@ def test_what_is_shown_is_as_sharp_as_the_file(page: Any, tmp_path: Path) -> Non
     assert Image.open(saved(update)).size == (720, 512)
 
 
-def test_own_size(page: Any, tmp_path: Path) -> None:
-    (tmp_path / "photo.png").write_bytes(encoded(1, (72, 64)))
-    results = [show(page, tmp_path / "photo.png", "monet", 1, original=own, format="own") for own in (False, True)]
-    assert [Image.open(saved(one)).size for one in results] == [(36, 32), (72, 64)]
-
-
 def test_an_epoch_that_has_gone_is_the_nearest_one(page: Any, photo: Path) -> None:
     for asked, taken in ((9, 3), (0, 1), (10**9, 3)):
         update = show(page, photo, "anime", asked)
@@ -228,6 +222,8 @@ def test_whatever_is_sent_as_an_epoch_or_a_seed_is_a_number(page: Any, sent: Any
 def test_the_strip_shows_the_input_and_every_epoch(page: Any, models: Path, photo: Path) -> None:
     one, choices = page.one, Choices(str(photo), anyway=True)
     assert one.show_strip(False, "anime", *choices) == {one.strip: gr.skip()}
+    whole = one.show_strip(True, "anime", *Choices(str(COLLINS), part="whole"))[one.strip]["value"]
+    assert all(Image.open(path).height == 512 for path, _ in whole)
     update = one.show_strip(True, "anime", *choices)
     strip = update[one.strip]["value"]
     assert [label.split(" ·")[0] for _, label in strip] == ["Input", "Epoch 1", "Epoch 2", "Epoch 3"]
@@ -289,41 +285,39 @@ def test_a_picture_without_a_face_waits(page: Any, photo: Path) -> None:
         assert update["photo"]["value"] == str(photo)
         asked = Choices(str(photo), part=part, epoch=1, format="own")
         assert one.show_strip(True, "anime", *asked)[one.strip]["value"] is None
-        update = one.go_on_anyway("anime", *asked)
+        update = one.look("anime", *asked, anyway=True)
         assert update[one.result]["value"] and not update[one.go_on]["visible"] and update[one.notes]["value"] == ""
         assert update[one.anyway]["value"] is True and Image.open(update[one.save]["value"]).size == (38, 32)
 
 
-def test_a_face_is_aligned_or_put_back(page: Any, models: Path) -> None:
-    one, model = page.one, served(models / "anime", 2)
-    update = show(page, COLLINS, "anime", 2, fresh=True, format="own", view="compare")
-    assert update["part"]["visible"] and not update["faces"]["visible"]
-    assert same(Image.open(saved(update)), model.translate(COLLINS))
-    assert [Image.open(path).size for path in update["slider"]["value"]] == [(512, 512)] * 2
-    update = show(page, COLLINS, "anime", 2, part="whole", format="own")
-    assert same(Image.open(saved(update)), model.translate(COLLINS, whole=True))
-    update = one.show_strip(True, "anime", *Choices(str(COLLINS), part="whole"))
-    assert all(Image.open(path).height == 512 for path, _ in update[one.strip]["value"])
-    other = show(page, COLLINS, "anime", 2, fresh=True, direction="b_to_a", part="whole", format="own")
-    assert not other["part"]["visible"] and Image.open(saved(other)).size == (32, 32)
-
-
-def test_of_several_faces_one_is_chosen_or_all_are_put_back(page: Any, models: Path, two_faces: Path) -> None:
-    model = served(models / "anime", 3)
-    for face in (0, 1):
-        update = show(page, two_faces, "anime", 3, anyway=False, face=face, format="own")
-        assert update["faces"]["visible"] and len(update["faces"]["value"]) == 2 and update["faces"]["selected_index"] == face
-        assert same(Image.open(saved(update)), model.translate(TWO, face=face))
-    update = show(page, two_faces, "anime", 3, anyway=False, face=1, part="whole", format="own")
-    assert not update["faces"]["visible"] and same(Image.open(saved(update)), model.translate(TWO, face="all", whole=True))
-
-
-def test_the_strength_of_a_model_with_the_skip(page: Any) -> None:
-    none = show(page, COLLINS, "cartoon", 1, part="whole", strength=0, format="own")
-    assert same(Image.open(saved(none)), Image.open(COLLINS))
-    half, full = (Image.open(saved(show(page, COLLINS, "cartoon", 1, strength=one, format="own"))) for one in (0.5, 1))
-    assert half.size == full.size and not same(half, full)
-    assert show(page, COLLINS, "anime", 1, strength=0.5)["save"]["value"]  # left over from the other model: means nothing
+@pytest.mark.parametrize(
+    ("given", "model", "choices", "options"),
+    [
+        ("one", "anime", {}, {}),
+        ("one", "anime", {"strength": 0.5}, {}),  # left over from another model: means nothing
+        ("one", "anime", {"part": "whole"}, {"whole": True}),
+        ("one", "anime", {"part": "whole", "direction": "b_to_a"}, {"direction": "b_to_a"}),  # whose input is no face
+        ("two", "anime", {"face": 1}, {"face": 1}),
+        ("two", "anime", {"face": 1, "part": "whole"}, {"face": "all", "whole": True}),
+        ("one", "cartoon", {"strength": 0.5}, {"strength": 0.5}),
+        ("one", "cartoon", {"part": "whole", "strength": 0}, {"whole": True, "strength": 0}),
+        ("noise", "monet", {"original": True}, {"resolution": "original"}),
+    ],
+)
+def test_what_is_chosen_reaches_the_model(
+    page: Any, models: Path, photo: Path, two_faces: Path, given: str, model: str, choices: dict, options: dict
+) -> None:
+    file = {"one": COLLINS, "two": two_faces, "noise": photo}[given]
+    update = show(page, file, model, 3, fresh=True, **{"anyway": False, "format": "own", **choices})
+    if given == "two":
+        update = show(page, file, model, 3, **{"anyway": False, "format": "own", **choices})
+        part = choices.get("part", "face") == "face"
+        assert update["faces"]["visible"] == part and update["faces"]["selected_index"] == (1 if part else None)
+    else:
+        assert not update["faces"]["visible"]
+        assert update["part"]["visible"] == (model != "monet" and "direction" not in choices)
+    expected = served(models / model, 3 if model == "anime" else None).translate(file, **options)
+    assert apart(Image.open(saved(update)), expected) <= 1
 
 
 # --- several photographs

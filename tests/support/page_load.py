@@ -83,7 +83,7 @@ def tiny_models(folder: Path, domains: dict[str, int], **changes: Any) -> Path:
     return folder
 
 
-def served(where: Path, epoch: int) -> Any:
+def served(where: Path, epoch: int | None) -> Any:
     """A model as the page runs it in fp32."""
     from cyclegan_hub.checkpoints import load
     from cyclegan_hub.models.inference import optimize_for_cpu
