@@ -362,6 +362,8 @@ def test_a_live_frame_is_translated_and_nothing_is_written(page: Any, written: P
     assert sorted(written.rglob("*")) == before and page.live.show(None, "anime", "a_to_b", 2, track, pace)[2:] == (None, None)
     still = Image.open(page.live.take(face, "anime", "a_to_b", 2, track)["value"])
     assert still.size == (2 * 512 + 24, 512 + 16)
+    with pytest.raises(gr.Error, match="no frame yet: start the camera first"):
+        page.live.take(None, "anime", "a_to_b", 2, track)
     for broken in ("data:image/jpeg;base64,!", "data:,", "http://127.0.0.1/x.png"):
         with pytest.raises(gr.Error, match="camera's picture cannot be read"):
             page.live.show(broken, "anime", "a_to_b", 2, None, None)

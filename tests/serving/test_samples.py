@@ -233,3 +233,4 @@ def test_an_enlarging_model_takes_a_small_picture(studio: Studio) -> None:
     assert result.before.size == result.after.size == (32, 40)
     assert result.before == images.resize_short(source, 8).resize((32, 40))
     assert result.given == source and result.shown().before.size == result.shown().after.size == (410, 512)
+    assert refusal(studio.live_frame, source, "upscale") == "Upscale enlarges small pictures and has no live view."
