@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import gradio as gr
 from PIL import Image
 
 from cyclegan_hub.models.photograph import DEFAULT, Options
-from cyclegan_hub.page.components import Files, Number, PhotoInput, explain_errors, explain_sampling_errors, private_folder
+from cyclegan_hub.page import components as ui
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
 
@@ -23,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "face": DEFAULT.face, "whole": DEFAULT.whole, "strength": DEFAULT.strength,
     "n": 16, "seed": 0, "seed_a": 0, "seed_b": 1, "steps": 8,
 }  # fmt: skip
+sampling_errors = functools.partial(ui.explain_errors, title=ui.NOT_GENERATED)
 
 
 class Endpoints:
@@ -30,34 +32,30 @@ class Endpoints:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
+        numbers = ("n", "seed", "seed_a", "seed_b", "steps", "strength", "truncation")
         with gr.Group(visible=False):
-            # `visible=False`: so that the browser does not ask for them.
-            image, domain = PhotoInput(label="image", format="png", visible=False), gr.Textbox(label="domain", visible=False)
-            direction = gr.Textbox(label="direction", visible=False)
-            epoch = gr.Number(label="epoch", precision=0, visible=False)
-            # Their values are the clients' defaults; curl may give null for them.
-            n, seed, seed_a, seed_b, steps, strength = (
-                Number(DEFAULTS[name], label=name, visible=False)
-                for name in ("n", "seed", "seed_a", "seed_b", "steps", "strength")
-            )
-            face = gr.Textbox(DEFAULTS["face"], label="face", visible=False)
-            whole = gr.Checkbox(DEFAULTS["whole"], label="whole", visible=False)
-            options = [face, whole, strength]
-            truncation = Number(label="truncation", visible=False)
-            files = Files(label="files", file_count="multiple", visible=False)
-            zipped = gr.File(label="zip", visible=False)
-            gallery, answer = gr.Gallery(label="gallery", format="png", visible=False), gr.JSON(label="answer", visible=False)
-            for name, function, inputs, outputs in (
-                ("translate", self.translate, [image, domain, direction, epoch, *options], image),
-                ("translate_batch", self.translate_batch, [files, domain, direction, epoch, *options], [gallery, zipped]),
-                ("sample", self.sample, [domain, n, seed, truncation, epoch], gallery),
-                ("interpolate", self.interpolate, [domain, seed_a, seed_b, steps, truncation, epoch], gallery),
-                ("epochs", self.epochs, [domain], answer),
-                ("domains", self.domains, [], answer),
+            inputs = {
+                "image": hidden(ui.PhotoInput, "image", format="png"),
+                "files": hidden(ui.Files, "files", file_count="multiple"),
+                "epoch": hidden(gr.Number, "epoch", precision=0),
+                "whole": hidden(gr.Checkbox, "whole", value=DEFAULTS["whole"]),
+                # Their values are the clients' defaults; curl may give null for them.
+                **{name: hidden(gr.Textbox, name, value=DEFAULTS.get(name)) for name in ("domain", "direction", "face")},
+                **{name: hidden(ui.Number, name, value=DEFAULTS.get(name)) for name in numbers},
+            }
+            gallery, answer = hidden(gr.Gallery, "gallery", format="png"), hidden(gr.JSON, "answer")
+            for function, outputs in (
+                (self.translate, inputs["image"]),
+                (self.translate_batch, [gallery, hidden(gr.File, "zip")]),
+                (self.sample, gallery),
+                (self.interpolate, gallery),
+                (self.epochs, answer),
+                (self.domains, answer),
             ):
-                gr.Button(name).click(function, inputs, outputs, api_name=name, api_visibility="public")
+                name, arguments = function.__name__, [inputs[one] for one in signature(function).parameters]
+                gr.Button(name).click(function, arguments, outputs, api_name=name, api_visibility="public")
 
-    @explain_errors
+    @ui.explain_errors
     def translate(
         self, image: str | None, domain: str, direction: str, epoch: int | None = None,
         face: str | None = "auto", whole: bool | None = False, strength: float | None = 1.0,
@@ -81,10 +79,10 @@ class Endpoints:
             raise ServingError("No image was given.")
         photo = self.studio.open(Path(image), domain, direction)
         result = self.studio.translate(photo, epoch, given_options(face, whole, strength))
-        warn(result.notes)
+        ui.warn(result.notes)
         return result.after
 
-    @explain_errors
+    @ui.explain_errors
     def translate_batch(
         self, files: list[str] | None, domain: str, direction: str, epoch: int | None = None,
         face: str | None = "auto", whole: bool | None = False, strength: float | None = 1.0,
@@ -103,13 +101,13 @@ class Endpoints:
             strength: as of /translate.
         """
         paths, options = [Path(file) for file in files or ()], given_options(face, whole, strength)
-        batch = self.studio.translate_batch(paths, domain, direction, epoch, options, folder=private_folder())
+        batch = self.studio.translate_batch(paths, domain, direction, epoch, options, folder=ui.private_folder())
         if not batch.zip:
             raise ServingError(f"None of the files could be translated. {' '.join(batch.errors)}")
-        warn([*batch.lines, *batch.errors])
+        ui.warn([*batch.lines, *batch.errors])
         return [(image, name) for name, image in batch.thumbnails], str(batch.zip)
 
-    @explain_sampling_errors
+    @sampling_errors
     def sample(
         self, domain: str, n: int | None, seed: int | None, truncation: float | None = None, epoch: int | None = None
     ) -> list[tuple[Image.Image, str]]:
@@ -124,7 +122,7 @@ class Endpoints:
         """
         return numbered(self.studio.sample(domain, truncation=truncation, epoch=epoch, **with_defaults(n=n, seed=seed)))
 
-    @explain_sampling_errors
+    @sampling_errors
     def interpolate(
         self, domain: str, seed_a: int | None, seed_b: int | None, steps: int | None,
         truncation: float | None = None, epoch: int | None = None,
@@ -142,7 +140,7 @@ class Endpoints:
         given = with_defaults(seed_a=seed_a, seed_b=seed_b, steps=steps)
         return numbered(self.studio.interpolate(domain, truncation=truncation, epoch=epoch, **given))
 
-    @explain_errors
+    @ui.explain_errors
     def epochs(self, domain: str) -> list[dict[str, Any]]:
         """The published epochs of a domain, ascending: number, label, and whether it is the best one.
 
@@ -152,13 +150,18 @@ class Endpoints:
         epochs = self.studio.model(domain).epochs
         return [{"epoch": epoch.number, "label": epoch.label, "best": epoch.best} for epoch in epochs]
 
-    @explain_errors
+    @ui.explain_errors
     def domains(self) -> list[dict[str, Any]]:
         """Lists the models: name, kind, what it translates or generates, image size, and the terms of its training images.
 
         kind: "cyclegan" (directions a_to_b and b_to_a), "pix2pix" (a_to_b) or "dcgan" (samples: it generates images).
         """
         return [{field: getattr(model, field) for field in FIELDS} for model in self.studio.models()]
+
+
+def hidden(kind: Callable[..., Any], label: str, **options: Any) -> Any:
+    """A component that is never shown, and that the browser does not ask for, as it does for those of a hidden group."""
+    return kind(label=label, visible=False, **options)
 
 
 def given_options(face: str | None, whole: bool | None, strength: float | None) -> Options:
@@ -176,9 +179,3 @@ def with_defaults(**given: Any) -> dict[str, Any]:
 def numbered(samples: list[Image.Image]) -> list[tuple[Image.Image, str]]:
     """(image, "3 of 16") for a gallery."""
     return [(image, f"{i} of {len(samples)}") for i, image in enumerate(samples, 1)]
-
-
-def warn(sentences: Iterable[str]) -> None:
-    """Sends warnings along with an answer."""
-    for sentence in sentences:
-        gr.Warning(html.escape(sentence, quote=False))

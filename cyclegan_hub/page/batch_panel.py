@@ -7,21 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from cyclegan_hub.page.components import (
-    HIDDEN,
-    PRIVATE,
-    Files,
-    Updates,
-    as_html,
-    explain_errors,
-    face_or_whole,
-    private_folder,
-    progress_callback,
-    save_format,
-    strength_slider,
-    text,
-    translation_options,
-)
+from cyclegan_hub.page import components as ui
+from cyclegan_hub.page.components import Updates
 from cyclegan_hub.serving.catalog import ModelEntry
 from cyclegan_hub.serving.messages import ServingError
 from cyclegan_hub.serving.studio import Studio
@@ -37,29 +24,31 @@ class BatchPanel:
         # `visible=False`: what only this tab has is sent to the browser when it is opened.
         with gr.Tab("Several photos", id="several") as self.tab, gr.Row(elem_id="several"):
             with gr.Column(scale=4, min_width=300):
-                self.files = Files(label="Your photos", file_count="multiple", height=220, visible=False, elem_id="files")
-                self.part = face_or_whole("batch-part", visible=False)
-                self.strength = strength_slider("batch-strength", visible=False)
+                self.files = ui.Files(label="Your photos", file_count="multiple", height=220, visible=False, elem_id="files")
+                self.part = ui.face_or_whole(visible=False, elem_id="batch-part")
+                self.strength = ui.strength_slider(visible=False, elem_id="batch-strength")
                 self.go = gr.Button("Translate all", variant="primary", elem_id="go")
                 with gr.Accordion("Details", open=False, elem_id="batch-details"):
                     self.epoch = gr.Dropdown(label="Epoch", visible=False, elem_id="batch-epoch")
-                    self.format = save_format("Save each as", "batch-format", visible=False)
+                    self.format = ui.save_format(label="Save each as", visible=False, elem_id="batch-format")
             with gr.Column(scale=7, min_width=320):
                 self.gallery = gr.Gallery(
                     show_label=False, format="png", columns=4, height=452, object_fit="contain", interactive=False, buttons=[],
                     visible=False, elem_id="batch",
                 )  # fmt: skip
-                self.notes = text("batch-notes")
+                self.notes = ui.text("batch-notes")
                 self.zip = gr.DownloadButton("Save all as zip", interactive=False, elem_id="zip")
 
     def events(self, demo: gr.Blocks) -> None:
         """Connects the events with their handlers."""
         inputs = [self.files, self.model, self.direction, self.epoch, self.part, self.strength, self.format]
-        self.go.click(self.show, inputs, [self.gallery, self.notes, self.zip], show_progress_on=self.gallery, **PRIVATE)
-        self.tab.select(self.open, [self.model, self.direction], [*self.outputs, self.files, self.format, self.gallery], **HIDDEN)
+        self.go.click(self.show, inputs, [self.gallery, self.notes, self.zip], show_progress_on=self.gallery, **ui.PRIVATE)
+        self.tab.select(
+            self.open, [self.model, self.direction], [*self.outputs, self.files, self.format, self.gallery], **ui.HIDDEN
+        )
         demo.unload(self.gone)
 
-    @explain_errors
+    @ui.explain_errors
     def open(self, model: str, direction: str) -> Updates:
         """Updates when the tab is opened."""
         shown = dict.fromkeys([self.files, self.format, self.gallery], gr.update(visible=True))
@@ -79,25 +68,25 @@ class BatchPanel:
         """The components that `chosen` updates."""
         return [self.epoch, self.part, self.strength]
 
-    @explain_errors
+    @ui.explain_errors
     def show(
         self, files: list[str] | None, model: str, direction: str, epoch: str | None, part: str, strength: float,
         format: Any, request: gr.Request, progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
     ) -> tuple[list[Any], str, dict[str, Any]]:  # fmt: skip
         """Returns (gallery, notes, zip). Stops early, and leaves no files, if the user closes the page."""
-        user, report = str(request.session_hash), progress_callback(progress)
+        user, report = str(request.session_hash), ui.progress_callback(progress)
 
         def report_or_stop(done: int, total: int) -> None:
             if user in self._left:
                 raise ServingError("The page was closed while the photos were being translated.")
             report(done, total)
 
-        options = translation_options(self.studio.model(model), direction, part, strength)
+        options = ui.translation_options(self.studio.model(model), direction, part, strength)
         paths = [Path(file) for file in files or ()]
         self._working.add(user)
         try:
             batch = self.studio.translate_batch(
-                paths, model, direction, epoch, options, folder=private_folder(), format=format, progress=report_or_stop
+                paths, model, direction, epoch, options, folder=ui.private_folder(), format=format, progress=report_or_stop
             )
         finally:
             self._working.discard(user)
@@ -106,7 +95,7 @@ class BatchPanel:
         first = f"{count}; the first {shown} are shown, all are in the zip." if batch.done > shown else f"{count}."
         zipped = str(batch.zip) if batch.zip else None
         gallery = [(image, name) for name, image in batch.thumbnails]
-        return gallery, as_html([first, *batch.lines, *batch.errors]), gr.update(value=zipped, interactive=bool(zipped))
+        return gallery, ui.as_html([first, *batch.lines, *batch.errors]), gr.update(value=zipped, interactive=bool(zipped))
 
     def gone(self, request: gr.Request) -> None:
         """Called when a user closes the page."""

@@ -10,9 +10,9 @@ import sys
 import tempfile
 import traceback
 from abc import ABCMeta
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import gradio as gr
@@ -30,16 +30,18 @@ from cyclegan_hub.imaging.decoding import MAX_BYTES
 from cyclegan_hub.models.photograph import MAX_STRENGTH, Options
 from cyclegan_hub.serving.catalog import ModelEntry
 from cyclegan_hub.serving.messages import ServingError
-from cyclegan_hub.serving.results import SAVE_FORMATS, jpeg_bytes
+from cyclegan_hub.serving.results import SAVE_FORMATS, jpeg_bytes, save_zip
+from cyclegan_hub.serving.studio import Progress, Studio
 
 HERE = Path(__file__).parent
 THUMBNAIL = 112  # px of an example's picture on its button
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
-COPY = "(file) => copyPicture(file)"  # in browser.js; returns a message
 PROGRESS: dict[str, Any] = {"show_progress": "full", **PRIVATE}  # which page.css shows after a second
+NOT_TRANSLATED, NOT_GENERATED = "Not translated", "Not generated"  # titles of messages
 Props = dict[str, dict[str, Any]]  # properties of components, by a name of each
 Updates = dict[Any, Any]  # what a handler returns: components and their updates
+C = TypeVar("C")
 R = TypeVar("R")
 
 
@@ -209,9 +211,7 @@ class NumberSlider(_Changed, gr.HTML):
         return {"type": "integer"}
 
 
-def epoch_slider(elem_id: str, **options: Any) -> NumberSlider:
-    """A slider for epochs, empty until `epoch_props` sets them."""
-    return NumberSlider(label="Epoch", elem_id=elem_id, elem_classes="epoch", **options)
+epoch_slider = functools.partial(NumberSlider, label="Epoch", elem_classes="epoch")  # empty until `epoch_props` sets it
 
 
 def epoch_props(model: ModelEntry, epoch: int | None = None) -> dict[str, Any]:
@@ -237,21 +237,18 @@ def epoch_marks(model: ModelEntry) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------------------------- other parts of several panels
-def face_or_whole(elem_id: str, **options: Any) -> gr.Radio:
-    """The choice between an aligned face and the whole photograph, where a direction takes faces."""
-    parts = [("Face", "face"), ("Whole photograph", "whole")]
-    given = {"value": "face"} | options
-    return gr.Radio(parts, label="What is translated", show_label=False, container=False, elem_id=elem_id, **given)
-
-
-def strength_slider(elem_id: str, **options: Any) -> gr.Slider:
-    """How much is changed, of a model that adds a change to its input."""
-    given = {"value": 1} | options
-    return gr.Slider(0, MAX_STRENGTH, step=0.05, label="Strength", min_width=160, buttons=[], elem_id=elem_id, **given)
+face_or_whole = functools.partial(  # where a direction takes faces
+    gr.Radio, [("Face", "face"), ("Whole photograph", "whole")], value="face", label="What is translated", show_label=False,
+    container=False,
+)  # fmt: skip
+strength_slider = functools.partial(  # of a model that adds a change to its input: how much of it
+    gr.Slider, 0, MAX_STRENGTH, value=1, step=0.05, label="Strength", min_width=160, buttons=[]
+)
+save_format = functools.partial(gr.Dropdown, [(one.label, name) for name, one in SAVE_FORMATS.items()], value="png")
 
 
 def translation_options(model: ModelEntry, direction: str, part: str, strength: float, face: int | None = 0) -> Options:
-    """The meaning of both for a translation of face number `face`, None: as if it were any image.
+    """The meaning of `part` and `strength` for a translation of face number `face`, None: as if it were any image.
 
     Values that a hidden component was left with mean nothing.
     """
@@ -261,12 +258,6 @@ def translation_options(model: ModelEntry, direction: str, part: str, strength: 
     if face is None:
         return Options("none", strength=strength)
     return Options("all", True, strength) if part == "whole" else Options(face or "auto", False, strength)
-
-
-def save_format(label: str, elem_id: str, **options: Any) -> gr.Dropdown:
-    """The choice of a format to save in."""
-    formats = [(one.label, name) for name, one in SAVE_FORMATS.items()]
-    return gr.Dropdown(formats, value="png", label=label, elem_id=elem_id, **options)
 
 
 def text(elem_id: str, file: str | None = None, **options: Any) -> gr.HTML:
@@ -280,46 +271,11 @@ def as_html(sentences: Sequence[str]) -> str:
     return "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences if sentence)
 
 
-def updates(named: dict[str, Any], props: Props) -> Updates:
-    """Properties by name as updates of these components."""
-    return {named[name]: one["value"] if isinstance(named[name], gr.State) else gr.update(**one) for name, one in props.items()}
-
-
-def unfolded() -> tuple[bool, dict[str, Any]]:
-    """Whether a part of the page is open, and the update of what it shows: visible, so that a sign of work has a place."""
-    return True, gr.update(visible=True)
-
-
 @functools.cache
 def thumbnail(path: Path) -> dict[str, str]:
     """The middle of an image, small, as the icon of a button: in the page itself, so that it takes no request."""
     small = ImageOps.fit(images.decode(path), (THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     return {"path": path.name, "url": f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes(small, 85)).decode()}"}
-
-
-class Panel:
-    """A panel whose components get their properties by name, from the model and what was chosen: `first` on the built page."""
-
-    first: Props
-    epoch: NumberSlider
-
-    @property
-    def named(self) -> dict[str, Any]:
-        """The components by the names of their properties."""
-        raise NotImplementedError
-
-    @property
-    def outputs(self) -> list[Any]:
-        """All components that a handler may update."""
-        return list(self.named.values())
-
-    def unchanged(self, model: ModelEntry | None) -> Updates:
-        """Updates that change nothing that is seen."""
-        return {self.epoch: gr.update(**epoch_marks(model)) if model else gr.skip()}
-
-    def _first(self, name: str, **given: Any) -> dict[str, Any]:
-        """The properties of a component when the page is built; `given` are those that it has in any case."""
-        return given | self.first.get(name, {})
 
 
 # ---------------------------------------------------------------------------------------------------------------- look
@@ -342,8 +298,8 @@ def head() -> str:
 
 
 # ------------------------------------------------------------------------------------------------------------ handlers
-def explain_errors(function: Callable[..., R], title: str = "Not translated") -> Callable[..., R]:
-    """Wraps `function`: errors become one readable message. Of an unexpected error only the place in the code is logged."""
+def explain_errors(function: Callable[..., R], title: str = "") -> Callable[..., R]:
+    """Wraps a method: errors become one readable message. Of an unexpected error only the place in the code is logged."""
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> R:
@@ -354,19 +310,16 @@ def explain_errors(function: Callable[..., R], title: str = "Not translated") ->
         except Exception as error:  # its text could contain the name of a user's file
             print(*traceback.format_tb(error.__traceback__), type(error).__name__, sep="", file=sys.stderr)
             message = "Something went wrong here, which is no fault of yours. Try again, or ask for something else."
-        raise gr.Error(message, duration=20, title=title, print_exception=False)
+        shown = title or getattr(arguments[0], "error_title", NOT_TRANSLATED)
+        raise gr.Error(message, duration=20, title=shown, print_exception=False)
 
     return call
 
 
-def tell(error: ServingError) -> None:
-    """Shows a message beside an answer."""
-    gr.Warning(html.escape(str(error), quote=False), duration=20, title="Not translated")
-
-
-def explain_sampling_errors(function: Callable[..., R]) -> Callable[..., R]:
-    """As `explain_errors`, for functions that sample."""
-    return explain_errors(function, title="Not generated")
+def warn(sentences: Iterable[str], **options: Any) -> None:
+    """Shows sentences beside an answer."""
+    for sentence in sentences:
+        gr.Warning(html.escape(sentence, quote=False), **options)
 
 
 def private_folder() -> Path:
@@ -383,6 +336,11 @@ def saved_file(content: bytes, name: str) -> str:
     return str(path)
 
 
+def saved_set(name: str, whole: Image.Image, single: Iterable[tuple[str, Image.Image]]) -> tuple[str, str]:
+    """The paths of two new files: `whole` as PNG, and a zip of the (name, image) of `single`."""
+    return saved_file(images.png_bytes(whole), f"{name}.png"), str(save_zip(single, private_folder(), f"{name}.zip"))
+
+
 def shown_file(image: Image.Image, exact: bool = False) -> str:
     """Writes an image into a new file for display and returns its path: a JPEG of high quality, or (`exact`) a PNG.
 
@@ -391,6 +349,141 @@ def shown_file(image: Image.Image, exact: bool = False) -> str:
     return saved_file(images.png_bytes(image), "picture.png") if exact else saved_file(jpeg_bytes(image), "picture.jpg")
 
 
-def progress_callback(progress: gr.Progress) -> Callable[[int, int], None]:
+def progress_callback(progress: gr.Progress) -> Progress:
     """A function for the Studio that passes (done, total) on to gradio's `progress`."""
     return lambda done, total: progress((done, total), unit="pictures")
+
+
+# -------------------------------------------------------------------------------------------------------------- panels
+Strip = tuple[list[Any], str, Image.Image, list[tuple[str, Image.Image]]]  # (image, caption) of all, and as for `saved_set`
+
+
+class Panel:
+    """A panel of models that translate, or of those that sample.
+
+    Its components get their properties by name, from the model and what was chosen: on the built page and from every handler.
+    """
+
+    samples: ClassVar[bool] = False  # which of the two
+    error_title: ClassVar[str] = NOT_TRANSLATED
+    record: type[Any]  # a NamedTuple: what handlers get after the model's name; its fields are components of the panel
+    first: Props  # properties on the built page, from the first model
+    progress: list[Any]  # the components that show that something is being worked on
+    details: gr.Accordion
+    opened: gr.State  # whether the details are open
+    tabs: dict[str, gr.Tab]  # of the details
+    watch: gr.Accordion
+    watching: gr.State  # whether it is open
+    epoch: NumberSlider
+    strip: gr.Gallery  # what each epoch makes
+    strip_png: gr.DownloadButton
+    strip_zip: gr.DownloadButton
+    save: gr.DownloadButton
+    copy: gr.Button
+    told: gr.HTML  # what Copy says
+
+    def __init__(self, studio: Studio, model: gr.Radio) -> None:
+        self.studio, self.model = studio, model
+        self.named: dict[str, Any] = {}  # the components that `props` has names for
+
+    def add(self, name: str, kind: Callable[..., C], *arguments: Any, **options: Any) -> C:
+        """A new component with these options and the first model's properties."""
+        self.named[name] = component = kind(*arguments, **options | self.first.get(name, {}))
+        return component
+
+    def updates(self, props: Props) -> Updates:
+        return {self.named[name]: gr.update(**given) for name, given in props.items()}
+
+    # -------------------------------------------------------------------------------------------------- events
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.model, *(getattr(self, name) for name in self.record._fields)]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All components that a handler may update."""
+        return list(self.named.values())
+
+    @property
+    def strip_event(self) -> dict[str, Any]:
+        """The handler, inputs, outputs and options of an event that fills the strip."""
+        outputs = [self.strip, self.strip_png, self.strip_zip]
+        inputs = [self.watching, *self.inputs]
+        return {"fn": self.show_strip, "inputs": inputs, "outputs": outputs, "show_progress_on": self.strip, **PROGRESS}
+
+    def fold_events(self, look: dict[str, Any], showing: Iterable[Any]) -> None:
+        """Connects Copy and what is folded, whose content is made when it is opened.
+
+        `look`: options of the events of details; `showing`: the events after which the strip is another one.
+        """
+        for detail, tab in self.tabs.items():
+            tab.select(functools.partial(self.look, detail=detail), **look)
+        self.details.expand(functools.partial(self.look, opened=True), **look)
+        self.details.collapse(lambda: False, None, self.opened, **HIDDEN)
+        # The strip is made visible first, so that a sign of work has a place.
+        unfolded = self.watch.expand(lambda: (True, gr.update(visible=True)), None, [self.watching, self.strip], **HIDDEN)
+        for one in (unfolded, *showing):
+            one.then(**self.strip_event)
+        self.watch.collapse(lambda: False, None, self.watching, **HIDDEN)
+        self.copy.click(None, self.save, self.told, js="(file) => copyPicture(file)", **HIDDEN)  # in browser.js
+
+    # ------------------------------------------------------------------------------------------------ handlers
+    @explain_errors
+    def show(self, model: str, *values: Any) -> Updates:
+        """Updates after another choice of a component."""
+        return self._shown(model, self.record(*values))
+
+    @explain_errors
+    def look(self, model: str, *values: Any, **opened: Any) -> Updates:
+        """Updates for what `opened` changes: a view, the details or a tab of them that was opened."""
+        before, entry = self.record(*values), self._entry(model)
+        after = before._replace(**opened)
+        if after == before or entry is None:  # the browser selects the first tabs when the page opens
+            return self.unchanged(entry)
+        return self.updates(self.looked(entry, after))
+
+    @explain_errors
+    def show_strip(
+        self, watching: bool, model: str, *values: Any,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
+    ) -> Updates:  # fmt: skip
+        """Updates of what each epoch makes, shown and as files to save, if it is open."""
+        entry = self._entry(model)
+        if not watching or entry is None:
+            return {self.strip: gr.skip()}
+        made = self.strip_of(entry, self.record(*values), progress_callback(progress))
+        if made is None:
+            nothing = gr.update(value=None, interactive=False)
+            return {self.strip: gr.update(value=None, visible=True), self.strip_png: nothing, self.strip_zip: nothing}
+        png, archive = saved_set(*made[1:])
+        return {
+            self.strip: gr.update(value=made[0], visible=True),
+            self.strip_png: gr.update(value=png, interactive=True),
+            self.strip_zip: gr.update(value=archive, interactive=True),
+        }
+
+    def unchanged(self, model: ModelEntry | None) -> Updates:
+        """Updates that change nothing that is seen."""
+        return {self.epoch: gr.update(**epoch_marks(model)) if model else gr.skip()}
+
+    def _shown(self, model: str, choices: Any, fresh: bool = False) -> Updates:
+        entry = self._entry(model)
+        return self.updates(self.props(entry, choices, fresh)) if entry else self.unchanged(None)
+
+    def _entry(self, name: str | None) -> ModelEntry | None:
+        """The model of this name if it is one of the panel's."""
+        model = self.studio.model(name) if name else None
+        return model if model and model.is_sampler == self.samples else None
+
+    # ----------------------------------------------------------------------------- what each of the two makes
+    def props(self, model: ModelEntry, choices: Any, fresh: bool = True) -> Props:
+        """The properties of all components, by name; `fresh`: model, direction or photograph is new."""
+        raise NotImplementedError
+
+    def looked(self, model: ModelEntry, choices: Any) -> Props:
+        """The properties of what was opened."""
+        return self.props(model, choices, fresh=False)
+
+    def strip_of(self, model: ModelEntry, choices: Any, progress: Progress) -> Strip | None:
+        """What the strip shows; None without an input."""
+        raise NotImplementedError

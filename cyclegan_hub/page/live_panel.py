@@ -12,20 +12,11 @@ from PIL import Image
 
 from cyclegan_hub.faces.track import Track
 from cyclegan_hub.imaging import grids, images
-from cyclegan_hub.page.components import (
-    HIDDEN,
-    Camera,
-    Updates,
-    as_html,
-    epoch_props,
-    epoch_slider,
-    explain_errors,
-    saved_file,
-    text,
-)
+from cyclegan_hub.page import components as ui
+from cyclegan_hub.page.components import Updates
 from cyclegan_hub.serving.catalog import ModelEntry
-from cyclegan_hub.serving.live import LiveFrame
 from cyclegan_hub.serving.messages import ServingError
+from cyclegan_hub.serving.photos import LiveFrame
 from cyclegan_hub.serving.results import enlarged, jpeg_bytes
 from cyclegan_hub.serving.studio import Studio
 
@@ -45,19 +36,19 @@ class LivePanel:
                 # The state is inside a tab, because gradio counts components between tabs as tabs.
                 self.pace = gr.State(None)  # (time of the last frame in s, frames a second so far)
                 self.track = gr.State(None)  # the `Track` of the last frame
-                text("live-hint", "live.html")
+                ui.text("live-hint", "live.html")
                 with gr.Row(elem_id="live-go"):  # browser.js lets them do what gradio's own button does, which is hidden
                     gr.Button("Start", variant="primary", min_width=120, elem_id="start")
                     gr.Button("Stop", variant="stop", min_width=120, elem_id="stop")
-                self.camera = Camera(
+                self.camera = ui.Camera(
                     label="Your camera", show_label=False, sources=["webcam"], streaming=True, height=200, interactive=True,
                     buttons=[], webcam_options=gr.WebcamOptions(mirror=True, constraints=FRAME), elem_id="camera-live",
                 )  # fmt: skip
                 with gr.Accordion("Watch it learn", open=False, elem_id="live-watch"):
-                    self.epoch = epoch_slider("live-epoch", **(epoch_props(first) if first else {}))
+                    self.epoch = ui.epoch_slider(elem_id="live-epoch", **(ui.epoch_props(first) if first else {}))
             with gr.Column(scale=7, min_width=320, elem_id="shown"):
                 self.result = gr.HTML(padding=False, elem_id="live-result")
-                self.notes = text("live-notes")
+                self.notes = ui.text("live-notes")
                 with gr.Row(elem_id="live-keep"):
                     self.still = gr.Button("Take a still", min_width=120, elem_id="still")
                     self.save = gr.DownloadButton(
@@ -69,22 +60,22 @@ class LivePanel:
         inputs = [self.camera, self.model, self.direction, self.epoch, self.track]
         self.camera.stream(
             self.show, [*inputs, self.pace], [self.result, self.notes, self.track, self.pace], stream_every=INTERVAL,
-            time_limit=60 * MAX_MINUTES, concurrency_limit=MAX_STREAMS, concurrency_id="live", **HIDDEN,
+            time_limit=60 * MAX_MINUTES, concurrency_limit=MAX_STREAMS, concurrency_id="live", **ui.HIDDEN,
         )  # fmt: skip
-        self.still.click(self.take, inputs, self.save, **HIDDEN)
+        self.still.click(self.take, inputs, self.save, **ui.HIDDEN)
         for tab in leaving:
-            tab.select(None, None, None, js="() => stopCamera()", **HIDDEN)
+            tab.select(None, None, None, js="() => stopCamera()", **ui.HIDDEN)
 
     def chosen(self, model: ModelEntry) -> Updates:
         """Updates for a newly chosen model: its epochs."""
-        return {self.epoch: gr.update(**epoch_props(model))}
+        return {self.epoch: gr.update(**ui.epoch_props(model))}
 
     @property
     def outputs(self) -> list[Any]:
         """The components that `chosen` updates."""
         return [self.epoch]
 
-    @explain_errors
+    @ui.explain_errors
     def show(
         self, frame: str | None, model: str, direction: str, epoch: int, track: Track | None, pace: tuple[float, float] | None
     ) -> tuple[Any, Any, Track | None, Any]:
@@ -101,16 +92,16 @@ class LivePanel:
         lines = [f"{progress}, at {after.width} x {after.height} pixels."]
         if track is None and self.studio.model(model).eyes(direction):
             lines.append("No face is found: the middle of the picture is translated.")
-        return _as_html(after), as_html(lines), track, (now, speed)
+        return _as_html(after), ui.as_html(lines), track, (now, speed)
 
-    @explain_errors
+    @ui.explain_errors
     def take(self, frame: str | None, model: str, direction: str, epoch: int, track: Track | None) -> dict[str, Any]:
         """Saves the last frame and its translation as one PNG."""
         if not frame:
             raise ServingError("There is no frame yet: start the camera first.")
         before, after, _ = self._translated(frame, model, direction, epoch, track)
         pair = grids.grid([[enlarged(before), enlarged(after)]], gap=8)
-        return gr.update(value=saved_file(images.png_bytes(pair), f"{model}-{direction}-still.png"), interactive=True)
+        return gr.update(value=ui.saved_file(images.png_bytes(pair), f"{model}-{direction}-still.png"), interactive=True)
 
     def _translated(self, frame: str, model: str, direction: str, epoch: int, track: Track | None) -> LiveFrame:
         try:

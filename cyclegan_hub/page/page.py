@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
+from cyclegan_hub.page import components as ui
 from cyclegan_hub.page.api import Endpoints
 from cyclegan_hub.page.batch_panel import BatchPanel
-from cyclegan_hub.page.components import PRIVATE, PROGRESS, Blocks, Updates, as_html, epoch_marks, explain_errors, text
+from cyclegan_hub.page.components import Updates
 from cyclegan_hub.page.live_panel import LivePanel
 from cyclegan_hub.page.sampling_panel import SamplingPanel
 from cyclegan_hub.page.translation_panel import TranslationPanel
@@ -28,8 +29,8 @@ class Page:
         self.built = models = studio.models()  # those that the page shows before it asks
         first = models[0] if models else None
         age, interval = delete_after
-        with Blocks(title="CycleGAN Hub", delete_cache=(interval, age), analytics_enabled=False) as self.demo:
-            self.head = text("head", value=_head(models))
+        with ui.Blocks(title="CycleGAN Hub", delete_cache=(interval, age), analytics_enabled=False) as self.demo:
+            self.head = ui.text("head", value=_head(models))
             with gr.Column(visible=bool(models), elem_id="body") as self.body:
                 with gr.Row(elem_id="choices"):
                     self.model = gr.Radio(
@@ -44,8 +45,8 @@ class Page:
                     self.several = BatchPanel(studio, self.model, self.direction)
                     self.live = LivePanel(studio, self.model, self.direction, translator)
                 self.sampling = SamplingPanel(studio, self.model, first if first and first.is_sampler else None)
-            self.status = text("status", value=as_html([studio.status()]))
-            text("foot", "footer.html")
+            self.status = ui.text("status", value=ui.as_html([studio.status()]))
+            ui.text("foot", "footer.html")
             self._events()
             Endpoints(studio)
 
@@ -57,21 +58,21 @@ class Page:
         ]  # fmt: skip
         first = [self.head, self.status, self.body, self.model]
         show: dict[str, Any] = {
-            "outputs": outputs, "show_progress_on": [*self.one.progress, *self.sampling.progress], **PROGRESS
+            "outputs": outputs, "show_progress_on": [*self.one.progress, *self.sampling.progress], **ui.PROGRESS
         }  # fmt: skip
         # What the page was built with is there already; the rest is changed without a sign of work.
-        self.demo.load(self.open, None, [*first, *outputs], show_progress="hidden", **PRIVATE)
+        self.demo.load(self.open, None, [*first, *outputs], show_progress="hidden", **ui.PRIVATE)
         for event in (
             self.model.input(self.choose, self.one.inputs, **show),
             self.swap.click(self.turn, self.one.inputs, **show),
         ):
-            event.then(self.one.show_strip, **self.one.strip_event).then(self.sampling.show_more, **self.sampling.more_event)
+            event.then(**self.one.strip_event).then(**self.sampling.strip_event)
         self.one.events()
         self.several.events(self.demo)
         self.live.events(leaving=[self.one.tab, self.several.tab])
         self.sampling.events()
 
-    @explain_errors
+    @ui.explain_errors
     def open(self, request: gr.Request) -> Updates:
         """Updates when the page opens: the models, if others are served now, and the state that a link asks for.
 
@@ -84,8 +85,10 @@ class Page:
             gr.Info(f"This page has no model “{html.escape(name[:60])}”.")
             name = None
         if models == self.built and not (name or direction):
-            return self._unchanged(models)
-        update: Updates = {self.head: _head(models), self.status: as_html([self.studio.status()])}
+            first = models[0] if models else None
+            sliders = [self.sampling.epoch] if first and first.is_sampler else [self.one.epoch, self.live.epoch]
+            return dict.fromkeys(sliders, gr.update(**ui.epoch_marks(first)) if first else gr.skip())
+        update: Updates = {self.head: _head(models), self.status: ui.as_html([self.studio.status()])}
         if bool(models) != bool(self.built):
             update[self.body] = gr.update(visible=bool(models))
         if not models:
@@ -97,20 +100,13 @@ class Page:
         update[self.model] = gr.update(choices=choices(models), value=model.name)
         return update | self._chosen(model, direction or model.directions[0])
 
-    def _unchanged(self, models: list[ModelEntry]) -> Updates:
-        """Updates that change nothing of what the page was built with."""
-        first = models[0] if models else None
-        if first and first.is_sampler:
-            return self.sampling.unchanged(first)
-        return self.one.unchanged(first) | ({self.live.epoch: gr.update(**epoch_marks(first))} if first else {})
-
-    @explain_errors
+    @ui.explain_errors
     def choose(self, name: str, *values: Any) -> Updates:
         """Updates for a newly chosen model; `values` are those of `translation_panel.Choices`."""
         model = self.studio.model(name)
         return self._chosen(model, model.directions[0], values)
 
-    @explain_errors
+    @ui.explain_errors
     def turn(self, name: str, photo: str | None, direction: str, *values: Any) -> Updates:
         """Updates for the other direction of a model."""
         model = self.studio.model(name)

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import random
 from typing import Any, Literal, NamedTuple
 
 import gradio as gr
-from PIL import Image
 
-from cyclegan_hub.imaging.images import png_bytes
-from cyclegan_hub.page.components import (
-    COPY,
-    HIDDEN,
-    PROGRESS,
-    Number,
-    NumberSlider,
-    Panel,
-    Props,
-    Updates,
-    epoch_marks,
-    epoch_props,
-    epoch_slider,
-    explain_sampling_errors,
-    private_folder,
-    progress_callback,
-    saved_file,
-    text,
-    unfolded,
-    updates,
-)
-from cyclegan_hub.serving.catalog import ModelEntry
-from cyclegan_hub.serving.results import labelled_row, save_zip, sheet
-from cyclegan_hub.serving.studio import MAX_SAMPLES, MAX_SEED, MAX_STEPS, Studio
+from cyclegan_hub.page import components as ui
+from cyclegan_hub.page.components import Panel, Props, Updates
+from cyclegan_hub.serving.catalog import EpochEntry, ModelEntry
+from cyclegan_hub.serving.results import labelled_row, sheet
+from cyclegan_hub.serving.studio import MAX_SAMPLES, MAX_SEED, MAX_STEPS, Progress, Studio
 
 FULL = 3.0  # end of the truncation's slider: no truncation (0.3 % of normal values are beyond it)
 SLIDER_SEEDS = 999  # last seed on the slider; its number box takes seeds up to MAX_SEED
-Detail = Literal["card", "between"]
 
 
 class Settings(NamedTuple):
@@ -50,216 +28,159 @@ class Settings(NamedTuple):
     seed_b: float | None = 1
     steps: int = 8
     opened: bool = False  # whether the details are open
-    detail: Detail = "card"
+    detail: Literal["card", "between"] = "card"
+
+    @property
+    def limit(self) -> float | None:
+        """The truncation as the Studio takes it."""
+        return None if self.truncation >= FULL else self.truncation
+
+    def epoch_of(self, model: ModelEntry) -> EpochEntry:
+        return model.best_epoch if self.epoch is None else model.nearest_epoch(self.epoch)
 
 
 class SamplingPanel(Panel):
     """Is created inside the page's Blocks. Its components are attributes, its event handlers methods."""
 
+    samples = True
+    error_title = ui.NOT_GENERATED
+    record = Settings
+
     def __init__(self, studio: Studio, model: gr.Radio, first: ModelEntry | None) -> None:
-        self.studio, self.model = studio, model
-        self.first: Props = self.props(first, Settings()) if first else {}  # what the page shows before anybody asks
-        with gr.Column(visible=first is not None, elem_id="sampling") as self.panel:
+        super().__init__(studio, model)
+        self.first = self.props(first, Settings()) if first else {}
+        self.panel = self.add("panel", gr.Column, visible=False, elem_id="sampling")
+        with self.panel:
             with gr.Row(elem_id="sampled"):
                 with gr.Column(scale=4, min_width=300, elem_id="asked"):
-                    text("sampling-note", "sampling.html")
-                    self.another = gr.Button(variant="primary", elem_id="another", **self._first("another", value="New pictures"))
+                    ui.text("sampling-note", "sampling.html")
+                    self.another = self.add("another", gr.Button, value="New pictures", variant="primary", elem_id="another")
                     with gr.Row(elem_id="sampling-keep"):
-                        self.png, self.zip = save_buttons("sampling", "Save", **self.first)
+                        self.save, self.zip = self._save_buttons("save", "zip", "sampling", "Save")
                         self.copy = gr.Button("Copy", size="md", min_width=90, elem_id="sampling-copy")
-                    self.told = text("sampling-told")
+                    self.told = self.add("told", ui.text, "sampling-told")
                 with gr.Column(scale=7, min_width=320, elem_id="samples-shown"):
-                    self.samples = gallery("samples", columns=4, **self._first("samples", visible=False))
-            with gr.Accordion("Watch it learn", open=False, elem_id="sampling-watch", **self._first("watch")) as self.watch:
-                self._add_epochs()
+                    self.shown = self._gallery("shown", "samples", columns=4)
+            self.watch = self.add("watch", gr.Accordion, "Watch it learn", open=False, elem_id="sampling-watch")
+            with self.watch:
+                self.watching = gr.State(False)
+                ui.text("sampling-watch-note", "watch.html")
+                self.epoch = self.add("epoch", ui.epoch_slider, elem_id="sampling-epoch")
+                self.strip = self._gallery("strip", "sheets", columns=5)
+                with gr.Row():
+                    self.strip_png, self.strip_zip = self._save_buttons("strip_png", "strip_zip", "sheets")
             with gr.Accordion("Details", open=False, elem_id="sampling-details") as self.details:
                 self._add_details()
-
-    def _add_epochs(self) -> None:
-        self.watching = gr.State(False)
-        text("sampling-watch-note", "watch.html")
-        self.epoch = epoch_slider("sampling-epoch", **self._first("epoch"))
-        self.epochs = gallery("sheets", columns=5, visible=False)
-        with gr.Row():
-            self.epochs_saves = save_buttons("sheets")
+        self.progress = [self.shown, self.between]
 
     def _add_details(self) -> None:
         """`visible=False`: its components are sent to the browser when it is opened."""
-        self.opened, self.detail = gr.State(False), gr.State("card")
+        self.opened, self.detail = self.add("opened", gr.State, value=False), self.add("detail", gr.State, value="card")
+        slider: dict[str, Any] = {"precision": 0, "step": 1, "buttons": []}
         with gr.Row(elem_id="settings"):
-            self.seed = NumberSlider(0, label="Seed", track=SLIDER_SEEDS, most=MAX_SEED, elem_id="seed")
-            self.n = gr.Slider(1, MAX_SAMPLES, 16, step=1, precision=0, label="Pictures", buttons=[], elem_id="n")
-            self.truncation = gr.Slider(
-                0.1, FULL, FULL, step=0.1, label=truncation_label(FULL), buttons=[], elem_id="truncation"
-            )  # fmt: skip
+            self.seed = ui.NumberSlider(0, label="Seed", track=SLIDER_SEEDS, most=MAX_SEED, elem_id="seed")
+            self.n = gr.Slider(1, MAX_SAMPLES, 16, label="Pictures", elem_id="n", **slider)
+            self.truncation = self.add(
+                "truncation", gr.Slider, 0.1, FULL, FULL, step=0.1, label=truncation_label(FULL), buttons=[], elem_id="truncation"
+            )
         self.tabs = {}
         with gr.Tabs():
             with gr.Tab("About this model", id="card") as self.tabs["card"]:
-                self.card = gr.Markdown(visible=False, elem_id="sampling-card", elem_classes="card")
+                self.card = self.add("card", gr.Markdown, visible=False, elem_id="sampling-card", elem_classes="card")
             with gr.Tab("Between two seeds", id="between") as self.tabs["between"]:
                 with gr.Row():
-                    self.ends = [seed_field("From seed", 0, "seed-a"), seed_field("To seed", 1, "seed-b")]
-                    self.steps = gr.Slider(2, MAX_STEPS, 8, step=1, precision=0, label="Steps", buttons=[], elem_id="steps")
-                self.between = gallery("between", visible=False)
+                    self.seed_a, self.seed_b = (
+                        self.add(
+                            name, ui.Number, value, label=label, minimum=0, maximum=MAX_SEED, precision=0, min_width=120,
+                            visible=False, elem_id=name.replace("_", "-"),
+                        )
+                        for name, value, label in (("seed_a", 0, "From seed"), ("seed_b", 1, "To seed"))
+                    )  # fmt: skip
+                    self.steps = gr.Slider(2, MAX_STEPS, 8, label="Steps", elem_id="steps", **slider)
+                self.between = self._gallery("between", "between")
                 with gr.Row():
-                    self.between_saves = save_buttons("between")
+                    self._save_buttons("between_png", "between_zip", "between")
 
-    # -------------------------------------------------------------------------------------------------- events
-    @property
-    def inputs(self) -> list[Any]:
-        """The model and the components of Settings, in its order."""
-        return [
-            self.model, self.epoch, self.truncation, self.seed, self.n, *self.ends, self.steps, self.opened, self.detail
-        ]  # fmt: skip
+    def _save_buttons(
+        self, png: str, archive: str, elem_id: str, label: str = "Save as PNG"
+    ) -> tuple[gr.DownloadButton, gr.DownloadButton]:
+        """The buttons that save images as one PNG, and as a zip of all."""
+        options: dict[str, Any] = {"size": "md", "min_width": 90}
+        return (
+            self.add(png, gr.DownloadButton, label, variant="primary", elem_id=f"{elem_id}-png", **options),
+            self.add(archive, gr.DownloadButton, "Save all as zip", elem_id=f"{elem_id}-zip", **options),
+        )
 
-    @property
-    def named(self) -> dict[str, Any]:
-        """The components that `props` has names for."""
-        names = "panel another samples png zip told watch epoch truncation opened detail card between"
-        ends = {f"seed {i}": one for i, one in enumerate(self.ends)}
-        saves = dict(zip(("between png", "between zip"), self.between_saves, strict=True))
-        return {name: getattr(self, name) for name in names.split()} | ends | saves
-
-    @property
-    def progress(self) -> list[Any]:
-        """The components that show that something is being worked on."""
-        return [self.samples, self.between]
-
-    @property
-    def more_event(self) -> dict[str, Any]:
-        """Inputs, outputs and options of an event that fills the images of all epochs."""
-        outputs = [self.epochs, *self.epochs_saves]
-        return {"inputs": [self.watching, *self.inputs], "outputs": outputs, "show_progress_on": self.epochs, **PROGRESS}
+    def _gallery(self, name: str, elem_id: str, columns: int = 8) -> gr.Gallery:
+        return self.add(
+            name, gr.Gallery, format="png", show_label=False, columns=columns, height="auto", object_fit="contain",
+            interactive=False, buttons=[], visible=False, elem_id=elem_id, elem_classes="generated",
+        )  # fmt: skip
 
     def events(self) -> None:
         """Connects the events with their handlers."""
-        show: dict[str, Any] = {"inputs": self.inputs, "outputs": self.outputs, "show_progress_on": self.progress, **PROGRESS}
+        show: dict[str, Any] = {"inputs": self.inputs, "outputs": self.outputs, "show_progress_on": self.progress, **ui.PROGRESS}
         changed = [one.input for one in self.inputs[1:-2]]
-        another = self.another.click(lambda: random.randrange(SLIDER_SEEDS + 1), None, self.seed, **HIDDEN)
-        for one in (another.then(self.show, **show), gr.on(changed, self.show, trigger_mode="always_last", **show)):
-            one.then(self.show_more, **self.more_event)
-        for detail, tab in self.tabs.items():
-            tab.select(functools.partial(self.look, detail=detail), **show)
-        self.details.expand(functools.partial(self.look, opened=True), **show)
-        self.details.collapse(lambda: False, None, self.opened, **HIDDEN)
-        self.watch.expand(unfolded, None, [self.watching, self.epochs], **HIDDEN).then(self.show_more, **self.more_event)
-        self.watch.collapse(lambda: False, None, self.watching, **HIDDEN)
-        self.copy.click(None, self.png, self.told, js=COPY, **HIDDEN)
+        another = self.another.click(lambda: random.randrange(SLIDER_SEEDS + 1), None, self.seed, **ui.HIDDEN)
+        self.fold_events(show, [another.then(self.show, **show), gr.on(changed, self.show, trigger_mode="always_last", **show)])
 
-    # ------------------------------------------------------------------------------------------------ handlers
     def chosen(self, model: ModelEntry) -> Updates:
         """Updates for a newly chosen model: its images of the first seed."""
-        return updates(self.named, self.props(model, Settings()))
+        return self.updates(self.props(model, Settings()))
 
     def hidden(self) -> Updates:
         """Updates for a newly chosen model that translates."""
         return {self.panel: gr.update(visible=False)}
 
-    @explain_sampling_errors
-    def show(self, name: str, *values: Any) -> Updates:
-        """Updates after another choice of a component."""
-        return self._shown(name, Settings(*values))
-
-    @explain_sampling_errors
-    def look(self, name: str, *values: Any, **opened: Any) -> Updates:
-        """Updates for the details, or a tab of them, that were opened."""
-        before = Settings(*values)
-        after = before._replace(**opened)
-        return self._shown(name, after) if after != before else self.unchanged(self._sampler(name))
-
-    def _shown(self, name: str, settings: Settings) -> Updates:
-        model = self._sampler(name)
-        return updates(self.named, self.props(model, settings, fresh=False)) if model else self.unchanged(None)
-
-    def _sampler(self, name: str | None) -> ModelEntry | None:
-        return next((one for one in self.studio.models() if one.name == name and one.is_sampler), None)
-
-    def props(self, model: ModelEntry, settings: Settings, fresh: bool = True) -> Props:
-        """The properties of all components, by name; `fresh`: the model is new."""
-        epoch = model.best_epoch if settings.epoch is None else model.nearest_epoch(settings.epoch)
-        limit = None if settings.truncation >= FULL else settings.truncation
-        samples = self.studio.sample(model.name, settings.n, settings.seed, limit, epoch.name)
-        seed, file = f"{settings.seed:.0f}", f"{model.name}-{epoch.name}"
+    # ------------------------------------------------------------------------------------------------ the state
+    def props(self, model: ModelEntry, choices: Settings, fresh: bool = True) -> Props:
+        epoch = choices.epoch_of(model)
+        samples, seed = self.studio.sample(model.name, choices.n, choices.seed, choices.limit, epoch.name), f"{choices.seed:.0f}"
+        captions = [f"Picture {i} of seed {seed}" for i in range(1, len(samples) + 1)]
+        png, archive = ui.saved_set(f"{model.name}-{epoch.name}-seed-{seed}", sheet(samples), _numbered(samples))
         props: Props = {
-            "samples": {
-                "value": [(image, f"Picture {i} of seed {seed}") for i, image in enumerate(samples, 1)],
-                "visible": True,
-            },
-            **_saved(f"{file}-seed-{seed}", sheet(samples), _numbered(samples)),
+            "shown": {"value": list(zip(samples, captions, strict=True)), "visible": True},
+            "save": {"value": png},
+            "zip": {"value": archive},
             "told": {"value": ""},
-            "epoch": epoch_marks(model),
-            "truncation": {"label": truncation_label(settings.truncation)},
+            "truncation": {"label": truncation_label(choices.truncation)},
+            **self.looked(model, choices),
         }
-        if settings.opened:
-            props |= {"opened": {"value": True}, "detail": {"value": settings.detail}}
-            props |= {name: {"visible": True} for name in ("seed 0", "seed 1")}
-            if settings.detail == "card":
-                props["card"] = {"visible": True, "value": self.studio.card(model.name, epoch.name)}
-            else:
-                props |= self._between_props(model, settings, limit, epoch.name, file)
         if fresh:
             props |= {
                 "panel": {"visible": True},
                 "another": {"value": f"New {model.labels[0]}s"},
                 "watch": {"visible": len(model.epochs) > 1},
-                "epoch": epoch_props(model, settings.epoch),
+                "epoch": ui.epoch_props(model, choices.epoch),
             }
         return props
 
-    def _between_props(self, model: ModelEntry, settings: Settings, limit: float | None, epoch: str, file: str) -> Props:
-        a, b = settings.seed_a, settings.seed_b
-        between = self.studio.interpolate(model.name, a, b, settings.steps, limit, epoch)
+    def looked(self, model: ModelEntry, choices: Settings) -> Props:
+        """What the details show, while they are open."""
+        props: Props = {"epoch": ui.epoch_marks(model)}
+        if not choices.opened:
+            return props
+        props |= {"opened": {"value": True}, "detail": {"value": choices.detail}}
+        props |= {name: {"visible": True} for name in ("seed_a", "seed_b")}
+        epoch = choices.epoch_of(model).name
+        if choices.detail == "card":
+            return props | {"card": {"visible": True, "value": self.studio.card(model.name, epoch)}}
+        a, b = choices.seed_a, choices.seed_b
+        between = self.studio.interpolate(model.name, a, b, choices.steps, choices.limit, epoch)
         captions = [f"Seed {a:.0f}", *(f"{i} of {len(between)}" for i in range(2, len(between))), f"Seed {b:.0f}"]
         whole = labelled_row(list(zip(captions, between, strict=True)))
-        saved = _saved(f"{file}-seeds-{a:.0f}-{b:.0f}", whole, _numbered(between))
-        shown = {"value": list(zip(between, captions, strict=True)), "visible": True}
-        return {"between": shown, "between png": saved["png"], "between zip": saved["zip"]}
-
-    @explain_sampling_errors
-    def show_more(
-        self, watching: bool, name: str, *values: Any,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008 (gradio looks for it there)
-    ) -> Updates:  # fmt: skip
-        """Updates of the images of all epochs, if they are open."""
-        model, settings = self._sampler(name), Settings(*values)
-        if not watching or model is None:
-            return {self.epochs: gr.skip()}
-        limit = None if settings.truncation >= FULL else settings.truncation
-        sheets = self.studio.sample_every_epoch(name, settings.n, settings.seed, limit, progress=progress_callback(progress))
-        whole = labelled_row([(f"{epoch.title}\n{epoch.mark}".rstrip(), image) for epoch, image in sheets])
-        saved = _saved(f"{name}-seed-{settings.seed:.0f}-epochs", whole, [(epoch.name, image) for epoch, image in sheets])
-        return {
-            self.epochs: gr.update(value=[(image, epoch.label) for epoch, image in sheets], visible=True),
-            **{button: gr.update(**one) for button, one in zip(self.epochs_saves, saved.values(), strict=True)},
+        png, archive = ui.saved_set(f"{model.name}-{epoch}-seeds-{a:.0f}-{b:.0f}", whole, _numbered(between))
+        return props | {
+            "between": {"value": list(zip(between, captions, strict=True)), "visible": True},
+            "between_png": {"value": png},
+            "between_zip": {"value": archive},
         }
 
-
-def _saved(name: str, whole: Image.Image, single: list[tuple[str, Image.Image]]) -> Props:
-    """The values of the two buttons that save images: all of them as one PNG, and a zip of each."""
-    return {
-        "png": {"value": saved_file(png_bytes(whole), f"{name}.png")},
-        "zip": {"value": str(save_zip(single, private_folder(), f"{name}.zip"))},
-    }
-
-
-def save_buttons(elem_id: str, label: str = "Save as PNG", **first: Any) -> tuple[gr.DownloadButton, gr.DownloadButton]:
-    """The buttons that save images as one PNG, and as a zip of all; `first` has the properties "png" and "zip"."""
-    png, archive = first.get("png", {}), first.get("zip", {})
-    return (
-        gr.DownloadButton(label, variant="primary", size="md", min_width=90, elem_id=f"{elem_id}-png", **png),
-        gr.DownloadButton("Save all as zip", size="md", min_width=90, elem_id=f"{elem_id}-zip", **archive),
-    )
-
-
-def seed_field(label: str, value: int, elem_id: str) -> gr.Number:
-    return Number(value, label=label, minimum=0, maximum=MAX_SEED, precision=0, min_width=120, visible=False, elem_id=elem_id)
-
-
-def gallery(elem_id: str, columns: int = 8, **options: Any) -> gr.Gallery:
-    return gr.Gallery(
-        format="png", show_label=False, columns=columns, height="auto", object_fit="contain", interactive=False, buttons=[],
-        elem_id=elem_id, elem_classes="generated", **options,
-    )  # fmt: skip
+    def strip_of(self, model: ModelEntry, choices: Settings, progress: Progress) -> ui.Strip:
+        sheets = self.studio.sample_every_epoch(model.name, choices.n, choices.seed, choices.limit, progress=progress)
+        whole = labelled_row([(f"{epoch.title}\n{epoch.mark}".rstrip(), image) for epoch, image in sheets])
+        shown, single = [(image, epoch.label) for epoch, image in sheets], [(epoch.name, image) for epoch, image in sheets]
+        return shown, f"{model.name}-seed-{choices.seed:.0f}-epochs", whole, single
 
 
 def truncation_label(truncation: float) -> str:
@@ -269,5 +190,5 @@ def truncation_label(truncation: float) -> str:
     return f"Truncation {truncation:.1f}: " + ("much alike, rarely odd" if truncation < 1 else "less varied, less odd")
 
 
-def _numbered(samples: list[Image.Image]) -> list[tuple[str, Image.Image]]:
+def _numbered(samples: list[Any]) -> list[tuple[str, Any]]:
     return [(f"{i:02d}", image) for i, image in enumerate(samples, 1)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
@@ -35,11 +35,9 @@ _MEANING = {
     "authenticity": "share of results that are no near copies of training images; higher is better",
     "cycle_l1": "mean difference of a pixel between the input and its reconstruction, at most 2; lower is better",
 }
-_INCEPTION_ONLY = ("mifid",)  # its memorization term has a threshold that was found for Inception's features
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """A metric with its meaning."""
 
     name: str
@@ -47,8 +45,7 @@ class Metric:
     meaning: str
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """All metrics of a direction."""
 
     direction: str  # "photo → Monet"
@@ -121,8 +118,8 @@ def _tables(model: ModelEntry, epoch: EpochEntry, metrics: Metrics, directions: 
 
 
 def _has_meaning(name: str) -> bool:
-    base, _, extractor = name.partition("[")
-    return base not in _INCEPTION_ONLY or extractor in ("", "inception]")
+    """Not MIFID of another extractor: its memorization term has a threshold that was found for Inception's features."""
+    return base_name(name) != "mifid" or name in ("mifid", "mifid[inception]")
 
 
 def _sample(path: Path | None) -> str | None:

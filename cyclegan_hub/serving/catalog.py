@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -265,7 +265,10 @@ def _on_hub(name: str, kind: SourceKind, problems: list[str]) -> tuple[dict[str,
     """Returns (models of a user or a repository, whether the Hub is down); if it is down, the models come from its cache."""
     found: dict[str, ModelEntry] = {}
     down = False
-    for domain, repo in _candidates(name, kind):
+    candidates: list[tuple[str | None, str]] = [(None, name)]  # (domain, repository)
+    if kind == "user":  # each domain's usual repository name, then its short name
+        candidates = [(one.name, f"{name}/{repo}") for one in DOMAINS.values() for repo in (one.repo_id, one.name)]
+    for domain, repo in candidates:
         if domain in found:
             continue
         main = None
@@ -297,15 +300,6 @@ def _on_hub(name: str, kind: SourceKind, problems: list[str]) -> tuple[dict[str,
             if not down:  # else it is just not in the cache
                 problems.append(f"{repo} cannot be used ({public_error_text(error, repo, repo)}).")
     return found, down
-
-
-def _candidates(name: str, kind: SourceKind) -> Iterator[tuple[str | None, str]]:
-    """(domain, repository) in the order of the search. For a user: each domain's usual repository name, then its short name."""
-    if kind == "repository":
-        yield None, name
-        return
-    for domain in DOMAINS.values():
-        yield from ((domain.name, f"{name}/{repo}") for repo in (domain.repo_id, domain.name))
 
 
 def _fetched(repo: str, file: str, commits: list[str], down: bool) -> Path | None:

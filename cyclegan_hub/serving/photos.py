@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.faces import Face, FaceFinderError, align, alignment, find_faces
+from cyclegan_hub.faces.track import Track, follow
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.decoding import has_several_frames
 from cyclegan_hub.models.photograph import Options, Photograph, Work
@@ -28,6 +29,7 @@ MAX_RESULT = 4_000_000  # pixels of a translation at most: minutes on one CPU co
 MAX_ASPECT = 20  # longer side / shorter side at most, where all of an image goes through the network
 REMEMBERED = 100  # images whose face positions stay in memory, so that another epoch needs no new search
 THUMBNAIL = 96  # px
+SEARCH_SIZE = 320  # px of the longer side at which a camera's frame is searched for faces
 
 ImageSource = Path | str | bytes | Image.Image
 
@@ -107,9 +109,12 @@ class Photo:
             taken = f"number {number + 1}" if number else "the largest"
             notes.append(f"{len(faces)} faces found: {taken} is taken.")
         if eyes and chosen:
-            pixels = _result_pixels(photograph, chosen, eyes, options.whole, model.skip)
+            pixels = 0.0  # of the result
+            if options.whole:
+                pixels = photograph.image.width * photograph.image.height
+            elif model.skip:
+                pixels = max(alignment(face, eyes, 1).scale ** 2 for face in chosen)
             photograph, faces = _reduced(photograph, faces, pixels, notes)
-
         try:
             work = photograph.plan(
                 options,
@@ -122,10 +127,8 @@ class Photo:
         except images.ImageError as error:
             raise ServingError(f"{one_line(error, 300)}.") from None
         if work.warnings:  # no face
-            translated = "and this model knows only faces: the whole picture is translated."
-            notes.append(
-                "No face was found: the picture is left as it is." if options.whole else f"No face was found, {translated}"
-            )
+            translated = ", and this model knows only faces: the whole picture is translated."
+            notes.append(f"No face was found{': the picture is left as it is.' if options.whole else translated}")
         square = (faces[number], eyes) if eyes and chosen and not options.whole else None
         return Plan(self, photograph, work, tuple(notes), square)
 
@@ -197,13 +200,6 @@ def scaled(face: Face, scale: float) -> Face:
     return replace(face, box=box, landmarks=landmarks)
 
 
-def _result_pixels(photograph: Photograph, faces: list[Face], eyes: Eyes, whole: bool, skip: bool) -> float:
-    """How many pixels a result with faces would have."""
-    if whole:
-        return photograph.image.width * photograph.image.height
-    return max(alignment(face, eyes, 1).scale ** 2 for face in faces) if skip else 0
-
-
 def _reduced(photograph: Photograph, faces: list[Face], pixels: float, notes: list[str]) -> tuple[Photograph, list[Face]]:
     """The photograph and its faces, reduced where the result would have more than MAX_RESULT pixels."""
     if pixels <= MAX_RESULT:
@@ -230,6 +226,28 @@ def _fitted(image: Image.Image, model: ModelEntry, original_size: bool, notes: l
         notes.append(f"Translated with its shorter side at {small} pixels: results have at most {MAX_RESULT:,} pixels.")
     target = short if scale == 1 else max(1, math.floor(short * scale + 1e-6))  # floor: rounding up may pass the bound
     return image if target == short else images.resize_short(image, target)
+
+
+# -------------------------------------------------------------------------------------------------------------- frames
+class LiveFrame(NamedTuple):
+    """One translated frame of a camera, RGB."""
+
+    before: Image.Image  # the network's input
+    after: Image.Image
+    track: Track | None  # for the next frame; None: no face was found, and the centred square was translated
+
+
+def prepare_frame(frame: Image.Image, eyes: Eyes | None, size: int, track: Track | None) -> tuple[Image.Image, Track | None]:
+    """Returns (the network's input of `size` px: the face that is followed, or the centred square; the track)."""
+    track = follow(track, find_in_frame(frame)) if eyes else None
+    return align(frame, track.face, eyes, size) if track and eyes else images.square(frame, size), track
+
+
+def find_in_frame(frame: Image.Image) -> list[Face]:
+    """The faces of a frame, the largest first, found on a smaller copy."""
+    small = frame.copy()
+    small.thumbnail((SEARCH_SIZE, SEARCH_SIZE))
+    return [scaled(face, frame.width / small.width) for face in search(small)]
 
 
 # ------------------------------------------------------------------------------------------------------------ examples

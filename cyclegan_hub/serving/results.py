@@ -61,7 +61,8 @@ class Result:
         With `as_model_sees` the model's inputs and outputs, enlarged so that each pixel can be seen; several side by side.
         """
         if as_model_sees and self.inputs:
-            before, after, back = (_row(row) if row else None for row in (self.inputs, self.outputs, self.reconstructions))
+            rows = (self.inputs, self.outputs, self.reconstructions)
+            before, after, back = (grids.grid([row], gap=0) if row else None for row in rows)  # side by side
             alike = len(self.inputs) == 1 and self.before.size == self.outputs[0].size
         else:
             before, after, back = (one and decoding.decode(one) for one in (self.given, self.after, self.back))
@@ -116,11 +117,6 @@ def with_color(image: Image.Image) -> Image.Image:
     return image.convert("RGBA" if image.mode in ("LA", "RGBA") else "RGB")
 
 
-def _row(row: Sequence[Image.Image]) -> Image.Image:
-    """Images of one size side by side."""
-    return grids.grid([row], gap=0)
-
-
 def _shown_size(given: tuple[int, int], result: tuple[int, int]) -> tuple[int, int]:
     """(width, height) in px at which an image of the size `given` and its result are shown: the shape of `given`."""
     scale = min(SHOWN, max(MIN_SHOWN, *given, *result)) / max(given)
@@ -168,10 +164,8 @@ def side_by_side(result: Result) -> Image.Image:
     canvas = Image.new("RGB", (2 * width + 3 * gap, CELL + 2 * gap + line), "white")
     for i, image in enumerate(pair):
         canvas.paste(image, (gap + i * (width + gap), gap))
-    place, font = (
-        (canvas.width / 2, canvas.height - line / 2 - 2),
-        grids.fitting_font(result.caption, canvas.width - 2 * gap, 22, 9),
-    )
+    font = grids.fitting_font(result.caption, canvas.width - 2 * gap, 22, 9)
+    place = canvas.width / 2, canvas.height - line / 2 - 2
     ImageDraw.Draw(canvas).text(place, result.caption, "#333333", font, anchor="mm")
     return canvas
 

@@ -30,9 +30,8 @@ from cyclegan_hub.models.photograph import DEFAULT, Options
 from cyclegan_hub.models.protocols import Sampler, Translator
 from cyclegan_hub.serving import about
 from cyclegan_hub.serving.catalog import Catalog, EpochEntry, ModelEntry, find_models
-from cyclegan_hub.serving.live import LiveFrame, prepare_frame
 from cyclegan_hub.serving.messages import ServingError, as_sentence, one_line, public_error_text
-from cyclegan_hub.serving.photos import FaceMemory, ImageSource, Photo
+from cyclegan_hub.serving.photos import FaceMemory, ImageSource, LiveFrame, Photo, prepare_frame
 from cyclegan_hub.serving.results import (
     CELL,
     SAVE_FORMATS,
@@ -147,23 +146,20 @@ class Studio:
         if reconstruct and not others:
             raise ServingError(f"{model.title} translates one way only: there is no reconstruction.")
         plan, chosen = photo.plan(options, original_size), model.epoch(epoch)
-        network = self._translator_network(model, chosen)
-        result = plan.result(self._outputs(network, plan.work.inputs, photo.direction), chosen)
+        result = plan.result(self._outputs(model, chosen, plan.work.inputs, photo.direction), chosen)
         if not reconstruct:
             return result
-        back = self._outputs(network, result.outputs, others[0])
+        back = self._outputs(model, chosen, result.outputs, others[0])
         return replace(result, back=with_color(plan.work.finish(back)), reconstructions=tuple(back))
 
     def every_epoch(self, photo: Photo, options: Options = DEFAULT, progress: Progress | None = None) -> list[Result]:
         """Translates a photograph by each epoch, ascending, at the model's own size."""
         model, plan = photo.model, photo.plan(options)
-        results: list[Result] = []
-        for epoch in model.epochs:
-            network = self._translator_network(model, epoch)
-            results.append(plan.result(self._outputs(network, plan.work.inputs, photo.direction), epoch))
-            if progress:
-                progress(len(results), len(model.epochs))
-        return results
+
+        def translated(epoch: EpochEntry) -> Result:
+            return plan.result(self._outputs(model, epoch, plan.work.inputs, photo.direction), epoch)
+
+        return _of_each_epoch(model, translated, progress)
 
     def translate_batch(
         self,
@@ -185,7 +181,7 @@ class Studio:
             raise ServingError(f"{len(files)} files: give between 1 and {MAX_FILES} at a time.")
         entry = self._translator(model, direction)
         chosen = entry.epoch(epoch)
-        self._translator_network(entry, chosen)  # so that an error of the model is not reported as one of the first file
+        self._cache.network(entry, chosen)  # so that an error of the model is not reported as one of the first file
         batch = Batch()
         with open_zip(folder, f"{direction}.zip") as (path, add):
             for i, (file, name) in enumerate(zip(files, zip_names(files, SAVE_FORMATS[format].extension), strict=True)):
@@ -218,7 +214,7 @@ class Studio:
         if entry.enlargement > 1:
             raise ServingError(f"{entry.title} enlarges small pictures and has no live view.")
         before, track = prepare_frame(frame, entry.eyes(direction), entry.image_size, track)
-        (after,) = self._outputs(self._translator_network(entry, entry.epoch(epoch)), [before], direction)
+        (after,) = self._outputs(entry, entry.epoch(epoch), [before], direction)
         return LiveFrame(before, with_color(after), track)
 
     def _translator(self, name: str, direction: str) -> ModelEntry:
@@ -231,13 +227,10 @@ class Studio:
             raise ServingError(f"No direction '{one_line(direction)}'; there {listed}.")
         return model
 
-    def _translator_network(self, model: ModelEntry, epoch: EpochEntry) -> Translator:
+    def _outputs(self, model: ModelEntry, epoch: EpochEntry, inputs: Sequence[Image.Image], direction: str) -> list[Image.Image]:
+        """The outputs of an epoch's network for images that are its inputs already."""
         network = self._cache.network(model, epoch)
         assert isinstance(network, Translator)  # the cache has compared its directions with those of the catalog
-        return network
-
-    def _outputs(self, network: Translator, inputs: Sequence[Image.Image], direction: str) -> list[Image.Image]:
-        """The network's outputs for images that are its inputs already."""
         aligned: dict[str, Any] = {"face": "none"} if network.eyes[direction] else {}
         outputs: list[Image.Image] = self._run(
             lambda: network.translate(list(inputs), direction, "original", **aligned), "This picture needs", "a smaller one"
@@ -265,12 +258,11 @@ class Studio:
         """(epoch, sheet with the first `n` images of a seed, at most SHEET) for each epoch, ascending."""
         entry, arguments = self._sampler(model), _checked(n=n, seed=seed, truncation=truncation)
         arguments["n"] = min(arguments["n"], SHEET)
-        sheets: list[tuple[EpochEntry, Image.Image]] = []
-        for epoch in entry.epochs:
-            sheets.append((epoch, sheet(self._samples(entry, epoch, lambda network: network.sample(**arguments)))))
-            if progress:
-                progress(len(sheets), len(entry.epochs))
-        return sheets
+
+        def sampled(epoch: EpochEntry) -> tuple[EpochEntry, Image.Image]:
+            return epoch, sheet(self._samples(entry, epoch, lambda network: network.sample(**arguments)))
+
+        return _of_each_epoch(entry, sampled, progress)
 
     def _sampler(self, name: str) -> ModelEntry:
         """A model that samples."""
@@ -300,6 +292,16 @@ class Studio:
             raise ServingError(f"{what} more memory than there is here: give {remedy}.") from None
 
 
+def _of_each_epoch(model: ModelEntry, make: Callable[[EpochEntry], T], progress: Progress | None) -> list[T]:
+    """What is made of each epoch, ascending."""
+    made = []
+    for epoch in model.epochs:
+        made.append(make(epoch))
+        if progress:
+            progress(len(made), len(model.epochs))
+    return made
+
+
 class ModelCache:
     """At most `size` loaded models, prepared for fast inference on this machine; thread-safe.
 
@@ -316,10 +318,8 @@ class ModelCache:
         """The model of an epoch. Raises ServingError if it cannot be loaded; the next request tries again."""
         key = (model.location, epoch.revision)
         with self._lock:
-            future = self.loaded.get(key)
-            mine = future is None
-            if future is None:
-                future = self.loaded[key] = Future()
+            mine = key not in self.loaded
+            future = self.loaded.setdefault(key, Future())
             self.loaded.move_to_end(key)
             while len(self.loaded) > self.size:
                 self.loaded.popitem(last=False)

@@ -46,10 +46,10 @@ def test_a_data_url_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_damaged_one_is_named_and_another_url_is_not_fetched() -> None:
     with pytest.raises(gr.Error, match=r"data: URL is not in base64"):
         opened("data:image/png;base64,not*base64")
-    for url in ("https://example.org/x.png", "HTTP://example.org/x.png"):
-        for component, sent in ((components.PhotoInput(), {"url": url}), (components.Files(), [{"url": url}])):
-            with pytest.raises(gr.Error, match="Upload the picture: this page fetches nothing from other places"):
-                received(component, sent)
+    for component in (components.PhotoInput(), components.Files()):
+        sent = {"url": "HTTP://example.org/x.png"}
+        with pytest.raises(gr.Error, match="Upload the picture: this page fetches nothing from other places"):
+            received(component, [sent] if isinstance(component, components.Files) else sent)
     assert opened(None) is None and opened("") is None
 
 

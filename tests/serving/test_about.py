@@ -76,14 +76,8 @@ def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
 
 def test_first_a_few_metrics_with_their_meaning(tmp_path: Path) -> None:
     metrics = measured(5, 5)
-    names = (
-        "success",
-        "kid_relative[encoder]",
-        "precision[encoder]",
-        "recall[encoder]",
-        "coverage[encoder]",
-        "authenticity[encoder]",
-    )
+    of_encoder = ("kid_relative", "precision", "recall", "coverage", "authenticity")
+    names = ["success", *(f"{name}[encoder]" for name in of_encoder)]
     more = dict.fromkeys((*names, "cycle_l1", "mifid[encoder]", "fid[encoder]"), 0.5)
     for direction in ("a_to_b", "b_to_a"):
         metrics["epochs"]["epoch-005"][direction] |= more
@@ -102,13 +96,11 @@ def test_what_fails_and_a_sample_stand_before_the_metrics(tmp_path: Path) -> Non
     Image.new("RGB", (2000, 100)).save(path / "samples.png")
     text = render(one(path), one(path).epochs[0])
     assert "dissolve" in text and "<b>" not in text and "\n- Beards smear.\n" in text
-    places = [
-        text.index(part) for part in ("data:image/jpeg;base64,", "Known failures of these weights", "Limits", "#### Metrics")
-    ]
-    assert places == sorted(places)
-    (path / "samples.png").write_bytes(b"no picture")
-    assert "data:image" not in render(one(path), one(path).epochs[0])
+    order = ("data:image/jpeg;base64,", "Known failures of these weights", "Limits", "#### Metrics")
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
     Image.new("RGB", (5000, 1)).save(path / "samples.png")
+    assert "data:image" not in render(one(path), one(path).epochs[0])
+    (path / "samples.png").write_bytes(b"no picture")
     assert "data:image" not in render(one(path), one(path).epochs[0])
 
 

@@ -1,4 +1,4 @@
-"""serving/studio.py and serving/live.py on faces: aligned, put back, several, in batches, and in a camera's frames."""
+"""serving/studio.py and serving/photos.py on faces: aligned, put back, several, in batches, and in a camera's frames."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from cyclegan_hub.faces import Face, align, alignment, find_faces
 from cyclegan_hub.faces.track import MAX_MISSED, Track, follow
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.photograph import Options
-from cyclegan_hub.serving.live import find_in_frame
-from cyclegan_hub.serving.photos import scaled
+from cyclegan_hub.serving.photos import find_in_frame, scaled
 from cyclegan_hub.serving.studio import Studio
-from support.messages import refusal
 from support.photos import MODEL_EYES, ROCKET, TWO, photo
 from support.pictures import encoded
 from support.pixels import apart
@@ -59,9 +57,8 @@ def test_before_is_what_the_result_shows(studio: Studio) -> None:
     source = photo("examples/grace_hopper")
     own = round(alignment(find_faces(source)[0], MODEL_EYES, 1).scale)
     sharp = translate(studio, source, "smile")
-    assert sharp.before.size == sharp.after.size == sharp.given.size == (own, own) and [one.size for one in sharp.inputs] == [
-        (32, 32)
-    ]
+    assert sharp.before.size == sharp.after.size == sharp.given.size == (own, own)
+    assert [one.size for one in sharp.inputs] == [(32, 32)]
     assert apart(sharp.inputs[0], model(None, **SMILE).prepare(source)) <= 1
     small = translate(studio, source, "anime")
     assert small.before.size == small.after.size == (32, 32) and small.given.size == (own, own)
@@ -89,15 +86,12 @@ def test_strength_0_returns_the_input(studio: Studio) -> None:
     result = translate(studio, source, "smile", strength=0)
     assert result.after == result.before and result.after != translate(studio, source, "smile", strength=0.5).after
     assert translate(studio, source, "smile", face="all", whole=True, strength=0).after == source
-    assert refusal(translate, studio, source, "anime", strength=0.5).startswith("strength=0.5: this model")
 
 
 def test_several_faces(studio: Studio) -> None:
-    assert len(studio.open(TWO, "smile").thumbnails()) == 2 and studio.open(TWO, "anime", "b_to_a").faces is None
-    first, second = (translate(studio, TWO, "smile", face=face) for face in ("auto", 1))
-    assert first.notes == ("2 faces found: the largest is taken.",) and second.notes == ("2 faces found: number 2 is taken.",)
-    for result, face in ((first, 0), (second, 1)):
-        assert apart(result.after, model(None, **SMILE).translate(TWO, face=face)) <= 1
+    for face in (0, 1):
+        expected = model(None, **SMILE).translate(TWO, face=face)
+        assert apart(translate(studio, TWO, "smile", face=face).after, expected) <= 1
     both = np.asarray(translate(studio, TWO, "smile", face="all", whole=True).after) != np.asarray(TWO)
     assert both[150:350, 165:360].any() and both[60:180, 512 + 178 : 512 + 267].any() and not both[:, 480:600].any()
 
@@ -141,7 +135,6 @@ def test_a_model_without_eyes_is_as_it_was(studio: Studio) -> None:
     result = translate(studio, photo("examples/grace_hopper"), "old")
     assert result.notes == () and result.after == model(None).translate(photo("examples/grace_hopper"))
     assert studio.open(TWO, "old").faces is None
-    assert "this direction translates whole" in refusal(translate, studio, TWO, "old", whole=True)
 
 
 def test_every_epoch_sees_the_same_face(studio: Studio) -> None:
@@ -164,10 +157,10 @@ def test_a_batch_aligns_and_says_what_has_no_face(studio: Studio, tmp_path: Path
     with zipfile.ZipFile(batch.zip) as zipped:
         face = images.decode(zipped.read("face.png"))
         assert apart(face, model(2, **HUMAN).translate(photo("examples/grace_hopper"))) <= 1
-    batch = studio.translate_batch(files[:1] * 8, "smile", options=Options("all", True, 0), folder=tmp_path)
+    batch = studio.translate_batch(files[:1] * 2, "smile", options=Options("all", True, 0), folder=tmp_path)
     assert batch.lines == [] and batch.zip
     with zipfile.ZipFile(batch.zip) as zipped:
-        assert images.decode(zipped.read("8 face.png")) == photo("examples/grace_hopper")
+        assert images.decode(zipped.read("2 face.png")) == photo("examples/grace_hopper")
     batch.notes["So it is."] = [f"{i}.png" for i in range(8)]
     assert batch.lines == ["0.png, 1.png, 2.png, 3.png, 4.png and 3 more: So it is."]
 
@@ -193,9 +186,8 @@ def test_a_live_frame_is_the_face_and_without_one_the_middle(studio: Studio) -> 
 def test_a_frame_is_searched_on_a_small_copy() -> None:
     large = photo("examples/grace_hopper").resize((1024, 1200), Image.Resampling.BICUBIC)
     (found,), (expected,) = find_in_frame(large), find_faces(large)
-    assert max(abs(a - b) for a, b in zip(found.eyes, expected.eyes, strict=True)) < 0.03 * abs(
-        expected.eyes[1] - expected.eyes[0]
-    )
+    apart = abs(expected.eyes[1] - expected.eyes[0])
+    assert max(abs(a - b) for a, b in zip(found.eyes, expected.eyes, strict=True)) < 0.03 * apart
 
 
 FACE = Face((0, 0, 100, 120), (30 + 40j, 70 + 40j, 50 + 60j, 35 + 85j, 65 + 85j), 1.0)

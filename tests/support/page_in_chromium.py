@@ -1,22 +1,18 @@
-"""The page in Debian's chromium, for the browser tests: one server, and tabs that note what they ask for.
+"""The page in Debian's chromium: tabs that note what they ask for, which may not leave the machine, and what they complain of.
 
-Every request that the page makes is noted, and none may leave the machine. Without chromium, gradio or playwright the
-tests that import this are skipped.
+Without chromium, gradio or playwright the tests that import this are skipped.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.chromium import NEEDED, WIDE
-from support.page_load import App, running_app, tiny_models
-from support.photos import TWO
-from support.pictures import encoded
+from support.page_load import App
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install -r requirements.txt")
 
@@ -27,6 +23,7 @@ MARKS = [  # of every file of browser tests: pytestmark = MARKS
 ]
 
 SCROLL = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+SIZE = "[document.querySelector('#result img').naturalWidth, document.querySelector('#result img').naturalHeight]"
 PIXELS = """() => [...document.querySelectorAll('#result img')].map((image) => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [16, 16];
@@ -35,15 +32,8 @@ PIXELS = """() => [...document.querySelectorAll('#result img')].map((image) => {
 })"""
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    models = tiny_models(tmp_path_factory.mktemp("models"), {"anime": 3, "cartoon": 0, "monet": 0, "faces": 3})
-    with running_app(tmp_path_factory.mktemp("app"), models) as running:
-        yield running
-
-
 class Tab:
-    """An open page, with what it asked for and what it complained of."""
+    """An open page."""
 
     def __init__(
         self, browser: Any, app: App, viewport: dict[str, int] = WIDE, script: str = "", query: str = "", **options: Any
@@ -58,8 +48,10 @@ class Tab:
         self.page.on("dialog", lambda dialog: (self.faults.append(dialog.message), dialog.dismiss()))
         if script:
             self.page.add_init_script(script)
-        self.page.goto(f"{app.url}/{query}")
-        self.page.wait_for_selector("#result img")
+        self.page.goto(f"{app.url}/{query}", wait_until="commit")
+        self.page.wait_for_function("() => document.querySelector('#result img')?.naturalWidth > 0")
+        self.first = [url for url in self.requests if not url.startswith("data:")]  # what the first picture took
+        self.page.wait_for_load_state()
         self.settle()
 
     def __enter__(self) -> Tab:
@@ -84,15 +76,18 @@ class Tab:
         self.page.wait_for_timeout(150)  # what was just done reaches the server first
         self.page.wait_for_function("() => !document.querySelector('[data-testid=status-tracker]:not(.hide, .hidden)')")
 
-    def changed(self, before: list[str]) -> list[str]:
-        """Waits for another translation than that of `before`, and returns the new addresses."""
+    def changed(self, before: list[str], images: str = "#result img", count: int = 1) -> list[str]:
+        """Waits for that many images with other addresses than `before`, and returns the new ones."""
         self.page.wait_for_function(
-            "(old) => { const now = document.querySelectorAll('#result img'); return now.length > 0 && ![...now].some("
-            "(one) => !one.complete) && [...now].map((one) => one.src).join() !== old }",
-            arg=",".join(before),
+            "([old, images, count]) => { const now = [...document.querySelectorAll(images)]; return now.length === count"
+            " && now.every((one) => one.complete) && now.map((one) => one.src).join() !== old }",
+            arg=[",".join(before), images, count],
         )
         self.settle()
-        return self.sources()
+        return self.page.eval_on_selector_all(images, "all => all.map((one) => one.src)")
+
+    def sampled(self, gallery: str, before: list[str], count: int) -> list[str]:
+        return self.changed(before, f"#{gallery} .thumbnail-lg img", count)
 
     def upload(self, path: Path) -> list[str]:
         """Gives a picture, and returns the address of the result that is shown then."""
@@ -121,31 +116,13 @@ class Tab:
         self.page.get_by_role("button", name=name).locator("visible=true").click()
         self.settle()
 
-    def sampled(self, gallery: str, before: list[str], count: int) -> list[str]:
-        """Waits for that many pictures in a gallery, all others than those of `before`, and returns their addresses."""
-        found = f"[...document.querySelectorAll('#{gallery} .thumbnail-lg img')]"
-        self.page.wait_for_function(
-            f"([old, count]) => {{ const now = {found}; return now.length === count && now.every((one) => one.complete) &&"
-            " now.map((one) => one.src).join() !== old }",
-            arg=[",".join(before), count],
-        )
-        self.settle()
-        return self.page.evaluate(f"{found}.map((one) => one.src)")
-
     def view(self, name: str) -> None:
         self.page.get_by_role("tab", name=name, exact=True).first.click()
         self.settle()
 
-
-@pytest.fixture
-def two_faces(tmp_path: Path) -> Path:
-    """A photograph of two."""
-    TWO.save(tmp_path / "two.png")
-    return tmp_path / "two.png"
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    path.write_bytes(encoded(1, (48, 40)))
-    return path
+    def download(self, button: str, path: Path) -> str:
+        """Saves what a button downloads, and returns the name that it has."""
+        with self.page.expect_download() as started:
+            self.page.locator(button).click()
+        started.value.save_as(path)
+        return started.value.suggested_filename

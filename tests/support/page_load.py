@@ -59,6 +59,10 @@ runpy.run_path("app.py", run_name="__main__")
 """
 
 
+LOCAL = ("/tmp", "/root", "/home", "Traceback", "gradio", ".py")  # what a message must not hold
+NAME = "<img src=x onerror=alert(1)>.png"  # of a file
+
+
 def tiny_models(folder: Path, domains: dict[str, int], **changes: Any) -> Path:
     """A folder of untrained models: of each domain that many epochs, or a single model for 0."""
     import torch
@@ -77,6 +81,18 @@ def tiny_models(folder: Path, domains: dict[str, int], **changes: Any) -> Path:
                 model = CycleGenerator(**size, labels=LABELS[domain], **FACES.get(domain, {}), **own)
             model.save_pretrained(folder / domain / (f"epochs/epoch-{epoch:03d}" if epoch else ""))
     return folder
+
+
+def served(where: Path, epoch: int | None) -> Any:
+    """A model as the page runs it in fp32."""
+    from cyclegan_hub.checkpoints import load
+    from cyclegan_hub.models.inference import optimize_for_cpu
+
+    return optimize_for_cpu(load(where, epoch), exact=True)
+
+
+def same(a: Image.Image, b: Image.Image) -> bool:
+    return same_pixels(a.convert("RGB"), b.convert("RGB"))
 
 
 @dataclass
@@ -215,10 +231,3 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-
-
-LOCAL = ("/tmp", "/root", "/home", "Traceback", "gradio", ".py")  # what a message must not hold
-
-
-def same(a: Image.Image, b: Image.Image) -> bool:
-    return same_pixels(a.convert("RGB"), b.convert("RGB"))
