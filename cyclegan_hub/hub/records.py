@@ -186,10 +186,13 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     parsed = []
     for i, line in enumerate(lines):
         try:
-            parsed.append(json.loads(line))
+            entry = json.loads(line)
         except ValueError:
-            if i < len(lines) - 1:
-                raise HistoryError(f"{path}: line {i + 1} is damaged: fix it or move the file away") from None
+            entry = None
+        if isinstance(entry, dict):
+            parsed.append(entry)
+        elif i < len(lines) - 1:
+            raise HistoryError(f"{path}: line {i + 1} is damaged: fix it or move the file away")
     return parsed
 
 

@@ -121,6 +121,7 @@ UNBUILT = [
     ),
     (write("recipe.json", INCOMPLETE), {}, "is damaged (no batch_size, domain, image_size, name in it)"),
     (write("history.jsonl", "{\n{}\n"), {}, "line 1 is damaged"),
+    (write("history.jsonl", "{}\n[1]\n{}\n"), {}, "line 2 is damaged"),
     (write("metrics.json", "{"), {}, "metrics.json is not of the form"),
     (Path.exists, {"epochs": [5, 7, 9]}, "no epoch 7, 9; epochs there: epoch-005, epoch-010"),
     (Path.exists, {"epochs": []}, "no epoch was chosen"),
