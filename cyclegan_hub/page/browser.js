@@ -62,8 +62,18 @@ navigator.mediaDevices?.enumerateDevices().then((devices) => {
     if (id === "take" && !matchMedia("(pointer: coarse)").matches) {
       when("#photo button[aria-label='Capture from camera']")
         .then((button) => button.click());
-      // Not at once: the photograph is cleared first, and this part is rendered again.
-      setTimeout(() => when("#photo [title='grant webcam access'] button").then((button) => button.click()), 1000);
+      // Not at once, and each button once: the photograph is cleared first, and this part is rendered again when the server says so.
+      const clicked = new WeakSet();
+      const grant = () => {
+        const button = document.querySelector("#photo [title='grant webcam access'] button");
+        if (!button || clicked.has(button)) return;
+        clicked.add(button);
+        button.click();
+      };
+      setTimeout(() => {
+        const watching = setInterval(grant, 100);
+        setTimeout(() => clearInterval(watching), 20000);
+      }, 1000);
     } else if (id === "take" || id === "choose") {
       if (id === "take") input().setAttribute("capture", "user");
       else input().removeAttribute("capture");
