@@ -131,7 +131,8 @@ def _models(
             domain = DOMAINS.get(model.domain)
             if domain and domain.labels != model.labels:  # a user's own model, whatever recipe it was trained with
                 domain = None
-            opening = {"title": _title(domain, manifest["labels"]), "examples": _examples(model, domain, side, example, folder)}
+            title = domain.action if domain and domain.action else " → ".join(model.labels)
+            opening = {"title": title, "examples": _examples(model, domain, side, example, folder)}
         epochs.append({"name": epoch.name, "number": epoch.number, "best": epoch.best, "files": files})
     (folder / "proof.json").write_bytes(json_bytes(verifications))
     return manifest | opening | {"epochs": epochs}
@@ -182,11 +183,6 @@ def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
         _SPACE.format(front_matter="\n".join(_front_matter(manifest, arrow)), description=description, **manifest),
         "utf-8",
     )
-
-
-def _title(domain: Domain | None, labels: Sequence[str]) -> str:
-    """What the model does, or its labels."""
-    return domain.action if domain and domain.action else " → ".join(labels)
 
 
 def _examples(

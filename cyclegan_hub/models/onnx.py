@@ -63,7 +63,11 @@ class OnnxGenerator(ImageTranslator):
         self, path: str | PathLike[str], *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None
     ) -> None:
         self.path = Path(path)
-        self._open(self._read(), providers, threads)
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise OnnxError(f"{self.path} cannot be read ({error.strerror or type(error).__name__}): check its name") from None
+        self._open(data, providers, threads)
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "the exported model", threads: int | None = None) -> OnnxGenerator:
@@ -72,12 +76,6 @@ class OnnxGenerator(ImageTranslator):
         self.path = Path(name)
         self._open(data, ("CPUExecutionProvider",), threads)
         return self
-
-    def _read(self) -> bytes:
-        try:
-            return self.path.read_bytes()
-        except OSError as error:
-            raise OnnxError(f"{self.path} cannot be read ({error.strerror or type(error).__name__}): check its name") from None
 
     def _open(self, data: bytes, providers: Sequence[str], threads: int | None) -> None:
         import onnxruntime  # type: ignore[import-untyped,unused-ignore]

@@ -11,6 +11,7 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from torch import nn
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
-from cyclegan_hub.export.browser import VERSION, _front_matter, _title, export_web
+from cyclegan_hub.export.browser import VERSION, _front_matter, export_web
 from cyclegan_hub.export.winograd import WinogradConv2d, use_winograd
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.faces.mtcnn import WEIGHTS
@@ -259,7 +260,7 @@ class TestInChromium:
 
     @pytest.mark.parametrize("missing", ["manifest.json", "worker.js", "runtime/ort-wasm-simd-threaded.wasm", "models"])
     def test_a_missing_file_is_named(self, missing: str, site: Path, browser: Any, tmp_path: Path) -> None:
-        shutil.copytree(site, tmp_path / "site")
+        shutil.copytree(site, tmp_path / "site", copy_function=os.link)
         gone = tmp_path / "site" / missing
         shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
         late = missing == "models" or missing.startswith("runtime")  # the runtime reads its file with the first model
@@ -278,7 +279,7 @@ class TestInChromium:
             assert tab.differs(expected(photos.photo("examples/astronaut"), epochs[0], "b_to_a")) <= 4
             tab.translate(photos.photo("astronaut_face"))
             assert tab.page.text_content("#credit") == ""
-        shutil.copytree(site, tmp_path / "site", ignore=shutil.ignore_patterns("models"))
+        shutil.copytree(site, tmp_path / "site", ignore=shutil.ignore_patterns("models"), copy_function=os.link)
         with opened(browser, tmp_path / "site") as tab:
             assert tab.differs(images.decode(site / "examples/after.jpg")) <= 2
 
@@ -423,7 +424,7 @@ def test_the_front_matter_of_a_users_own_model() -> None:
     """Any label is text in YAML, and a description is no longer than the Hub shows."""
     labels = ("cat: 'tabby' #1", "a dog of whatever breed, age and colour it may happen to have")
     arrow = " ↔ ".join(labels)
-    manifest = {"title": _title(None, labels), "license": "own terms", "source": "https://huggingface.co/user/pets"}
+    manifest = {"title": " → ".join(labels), "license": "own terms", "source": "https://huggingface.co/user/pets"}
     front = yaml.safe_load("\n".join(_front_matter(manifest, arrow)))
     assert front["title"] == "cat: 'tabby' #1 → a dog of whatever breed, age and colour it may happen to have"
     assert front["short_description"] == "Images translated in your browser"
