@@ -104,8 +104,7 @@ def _refs(repo: str, token: str | bool | None, cache_dir: str | Path | None, loc
     no_answer: Exception | None = None
     if not local_files_only:
         try:
-            refs = _KNOWN[repo, token] = refs_of(repo, token)
-            return refs
+            return _KNOWN.setdefault((repo, token), refs_of(repo, token))
         except Exception as error:  # OSError and, by version, the errors of one of two HTTP libraries
             failure = failure_of(error)
             if failure.kind is FailureKind.NAME:
@@ -114,15 +113,15 @@ def _refs(repo: str, token: str | bool | None, cache_dir: str | Path | None, loc
                 raise ModelError(explain(error, f"{repo}: its epochs could not be listed")) from error
             no_answer = error
     refs = _in_cache(repo, cache_dir)
-    if refs.main is None and not refs.epochs:
-        if (parent := Path(repo).parent) != Path() and parent.is_dir():
-            there = sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-            raise ModelError(f"{repo}: there is no such folder; {parent} holds {', '.join(there[:10]) or 'none'}")
-        missing = f"{repo}: no folder of that name, nothing of it is in the cache, and the Hub "
-        if no_answer is None:
-            raise ModelError(f"{missing}was not to be asked: load it once with a connection")
-        raise ModelError(explain(no_answer, f"{missing}did not answer")) from no_answer
-    return refs
+    if refs.main is not None or refs.epochs:
+        return refs
+    if (parent := Path(repo).parent) != Path() and parent.is_dir():
+        there = sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+        raise ModelError(f"{repo}: there is no such folder; {parent} holds {', '.join(there[:10]) or 'none'}")
+    missing = f"{repo}: no folder of that name, nothing of it is in the cache, and the Hub "
+    if no_answer is None:
+        raise ModelError(f"{missing}was not to be asked: load it once with a connection")
+    raise ModelError(explain(no_answer, f"{missing}did not answer")) from no_answer
 
 
 def _in_cache(repo: str, cache_dir: str | Path | None) -> Refs:

@@ -65,6 +65,7 @@ def test_epochs_of_a_folder(run: Path) -> None:
         assert is_model(loaded, 5)
     for loaded in (load(run, 10), load(run, "epoch-010"), CycleGenerator.from_pretrained(run, revision="epoch-010")):
         assert is_model(loaded, 10)
+    assert refusal(load, run, 15) == f"{run}: no epoch 'epoch-015'; epochs there: epoch-005, epoch-010, epoch-100"
 
 
 def test_a_file_or_a_url_instead_of_a_folder(run: Path) -> None:
@@ -75,17 +76,11 @@ def test_a_file_or_a_url_instead_of_a_folder(run: Path) -> None:
         assert refusal(action, url) == f"{url!r} is a URL, not a repository id: give 'user/smile'"
 
 
-def test_an_epoch_that_is_not_there(run: Path) -> None:
-    message = f"{run}: no epoch 'epoch-015'; epochs there: epoch-005, epoch-010, epoch-100"
-    assert refusal(load, run, 15) == refusal(CycleGenerator.from_pretrained, run, revision="epoch-015") == message
-    single = run / "epochs" / "epoch-005"
-    assert refusal(load, single, 10) == f"{single}: no epoch 'epoch-010'; it holds a single model and no epochs/"
-
-
 def test_a_single_model(run: Path, tmp_path: Path) -> None:
     single = run / "epochs" / "epoch-005"
     assert list_epochs(single) == [Epoch("main", None, str(single), best=True)]
     assert is_model(load(single), 5) and is_model(load(single, "main"), 5)
+    assert refusal(load, single, 10) == f"{single}: no epoch 'epoch-010'; it holds a single model and no epochs/"
     assert "no config.json and no epochs/ there" in refusal(list_epochs, tmp_path)
 
 
@@ -103,15 +98,6 @@ def test_damaged_metrics(run: Path, text: str, message: str) -> None:
     for action in (load, list_epochs, CycleGenerator.from_pretrained):
         assert message in refusal(action, run)
     assert is_model(load(run, 5), 5)  # named: nothing has to be chosen
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_which_numbers_the_weights_had(tmp_path: Path, dtype: torch.dtype) -> None:
-    for name, data in model(5).files(dtype=dtype).items():
-        (tmp_path / name).write_bytes(data)
-    loaded = load(tmp_path)
-    assert loaded.stored_dtype == dtype and next(loaded.parameters()).dtype == torch.float32
-    assert model(5).stored_dtype is None
 
 
 # --- the cache, in this process (which is offline)
@@ -178,10 +164,11 @@ def test_epochs_of_a_repository(hub: ConnectedHub) -> None:
     there = "epochs there: epoch-005, epoch-010, epoch-100"
     assert refusal(load, "user/epochs", 15) == f"user/epochs: no epoch 'epoch-015'; {there}"
     message = refusal(CycleGenerator.from_pretrained, "user/epochs", revision="epoch-015")
-    assert message.startswith(
-        "user/epochs@epoch-015: no folder of that name, and config.json could not be fetched from the Hub: "
-    )
     assert message.endswith(f": the repository has no such branch, tag or commit: check its name; {there}")
+    commit("user/epochs", model(5))
+    api.upload_file(path_or_fileobj=b"text", path_in_repo="NOTES.md", repo_id="user/epochs")  # a later commit: no epoch has it
+    forget("user/epochs")
+    assert [epoch.name for epoch in list_epochs("user/epochs") if epoch.best] == ["epoch-005"]
 
 
 @pytest.mark.slow
@@ -208,15 +195,6 @@ def test_a_warm_load_costs_no_request(hub: ConnectedHub, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_card_changed_later_leaves_the_best(hub: ConnectedHub) -> None:
-    repository("card", 5, 10)
-    commit("user/card", model(5))
-    api.upload_file(path_or_fileobj=b"text", path_in_repo="NOTES.md", repo_id="user/card")
-    assert [(epoch.name, epoch.best) for epoch in list_epochs("user/card")] == [("epoch-005", True), ("epoch-010", False)]
-    assert is_model(load("user/card"), 5)
-
-
-@pytest.mark.slow
 def test_a_push_between_the_two_downloads_changes_nothing(hub: ConnectedHub) -> None:
     repository("race", 5)
     original = repository_module.hf_hub_download
@@ -233,35 +211,25 @@ def test_a_push_between_the_two_downloads_changes_nothing(hub: ConnectedHub) -> 
 
 
 @pytest.mark.slow
-def test_a_token_that_is_not_accepted(hub: ConnectedHub, tmp_path: Path) -> None:
-    repository("token", 5)
-    for action in (CycleGenerator.from_pretrained, load, list_epochs):
-        message = refusal(action, "user/token", token="hf_wrong", cache_dir=tmp_path)
-        assert "401" in message and "log in again with `hf auth login`" in message
-    assert is_model(load("user/token", cache_dir=tmp_path), 5)
-
-
-@pytest.mark.slow
 def test_a_repository_that_is_closed(hub: ConnectedHub, tmp_path: Path) -> None:
-    repository("private", 5)
-    repository("gated", 5)
+    for name in ("open", "private", "gated"):
+        repository(name, 5)
     api.update_repo_settings("user/private", private=True)
     api.update_repo_settings("user/gated", gated="manual")
-    message = refusal(CycleGenerator.from_pretrained, "user/gated", token="hf_read", cache_dir=tmp_path)
-    assert message.startswith("user/gated@main: no folder of that name, and config.json could not be fetched") and (
-        "access is restricted: ask for it on the repository's page" in message
-    )
-    assert "access is restricted" in refusal(load, "user/gated", token="hf_read", cache_dir=tmp_path)
-    for repo in ("user/private", "user/nowhere"):
-        for token in ("hf_read", False):
-            message = refusal(CycleGenerator.from_pretrained, repo, token=token, cache_dir=tmp_path)
-            assert message.startswith(f"{repo}@main: no folder of that name, and config.json could not be fetched from the Hub: ")
-            assert "no repository of that name, or it is private: check the name, or log in" in message
-            message = refusal(list_epochs, repo, token=token, cache_dir=tmp_path)
-            assert "check the name, or log in with `hf auth login` if it is private" in message, message
-    assert is_model(load("user/private", cache_dir=tmp_path), 5)
-    with hub.fault("/api/models/user/epochs/refs", status=403):
-        assert "use a token that may do this" in refusal(list_epochs, "user/epochs", token="hf_read", cache_dir=tmp_path)
+    hidden = "no repository of that name, or it is private: check the name, or log in"
+    for repo, token, message in (
+        ("user/open", "hf_wrong", "log in again with `hf auth login`"),
+        ("user/gated", "hf_read", "access is restricted: ask for it on the repository's page"),
+        ("user/private", "hf_read", hidden),
+        ("user/nowhere", False, hidden),
+    ):
+        said = refusal(CycleGenerator.from_pretrained, repo, token=token, cache_dir=tmp_path)
+        assert said.startswith(f"{repo}@main: no folder of that name, and config.json could not be fetched") and message in said
+        assert message in refusal(load, repo, token=token, cache_dir=tmp_path)
+    for repo in ("user/open", "user/private"):
+        assert is_model(load(repo, cache_dir=tmp_path), 5)
+    with hub.fault("/api/models/user/open/refs", status=403):
+        assert "use a token that may do this" in refusal(list_epochs, "user/open", token="hf_read", cache_dir=tmp_path)
 
 
 @pytest.mark.slow
@@ -293,7 +261,6 @@ def test_a_cache_that_cannot_be_written(hub: ConnectedHub, tmp_path: Path) -> No
 
 BUSY = {  # what goes wrong, what is told of it, how long the client hub.waits at least before it tries again
     "429": ({"status": 429, "headers": {"Retry-After": "7"}}, "429 Too Many Requests", "try again in 7 seconds", 7),
-    "500": ({"status": 500}, "500 Internal Server Error", "try again later", 1),
     "503": ({"status": 503}, "503 Service Unavailable", "try again later", 1),
     "timeout": ({"delay": 1.2}, "timed out", "check the name and the connection", 1),
 }
@@ -331,9 +298,7 @@ def test_a_connection_cut_in_the_middle_of_a_file(hub: ConnectedHub, tmp_path: P
     assert is_model(load("user/cut", cache_dir=tmp_path / "once"), 5)  # it continues where it was cut
     with hub.fault(f"/resolve/.*{WEIGHTS}", method="GET", cut_after=0):
         message = refusal(load, "user/cut", cache_dir=tmp_path / "always")
-        assert message.startswith(
-            "user/cut@main: no folder of that name, and model.safetensors could not be fetched from the Hub: "
-        ), message
+        assert "model.safetensors could not be fetched from the Hub: " in message
         assert message.endswith("check the name and the connection")
     assert is_model(load("user/cut", cache_dir=tmp_path / "always"), 5)
 
@@ -353,11 +318,5 @@ def test_a_server_that_is_gone(hub: ConnectedHub, tmp_path: Path) -> None:
         assert "not in the cache" in message and "refused" in message and message.endswith("check the name and the connection")
         for action in (load, list_epochs):
             message = refusal(action, "user/kept", cache_dir=tmp_path)
-            assert (
-                message.startswith(
-                    "user/kept: no folder of that name, nothing of it is in the cache, and the Hub did not answer: "
-                )
-                and "refused" in message
-            )
-            assert message.endswith("check the name and the connection")
+            assert "nothing of it is in the cache, and the Hub did not answer: " in message and "refused" in message
         assert not checkpoints._KNOWN  # nor is what the cache holds taken for what the Hub has

@@ -36,25 +36,16 @@ from cyclegan_hub.templates import FAVICON
 
 PAGE = Path(__file__).parent / "web"
 STATIC = ("index.html", "app.js", "opened.js", "worker.js", "pixels.js", "faces.js", "style.css")
-
-
 OPENED = 1024  # px at most of a user's own example
 
-
-@dataclass(frozen=True)
-class Example:
-    """A free image that the page opens with."""
-
-    file: str  # below FREE_IMAGES
-    credit: str
-
-
-_HOPPER = Example("examples/grace_hopper.jpg", "Example: Grace Hopper; US Navy, public domain.")
-_FACE = Example("examples/astronaut.jpg", "Example: Eileen Collins; NASA, public domain.")
-_SCENE = Example("examples/china.jpg", "Example: the Summer Palace in Beijing; danielbuechele, CC BY 2.0.")
-_AVATAR = Example("examples/avatar_2.png", "Example: the Cartoon Set; Google LLC, CC BY 4.0.")
+_CREDITS = {  # of the free images that the page opens with
+    "grace_hopper.jpg": "Example: Grace Hopper; US Navy, public domain.",
+    "astronaut.jpg": "Example: Eileen Collins; NASA, public domain.",
+    "china.jpg": "Example: the Summer Palace in Beijing; danielbuechele, CC BY 2.0.",
+    "avatar_2.png": "Example: the Cartoon Set; Google LLC, CC BY 4.0.",
+}
 # Where another one than a face, or for A to B a scene, is better.
-_EXAMPLES = {("smile", "a_to_b"): _HOPPER, ("cartoon", "b_to_a"): _AVATAR}
+_EXAMPLES = {("smile", "a_to_b"): "grace_hopper.jpg", ("cartoon", "b_to_a"): "avatar_2.png"}
 
 
 def export_web(
@@ -91,9 +82,10 @@ def export_web(
         if any(manifest["eyes"].values()):
             write_folder(folder / "faces", finder_files())
         found.copy(folder)
-    total = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    models = sum(path.stat().st_size for path in out.glob("models/*"))
-    print(f"{out}: {total:,} bytes, of these {models:,} models and {found.bytes:,} runtime ({found.origin_text})")
+    total, models, copied = (
+        sum(path.stat().st_size for path in out.glob(which) if path.is_file()) for which in ("**/*", "models/*", "runtime/*")
+    )
+    print(f"{out}: {total:,} bytes, of these {models:,} models and {copied:,} runtime ({found.origin_text})")
     if "value_range" in manifest:
         print("  a browser reads 16-bit files in its own way: the page refuses them; `cyclegan-hub translate` does not")
     print(f"  try it: python -m http.server --directory {out}, then open http://127.0.0.1:8000")
@@ -136,8 +128,11 @@ def _models(
             print(f"{name}: {len(data):,} bytes, differs from the model by at most "
                   f"{max(one['largest'] for one in differences['found']):.3f}/255")  # fmt: skip
         if epoch is first:
-            domain = _domain(manifest["domain"], tuple(manifest["labels"]))
-            opening = {"title": _title(domain, manifest["labels"]), "examples": _examples(model, domain, side, example, folder)}
+            domain = DOMAINS.get(model.domain)
+            if domain and domain.labels != model.labels:  # a user's own model, whatever recipe it was trained with
+                domain = None
+            title = domain.action if domain and domain.action else " → ".join(model.labels)
+            opening = {"title": title, "examples": _examples(model, domain, side, example, folder)}
         epochs.append({"name": epoch.name, "number": epoch.number, "best": epoch.best, "files": files})
     (folder / "proof.json").write_bytes(json_bytes(verifications))
     return manifest | opening | {"epochs": epochs}
@@ -157,7 +152,7 @@ def _model(model: Translator, source: str, direction: str, side: int, name: str)
     manifest: dict[str, object] = {key: metadata[key] for key in ("domain", "license", "terms", "source")}
     manifest |= {"labels": [str(label) for label in model.labels], "channels": model.channels, "size": side}
     manifest["eyes"] = {name: model.eyes[name] for name in model.directions}
-    manifest["skip"] = {name: bool(getattr(model.network(name), "skip", False)) for name in model.directions}
+    manifest["skip"] = {name: model.has_skip(name) for name in model.directions}
     if "value_range" in metadata:
         manifest["value_range"] = json.loads(metadata["value_range"])
     return data, manifest, onnx_export.verification(found, "fp16")
@@ -190,17 +185,6 @@ def _page(folder: Path, manifest: dict[str, Any], runtime: Runtime) -> None:
     )
 
 
-def _domain(name: str, labels: tuple[str, ...]) -> Domain | None:
-    """The domain of this name; None for a user's own model, which has other labels, whatever recipe it was trained with."""
-    known = DOMAINS.get(name)
-    return known if known and known.labels == labels else None
-
-
-def _title(domain: Domain | None, labels: Sequence[str]) -> str:
-    """What the model does, or its labels."""
-    return domain.action if domain and domain.action else " → ".join(labels)
-
-
 def _examples(
     model: Translator, domain: Domain | None, side: int, own: Image.Image | None, folder: Path
 ) -> dict[str, dict[str, str]]:  # fmt: skip
@@ -212,15 +196,16 @@ def _examples(
     found: dict[str, dict[str, str]] = {}
     for direction in model.directions:
         eyes, first = model.eyes[direction], direction == model.directions[0]
-        free = (_EXAMPLES.get((domain.name, direction)) if domain else None) or (_FACE if eyes else _SCENE if first else None)
+        free = _EXAMPLES.get((domain.name if domain else "", direction))
+        free = free or ("astronaut.jpg" if eyes else "china.jpg" if first else None)
         if own is not None and first:
             own.thumbnail((OPENED, OPENED))
             own.save(folder / "examples/own.jpg", quality=92)
             found[direction] = {"file": "examples/own.jpg", "credit": ""}
         elif free is not None:
-            name = f"examples/{Path(free.file).name}"
-            shutil.copyfile(FREE_IMAGES / free.file, folder / name)
-            found[direction] = {"file": name, "credit": free.credit}
+            name = f"examples/{free}"
+            shutil.copyfile(FREE_IMAGES / name, folder / name)
+            found[direction] = {"file": name, "credit": _CREDITS[free]}
         if first:
             pair = _translated(model, folder / found[direction]["file"], direction, side)
             for name, image in zip(("before", "after"), pair, strict=True):
@@ -248,7 +233,7 @@ def _front_matter(manifest: dict[str, Any], arrow: str) -> Iterator[str]:
     short = next(one for one in (f"{arrow}, in your browser", arrow, "Images translated in your browser") if len(one) <= SHORT)
     licence = manifest["license"]
     texts = {"title": manifest["title"], "emoji": "🎭", "colorFrom": "green", "colorTo": "gray", "sdk": "static"}
-    texts |= {"short_description": short}
+    texts["short_description"] = short
     texts |= {"license": licence} if licence in LICENCES else {"license": "other", "license_name": licence.replace(" ", "-")}
     yield from (f"{name}: {json.dumps(text, ensure_ascii=False)}" for name, text in texts.items())
     if on_hub := re.fullmatch(r"https?://[^/]+/([\w.-]+/[\w.-]+)", manifest["source"]):
@@ -291,11 +276,6 @@ class Runtime:
         """The other host ("https://cdn.example"), "" if the files are the folder's own."""
         return "" if self.files else "/".join(self.url.split("/")[:3])
 
-    @property
-    def bytes(self) -> int:
-        """Size of the copied files in bytes."""
-        return sum(path.stat().st_size for path in self.files)
-
     def copy(self, folder: Path) -> None:
         """Copies the files to `folder`/runtime."""
         if self.files:
@@ -312,8 +292,8 @@ def find_runtime(place: str | None, webgpu: bool = False) -> Runtime:
             raise ExportError(f"--runtime {place}: give a URL that starts with https:// and has no query")
         return Runtime(place.rstrip("/") + "/", f"from {place}")
     start = Path(place).expanduser() if place is not None else Path()
-    package = "onnxruntime-web"
-    for folder in (start, start / "dist", start / package / "dist", start / "node_modules" / package / "dist"):
+    for below in ("", "dist", "onnxruntime-web/dist", "node_modules/onnxruntime-web/dist"):
+        folder = start / below
         files = tuple(folder / name for name in (*_WASM, *(_WEBGPU if webgpu else ())))
         if all(path.is_file() for path in files):
             return Runtime("runtime/", f"onnxruntime-web {_version(folder)}", files)

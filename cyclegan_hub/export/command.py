@@ -62,26 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.web:
         from cyclegan_hub.export.browser import export_web
 
+        options = {name: getattr(arguments, name) for name in ("size", "runtime", "webgpu", "example")}
         epochs = arguments.epochs if arguments.epoch is None else [arguments.epoch]
-        return export_web(
-            arguments.source,
-            arguments.out,
-            epochs=epochs,
-            size=arguments.size,
-            runtime=arguments.runtime,
-            webgpu=arguments.webgpu,
-            example=arguments.example,
-        )
-    from cyclegan_hub.export.onnx_export import OPSET, export
+        return export_web(arguments.source, arguments.out, epochs=epochs, **options)
+    from cyclegan_hub.export.onnx_export import export
 
-    return export(
-        arguments.source,
-        arguments.out,
-        direction=arguments.direction,
-        epoch=arguments.epoch,
-        dtype=arguments.dtype or "fp32",
-        size=arguments.size,
-        opset=OPSET if arguments.opset is None else arguments.opset,
-        format=arguments.format,
-        force=arguments.force,
-    )
+    names = ("direction", "epoch", "dtype", "size", "opset", "format", "force")
+    options = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    return export(arguments.source, arguments.out, **options)

@@ -115,9 +115,9 @@ def export(
 
 def _check_out(out: Path, format: str, force: bool) -> None:
     if out.suffix.lower() != SUFFIXES[format]:
-        other = next((name for name, suffix in SUFFIXES.items() if suffix == out.suffix.lower()), None)
-        help = f", or --format {other}" if other else ", or --web for a folder"
-        raise ExportError(f"{out.name}: give a name that ends in {SUFFIXES[format]}{help}")
+        formats = [f"--format {name}" for name, suffix in SUFFIXES.items() if suffix == out.suffix.lower()]
+        other = [*formats, "--web for a folder"][0]
+        raise ExportError(f"{out.name}: give a name that ends in {SUFFIXES[format]}, or {other}")
     if not out.parent.is_dir():
         raise ExportError(f"{out}: there is no folder {out.parent}")
     if out.is_dir() or (out.exists() and not force):
@@ -143,7 +143,7 @@ def part(
             least = max(1, multiple // scale)
             raise ExportError(f"--size {size}: this network takes multiples of {least}, from {max(8, least)} px up")
         if isinstance(model, PairedTranslator) and model.rule.derived:
-            network, multiple = NetworkWithRule(model, network), 1
+            network, multiple = NetworkWithRule(model.input_of, network, multiple), 1
         height, width = (size, size) if size else (max(64, 2 * multiple), max(96, 3 * multiple))
         shape = Shape(torch.rand(2, model.channels, height, width) * 2 - 1, any_size=size is None, multiple=multiple)
     metadata = _metadata(model, source, direction, dtype, multiple, size, opset)
@@ -154,7 +154,7 @@ def _metadata(
     model: Model, source: str, direction: str, dtype: str, multiple: int, size: int | None, opset: int
 ) -> dict[str, str]:
     provenance = provenance_of(model.record)
-    labels = list(model.labels)[::-1] if direction == "b_to_a" else list(model.labels)
+    labels = model.labels[::-1] if direction == "b_to_a" else model.labels
     shape = "images (batch, channels, height, width)" if model.takes_pictures else "latents (batch, latent, 1, 1)"
     found: dict[str, Any] = {
         "format": RULE_IN_GRAPH if isinstance(model, PairedTranslator) and model.rule.derived else 1,
@@ -170,7 +170,7 @@ def _metadata(
         "pairs": getattr(model, "pairs", "given"),
         # Where the eyes of faces lie in the input (left x, left y, right x, right y in shares of the side); null: any images.
         "eyes": json.dumps(getattr(model, "eyes", {}).get(direction)),
-        "skip": json.dumps(bool(getattr(model.network(direction), "skip", False))),  # whether the output is input + change
+        "skip": json.dumps(isinstance(model, Translator) and model.has_skip(direction)),  # whether the output is input + change
         "input": f"x: fp32 {shape}",
         "range": "[-1, 1]: pixel / 127.5 - 1 in, round((y + 1) * 127.5) out, RGB or grey",
         "dtype": dtype,
@@ -189,26 +189,24 @@ def _metadata(
 
 def description(made: Part) -> str:
     """The content of a file: "not smiling → smiling, epoch 19, any size"."""
-    labels = json.loads(made.metadata["labels"])
-    what = " → ".join(labels) if len(labels) == 2 else f"noise → {labels[0]}"
-    epoch = "" if made.model.epoch is None else f", epoch {made.model.epoch}"
-    if not made.model.takes_pictures:
-        return f"{what}{epoch}, {made.model.image_size} px"
-    return f"{what}{epoch}, {f'{made.size} x {made.size} px' if made.size else 'any size'}"
+    model, labels = made.model, json.loads(made.metadata["labels"])
+    epoch = "" if model.epoch is None else f", epoch {model.epoch}"
+    if not model.takes_pictures:
+        return f"noise → {labels[0]}{epoch}, {model.image_size} px"
+    return f"{' → '.join(labels)}{epoch}, {f'{made.size} x {made.size} px' if made.size else 'any size'}"
 
 
 class NetworkWithRule(nn.Module):
     """The generator of a derived rule for images of any size: the rule that makes its input, its padding, the network."""
 
-    def __init__(self, model: Translator, network: nn.Module) -> None:
+    def __init__(self, input_of: Callable[[Tensor], Tensor], network: nn.Module, multiple: int) -> None:
         super().__init__()
-        self.input_of, self.network = model.input_of, network
+        self.input_of, self.network, self.multiple = input_of, network, multiple
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.input_of(x)
         height, width = x.shape[2:]
-        multiple = int(self.network.multiple)  # type: ignore[arg-type]  # torch types a module's attributes as tensors
-        y: Tensor = self.network(images.pad_to_multiple(x, multiple))
+        y: Tensor = self.network(images.pad_to_multiple(x, self.multiple))
         return y[:, :, :height, :width]
 
 
@@ -258,7 +256,7 @@ def _write_new(network: nn.Module, shape: Shape, opset: int, buffer: io.BytesIO)
 
     sizes: dict[int, object] = {0: Dim("batch")} if shape.any_batch else {}
     if shape.any_size:
-        sizes |= {2 + i: shape.multiple * Dim(name) if shape.multiple > 1 else Dim(name) for i, name in enumerate(("h", "w"))}
+        sizes |= {axis: shape.multiple * Dim(name) if shape.multiple > 1 else Dim(name) for axis, name in ((2, "h"), (3, "w"))}
     program = torch.onnx.export(
         network, (shape.example,), dynamo=True, opset_version=opset, input_names=["x"], output_names=["y"],
         dynamic_shapes=(sizes,) if sizes else None, verbose=False, optimize=False,
@@ -331,17 +329,14 @@ def _halve(model: object) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Hides the output of torch's exporters, which helps no user: deprecations, missing torchvision, progress."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
 
 
 def _first(error: BaseException) -> str:
@@ -394,8 +389,9 @@ def compare_outputs(model: Model, direction: str, run: Run, size: int | None) ->
     model computes in fp32. Outputs are compared before they are rounded to 8 bits: rounding would hide small differences, and
     make others larger.
     """
+    network = model.network(direction)
     if isinstance(model, Sampler):
-        z, network = model.latents(LATENTS, seed=0), model.network(direction)
+        z = model.latents(LATENTS, seed=0)
         with torch.inference_mode():
             return [_compare(f"{LATENTS} latents of seed 0", network(z[:, :, None, None]), run(z.numpy()))]
     given = {}
@@ -407,12 +403,8 @@ def compare_outputs(model: Model, direction: str, run: Run, size: int | None) ->
         portrait, side = images.decode(FREE_IMAGES / IMAGES[0], model.channels), size or model.translate_size
         aligned = align(portrait, find_faces(portrait)[0], eyes, side)
         given[f"the face of {IMAGES[0]}, aligned at {side} x {side} px"] = aligned
-    found = []
-    for of, image in given.items():
-        x = images.to_tensor(image)[None]
-        expected = translate_batch(model.network(direction), model.input_of(x))
-        found.append(_compare(of, expected, run(x.numpy())))
-    return found
+    inputs = {of: images.to_tensor(image)[None] for of, image in given.items()}
+    return [_compare(of, translate_batch(network, model.input_of(x)), run(x.numpy())) for of, x in inputs.items()]
 
 
 def _compare(of: str, expected: Tensor, found: np.ndarray) -> Difference:
@@ -436,11 +428,9 @@ def check_differences(found: list[Difference], dtype: str) -> None:
 
 def verification(found: list[Difference], dtype: str) -> dict[str, Any]:
     """The content of a .proof.json: every difference, the limits, and the versions of the libraries."""
-    largest, mean = LIMITS[dtype]
-    versions = {"torch": torch.__version__, "numpy": np.__version__}
     return {
         "unit": "shares of 255 in the written image, before rounding",
-        "allowed": {"largest": largest, "mean": mean},
+        "allowed": dict(zip(("largest", "mean"), LIMITS[dtype], strict=True)),
         "found": [asdict(one) for one in found],
-        "versions": versions,
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }

@@ -6,13 +6,14 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from cyclegan_hub.errors import UserError
+from cyclegan_hub.errors import UserError, first_line
 from cyclegan_hub.files import is_lfs_pointer, write_folder
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.generators import InstanceNorm2d, Kind, ResNetGenerator, UNetGenerator
@@ -33,23 +34,19 @@ def import_weights(
     """
     if out.exists():
         raise UserError(f"{out} is there already: give another name, or move it away")
-    digests, states = {}, {}
-    for direction, path in (("a_to_b", a_to_b), ("b_to_a", b_to_a)):
-        digests[direction], states[direction] = _read(path)
-    kinds = {str(path): architecture_of(str(path), states[d]) for d, path in (("a_to_b", a_to_b), ("b_to_a", b_to_a))}
-    if len(set(kinds.values())) > 1:
-        raise LayoutError(f"{'; '.join(f'{path}: {kind}' for path, kind in kinds.items())}: both must be the same network")
-    kind = next(iter(kinds.values()))
+    read = {path: _read(path) for path in (a_to_b, b_to_a)}
+    kind, other = (architecture_of(str(path), read[path][1]) for path in (a_to_b, b_to_a))
+    if kind != other:
+        raise LayoutError(f"{a_to_b}: {kind}; {b_to_a}: {other}: both must be the same network")
     try:
-        model = CycleGenerator(
-            channels=kind.channels, width=kind.width, blocks=kind.blocks, generator=kind.generator, upsample="transpose",
-            dropout=kind.dropout, image_size=image_size, domain=domain, labels=labels,
-        )  # fmt: skip
+        model = CycleGenerator(**asdict(kind), upsample="transpose", image_size=image_size, domain=domain, labels=labels)
     except (ValueError, RuntimeError) as error:
         raise LayoutError(f"{a_to_b}: {kind}, which ours cannot be ({error})") from error
+    metadata = {}
     for direction, path in (("a_to_b", a_to_b), ("b_to_a", b_to_a)):
-        fill(str(path), model.network(direction), states[direction])
-    metadata = {f"imported_{direction}": f"sha256 {digest}" for direction, digest in digests.items()}
+        digest, state = read[path]
+        fill(str(path), model.network(direction), state)
+        metadata[f"imported_{direction}"] = f"sha256 {digest}"
     files = model.files(metadata) | {"README.md": str(model.generate_model_card()).encode()}
     write_folder(out, files)
     return kind
@@ -66,8 +63,8 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch has many errors for damaged files, other formats, and objects other than tensors
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise UserError(f"{path} holds no weights, or more than tensors, which is never loaded ({lines[0][:150]})") from None
+        reason = first_line(error)[:150]
+        raise UserError(f"{path} holds no weights, or more than tensors, which is never loaded ({reason})") from None
     if not isinstance(state, dict) or not state or not all(isinstance(x, Tensor) for x in state.values()):
         raise LayoutError(f"{path}: no table of tensors by name, as the original code saves a generator: {_KINDS}")
     whole = {str(name): tensor for name, tensor in state.items()}
@@ -80,59 +77,46 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
 def fill(where: str, network: nn.Module, state: dict[str, Tensor]) -> None:
     """Copies the original code's weights into one of our generators. Raises LayoutError for missing or unknown weights."""
     left = dict(state)
+
+    def put(key: str, own: Tensor | None, default: float | None = None, skip_channels: int = 0) -> None:
+        value = left.pop(key, None)
+        if value is None and own is not None:
+            if default is None:
+                raise LayoutError(f"{where}: no {key} there: {_KINDS}")
+            own.fill_(default)
+        if value is None:
+            return
+        if own is None:
+            raise LayoutError(f"{where}: unknown weights {key}: {_KINDS}")
+        if skip_channels:  # the original code has skips first, ours last
+            value = torch.cat([value[skip_channels:], value[:skip_channels]])
+        if own.shape != value.shape or not value.is_floating_point():
+            found = f"{tuple(value.shape)} {value.dtype}"
+            raise LayoutError(f"{where}: {key} is {found}, where {tuple(own.shape)} is expected: {_KINDS}")
+        own.copy_(value)
+
     for layer in layers(network):
-        weight = _taken(where, left, f"{layer.conv}.weight")
-        if layer.skip_channels:  # the original code has skips first, ours last
-            weight = torch.cat([weight[layer.skip_channels :], weight[: layer.skip_channels]])
-        _set(where, f"{layer.conv}.weight", layer.own_conv, "weight", weight)
+        conv, norm = layer.own_conv, layer.own_norm
+        put(f"{layer.conv}.weight", conv.get_parameter("weight"), skip_channels=layer.skip_channels)
+        if norm is None:
+            put(f"{layer.conv}.bias", getattr(conv, "bias", None), 0)
+            continue
         bias = left.pop(f"{layer.conv}.bias", None)
-        if layer.own_norm is None:  # a bias before an instance norm has no effect
-            _set_bias(where, layer.conv, layer.own_conv, bias)
-        elif isinstance(layer.own_norm, InstanceNorm2d):
-            _fill_instance_norm(where, layer.norm, layer.own_norm, left)
+        unused = ["num_batches_tracked"]
+        if isinstance(norm, InstanceNorm2d):  # a bias before it has no effect, and its statistics in old files were never used
+            put(f"{layer.norm}.weight", norm.weight, 1)
+            put(f"{layer.norm}.bias", norm.bias, 0)
+            unused += ["running_mean", "running_var"]
         else:
             for name in ("weight", "bias", "running_mean", "running_var"):
-                _set(where, f"{layer.norm}.{name}", layer.own_norm, name, _taken(where, left, f"{layer.norm}.{name}"))
-            left.pop(f"{layer.norm}.num_batches_tracked", None)
+                put(f"{layer.norm}.{name}", getattr(norm, name))
             if bias is not None:  # our convolution has no bias: the running mean is shifted instead
-                layer.own_norm.get_buffer("running_mean").sub_(bias)
+                norm.get_buffer("running_mean").sub_(bias)
+        for name in unused:
+            left.pop(f"{layer.norm}.{name}", None)
     if left:
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""
         raise LayoutError(f"{where}: unknown weights {', '.join(sorted(left)[:3])}{more}: {_KINDS}")
-
-
-def _fill_instance_norm(where: str, norm: str | None, own: nn.Module, left: dict[str, Tensor]) -> None:
-    """Copies weights if there are some, else sets 1 and 0. Running statistics in old files are dropped: they were never used."""
-    nn.init.ones_(own.get_parameter("weight"))
-    nn.init.zeros_(own.get_parameter("bias"))
-    for name in ("weight", "bias"):
-        if f"{norm}.{name}" in left:
-            _set(where, f"{norm}.{name}", own, name, _taken(where, left, f"{norm}.{name}"))
-    for name in ("running_mean", "running_var", "num_batches_tracked"):
-        left.pop(f"{norm}.{name}", None)
-
-
-def _set_bias(where: str, conv: str, own: nn.Module, bias: Tensor | None) -> None:
-    if isinstance(own, nn.Conv2d | nn.ConvTranspose2d) and own.bias is None:
-        if bias is not None:
-            raise LayoutError(f"{where}: unknown weights {conv}.bias: {_KINDS}")
-        return
-    nn.init.zeros_(own.get_parameter("bias"))
-    if bias is not None:
-        _set(where, f"{conv}.bias", own, "bias", bias)
-
-
-def _taken(where: str, left: dict[str, Tensor], name: str) -> Tensor:
-    if name not in left:
-        raise LayoutError(f"{where}: no {name} there: {_KINDS}")
-    return left.pop(name)
-
-
-def _set(where: str, key: str, module: nn.Module, name: str, value: Tensor) -> None:
-    own = getattr(module, name)
-    if own.shape != value.shape or not value.is_floating_point():
-        raise LayoutError(f"{where}: {key} is {tuple(value.shape)} {value.dtype}, where {tuple(own.shape)} is expected: {_KINDS}")
-    own.copy_(value)
 
 
 # The names of weights in the code of the CycleGAN paper's authors (pytorch-CycleGAN-and-pix2pix, models/networks.py).
@@ -246,9 +230,5 @@ def _unet_layers(network: UNetGenerator) -> Iterator[Layer]:
         own_norm = downs[1] if len(downs) == 3 else None
         yield Layer(f"{key}.{0 if outermost else 1}", f"{key}.2" if own_norm else None, downs[0], own_norm)
         place = 3 if outermost or innermost else 5
-        skip = 0 if innermost else _inputs(ups[0]) // 2
+        skip = 0 if innermost else cast(nn.ConvTranspose2d, ups[0]).in_channels // 2
         yield Layer(f"{key}.{place}", None if outermost else f"{key}.{place + 1}", ups[0], None if outermost else ups[1], skip)
-
-
-def _inputs(convolution: nn.Module) -> int:
-    return convolution.in_channels if isinstance(convolution, nn.ConvTranspose2d) else 0

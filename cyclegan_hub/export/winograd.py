@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cyclegan_hub.models.inference import is_plain_3x3
+
 # Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", section 4.3: F(4x4, 3x3), on tiles of 6x6 pixels.
 _INPUT = (
     (4, 0, -5, 0, 1, 0),
@@ -67,11 +69,6 @@ def use_winograd(network: nn.Module) -> nn.Module:
     """Replaces the 3x3 convolutions of stride 1 in place; returns the network, which then takes one image at a time."""
     for module in network.modules():
         for name, child in module.named_children():
-            if isinstance(child, nn.Conv2d) and child.in_channels >= 16 and _fits(child):
+            if isinstance(child, nn.Conv2d) and child.in_channels >= 16 and child.bias is None and is_plain_3x3(child):
                 setattr(module, name, WinogradConv2d(child))
     return network
-
-
-def _fits(conv: nn.Conv2d) -> bool:
-    shape = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups)
-    return shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1) and conv.bias is None and conv.padding_mode in ("zeros", "reflect")

@@ -92,6 +92,6 @@ def nearest(x: Tensor, k: int) -> Tensor:
     return torch.cat([d.kthvalue(k, dim=1).values for _, d in distances(x, x, same=True)])
 
 
-def within(distance: Tensor, radius: Tensor) -> Tensor:
+def within(distance: Tensor, radius: Tensor | float) -> Tensor:
     """Whether points at `distance` lie in the closed ball of `radius`, to within TIE; bool, broadcast."""
     return distance <= radius * (1 + TIE)

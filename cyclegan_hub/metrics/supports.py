@@ -63,9 +63,9 @@ def alpha_beta_authenticity(
     precision, recall = _curve(x_from_real, y_own), _curve(reached, x_own)
     at_alpha, at_beta = _at(precision, alpha), _at(recall, beta)
     if within_supports:
-        x_radius, y_radius = _radius(x_own, beta), _radius(y_own, alpha)
-        at_alpha = _share(within(x_from_real[within(x_own, x_radius)], y_radius))
-        at_beta = _share(within(reached[within(y_own, y_radius)], x_radius))
+        x_radius, y_radius = _at(x_own.sort().values, beta), _at(y_own.sort().values, alpha)
+        at_alpha = within(x_from_real[within(x_own, x_radius)], y_radius).double().mean().item()
+        at_beta = within(reached[within(y_own, y_radius)], x_radius).double().mean().item()
     return AlphaBetaAuthenticity(
         alpha_precision=at_alpha,
         beta_recall=at_beta,
@@ -96,23 +96,9 @@ def _curve(values: Tensor, own: Tensor) -> Tensor:
     return torch.searchsorted(values.sort().values, radii, right=True) / torch.tensor(len(values), dtype=torch.float64)
 
 
-def _at(curve: Tensor, level: float) -> float:
-    """The curve at a level in (0, 1]: it steps right after each i/n."""
-    return curve[_row(len(curve), level)].item()
-
-
-def _row(n: int, level: float) -> int:
-    """Which of n sorted rows is the last in the support at a level in (0, 1]."""
-    return max(0, math.ceil(level * n - 1e-9) - 1)  # 0.07 * 100 is a little more than 7
-
-
-def _radius(own: Tensor, level: float) -> Tensor:
-    """Of the support at a level, from its rows' distances (n,) to their mean."""
-    return own.sort().values[_row(len(own), level)]
-
-
-def _share(hits: Tensor) -> float:
-    return hits.double().mean().item()
+def _at(values: Tensor, level: float) -> float:
+    """Of n values, a curve's or sorted distances, that of the last row in the support at a level in (0, 1]."""
+    return values[max(0, math.ceil(level * len(values) - 1e-9) - 1)].item()  # 0.07 * 100 is a little more than 7
 
 
 def _integrated(curve: Tensor) -> float:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, get_args, overload
+from typing import Any, ClassVar, Literal, overload
 
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from cyclegan_hub.domains import Eyes
-from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.models.checks import check_eyes, check_labels, check_positive, check_value_range
 from cyclegan_hub.models.generators import Kind, Padding, Upsample, build_generator
-from cyclegan_hub.models.photograph import FaceChoice, Options
+from cyclegan_hub.models.photograph import FaceChoice
 from cyclegan_hub.models.protocols import Examples, Translator, drawable_label
 from cyclegan_hub.models.translator import Resolution, Source, Sources
 
@@ -89,10 +87,7 @@ class CycleGenerator(
         self, image: Source, direction: str | None = None, resolution: Resolution = None, *, face: FaceChoice = "auto"
     ) -> Image.Image:
         """The input of the network: an aligned face, or the resized image. Arguments as for `translate`."""
-        work = self._plan(direction or self.directions[0], resolution, Options(face))(self.open(image))
-        for warning in work.warnings:
-            warnings.warn(warning, stacklevel=2)
-        return work.inputs[0]
+        return self._prepared(image, direction, resolution, face)
 
     @overload
     def cycle(
@@ -122,9 +117,3 @@ class CycleGenerator(
         columns = [rows, *(method(rows, "a_to_b", "original", face="none") for method in (self.translate, self.cycle))]
         label = drawable_label(self.labels[1], "B")
         return Examples(list(zip(*columns, strict=True)), ["input", f"to {label}", "reconstruction"])
-
-    def network(self, direction: str) -> nn.Module:
-        """The generator of a direction. Raises ValueError for another."""
-        if direction not in get_args(Direction):
-            raise UserError(f"direction={direction!r}: must be a_to_b ({' -> '.join(self.labels)}) or b_to_a")
-        return self.get_submodule(direction)

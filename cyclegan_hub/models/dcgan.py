@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from cyclegan_hub.errors import UserError
 from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.models.checks import check_labels, check_positive
 from cyclegan_hub.models.generators import DCGANGenerator
@@ -67,12 +66,6 @@ class DCGAN(
             raise ValueError(f"z has shape {tuple(z.shape)}: give latents (N, {self.latent}) or (N, {self.latent}, 1, 1)")
         images_of_z: Tensor = self.generator(z)
         return images_of_z
-
-    def network(self, direction: str = "samples") -> nn.Module:
-        """The generator: latents (N, L, 1, 1) -> (N, C, S, S). Raises ValueError for another direction than "samples"."""
-        if direction != "samples":
-            raise UserError(f"direction={direction!r}: this model has one, samples (noise -> {self.labels[0]})")
-        return self.generator
 
     @classmethod
     def trained_size(cls, config: Mapping[str, Any]) -> int | None:

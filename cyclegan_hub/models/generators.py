@@ -38,7 +38,9 @@ class InstanceNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
             return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=EPS)
-        if torch.compiler.is_compiling() or x.shape[0] * x.shape[2] * x.shape[3] == 1:
+        # With weights of 16 bits torch's kernels for channels_last on a CPU have statistics of 16 bits.
+        coarse = self.weight.dtype != torch.float32 and x.device.type == "cpu" and _is_channels_last(x)
+        if coarse or torch.compiler.is_compiling() or x.shape[0] * x.shape[2] * x.shape[3] == 1:
             return self.apply_statistics(x, *self.statistics(x))
         with torch.autocast(x.device.type, enabled=False):
             exact = torch.is_grad_enabled() or x.dtype == torch.float32

@@ -67,18 +67,18 @@ def optimize_for_cpu(model: M, *, exact: bool = False) -> M:
     """
     if not isinstance(model, Translator) or not isinstance(model, nn.Module) or next(model.parameters()).device.type != "cpu":
         return model
-    made = _prepared(model)
-    if exact or choose_precision().precision == "fp32":
-        return made
-    quick: Any = copy.deepcopy(made)
-    to_bf16(quick)
-    return quick if within_bounds(cast(Translator, made), quick) else made
-
-
-def _prepared(model: M) -> M:
     made: Any = copy.deepcopy(model)
     fold_upsampling(made.eval().requires_grad_(False))
-    return made.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]  # a module returns itself
+    made.to(memory_format=torch.channels_last)
+    if exact or choose_precision().precision == "fp32":
+        return cast(M, made)
+    quick = copy.deepcopy(made)
+    for module in quick.modules():
+        if isinstance(
+            module, nn.Conv2d | nn.ConvTranspose2d | FoldedUpsample
+        ):  # norms stay in fp32, as their statistics always are
+            module.to(torch.bfloat16)
+    return cast(M, quick if within_bounds(made, quick) else made)
 
 
 def within_bounds(exact: Translator, quick: Translator) -> bool:
@@ -175,22 +175,10 @@ def _places(network: nn.Module) -> list[tuple[nn.Sequential, int, nn.Conv2d]]:
 
 
 def _folds(up: nn.Upsample, conv: nn.Conv2d) -> bool:
-    return (
-        up.scale_factor in (2, 2.0)
-        and up.mode == "nearest"
-        and (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups) == ((3, 3), (1, 1), (1, 1), (1, 1), 1)
-        and conv.padding_mode in ("zeros", "reflect")
-    )
+    return up.scale_factor in (2, 2.0) and up.mode == "nearest" and is_plain_3x3(conv)
 
 
-def convolutions(network: nn.Module) -> list[nn.Module]:
-    """The modules that hold the weights of a network's convolutions."""
-    kinds = (nn.Conv2d, nn.ConvTranspose2d, FoldedUpsample)
-    return [module for module in network.modules() if isinstance(module, kinds)]
-
-
-def to_bf16(network: nn.Module) -> nn.Module:
-    """Convolutions in bf16, in place; the norms stay in fp32, as their statistics always are. Returns the network."""
-    for module in convolutions(network):
-        module.to(torch.bfloat16)
-    return network
+def is_plain_3x3(conv: nn.Conv2d) -> bool:
+    """Whether it is a 3x3 convolution of stride 1 and padding 1, by zeros or reflection, of all channels."""
+    shape = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups)
+    return shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1) and conv.padding_mode in ("zeros", "reflect")

@@ -31,7 +31,8 @@ class Noise(nn.Module):
         height, width = x.shape[2:]
         if self.training:
             noise = torch.randn(len(x), 1, height, width)
-        elif torch.compiler.is_compiling() or _is_tracing():  # sizes are symbols; an export does one or the other
+        elif torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call,unused-ignore]
+            # Sizes are symbols; an export compiles or traces.
             noise = fixed_noise(self.layer, top, left, height, width, x.device)
         else:
             noise = _remembered(self.layer, top, left, height, width)
@@ -50,10 +51,6 @@ def fixed_noise(layer: int, top: int, left: int, height: int, width: int, device
     number = square * square % PRIME * x % PRIME
     u, v = (number // HIGH + 0.5) / (PRIME // HIGH + 1), number % HIGH / HIGH
     return (torch.sqrt(-2 * torch.log(u)) * torch.cos(2 * math.pi * v))[None, None]
-
-
-def _is_tracing() -> bool:
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call,unused-ignore]
 
 
 @lru_cache(maxsize=64)  # a fifth of the time of an image of 128 px without it

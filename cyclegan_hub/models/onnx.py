@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,7 +17,7 @@ from cyclegan_hub.errors import UserError, first_line
 from cyclegan_hub.imaging import decoding
 from cyclegan_hub.models.checks import check_eyes, check_value_range, is_positive
 from cyclegan_hub.models.photograph import FaceChoice, Options, Photograph, Work
-from cyclegan_hub.models.translator import Fit, ImageTranslator, Plan, Resolution, Source, fit_to
+from cyclegan_hub.models.translator import ImageTranslator, Plan, Resolution, Source
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 
 # Of the metadata; raised when an older package could no longer use what a newer one writes. `eyes` and `skip` left it at 1: the
@@ -65,7 +63,11 @@ class OnnxGenerator(ImageTranslator):
         self, path: str | PathLike[str], *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None
     ) -> None:
         self.path = Path(path)
-        self._open(self._read(), providers, threads)
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise OnnxError(f"{self.path} cannot be read ({error.strerror or type(error).__name__}): check its name") from None
+        self._open(data, providers, threads)
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "the exported model", threads: int | None = None) -> OnnxGenerator:
@@ -74,12 +76,6 @@ class OnnxGenerator(ImageTranslator):
         self.path = Path(name)
         self._open(data, ("CPUExecutionProvider",), threads)
         return self
-
-    def _read(self) -> bytes:
-        try:
-            return self.path.read_bytes()
-        except OSError as error:
-            raise OnnxError(f"{self.path} cannot be read ({error.strerror or type(error).__name__}): check its name") from None
 
     def _open(self, data: bytes, providers: Sequence[str], threads: int | None) -> None:
         import onnxruntime  # type: ignore[import-untyped,unused-ignore]
@@ -138,72 +134,40 @@ class OnnxGenerator(ImageTranslator):
         """Whether the network adds to its input."""
         return self.skip
 
-    @property
-    def enlargement(self) -> int:
-        """How many times as large as its input a translation is."""
-        return self.rule.scale if self.rule.enlarges else 1
-
     # ------------------------------------------------------------------------------------------------ translation
     def prepare(
         self, image: Source, direction: str | None = None, resolution: Resolution = None, *, face: FaceChoice = "auto"
     ) -> Image.Image:
         """The input of the graph: an aligned face, or the resized image. Arguments as for `translate`."""
-        work = self._plan(direction or self.direction, resolution, Options(face))(self.open(image))
-        for warning in work.warnings:
-            warnings.warn(warning, stacklevel=2)
-        return work.inputs[0]
+        return self._prepared(image, direction, resolution, face)
 
-    def _plan(self, direction: str, resolution: Resolution, options: Options) -> Plan:
+    def plan(self, direction: str, resolution: Resolution, options: Options, square: bool = False) -> Plan:
+        """As for every translator; raises OnnxError for what the file does not hold."""
         if not self.takes_pictures:
             raise OnnxError(f"{self.path} generates {self.labels[0]} images and translates none: use sample")
         if direction != self.direction:
             raise OnnxError(f"direction={direction!r}: {self.path} holds {self.direction} alone: export the other one too")
-        fit = fit_to(resolution, self.translate_size)
         if self.size is not None and resolution not in (None, "original", self.size):
             raise OnnxError(f"resolution={resolution!r}: {self.path} was exported for {self.size} px alone, leave it out")
-        options.check(self.eyes[direction], self.skip)
-        if self.size is not None:
-            return partial(self._work_of_one_size, size=self.size, original=resolution == "original", options=options)
-        return partial(self._work_of_any_size, side=resolution or self.translate_size, fit=fit, options=options)
+        at = partial(super().plan, direction, options=options, square=square or self.size is not None)
+        plan = at(self.size or resolution)
 
-    def _work_of_any_size(self, photo: Photograph, side: int | Literal["original"], fit: Fit, options: Options) -> Work:
-        found: list[Warning] = []
-
-        def fitted(image: Image.Image) -> Image.Image:
-            image = fit(image)
-            smallest = 1 if self.rule.enlarges else self.rule.scale
-            if min(image.size) < smallest:
-                raise decoding.ImageError(f"this image is {image.width} x {image.height}: give one of {smallest} px and more")
-            given, longer = image.size, max(image.size)
-            if longer > LARGEST:
-                image = decoding.resize_short(image, max(1, min(image.size) * LARGEST // longer))
-            found.extend(_size_warning("an image", given, image.size))
-            return image
-
-        plan = partial(photo.plan, options, eyes=self.eyes[self.direction], skip=self.skip, fit=fitted)
-        work = plan(side=side)
-        if work.faces:
-            faces, largest = work.faces, max(square.width for square in work.inputs)
-            if largest > LARGEST:
-                work = plan(side=LARGEST, find=lambda _: faces)
-            found.extend(_size_warning("a face", (largest, largest), (min(largest, LARGEST),) * 2))
-        work.warnings.extend(found)
-        return work
-
-    def _work_of_one_size(self, photo: Photograph, size: int, original: bool, options: Options) -> Work:
-        image = photo.image
-        if original and image.size != (size, size):
-            raise OnnxError(f"{self.path} was exported for {size} px alone: leave resolution='original' out")
-        fit = partial(decoding.square, size=size)
-        work = photo.plan(options, eyes=self.eyes[self.direction], skip=self.skip, side=size, fit=fit)
-        if work.faces or not work.inputs:
+        def checked(photo: Photograph) -> Work:
+            if self.size and resolution == "original" and photo.image.size != (self.size, self.size):
+                raise OnnxError(f"{self.path} was exported for {self.size} px alone: leave resolution='original' out")
+            work = plan(photo)
+            given = max((one.size for one in work.inputs), key=max, default=(0, 0))
+            if self.size is None and max(given) > ONE_PIECE:
+                result = "made in one piece"
+                if max(given) > LARGEST:
+                    work = at(LARGEST if work.faces else max(1, min(given) * LARGEST // max(given)))(photo)
+                    width, height = max((one.size for one in work.inputs), key=max)
+                    result = f"made smaller, at {width} x {height} px"
+                what = f"{'a face' if work.faces else 'an image'} of {given[0]} x {given[1]} px"
+                work.warnings.append(OnnxSizeWarning(f"{what} is {result}: {_WHY}"))
             return work
-        side = min(image.size)
-        alpha = None if photo.alpha is None else decoding.square(photo.alpha, side)
-        centre = Photograph(decoding.square(image, side), alpha, photo.name)
-        options = replace(options, face="none")
-        of_centre = centre.plan(options, eyes=None, skip=self.skip, side=size, fit=lambda _: work.inputs[0])
-        return replace(of_centre, warnings=work.warnings)
+
+        return checked
 
     def _translated(self, inputs: Sequence[Image.Image], direction: str) -> list[Image.Image]:
         return [to_image(y) for y in self.run(np.stack([to_array(image) for image in inputs]))]
@@ -246,14 +210,6 @@ class OnnxGenerator(ImageTranslator):
 
 
 _WHY = "an exported graph cannot share its statistics between tiles; CycleGenerator can, or give a lower resolution"
-
-
-def _size_warning(what: str, given: tuple[int, int], made: tuple[int, int]) -> list[Warning]:
-    """The warning about an input (width, height) of more than 1,024 px, which is perhaps made at another size."""
-    if max(given) <= ONE_PIECE:
-        return []
-    result = "made in one piece" if given == made else f"made smaller, at {made[0]} x {made[1]} px"
-    return [OnnxSizeWarning(f"{what} of {given[0]} x {given[1]} px is {result}: {_WHY}")]
 
 
 # Images as arrays: the same as `imaging.images` does with tensors.

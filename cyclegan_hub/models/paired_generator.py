@@ -17,7 +17,6 @@ from cyclegan_hub.models.checks import check_labels, check_positive, check_value
 from cyclegan_hub.models.generators import PlainCNN, UNetGenerator
 from cyclegan_hub.models.protocols import Examples, MeasuredBy, PairedTranslator, drawable_label
 from cyclegan_hub.models.translate import translate_batch
-from cyclegan_hub.models.translator import Fit, Resolution
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, enlarge
 
 
@@ -75,22 +74,12 @@ class PairedGenerator(
         self.channels, self.image_size, self.domain, self.epoch, self.pairs = channels, image_size, domain, epoch, pairs
         self.value_range = check_value_range(value_range)
         self.rule = PAIR_RULES[pairs]
+        self.measured_by: MeasuredBy = "pairs" if self.rule.has_truth else "sides"  # trained on one, applied to the other
 
     def forward(self, x: Tensor) -> Tensor:
         """Prepared inputs (see `prepare`) (N, C, H, W) in [-1, 1] -> (N, C, H, W) in [-1, 1]; sides that fit the network."""
         y: Tensor = self.generator(x)
         return y
-
-    def network(self, direction: str = "a_to_b") -> nn.Module:
-        """The generator. Raises ValueError for another direction than "a_to_b"."""
-        if direction != "a_to_b":
-            raise UserError(f"direction={direction!r}: this model has one, a_to_b ({' -> '.join(self.labels)})")
-        return self.generator
-
-    @property
-    def measured_by(self) -> MeasuredBy:
-        """Pairs, except for a model that was trained on one domain and is applied to the other."""
-        return "pairs" if self.rule.has_truth else "sides"
 
     def examples(self, photographs: Sequence[Image.Image]) -> Examples:
         """A row for each photograph: itself, the input that the rule makes of it, if any, and the output."""
@@ -105,26 +94,9 @@ class PairedGenerator(
         """Real outputs (N, C, S, S) in [-1, 1] -> the generator's outputs for the inputs made of them: to evaluate it."""
         return translate_batch(self.generator, self.prepare(target))
 
-    @property
-    def enlargement(self) -> int:
-        """How many times as large as its input a translation is: 1, or 4 for "upscale-4x"."""
-        return self.rule.scale if self.rule.enlarges else 1
-
     def input_of(self, x: Tensor) -> Tensor:
         """See `Translator.input_of`."""
         if self.rule.enlarges:
             return enlarge(x, self.rule.scale)
         height, width = x.shape[2:]
         return self.prepare(images.pad_to_multiple(x, self.rule.scale))[:, :, :height, :width]
-
-    def _fit(self, resolution: Resolution) -> Fit:
-        fit = super()._fit(resolution)
-        smallest = 1 if self.rule.enlarges else self.rule.scale
-
-        def checked(image: Image.Image) -> Image.Image:
-            image = fit(image)
-            if min(image.size) < smallest:
-                raise images.ImageError(f"this image is {image.width} x {image.height}: give one of {smallest} px and more")
-            return image
-
-        return checked

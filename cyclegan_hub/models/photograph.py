@@ -13,9 +13,11 @@ from PIL import Image
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError, counted
 from cyclegan_hub.faces import Face, Similarity, alignment, find_faces, own_side, put_back, region_of, warp
+from cyclegan_hub.imaging import decoding
 from cyclegan_hub.imaging.decoding import ImageError, check_size
 
 FaceChoice: TypeAlias = int | Literal["auto", "none", "all"]
+Side: TypeAlias = int | Literal["original"]  # px, or the photograph's own scale
 MAX_STRENGTH = 1.5  # beyond it the changes of all models that were tried look like damage
 
 
@@ -86,17 +88,19 @@ class Photograph:
         *,
         eyes: Eyes | None,
         skip: bool,
-        side: int | Literal["original"],
+        side: Side,
         fit: Callable[[Image.Image], Image.Image],
+        square: bool = False,
         find: Callable[[Image.Image], list[Face]] = find_faces,
     ) -> Work:
         """How it is translated by a network whose inputs are faces with their eyes at `eyes` (None: any images).
 
-        `side` is that of an aligned face in px ("original": at the photograph's own scale); `fit` resizes a whole image.
+        `side` is that of an aligned face in px ("original": at the photograph's own scale); `fit` resizes a whole image, of which
+        `square` leaves the centred square.
         Where no face is found the work has a FaceNotFoundWarning. Raises ImageError for the number of a face that is not there.
         """
         if eyes is None or options.face == "none":
-            return self._whole(options, skip, fit)
+            return self._whole(options, skip, side, fit, square)
         faces = find(self.image)
         if not faces and isinstance(options.face, int):
             raise ImageError(f"face={options.face}: no face is found in {self.name}")
@@ -104,7 +108,7 @@ class Photograph:
             last = f" to {len(faces) - 1}" if len(faces) > 1 else ""
             raise ImageError(f"face={options.face}: {self.name} has {counted(len(faces), 'face')}: give 0{last}")
         if not faces:
-            work = self.unchanged() if options.whole else self._whole(options, skip, fit)
+            work = self.unchanged() if options.whole else self._whole(options, skip, side, fit, square)
             result = "it is left as it is" if options.whole else "all of it is translated, which this model was not trained for"
             work.warnings.append(FaceNotFoundWarning(f"no face is found in {self.name}: {result}"))
             return work
@@ -125,16 +129,26 @@ class Photograph:
         """The work whose result is the photograph itself."""
         return Work([], lambda _: self.with_alpha(self.image.copy()))
 
-    def _whole(self, options: Options, skip: bool, fit: Callable[[Image.Image], Image.Image]) -> Work:
-        fitted = fit(self.image)
+    def _whole(self, options: Options, skip: bool, side: Side, fit: Callable[[Image.Image], Image.Image], square: bool) -> Work:
+        own_scale, photo = skip and bool(options.detail), self
+        if square:
+            photo = self._squared(min(self.image.size) if own_scale or side == "original" else side)
+        fitted = fit(photo.image)
+        if not own_scale:  # little of the photograph is held in memory
+            photo = Photograph(fitted, photo.alpha, self.name)
 
         def finish(outputs: Sequence[Image.Image]) -> Image.Image:
-            if not (skip and options.detail and fitted.size != self.image.size):
-                return self.with_alpha(blended(fitted, outputs[0], options.strength))
-            channels = enlarged(change(fitted, outputs[0]), self.image.size)
-            return self.with_alpha(added(self.image, channels, options.strength))
+            if photo.image.size == fitted.size:
+                return photo.with_alpha(blended(fitted, outputs[0], options.strength))
+            channels = enlarged(change(fitted, outputs[0]), photo.image.size)
+            return photo.with_alpha(added(photo.image, channels, options.strength))
 
-        return Work([fitted], finish, pixels=self._pixels)
+        return Work([fitted], finish, pixels=photo._pixels)
+
+    def _squared(self, side: int) -> Photograph:
+        """The centred square of `side` px, with that of the alpha channel as large as it is."""
+        alpha = None if self.alpha is None else decoding.square(self.alpha, min(self.image.size))
+        return Photograph(decoding.square(self.image, side), alpha, self.name)
 
     @property
     def _pixels(self) -> int:
@@ -160,7 +174,7 @@ class _Square:
     eyes: Eyes
 
     @classmethod
-    def of(cls, photo: Image.Image, face: Face, eyes: Eyes, side: int | Literal["original"]) -> _Square:
+    def of(cls, photo: Image.Image, face: Face, eyes: Eyes, side: Side) -> _Square:
         pixels = own_side(face, eyes) if side == "original" else side
         check_size(pixels, pixels, f"a face of {pixels} x {pixels}")
         transform = alignment(face, eyes, pixels)

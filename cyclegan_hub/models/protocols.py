@@ -15,14 +15,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from cyclegan_hub.errors import UserError
 from cyclegan_hub.hub.mixin import StrictHubMixin
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.grids import drawable
 from cyclegan_hub.models.checks import check_positive, whole_number
-from cyclegan_hub.models.photograph import Options
 from cyclegan_hub.models.translate import evaluating, translate_batch
-from cyclegan_hub.models.translator import Fit, ImageTranslator, Plan, Resolution, fit_to
-from cyclegan_hub.recipes.pair_rules import PairRule
+from cyclegan_hub.models.translator import ImageTranslator
 
 GRID_SIZE = 6  # rows and columns of a Sampler's examples
 # What its outputs are compared with: real images of the target side only; held-out images of both sides, unpaired;
@@ -49,6 +48,7 @@ class Published(nn.Module, StrictHubMixin, library_name="cyclegan_hub"):
     batch_unit: ClassVar[str]  # what a batch holds: "pairs" or "images"
     outputs_called: ClassVar[str]  # "translations" or "images"
     takes_pictures: ClassVar[bool]  # False: it samples from noise
+    measured_by: MeasuredBy  # what its outputs are compared with in an evaluation
     card_template: ClassVar[str]  # a file of model_cards/
 
     channels: int  # 1 or 3
@@ -56,11 +56,6 @@ class Published(nn.Module, StrictHubMixin, library_name="cyclegan_hub"):
     domain: str
     labels: tuple[str, ...]  # of A and B, or of the one thing that is generated
     epoch: int | None
-
-    @property
-    def measured_by(self) -> MeasuredBy:
-        """What its outputs are compared with in an evaluation."""
-        raise NotImplementedError
 
     @classmethod
     def trained_size(cls, config: Mapping[str, Any]) -> int | None:
@@ -71,9 +66,14 @@ class Published(nn.Module, StrictHubMixin, library_name="cyclegan_hub"):
         """Translations of squares of `image_size` px (PIL), aligned as its inputs are, or samples: for the image of a card."""
         raise NotImplementedError
 
-    def network(self, direction: str) -> nn.Module:
-        """The generator of a direction. Raises ValueError, naming those there are, for another."""
-        raise NotImplementedError
+    def network(self, direction: str | None = None) -> nn.Module:
+        """The generator of a direction (None: the first). Raises ValueError, naming those there are, for another."""
+        first, *others = self.directions
+        if direction not in (None, *self.directions):
+            named = f"{first} ({' -> '.join(self.labels if self.takes_pictures else ('noise', *self.labels))})"
+            there = f"must be {named} or {others[0]}" if others else f"this model has one, {named}"
+            raise UserError(f"direction={direction!r}: {there}")
+        return self.get_submodule((direction or first) if others else "generator")
 
 
 class Translator(Published, ImageTranslator, pipeline_tag="image-to-image"):
@@ -83,12 +83,8 @@ class Translator(Published, ImageTranslator, pipeline_tag="image-to-image"):
     batch_unit: ClassVar[str] = "pairs"
     outputs_called: ClassVar[str] = "translations"
     takes_pictures: ClassVar[bool] = True
+    measured_by: MeasuredBy = "sides"
     _decode = staticmethod(images.decode_with_alpha)
-
-    @property
-    def measured_by(self) -> MeasuredBy:
-        """Unpaired images of both domains."""
-        return "sides"
 
     def input_of(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] of any size -> the network's input for them, (N, C, H, W) times `enlargement`."""
@@ -98,15 +94,6 @@ class Translator(Published, ImageTranslator, pipeline_tag="image-to-image"):
         """Whether the network of a direction adds to its input."""
         return bool(getattr(self.network(direction), "skip", False))
 
-    def _fit(self, resolution: Resolution) -> Fit:
-        return fit_to(resolution, self.translate_size)
-
-    def _plan(self, direction: str, resolution: Resolution, options: Options) -> Plan:
-        skip, eyes = self.has_skip(direction), self.eyes[direction]
-        options.check(eyes, skip)
-        fit, side = self._fit(resolution), resolution or self.translate_size
-        return lambda photo: photo.plan(options, eyes=eyes, skip=skip, side=side, fit=fit)
-
     def _translated(self, inputs: Sequence[Image.Image], direction: str) -> list[Image.Image]:
         x = self.input_of(torch.stack([images.to_tensor(image) for image in inputs]))
         return [images.to_pil(y) for y in translate_batch(self.network(direction), x)]
@@ -114,8 +101,6 @@ class Translator(Published, ImageTranslator, pipeline_tag="image-to-image"):
 
 class PairedTranslator(Translator):
     """A translator that was trained on pairs."""
-
-    rule: PairRule
 
     def prepare(self, target: Tensor) -> Tensor:
         """Real outputs (N, C, H, W) in [-1, 1] -> the inputs that the rule makes of them; as they are where pairs are given."""
@@ -129,13 +114,9 @@ class Sampler(Published, pipeline_tag="unconditional-image-generation"):
     batch_unit: ClassVar[str] = "images"
     outputs_called: ClassVar[str] = "images"
     takes_pictures: ClassVar[bool] = False
+    measured_by: MeasuredBy = "samples"
 
     latent: int  # numbers that an image is generated from
-
-    @property
-    def measured_by(self) -> MeasuredBy:
-        """Real images of what it generates."""
-        return "samples"
 
     def latents(self, n: int = 1, seed: int = 0, truncation: float | None = None) -> Tensor:
         """`n` standard normal latents of a seed, (n, L); the first ones of a larger `n` are the same.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -32,43 +32,27 @@ def translate_in_tiles(generator: ResNetGenerator, x: Tensor, tile: int = 512) -
 def _run_in_tiles(layers: nn.Sequential, x: Tensor, tile: int, halo: int, multiple: int) -> Tensor:
     """`layers(x)`, tile by tile."""
     down, across = (tiles(size, tile, halo, multiple) for size in x.shape[2:])
-    spans = list(itertools.product(down, across))
     fixed: list[Statistics] = []
+
+    def core(rows: Span, columns: Span) -> Tensor:
+        return _core(_run(layers, x, rows, columns, fixed), rows, columns)
+
     for _ in range(sum(isinstance(layer, InstanceNorm2d) for layer in layers)):
-        fixed.append(_shared_statistics(layers, x, spans, fixed))
-    output: Tensor | None = None
-    for rows, columns in spans:
-        part = _run(layers, x, rows, columns, fixed)
-        if output is None:
-            # Each layer of an end scales a map by a whole factor or a whole fraction: sizes stay in proportion.
-            height, width = (
-                full * out // (span.stop - span.start)
-                for full, out, span in zip(x.shape[2:], part.shape[2:], (rows, columns), strict=True)
-            )
-            output = part.new_empty(*part.shape[:2], height, width)
-        top, left = (
-            span.core_start * out // (span.stop - span.start) for span, out in zip((rows, columns), part.shape[2:], strict=True)
-        )
-        core = _core(part, rows, columns)
-        output[:, :, top : top + core.shape[2], left : left + core.shape[3]] = core
-    assert output is not None  # an image has at least one tile
-    return output
+        fixed.append(_shared_statistics(core(rows, columns) for rows in down for columns in across))
+    return torch.cat([torch.cat([core(rows, columns) for columns in across], 3) for rows in down], 2)
 
 
-def _shared_statistics(layers: nn.Sequential, x: Tensor, spans: list[tuple[Span, Span]], fixed: list[Statistics]) -> Statistics:
-    """Mean and variance over the whole map of what reaches the next normalisation, (N, C, 1, 1) in fp32."""
-    total = squares = torch.zeros((), dtype=torch.float64)
-    count = 0
-    for rows, columns in spans:
-        core = _core(_run(layers, x, rows, columns, fixed), rows, columns)
-        core = (core.cpu() if core.device.type == "mps" else core).double()  # which has no float64
-        total, squares = total.to(core.device), squares.to(core.device)
-        total = total + core.sum((2, 3), keepdim=True)
-        squares = squares + core.square().sum((2, 3), keepdim=True)
-        count += core.shape[2] * core.shape[3]
+def _shared_statistics(cores: Iterable[Tensor]) -> Statistics:
+    """Mean and variance over the whole map that these are the parts of, (N, C, 1, 1) in fp32."""
+    sums = []
+    for core in cores:
+        device = core.device
+        core = (core.cpu() if device.type == "mps" else core).double()  # which has no float64
+        count = core.new_tensor(core.shape[2] * core.shape[3]).expand(*core.shape[:2], 1, 1)
+        sums.append(torch.stack([core.sum((2, 3), keepdim=True), core.square().sum((2, 3), keepdim=True), count]))
+    total, squares, count = torch.stack(sums).sum(0)
     mean = total / count
-    variance = (squares / count - mean.square()).clamp_min(0)
-    return mean.float().to(x.device), variance.float().to(x.device)
+    return mean.float().to(device), (squares / count - mean.square()).clamp_min(0).float().to(device)
 
 
 def _run(layers: nn.Sequential, x: Tensor, rows: Span, columns: Span, fixed: list[Statistics]) -> Tensor:

@@ -23,9 +23,8 @@ from cyclegan_hub.files import Format
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.batches import Job, run_in_batches
 from cyclegan_hub.models.onnx import OnnxGenerator
-from cyclegan_hub.models.photograph import DEFAULT, Options, Photograph, Work
+from cyclegan_hub.models.photograph import DEFAULT, Options, Work
 from cyclegan_hub.models.protocols import Translator
-from cyclegan_hub.models.translator import fit_to
 
 Model = Translator | OnnxGenerator
 Source = Path | bytes | np.ndarray | Image.Image
@@ -70,21 +69,15 @@ def translate_files(
     centred square first. Batches are bounded, see `run_in_batches`; an image without a face warns with FaceNotFoundWarning.
     Raises what `check_options` raises, at once, and ValueError for a batch that does not fit the memory of its device.
     """
-    eyes, skip = check_options(model, direction, options, resolution, square, batch_size)
-    side = resolution or model.translate_size
+    check_options(model, direction, options, resolution, square, batch_size)
     if isinstance(model, OnnxGenerator) and model.size is not None:  # exported for squares of this size alone
-        square, side = True, model.size
-    own_scale = skip and bool(options.detail)  # of a whole image
-    fit = fit_to(side, model.translate_size)
+        resolution = None
+    plan = model.plan(direction, resolution, options, square)
 
-    def plan(item: tuple[str, Source | Callable[[], Source]]) -> Job[str]:
+    def planned(item: tuple[str, Source | Callable[[], Source]]) -> Job[str]:
         name, source = item
         try:
-            photo = replace(model.open(source() if callable(source) else source, name=""), name=name)
-            faces = find_faces(photo.image) if eyes else []
-            if not faces and not options.whole:
-                photo = _fitted(photo, side, square, own_scale)
-            return Job(name, photo.plan(options, eyes=eyes, skip=skip, side=side, fit=fit, find=lambda _: faces))
+            return Job(name, plan(replace(model.open(source() if callable(source) else source, name=""), name=name)))
         except images.ImageError as error:
             return Job(name, _NOTHING, error=error)
         except OSError as error:
@@ -94,11 +87,9 @@ def translate_files(
     def finish(job: Job[str]) -> Done | Skipped:
         for warning in job.work.warnings:
             warnings.warn(warning, stacklevel=2)
-        if job.work.faces or own_scale or options.strength != 1:  # an OnnxGenerator makes what is very large smaller
-            job.outputs = {i: _at(job.work.inputs[i].size, output) for i, output in job.outputs.items()}
         return Skipped(job.name, str(job.error)) if job.error else Done(job.name, job.result())
 
-    jobs = run_in_batches(runner(model, direction), ahead(plan, sources), batch_size, bounded=True)
+    jobs = run_in_batches(runner(model, direction), ahead(planned, sources), batch_size, bounded=True)
     # Two at a time: a face put back at a photograph's own scale takes some hundred megabytes while it is computed.
     return ahead(finish, jobs, 2)
 
@@ -141,21 +132,6 @@ def check_options(
         raise UserError("square=True, whole=True: a whole photograph keeps its shape: leave one of the two out")
     find_faces(Image.new("RGB", (64, 64)))
     return eyes, skip
-
-
-def _fitted(photo: Photograph, side: Resolution, square: bool, own_scale: bool) -> Photograph:
-    """A photograph that is translated as a whole, at the size it is translated at, so that little of it is held in memory."""
-    own, image, alpha = min(photo.image.size), photo.image, photo.alpha
-    size = own if own_scale or side == "original" else side
-    if square:
-        image, alpha = images.square(image, size), alpha and images.square(alpha, own)
-    elif size != own:
-        image = images.resize_short(image, size)
-    return Photograph(image, alpha, photo.name)
-
-
-def _at(size: tuple[int, int], image: Image.Image) -> Image.Image:
-    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
 
 
 def ahead(function: Callable[[T], R], items: Iterable[T], count: int = AHEAD) -> Iterator[R]:

@@ -14,6 +14,7 @@ from cyclegan_hub.imaging import decoding
 from cyclegan_hub.models.batches import Job, run_in_batches
 from cyclegan_hub.models.checks import is_positive
 from cyclegan_hub.models.photograph import FaceChoice, Options, Photograph, Work
+from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
 
 if TYPE_CHECKING:
     from cyclegan_hub.imaging.images import ImageSource
@@ -33,6 +34,7 @@ class ImageTranslator:
     value_range: tuple[int, int] | None  # black and white of 16-bit images; None: 0 and 65,535
     eyes: Mapping[str, Eyes | None]  # where the eyes of faces lie in a direction's inputs; None: any images
     image_size: int
+    rule: PairRule = PAIR_RULES["given"]  # by which its inputs are made of images
     _decode: Callable[..., tuple[Image.Image, Image.Image | None]] = staticmethod(decoding.decode_with_alpha)
 
     @overload
@@ -77,7 +79,7 @@ class ImageTranslator:
         direction, resolution or batch size and for options that mean nothing for this model.
         """
         direction = self.directions[0] if direction is None else direction
-        plan = self._plan(direction, resolution, Options(face, whole, strength, detail))
+        plan = self.plan(direction, resolution, Options(face, whole, strength, detail))
         many = isinstance(image, list | tuple)
         sources: Sequence[Any] = image if isinstance(image, list | tuple) else [image]
         jobs = (Job(place, plan(self.open(source))) for place, source in enumerate(sources))
@@ -96,7 +98,7 @@ class ImageTranslator:
     @property
     def enlargement(self) -> int:
         """How many times as large as its input a translation is: 1, or 4 for "upscale-4x"."""
-        return 1
+        return self.rule.scale if self.rule.enlarges else 1
 
     def open(self, source: Source, name: str | None = None) -> Photograph:
         """A decoded image; errors call it `name`. Raises images.ImageError for what is not an image."""
@@ -107,13 +109,35 @@ class ImageTranslator:
         """Whether the network of a direction adds to its input."""
         raise NotImplementedError
 
-    def _plan(self, direction: str, resolution: Resolution, options: Options) -> Plan:
-        """How a photograph goes through the network. Raises ValueError for options that mean nothing for this direction."""
-        raise NotImplementedError
+    def plan(self, direction: str, resolution: Resolution, options: Options, square: bool = False) -> Plan:
+        """How a photograph goes through the network; `square` cuts one that is translated as a whole to its centred square.
+
+        Raises UserError for a resolution, and for options that mean nothing for this direction.
+        """
+        skip, eyes = self.has_skip(direction), self.eyes[direction]
+        options.check(eyes, skip)
+        fit, side = fit_to(resolution, self.translate_size), resolution or self.translate_size
+        smallest = 1 if self.rule.enlarges else self.rule.scale
+        return lambda photo: photo.plan(
+            options, eyes=eyes, skip=skip, side=side, fit=lambda image: _checked(fit(image), smallest), square=square
+        )
+
+    def _prepared(self, image: Source, direction: str | None, resolution: Resolution, face: FaceChoice) -> Image.Image:
+        """The input of the network for an image; warns at the line that called its caller."""
+        work = self.plan(direction or self.directions[0], resolution, Options(face))(self.open(image))
+        for warning in work.warnings:
+            warnings.warn(warning, stacklevel=3)
+        return work.inputs[0]
 
     def _translated(self, inputs: Sequence[Image.Image], direction: str) -> list[Image.Image]:
         """The outputs of inputs of one size."""
         raise NotImplementedError
+
+
+def _checked(image: Image.Image, smallest: int) -> Image.Image:
+    if min(image.size) < smallest:
+        raise decoding.ImageError(f"this image is {image.width} x {image.height}: give one of {smallest} px and more")
+    return image
 
 
 def fit_to(resolution: Resolution, default: int) -> Fit:

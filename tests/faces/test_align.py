@@ -39,22 +39,21 @@ def wave(width: int, height: int) -> Image.Image:
 @pytest.fixture(scope="module")
 def found() -> list[tuple[str, Image.Image, EyePair]]:
     """Variants of the free portraits with the eyes that are found in them."""
-    given = [(f"{name} {what}", image) for name in EYES for what, image in variants(photo(name))]
+    given = [(f"{name} {what}", image) for name in ("astronaut", "astronaut_face") for what, image in variants(photo(name))]
     faces = [(name, image, find_faces(image)) for name, image in given]
     assert [name for name, _, there in faces if not there] == []
     return [(name, image, EyePair(there[0].eyes)) for name, image, there in faces]
 
 
-@pytest.mark.parametrize("domain", PLACES)
+@pytest.mark.parametrize("domain", ["anime a", "smile a"])  # the closest and the widest view
 def test_the_eyes_are_found_again_at_their_places(domain: str, found: list[tuple[str, Image.Image, EyePair]]) -> None:
     eyes = PLACES[domain]
     wanted = complex(*eyes[:2]) * 128, complex(*eyes[2:]) * 128
     distances = [nearest(find_faces(align(image, pair, eyes, 128)), wanted) for _, image, pair in found]
-    print(f"{domain}: median {np.median(distances):.2f} px of 128, largest {max(distances):.2f} px, {len(distances)} images")
     assert np.median(distances) < 1.5 and max(distances) < 3
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_both_eyes_go_exactly_to_their_places_and_back(seed: int) -> None:
     random = np.random.default_rng(seed)
     here, there = random.uniform(0, 4000, 2) @ [1, 1j], random.uniform(0, 4000, 2) @ [1, 1j]
@@ -69,8 +68,7 @@ def test_both_eyes_go_exactly_to_their_places_and_back(seed: int) -> None:
     assert abs(abs(to_photo(z) - to_photo(z + 3 - 4j)) - 5 * to_photo.scale) < 1e-6
 
 
-@pytest.mark.parametrize("scale", [0.4, 1, 1.6, 2, 3.3, 6])
-@pytest.mark.parametrize("degrees", [0, 25])
+@pytest.mark.parametrize("scale, degrees", [(0.4, 25), (1, 0), (1.6, 25), (2, 0), (3.3, 25), (6, 0)])
 def test_points_of_the_square_are_those_of_the_photograph(scale: float, degrees: float) -> None:
     """Three soft dots in a photograph: where they are seen in the square, taken back, is where they are, to 0.1 px."""
     transform = Similarity(cmath.rect(scale, np.deg2rad(degrees)), 0)
@@ -87,21 +85,17 @@ def test_points_of_the_square_are_those_of_the_photograph(scale: float, degrees:
 # --- what is seen
 
 
-@pytest.mark.parametrize("name", EYES)
-@pytest.mark.parametrize("domain", ["smile a", "faces a"])
-def test_a_larger_photograph_gives_the_same_square(name: str, domain: str) -> None:
+@pytest.mark.parametrize("name", ["astronaut", "examples/grace_hopper_face"])
+def test_a_larger_photograph_gives_the_same_square(name: str) -> None:
     """As through a filter: a photograph enlarged six times shows no more than the original."""
     image, (here, there) = photo(name), EYES[name]
     size = round(abs(there - here) / 0.25)  # the square at about the photograph's own scale
-    own = align(image, EyePair((here, there)), PLACES[domain], size)
-    large = align(scaled(image, 6), EyePair((6 * here, 6 * there)), PLACES[domain], size)
-    difference = np.abs(values(own) - values(large))
-    print(f"{name}, {domain}, {size} px: mean difference {difference.mean():.2f} of 255")
-    assert difference.mean() < 4
+    own = align(image, EyePair((here, there)), PLACES["smile a"], size)
+    large = align(scaled(image, 6), EyePair((6 * here, 6 * there)), PLACES["smile a"], size)
+    assert np.abs(values(own) - values(large)).mean() < 4
 
 
-@pytest.mark.parametrize("scale", [2, 2.7, 3.9, 4, 9.5])
-@pytest.mark.parametrize("degrees", [0, 20, 45])
+@pytest.mark.parametrize("scale, degrees", [(2, 20), (2.7, 0), (3.9, 45), (4, 20), (9.5, 45)])
 def test_a_fine_checkerboard_becomes_grey(scale: float, degrees: float) -> None:
     board = Image.fromarray(((np.indices((900, 900)).sum(0) % 2) * 255).astype(np.uint8))
     turn = cmath.rect(scale, np.deg2rad(degrees))
@@ -129,8 +123,7 @@ def test_beyond_a_border_an_image_is_mirrored() -> None:
     assert apart(warp(image, Similarity(1, -40 - 30j), image.size), ImageOps.mirror(ImageOps.flip(image))) <= 1
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "F"])
-@pytest.mark.parametrize("scale", [0.7, 1.5, 3.4])
+@pytest.mark.parametrize("mode, scale", [("L", 0.7), ("RGB", 1.5), ("F", 3.4)])
 @pytest.mark.parametrize(("right", "below"), [(0, 0), (1, 0), (0, 1), (1, 1)])
 @pytest.mark.parametrize(("size", "mean"), [((300, 198), 1), ((299, 199), 6)])  # the second is not a multiple of the factor of 3
 def test_a_face_in_a_corner_is_seen_as_in_a_mirrored_image(
@@ -146,12 +139,6 @@ def test_a_face_in_a_corner_is_seen_as_in_a_mirrored_image(
     assert np.abs(values(square) - values(expected)).mean() < mean
 
 
-def test_there_is_no_black_where_a_photograph_ends() -> None:
-    white = Image.new("RGB", (50, 40), "white")
-    square = align(white, EyePair((2 + 1j, 30 + 6j)), PLACES["faces a"], 64)
-    assert values(square).min() == 255
-
-
 def test_modes_agree() -> None:
     photograph, pair = photo("astronaut").convert("L"), EyePair(EYES["astronaut"])
     grey = align(photograph, pair, PLACES["smile a"], 64)
@@ -164,7 +151,7 @@ def test_modes_agree() -> None:
 # --- put back
 
 
-@pytest.mark.parametrize("name", EYES)
+@pytest.mark.parametrize("name", ["astronaut", "examples/grace_hopper"])
 def test_outside_its_ellipse_a_photograph_stays_bit_by_bit(name: str) -> None:
     photograph = photo(name)
     to_photo = alignment(EyePair(EYES[name]), PLACES["anime a"], 128)
@@ -179,15 +166,12 @@ def test_outside_its_ellipse_a_photograph_stays_bit_by_bit(name: str) -> None:
     assert len(np.unique(edge[:, 1])) > 10  # soft
 
 
-@pytest.mark.parametrize("name", EYES)
-def test_a_face_put_back_unchanged_leaves_the_photograph_nearly_as_it_was(name: str) -> None:
-    photograph, pair = photo(name), EyePair(EYES[name])
+def test_a_face_put_back_unchanged_leaves_the_photograph_nearly_as_it_was() -> None:
+    photograph, pair = photo("examples/grace_hopper_face"), EyePair(EYES["examples/grace_hopper_face"])
     size = round(alignment(pair, PLACES["smile a"], 1).scale)  # its own scale
     result = put_back(photograph, align(photograph, pair, PLACES["smile a"], size), alignment(pair, PLACES["smile a"], size))
     difference = np.abs(values(photograph) - values(result))
-    changed = difference[difference.max(2) > 0]
-    print(f"{name}, {size} px: mean difference inside {changed.mean():.2f} of 255")
-    assert changed.mean() < 5
+    assert difference[difference.max(2) > 0].mean() < 5
 
 
 def test_a_square_partly_and_wholly_outside() -> None:

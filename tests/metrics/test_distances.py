@@ -43,14 +43,6 @@ def torchmetrics_score(metric: type, generated: Tensor, real: Tensor) -> float:
 # --- FID
 
 
-def test_fid_of_gaussians_along_the_axes() -> None:
-    """(difference of the means)² + (difference of the deviations)², summed over the axes."""
-    mean, deviation = torch.tensor([1.0, -2.0, 0.5]).double(), torch.tensor([0.5, 3.0, 1.0]).double()
-    other, spread = torch.tensor([0.0, 2.0, 0.5]).double(), torch.tensor([2.0, 1.0, 1.0]).double()
-    x, y = with_moments(40, mean, deviation.square().diag()), with_moments(25, other, spread.square().diag(), seed=1)
-    assert fid(x, y) == pytest.approx(1 + 16 + 2.25 + 4, rel=1e-12)
-
-
 def test_fid_of_gaussians_that_do_not_commute() -> None:
     """In two dimensions trace (S T)^(1/2) is sqrt(trace(S T) + 2 sqrt(det(S T)))."""
     s, t = torch.tensor([[4.0, 1.5], [1.5, 1.0]]).double(), torch.tensor([[1.0, -0.6], [-0.6, 2.0]]).double()
@@ -71,12 +63,6 @@ def test_fid_with_more_features_than_rows() -> None:
     x[:, :2], y[:, 2:4] = noise(12, 2), noise(9, 2, seed=1)
     expected = sum((v.mean(0).square().sum() + v.var(0).sum()).item() for v in (x.double(), y.double()))
     assert fid(x, y) == pytest.approx(expected, rel=1e-12)
-
-
-def test_fid_does_not_see_a_rotation_into_more_dimensions() -> None:
-    x, y = noise(20, 6), noise(15, 6, seed=1) * 1.7 + 0.3
-    isometry = torch.linalg.qr(noise(300, 6, seed=2)).Q.T
-    assert fid(x @ isometry, y @ isometry) == pytest.approx(fid(x, y), rel=1e-12)
 
 
 def test_fid_of_a_scaled_copy_in_more_dimensions_than_rows() -> None:
@@ -127,18 +113,6 @@ def test_mifid_above_the_threshold_is_fid() -> None:
     assert memorisation_distance(generated, training) == pytest.approx(d, rel=1e-12)
     assert mifid(generated, training) == fid(generated, training)
     assert mifid(generated, training, threshold=0.2) == pytest.approx(fid(generated, training) / d, rel=1e-12)
-
-
-def test_mifid_differs_from_torchmetrics_which_averages_over_real_rows() -> None:
-    """One training image at 90° that no generated one is near: Kaggle's mean does not see it, the mean over real rows does."""
-    generated, training = at_angles(5, 10), at_angles(0, 90)
-    cos = [math.cos(math.radians(a)) for a in (5, 10, 80)]
-    ours, theirs = 1 - (cos[0] + cos[1]) / 2, 1 - (cos[0] + cos[2]) / 2
-    assert ours < 0.1 < theirs
-    distance = fid(generated, training)
-    assert mifid(generated, training) == pytest.approx(distance / ours, rel=1e-9)
-    score = torchmetrics_score(MemorizationInformedFrechetInceptionDistance, generated, training)
-    assert score == pytest.approx(distance, rel=1e-6)  # its own FID loses half the digits where covariances are singular
 
 
 def test_mifid_agrees_with_torchmetrics_with_the_sets_exchanged() -> None:

@@ -50,14 +50,6 @@ def test_it_is_the_plain_loop() -> None:
     assert mmd(generated.float().numpy(), real) == pytest.approx(expected, rel=1e-5)
 
 
-def test_equal_distributions_give_nothing_on_average_and_different_ones_more() -> None:
-    same = [mmd(noise(40, 8, seed=2 * i), noise(40, 8, seed=2 * i + 1)) for i in range(60)]
-    assert abs(statistics.mean(same)) < 4 * statistics.stdev(same) / len(same) ** 0.5
-    assert min(same) < 0 < max(same)
-    near, far = (mmd(noise(40, 8, seed=1) + shift, noise(40, 8)) for shift in (0.5, 2.0))
-    assert max(same) < near < far < 2
-
-
 def test_a_feature_that_strays_far_cannot_decide_alone() -> None:
     real, generated = noise(50, 100), noise(50, 100, seed=1)
     generated[:, 0] = 1e9
@@ -99,16 +91,6 @@ def test_kid_of_everything_has_no_spread() -> None:
     x, y = noise(9, 3), noise(9, 3, seed=1)
     result = kid(x, y, subsets=50, subset_size=9)
     assert (result.mean, result.spread) == (pytest.approx(direct_kid(x, y)), 0)
-
-
-def test_kid_is_unbiased_and_grows_with_the_difference() -> None:
-    """Equal distributions: 0 within four standard errors, on both sides of 0; shifted ones: far above."""
-    values = np.array(
-        [kid(noise(20, 3, seed=s), noise(20, 3, seed=1000 + s), subsets=1, subset_size=20).mean for s in range(200)]
-    )
-    assert abs(values.mean()) < 4 * values.std() / math.sqrt(200)
-    assert values.min() < 0 < values.max()
-    assert kid(noise(20, 3), noise(20, 3, seed=1) + 2, subsets=1, subset_size=20).mean > values.max()
 
 
 # --- intervals

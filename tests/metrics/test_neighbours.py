@@ -54,18 +54,10 @@ def test_distance_to_itself_is_infinite_and_only_that(monkeypatch: pytest.Monkey
     torch.testing.assert_close(found.fill_diagonal_(0), exact(x, x), rtol=1e-9, atol=0)
 
 
-def test_no_block_holds_more_than_its_limit() -> None:
-    x, y = noise(3000, 2), noise(4000, 2, seed=1)
-    sizes = [d.numel() for _, d in arrays.distances(x, y)]
-    assert len(sizes) == 2
-    assert max(sizes) <= arrays.BLOCK
-    assert sum(sizes) == 3000 * 4000
-
-
-@pytest.mark.parametrize("k", [1, 3, 24])
-def test_nearest_leaves_the_row_itself_out(k: int) -> None:
-    x = noise(25, 4)
-    torch.testing.assert_close(arrays.nearest(x, k), exact(x, x).sort(1).values[:, k], rtol=1e-9, atol=0)
+def test_no_block_holds_more_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "BLOCK", 800)
+    sizes = [d.numel() for _, d in arrays.distances(noise(30, 2), noise(40, 2, seed=1))]
+    assert len(sizes) == 2 and max(sizes) <= arrays.BLOCK and sum(sizes) == 30 * 40
 
 
 # --- precision, recall, density, coverage
@@ -83,11 +75,6 @@ def test_precision_recall_counted_by_hand() -> None:
     assert precision_recall(GENERATED, REAL, k=1) == PrecisionRecall(precision=2 / 4, recall=3 / 4, density=4 / 4, coverage=3 / 4)
 
 
-def test_precision_and_recall_change_places_with_the_sets() -> None:
-    """Now the generated balls are the real ones: 0 lies in one, 1 and 3 in two and one, 7 in none; the last two are empty."""
-    assert precision_recall(REAL, GENERATED, k=1) == PrecisionRecall(precision=3 / 4, recall=2 / 4, density=4 / 4, coverage=2 / 4)
-
-
 def looped(generated: list[list[float]], real: list[list[float]], k: int) -> PrecisionRecall:
     def radius(points: list[list[float]], i: int) -> float:
         return sorted(math.dist(points[i], p) for j, p in enumerate(points) if j != i)[k - 1]
@@ -103,9 +90,7 @@ def looped(generated: list[list[float]], real: list[list[float]], k: int) -> Pre
     )
 
 
-@pytest.mark.parametrize("block", [1, 64, 2**23])
-@pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("dimensions", [2, 50])
+@pytest.mark.parametrize("block, k, dimensions", [(1, 1, 2), (64, 3, 50), (2**23, 3, 2)])
 def test_precision_recall_is_the_loop_over_all_pairs(
     monkeypatch: pytest.MonkeyPatch, block: int, k: int, dimensions: int
 ) -> None:
@@ -120,18 +105,9 @@ def test_precision_recall_of_identical_sets() -> None:
     assert precision_recall(x, x[::-1], k=3) == PrecisionRecall(precision=1.0, recall=1.0, density=4 / 3, coverage=1.0)
 
 
-def test_precision_recall_of_disjoint_sets() -> None:
-    x = noise(20, 5)
-    assert precision_recall(x + 100, x) == PrecisionRecall(precision=0.0, recall=0.0, density=0.0, coverage=0.0)
-
-
 def test_copies_of_one_repeated_image_are_inside_its_ball_of_radius_0() -> None:
     result = precision_recall(torch.full((5, 3), 0.1), torch.full((6, 3), 0.1))
     assert (result.precision, result.recall, result.coverage) == (1, 1, 1)
-
-
-def test_density_expects_1_of_one_distribution() -> None:
-    assert precision_recall(noise(400, 4), noise(400, 4, seed=1)).density == pytest.approx(1, abs=0.1)
 
 
 # --- diversity

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -36,11 +35,10 @@ def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         (1.0, 4),
     ],
 )
-@pytest.mark.parametrize("shift", [(0.0, 0.0), (10.0, -7.0)])
-def test_alpha_precision_counted_by_hand(alpha: float, inside: int, shift: tuple[float, float]) -> None:
+def test_alpha_precision_counted_by_hand(alpha: float, inside: int) -> None:
     """Generated at 1.4, 4, 5, 8 and 9 from the real centre."""
     generated = torch.tensor([[1, 1], [4, 0], [0, 5], [0, -8], [0, 9]]).double()
-    move = torch.tensor(shift).double()
+    move = torch.tensor([10.0, -7.0]).double()
     assert alpha_beta_authenticity(generated + move, TEN + move, alpha=alpha).alpha_precision == inside / 5
 
 
@@ -95,38 +93,26 @@ def test_a_larger_k_has_larger_balls(block: None) -> None:
 REAL = torch.tensor([[0, 0], [1, 0], [10, 0]]).double()  # at 1, 1 and 9 from the nearest other one
 
 
-@pytest.mark.parametrize(
-    ("point", "authentic"),
-    [
-        ((0.0, 0.0), 0),  # a copy
-        ((0.0, 0.5), 0),
-        ((0.0, 1.0), 0),  # as far, not farther
-        ((0.0, 1.5), 1),
-        ((0.5, 0.0), 0),  # two equally near
-        ((10.0, 8.0), 0),  # farther than any of the above, but its nearest real row is a lonely one
-        ((10.0, 9.5), 1),
-    ],
-)
-def test_authenticity_of_one_point(point: tuple[float, float], authentic: int) -> None:
-    assert alpha_beta_authenticity(torch.tensor([point]), REAL).authenticity == authentic
+POINTS = [
+    ((0.0, 0.0), 0),  # a copy
+    ((0.0, 0.5), 0),
+    ((0.0, 1.0), 0),  # as far, not farther
+    ((0.0, 1.5), 1),
+    ((0.5, 0.0), 0),  # two equally near
+    ((10.0, 8.0), 0),  # farther than any of the above, but its nearest real row is a lonely one
+    ((10.0, 9.5), 1),
+]
 
 
 def test_authenticity_counted_by_hand(block: None) -> None:
-    generated = torch.tensor([[0, 0], [0, 0.5], [0, 1], [0, 1.5], [0.5, 0], [10, 8], [10, 9.5]])
-    assert alpha_beta_authenticity(generated, REAL).authenticity == 2 / 7
+    for point, authentic in POINTS:
+        assert alpha_beta_authenticity(torch.tensor([point]), REAL).authenticity == authentic, point
+    assert alpha_beta_authenticity(torch.tensor([point for point, _ in POINTS]), REAL).authenticity == 2 / 7
 
 
 def test_authenticity_asks_for_the_nearest_other_real_row_whatever_k_is() -> None:
     """(0, 1.5) is farther from (0, 0) than (1, 0) is, but not than (10, 0), the second nearest."""
     assert alpha_beta_authenticity(torch.tensor([[0, 1.5]]), REAL, k=2).authenticity == 1
-
-
-def test_authenticity_differs_from_the_published_code() -> None:
-    """Which, for each real row, looked up the distance between real rows with the index of the nearest GENERATED row."""
-    generated = torch.tensor([[0, 1.5], [10, 8], [10, 9.5]]).double()
-    to_generated = torch.cdist(REAL, generated).min(1)
-    slip = (torch.tensor([1, 1, 9])[to_generated.indices] < to_generated.values).double().mean().item()
-    assert (alpha_beta_authenticity(generated, REAL).authenticity, slip) == (2 / 3, 1.0)
 
 
 def test_a_copy_of_a_repeated_real_image_is_not_authentic() -> None:
@@ -152,38 +138,11 @@ def test_disjoint_sets() -> None:
     assert result == AlphaBetaAuthenticity(0.0, 0.0, 1.0, pytest.approx(0), pytest.approx(0))
 
 
-def test_two_samples_of_one_distribution() -> None:
-    """Precision follows the diagonal; recall and authenticity are near 1/2, as the docstring warns."""
-    result = alpha_beta_authenticity(noise(500, 3), noise(500, 3, seed=1), beta=1.0)
-    assert result.alpha_precision == pytest.approx(0.9, abs=0.05)
-    assert result.integrated_alpha_precision > 0.9
-    assert result.beta_recall == pytest.approx(0.5, abs=0.06)
-    assert result.authenticity == pytest.approx(0.5, abs=0.06)
-
-
-def test_a_collapsed_generator_has_precision_without_recall() -> None:
-    real = noise(100, 3)
-    result = alpha_beta_authenticity(real.mean(0) + 0.01 * noise(100, 3, seed=1), real)
-    assert result.alpha_precision == 1
-    assert result.beta_recall < 0.1
-
-
-def test_integrals_are_those_of_the_curves() -> None:
-    generated, real = noise(37, 3) * 1.3 + 0.3, noise(41, 3, seed=1)
-    levels = (np.arange(400) + 0.5) / 400
-    values = [alpha_beta_authenticity(generated, real, alpha=level, beta=level) for level in levels]
-    for curve, integrated in (
-        ([v.alpha_precision for v in values], values[0].integrated_alpha_precision),
-        ([v.beta_recall for v in values], values[0].integrated_beta_recall),
-    ):
-        assert integrated == pytest.approx(1 - 2 * np.abs(np.array(curve) - levels).mean(), abs=3e-3)
-
-
-@pytest.mark.parametrize("n", [7, 100])
-def test_a_level_of_i_in_n_is_the_ith_row(n: int) -> None:
+def test_a_level_of_i_in_n_is_the_ith_row() -> None:
     """Although 0.07 * 100 is 7.000000000000001 in floating point."""
+    n = 100
     real = torch.cat([torch.arange(1.0, n + 1), -torch.arange(1.0, n + 1)]).unsqueeze(1)  # mean 0, in pairs
-    for i in range(1, n + 1):
+    for i in (1, 7, 14, 28, 29, 55, 57, 99, 100):
         generated = torch.tensor([[i - 0.5], [i + 0.5]])
         assert alpha_beta_authenticity(generated, real, alpha=i / n).alpha_precision == 0.5
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +49,7 @@ FORMAT_1 = Path(__file__).parent / "format-1"  # written by the package as it wa
 
 def test_a_model_of_format_1_gives_the_pixels_it_gave_then() -> None:
     """config.json names no `skip`; expected.png has both directions side by side."""
-    assert (
-        "skip" not in json.loads((FORMAT_1 / "config.json").read_text())
-        and b'"format": 1' in (FORMAT_1 / "config.json").read_bytes()
-    )
+    assert json.loads((FORMAT_1 / "config.json").read_text()).items() >= {"format": 1}.items()
     model = CycleGenerator.from_pretrained(FORMAT_1)
     assert model.config["format"] == 3 and model.config["skip"] is False and model.epoch == 3
     assert model.eyes == {"a_to_b": None, "b_to_a": None}
@@ -68,19 +63,20 @@ def test_a_model_of_format_1_gives_the_pixels_it_gave_then() -> None:
 
 def test_arguments_of_a_later_format_are_unknown_in_an_earlier_one(tmp_path: Path) -> None:
     shutil.copytree(FORMAT_1, tmp_path / "model")
-    config = json.loads((FORMAT_1 / "config.json").read_text())
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"skip": True}))
-    with pytest.raises(ModelError, match=r"unknown \['skip'\]"):
-        CycleGenerator.from_pretrained(tmp_path / "model")
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config | {"format": 2}))
-    with pytest.raises(ModelError, match=r"missing \['skip', 'value_range'\]"):
-        CycleGenerator.from_pretrained(tmp_path / "model")
+    config, file = json.loads((FORMAT_1 / "config.json").read_text()), tmp_path / "model" / "config.json"
     second = config | {"format": 2, "skip": False, "value_range": None}
-    (tmp_path / "model" / "config.json").write_text(json.dumps(second))
-    assert CycleGenerator.from_pretrained(tmp_path / "model").config == second | {"format": 3, "eyes_a": None, "eyes_b": None}
-    (tmp_path / "model" / "config.json").write_text(json.dumps(second | {"format": 3}))
-    with pytest.raises(ModelError, match=r"missing \['eyes_a', 'eyes_b'\]"):
-        CycleGenerator.from_pretrained(tmp_path / "model")
+    third = second | {"format": 3, "eyes_a": None, "eyes_b": None}
+    for written, message in (
+        (config | {"skip": True}, r"unknown \['skip'\]"),
+        (config | {"format": 2}, r"missing \['skip', 'value_range'\]"),
+        (second | {"format": 3}, r"missing \['eyes_a', 'eyes_b'\]"),
+        (third | {"noise": False}, r"unknown \['noise'\]"),
+    ):
+        file.write_text(json.dumps(written))
+        with pytest.raises(ModelError, match=message):
+            CycleGenerator.from_pretrained(tmp_path / "model")
+    file.write_text(json.dumps(second))
+    assert CycleGenerator.from_pretrained(tmp_path / "model").config == third
 
 
 def test_two_networks_of_the_kind_asked_for() -> None:
@@ -92,87 +88,40 @@ def test_two_networks_of_the_kind_asked_for() -> None:
         assert not torch.equal(model(x), model(x, "b_to_a"))
 
 
-@pytest.mark.parametrize("labels", [("A",), ("A", "B", "C"), "AB", ("A", 2), ()])
-def test_labels_are_two_texts(labels: object) -> None:
-    with pytest.raises(ValueError, match="give two, of A and of B"):
-        CycleGenerator(width=4, blocks=1, labels=labels)
+WHOLE, LABELS = "give a whole number of at least 1", "give two, of A and of B"
 
 
-@pytest.mark.parametrize("name", ["channels", "width", "blocks", "image_size"])
-@pytest.mark.parametrize("value", [0, -1, 1.5, "8", True, None])
-def test_numbers_are_whole_and_positive(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=rf"^{name}={value!r}: give a whole number of at least 1$"):
-        CycleGenerator(**{"width": 4, "blocks": 1} | {name: value})
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        *(({"labels": labels}, f"labels={labels!r}: {LABELS}") for labels in (("A",), ("A", "B", "C"), "AB", ("A", 2), ())),
+        *(({name: 0}, f"{name}=0: {WHOLE}") for name in ("channels", "width", "blocks", "image_size")),
+        *(({"width": value}, f"width={value!r}: {WHOLE}") for value in (-1, 1.5, "8", True, None)),
+    ],
+    ids=str,
+)
+def test_arguments_that_no_model_has(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        CycleGenerator(**{"width": 4, "blocks": 1} | arguments)
+    assert str(error.value) == message
 
 
 # --- what may be translated
 
 
-def saved(image: Image.Image, fmt: str = "PNG") -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, fmt)
-    return buffer.getvalue()
-
-
-SOURCES: dict[str, Callable[[Image.Image, Path], object]] = {
-    "PIL": lambda image, _: image,
-    "bytes": lambda image, _: saved(image),
-    "uint8 array": lambda image, _: np.asarray(image),
-    "float array": lambda image, _: np.asarray(image) / 255,
-    "uint8 tensor": lambda image, _: images.to_uint8_tensor(image),
-    "float tensor": lambda image, _: images.to_tensor(image),
-    "path": lambda image, folder: image.save(folder / "x.png") or folder / "x.png",
-    "text": lambda image, folder: image.save(folder / "x.png") or str(folder / "x.png"),
-}
-
-
-@pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("direction", ["a_to_b", "b_to_a"])
-def test_every_kind_of_image(kind: str, direction: str, tmp_path: Path) -> None:
-    model, image = tiny(), picture(24, 16)
-    result = model.translate(SOURCES[kind](image, tmp_path), direction)
-    assert_same_pixels(result, by_hand(model.get_submodule(direction), image))
-
-
-@pytest.mark.parametrize("channels, mode", [(3, "RGB"), (1, "L")])
-@pytest.mark.parametrize("source", ["RGB", "L", "RGBA", "1", "P", "CMYK", "LA"])
-def test_every_mode(channels: int, mode: str, source: str) -> None:
-    """Grey images for a colour model, colour for a grey one; transparency is on white for the network, and comes back."""
-    model = tiny(channels=channels)
-    image = picture(24, 16).convert(source) if source in ("1", "P") else picture(24, 16, mode=source)
-    result = model.translate(image)
-    assert (result.mode, result.size) == (mode + "A" * source.endswith("A"), (24, 16))
-    expected = by_hand(model.a_to_b, images.decode(image, channels))
-    if source.endswith("A"):
-        expected.putalpha(image.getchannel("A"))
-    assert_same_pixels(result, expected)
-
-
 def test_a_list_keeps_its_order_and_its_sizes(tmp_path: Path) -> None:
+    """Images of every kind, each as the bare network translates it."""
     model = tiny()
     sizes = [(24, 16), (16, 16), (24, 16), (16, 40), (16, 16), (24, 16), (16, 16)]
     pictures = [picture(*size, seed=i) for i, size in enumerate(sizes)]
-    sources = [
-        SOURCES[kind](image, tmp_path) for kind, image in zip(["PIL", "bytes", "uint8 array", "PIL"], pictures, strict=False)
-    ]
-    sources += pictures[4:]
-    one_by_one = [model.translate(image) for image in pictures]
-    for batch_size in (1, 2, 8):
-        results = model.translate(sources, batch_size=batch_size)
-        assert [result.size for result in results] == sizes
-        for result, alone in zip(results, one_by_one, strict=True):
-            assert_same_pixels(result, alone)
+    pictures[1].save(tmp_path / "x.png")
+    sources = [pictures[0], tmp_path / "x.png", np.asarray(pictures[2]), np.asarray(pictures[3]) / 255]
+    sources += [images.to_uint8_tensor(pictures[4]), images.to_tensor(pictures[5]), images.png_bytes(pictures[6])]
+    for direction, batch_size in (("a_to_b", 1), ("a_to_b", 2), ("b_to_a", 8)):
+        for result, image in zip(model.translate(sources, direction, batch_size=batch_size), pictures, strict=True):
+            assert_same_pixels(result, by_hand(model.get_submodule(direction), image))
     assert isinstance(model.translate(tuple(pictures[:1])), list)
     assert model.translate([]) == []
-
-
-def test_only_images_of_one_size_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, batches = tiny(), []
-    monkeypatch.setattr(model.a_to_b, "forward", lambda x: (batches.append(tuple(x.shape)), x)[1])
-    pictures = [picture(16, 16), picture(24, 16), picture(16, 16), picture(16, 16), picture(24, 16)]
-    for image, result in zip(pictures, model.translate(pictures, batch_size=2), strict=True):
-        assert_equal_pixels(result, image)
-    assert batches == [(2, 3, 16, 16), (2, 3, 16, 24), (1, 3, 16, 16)]
 
 
 # --- there and back
@@ -203,29 +152,25 @@ def test_dropout_is_off_and_every_mode_comes_back() -> None:
     modes = [module.training for module in model.modules()]
     for direction in ("a_to_b", "b_to_a"):
         model.translate(picture(16, 16), direction)
-        assert [module.training for module in model.modules()] == modes
+    nn.init.constant_(model.b_to_a.encoder[0].weight, float("nan"))
+    with pytest.raises(images.ImageError, match="NaN"):  # not shown as an image
+        model.translate(picture(16, 16), "b_to_a")
+    assert [module.training for module in model.modules()] == modes
     assert_equal_pixels(model.train().translate(picture(16, 16)), expected)
 
 
-def test_the_mode_comes_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = tiny().train()
+def test_nothing_is_recorded_for_gradients_and_the_mode_comes_back_after_an_error() -> None:
+    model, seen = tiny().train(), []
 
-    def fails(_: Tensor) -> Tensor:
+    def fails(_: nn.Module, inputs: object, output: Tensor) -> None:
+        seen.append(output)
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(model.a_to_b, "forward", fails)
+    model.a_to_b.register_forward_hook(fails)
     with pytest.raises(RuntimeError, match="out of memory"):
         model.translate(picture(16, 16))
-    assert all(module.training for module in model.modules())
-
-
-def test_nothing_is_recorded_for_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, seen = tiny(), []
-    forward = model.a_to_b.forward
-    monkeypatch.setattr(model.a_to_b, "forward", lambda x: (seen.append(forward(x)), seen[-1])[1])
-    model.translate(picture(16, 16))
     assert not seen[0].requires_grad and torch.is_grad_enabled()
-    assert forward(torch.rand(1, 3, 16, 16)).requires_grad  # the network could have
+    assert all(module.training for module in model.modules())
 
 
 @pytest.mark.parametrize("dtype, mean_levels", [(torch.bfloat16, 12), (torch.float16, 2), (torch.float64, 0.1)])
@@ -242,30 +187,24 @@ def test_other_precisions(dtype: torch.dtype, mean_levels: float, generator: str
 # --- mistakes
 
 
-@pytest.mark.parametrize("direction", ["A_to_B", "photo", "", "forward"])
-def test_an_unknown_direction(direction: object) -> None:
-    message = rf"^direction={direction!r}: must be a_to_b \(day -> night\) or b_to_a$"
-    for call in (tiny().translate, tiny().cycle):
-        with pytest.raises(ValueError, match=message):
-            call(picture(16, 16), direction)
-    with pytest.raises(ValueError, match=message):
-        tiny()(torch.zeros(1, 3, 16, 16), direction)
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("direction", ("A_to_B", "", "forward"), "must be a_to_b (day -> night) or b_to_a"),
+        ("resolution", (0, -5, 64.0, "64", True, (64, 64)), "give None, 'original' or the pixels of the shorter side"),
+        ("batch_size", (0, 2.5, None), "give how many images of one size go through the network at a time"),
+    ],
+)
+def test_an_unknown_option(name: str, values: tuple[object, ...], message: str) -> None:
+    model = tiny()
+    for value in values:
+        for call in (model.translate, model.cycle):
+            with pytest.raises(ValueError) as error:
+                call(picture(16, 16), **{name: value})
+            assert str(error.value) == f"{name}={value!r}: {message}"
 
 
-@pytest.mark.parametrize("resolution", [0, -5, 64.0, "64", "Original", True, (64, 64)])
-def test_an_unknown_resolution(resolution: object) -> None:
-    with pytest.raises(ValueError) as error:
-        tiny().translate(picture(16, 16), resolution=resolution)
-    assert str(error.value) == f"resolution={resolution!r}: give None, 'original' or the pixels of the shorter side"
-
-
-@pytest.mark.parametrize("batch_size", [0, -1, 2.5, None])
-def test_an_unknown_batch_size(batch_size: object) -> None:
-    with pytest.raises(ValueError, match=rf"^batch_size={batch_size!r}: give how many images"):
-        tiny().translate(picture(16, 16), batch_size=batch_size)
-
-
-@pytest.mark.parametrize("source", [b"not an image", "missing.png", 5, None, torch.zeros(2, 3, 8, 8), np.full((4, 4), np.nan)])
+@pytest.mark.parametrize("source", [b"not an image", "missing.png", 5, torch.zeros(2, 3, 8, 8)])
 def test_what_is_not_an_image(source: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(images.ImageError):
@@ -274,34 +213,19 @@ def test_what_is_not_an_image(source: object, tmp_path: Path, monkeypatch: pytes
         tiny().translate([picture(16, 16), source])
 
 
-def test_a_broken_network_is_not_shown_as_a_picture() -> None:
-    model = tiny()
-    nn.init.constant_(model.a_to_b.encoder[0].weight, float("nan"))
-    with pytest.raises(images.ImageError, match="NaN"):
-        model.translate(picture(16, 16))
-
-
-# ----------------------------------------------------------------------------------------------------
-# cycle_generator.py: images of every size, as they are, resized or in tiles.
-
-
-ODD_SIZES = [(37, 53), (1, 1), (7, 200), (200, 7), (3, 9), (8, 8), (64, 48)]  # (width, height)
-
-
 # --- sizes
 
 
-@pytest.mark.parametrize("size", ODD_SIZES, ids=str)
-@pytest.mark.parametrize("channels", [3, 1])
-@pytest.mark.parametrize("generator", ["resnet", "unet"])
+@pytest.mark.parametrize("size", [(37, 53), (1, 1), (7, 200), (200, 7), (8, 8)], ids=str)  # (width, height)
+@pytest.mark.parametrize("channels, generator", [(3, "resnet"), (1, "unet")])
 def test_sizes(size: tuple[int, int], channels: int, generator: str) -> None:
     model = tiny(channels=channels, generator=generator, blocks=3)
-    image = picture(*size)
+    image = picture(*size, mode="RGB" if channels == 3 else "L")
     assert model.translate(image, resolution="original").size == size
     for resolution, side in ((None, 16), (10, 10), (5, 5)):
         result = model.translate(image, resolution=resolution)
-        assert result.size == images.resize_short(image, side).size
-        assert min(result.size) == side and result.mode == ("RGB" if channels == 3 else "L")
+        assert min(result.size) == side and result.mode == image.mode
+        assert_same_pixels(result, model.translate(images.resize_short(image, side), resolution="original"))
 
 
 def test_the_original_size_is_not_resampled() -> None:
@@ -314,17 +238,7 @@ def test_the_original_size_is_not_resampled() -> None:
     assert_same_pixels(model.translate(picture(37, 53), resolution="original"), expected)
 
 
-def test_resolution_is_the_shorter_side() -> None:
-    model, image = tiny(image_size=20), picture(40, 80)
-    for resolution, size in ((None, (20, 40)), (32, (32, 64)), (80, (80, 160))):
-        result = model.translate(image, resolution=resolution)
-        expected = by_hand(model.a_to_b, images.resize_short(image, size[0]))
-        assert_same_pixels(result, expected)
-        assert result.size == size
-
-
-@pytest.mark.parametrize("threshold", [16, 40, 63])
-@pytest.mark.parametrize("size", [(64, 48), (37, 101), (7, 200)], ids=str)
+@pytest.mark.parametrize("size, threshold", [((64, 48), 63), ((37, 101), 40), ((7, 200), 16)], ids=str)
 def test_large_images_are_tiled_without_a_trace(monkeypatch: pytest.MonkeyPatch, threshold: int, size: tuple[int, int]) -> None:
     model, image, calls = tiny(), picture(*size), []
     whole = model.translate(image, resolution="original")

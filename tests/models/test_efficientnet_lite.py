@@ -61,9 +61,7 @@ def test_building_draws_no_random_numbers_and_nothing_can_be_trained() -> None:
 def test_any_size_is_padded_as_tensorflow_does(height: int, width: int) -> None:
     """Each stride gives ceil(size / stride)."""
     maps = EfficientNetLite()(torch.zeros(1, 3, height, width))
-    expected = []
-    for stride in (4, 8, 16, 32):
-        expected.append((-(-height // stride), -(-width // stride)))
+    expected = [(-(-height // stride), -(-width // stride)) for stride in (4, 8, 16, 32)]
     assert [tuple(y.shape[2:]) for y in maps] == expected
 
 

@@ -15,7 +15,7 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models import inference
 from cyclegan_hub.models.discriminators import PatchDiscriminator
-from cyclegan_hub.models.generators import InstanceNorm2d, ResNetGenerator
+from cyclegan_hub.models.generators import ResNetGenerator
 from cyclegan_hub.models.inference import (
     FoldedUpsample,
     UpsamplingConv2d,
@@ -46,6 +46,8 @@ def test_folded_resizing_is_the_same_function(padding: str, bias: bool) -> None:
     for size in ((7, 4), (2, 2), (1, 3)):
         x = torch.randn(2, 3, *size)
         assert torch.allclose(FoldedUpsample(conv)(x), conv(up(x)), atol=1e-5)
+    network = fold_upsampling(ResNetGenerator(3, 4, 1, "transpose"))
+    assert not any(isinstance(module, FoldedUpsample) for module in network.modules())  # there is no resizing
 
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
@@ -80,28 +82,6 @@ def test_a_network_prepared_for_training_is_the_same_forward_and_backward(paddin
     assert sum(isinstance(module, UpsamplingConv2d) for module in prepare_for_training(ResNetGenerator(3, 4, 1)).modules()) == 2
 
 
-def test_the_norm_in_channels_last_keeps_its_layout_and_its_gradients() -> None:
-    torch.manual_seed(0)
-    for dtype, tolerance in ((torch.float32, 1e-4), (torch.bfloat16, 2e-2)):
-        norm = InstanceNorm2d(6)
-        nn.init.normal_(norm.weight)
-        x = torch.randn(3, 6, 5, 7).to(dtype)
-        found = []
-        for layout in (torch.contiguous_format, torch.channels_last):
-            one = x.clone(memory_format=layout).requires_grad_()
-            y = norm(one)
-            assert y.dtype == dtype and y.is_contiguous(memory_format=layout)
-            weights = torch.rand(y.shape, generator=torch.Generator().manual_seed(1))
-            found.append((y, *torch.autograd.grad((y * weights).sum(), [one, *norm.parameters()])))
-        for a, b in zip(*found, strict=True):
-            torch.testing.assert_close(a.float(), b.float(), rtol=tolerance, atol=tolerance * b.abs().max().item())
-
-
-def test_a_transposed_convolution_stays() -> None:
-    network = fold_upsampling(ResNetGenerator(3, 4, 1, "transpose"))
-    assert not any(isinstance(module, FoldedUpsample) for module in network.modules())
-
-
 @pytest.mark.parametrize("where", MODELS, ids=lambda path: path.name)
 def test_the_bundled_models_on_the_bundled_pictures(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """fp32 to 0.01/255; bf16 to 0.5/255 in the mean, and 99.9 % of the values to 6/255."""
@@ -113,7 +93,7 @@ def test_the_bundled_models_on_the_bundled_pictures(where: Path, monkeypatch: py
     choose_precision.cache_clear()
     exact, quick = optimize_for_cpu(model, exact=True), optimize_for_cpu(model)
     assert next(quick.parameters()).dtype == torch.bfloat16 and next(exact.parameters()).dtype == torch.float32
-    x = torch.stack([images.to_tensor(images.square(images.decode(path), 64)) for path in PICTURES])
+    x = torch.stack([images.to_tensor(images.square(images.decode(path), 64)) for path in PICTURES[::3]])
     for direction in model.directions:
         expected = translate_batch(model.network(direction), x)
         assert (translate_batch(exact.network(direction), x) - expected).abs().max() * 127.5 < 0.01

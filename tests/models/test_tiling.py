@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 from torch import Tensor
@@ -27,16 +25,21 @@ def pictures(*shape: int) -> Tensor:
     return (slope + 0.3 * torch.randn(shape, generator=torch.Generator().manual_seed(1))).clamp(-1, 1)
 
 
-@pytest.mark.parametrize("upsample, padding", list(itertools.product(["resize", "transpose"], ["reflect", "zeros"])))
-@pytest.mark.parametrize("shape", [(2, 3, 132, 260), (1, 3, 64, 68), (1, 3, 200, 8)], ids=str)
+@pytest.mark.parametrize(
+    "upsample, padding, shape",
+    [
+        ("resize", "reflect", (2, 3, 132, 260)),
+        ("transpose", "reflect", (1, 3, 64, 68)),
+        ("resize", "zeros", (1, 3, 200, 8)),
+        ("transpose", "zeros", (1, 3, 132, 196)),
+    ],
+)
 @torch.no_grad()
 def test_tiles_are_the_whole(upsample: str, padding: str, shape: tuple[int, ...]) -> None:
     generator, x = network(upsample, padding), pictures(*shape)
     whole = generator(x)
     assert whole.std() > 0.1
-    difference = (translate_in_tiles(generator, x, tile=64) - whole).abs().max()
-    assert difference < 2 * LEVEL  # what may be seen
-    assert difference < 1e-4  # what rounding leaves
+    assert (translate_in_tiles(generator, x, tile=64) - whole).abs().max() < 1e-4  # what rounding leaves
 
 
 @torch.no_grad()
@@ -51,25 +54,11 @@ def test_tiles_of_a_generator_with_a_skip() -> None:
     assert (translate_in_tiles(generator, x, tile=64) - whole).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("tile", [4, 8, 13, 20, 36, 512])
+@pytest.mark.parametrize("tile", [4, 13, 512])
 @torch.no_grad()
 def test_any_size_of_tile(tile: int) -> None:
-    generator, x = network(channels=1, blocks=1), pictures(1, 1, 36, 44)
+    generator, x = network(channels=1, blocks=1), pictures(1, 1, 20, 28)
     torch.testing.assert_close(translate_in_tiles(generator, x, tile=tile), generator(x), rtol=0, atol=1e-4)
-
-
-@torch.no_grad()
-def test_statistics_are_those_of_the_whole() -> None:
-    """Black on the left, white on the right: each half by itself would be normalised to the same grey."""
-    generator = network()
-    x = (torch.full((1, 3, 64, 128), -0.9) + 0.05 * pictures(1, 3, 64, 128)).clamp(-1, 1)
-    x[..., 64:] += 1.8
-    x.clamp_(-1, 1)
-    whole = generator(x)
-    each_by_itself = torch.cat([generator(x[..., :64]), generator(x[..., 64:])], -1)
-    inside = (each_by_itself - whole)[..., 8:-8, 8:56]  # away from the seam: it is not the halos that are missing
-    assert inside.abs().mean() > 20 * LEVEL
-    assert (translate_in_tiles(generator, x, tile=64) - whole).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("dtype, levels", [(torch.bfloat16, 1.0), (torch.float16, 0.3), (torch.float64, 1e-4)])

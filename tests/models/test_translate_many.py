@@ -21,7 +21,7 @@ from cyclegan_hub.models.translate_many import Done, Skipped, ahead, encode, tra
 from support.photos import photo, scaled
 from support.pictures import encoded, picture
 from support.pixels import apart, assert_equal_pixels, assert_same_pixels
-from support.translations import tiny, two_faces
+from support.translations import tiny, transparent, two_faces
 
 pytestmark = pytest.mark.filterwarnings("ignore::cyclegan_hub.models.photograph.FaceNotFoundWarning")
 
@@ -48,31 +48,14 @@ def test_each_result_is_what_the_model_makes_of_that_picture_alone(model: CycleG
         assert_same_pixels(one.image, model.translate(pictures[one.name], **options))
 
 
-def test_square_translates_the_centred_square(model: CycleGenerator) -> None:
-    wide = picture(1, (40, 20))
-    (one,) = translate_files(model, [("x", wide)], square=True, resolution=20)
-    (own,) = translate_files(model, [("x", wide)], square=True, resolution="original")
-    (small,) = translate_files(model, [("x", wide)], square=True)
-    assert isinstance(one, Done) and isinstance(own, Done) and isinstance(small, Done)
-    assert_same_pixels(one.image, model.translate(wide.crop((10, 0, 30, 20)), resolution=20))
-    assert_equal_pixels(own.image, one.image)
-    assert small.image.size == (16, 16)
-
-
 def refuse() -> bytes:
     raise PermissionError(13, "Permission denied", "/home/somebody/x.png")
 
 
 def test_a_bad_picture_is_skipped_with_a_reason_and_the_others_are_not(model: CycleGenerator, tmp_path: Path) -> None:
     cut = encoded(1)[:200]
-    sources = [
-        ("a", picture(0)),
-        ("cut", cut),
-        ("no", b"<html>"),
-        ("gone", tmp_path / "gone.png"),
-        ("mine", refuse),
-        ("b", picture(2)),
-    ]
+    sources = [("a", picture(0)), ("cut", cut), ("no", b"<html>"), ("gone", tmp_path / "gone.png"), ("mine", refuse)]
+    sources += [("b", picture(2))]
     made = {one.name: one for one in translate_files(model, sources)}
     assert list(made) == ["cut", "no", "gone", "mine", "a", "b"]
     reasons = {name: one.reason for name, one in made.items() if isinstance(one, Skipped)}
@@ -82,36 +65,30 @@ def test_a_bad_picture_is_skipped_with_a_reason_and_the_others_are_not(model: Cy
     assert not any(str(tmp_path) in reason or "somebody" in reason for reason in reasons.values())
 
 
-def test_a_translation_that_is_no_image_does_not_take_its_batch_along(model: CycleGenerator) -> None:
-    white = Image.new("RGB", (16, 16), "white")
-    hook = model.a_to_b.register_forward_hook(lambda _, x, y: torch.where((x[0] == 1).all((1, 2, 3), keepdim=True), torch.nan, y))
-    try:
-        made = {one.name: one for one in translate_files(model, [("a", picture(0)), ("white", white), ("b", picture(1))])}
-    finally:
-        hook.remove()
-    assert isinstance(made["a"], Done) and isinstance(made["b"], Done)
-    assert isinstance(made["white"], Skipped) and "NaN" in made["white"].reason
-
-
 @pytest.mark.parametrize(("count", "remedy"), [(2, "a smaller batch size"), (1, "a lower resolution")])
-def test_too_little_memory_on_the_device_has_a_remedy(model: CycleGenerator, count: int, remedy: str) -> None:
+def test_too_little_memory_on_the_device_has_a_remedy(count: int, remedy: str) -> None:
     def fail(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    hook = model.a_to_b.register_forward_hook(fail)
-    try:
-        with pytest.raises(ValueError, match=f"16 x 16 pixels .*memory of cpu: give {remedy}"):
-            list(translate_files(model, [(str(i), picture(i)) for i in range(count)]))
-    finally:
-        hook.remove()
+    model = tiny()
+    model.a_to_b.register_forward_hook(fail)
+    with pytest.raises(ValueError, match=f"16 x 16 pixels .*memory of cpu: give {remedy}"):
+        list(translate_files(model, [(str(i), picture(i)) for i in range(count)]))
 
 
 @pytest.mark.parametrize(
-    "options", [{"direction": "a_to_c"}, {"resolution": 0}, {"resolution": "full"}, {"batch_size": 0}, {"batch_size": True}]
+    ("options", "message"),
+    [
+        ({"direction": "a_to_c"}, "direction"),
+        ({"resolution": 0}, "resolution"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"options": Options(strength=2)}, "strength=2"),
+        ({"square": True, "options": Options(whole=True)}, "square=True, whole=True: a whole photograph keeps its shape"),
+    ],
 )
-def test_a_wrong_option_is_an_error_before_anything_is_read(model: CycleGenerator, options: dict) -> None:
-    with pytest.raises(ValueError, match=next(iter(options))):
-        translate_files(model, [], **options)
+def test_a_wrong_option_is_an_error_before_anything_is_read(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        translate_files(tiny(eyes_a=HEAD), [], **options)
 
 
 def test_an_endless_pile_of_all_sizes_needs_a_bounded_memory(model: CycleGenerator) -> None:
@@ -120,21 +97,18 @@ def test_an_endless_pile_of_all_sizes_needs_a_bounded_memory(model: CycleGenerat
     def pile() -> Iterator[tuple[str, Image.Image]]:
         nonlocal taken
         for taken in itertools.count(1):
-            yield str(taken), Image.new("RGB", (16 + taken % 50, 16))
+            yield str(taken), Image.new("RGB", (16 + taken % 30, 16))
 
-    for made, _ in enumerate(itertools.islice(translate_files(model, pile(), batch_size=2), 300), 1):
+    for made, _ in enumerate(itertools.islice(translate_files(model, pile(), batch_size=2), 100), 1):
         assert taken - made <= translate_many.AHEAD + batches.GROUPS * 2 + 2
 
 
-def test_large_pictures_go_through_the_network_fewer_at_a_time(model: CycleGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_pictures_go_through_the_network_fewer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "BATCH_PIXELS", 3 * 20 * 20)
-    shapes: list[tuple[int, ...]] = []
-    hook = model.a_to_b.register_forward_hook(lambda _, x, y: shapes.append(tuple(x[0].shape)))
-    try:
-        many = [(f"{i}", picture(i)) for i in range(7)] + [("large", picture(9, (40, 40)))]
-        assert len(list(translate_files(model, many, resolution="original"))) == 8
-    finally:
-        hook.remove()
+    model, shapes = tiny(), []
+    model.a_to_b.register_forward_hook(lambda _, x, y: shapes.append(tuple(x[0].shape)))
+    many = [(f"{i}", picture(i)) for i in range(7)] + [("large", picture(9, (40, 40)))]
+    assert len(list(translate_files(model, many, resolution="original"))) == 8
     assert shapes == [(3, 3, 20, 20), (3, 3, 20, 20), (1, 3, 40, 40), (1, 3, 20, 20)]
 
 
@@ -154,22 +128,22 @@ def test_encoded_results_are_files_of_that_format(mode: str) -> None:
             assert back.format == name and apart(back, smooth) <= error
 
 
-def test_names_keep_their_folders_and_change_their_ending() -> None:
-    names = ["b.JPG", "day/a.jpeg", "day.one/a.b.png", "none"]
-    assert result_names(names, "png") == ["b.png", "day/a.png", "day.one/a.b.png", "none.png"]
-    assert result_names(names[:1], "jpg") == ["b.jpg"]
-
-
-COLLISIONS = [
+NAMES = [
+    (["b.JPG", "day/a.jpeg", "day.one/a.b.png", "none"], ["b.png", "day/a.png", "day.one/a.b.png", "none.png"]),
     (["a.png", "a.jpg", "b.jpg"], ["a.png.png", "a.jpg.png", "b.png"]),
     (["a.png", "A.jpg"], ["a.png.png", "A.jpg.png"]),
     (["a.png", "x/a.png"], ["a.png", "x/a.png"]),
     (["a.png/x.jpg", "a.jpg"], ["a.png/x.png", "a.jpg.png"]),  # a folder called like a result
+    *(
+        ([name, "b.png"], [None, "b.png"])
+        for name in ("../a.png", "x/../../a.png", "/etc/a.png", "..\\a.png", "x//a.png", "./a.png")
+    ),
+    (["d/" * 600 + "a.png"], [None]),
 ]
 
 
-@pytest.mark.parametrize(("names", "results"), COLLISIONS)
-def test_pictures_that_would_share_a_name_keep_their_endings(names: list[str], results: list[str]) -> None:
+@pytest.mark.parametrize(("names", "results"), NAMES)
+def test_results_keep_their_folders_and_where_they_would_share_a_name_their_extensions(names: list, results: list) -> None:
     assert result_names(names, "png") == results
     assert result_names(names[::-1], "png") == results[::-1]
 
@@ -186,31 +160,17 @@ def test_no_two_results_share_a_name_on_any_system() -> None:
             assert part.split(".")[0].lower() != "nul"
 
 
-@pytest.mark.parametrize(
-    "name", ["../a.png", "x/../../a.png", "/etc/a.png", "..\\a.png", "x//a.png", "./a.png", "d/" * 600 + "a.png"]
-)
-def test_a_name_that_leads_out_has_no_result(name: str) -> None:
-    assert result_names([name, "b.png"], "png") == [None, "b.png"]
-
-
 def test_equal_names_are_refused() -> None:
     with pytest.raises(ValueError, match=r"two images are called 'a\.png'"):
         result_names(["a.png", "b.png", "a.png"], "png")
 
 
-# ----------------------------------------------------------------------------------------------------
-# translate_files with faces: what `translate` gives for each photograph alone, with bounded memory.
+# --- with faces: what `translate` gives for each photograph alone, with bounded memory
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "skip"])
 def face_model(request: pytest.FixtureRequest) -> CycleGenerator:
     return tiny(image_size=32, eyes_a=HEAD, skip=request.param)
-
-
-def transparent(image: Image.Image) -> Image.Image:
-    result = image.convert("RGBA")
-    result.putalpha(Image.linear_gradient("L").resize(image.size))
-    return result
 
 
 def photographs() -> dict[str, Image.Image]:
@@ -225,13 +185,10 @@ def decoded(image: Image.Image) -> list[Image.Image]:
 
 
 OPTIONS = [
-    ({}, {}),
-    ({"face": "none"}, {}),
     ({"face": 0, "detail": False}, {"resolution": 40}),
-    ({"whole": True}, {}),
     ({"face": "all", "whole": True}, {"resolution": "original"}),
     ({"detail": True}, {"direction": "b_to_a"}),
-    ({}, {"direction": "b_to_a", "resolution": "original"}),
+    ({"face": "none"}, {"resolution": "original"}),
 ]
 
 
@@ -249,86 +206,55 @@ def test_each_result_is_what_the_model_makes_of_that_photograph_alone(
             assert_same_pixels(one.image, face_model.translate(given[name], **options, **more))
 
 
-@pytest.mark.parametrize("options", [{"strength": 0.5}, {"strength": 1.3, "face": "none", "detail": True}])
-def test_strength_is_that_of_the_model(options: dict[str, Any]) -> None:
+def test_strength_is_that_of_the_model() -> None:
     model, given = tiny(image_size=32, eyes_a=HEAD, skip=True), photographs()
-    for one in translate_files(model, given.items(), options=Options(**options)):
+    for one in translate_files(model, given.items(), options=Options(strength=0.5)):
         assert isinstance(one, Done)
-        assert_same_pixels(one.image, model.translate(given[one.name], **options))
+        assert_same_pixels(one.image, model.translate(given[one.name], strength=0.5))
 
 
-def test_a_face_that_is_not_there_is_skipped_with_its_reason(face_model: CycleGenerator) -> None:
+def test_a_face_that_is_not_there_is_skipped_or_warned_of_by_name(face_model: CycleGenerator) -> None:
     made = {one.name: one for one in translate_files(face_model, photographs().items(), options=Options(face=1))}
     assert isinstance(made["two"], Done)
     reasons = {name: one.reason for name, one in made.items() if isinstance(one, Skipped)}
     assert reasons.keys() == {"portrait", "clear", "cat"} and all(name in reason for name, reason in reasons.items())
-
-
-def test_an_image_without_a_face_warns_by_its_name(face_model: CycleGenerator) -> None:
     with pytest.warns(FaceNotFoundWarning, match="no face is found in a/cat: all of it is translated"):
         list(translate_files(face_model, [("a/cat", photo("chelsea"))]))
 
 
 def test_square_is_for_images_as_a_whole(face_model: CycleGenerator) -> None:
-    made = {
-        one.name: one for one in translate_files(face_model, photographs().items(), square=True, options=Options(detail=False))
-    }
+    """Cut before they are made smaller, with their alpha channel, at the model's size and at their own."""
+    found = translate_files(face_model, photographs().items(), square=True, options=Options(detail=False))
+    made = {one.name: one for one in found}
     assert {one.image.size for one in made.values() if isinstance(one, Done)} == {(32, 32)}
     red, green, blue, alpha = (images.square(band, 32) for band in decoded(photographs()["cat"]))
     given = Image.merge("RGB", (red, green, blue))
     assert_same_pixels(made["cat"].image.convert("RGB"), face_model.translate(given, face="none"))
     assert_same_pixels(made["cat"].image.getchannel("A"), alpha)
-    with pytest.raises(ValueError, match="square=True, whole=True: a whole photograph keeps its shape"):
-        translate_files(face_model, [], square=True, options=Options(whole=True))
+    own, given = photographs()["cat"], photographs()["cat"].crop((53, 0, 266, 213))
+    for options, more in (({"detail": True}, {}), ({}, {"resolution": "original"}))[not face_model.has_skip("b_to_a") :]:
+        (one,) = translate_files(face_model, [("cat", own)], "b_to_a", options=Options(**options), square=True, **more)
+        assert_same_pixels(one.image, face_model.translate(given, "b_to_a", **options, **more))
 
 
-def test_square_at_the_photographs_own_scale() -> None:
-    model = tiny(image_size=32, skip=True)
-    (one,) = translate_files(model, [("cat", photographs()["cat"])], square=True, options=Options(detail=True))
-    given = photographs()["cat"].crop((53, 0, 266, 213))
-    assert isinstance(one, Done)
-    assert_same_pixels(one.image, model.translate(given, detail=True))
-
-
-@pytest.mark.parametrize(
-    ("direction", "options", "words"),
-    [
-        ("b_to_a", {"face": "all", "whole": True}, "leave face out"),
-        ("b_to_a", {"whole": True}, "leave whole out"),
-        ("a_to_b", {"face": "all"}, "add whole=True"),
-        ("a_to_b", {"strength": 2}, "strength=2"),
-        ("a_to_b", {"face": -1}, "face=-1"),
-    ],
-)
-def test_a_wrong_option_for_faces_is_an_error_before_anything_is_read(
-    face_model: CycleGenerator, direction: Any, options: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(ValueError, match=words):
-        translate_files(face_model, [], direction, options=Options(**options))
-
-
-def test_photographs_that_wait_for_company_are_bounded(face_model: CycleGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-    hook = face_model.a_to_b.register_forward_hook(lambda _, x, y: made.append(len(x[0])))
-    portrait = photo("astronaut_face")
-    try:
-        for held in (4, 2):
-            monkeypatch.setattr(batches, "HELD_PIXELS", held * portrait.width * portrait.height)
-            assert len(list(translate_files(face_model, [(str(i), portrait) for i in range(8)], batch_size=4))) == 8
-        # As a whole an image is held as small as it is translated.
-        list(translate_files(face_model, [(str(i), portrait) for i in range(8)], batch_size=4, options=Options(face="none")))
-    finally:
-        hook.remove()
+def test_photographs_that_wait_for_company_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, made, portrait = tiny(image_size=32, eyes_a=HEAD), [], photo("astronaut_face")
+    model.a_to_b.register_forward_hook(lambda _, x, y: made.append(len(x[0])))
+    for held in (4, 2):
+        monkeypatch.setattr(batches, "HELD_PIXELS", held * portrait.width * portrait.height)
+        assert len(list(translate_files(model, [(str(i), portrait) for i in range(8)], batch_size=4))) == 8
+    # As a whole an image is held as small as it is translated.
+    list(translate_files(model, [(str(i), portrait) for i in range(8)], batch_size=4, options=Options(face="none")))
     assert made == [4, 4, 3, 3, 2, 4, 4]
 
 
-def test_one_face_that_is_no_image_takes_its_photograph_along_once(face_model: CycleGenerator) -> None:
-    hook = face_model.a_to_b.register_forward_hook(lambda _, x, y: torch.full_like(y, torch.nan))
-    try:
-        made = list(translate_files(face_model, [("two", two_faces())], options=Options("all", whole=True)))
-    finally:
-        hook.remove()
-    assert [one.name for one in made] == ["two"] and isinstance(made[0], Skipped) and "NaN" in made[0].reason
+def test_a_translation_that_is_no_image_takes_its_photograph_along_alone(model: CycleGenerator) -> None:
+    white = Image.new("RGB", (16, 16), "white")
+    hook = model.a_to_b.register_forward_hook(lambda _, x, y: torch.where((x[0] == 1).all((1, 2, 3), keepdim=True), torch.nan, y))
+    made = {one.name: one for one in translate_files(model, [("a", picture(0)), ("white", white), ("b", picture(1))])}
+    hook.remove()
+    assert isinstance(made["a"], Done) and isinstance(made["b"], Done)
+    assert isinstance(made["white"], Skipped) and "NaN" in made["white"].reason
 
 
 def test_a_paired_model_takes_images_and_keeps_alpha() -> None:

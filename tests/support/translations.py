@@ -40,6 +40,12 @@ def by_hand(network: nn.Module, image: Image.Image) -> Image.Image:
         return images.to_pil(network(images.to_tensor(image)[None])[0])
 
 
+def transparent(image: Image.Image) -> Image.Image:
+    result = image.convert("RGBA")
+    result.putalpha(Image.linear_gradient("L").resize(image.size))
+    return result
+
+
 def two_faces() -> Image.Image:
     """A landscape with two portraits in it, the smaller one at the left."""
     image = scaled(LANDSCAPE, 1.5)
