@@ -94,7 +94,7 @@ def connected(
         },
         _cache_manager: {"HF_HUB_CACHE": cache},
         _http: {"time": SimpleNamespace(sleep=([] if waits is None else waits).append)},
-        file_download: {"_ETAG_RETRY_TIMEOUT": timeout},
+        file_download: {"_ETAG_RETRY_TIMEOUT": timeout, "time": SimpleNamespace(sleep=lambda _: None)},
         api: {"endpoint": url},
         datasets.config: {
             "HF_ENDPOINT": url,

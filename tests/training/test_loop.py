@@ -274,8 +274,13 @@ def test_crops_are_trained_on_and_the_whole_is_published(data: Path, tmp_path: P
 
 
 def test_streaming_trains_and_resumes_at_its_position(
-    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    data: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # else 5 s a pass over Parquet
     for split in ("trainA", "trainB", "testA", "testB"):
         pictures = [{"bytes": p.read_bytes(), "path": p.name} for p in sorted((data / split).iterdir())]
         pq.write_table(pa.table({"image": pictures}), tmp_path / f"{split}.parquet")
