@@ -14,6 +14,7 @@ from cyclegan_hub.checkpoints import list_epochs
 from cyclegan_hub.cli import main
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.evaluation import inputs
+from cyclegan_hub.evaluation.command import training_cost
 from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.evaluation.registry import base_name
 from support.encoders import encoder_folder
@@ -199,6 +200,15 @@ def test_a_subset_is_a_seeded_choice_in_order() -> None:
     assert torch.equal(chosen, inputs.subsample(images, 4, 0)) and not torch.equal(chosen, inputs.subsample(images, 4, 1))
     assert torch.equal(inputs.subsample(list(images), 4, 0), chosen) and chosen[:, 0, 0, 0].int().diff().gt(0).all()
     assert torch.equal(inputs.subsample(images, 99, 0), images)
+
+
+def test_the_cost_of_a_training_is_that_of_its_history(tmp_path: Path) -> None:
+    assert training_cost(tmp_path, {}) == (None, None)
+    history = tmp_path / "history.jsonl"
+    history.write_text('{"step": 10, "pairs_per_s": 2.0}\n{"step": 20, "pairs_per_s": 4.0}\n')
+    assert training_cost(tmp_path, {"batch_size": 4}) == (pytest.approx(30 / 3600), 80)
+    history.write_text('{\n{"step": 20, "pairs_per_s": 4.0}\n')
+    assert training_cost(tmp_path, {"batch_size": 4}) == (None, None)
 
 
 def test_names_of_sources(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""hub/records.py: recipe.json; damage is one line. What of metrics.json is read there: tests/test_checkpoints.py."""
+"""hub/records.py: recipe.json and the best epoch; damage is one line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_hub.hub.records import RunRecordError, read_run_record
+from cyclegan_hub.hub.records import MetricsFileError, RunRecordError, chosen_in, read_run_record
 
 RECORD = {"recipe": {"name": "x"}, "labels": ["a", "b"], "data": {"a": "folder x", "b": "folder y"}, "seed": 0, "later": 1}
 
@@ -35,3 +35,16 @@ def test_a_damaged_record_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(RunRecordError) as error:
         read_run_record(tmp_path / "recipe.json")
     assert f"{tmp_path / 'recipe.json'} is damaged (" in str(error.value) and len(str(error.value).splitlines()) == 1
+
+
+def test_the_best_epoch_is_the_one_that_metrics_json_names(tmp_path: Path) -> None:
+    for name in ("epoch-005", "epoch-010"):
+        (tmp_path / "epochs" / name).mkdir(parents=True)
+    path = tmp_path / "metrics.json"
+    assert chosen_in(tmp_path) == "epoch-010"
+    path.write_text('{"best": "epoch-005"}')
+    assert chosen_in(tmp_path) == "epoch-005"
+    for text in ("{", "[]", "{}", '{"best": ["epoch-005"]}'):
+        path.write_text(text)
+        with pytest.raises(MetricsFileError, match=r"metrics\.json is not one of ours \(.*\): evaluate again, or remove it"):
+            chosen_in(tmp_path)
