@@ -39,7 +39,7 @@ def test_only_free_piles_are_redistributable() -> None:
 @pytest.mark.parametrize("name", ["vangogh", "cezanne", "ukiyoe"])
 def test_the_other_painters_are_siblings_of_monet(name: str) -> None:
     own, monet = DOMAINS[name], DOMAINS["monet"]
-    assert {pile.dataset for pile in own.image_sets} == {f"huggan/{name}2photo"} and own.repo_id == f"cyclegan-{name}"
-    for pile, sibling in zip(own.image_sets, monet.image_sets, strict=True):
-        assert (pile.column, pile.split, pile.test_split) == (sibling.column, sibling.split, sibling.test_split)
-        assert pile.redistributable == sibling.redistributable
+    assert {image_set.dataset for image_set in own.image_sets} == {f"huggan/{name}2photo"} and own.repo_id == f"cyclegan-{name}"
+    for image_set, sibling in zip(own.image_sets, monet.image_sets, strict=True):
+        assert (image_set.column, image_set.split, image_set.test_split) == (sibling.column, sibling.split, sibling.test_split)
+        assert image_set.redistributable == sibling.redistributable

@@ -73,10 +73,8 @@ def optimize_for_cpu(model: M, *, exact: bool = False) -> M:
     if exact or choose_precision().precision == "fp32":
         return cast(M, made)
     quick = copy.deepcopy(made)
-    for module in quick.modules():
-        if isinstance(
-            module, nn.Conv2d | nn.ConvTranspose2d | FoldedUpsample
-        ):  # norms stay in fp32, as their statistics always are
+    for module in quick.modules():  # norms stay in fp32, as their statistics always are
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | FoldedUpsample):
             module.to(torch.bfloat16)
     return cast(M, quick if within_bounds(made, quick) else made)
 

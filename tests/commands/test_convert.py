@@ -78,23 +78,23 @@ def test_what_is_converted_is_read_back_with_the_same_pixels(source: str, tmp_pa
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_size_and_channels_are_those_of_every_image(tmp_path: Path, ending: str) -> None:
-    pile = folder(tmp_path / "in", range(2), (20, 30))
-    folder(pile, [7], (40, 33))
-    assert convert(str(pile), tmp_path / f"out{ending}", size=16, channels=1) == 0
-    wanted = [np.asarray(images.square(images.decode(path, 1), 16)) for path in sorted(pile.iterdir())]
+    image_folder = folder(tmp_path / "in", range(2), (20, 30))
+    folder(image_folder, [7], (40, 33))
+    assert convert(str(image_folder), tmp_path / f"out{ending}", size=16, channels=1) == 0
+    wanted = [np.asarray(images.square(images.decode(path, 1), 16)) for path in sorted(image_folder.iterdir())]
     assert wanted[0].shape == (16, 16) and equal(pixels(tmp_path / f"out{ending}", 1), wanted)
 
 
 def test_an_npz_is_nhwc_and_of_one_size(tmp_path: Path) -> None:
-    pile = folder(tmp_path / "in", range(3), (20, 24))
+    image_folder = folder(tmp_path / "in", range(3), (20, 24))
     for channels in (3, 1):
-        convert(str(pile), tmp_path / f"{channels}.npz", channels=channels)
+        convert(str(image_folder), tmp_path / f"{channels}.npz", channels=channels)
         with np.load(tmp_path / f"{channels}.npz") as arrays:
             assert arrays.files == ["images"]
             assert arrays["images"].shape == (3, 24, 20, channels) and arrays["images"].dtype == np.uint8
-    folder(pile, [7], (24, 20))
+    folder(image_folder, [7], (24, 20))
     with pytest.raises(DataError, match=r"0000\.png is 20 x 24 px and 0007\.png 24 x 20 px: .* --size N"):
-        convert(str(pile), tmp_path / "x.npz")
+        convert(str(image_folder), tmp_path / "x.npz")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.npz", "3.npz", "in"]
 
 
@@ -126,11 +126,11 @@ def test_images_without_a_usable_name_are_numbered_and_end_in_their_format(tmp_p
 
 
 def test_parquet_is_the_hubs_image_feature_in_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pile = folder(tmp_path / "in", range(25))
+    image_folder = folder(tmp_path / "in", range(25))
     monkeypatch.setattr(module, "_GROUP_ROWS", 10)
-    convert(str(pile), tmp_path / "rows.parquet")
+    convert(str(image_folder), tmp_path / "rows.parquet")
     monkeypatch.setattr(module, "_GROUP_BYTES", 2 * len(encoded(0)))
-    convert(str(pile), tmp_path / "bytes.parquet")
+    convert(str(image_folder), tmp_path / "bytes.parquet")
     sizes = []
     for name in ("rows", "bytes"):
         data = pq.ParquetFile(tmp_path / f"{name}.parquet").metadata
@@ -143,20 +143,20 @@ def test_parquet_is_the_hubs_image_feature_in_row_groups(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_unreadable_images_are_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture, ending: str) -> None:
-    pile = folder(tmp_path / "in", range(3))
-    (pile / "0001.png").write_text("<html>")
-    (pile / "gone.png").symlink_to(pile / "0002.png")
+    image_folder = folder(tmp_path / "in", range(3))
+    (image_folder / "0001.png").write_text("<html>")
+    (image_folder / "gone.png").symlink_to(image_folder / "0002.png")
     items = FolderItems.open
     out = tmp_path / f"out{ending}"
 
     def then_remove(source: Files) -> FolderItems:
         found = items(source)
-        (pile / "gone.png").unlink(missing_ok=True)
+        (image_folder / "gone.png").unlink(missing_ok=True)
         return found
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FolderItems, "open", then_remove)
-        assert main(["convert", str(pile), str(out)]) == 1
+        assert main(["convert", str(image_folder), str(out)]) == 1
     printed = capsys.readouterr()
     assert "skipped 0001.png: this image is not an image that can be read" in printed.err
     assert "skipped gone.png: No such file" in printed.err and "2 images, 2 skipped" in printed.out
@@ -165,16 +165,16 @@ def test_unreadable_images_are_named_and_left_out(tmp_path: Path, capsys: pytest
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_an_existing_file_is_replaced_with_force_only_and_in_one_go(tmp_path: Path, ending: str) -> None:
-    pile, out = folder(tmp_path / "in", [1]), tmp_path / f"out{ending}"
+    image_folder, out = folder(tmp_path / "in", [1]), tmp_path / f"out{ending}"
     out.write_text("old")
     with pytest.raises(DataError, match="exists: give another name, or --force"):
-        convert(str(pile), out)
-    (pile / "0001.png").write_text("<html>")
+        convert(str(image_folder), out)
+    (image_folder / "0001.png").write_text("<html>")
     with pytest.raises(DataError, match="no image of 1 can be read"):
-        convert(str(pile), out, force=True)
+        convert(str(image_folder), out, force=True)
     assert out.read_text() == "old" and sorted(path.name for path in tmp_path.iterdir()) == ["in", out.name]
-    folder(pile, [1, 2])
-    assert main(["convert", str(pile), str(out), "--force"]) == 0
+    folder(image_folder, [1, 2])
+    assert main(["convert", str(image_folder), str(out), "--force"]) == 0
     assert len(pixels(out)) == 2 and sorted(path.name for path in tmp_path.iterdir()) == ["in", out.name]
     assert main(["convert", str(out), str(out), "--force", "--size", "16"]) == 0  # from a file to itself
     assert [array.shape for array in pixels(out)] == [(16, 16, 3)] * 2
@@ -192,12 +192,12 @@ def test_the_command_line_does_not_need_datasets_for_files(tmp_path: Path) -> No
 
 
 def test_small_images_are_left_out_and_the_others_copied(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    pile = folder(tmp_path / "in", [1], (20, 40))
-    folder(pile, [2], (21, 21))
-    assert main(["convert", str(pile), str(tmp_path / "out.zip"), "--min-size", "21"]) == 1
+    image_folder = folder(tmp_path / "in", [1], (20, 40))
+    folder(image_folder, [2], (21, 21))
+    assert main(["convert", str(image_folder), str(tmp_path / "out.zip"), "--min-size", "21"]) == 1
     assert "skipped 0001.png: it is 20 x 40 px, below 21 px" in capsys.readouterr().err
-    assert members(tmp_path / "out.zip") == {"0002.png": (pile / "0002.png").read_bytes()}
-    assert main(["convert", str(pile), str(tmp_path / "x.zip"), "--min-size", "0"]) == 2
+    assert members(tmp_path / "out.zip") == {"0002.png": (image_folder / "0002.png").read_bytes()}
+    assert main(["convert", str(image_folder), str(tmp_path / "x.zip"), "--min-size", "0"]) == 2
 
 
 @pytest.fixture

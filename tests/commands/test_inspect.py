@@ -42,8 +42,8 @@ def test_inspect_prints_both_sides_and_draws_them(data: Path, capsys: pytest.Cap
 def test_one_pile_is_inspected_alone(data: Path, capsys: pytest.CaptureFixture, arguments: list[str]) -> None:
     given = [word.replace("{tmp}", str(data)) for word in arguments]
     assert main(["inspect", *given, "--out", str(data / "out.png")]) == 0
-    pile, drawn = capsys.readouterr().out.split("\n\n")
-    assert ("4 found" in pile or "2 found" in pile) and "0 unreadable" in pile and "out.png" in drawn
+    summary, drawn = capsys.readouterr().out.split("\n\n")
+    assert ("4 found" in summary or "2 found" in summary) and "0 unreadable" in summary and "out.png" in drawn
 
 
 def test_augmented_copies_are_drawn_below_their_originals(data: Path) -> None:

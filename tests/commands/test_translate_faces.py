@@ -19,8 +19,8 @@ from cyclegan_hub.faces import find, mtcnn
 from cyclegan_hub.models.photograph import Options
 from support.photos import photo
 from support.pixels import apart
-from support.translated_pile import found, made_calls
-from support.translated_pile import source as source
+from support.translated_folder import found, made_calls
+from support.translated_folder import source as source
 from support.translations import tiny, two_faces
 
 

@@ -178,8 +178,8 @@ def test_a_dataset_is_read_by_split_column_filter_and_revision(hub: ConnectedHub
     assert read(None, None, a, b) == [[0, 2], [11, 13], [20], [31]]
     assert read(None, "user/pairs", a) == [[0, 2], *everything[1:2], [20], *everything[3:]]
     where = {"dataset": "user/pairs", "column": "image", "licence": "none", "revision": "v1"}
-    piles = [ImageSet(s, split=f"train{s}", test_split=f"test{s}", filter={"Smiling": 1}, **where) for s in "AB"]
-    assert read(Domain("own", *piles, repo_id="own"), None) == [[0, 2], [10, 12, 14], [20], [30, 32]]
+    image_sets = [ImageSet(s, split=f"train{s}", test_split=f"test{s}", filter={"Smiling": 1}, **where) for s in "AB"]
+    assert read(Domain("own", *image_sets, repo_id="own"), None) == [[0, 2], [10, 12, 14], [20], [30, 32]]
 
 
 def test_a_dataset_is_streamed(hub: ConnectedHub, published: Path) -> None:

@@ -94,12 +94,12 @@ def test_a_wrong_option_is_an_error_before_anything_is_read(options: dict[str, A
 def test_an_endless_pile_of_all_sizes_needs_a_bounded_memory(model: CycleGenerator) -> None:
     taken = 0
 
-    def pile() -> Iterator[tuple[str, Image.Image]]:
+    def endless() -> Iterator[tuple[str, Image.Image]]:
         nonlocal taken
         for taken in itertools.count(1):
             yield str(taken), Image.new("RGB", (16 + taken % 30, 16))
 
-    for made, _ in enumerate(itertools.islice(translate_files(model, pile(), batch_size=2), 100), 1):
+    for made, _ in enumerate(itertools.islice(translate_files(model, endless(), batch_size=2), 100), 1):
         assert taken - made <= translate_many.AHEAD + batches.GROUPS * 2 + 2
 
 

@@ -37,12 +37,12 @@ def facts(name: str = "smile", labels: tuple[str, ...] | None = None, **changes:
     domain, own = DOMAINS.get(recipe.domain), labels_of(recipe)
     match recipe:
         case CycleGANRecipe():
-            piles, config = domain.image_sets, {}
+            image_sets, config = domain.image_sets, {}
         case DCGANRecipe():
-            piles, config = [domain.image_set(recipe.side)], {"latent": recipe.latent}
+            image_sets, config = [domain.image_set(recipe.side)], {"latent": recipe.latent}
         case Pix2PixRecipe():
-            piles, config = [domain.image_set(recipe.side)] if domain else [], {"pairs": recipe.pairs}
-    sources = [pile.describe() for pile in piles] or ["folder mine/train, held out: folder mine/test"]
+            image_sets, config = [domain.image_set(recipe.side)] if domain else [], {"pairs": recipe.pairs}
+    sources = [image_set.describe() for image_set in image_sets] or ["folder mine/train, held out: folder mine/test"]
     run = {
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "labels": list(labels or own),

@@ -1,4 +1,4 @@
-"""Small pictures and piles of them for the tests of data: noise of a seed, so that every seed is another picture."""
+"""Small pictures and folders of them for the tests of data: noise of a seed, so that every seed is another picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model and a pile of images for the tests of `translate`, and what it left in a folder or a zip."""
+"""A model and a folder of images for the tests of `translate`, and what it left in a folder or a zip."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def pile(tmp_path: Path) -> Path:
+def image_folder(tmp_path: Path) -> Path:
     """6 images of two sizes, one of them in a folder below, and what is no image."""
     folder(tmp_path / "in", range(3))
     folder(tmp_path / "in", [3, 4], (30, 20))
