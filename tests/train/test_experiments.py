@@ -14,7 +14,7 @@ import pytest
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, override
 from cyclegan_hub.recipes.presets import find
 from support import tiny_models
-from support.pictures import folder
+from support.pictures import folder, sides
 from support.training import NO_FACES, ROOT, demo_data, one_line, run_train, script
 from support.training import no_plots as no_plots
 
@@ -128,8 +128,7 @@ def test_rows_on_other_datasets_have_their_labels(tmp_path: Path) -> None:
 )
 def test_bad_arguments_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], error: str) -> None:
     places = {"MANY": tmp_path / "many", "FEW": tmp_path / "few"}
-    for name, seeds in (("trainA", range(3)), ("trainB", range(3, 30)), ("testA", range(30, 33)), ("testB", range(33, 36))):
-        folder(places["FEW"] / name, seeds)
+    sides(places["FEW"], trainA=range(3), trainB=range(3, 30), testA=range(30, 33), testB=range(33, 36))
     folder(places["MANY"] / "trainA", range(50))
     given = [re.sub("MANY|FEW", lambda found: str(places[found[0]]), word) for word in arguments]
     assert runner.main([*given, "--out", str(tmp_path / "out")]) == 2
