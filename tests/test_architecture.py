@@ -196,6 +196,7 @@ def test_planted_violation_is_caught(name: str, text: str, complaint: str) -> No
         ("from cyclegan_hub import CycleGenerator", ["accelerate", "datasets", "diffusers", "kornia", "matplotlib"]),
         ("import cyclegan_hub.cli", ["torch", "datasets", "matplotlib", "PIL"]),
         ("import cyclegan_hub.data.sources", ["datasets", "pyarrow"]),
+        ("import cyclegan_hub.imaging.plots", ["matplotlib", "torch"]),
         ("import cyclegan_hub.training.command", ["torch", "datasets", "accelerate"]),
         ("import cyclegan_hub.publishing.command", ["torch", "huggingface_hub"]),
     ],

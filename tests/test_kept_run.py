@@ -33,6 +33,7 @@ from support.kept_run import (
     names_in_state,
     train,
 )
+from support.training import no_plots as no_plots
 
 # Relative. Processors sum fp32 in different orders, so losses differ by about 1e-7 at first. After six steps they were within
 # 1e-5 of each other with SSE4.1, AVX2, AVX-512, two threads, and without oneDNN. Each part of the state was taken away once: the
@@ -101,7 +102,7 @@ def test_names_in_its_files_do_not_change(resumed: Path) -> None:
 
 
 # ----------------------------------------------------------------------------------- evaluate, extend, publish
-def test_it_is_evaluated(run: Path, data: Path, tmp_path: Path) -> None:
+def test_it_is_evaluated(run: Path, data: Path, tmp_path: Path, no_plots: None) -> None:
     extractor = f"encoder:{encoder_folder(tmp_path / 'encoder')}"
     options = ["--data", str(data), "--extractor", extractor, "--classifier", "none", "--size", "32"]
     with finder(find_nothing_again):

@@ -15,7 +15,7 @@ from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
 from support.loading import load_domains, open_batches
-from support.pictures import folder
+from support.pictures import sides
 
 
 def domain(count: int) -> DomainImages:
@@ -112,10 +112,9 @@ def test_balance_brings_the_smaller_domain_to_parity_with_marked_copies(small: i
 
 
 def test_the_number_of_workers_changes_neither_order_nor_random_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder(tmp_path / "trainA", range(9))
-    folder(tmp_path / "trainB", range(20, 26))
     monkeypatch.setattr(loading, "CACHE_BYTES", 0)
-    a, b = load_domains(resolve(None, str(tmp_path), None, None), image_size=16)
+    data = sides(tmp_path, trainA=range(9), trainB=range(20, 26))
+    a, b = load_domains(resolve(None, str(data), None, None), image_size=16)
     assert not isinstance(a.train, Tensor)
     before = torch.get_rng_state()
     epochs = [list(UnpairedBatches((a, b), Batching(2, workers=workers), 0).epoch(0, 1)) for workers in (0, 2)]
@@ -154,11 +153,8 @@ def test_a_step_outside_the_epoch_is_refused(epoch: int, start: int) -> None:
 
 
 def test_open_batches_takes_either_way(tmp_path: Path) -> None:
-    folder(tmp_path / "trainA", range(12))
-    folder(tmp_path / "trainB", range(20, 26))
-    folder(tmp_path / "testA", [40])
-    folder(tmp_path / "testB", [50])
-    sources = resolve(None, str(tmp_path), None, None)
+    data = sides(tmp_path, trainA=range(12), trainB=range(20, 26), testA=[40], testB=[50])
+    sources = resolve(None, str(data), None, None)
     options = dict(image_size=16, batch_size=3, seed=0)
     in_memory = open_batches(sources, **options, load_size=18, equal_sides=True, balance=True)
     assert isinstance(in_memory, UnpairedBatches) and in_memory.steps_per_epoch == 2

@@ -21,11 +21,9 @@ from support.hub_client import hub_server as hub_server
 from support.hub_datasets import publish
 from support.loading import load_domains, open_batches
 from support.pictures import folder, parquet, picture
-from support.training import TINY, script
+from support.training import script
 
 pytestmark = pytest.mark.slow
-
-TINY_DCGAN = ["image_size=32", "gen_channels=8,8,4", "disc_channels=4,8,8", "batch_size=4", "max_images=none", "eyes=none"]
 
 
 SPLITS = {"trainA": range(4), "trainB": range(10, 15), "testA": range(20, 22), "testB": range(30, 33)}  # seeds of images
@@ -73,6 +71,8 @@ def test_a_dry_run_says_what_would_be_downloaded(
     out = capsys.readouterr().out
     assert "hf:huggan/monet2photo?split=train&column=imageB" in out and "column=imageA" in out
     assert all(text in out for text in ("1 file, ", "disk needed for the", "steps per epoch: known")), out
+    assert script("train").main(["faces-dcgan-64", "--out", str(tmp_path / "run"), "--dry-run"]) == 0
+    assert "hf:flwrlabs/celeba?" in capsys.readouterr().out  # one data set
     assert downloaded(hub) == [] and not (tmp_path / "run").exists()
     files = [published / f"huggan/monet2photo/data/{split}-00000-of-00001.parquet" for split in ("train", "test")]
     assert f"to download: {sum(file.stat().st_size for file in files) / 1e6:.1f} MB" in out  # once, for two sides
@@ -149,14 +149,6 @@ def test_what_was_fetched_is_read_without_a_network(hub: ConnectedHub, published
     assert found() == [[12, 12], [20, 20], [24, 20]]
     with hub.offline():
         assert found() == [[12, 12], [20, 20], [24, 20]]
-
-
-@pytest.mark.parametrize("domain", ["cartoon", "faces"])  # two domains, and one
-def test_two_steps_from_the_data_sets_of_a_domain(hub: ConnectedHub, published: Path, tmp_path: Path, domain: str) -> None:
-    options = TINY[1:] if domain == "cartoon" else [part for setting in TINY_DCGAN for part in ("--set", setting)]
-    recipe = {"cartoon": "cartoon-compact", "faces": "faces-dcgan-64"}[domain]
-    assert script("train").main([recipe, *options, "--max-steps", "2", "--out", str(tmp_path / "run")]) == 0
-    assert (tmp_path / "run/last/model.safetensors").exists()
 
 
 def seeds_of(found: Iterable[torch.Tensor]) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 from cyclegan_hub.data.resolve import resolve
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.domains import DOMAINS, HubSplit, recorded_splits
-from support.pictures import folder, parquet
+from support.pictures import folder, parquet, sides
 
 
 def test_a_domain_alone_means_its_own_hub_datasets() -> None:
@@ -40,8 +40,7 @@ def test_a_folder_of_both_domains_may_mix_folders_and_files(tmp_path: Path, kind
 
 
 def test_a_source_of_its_own_replaces_that_of_data_or_domain(tmp_path: Path) -> None:
-    folder(tmp_path / "both/trainA", [1])
-    folder(tmp_path / "both/trainB", [2])
+    sides(tmp_path / "both", trainA=[1], trainB=[2])
     own = folder(tmp_path / "own", [3])
     a, b = resolve(None, str(tmp_path / "both"), str(own), None)
     assert a.train.paths == (own,) and b.train.paths == (tmp_path / "both/trainB",)
@@ -123,9 +122,8 @@ def test_errors_name_the_value_and_the_remedy(
     tmp_path: Path, data: str | None, a: str | None, b: str | None, words: list[str]
 ) -> None:
     folder(tmp_path / "own", [1])
-    folder(tmp_path / "half/trainA", [1])
-    folder(tmp_path / "both/trainA", [1])
-    folder(tmp_path / "both/trainB", [2])
+    sides(tmp_path / "half", trainA=[1])
+    sides(tmp_path / "both", trainA=[1], trainB=[2])
     (tmp_path / "empty").mkdir()
     (tmp_path / "other").mkdir()
     given = [value and value.replace("{tmp}", str(tmp_path)) for value in (data, a, b)]

@@ -16,7 +16,7 @@ from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.data.streaming import StreamingBatches
 from cyclegan_hub.imaging import images
 from support.loading import open_streams
-from support.pictures import encoded, folder, parquet, picture, scans
+from support.pictures import encoded, folder, parquet, picture, scans, sides
 
 
 def open_stream(path: Path, a: str | None = None, **options) -> StreamingBatches:
@@ -40,9 +40,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)  # else 5 s a pass over Parquet
     parquet(tmp_path / "trainA.parquet", range(40))
     parquet(tmp_path / "testA.parquet", range(200, 203))
-    folder(tmp_path / "trainB", range(100, 120))
-    folder(tmp_path / "testB", range(300, 302))
-    return tmp_path
+    return sides(tmp_path, trainB=range(100, 120), testB=range(300, 302))
 
 
 def test_a_pass_shows_every_image_once_in_a_new_order(data: Path) -> None:

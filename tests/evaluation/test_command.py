@@ -19,6 +19,7 @@ from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.evaluation.registry import base_name
 from support.encoders import encoder_folder
 from support.pictures import folder
+from support.training import no_plots as no_plots
 
 LABELS = ("day", "night")
 
@@ -93,7 +94,9 @@ def test_a_run_is_measured_where_it_lies(data: Path, encoder: str, tmp_path: Pat
         assert base_name(key) in ("alpha_precision", "beta_recall") or again.epochs["epoch-001"]["a_to_b"][key] == value, key
 
 
-def test_images_that_were_trained_on_are_measured_where_that_is_asked_for(data: Path, encoder: str, tmp_path: Path) -> None:
+def test_images_that_were_trained_on_are_measured_where_that_is_asked_for(
+    data: Path, encoder: str, tmp_path: Path, no_plots: None
+) -> None:
     """They are recognised as the run's own."""
     model(7).save_pretrained(tmp_path / "single")
     source, sides = inputs.open_source(str(tmp_path / "single"), "all", None, "single"), resolve(None, str(data), None, None)
@@ -117,6 +120,7 @@ def test_images_that_were_trained_on_are_measured_where_that_is_asked_for(data: 
     assert not (run / "metrics.json").exists()
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_sources_side_by_side(data: Path, encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = run_folder(tmp_path / "x" / "run", 1), run_folder(tmp_path / "y" / "run", 4)
     options = ("--data", data, "--extractor", encoder, "--out", tmp_path / "out")
@@ -130,7 +134,7 @@ def test_sources_side_by_side(data: Path, encoder: str, tmp_path: Path, capsys: 
 
 
 def test_models_of_other_size_and_channels_stand_side_by_side(
-    data: Path, encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, encoder: str, tmp_path: Path, no_plots: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = run_folder(tmp_path / "small", 1, record=record(recipe={"name": "x", "cycle": 10, "batch_size": 2, "lr": 1}))
     (small / "history.jsonl").write_text('{"step": 10, "epoch": 1.0, "pairs_per_s": 0.01}\nbroken\n')

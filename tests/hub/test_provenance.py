@@ -42,8 +42,8 @@ from cyclegan_hub.serving.catalog import find_models
 from support.card_facts import facts, metadata
 from support.published_runs import make_run, published
 from support.tiny_models import folder
-from support.train_runs import data as data
 from support.training import ROOT, TINY, script, train
+from support.training import data as data
 
 BUNDLED = sorted(path.parent.name for path in (ROOT / "pretrained").glob("*/recipe.json"))
 NOTE = {"text": "faces of my own village", "licence": "cc-by-nc-4.0"}

@@ -134,12 +134,6 @@ def test_16_bits_become_8(source: bytes | Image.Image) -> None:
     assert images.decode(source).mode == "RGB"
 
 
-def test_16_bit_rgb_png_keeps_its_8_high_bits() -> None:
-    values = np.array([[0, 257 * 90, 65535]], dtype=">u2")
-    data = png(1, 1, (b"IDAT", zlib.compress(b"\0" + values.tobytes())), depth=16)
-    assert pixels(images.decode(data)).tolist() == [[[0, 90, 255]]]
-
-
 def test_32_bit_modes() -> None:
     floats = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
     assert pixels(images.decode(Image.fromarray(floats), 1)).ravel().tolist() == list(range(256))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import cmath
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from cyclegan_hub.domains import Eyes
-from cyclegan_hub.faces import Face, Similarity, find_faces
+from cyclegan_hub.faces import Face, Similarity
 from cyclegan_hub.imaging import images
 
 # Left and right eye, x + iy in px, as they were read off enlarged photographs; exact to about 1 % of the photograph's side.
@@ -26,14 +25,9 @@ ROCKET = (files("cyclegan_hub") / "free_images/rocket.jpg").read_bytes()  # with
 FACELESS = ("chelsea", "coffee", "rocket", "examples/china", "examples/monet_pourville")
 
 
-@cache
-def _bytes(name: str) -> bytes:
-    return (files("cyclegan_hub") / "free_images" / f"{name}.jpg").read_bytes()
-
-
 def photo(name: str) -> Image.Image:
     """A free photograph, decoded (RGB)."""
-    return images.decode(_bytes(name))
+    return images.decode((files("cyclegan_hub") / f"free_images/{name}.jpg").read_bytes())
 
 
 def _two() -> Image.Image:
@@ -57,21 +51,6 @@ def rotated(image: Image.Image, degrees: float) -> tuple[Image.Image, Similarity
 def scaled(image: Image.Image, scale: float) -> Image.Image:
     """A photograph at another size."""
     return image.resize([round(side * scale) for side in image.size], Image.Resampling.LANCZOS)
-
-
-def variants(image: Image.Image) -> Iterator[tuple[str, Image.Image]]:
-    """A portrait in which a face is found, rotated, scaled, mirrored, and cut off just inside the face's box."""
-    for degrees in (-30, -15, 15, 30):
-        yield f"turned by {degrees}", rotated(image, degrees)[0]
-    for scale in (0.5, 1.0, 2.0):
-        yield f"{scale} times", scaled(image, scale)
-    yield "mirrored", ImageOps.mirror(image)
-    left, top, right, bottom = find_faces(image)[0].box
-    x, y = 0.06 * (right - left), 0.06 * (bottom - top)
-    yield "cut off at the left", image.crop((round(left + x), 0, *image.size))
-    yield "cut off at the right", image.crop((0, 0, round(right - x), image.height))
-    yield "cut off above", image.crop((0, round(top + y), *image.size))
-    yield "cut off below", image.crop((0, 0, image.width, round(bottom - y)))
 
 
 def nearest(faces: list[Face], eyes: tuple[complex, complex]) -> float:

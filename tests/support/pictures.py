@@ -34,6 +34,13 @@ def folder(path: Path, seeds: Iterable[int], size: tuple[int, int] = (20, 20)) -
     return path
 
 
+def sides(path: Path, size: tuple[int, int] = (20, 20), **parts: Iterable[int]) -> Path:
+    """A dataset: a folder for each of `parts`, such as trainA and testB."""
+    for name, seeds in parts.items():
+        folder(path / name, seeds, size)
+    return path
+
+
 def archive(path: Path, files: Mapping[str, bytes]) -> Path:
     """A zip or a tar, by its suffix, of files by name."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,18 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory, images: int) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return demo_data(tmp_path_factory, 10)
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For evaluations in tests of something else: a report's plots take seconds. tests/evaluation has them."""
+    monkeypatch.setattr("cyclegan_hub.evaluation.report.curves", lambda *_: None)
+    monkeypatch.setattr("cyclegan_hub.evaluation.report.colours", lambda *_: b"")
+
+
 def run_train(*arguments: object, plot: bool = False) -> int:
     """Runs train.py's main in this process and returns the exit code; losses.png, which takes a second, only with `plot`."""
     with pytest.MonkeyPatch.context() as patch:
@@ -63,6 +75,12 @@ def train(*arguments: object, plot: bool = False) -> int:
 def environment(**changes: str) -> dict[str, str]:
     # One thread, which is enough for networks of this size, and leaves the other cores to the other process of a test.
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | changes
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """What the user reads of an error: one line, no traceback."""
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    return line
 
 
 def history(folder: Path) -> list[dict[str, Any]]:

@@ -27,17 +27,17 @@ def measured(*arguments: object) -> int:
 
 @needs_wheels
 def test_each_kind_is_trained_to_the_cap_or_the_quality(data: Path, capsys: pytest.CaptureFixture) -> None:
-    small = ["--data", data, "--cap", 6, "--every", 4, "--held-out", 4]
+    small = ["--data", data, "--cap", 4, "--every", 2, "--held-out", 2]
     assert measured("--to-quality", 1e-9, *small) == 0
     lines = capsys.readouterr().out.splitlines()
     for kind in ("patch", "projected", "both"):
         found = [line for line in lines if line.startswith(kind)]
-        assert [line.split()[1] for line in found] == ["4", "6", "not"] and "6 pairs" in found[-1] and "min" in found[-1]
+        assert [line.split()[1] for line in found] == ["2", "4", "not"] and "4 pairs" in found[-1] and "min" in found[-1]
     assert any(line.startswith("untranslated") for line in lines)
 
     assert measured("--to-quality", 1e9, "--kinds", "patch", *small) == 0
     out = capsys.readouterr().out
-    assert "patch     4 pairs" in out.splitlines()[-1] and "6 pairs" not in out
+    assert "patch     2 pairs" in out.splitlines()[-1] and "4 pairs" not in out
 
 
 @pytest.mark.parametrize(

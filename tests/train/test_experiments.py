@@ -14,9 +14,9 @@ import pytest
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, override
 from cyclegan_hub.recipes.presets import find
 from support import tiny_models
-from support.pictures import folder
-from support.train_runs import one_line
-from support.training import NO_FACES, ROOT, demo_data, script
+from support.pictures import folder, sides
+from support.training import NO_FACES, ROOT, demo_data, one_line, run_train, script
+from support.training import no_plots as no_plots
 
 runner, registry = script("experiments/run"), script("experiments/registry")
 Run = registry.Run
@@ -128,8 +128,7 @@ def test_rows_on_other_datasets_have_their_labels(tmp_path: Path) -> None:
 )
 def test_bad_arguments_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], error: str) -> None:
     places = {"MANY": tmp_path / "many", "FEW": tmp_path / "few"}
-    for name, seeds in (("trainA", range(3)), ("trainB", range(3, 30)), ("testA", range(30, 33)), ("testB", range(33, 36))):
-        folder(places["FEW"] / name, seeds)
+    sides(places["FEW"], trainA=range(3), trainB=range(3, 30), testA=range(30, 33), testB=range(33, 36))
     folder(places["MANY"] / "trainA", range(50))
     given = [re.sub("MANY|FEW", lambda found: str(places[found[0]]), word) for word in arguments]
     assert runner.main([*given, "--out", str(tmp_path / "out")]) == 2
@@ -152,9 +151,10 @@ def test_jobs_share_the_cores() -> None:
 # ------------------------------------------------------------------------------------------------------- from end to end, tiny
 @pytest.mark.slow
 def test_an_experiment_makes_its_tables_and_resumes(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, no_plots: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("cyclegan_hub.evaluation.report.curves", lambda *_: None)  # takes seconds, and test_report.py has it
+    # In this process, which has imported everything.
+    monkeypatch.setattr(runner, "train_all", lambda trainings, cores: [run_train(*one.arguments) for one in trainings])
     out, results = tmp_path / "out", tmp_path / "out/encoder-6"
     arguments = ["tiny", "--data", str(data), "--out", str(out), "--max-train-images", "6", "--scale", "0.05"]
     assert runner.main([*arguments, "--dry-run"]) == 0
@@ -183,24 +183,26 @@ def test_an_experiment_makes_its_tables_and_resumes(
     assert "low-seed-0 holds another run: recipe.steps_per_epoch is 1 there and 10 now" in one_line(capfd)
 
 
-def test_a_failed_training_is_one_line(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (one, _) = planned(data, tmp_path / "out")
-    with pytest.raises(runner.ExperimentError, match=r"low-seed-0: .*smiled.* The same command resumes") as error:
-        runner.train_all([replace(one, arguments=("smiled",))], runner.core_groups(1))
+def test_trainings_run_in_turn_and_a_failed_one_is_one_line(data: Path, tmp_path: Path) -> None:
+    one, other = planned(data, tmp_path / "out")
+    with pytest.raises(runner.ExperimentError, match=r"high-seed-0: .*smiled.* The same command resumes") as error:
+        runner.train_all([replace(one, arguments=("--help",)), replace(other, arguments=("smiled",))], runner.core_groups(1))
     assert len(str(error.value).splitlines()) == 1
 
 
-@pytest.mark.slow
-def test_sigterm_saves_and_stops(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    """A signal to the runner alone, unlike Ctrl-C."""
-    state, sleep = tmp_path / "out/runs/low-seed-0/state", time.sleep
+def test_sigterm_asks_the_training_to_stop(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """A signal to the runner alone, unlike Ctrl-C. For Python stands a program that waits for its own."""
+    started, asked, program, sleep = tmp_path / "started", tmp_path / "asked", tmp_path / "python", time.sleep
+    program.write_text(f"#!/bin/sh\ntrap 'touch {asked}; exit 143' TERM\ntouch {started}\nwhile true; do sleep 0.05; done\n")
+    program.chmod(0o755)
 
     def wait(seconds: float) -> None:
         sleep(seconds)
-        if list(state.glob("step-*")):
+        if started.exists():
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(runner.time, "sleep", wait)
+    monkeypatch.setattr(runner.sys, "executable", str(program))
     before = signal.signal(signal.SIGTERM, runner.stop)
     try:
         with pytest.raises(SystemExit, match="143"):
@@ -208,5 +210,4 @@ def test_sigterm_saves_and_stops(data: Path, tmp_path: Path, monkeypatch: pytest
     finally:
         signal.signal(signal.SIGTERM, before)
     assert capsys.readouterr().err.splitlines()[-1] == "stopped: the same command resumes"
-    (saved,) = state.iterdir()
-    assert 0 < int(saved.name.removeprefix("step-")) < 40
+    assert asked.exists()

@@ -16,8 +16,7 @@ from cyclegan_hub.evaluation.registry import classify
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.encoder import SideEncoder
 from cyclegan_hub.training.launch import make_accelerator
-from support.train_runs import one_line
-from support.training import script
+from support.training import one_line, script
 
 pytestmark = pytest.mark.slow
 

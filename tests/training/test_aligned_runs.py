@@ -13,8 +13,7 @@ from cyclegan_hub.training.cyclegan import CycleGANTrainer
 from cyclegan_hub.training.run_folder import RunFolder
 from support.aligned import PLACES
 from support.aligned import data as data
-from support.train_runs import one_line
-from support.training import train
+from support.training import one_line, train
 
 
 def aligned(*arguments: object) -> int:

@@ -1,26 +1,21 @@
-"""The command that trains: one line for each wrong argument, a dry run, launchers, data from the Hub and publishing."""
+"""The command that trains: one line for each wrong argument, and a dry run."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cyclegan_hub import CycleGenerator
-from cyclegan_hub.training.run_folder import RunFolder
 from support.pictures import parquet, picture
-from support.train_runs import data as data
-from support.train_runs import one_line
-from support.training import TINY, TRAIN, environment, script, train
+from support.training import TINY, one_line, script, train
+from support.training import data as data
 
 pytestmark = pytest.mark.slow
 
 
-# ------------------------------------------------------------------------------------------------ one-line errors
 @pytest.fixture(scope="module")
 def places(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders by the names in the table below."""
@@ -76,19 +71,6 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     assert script("train").main([*(text.format(**places) for text in arguments), *out]) == 2
     assert re.search(message, one_line(capsys))
     assert not (tmp_path / "run").exists() and [p.name for p in places["other"].iterdir()] == ["thesis.tex"]
-
-
-# ------------------------------------------------------------------------------------------------------ launchers
-def test_accelerate_launch_starts_it(data: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--cpu", "--num_processes", "1", "--num_machines", "1",
-         "--dynamo_backend", "no", "--mixed_precision", "bf16", str(TRAIN / "train.py"), *TINY, "--data", str(data),
-         "--out", str(tmp_path / "run"), "--max-steps", "1"],
-        capture_output=True, text=True, env=environment(), timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "processes were asked for" not in done.stderr
-    assert RunFolder(tmp_path / "run").latest_step() == 1
 
 
 def test_dry_run_prints_and_writes_nothing(data: Path, tmp_path: Path, capsys) -> None:

@@ -1,14 +1,16 @@
-"""What `accelerate launch` may ask for, and two processes: identical replicas, exact resume, errors that end both."""
+"""What `accelerate launch` may ask for; two processes: equal replicas, exact resume, errors that end both; kills and signals."""
 
 from __future__ import annotations
 
-import builtins
 import json
+import random
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,8 @@ from cyclegan_hub.recipes.methods import RecipeError
 from cyclegan_hub.training.launch import make_accelerator, processes_asked_for
 from cyclegan_hub.training.run_folder import RunFolder
 from support.replicas import compare
-from support.training import TINY, demo_data, environment, history, train, weights
-from support.warm import two_processes
+from support.training import TINY, TRAIN, demo_data, environment, history, train, weights
+from support.warm import WarmProcess, two_processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,14 +65,14 @@ CONFIG = "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\nuse_c
 
 
 @pytest.mark.slow
-def test_a_launcher_that_starts_fewer_processes_than_asked_for_is_noticed(tmp_path: Path) -> None:
+def test_accelerate_launch_starts_it_and_fewer_processes_than_asked_for_are_noticed(data: Path, tmp_path: Path) -> None:
     """`accelerate launch --cpu --num_processes 2` runs one process and says nothing of it."""
-    (tmp_path / "start.py").write_text(
-        "from cyclegan_hub.training.launch import make_accelerator\nprint(make_accelerator().num_processes)\n"
-    )
-    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes=2", "start.py"]
-    done = subprocess.run(launch, env=environment(), cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip() == "1" and "note: 2 processes were asked for and one was started" in done.stderr
+    options = ["--quiet", "--cpu", "--num_processes=2", "--num_machines=1", "--dynamo_backend=no", "--mixed_precision=bf16"]
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", *options, TRAIN / "train.py"]
+    command = [*launch, *TINY, "--data", data, "--out", tmp_path / "run", "--max-steps", "1"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0 and "note: 2 processes were asked for and one was started" in done.stderr, done.stderr
+    assert RunFolder(tmp_path / "run").latest_step() == 1
 
 
 def test_the_number_of_processes_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,17 +89,13 @@ def test_the_number_of_processes_asked_for(tmp_path: Path, monkeypatch: pytest.M
     assert processes_asked_for(["accelerate", "launch", "train.py"]) == 1
 
 
-def test_training_runs_in_a_thread_that_is_not_the_main_one(data: Path, tmp_path: Path) -> None:
+def test_neither_the_thread_nor_defaults_of_the_program_change_a_training(data: Path, tmp_path: Path) -> None:
     """Signals are for the main thread, whose handlers stay as they are."""
     before, codes = signal.getsignal(signal.SIGINT), list[int]()
-    run = threading.Thread(target=lambda: codes.append(train("--data", data, "--out", tmp_path / "run", "--max-steps", 1)))
+    run = threading.Thread(target=lambda: codes.append(train("--data", data, "--out", tmp_path / "plain", "--max-steps", 2)))
     run.start()
     run.join()
     assert codes == [0] and signal.getsignal(signal.SIGINT) is before
-
-
-def test_defaults_of_the_program_do_not_change_a_training(data: Path, tmp_path: Path) -> None:
-    assert train("--data", data, "--out", tmp_path / "plain", "--max-steps", 2) == 0
     try:
         torch.set_default_dtype(torch.float16)
         torch.set_default_device("meta")
@@ -113,14 +111,7 @@ def test_defaults_of_the_program_do_not_change_a_training(data: Path, tmp_path: 
 def test_peak_memory_is_none_where_the_system_does_not_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = peak_memory()
     assert memory is not None and 0.05 < memory < 500
-    real = builtins.__import__
-
-    def without(name: str, *rest: object) -> object:
-        if name == "resource":
-            raise ImportError("no module named resource")
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "resource", None)  # importing it raises ImportError
     assert peak_memory() is None
 
 
@@ -136,33 +127,24 @@ def data(tmp_path_factory) -> Path:
     return demo_data(tmp_path_factory, 16)
 
 
-SHORT = [*TINY, "--set", "epochs=2", "--set", "save_every=3"]
+FIELDS = ("epochs=2", "steps_per_epoch=2", "save_every=3", "discriminator=both", "adversarial=hinge", "skip=true")
+SHORT = [*TINY, *(part for field in FIELDS for part in ("--set", field))]
 
 
 @pytest.mark.slow
 def test_replicas_stay_identical_and_resume_is_exact(data: Path, tmp_path: Path) -> None:
+    """Each process brings other images; of projected discriminators the levels' scales and spectral norm's vectors are alike."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     done = two_processes([*SHORT, "--data", data, "--out", whole], compare, COPY=str(parts))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("replicas equal: True, pools differ: True") == 2, done.stdout  # at the end of each epoch
-    # 16 images of the larger domain, 2 processes of batch 2: an epoch is 4 steps and sees each once (tests/data).
-    assert "step 8 of 8: 32 pairs" in done.stdout
-    assert len(list((whole / "state/step-000000008").glob("rank-*.safetensors"))) == 2
+    assert "step 4 of 4: 16 pairs" in done.stdout  # of 2 processes of batch 2
+    assert len(list((whole / "state/step-000000004").glob("rank-*.safetensors"))) == 2
     assert RunFolder(parts).latest_step() == 3
     done = two_processes([*SHORT, "--data", data, "--out", parts])
     assert done.returncode == 0, done.stderr
     assert weights(parts) == weights(whole)
     assert history(parts) == history(whole)
-
-
-@pytest.mark.slow
-def test_projected_discriminators_stay_identical_too(data: Path, tmp_path: Path) -> None:
-    """Each process brings other images; the levels' scales and the vectors of spectral norm are the same in both."""
-    fields = ("discriminator=both", "adversarial=hinge", "skip=true", "epochs=1", "steps_per_epoch=3")
-    kind = [part for field in fields for part in ("--set", field)]
-    done = two_processes([*TINY, "--data", data, "--out", tmp_path / "run", *kind], compare)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("replicas equal: True, pools differ: True") == 1, done.stdout
 
 
 @pytest.mark.slow
@@ -189,3 +171,60 @@ def test_an_error_ends_both_and_is_printed_once_by_each(data: Path, tmp_path: Pa
     assert done.returncode == 2
     said = re.findall(r"^error(?: \(process 1\))?: .*holds 'thesis.tex' but no run", done.stderr, re.MULTILINE)
     assert len(said) == len(set(said)) == 2
+
+
+# -------------------------------------------------------------------------------------------------- killed or stopped
+KILLS = 2
+RUN = ["--set", "epochs=2", "--set", "steps_per_epoch=12", "--set", "save_every=1"]  # 24 steps
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was never stopped, with a save after every step."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert train("--data", data, "--out", out, *RUN) == 0
+    return out
+
+
+def wait_until(process: WarmProcess, done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not done():
+        assert process.poll() is None, f"ended by itself: {process.poll()}"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_moments_never_loses_the_last_save(whole: Path, data: Path, tmp_path: Path) -> None:
+    out, draw, reached = tmp_path / "run", random.Random(), 0
+    for i in range(KILLS):
+        process = WarmProcess([*TINY, "--data", data, "--out", out, *RUN])
+        try:
+            wait_until(process, lambda: (RunFolder(out).latest_step() or 0) > reached)  # noqa: B023 (called at once)
+            time.sleep(draw.uniform(0, 0.2))  # a step with its save takes less: any moment of either
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        survived = RunFolder(out).latest_step()
+        assert survived is not None and survived > reached, f"kill {i}: step {reached + 1} was saved, {survived} is left"
+        RunFolder(out).load_state(survived, rank=0, world_size=1)  # whole
+        reached = survived
+    assert train("--data", data, "--out", out, *RUN) == 0
+    assert weights(out) == weights(whole) and history(out) == history(whole)
+    assert not list(out.rglob("*.tmp"))  # the killed processes' temporary files are removed
+
+
+@pytest.mark.slow
+def test_polite_signals_save_and_stop(whole: Path, data: Path, tmp_path: Path) -> None:
+    out, reached = tmp_path / "run", 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = WarmProcess([*TINY, "--data", data, "--out", out, *RUN, "--set", "save_every=1000", "--set", "log_every=1"])
+        wait_until(process, lambda: (out / "history.jsonl").exists() and len(history(out)) > reached)  # noqa: B023 (called at once)
+        process.send_signal(number)
+        done = process.wait(timeout=120)
+        assert done.returncode == 128 + number, done.stderr
+        assert "everything saved" in done.stderr and "Traceback" not in done.stderr
+        assert reached < (RunFolder(out).latest_step() or 0) < 24
+        reached = len(history(out))
+    assert train("--data", data, "--out", out, *RUN) == 0
+    assert (out / "last/model.safetensors").read_bytes() == (whole / "last/model.safetensors").read_bytes()

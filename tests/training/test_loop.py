@@ -6,8 +6,8 @@ import json
 import re
 import resource
 import shutil
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,8 @@ from cyclegan_hub.training.cyclegan import CycleGANTrainer
 from cyclegan_hub.training.loop import Progress, duration
 from cyclegan_hub.training.run_folder import RunFolder, pack, unpack
 from cyclegan_hub.training.trainer import Alarm
-from support.train_runs import data as data
-from support.train_runs import one_line
-from support.training import NO_FACES, TINY, history, run_train, script, train, weights
-from support.warm import WarmProcess
+from support.training import NO_FACES, history, one_line, run_train, train, weights
+from support.training import data as data
 
 pytestmark = pytest.mark.slow
 
@@ -108,18 +106,14 @@ def test_another_run_in_the_folder_is_an_error_that_names_the_field(
     assert (weights(whole), (whole / "recipe.json").read_bytes()) == before
 
 
-def test_the_images_of_a_run_may_move_but_not_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("first", "moved"):
-        script("demo_data").make(tmp_path / name / "cats", images=10, size=40)
-    (tmp_path / "moved/cats").rename(tmp_path / "moved/dogs")
-    out = tmp_path / "run"
-    assert train("--data", tmp_path / "first/cats", "--out", out, "--max-steps", 1) == 0
-    assert train("--data", tmp_path / "moved/dogs", "--out", out, "--max-steps", 2) == 0
+def test_the_images_of_a_run_may_move_but_not_change(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cats, dogs, birds, out = (tmp_path / name for name in ("cats", "dogs", "birds", "run"))
+    assert train("--data", shutil.copytree(data, cats), "--out", out, "--max-steps", 1) == 0
+    assert train("--data", cats.rename(dogs), "--out", out, "--max-steps", 2) == 0
     assert json.loads((out / "recipe.json").read_text())["data"]["a"].startswith("folder dogs/trainA")  # the path is recorded
-    next((tmp_path / "moved/dogs/trainB").iterdir()).unlink()
+    next((dogs / "trainB").iterdir()).unlink()
     capsys.readouterr()
-    (tmp_path / "moved/dogs").rename(tmp_path / "moved/birds")
-    assert train("--data", tmp_path / "moved/birds", "--out", out, "--max-steps", 3) == 2
+    assert train("--data", dogs.rename(birds), "--out", out, "--max-steps", 3) == 2
     message = one_line(capsys)
     assert "the images of domain B have changed since this run began" in message and "they were folder dogs/trainB" in message
 
@@ -134,16 +128,20 @@ def test_what_is_saved_changes_nothing_of_the_training_and_the_seed_does(whole: 
     assert (tmp_path / "other" / first).read_bytes() != (whole / first).read_bytes()
 
 
-@pytest.mark.parametrize(("seconds", "plots"), [(0.0, [1, 2, 2]), (1e9, [2])])
 def test_losses_are_plotted_at_the_end_and_after_epochs_if_the_plot_is_old(
-    seconds: float, plots: list[int], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plotted: list[int] = []
-    monkeypatch.setattr(loop, "PLOT_EVERY", seconds)
-    monkeypatch.setattr(loop.plots, "losses", lambda history, path, panels: plotted.append(history[-1]["step"]))
-    two = ["--set", "epochs=2", "--set", "steps_per_epoch=1", "--set", "log_every=1"]
-    assert train("--data", data, "--out", tmp_path / "run", *two, plot=True) == 0
-    assert plotted == plots
+
+    def plot(history: list[dict[str, Any]], path: Path, panels: object) -> None:
+        plotted.append(history[-1]["step"])
+        monkeypatch.setattr(loop, "PLOT_EVERY", 0.0 if len(plotted) < 2 else 1e9)
+
+    monkeypatch.setattr(loop, "PLOT_EVERY", 0.0)
+    monkeypatch.setattr(loop.plots, "losses", plot)
+    short = ["--set", "steps_per_epoch=1", "--set", "log_every=1"]
+    assert train("--data", data, "--out", tmp_path / "run", *short, plot=True) == 0
+    assert plotted == [1, 2, 4]
 
 
 def test_init_starts_from_published_weights(whole: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,13 +239,6 @@ def test_an_evaluation_changes_nothing_of_the_training(evaluated: Path, whole: P
     assert history(whole) == [line for line in history(evaluated) if line.get("event") != "evaluation"]
 
 
-def test_labels_of_ones_own_have_no_classifier(data: Path, tmp_path: Path) -> None:
-    own = ["--labels", "disc,square", "--set", "evaluate_every=1", "--set", "epochs=1", "--set", "steps_per_epoch=1"]
-    assert train("--data", data, "--out", tmp_path / "run", *own) == 0
-    (line,) = evaluations(tmp_path / "run")
-    assert "score" in line and not [name for name in line if name.startswith("success")]
-
-
 def test_without_an_encoder_nothing_is_trained(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -334,13 +325,17 @@ def test_a_line_at_least_every_30_seconds_and_at_every_epoch(
     assert [duration(seconds) for seconds in (4.4, 90, 600, 36000)] == ["4 s", "90 s", "10 min", "10.0 h"]
 
 
-def test_progress_and_samples_do_not_depend_on_the_kept_epochs(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_progress_samples_and_alarms_do_not_depend_on_the_kept_epochs(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A line at every epoch; grids of the untrained networks, at every second epoch and at the end."""
+    """A line at every epoch; grids of the untrained networks, at every second epoch and at the end; an alarm that rings."""
+    monkeypatch.setattr(CycleGANTrainer, "alarms", (Alarm("corr_a_to_b", below=2.0, steps=3, message="inverted"),))
     changes = ["--set", "snapshot_every=4", "--set", "sample_every=2", "--set", "epochs=3", "--set", "steps_per_epoch=1"]
     assert train("--data", data, "--out", tmp_path / "run", *changes) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "warning: inverted" in err
+    events = [line for line in history(tmp_path / "run") if "event" in line]
+    assert events == [{"step": 3, "event": "alarm", "message": "inverted"}]
     lines = [line for line in out.splitlines() if line.startswith("epoch ")]
     assert [line.split(", ")[0] for line in lines] == ["epoch 1 of 3", "epoch 2 of 3", "epoch 3 of 3"]
     assert all("pairs/s" in line and "left, epoch in " in line and "=" in line for line in lines)
@@ -394,34 +389,30 @@ def test_non_finite_losses_and_weights_stop_a_run_and_are_never_kept(
     assert RunFolder(out).epochs() == [] and not (out / "last").exists()
 
 
-def limit_files(size: int) -> Callable[[], None]:
-    """For a child process in which no file may be larger than `size` bytes: a full disk."""
-    return partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """No file of this process may be larger than `size` bytes: a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(whole: Path, data: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_loses_nothing(
+    whole: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """While a state is saved, and while the history is written, which soon is larger than recipe.json."""
-    out = tmp_path / "run"
+    out, often = tmp_path / "run", ["--set", "log_every=1", "--set", "save_every=99"]
     assert train("--data", data, "--out", out, "--max-steps", 3) == 0
-    done = WarmProcess([*TINY, "--data", data, "--out", out], prepare=limit_files(40_000)).wait()
-    often = ["--set", "log_every=1", "--set", "save_every=99"]
-    new = [*TINY, "--data", data, "--out", tmp_path / "other", *often]
-    other = WarmProcess(new, prepare=limit_files(2_500)).wait()
-    for process, saved in ((done, "the state of step 3 is safe"), (other, "no state was saved yet")):
-        assert process.returncode == 2 and "Traceback" not in process.stderr, process.stderr
-        (line,) = [line for line in process.stderr.splitlines() if line.startswith("error: ")]
-        assert "cannot write to" in line and saved in line
+    for run, size, saved in (
+        ([out], 40_000, "the state of step 3 is safe"),
+        ([tmp_path / "other", *often], 2_500, "no state was saved yet"),
+    ):
+        with files_up_to(size):
+            assert train("--data", data, "--out", *run) == 2
+        message = one_line(capsys)
+        assert "cannot write to" in message and saved in message
     assert train("--data", data, "--out", out) == 0
     assert weights(out) == weights(whole)
-
-
-def test_an_alarm_warns_and_is_recorded(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Here one on a measure that is certainly below its bound."""
-    monkeypatch.setattr(CycleGANTrainer, "alarms", (Alarm("corr_a_to_b", below=2.0, steps=3, message="inverted"),))
-    assert train("--data", data, "--out", tmp_path / "run", "--max-steps", 3) == 0
-    assert "warning: inverted" in capsys.readouterr().err
-    assert [line for line in history(tmp_path / "run") if "event" in line] == [
-        {"step": 3, "event": "alarm", "message": "inverted"}
-    ]

@@ -17,7 +17,7 @@ from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.command import parse
 from cyclegan_hub.training.plan import Plan, apply_extension, counts_text, keep_warmup, make_plan, record_learning_rates
 from cyclegan_hub.training.run_folder import RunError, RunFolder
-from support.pictures import folder
+from support.pictures import sides
 from support.training import demo_data, train, weights
 
 SMILE, HEAD = DOMAINS["smile"].a.eyes, DOMAINS["faces"].a.eyes
@@ -26,9 +26,8 @@ GIVEN, OWN = "0.3,0.5,0.7,0.5", (0.3, 0.5, 0.7, 0.5)
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    for part, first in (("trainA", 0), ("trainB", 10), ("testA", 20), ("testB", 30)):
-        folder(tmp_path / "data" / part, range(first, first + 4), (40, 40))
-    return tmp_path / "data"
+    parts = {"trainA": range(4), "trainB": range(10, 14), "testA": range(20, 24), "testB": range(30, 34)}
+    return sides(tmp_path / "data", (40, 40), **parts)
 
 
 def plan(data: Path, *arguments: object, recipe: str = "smile-compact") -> Plan:

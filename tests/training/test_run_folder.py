@@ -21,6 +21,7 @@ from cyclegan_hub.data.reading import EyePair, Landmarks
 from cyclegan_hub.hub.records import HistoryError
 from cyclegan_hub.recipes.methods import RESUMABLE_FIELDS
 from cyclegan_hub.training.run_folder import RunError, RunFolder, epochs_to_remove, pack, unpack
+from support.saved_models import Trap
 
 IDENTITY = {"recipe": {"name": "x", "lr": 2e-4, "snapshot_every": 5}, "labels": ["a", "b"], "seed": 0}
 
@@ -252,16 +253,6 @@ def test_a_damaged_or_foreign_file_is_refused(name: str, tmp_path: Path) -> None
     path.write_bytes(BROKEN[name])
     with pytest.raises(ValueError, match=r"^[^\n]*rank-0.safetensors: not a saved state, or damaged[^\n]*$"):
         unpack(path)
-
-
-class Trap:
-    """Pickled, it creates a file when it is loaded."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.marker,)
 
 
 def test_a_pickle_is_refused_and_never_run(tmp_path: Path) -> None:

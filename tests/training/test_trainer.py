@@ -9,21 +9,26 @@ import pytest
 import torch
 
 from cyclegan_hub.models import auto as published
-from cyclegan_hub.publishing import card as cards
-from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
 from cyclegan_hub.training.run_folder import pack, unpack
 from cyclegan_hub.training.trainer import Alarm, AlarmWatch
 from support.tiny_trainers import OTHER_KINDS, backward, batch, make, tiny
 
+# Of recipes that differ in these alone one is trained: a trainer does not see them, they are weights, or KINDS differ in them.
+OTHERS = {"name", "domain", "side", "epochs", "snapshot_every", "steps_per_epoch", "eyes", "eyes_a", "eyes_b", "flip", "balance",
+          "equal_sides", "cycle", "source_negatives", "padding"}  # fmt: skip
+DISTINCT = {
+    str([(field, value) for field, value in dataclasses.asdict(tiny(name)).items() if field not in OTHERS]): name
+    for name in reversed(RECIPES)
+}
 KINDS = {("anime-compact", kind): changes for kind, changes in OTHER_KINDS.items()} | {
     ("monet-compact", "noise"): {"noise": True},
     ("faces-dcgan-64", "averaged"): {"ema": 0.9},
 }
 
 
-@pytest.mark.parametrize(("name", "kind"), [*((name, None) for name in RECIPES), *KINDS])
-def test_every_recipe_trains_saves_resumes_loads_and_has_a_card(name: str, kind: str | None, tmp_path) -> None:
+@pytest.mark.parametrize(("name", "kind"), [*((name, None) for name in DISTINCT.values()), *KINDS])
+def test_every_recipe_trains_saves_resumes_and_loads(name: str, kind: str | None, tmp_path) -> None:
     recipe = tiny(name, **KINDS.get((name, kind), {}))
     trainer = make(recipe)
     before = {n: [p.clone() for p in network.parameters()] for n, network in trainer.networks.items()}
@@ -61,12 +66,6 @@ def test_every_recipe_trains_saves_resumes_loads_and_has_a_card(name: str, kind:
     assert type(loaded) is type(model) and loaded.config == model.config and loaded.labels == tuple(trainer.labels)
     for key, value in model.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[key])
-
-    sides = "a" if len(trainer.labels) == 1 or not isinstance(recipe, CycleGANRecipe) else "ab"
-    run = {"recipe": dataclasses.asdict(recipe), "labels": list(trainer.labels), "data": {s: f"folder {s}" for s in sides}}
-    facts = cards.Facts("user/x", type(model), model.config, run, [], 1, ["epoch-001"], "epoch-001", None, "fp32")
-    card = cards.render(facts)
-    assert f"import {type(model).__name__}" in card and "{{" not in card
 
 
 def test_losses_are_fp32_under_bf16() -> None:
