@@ -174,18 +174,18 @@ _CHANNELS = {1: {"grey": "0.3"}, 3: {"red": "#D62728", "green": "#2CA02C", "blue
 
 
 def curves(m: Metrics, arrows: Mapping[str, str]) -> bytes | None:
-    """A PNG with a panel for each metric: its values over the epochs, and the baselines as horizontal lines. None for one epoch.
+    """A PNG with a panel for each metric: its values over the epochs, and the baselines as horizontal lines.
 
-    `arrows` names each direction. A value that is None leaves a gap.
+    `arrows` names each direction. A value that is None leaves a gap. Returns None for one epoch, and where none has a value.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     names = [name for name in m.epochs if EPOCH.fullmatch(name)]
-    if len(names) < 2:
-        return None
     there = (key for name in names for values in m.epochs[name].values() for key in values)
     panels = {key: METRICS[base_name(key)] for key in in_order(there, lambda row: row.curve)}
+    if len(names) < 2 or not panels:
+        return None
     rows = -(-len(panels) // 3)
     figure = Figure(figsize=(12, 0.5 + 2.5 * rows), dpi=110, layout="constrained")
     axes = figure.subplots(rows, 3, squeeze=False).flatten()
