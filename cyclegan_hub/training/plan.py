@@ -131,7 +131,7 @@ def _labels(recipe: Recipe, text: str | None) -> tuple[str, ...]:
     if text is None:
         return own
     labels = tuple(readable(part.strip()) for part in text.split(","))
-    if len(set(labels)) != len(own) or not all(labels):
+    if not len(set(labels)) == len(labels) == len(own) or not all(labels):
         wanted = "two different names, e.g. --labels 'day,night'" if len(own) == 2 else "one name, e.g. --labels 'face'"
         raise RecipeError(f"--labels {text!r}: give {wanted}")
     return labels
