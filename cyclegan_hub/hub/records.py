@@ -182,7 +182,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
     Raises HistoryError for any other damaged line.
     """
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    lines = path.read_bytes().splitlines() if path.exists() else []
     parsed = []
     for i, line in enumerate(lines):
         try:
