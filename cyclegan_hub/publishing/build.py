@@ -141,7 +141,10 @@ def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
 def _failures(run: Path) -> list[str]:
     """The known failures in the run's `failures.txt`, one a line; empty without that file."""
     path = run / FAILURES
-    lines = without_paths(path.read_text("utf-8")).splitlines() if path.is_file() else []
+    try:
+        lines = without_paths(path.read_text("utf-8")).splitlines() if path.is_file() else []
+    except UnicodeDecodeError:
+        raise PublishError(f"{path} is not UTF-8: save it again in that encoding") from None
     return [line.strip().removeprefix("- ") for line in lines if line.strip()]
 
 
