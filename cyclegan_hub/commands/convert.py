@@ -29,7 +29,7 @@ from cyclegan_hub.errors import counted
 from cyclegan_hub.faces import align, alignment, find_faces, own_side
 from cyclegan_hub.files import atomic_path, readable
 from cyclegan_hub.imaging import images
-from cyclegan_hub.imaging.decoding import check_size, is_heif, probe_image
+from cyclegan_hub.imaging.decoding import FORMATS, check_size, is_heif, probe_image
 from cyclegan_hub.models.checks import check_eyes, check_value_range
 
 _AT_A_TIME = 16  # images in memory while they are read
@@ -209,7 +209,7 @@ def _names(items: RawImages, keep_suffixes: bool) -> list[str | None]:
 def _suffix(data: bytes) -> str:
     """The file suffix of an encoded image that has just been decoded."""
     try:
-        with Image.open(io.BytesIO(data)) as header:
+        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as header:
             kind = header.format or "png"
     except Exception:  # what Pillow alone cannot open: HEIC, and PNG files whose metadata `decode` leaves out
         kind = "heic" if is_heif(data) else "png"

@@ -366,7 +366,7 @@ def probe_image(raw: bytes | Path | np.ndarray | Image.Image) -> tuple[str, int 
     if isinstance(raw, Image.Image):
         return raw.mode, raw.info.get("peak"), False
     try:
-        with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw) as file:
+        with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw, formats=tuple(FORMATS)) as file:
             if is_deep_colour(file):
                 return file.mode, 257 * int(np.asarray(file.convert("RGB")).max()), True
             return file.mode, int(np.asarray(file).max()) if file.mode.startswith("I") else None, False
