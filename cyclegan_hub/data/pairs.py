@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from PIL import Image
 
-from cyclegan_hub.data.files import RawImages, extension_of, listed
+from cyclegan_hub.data.files import RawImages, extension_of
 from cyclegan_hub.data.specs import DataError, Pair
-from cyclegan_hub.errors import counted
+from cyclegan_hub.errors import counted, shortened
 from cyclegan_hub.imaging.decoding import ImageError, decode, probe_image
 
 PAIRS = (
@@ -51,7 +51,7 @@ class PairItems(RawImages):
                 f"{pair.describe()} are not pairs: {len(alone)} file names are not in both, such as {alone[0]!r}; {PAIRS}"
             )
         if alone:
-            notes.append(f"skipped {counted(len(alone))} with no partner of their name: {listed(alone)}")
+            notes.append(f"skipped {counted(len(alone))} with no partner of their name: {shortened(alone)}")
         return cls(a, b, rows, notes, value_range)
 
     def __len__(self) -> int:
