@@ -46,7 +46,7 @@ with without_proxies():
     from cyclegan_hub.page.page import Page
 
 WAITING = 64  # requests in the queue; the next one is told that it is full
-FIRST_PORT, PORTS = 7860, 100  # where it listens without GRADIO_SERVER_PORT: the first of so many that is free
+FIRST_PORT, PORTS = 7860, 100  # without GRADIO_SERVER_PORT it listens on the first free one of these
 
 
 def bypass_proxies(*hosts: str) -> None:
@@ -60,8 +60,8 @@ def bypass_proxies(*hosts: str) -> None:
 
 
 def launch(page: Page, **options: Any) -> Any:
-    """Serves the page; gradio reads GRADIO_SERVER_NAME. Uploads are held to what `images.decode` takes."""
-    # gradio asks the page for its own start, at the host where it listens (at localhost for 0.0.0.0).
+    """Serves the page; gradio reads GRADIO_SERVER_NAME. Uploads are limited to the size that `images.decode` takes."""
+    # As it starts, gradio requests the page from itself, at the host where it listens (at localhost for 0.0.0.0).
     bypass_proxies("localhost", "127.0.0.1", "::1", *filter(None, [options.get("server_name")]))
     page.demo.queue(max_size=WAITING, default_concurrency_limit=4)
     with without_proxies():

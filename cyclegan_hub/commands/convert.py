@@ -69,7 +69,7 @@ def convert(
     min_size: int | None = None,
     value_range: tuple[int, int] | None = None,
 ) -> int:
-    """Writes the images of `spec` (one side, in the form of `parse_side.parse_source`) to `out`; returns the exit status.
+    """Writes the images of `spec`, one image set as `parse_source` takes it, to `out`; returns the exit status.
 
     The suffix of `out` gives the format. `.npz`: one array `images`, uint8 (N, H, W, C), all of one size; writing needs little
     memory, reading N x H x W x C bytes. `.parquet`: a column `image` of the Hub's Image feature, in row groups of at most 100

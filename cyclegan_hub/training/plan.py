@@ -181,8 +181,8 @@ def apply_extension(
 def record_learning_rates(recipe: Recipe, extensions: list[dict[str, Any]], steps_per_epoch: int) -> str:
     """Adds to the newest extension the learning rate before and after it; returns a message, "" if it was recorded before.
 
-    An extended run has the rate of a run that was planned with so many epochs: before the decay it stays, and the decay begins
-    later; during the decay it rises to where such a run would be, and falls to 0 from there.
+    An extended run has the rate of a run that was planned with that many epochs. Before the decay it stays the same, and the
+    decay begins later; during the decay it rises to where such a run would be, and falls to 0 from there.
     """
     if not extensions or "rate" in extensions[-1]:
         return ""
