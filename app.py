@@ -13,6 +13,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: spinning threads make each other wait on small machines
 
+import errno
 import signal
 import socket
 import sys
@@ -45,7 +46,7 @@ with without_proxies():
     from cyclegan_hub.page.page import Page
 
 WAITING = 64  # requests in the queue; the next one is told that it is full
-FIRST_PORT, PORTS = 7860, 100  # where it listens without GRADIO_SERVER_PORT: the first of so many that is free
+FIRST_PORT, PORTS = 7860, 100  # without GRADIO_SERVER_PORT it listens on the first free one of these
 
 
 def bypass_proxies(*hosts: str) -> None:
@@ -59,8 +60,8 @@ def bypass_proxies(*hosts: str) -> None:
 
 
 def launch(page: Page, **options: Any) -> Any:
-    """Serves the page; gradio reads GRADIO_SERVER_NAME. Uploads are held to what `images.decode` takes."""
-    # gradio asks the page for its own start, at the host where it listens (at localhost for 0.0.0.0).
+    """Serves the page; gradio reads GRADIO_SERVER_NAME. Uploads are limited to the size that `images.decode` takes."""
+    # As it starts, gradio requests the page from itself, at the host where it listens (at localhost for 0.0.0.0).
     bypass_proxies("localhost", "127.0.0.1", "::1", *filter(None, [options.get("server_name")]))
     page.demo.queue(max_size=WAITING, default_concurrency_limit=4)
     with without_proxies():
@@ -78,30 +79,38 @@ def launch(page: Page, **options: Any) -> Any:
 def free_port(host: str, wanted: str | None) -> int:
     """The port to listen on: `wanted` (GRADIO_SERVER_PORT) if it is free, without it the first free one from FIRST_PORT on.
 
-    Raises UserError for a port that is not one or is taken, and where no port is free.
+    Raises UserError for a port that is not one or is taken, where no port is free, and for a host that is not this machine.
     """
     if wanted:
         if not wanted.isdecimal() or not 0 < int(wanted) < 65536:
             raise UserError(f"GRADIO_SERVER_PORT={wanted}: give a number from 1 to 65535")
-        if not _is_free(host, int(wanted)):
-            raise UserError(f"GRADIO_SERVER_PORT={wanted}: that port is taken: stop what uses it, or give another")
+        if error := _refusal(host, int(wanted)):
+            reason = "that port is taken: stop what uses it, or give another"
+            if error.errno == errno.EACCES:
+                reason = "this user may not listen there: give 1024 or more"
+            raise UserError(f"GRADIO_SERVER_PORT={wanted}: {reason}")
         return int(wanted)
     for port in range(FIRST_PORT, FIRST_PORT + PORTS):
-        if _is_free(host, port):
+        if not _refusal(host, port):
             return port
     raise UserError(f"no port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1} is free: give one in GRADIO_SERVER_PORT")
 
 
-def _is_free(host: str, port: int) -> bool:
+def _refusal(host: str, port: int) -> OSError | None:
+    """Why a server cannot listen at a port; None if it can. Raises UserError where that is because of the host."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             # As servers do: a connection that just ended does not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(
+                f"GRADIO_SERVER_NAME={host}: cannot listen there ({error.strerror}): give an address of this machine, or 0.0.0.0"
+            ) from None
+        return error
+    return None
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class HubSplit:
     column: str | None = None  # None: the one column that holds images
     filter: tuple[tuple[str, str], ...] = ()  # rows whose column has this value
     revision: str | None = None
-    optional: bool = False  # whether the dataset may lack the split
+    optional: bool = field(default=False, compare=False)  # whether the dataset may lack the split
     data_dir: str | None = None  # the folder of the dataset that is read; None: what its card says, or all of it
 
     @property
@@ -77,10 +77,12 @@ def describe_source(train: str, held_out: str | None) -> str:
 
 
 def recorded_splits(line: str) -> tuple[HubSplit, HubSplit | None] | None:
-    """The splits that a line of `describe_source` names; None for images that are not on the Hub."""
-    train, _, held_out = line.partition(_HELD_OUT)
-    split = HubSplit.parse(train)
-    return None if split is None else (split, HubSplit.parse(held_out))
+    """The splits that a line of `describe_source` names; None for images that are not on the Hub.
+
+    The held-out one is optional: the training may have found none.
+    """
+    train, held_out = map(HubSplit.parse, line.partition(_HELD_OUT)[::2])
+    return None if train is None else (train, held_out and replace(held_out, optional=True))
 
 
 @dataclass(frozen=True)

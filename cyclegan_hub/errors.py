@@ -8,7 +8,7 @@ import re
 import select
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -30,6 +30,11 @@ def counted(count: int, noun: str = "image", verb: str = "") -> str:
     if count == 1:
         return f"1 {noun} {({'are': 'is', 'have': 'has'}).get(verb, verb)}".rstrip()
     return f"{count:,} {noun}{'es' if noun.endswith('s') else 's'} {verb}".rstrip()
+
+
+def shortened(names: Sequence[str], shown: int = 10) -> str:
+    """The first `shown` names in one line, and the number of the others."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def limit_threads() -> None:

@@ -37,7 +37,7 @@ def is_lfs_pointer(data: bytes) -> bool:
     return data.startswith(_LFS_POINTER)
 
 
-# What file systems that lack a part of POSIX (SMB, exFAT, NFS, FUSE and cloud mounts) answer where they lack it.
+# Error codes of file systems that lack a part of POSIX (SMB, exFAT, NFS, FUSE and cloud mounts).
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOLCK})
 _SYNCED = "synced to disk: a power cut may lose what was written last"
 _noted: set[str] = set()
@@ -57,7 +57,7 @@ def best_effort(path: Path, action: str, codes: Collection[int | None] | None = 
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Writes `data` to `path` by way of a temporary name in the same folder: written, synced to disk, renamed.
+    """Writes `data` to `path` under a temporary name in the same folder, which is synced to disk and renamed.
 
     Raises OSError (disk full, no permission); the old file is then still there, whole.
     """
@@ -123,7 +123,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder at once: it gets a temporary name first, so that nobody, and no kill, finds a part of it.
+    """Removes a folder at once: it is renamed first, so that no other process finds a part of it, and no kill leaves one.
 
     Raises OSError where it cannot be renamed; `remove_temporary` tries again what then could not be removed.
     """
@@ -133,7 +133,7 @@ def remove_folder(path: Path) -> None:
 
 
 def remove_leftover(path: Path) -> None:
-    """Removes a file or folder of no more use. What stays, as a file in use does on NFS and on Windows, is noted once."""
+    """Removes a file or folder that is no longer needed. One that stays, as a file in use on NFS or Windows, is noted once."""
     with best_effort(path, "removed: delete it when nothing uses it"), suppress(FileNotFoundError):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -1,4 +1,4 @@
-"""This machine: the name of its processor, and the peak memory of this process. torch is imported only when it is asked."""
+"""This machine: the name of its processor, the peak memory of this process, and torch's defaults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ def processor() -> str:
 
 def peak_memory() -> float | None:
     """GiB: of the GPU where there is one, else of this process; None where the system does not say."""
-
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     try:

@@ -282,7 +282,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--to-quality", type=float, metavar="MMD", help="train with each kind of discriminator until 100 x MMD^2 is at most this")
     add("--data", metavar="FOLDER_OR_ID", help="of --to-quality: as of train.py")
     add("--cap", type=int, default=1500, metavar="PAIRS", help="of --to-quality: end each training there (1500)")
-    add("--every", type=int, default=250, metavar="PAIRS", help="of --to-quality: measure so often (250)")
+    add("--every", type=int, default=250, metavar="PAIRS", help="of --to-quality: pairs between two measurements (250)")
     add("--held-out", type=int, default=200, metavar="N", help="of --to-quality: held-out images of each domain (200)")
     add("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of --to-quality: discriminators (all three)")
 

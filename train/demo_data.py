@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 SPLITS = {"trainA": 1.0, "trainB": 0.75, "testA": 0.1, "testB": 0.1}  # as a share of --images; the domains differ in size
 COLOURS = {"A": (215, 75, 45), "B": (45, 95, 200)}
-_FINER = 4  # drawn so many times larger, for smooth outlines
+_FINER = 4  # drawn at this many times the size, for smooth outlines
 
 
 def image(side: str, size: int, rng: random.Random) -> Image.Image:

@@ -29,7 +29,7 @@ from cyclegan_hub.errors import counted
 from cyclegan_hub.faces import align, alignment, find_faces, own_side
 from cyclegan_hub.files import atomic_path, readable
 from cyclegan_hub.imaging import images
-from cyclegan_hub.imaging.decoding import check_size, is_heif, probe_image
+from cyclegan_hub.imaging.decoding import FORMATS, check_size, is_heif, probe_image
 from cyclegan_hub.models.checks import check_eyes, check_value_range
 
 _AT_A_TIME = 16  # images in memory while they are read
@@ -69,7 +69,7 @@ def convert(
     min_size: int | None = None,
     value_range: tuple[int, int] | None = None,
 ) -> int:
-    """Writes the images of `spec` (one side, in the form of `parse_side.parse_source`) to `out`; returns the exit status.
+    """Writes the images of `spec`, one image set as `parse_source` takes it, to `out`; returns the exit status.
 
     The suffix of `out` gives the format. `.npz`: one array `images`, uint8 (N, H, W, C), all of one size; writing needs little
     memory, reading N x H x W x C bytes. `.parquet`: a column `image` of the Hub's Image feature, in row groups of at most 100
@@ -209,7 +209,7 @@ def _names(items: RawImages, keep_suffixes: bool) -> list[str | None]:
 def _suffix(data: bytes) -> str:
     """The file suffix of an encoded image that has just been decoded."""
     try:
-        with Image.open(io.BytesIO(data)) as header:
+        with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as header:
             kind = header.format or "png"
     except Exception:  # what Pillow alone cannot open: HEIC, and PNG files whose metadata `decode` leaves out
         kind = "heic" if is_heif(data) else "png"

@@ -20,12 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from cyclegan_hub.checkpoints import load
-from cyclegan_hub.data.files import ArchiveItems, FolderItems, RawImages, find_images, is_image_name, order, read_file
+from cyclegan_hub.data.files import ArchiveItems, FolderItems, RawImages, find_images, is_image_name, order
 from cyclegan_hub.data.sources import source_of_file
 from cyclegan_hub.data.specs import DataError, Files
 from cyclegan_hub.domains import Eyes
@@ -137,11 +136,9 @@ def _read(items: RawImages, index: int, several: list[str]) -> Any:
 def _digest(items: RawImages, index: int) -> str:
     """BLAKE2b (32 hex digits) of an image's file or pixels; "" if it cannot be read, which its translation reports."""
     try:
-        raw = items.read(index)
-        data = read_file(raw) if isinstance(raw, Path) else raw
+        return hashlib.blake2b(items.stored(index), digest_size=16).hexdigest()
     except (ImageError, OSError):
         return ""
-    return hashlib.blake2b(data if isinstance(data, bytes) else np.asarray(data).tobytes(), digest_size=16).hexdigest()
 
 
 def _finish(results: Results, result_of: dict[str, str], before: int, submission: bool) -> int:

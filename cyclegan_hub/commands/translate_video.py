@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 from tqdm import tqdm
 
 from cyclegan_hub.commands.translate import load_translator, model_record, options_record, shown
-from cyclegan_hub.data.files import is_image_name
+from cyclegan_hub.data.files import files_below, has_image
 from cyclegan_hub.errors import counted
 from cyclegan_hub.models.cycle_generator import Direction
 from cyclegan_hub.models.inference import optimize_for_cpu
@@ -30,14 +30,14 @@ MARK = "cyclegan_hub "  # the comment in a result begins so, and ends with the d
 def is_video_job(source: Path, out: Path) -> bool:
     """Whether `source` is to be translated as video: by its extension, by that of `out`, or as a folder of nothing but clips."""
     if source.is_dir():
-        return not any(map(_is_image, source.rglob("*"))) and bool(clips_in(source))  # the first image decides
+        return not has_image(source) and bool(clips_in(source))
     return source.suffix.lower() in VIDEO_EXTENSIONS or out.suffix.lower() in WRITTEN
 
 
 def clips_in(folder: Path) -> list[Path]:
     """The video files of a folder, at any depth, by name; hidden ones are left out."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    found = (folder / name for name in files_below(folder, []))
+    return sorted(path for path in found if path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file())
 
 
 def translate_clips(
@@ -137,7 +137,3 @@ def _report(name: str, result: Path, translated: Translated) -> None:
     for note in translated.notes:
         print(f"note: {name}: {note}", file=sys.stderr)
     print(f"{counted(translated.frames, 'frame')} of {translated.size[0]} x {translated.size[1]} px: {shown(str(result))}")
-
-
-def _is_image(path: Path) -> bool:
-    return is_image_name(path.name) and not path.name.startswith(".") and path.is_file()

@@ -1,4 +1,4 @@
-"""Random changes of images: the copies that fill the smaller domain up to the size of the larger one, and their parts."""
+"""The augmented copies that fill the smaller domain up to the size of the larger one, and their random parts."""
 
 from __future__ import annotations
 

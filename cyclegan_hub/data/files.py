@@ -27,7 +27,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cyclegan_hub.data.specs import DataError, Files
-from cyclegan_hub.errors import counted
+from cyclegan_hub.errors import counted, shortened
 from cyclegan_hub.imaging import decoding
 from cyclegan_hub.imaging.decoding import IMAGE_ENDINGS, ImageError, looks_like_image
 
@@ -54,7 +54,7 @@ class FoundFiles:
         extensions = sorted(self.other.items(), key=lambda pair: (-pair[1], pair[0]))
         files = "1 file with another extension was" if count == 1 else f"{count:,} files with other extensions were"
         numbers = [f"{extension or 'none'} {number:,}" for extension, number in extensions]
-        return [f"{files} ignored: {listed(numbers)}"]
+        return [f"{files} ignored: {shortened(numbers)}"]
 
 
 def portable_name(name: str) -> str:
@@ -86,11 +86,6 @@ def order(name: str) -> list[str]:
 def share_of(part: int, whole: int) -> str:
     """A part of some images with its verb: "1 of 30 images is", "2 of 30 images are"."""
     return f"{part:,} of {counted(whole)} {'is' if part == 1 else 'are'}"
-
-
-def listed(names: Sequence[str], shown: int = 10) -> str:
-    """The first `shown` names in one line, and the number of the others."""
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def find_images(names: Iterable[str], open_file: Callable[[str], BinaryIO]) -> FoundFiles:
@@ -198,11 +193,15 @@ class RawImages(ABC):
     def digest(self, index: int) -> bytes:
         """A hash of an image as it is stored, not decoded; of one that cannot be read, of its name."""
         try:
-            raw = self.read(index)
-            data = read_file(raw) if isinstance(raw, Path) else raw if isinstance(raw, bytes) else raw.tobytes()
+            data = self.stored(index)
         except (ImageError, OSError):
             data = self.name(index).encode(errors="surrogateescape")
         return hashlib.blake2b(data, digest_size=16).digest()
+
+    def stored(self, index: int) -> bytes:
+        """The bytes of an image's file, or its pixels where it has none. Raises as `read` does."""
+        raw = self.read(index)
+        return read_file(raw) if isinstance(raw, Path) else raw if isinstance(raw, bytes) else raw.tobytes()
 
 
 class EmptyCellError(ImageError):
@@ -454,7 +453,7 @@ class ZipItems(ArchiveItems):
 _HEAD = 2**16  # bytes that tell whether a file without an extension is an image
 _ENCRYPTED, _UTF_8 = 0x1, 0x800  # flags of a zip's member: APPNOTE.TXT, section 4.4.4
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-# Encodings of names without the flag for UTF-8, by the system that wrote them, and how the letters are called that they hold.
+# Encodings of names without the flag for UTF-8, and the scripts that they hold, as Unicode names their letters.
 _ENCODINGS = {"cp932": ("CJK", "HIRAGANA", "KATAKANA"), "gb2312": ("CJK",), "cp866": ("CYRILLIC",)}
 
 
@@ -475,8 +474,8 @@ def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 def _own_names(files: Sequence[zipfile.ZipInfo]) -> list[str]:
     """The names of a zip's files in the encoding that they were written in, which old archives do not state.
 
-    `zipfile` reads such names as cp437. They are UTF-8 if all of them can be, else of the first encoding that makes words of one
-    script out of all of them, else they stay.
+    `zipfile` reads such names as cp437. They are taken for UTF-8 if all of them can be, else for the first encoding in which
+    all of them are words of one script, else they stay.
     """
     old = [info.filename for info in files if not info.flag_bits & _UTF_8 and not info.filename.isascii()]
     raw = [name.encode("cp437", "replace") for name in old]

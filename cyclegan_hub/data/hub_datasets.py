@@ -80,7 +80,7 @@ class _Split:
 
     @classmethod
     def find(cls, source: HubSplit) -> Self | None:
-        """None for a missing optional split. Raises DataError for another one, with those that there are."""
+        """None for a missing optional split. Raises DataError, which lists the splits, for any other."""
         import datasets
 
         from cyclegan_hub.hub import repository

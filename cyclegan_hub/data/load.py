@@ -20,11 +20,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm.contrib.concurrent import thread_map
 
-from cyclegan_hub.data.files import EmptyCellError, Raw, RawImages, listed, share_of
+from cyclegan_hub.data.files import EmptyCellError, Raw, RawImages, share_of
 from cyclegan_hub.data.reading import NoFaceError, Reading, Selection, random_square
 from cyclegan_hub.data.sources import open_items
 from cyclegan_hub.data.specs import DataError, DataSource
-from cyclegan_hub.errors import counted
+from cyclegan_hub.errors import counted, shortened
 from cyclegan_hub.imaging import images
 from cyclegan_hub.imaging.decoding import label_of, probe_image
 
@@ -383,7 +383,9 @@ class Scan:
             raise DataError(f"domain {label}: all of its {counted(len(empty), 'cell')} are empty: name another ?column=")
         notes = [f"{label}: {note}" for note in self.items.notes]
         if empty:
-            notes.append(f"{label}: {counted(len(empty), 'empty cell')} without an image: {listed([one.name for one in empty])}")
+            notes.append(
+                f"{label}: {counted(len(empty), 'empty cell')} without an image: {shortened([one.name for one in empty])}"
+            )
         if broken := self.skipped["unreadable"]:
             if len(broken) > MAX_UNREADABLE * count:
                 share = f"{len(broken):,} of {counted(count)} cannot be read"
@@ -391,10 +393,10 @@ class Scan:
             notes.append(f"{label}: skipped {counted(len(broken), 'unreadable image')}: {_by_reason(broken)}")
         if self.tiny:
             names = [self.items.name(facts.row) for facts in self.tiny]
-            notes.append(f"{label}: skipped {counted(len(names))} with a side below {MIN_SIDE} px: {listed(names)}")
+            notes.append(f"{label}: skipped {counted(len(names))} with a side below {MIN_SIDE} px: {shortened(names)}")
         if faceless := [one.name for one in self.skipped["no_face"]]:
             left_out = f"{len(faceless):,} of {counted(count)} in which no face is found"
-            notes.append(f"{label}: left out {left_out}: {listed(faceless)}")
+            notes.append(f"{label}: left out {left_out}: {shortened(faceless)}")
             if not self.usable:
                 raise DataError(
                     f"domain {label}: no face is found in any of its {counted(count)}: to train on them as they are, give "
@@ -418,7 +420,7 @@ def _by_reason(skipped: Sequence[Skipped], shown: int = 10) -> str:
     for one in skipped:
         names.setdefault(one.reason, []).append(one.name)
     texts = [
-        f"{listed(own, shown)} {reason if len(own) == 1 else re.sub('^is ', 'are ', reason)}" for reason, own in names.items()
+        f"{shortened(own, shown)} {reason if len(own) == 1 else re.sub('^is ', 'are ', reason)}" for reason, own in names.items()
     ]
     return "; ".join(texts[:shown]) + (f"; and {counted(len(texts) - shown, 'other reason')}" if len(texts) > shown else "")
 

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from PIL import Image
 
-from cyclegan_hub.data.files import RawImages, extension_of, listed
+from cyclegan_hub.data.files import RawImages, extension_of
 from cyclegan_hub.data.specs import DataError, Pair
-from cyclegan_hub.errors import counted
+from cyclegan_hub.errors import counted, shortened
 from cyclegan_hub.imaging.decoding import ImageError, decode, probe_image
 
 PAIRS = (
@@ -51,7 +51,7 @@ class PairItems(RawImages):
                 f"{pair.describe()} are not pairs: {len(alone)} file names are not in both, such as {alone[0]!r}; {PAIRS}"
             )
         if alone:
-            notes.append(f"skipped {counted(len(alone))} with no partner of their name: {listed(alone)}")
+            notes.append(f"skipped {counted(len(alone))} with no partner of their name: {shortened(alone)}")
         return cls(a, b, rows, notes, value_range)
 
     def __len__(self) -> int:
@@ -95,6 +95,20 @@ def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list
     image that has one. Raises DataError, which names the files, if a name has two possible partners.
     """
     bare_a, bare_b = _bare(a), _bare(b)
+    while not (pairs := _partners(a, b, bare_a, bare_b)):
+        shorter = _without_last_word(bare_a), _without_last_word(bare_b)
+        if shorter == (bare_a, bare_b):
+            break
+        bare_a, bare_b = map(_bare, shorter)
+    taken = set(pairs.values())
+    matched = {_stem(bare_a[i]) for i in pairs} | {_stem(bare_b[i]) for i in taken}
+    alone = [a[i] for i, name in enumerate(bare_a) if i not in pairs and _stem(name) not in matched]
+    alone += [b[i] for i, name in enumerate(bare_b) if i not in taken and _stem(name) not in matched]
+    return sorted(pairs.items()), alone
+
+
+def _partners(a: list[str], b: list[str], bare_a: list[str], bare_b: list[str]) -> dict[int, int]:
+    """Position in `a` -> position in `b`, by their bare names. Raises DataError, with the full names, as `match_names` does."""
     pairs: dict[int, int] = {}
     for form in (str, _stem, lambda name: _stem(name).casefold()):
         taken = set(pairs.values())
@@ -108,15 +122,7 @@ def match_names(a: list[str], b: list[str]) -> tuple[list[tuple[int, int]], list
                         "the files of a pair the same name"
                     )
             pairs[left_a[key][0]] = left_b[key][0]
-    if not pairs:
-        shorter_a, shorter_b = _without_last_word(bare_a), _without_last_word(bare_b)
-        if (shorter_a, shorter_b) != (bare_a, bare_b):
-            return match_names(shorter_a, shorter_b)
-    taken = set(pairs.values())
-    matched = {_stem(bare_a[i]) for i in pairs} | {_stem(bare_b[i]) for i in taken}
-    alone = [a[i] for i, name in enumerate(bare_a) if i not in pairs and _stem(name) not in matched]
-    alone += [b[i] for i, name in enumerate(bare_b) if i not in taken and _stem(name) not in matched]
-    return sorted(pairs.items()), alone
+    return pairs
 
 
 def _grouped(names: list[str], without: Container[int], form: Callable[[str], str]) -> dict[str, list[int]]:

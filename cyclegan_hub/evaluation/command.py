@@ -30,7 +30,7 @@ from cyclegan_hub.evaluation.inputs import (
 )
 from cyclegan_hub.evaluation.protocol import evaluate
 from cyclegan_hub.evaluation.record import EvaluationError, Metrics, Rows, write_metrics
-from cyclegan_hub.hub.records import HistoryError, read_history, training_time
+from cyclegan_hub.hub.records import HistoryError, processes_of, read_history, training_time
 from cyclegan_hub.machine import peak_memory, plain_defaults
 
 _EXAMPLES = """examples:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             raise EvaluationError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least {least}")
     if args.on_training and (args.out is None or args.out.resolve() in [Path(text).resolve() for text in args.sources]):
         raise EvaluationError(
-            "--on-training: give an --out of its own, so that these do not take the place of the figures of held-out images"
+            "--on-training: give an --out of its own, so that these do not replace the metrics of held-out images"
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
@@ -180,8 +180,7 @@ _UNKNOWN = "not recorded"
 
 def training_cost(folder: Path, recipe: Mapping[str, Any]) -> tuple[float | None, int | None]:
     """(hours of computing, pairs or images seen), from a run's `history.jsonl`; (None, None) if they were not recorded."""
-    ranks = [len(list(state.glob("rank-*.safetensors"))) for state in folder.glob("state/step-*")]
-    batch = recipe.get("batch_size", 1) * max(ranks, default=1)
+    batch = recipe.get("batch_size", 1) * processes_of(folder)
     try:
         seconds, steps = training_time(read_history(folder / "history.jsonl"), batch)
     except (OSError, HistoryError):

@@ -18,7 +18,7 @@ from cyclegan_hub.hub.records import MetricsFileError
 from cyclegan_hub.imaging import images
 
 KEY = "groups"  # of metrics.json
-WORSE = 4 / 3  # a group whose distance is more than so many times that of its counterpart is worse
+WORSE = 4 / 3  # a group is worse if its distance is more than this many times that of its counterpart
 # Squares of the cheeks, in distances of the eyes: how far outside and below of each eye their centres lie, and half their side.
 OUTSIDE, BELOW, HALF = 0.05, 0.65, 0.15
 

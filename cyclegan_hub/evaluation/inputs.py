@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Source:
     name: str
     epochs: Mapping[str, Callable[[], Model]]
     model: Model
-    record: RunRecord | None
+    record: RunRecord | None  # of a folder
     out: Path | None
 
     @property
@@ -55,10 +55,10 @@ class Source:
         """Where the eyes lie in the images of each domain; None for one that is not aligned."""
         return tuple(self.model.eyes.values()) if isinstance(self.model, Translator) else (self.recipe.get("eyes"),)
 
-    @property
+    @cached_property
     def recipe(self) -> dict[str, Any]:
-        """The fields of the recorded recipe; empty without a record."""
-        return self.record["recipe"] if self.record else {}
+        """The fields of the recorded recipe, from the Hub too; empty without a record."""
+        return (self.record or self.model.record or {}).get("recipe", {})
 
 
 @dataclass(frozen=True)

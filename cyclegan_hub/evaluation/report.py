@@ -17,7 +17,7 @@ from cyclegan_hub.evaluation.record import Metrics, Rows, Table, direction_text,
 from cyclegan_hub.evaluation.registry import METRICS, Values, base_name, format_value, in_order
 from cyclegan_hub.hub.records import EPOCH, epoch_number
 from cyclegan_hub.imaging import grids, images
-from cyclegan_hub.imaging.plots import COLOURS
+from cyclegan_hub.imaging.plots import CHANNELS, COLOURS
 from cyclegan_hub.models.protocols import drawable_label
 from cyclegan_hub.templates import render_html, render_markdown
 
@@ -170,22 +170,21 @@ def _picture(png: bytes, caption: str) -> Picture:
 
 # ------------------------------------------------------------------------------------ its images, as PNG files
 _CELL = 128  # px: larger images are reduced, smaller ones are enlarged by a whole factor up to it
-_CHANNELS = {1: {"grey": "0.3"}, 3: {"red": "#D62728", "green": "#2CA02C", "blue": "#1F5FD0"}}
 
 
 def curves(m: Metrics, arrows: Mapping[str, str]) -> bytes | None:
-    """A PNG with a panel for each metric: its values over the epochs, and the baselines as horizontal lines. None for one epoch.
+    """A PNG with a panel for each metric: its values over the epochs, and the baselines as horizontal lines.
 
-    `arrows` names each direction. A value that is None leaves a gap.
+    `arrows` names each direction. A value that is None leaves a gap. Returns None for one epoch, and where none has a value.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     names = [name for name in m.epochs if EPOCH.fullmatch(name)]
-    if len(names) < 2:
-        return None
     there = (key for name in names for values in m.epochs[name].values() for key in values)
     panels = {key: METRICS[base_name(key)] for key in in_order(there, lambda row: row.curve)}
+    if len(names) < 2 or not panels:
+        return None
     rows = -(-len(panels) // 3)
     figure = Figure(figsize=(12, 0.5 + 2.5 * rows), dpi=110, layout="constrained")
     axes = figure.subplots(rows, 3, squeeze=False).flatten()
@@ -262,7 +261,7 @@ def colours(inputs: Tensor | None, shown: Examples, target: Tensor) -> bytes:
         ax.set_ylim(0, 1.1 * top)
         ax.set_xticks([0, 64, 128, 192, 255])
         ax.tick_params(labelsize=8)
-        for share, (label, colour) in zip(shares, _CHANNELS[len(shares)].items(), strict=True):
+        for share, (label, colour) in zip(shares, CHANNELS[len(shares)].items(), strict=True):
             ax.stairs(share, np.arange(0, 257, 4), color=colour, label=label, linewidth=1.2, baseline=None)
         ax.legend(frameon=False, fontsize=8)
     return _png(figure)

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cyclegan_hub.errors import UserError, first_line
+from cyclegan_hub.errors import UserError, first_line, shortened
 from cyclegan_hub.files import is_lfs_pointer, write_folder
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.generators import InstanceNorm2d, Kind, ResNetGenerator, UNetGenerator
@@ -115,8 +115,7 @@ def fill(where: str, network: nn.Module, state: dict[str, Tensor]) -> None:
         for name in unused:
             left.pop(f"{layer.norm}.{name}", None)
     if left:
-        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-        raise LayoutError(f"{where}: unknown weights {', '.join(sorted(left)[:3])}{more}: {_KINDS}")
+        raise LayoutError(f"{where}: unknown weights {shortened(sorted(left), 3)}: {_KINDS}")
 
 
 # The names of weights in the code of the CycleGAN paper's authors (pytorch-CycleGAN-and-pix2pix, models/networks.py).

@@ -54,7 +54,7 @@ def _file_error(*codes: int, named: bool = False) -> _Sign:
 
 
 def _is_of_proxy(error: BaseException) -> bool:
-    """Whether the HTTP library refuses a proxy's URL, of which it says so in words only; it never repeats the URL's password."""
+    """Whether the HTTP library refuses a proxy's URL, which only its message tells; that never contains the URL's password."""
     if not isinstance(error, ImportError | ValueError | _INVALID_URL):
         return False
     in_words = any(sign in str(error) for sign in ("socksio", "proxy URL"))

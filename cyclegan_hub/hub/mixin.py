@@ -17,7 +17,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
-from cyclegan_hub.errors import first_line
+from cyclegan_hub.errors import first_line, shortened
 from cyclegan_hub.files import is_lfs_pointer, json_bytes, readable, write_atomic
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
 from cyclegan_hub.hub.records import ModelError, RunRecord
@@ -282,21 +282,16 @@ def check_fit(where: str, own: Mapping[str, Tensor], weights: Mapping[str, Tenso
     """Raises ModelError unless `weights` fit the state `own` exactly: names, shapes, floats for floats."""
     missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     if missing or extra:
-        raise ModelError(f"{where}: weights do not fit the config: missing {_few(missing)}, unexpected {_few(extra)}")
+        absent, unexpected = (shortened(names, 4) or "none" for names in (missing, extra))
+        raise ModelError(f"{where}: weights do not fit the config: missing {absent}, unexpected {unexpected}")
     wrong = [
         f"{name} {_kind(weights[name])} for {_kind(tensor)}"
         for name, tensor in own.items()
         if weights[name].shape != tensor.shape or weights[name].is_floating_point() != tensor.is_floating_point()
     ]
     if wrong:
-        raise ModelError(f"{where}: weights do not fit the config: {_few(wrong)}")
+        raise ModelError(f"{where}: weights do not fit the config: {shortened(wrong, 4)}")
 
 
 def _kind(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
-
-
-def _few(names: list[str], most: int = 4) -> str:
-    if not names:
-        return "none"
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -172,6 +172,11 @@ def _renamed(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+def processes_of(run: Path) -> int:
+    """The number of processes of a run, by its state; 1 without one."""
+    return max((len(list(state.glob("rank-*.safetensors"))) for state in run.glob("state/step-*")), default=1)
+
+
 # ----------------------------------------------------------------------------------------------------- history.jsonl
 class HistoryError(UserError):
     """A `history.jsonl` with a line that cannot be read."""
@@ -182,7 +187,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
     Raises HistoryError for any other damaged line.
     """
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    lines = path.read_bytes().splitlines() if path.exists() else []
     parsed = []
     for i, line in enumerate(lines):
         try:

@@ -142,7 +142,7 @@ def licence_of(source: str | Path, token: str | None = None) -> str | None:
 
 # -------------------------------------------------------------------------------------------------------- datasets
 def check_reachable(timeout: float = 10) -> None:
-    """Raises ConnectionError if the Hub does not answer within so many seconds.
+    """Raises ConnectionError if the Hub does not answer within `timeout` seconds.
 
     The client itself retries every request for over 20 seconds, even if the dataset is in its cache.
     """

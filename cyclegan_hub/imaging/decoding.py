@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from cyclegan_hub.errors import UserError
-from cyclegan_hub.files import is_lfs_pointer
+from cyclegan_hub.files import base_name, is_lfs_pointer
 from cyclegan_hub.imaging import repair
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ def halves(image: Image.Image, name: str = "this image") -> tuple[Image.Image, I
 
 def label_of(source: object, name: str | None) -> str:
     """The name of `source` in errors: the last path component, escaped and shortened."""
-    text = name if name is not None else os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
-    base = text.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    base = base_name(name if name is not None else os.fsdecode(source) if isinstance(source, str | os.PathLike) else "")
     base = base if len(base) <= 48 else f"{base[:32]}...{base[-13:]}"
     return repr(base) if base else "this image"
 
@@ -366,7 +365,7 @@ def probe_image(raw: bytes | Path | np.ndarray | Image.Image) -> tuple[str, int 
     if isinstance(raw, Image.Image):
         return raw.mode, raw.info.get("peak"), False
     try:
-        with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw) as file:
+        with Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw, formats=tuple(FORMATS)) as file:
             if is_deep_colour(file):
                 return file.mode, 257 * int(np.asarray(file.convert("RGB")).max()), True
             return file.mode, int(np.asarray(file).max()) if file.mode.startswith("I") else None, False

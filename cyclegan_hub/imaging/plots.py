@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # both are slow to import, and neither is needed before somet
 
 # Okabe and Ito's palette: its colours stay apart for colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+CHANNELS = {1: {"grey": "0.3"}, 3: {"red": "#D62728", "green": "#2CA02C", "blue": "#1F5FD0"}}  # names and colours
 SMOOTH_ABOVE = 200  # points of one curve
 SAMPLES = 8  # images of one domain
 WIDTH = 9  # inches, of a plot of losses
@@ -160,7 +161,7 @@ def _histogram(ax: Axes, images: list[Image.Image]) -> None:
     if not images:
         return
     grey = all(image.mode == "L" for image in images)
-    names = {"grey": "0.3"} if grey else {"red": "#D62728", "green": "#2CA02C", "blue": "#1F5FD0"}
+    names = CHANNELS[1 if grey else 3]
     shares = np.zeros((len(names), 64))
     for image in images:
         counts = image.convert("L" if grey else "RGB").histogram()

@@ -41,7 +41,7 @@ class ProjectedDiscriminator(nn.Module):
             self.register_buffer(f"blend_{i}", blend)
         self.scales: Tensor
         self.register_buffer("scales", torch.ones(len(network.widths)))
-        self.judges = nn.ModuleList(_judge(mixed, halvings) for halvings in (2, 1, 0, 0))
+        self.judges = nn.ModuleList(_head(mixed, halvings) for halvings in (2, 1, 0, 0))  # a name in saved states
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         mixed = [scale * y for scale, y in zip(self.scales, self._across(x), strict=True)]
@@ -52,7 +52,7 @@ class ProjectedDiscriminator(nn.Module):
                 y = (y + F.interpolate(coarser, size=y.shape[2:], mode="nearest")) * 0.5**0.5
             coarser = F.conv2d(y, self.get_buffer(f"blend_{i}"), padding=1)
             blended.append(coarser)
-        return tuple(judge(y) for judge, y in zip(self.judges, reversed(blended), strict=True))
+        return tuple(head(y) for head, y in zip(self.judges, reversed(blended), strict=True))
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
@@ -104,7 +104,7 @@ class JointDiscriminator(nn.Module):
         self.projected.calibrate(x)
 
 
-def _judge(inputs: int, halvings: int) -> nn.Sequential:
+def _head(inputs: int, halvings: int) -> nn.Sequential:
     """Convolutions with spectral norm, `halvings` of them 4x4 with stride 2 (at none, one of 3x3), to one channel of logits."""
     width = 2 * inputs
     shapes = [(4, 2)] * halvings or [(3, 1)]

@@ -38,7 +38,7 @@ class Examples:
 
 
 class Published(nn.Module, StrictHubMixin, library_name="cyclegan_hub"):
-    """What all have. The class attributes are known before a model is loaded: `KINDS[config["model"]].method`."""
+    """What all published models have. The class attributes are known before one is loaded: `KINDS[config["model"]].method`."""
 
     method: ClassVar[str]  # "cyclegan", "dcgan", "pix2pix": as its recipes are called
     title: ClassVar[str]  # of {a} and {b}: "{a} ↔ {b}"

@@ -22,7 +22,16 @@ from cyclegan_hub.evaluation.record import read_metrics
 from cyclegan_hub.files import json_bytes, readable, remove_folder, temporary_folder, write_atomic, write_folder
 from cyclegan_hub.hub.mixin import read_metadata
 from cyclegan_hub.hub.provenance import data_note, known_note, public_record, without_paths
-from cyclegan_hub.hub.records import RunRecord, chosen_in, epoch_number, epochs_in, listed, read_history, read_run_record
+from cyclegan_hub.hub.records import (
+    RunRecord,
+    chosen_in,
+    epoch_number,
+    epochs_in,
+    listed,
+    processes_of,
+    read_history,
+    read_run_record,
+)
 from cyclegan_hub.hub.repository import MODEL
 from cyclegan_hub.models.auto import Model, from_pretrained
 from cyclegan_hub.publishing import card as cards
@@ -134,14 +143,16 @@ def _read_run(run: Path) -> tuple[RunRecord, list[dict[str, Any]], int]:
         raise PublishError(f"{run} is not a run folder (it has no recipe.json): give the folder that train.py wrote")
     if missing := {"name", "domain", "image_size", "batch_size"} - record["recipe"].keys():
         raise PublishError(f"{path} is damaged (no {', '.join(sorted(missing))} in it): restore it from a copy of the run")
-    ranks = (len(list(state.glob("rank-*.safetensors"))) for state in run.glob("state/step-*"))
-    return record, read_history(run / "history.jsonl"), max(ranks, default=1)
+    return record, read_history(run / "history.jsonl"), processes_of(run)
 
 
 def _failures(run: Path) -> list[str]:
     """The known failures in the run's `failures.txt`, one a line; empty without that file."""
     path = run / FAILURES
-    lines = without_paths(path.read_text("utf-8")).splitlines() if path.is_file() else []
+    try:
+        lines = without_paths(path.read_text("utf-8")).splitlines() if path.is_file() else []
+    except UnicodeDecodeError:
+        raise PublishError(f"{path} is not UTF-8: save it again in that encoding") from None
     return [line.strip().removeprefix("- ") for line in lines if line.strip()]
 
 

@@ -23,7 +23,6 @@ from cyclegan_hub.evaluation.groups import GroupTable
 from cyclegan_hub.evaluation.record import Metrics, number
 from cyclegan_hub.evaluation.registry import base_name, format_value
 from cyclegan_hub.faces import align, find_faces
-from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.provenance import Provenance, known_note, provenance_of
 from cyclegan_hub.hub.records import RunRecord, epoch_order, training_time
 from cyclegan_hub.imaging import grids, images
@@ -34,7 +33,6 @@ from cyclegan_hub.recipes.pair_rules import PAIR_RULES
 from cyclegan_hub.recipes.presets import tuned_on
 from cyclegan_hub.templates import definitions, render_markdown
 
-TEMPLATES = MODEL_CARDS
 # The most important fields of a recipe, in the order of the card's table; fields that a method does not have are left out.
 _SHOWN = ("image_size", "crop_size", "channels", "side", "pairs", "latent", "gen_channels", "generator", "width", "blocks",
           "noise", "minibatch_deviation",
@@ -126,7 +124,7 @@ def project_url(name: str) -> str | None:
 
 
 def within(texts: Sequence[str], words: int) -> list[str]:
-    """The first of some texts, as many as have no more than so many words together."""
+    """The first of some texts that together have at most `words` words."""
     totals = accumulate(len(text.split()) for text in texts)
     return [text for text, total in zip(texts, totals, strict=True) if total <= words]
 
@@ -405,8 +403,8 @@ def free_photos(model: Model, of_faces: bool) -> list[Image.Image]:
     return [square_for(model, images.decode((folder / name).read_bytes(), model.channels, name=name)) for name in names]
 
 
-def square_for(model: Translator | Model, photo: Image.Image, direction: str = "a_to_b") -> Image.Image:
+def square_for(model: Model, photo: Image.Image) -> Image.Image:
     """A decoded photograph as a square of the model's size: the largest face aligned, else (none wanted or found) its centre."""
-    eyes = model.eyes[direction] if isinstance(model, Translator) else None
+    eyes = model.eyes["a_to_b"] if isinstance(model, Translator) else None
     found = find_faces(photo) if eyes else []
     return align(photo, found[0], eyes, model.image_size) if eyes and found else images.square(photo, model.image_size)

@@ -149,7 +149,7 @@ def _message(error: Exception, what: str) -> str:
 
 
 def _answer_within(seconds: float, request: Callable[[], T]) -> T:
-    """What `request` returns or raises; TimeoutError after so many seconds.
+    """What `request` returns or raises; TimeoutError after `seconds`.
 
     The request runs in a daemon thread, which continues after a timeout: the client has no time limit for uploads, and a limit
     in its session would apply to everything else in this process.

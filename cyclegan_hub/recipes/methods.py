@@ -42,7 +42,7 @@ class _Recipe:
     flip: bool = True
     fit: Literal["crop", "random-crop", "stretch", "pad"] = "crop"  # how an image that is not square becomes a square
     value_range: tuple[int, ...] | None = None  # of 16-bit images: (black, white), such as 0,4095; None: 0,65535
-    max_images: int | None = None  # the most of each domain
+    max_images: int | None = None  # of each domain, at most
     streaming: bool = False
     workers: int = 0  # decoding processes; image sets that fit in memory need none
     # optimisation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from cyclegan_hub import templates
 from cyclegan_hub.errors import UserError, first_line
 
 _NO_BRACKETS = str.maketrans(
@@ -17,7 +18,7 @@ class ServingError(UserError):
 
 def one_line(text: object, limit: int = 60) -> str:
     """A text from a file or a user in one printable line without angle brackets, cut to `limit` characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).translate(_NO_BRACKETS).split())
+    line = templates.one_line(text).translate(_NO_BRACKETS)
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

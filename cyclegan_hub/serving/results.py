@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from PIL import Image, ImageDraw, ImageOps
 
+from cyclegan_hub.errors import shortened
 from cyclegan_hub.files import Format, atomic_path, base_name, remove_leftover, result_names
 from cyclegan_hub.imaging import decoding, grids, images
 from cyclegan_hub.models.protocols import drawable_label
@@ -105,11 +106,7 @@ class Batch:
     @property
     def lines(self) -> list[str]:
         """The notes as lines."""
-        lines = []
-        for note, names in self.notes.items():
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            lines.append(f"{', '.join(names[:NAMED])}{more}: {note}")
-        return lines
+        return [f"{shortened(names, NAMED)}: {note}" for note, names in self.notes.items()]
 
 
 def with_color(image: Image.Image) -> Image.Image:

@@ -119,7 +119,10 @@ class Studio:
             return self._known
 
     def _refresh(self) -> None:
-        found = self._find()
+        try:
+            found = self._find()
+        except (ServingError, OSError):  # the folder is away: what was found in it stays
+            return
         with self._lock:
             self._known, self._known_since = found, time.monotonic()
 

@@ -131,7 +131,7 @@ def _labels(recipe: Recipe, text: str | None) -> tuple[str, ...]:
     if text is None:
         return own
     labels = tuple(readable(part.strip()) for part in text.split(","))
-    if len(set(labels)) != len(own) or not all(labels):
+    if not len(set(labels)) == len(labels) == len(own) or not all(labels):
         wanted = "two different names, e.g. --labels 'day,night'" if len(own) == 2 else "one name, e.g. --labels 'face'"
         raise RecipeError(f"--labels {text!r}: give {wanted}")
     return labels
@@ -181,8 +181,8 @@ def apply_extension(
 def record_learning_rates(recipe: Recipe, extensions: list[dict[str, Any]], steps_per_epoch: int) -> str:
     """Adds to the newest extension the learning rate before and after it; returns a message, "" if it was recorded before.
 
-    An extended run has the rate of a run that was planned with so many epochs: before the decay it stays, and the decay begins
-    later; during the decay it rises to where such a run would be, and falls to 0 from there.
+    An extended run has the rate of a run that was planned with that many epochs. Before the decay it stays the same, and the
+    decay begins later; during the decay it rises to where such a run would be, and falls to 0 from there.
     """
     if not extensions or "rate" in extensions[-1]:
         return ""

@@ -108,7 +108,7 @@ class AlarmWatch:
 
     def __init__(self, alarm: Alarm) -> None:
         self.alarm, self.steps_below = alarm, 0
-        self.course: float | None = None
+        self.average: float | None = None
         self.fast: float | None = None  # of the loss that has to rise
         self.slow: float | None = None
 
@@ -117,8 +117,8 @@ class AlarmWatch:
         alarm = self.alarm
         if alarm.key not in values:
             return False
-        self.course = _average(self.course, values[alarm.key], 0.05)
-        below = self.course < alarm.below
+        self.average = _average(self.average, values[alarm.key], 0.05)
+        below = self.average < alarm.below
         if alarm.rising is not None:
             self.fast = _average(self.fast, values[alarm.rising], 0.05)
             self.slow = _average(self.slow, values[alarm.rising], 0.005)
@@ -127,10 +127,10 @@ class AlarmWatch:
         return self.steps_below == alarm.steps
 
     def state_dict(self) -> dict[str, Any]:
-        return {"course": self.course, "fast": self.fast, "slow": self.slow, "steps_below": self.steps_below}
+        return {"course": self.average, "fast": self.fast, "slow": self.slow, "steps_below": self.steps_below}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.course, self.steps_below = state["course"], state["steps_below"]
+        self.average, self.steps_below = state["course"], state["steps_below"]
         self.fast, self.slow = state.get("fast"), state.get("slow")  # a state of 0.1.0's first runs has none
 
 

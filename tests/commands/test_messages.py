@@ -69,6 +69,7 @@ TRAIN = [
     ("--data {place} --set blocs=3", "'blocs' is no field of a CycleGANRecipe; fields: image_size"),
     ("--data {place} --set width=wide", "width='wide': must be a whole number"),
     ("--data {place} --labels day", "give two different names"),
+    ("--data {place} --labels day,night,day", "give two different names"),
     ("--data {place} --max-steps 0", "--max-steps 0: must be at least 1"),
     ("--data {place} --seed -1", "--seed -1"),
     ("--data {place} --set image_size=16 --set disc_channels=4,4,4,4", "image_size=16: must be larger for this discriminator"),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.commands import translate_video
-from cyclegan_hub.commands.translate_video import is_video_job, translate_clips
+from cyclegan_hub.commands.translate_video import clips_in, is_video_job, translate_clips
 from cyclegan_hub.models.photograph import Options
 from cyclegan_hub.video.read import VideoError
 
@@ -88,7 +88,11 @@ def test_what_is_a_video_job(tmp_path: Path) -> None:
     clip(tmp_path / "clips/a.mp4")
     clip(tmp_path / "both/a.mp4")
     Image.new("RGB", (8, 8)).save(tmp_path / "both/b.png")
-    assert is_video_job(tmp_path / "clips", tmp_path / "out")
+    for thumbnail in ("clips/@eaDir/a.jpg", "clips/.thumbnails/a.jpg"):  # as a NAS and a desktop add them
+        (tmp_path / thumbnail).parent.mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / thumbnail)
+    clip(tmp_path / "clips/@eaDir/a.mp4")
+    assert is_video_job(tmp_path / "clips", tmp_path / "out") and clips_in(tmp_path / "clips") == [tmp_path / "clips/a.mp4"]
     assert is_video_job(tmp_path / "clips/a.mp4", tmp_path / "out")
     assert is_video_job(tmp_path / "x.gif", tmp_path / "out.mp4") and is_video_job(tmp_path / "x.gif", tmp_path / "out.gif")
     assert not is_video_job(tmp_path / "both", tmp_path / "out")

@@ -54,6 +54,7 @@ def test_two_folders_are_matched_by_stem_whatever_the_order(tmp_path: Path) -> N
         (["a.png", "b.png"], ["b.png"], [(1, 0)], ["a.png"]),
         (["2_A.png", "1_A.png"], ["1_B.jpg", "2_B.jpg"], [(0, 1), (1, 0)], []),
         (["1-in.png", "2-in.png"], ["1.png", "2.png"], [(0, 0), (1, 1)], []),
+        (["1_left_A.png", "2_left_A.png"], ["2_right_B.jpg", "9_right_B.jpg"], [(1, 0)], ["1_left_A.png", "9_right_B.jpg"]),
         # a word that only some names have says nothing
         (["1_A.png", "b.png"], ["1_B.png", "c.png"], [], ["1_A.png", "b.png", "1_B.png", "c.png"]),
         # an equal name comes before an equal stem, whose other forms are not alone
@@ -75,6 +76,7 @@ def test_names_are_matched(a: list[str], b: list[str], found: list[tuple[int, in
     [
         (["a.png", "a.webp"], ["a.jpg"], "'a.png' and 'a.webp' could both belong to 'a.jpg'"),
         (["x3.jpg"], ["x3.tif", "x3.webp"], "'x3.tif' and 'x3.webp' could both belong to 'x3.jpg'"),
+        (["x_A.jpg", "X_A.jpg"], ["x_B.tif", "X_B.webp", "x_B.png"], "'x_B.tif' and 'x_B.png' could both belong to 'x_A.jpg'"),
         (["IMG.jpg", "img.jpg"], ["Img.png"], "'IMG.jpg' and 'img.jpg' could both belong to 'Img.png'"),
     ],
 )

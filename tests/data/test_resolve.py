@@ -52,6 +52,8 @@ def test_a_hub_id_stands_for_its_four_splits() -> None:
     a, b = resolve(None, "user/name", None, None)
     assert (a.train.split, a.held_out.split, b.train.split, b.held_out.split) == ("trainA", "testA", "trainB", "testB")
     assert a.held_out.optional and not a.train.optional
+    train, held_out = recorded_splits(a.describe())  # an evaluation goes on where the training did
+    assert held_out.optional and not train.optional
 
 
 def test_an_hf_spec_is_parsed_and_plus_is_plus() -> None:

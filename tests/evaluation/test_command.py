@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from cyclegan_hub import CycleGenerator
+from cyclegan_hub import DCGAN, CycleGenerator
 from cyclegan_hub.checkpoints import list_epochs
 from cyclegan_hub.cli import main
 from cyclegan_hub.data.resolve import resolve
+from cyclegan_hub.domains import HEAD
 from cyclegan_hub.evaluation import inputs
 from cyclegan_hub.evaluation.command import training_cost
 from cyclegan_hub.evaluation.record import read_metrics
@@ -118,6 +119,14 @@ def test_images_that_were_trained_on_are_measured_where_that_is_asked_for(
     assert found.protocol["reference"] == found.notes[0] == "images that were trained on, in place of held-out ones"
     assert found.protocol["training_data"] == "the run's own" and found.classifier is None
     assert not (run / "metrics.json").exists()
+
+
+def test_a_model_apart_from_its_run_folder_is_measured_as_it_was_trained(tmp_path: Path) -> None:
+    """As one of the Hub, whose repository holds the record of the run."""
+    DCGAN(latent=4, widths=(4, 4)).save_pretrained(tmp_path / "run/epochs/epoch-001")
+    (tmp_path / "run/recipe.json").write_text(json.dumps(record(recipe={"eyes": HEAD, "fit": "pad"}, data={"a": "folder x/y"})))
+    source = inputs.open_source(str(tmp_path / "run/epochs/epoch-001"), "all", None, "one")
+    assert source.record is None and source.recipe["fit"] == "pad" and source.eyes == (list(HEAD),)
 
 
 @pytest.mark.usefixtures("no_plots")

@@ -159,6 +159,8 @@ def test_curves_show_what_is_there() -> None:
     gap.epochs["epoch-005"]["a_to_b"]["kid[encoder]"] = None
     assert len({plotted, report.curves(moved, arrows), report.curves(gap, arrows)}) == 3
     assert report.curves(metrics(epochs={"epoch-010": metrics().epochs["epoch-010"]}), arrows) is None
+    broken = {name: {direction: {} for direction in arrows} for name in ("epoch-005", "epoch-010")}  # all outputs held NaN
+    assert report.curves(metrics(epochs=broken), arrows) is None
 
 
 def test_grids_hold_the_images() -> None:

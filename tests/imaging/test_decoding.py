@@ -363,6 +363,16 @@ def test_hostile_files(name: str, tmp_path: Path) -> None:
         assert caught.value.__suppress_context__
 
 
+def test_what_is_told_of_an_image_comes_from_the_parser_that_decodes_it() -> None:
+    header = bytearray(28)  # of a TGA file that Pillow, asked for any format, takes for a PCX of 16 x 16 grey pixels
+    header[0:4] = 10, 0, 2, 8
+    header[8:18] = struct.pack("<HHHHBB", 15, 15, 32, 32, 24, 0x20)
+    data = bytearray(header + bytes(32 * 32 * 3))
+    data[65] = 1
+    assert images.decode(bytes(data)).size == (32, 32)
+    assert decoding.probe_image(bytes(data)) == ("RGB", None, False)
+
+
 @pytest.mark.parametrize("side", [8001, 10_000, 50_000])  # above our limit, above the one Pillow warns at, and the one it refuses
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_bomb_is_refused_by_its_header(side: int, strict: bool, monkeypatch: pytest.MonkeyPatch) -> None:

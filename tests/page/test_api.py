@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -265,6 +266,12 @@ def test_a_port_that_is_taken_is_one_line_and_without_a_name_the_next_is_taken(
         with pytest.raises(module.UserError, match="is free: give one in GRADIO_SERVER_PORT"):
             module.free_port("127.0.0.1", None)
     assert module.free_port("127.0.0.1", str(port)) == port
+    for wanted in ("7860", None):
+        with pytest.raises(module.UserError, match=r"^GRADIO_SERVER_NAME=no\.such\.host\.invalid: cannot listen there "):
+            module.free_port("no.such.host.invalid", wanted)
+    monkeypatch.setattr(module, "_refusal", lambda *_: PermissionError(errno.EACCES, "Permission denied"))
+    with pytest.raises(module.UserError, match="GRADIO_SERVER_PORT=80: this user may not listen there: give 1024 or more"):
+        module.free_port("127.0.0.1", "80")
     for wrong in ("x", "0", "70000", "-1"):
         with pytest.raises(module.UserError, match="give a number from 1 to 65535"):
             module.free_port("127.0.0.1", wrong)

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.imaging import images
 from cyclegan_hub.publishing import push as pushing
-from cyclegan_hub.publishing.build import build
+from cyclegan_hub.publishing.build import PublishError, build
 from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_images
 from cyclegan_hub.publishing.push import push
 from support.card_facts import MOST_WORDS, above_the_fold
@@ -77,6 +77,9 @@ def test_known_failures_are_published_and_on_the_card(tmp_path: Path) -> None:
     out = build(run, tmp_path / "out", "user/smile")
     assert (out / "failures.txt").read_bytes() == (run / "failures.txt").read_bytes()
     assert "## Limits and failures\n\n- Glasses vanish.\n- Hats become hair.\n" in (out / "README.md").read_text("utf-8")
+    (run / "failures.txt").write_text("Caf\u00e9s vanish.\n", "latin-1")
+    with pytest.raises(PublishError, match=r"failures\.txt is not UTF-8: save it again in that encoding"):
+        build(run, out, "user/smile")
     (run / "failures.txt").unlink()
     assert "failures.txt" not in contents(build(run, out, "user/smile"))
 

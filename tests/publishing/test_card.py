@@ -15,6 +15,7 @@ from huggingface_hub.utils import validate_repo_id
 from cyclegan_hub import DCGAN, CycleGenerator, PairedGenerator
 from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import counted
+from cyclegan_hub.files import MODEL_CARDS
 from cyclegan_hub.hub.provenance import LICENCES
 from cyclegan_hub.publishing import card as cards
 from cyclegan_hub.publishing.card import limits_template, render
@@ -165,7 +166,7 @@ def test_terms_of_data_without_limits_of_their_own(name: str, terms: bool) -> No
 @pytest.mark.parametrize("name, kind", [("bare", CycleGenerator), ("bare_dcgan", DCGAN), ("bare_pix2pix", PairedGenerator)])
 def test_the_card_of_a_model_without_a_run(name: str, kind: type) -> None:
     info = kind._hub_mixin_info.model_card_data
-    text = (cards.TEMPLATES / f"{name}.md").read_text("utf-8")
+    text = (MODEL_CARDS / f"{name}.md").read_text("utf-8")
     card = str(ModelCard.from_template(info, template_str=text, paper_url=f"https://{WORDS[kind][0]}"))
     assert WORDS[kind][0] in card and f"{kind.__name__}.from_pretrained(" in card and "{{" not in card
 

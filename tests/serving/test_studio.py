@@ -271,6 +271,17 @@ def test_new_epochs_appear(models: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert [epoch.number for epoch in studio.model("smile").epochs] == [5, 10]
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_models_stay_while_their_folder_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio = Studio(str(folder(tmp_path / "smile", 5)))
+    (tmp_path / "smile").rename(tmp_path / "away")
+    monkeypatch.setattr(serving, "REFRESH_AFTER", 0)
+    assert [model.name for model in studio.models()] == ["smile"] and studio._refreshing
+    studio._refreshing.join()
+    assert [model.name for model in studio.models()] == ["smile"]
+    studio._refreshing.join()
+
+
 def test_requests_are_run_in_the_order_in_which_they_came(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     studio, released, order = Studio(str(models)), threading.Event(), list[int]()
     monkeypatch.setattr(CycleGenerator, "translate", lambda _, given, *__: (order.append(given[0].width), given)[1])

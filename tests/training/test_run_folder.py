@@ -108,6 +108,9 @@ def test_history_grows_is_trimmed_and_names_a_damaged_line(tmp_path: Path) -> No
     (tmp_path / "history.jsonl").write_text(json.dumps({"step": 1}) + '\n{"st\n' + json.dumps({"step": 3}) + "\n")
     with pytest.raises(HistoryError, match="line 2 is damaged"):
         folder.history()
+    (tmp_path / "history.jsonl").write_bytes(b'{"step": 1}\n\xff\xfe\n{"step": 3}\n')
+    with pytest.raises(HistoryError, match="line 2 is damaged"):
+        folder.history()
 
 
 def test_a_folder_has_one_trainer_at_a_time(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def fit(
 
 
 def early_model_count(steps: int, maximum: int) -> int:
-    """Number of CycleGANs of each domain for an encoder training of so many steps: from 1 to `maximum`."""
+    """Number of CycleGANs of each domain for an encoder training of `steps` steps, from 1 to `maximum`."""
     return min(maximum, -(-steps // STEPS_PER_EARLY_MODEL))
 
 

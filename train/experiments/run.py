@@ -48,7 +48,7 @@ from cyclegan_hub.training.run_folder import RunFolder
 INTERRUPTED = "stopped: the same command resumes"
 SMALL_SIZE, SMALL_WIDTH = 64, 24  # px; channels of the first layer, of discriminators too
 MIN_IMAGES = 16  # of a domain: with fewer there is nothing to hold out and evaluate
-HELD_OUT_SHARE = 0.1  # of a domain without test images (data/sides.py)
+HELD_OUT_SHARE = 0.1  # of a domain without test images (data/load.py)
 
 
 class ExperimentError(UserError):
@@ -190,7 +190,7 @@ def _planned(
         kept = found if source.held_out else found - math.ceil(HELD_OUT_SHARE * found)
         counts.append(min(kept, recipe.max_images or kept))
         if counts[-1] < (least := max(MIN_IMAGES, recipe.batch_size)):
-            few = f"{wanted}: side {side} has {counted(counts[-1])} to train on, and {row.name} needs at least {least}"
+            few = f"{wanted}: domain {side} has {counted(counts[-1])} to train on, and {row.name} needs at least {least}"
             raise ExperimentError(f"{few}: give a larger folder with --data {wanted}=FOLDER")
     images = min(counts) if getattr(recipe, "equal_sides", False) else max(counts)
     steps = recipe.steps_per_epoch or math.ceil(images / recipe.batch_size)

@@ -27,9 +27,9 @@ async function fetched(name) {
 
 async function startWorker() {
   worker?.terminate();
-  for (const { reject } of waiting.values()) reject(new Error("started anew"));
+  for (const { reject } of waiting.values()) reject(new Error("the translator was started again"));
   waiting.clear();
-  // From a blob, because that inherits this page's policy: a worker that is loaded by address has the policy of its own headers.
+  // From a blob, because that inherits this page's policy: a worker that is loaded by URL has the policy of its own headers.
   const text = await (await fetched("worker.js")).text();
   worker = new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })), { type: "module" });
   worker.onmessage = ({ data }) => {
@@ -190,11 +190,14 @@ function stopCamera() {
 }
 
 async function startCamera() {
+  $("camera").disabled = true; // until it is there or refused: a second press would open a second stream, which nothing stops
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: facing, width: { ideal: 640 } } });
   } catch (error) {
     complain(`The camera cannot be used (${error.name}): allow it in your browser, or choose a picture.`);
     return;
+  } finally {
+    $("camera").disabled = false;
   }
   const mine = stream;
   mine.getVideoTracks()[0].onended = () => { if (stream === mine) { stopCamera(); say("The camera was taken away."); } };
@@ -208,7 +211,7 @@ async function startCamera() {
   $("facing").hidden = cameras.length < 2;
   const live = ++runs, canvas = new OffscreenCanvas(1, 1), context = canvas.getContext("2d", { willReadFrequently: true });
   const times = [];
-  while (stream === mine) { // a frame that comes while one is being made is never looked at
+  while (stream === mine) { // frames that arrive meanwhile are skipped
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     context.drawImage(video, 0, 0);
     try {

@@ -231,8 +231,8 @@ export function blended(before, after, strength) {
   return strength === 1 ? after : added(before, change(before, after), strength);
 }
 
-// The photograph with a translated square in its place, faded out by an ellipse; with a `strength` the square is a change, to be
-// added so many times.
+// The photograph with a translated square in its place, faded out by an ellipse; with a `strength` the square is a change, of
+// which that share is added.
 export function putBack(photo, square, transform, strength = null) {
   const side = square.width, corners = [[0, 0], [0, side], [side, 0], [side, side]].map((z) => apply(transform, z));
   const xs = corners.map((z) => z[0]), ys = corners.map((z) => z[1]);

@@ -17,7 +17,7 @@ export function blank(like, width, height) {
   return { ...like, width, height, data: new like.data.constructor(width * height * like.channels) };
 }
 
-const FIXED = 2 ** 22; // of 8-bit values Pillow takes the weights as whole numbers of so many parts, and so do we: equal to the bit
+const FIXED = 2 ** 22; // for 8-bit values Pillow rounds the weights to multiples of 1 / FIXED, and so do we: equal to the bit
 
 // For each of `out` places: the first pixel that counts, and the weights from there on.
 function taps([support, filter], length, start, span, out, exact) {

@@ -4,7 +4,7 @@
 
 let ort, base, gpu, P, F, finder, follower, seen = {};
 const OWN_SCALE = 1024; // px at most of a face at the photograph's own scale
-const sessions = new Map(); // by the model's address: only the last few are kept
+const sessions = new Map(); // by the model's URL: only the last few are kept
 const KEPT = 4;
 const THUMBNAIL = 96; // px
 
