@@ -12,7 +12,7 @@ from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
 from cyclegan_hub.domains import HEAD
 from cyclegan_hub.faces import find, mtcnn
-from support.pictures import encoded, folder
+from support.pictures import folder
 from support.training import TINY
 from support.translations import tiny
 
@@ -84,9 +84,13 @@ EXPORT = [
     ("{model} {out}.onnx --opset 9", "opset 9 is too old"),
     ("{model} {out}.onnx --opset 99", "opset 99 is newer than the installed onnx"),
     ("{model} {out}.onnx --size 66", "multiples of 4, from 8 px up"),
+    ("{model} {out}.onnx --size 4", "from 8 px up"),
     ("{model} {out}.onnx --direction samples", "this CycleGenerator has a_to_b, b_to_a"),
     ("{model} {out}.onnx --epoch 7", "no epoch 'epoch-007'"),
     ("{model} {out}.onnx --format torchscript", "ends in .pt, or --format onnx"),
+    ("{model} {out}.pt --format torchscript --dtype fp16", "TorchScript is written in fp32"),
+    ("{model} {place}/no/x.onnx", "there is no folder"),
+    ("{model} {place}/mine.onnx", "mine.onnx exists: give another name, or --force to replace it"),
     ("{model} {out} --web --opset 18", "--opset is not for --web"),
     ("{model} {out}.onnx --epochs 1", "--epochs is for --web"),
     ("{model} {out} --web --epoch 1 --epochs 1", "--epoch and --epochs: give one of them"),
@@ -131,7 +135,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("nothing", "folder.zip"):
         (path / name).mkdir()
     zipfile.ZipFile(path / "empty.zip", "w").close()
-    (path / "one.png").write_bytes(encoded(1))
+    (path / "mine.onnx").write_bytes(b"mine")
     torch.manual_seed(0)
     CycleGenerator(width=4, blocks=1, image_size=16).save_pretrained(path / "model")
     tiny(image_size=32, eyes_a=HEAD, skip=True, epoch=1).save_pretrained(path / "faces")

@@ -146,13 +146,3 @@ def test_kill_9_leaves_whole_results_only_and_the_rest_is_made_later(source: str
     whole = content(tmp_path / "whole")
     assert len(whole) == 60 and same(content(out), whole) and same(left, {name: whole[name] for name in left})
     assert not list(tmp_path.rglob("*.tmp"))
-
-
-@pytest.mark.slow
-def test_torchrun_makes_one_zip_and_one_exit_status(source: str, image_folder: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "cyclegan_hub.cli"]
-    words = [*launch, "translate", source, str(image_folder), str(image_folder.parent / "out.zip"), "--zip"]
-    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert found(image_folder.parent / "out.zip") == NAMES and "6 images translated: in" in done.stdout
-    assert "error" not in done.stderr.lower()

@@ -18,32 +18,25 @@ pytestmark = MARKS
 expect = playwright.expect
 
 
-def start_camera(tab: Tab) -> None:
-    tab.view("Live camera")
-    tab.page.get_by_role("button", name="Start", exact=True).click()
-    tab.page.get_by_role("button", name="Stop", exact=True).wait_for()
-
-
-def test_a_photo_by_the_camera(browser: Any, app: App) -> None:
-    with Tab(browser, app, permissions=["camera"]) as tab:
-        before = tab.sources()
-        tab.page.get_by_role("button", name="Take a photo").click()
-        capture = tab.page.locator("#photo").get_by_label("capture photo")
-        capture.wait_for()
-        tab.page.wait_for_function("() => document.querySelector('#photo video')?.videoWidth > 0")
-        capture.click()
-        assert tab.translated_anyway(before)[0] != before[0]
-
-
-def test_the_live_stream(browser: Any, app: App, tmp_path: Path) -> None:
-    stopped, before = "() => document.querySelector('#camera-live [title=\"start recording\"]')", app.log.read_text()
+def test_the_camera_for_a_photo_and_as_a_live_stream(browser: Any, app: App, tmp_path: Path) -> None:
+    stopped, log = "() => document.querySelector('#camera-live [title=\"start recording\"]')", app.log.read_text()
 
     def files() -> list[Path]:
         return [path for path in app.temporary.rglob("*") if path.is_file()]
 
     with Tab(browser, app, permissions=["camera"]) as tab:
-        page = tab.page
-        start_camera(tab)
+        page, before = tab.page, tab.sources()
+        start, stop = (page.get_by_role("button", name=name, exact=True) for name in ("Start", "Stop"))
+        page.get_by_role("button", name="Take a photo").click()
+        capture = page.locator("#photo").get_by_label("capture photo")
+        capture.wait_for()
+        page.wait_for_function("() => document.querySelector('#photo video')?.videoWidth > 0")
+        capture.click()
+        assert tab.translated_anyway(before)[0] != before[0]
+
+        tab.view("Live camera")
+        start.click()
+        stop.wait_for()
         live = page.locator("#live-result img").first
         live.wait_for()
         page.locator("#live-notes").get_by_text("frames a second, at 32 x 32 pixels.").wait_for()
@@ -64,7 +57,9 @@ def test_the_live_stream(browser: Any, app: App, tmp_path: Path) -> None:
         page.wait_for_timeout(500)
         assert live.get_attribute("src") == last
 
-        start_camera(tab)
+        tab.view("Live camera")
+        start.click()
+        stop.wait_for()
         page.evaluate(
             "document.querySelector('#camera-live video').srcObject.getTracks().forEach((one) => {"
             " one.stop(); one.dispatchEvent(new Event('ended')); })"
@@ -77,7 +72,7 @@ def test_the_live_stream(browser: Any, app: App, tmp_path: Path) -> None:
         tab.page.get_by_role("button", name="Start", exact=True).click()
         tab.page.locator("#live-hint").get_by_text("The camera was refused: allow it").wait_for()
         assert tab.page.locator("#live-result img").count() == 0
-    assert "Traceback" not in app.log.read_text().removeprefix(before)  # other tests' requests are in the log too
+    assert "Traceback" not in app.log.read_text().removeprefix(log)  # other tests' requests are in the log too
 
 
 def test_a_phone_in_the_dark(browser: Any, app: App, tmp_path: Path) -> None:

@@ -99,16 +99,6 @@ def test_the_samples_are_two_free_images_translated_and_reconstructed(domain: st
     assert grid.crop((4, top, 164, top + 160)).tobytes() == expected.tobytes()
 
 
-def test_free_images_are_small_and_attributed() -> None:
-    text = (FREE_IMAGES / "ATTRIBUTION.md").read_text("utf-8")
-    found = sorted(FREE_IMAGES.glob("*.jpg"))
-    shown = {FREE_IMAGES / name for name in (*_FACES, *_SCENES)}
-    assert shown >= set(found)
-    assert all(f"`{path.relative_to(FREE_IMAGES).as_posix()}`" in text for path in shown)
-    for path in found:
-        assert f"`{path.name}`" in text and path.stat().st_size < 60_000 and max(Image.open(path).size) <= 320
-
-
 def write(name: str, text: str) -> Callable[[Path], object]:
     return lambda run: (run / name).write_text(text)
 
@@ -193,7 +183,6 @@ def test_dry_run_needs_no_hub_and_writes_nothing_into_the_run(tmp_path: Path, ca
         ("a/b/c", [], "'a/b/c' is not a repository id"),
         ("user/a b", [], "'user/a b' is not a repository id"),
         ("user/x", ["--epochs", "5,"], "--epochs '5,': give all, or numbers such as 5,10,20"),
-        ("user/x", ["--epochs", "15"], "no epoch 15; epochs there: epoch-005"),
     ],
 )
 def test_mistakes_end_in_one_line(

@@ -181,15 +181,6 @@ def test_a_domain_of_ones_own() -> None:
     assert "`folder mine/trainA" in card
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
-def test_local_files_are_not_taken_for_the_domains_own(domain: str) -> None:
-    local = facts(domain)
-    local.run["data"] = {side: f"Parquet {domain}/train{side}.parquet" for side in local.run["data"]}
-    card = render(local)
-    assert metadata(card)["license_name"] == "not-stated" and "Where the training images come from" in card
-    assert not any(word in card for word in ("CelebA", "selfie2anime", "Cartoon Set", "monet2photo", "Flickr", "women"))
-
-
 def test_what_the_training_cost() -> None:
     card = render(facts("cartoon", processes=2))  # batches of 2 in each of 2 processes
     batch = 2 * facts("cartoon").run["recipe"]["batch_size"]

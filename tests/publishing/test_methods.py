@@ -1,4 +1,4 @@
-"""publish.py for the methods beside CycleGAN: DCGAN and pix2pix runs as folders, as cards, and on a local Hub by epoch."""
+"""publish.py for the methods beside CycleGAN: DCGAN and pix2pix runs as folders and as cards."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import ModelCard
 from PIL import Image
 
 from cyclegan_hub import DCGAN, PairedGenerator
-from cyclegan_hub.checkpoints import list_epochs, load
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.auto import from_pretrained
 from cyclegan_hub.publishing.build import build
 from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_images
-from cyclegan_hub.publishing.push import push
 from support.card_facts import metadata
-from support.hub_client import ConnectedHub
-from support.hub_client import hub as hub
-from support.hub_client import hub_server as hub_server
 from support.pixels import assert_same_pixels
 from support.published_runs import CONFIG, FREE_IMAGES, WEIGHTS, contents, make_run, model, refusal
 
@@ -44,14 +38,6 @@ def test_the_folder_of_a_run(tmp_path: Path, name: str) -> None:
     card = found["README.md"].decode()
     assert f'{kind.__name__}.from_pretrained("user/x")' in card and "| kid | 1.429 | 0.2857 |" in card
     assert metadata(card)["pipeline_tag"] == kind._hub_mixin_info.model_card_data.pipeline_tag
-
-
-def test_half_precision_keeps_whole_numbers(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", 2, 5, name="faces-dcgan-64")
-    one = load(build(run, tmp_path / "out", "user/x", dtype="fp16"))
-    assert one.epoch == 5 and one.stored_dtype == torch.float16
-    for key, tensor in model(5, "faces-dcgan-64").state_dict().items():
-        assert torch.equal(one.state_dict()[key], tensor.half().float() if tensor.is_floating_point() else tensor), key
 
 
 def samples(one: DCGAN | PairedGenerator) -> Image.Image:
@@ -93,20 +79,3 @@ def test_epochs_of_another_run(tmp_path: Path) -> None:
     message = refusal(build, run, tmp_path / "out", "user/x")
     assert "epoch-005 is a CycleGenerator of not smiling, smiling, which the run of recipe.json (labels " in message
     assert message.endswith(" did not write: restore the folder from a copy of the run") and not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["faces-dcgan-64", "colorize"])
-def test_it_is_published_and_comes_back(hub: ConnectedHub, tmp_path: Path, name: str) -> None:
-    """Published by epoch, with the best on `main`, loaded by tag; and once more, which changes nothing."""
-    kind, repo = type(model(0, name)), f"user/{name}"
-    folder = build(make_run(tmp_path / "run", 2, 10, best=10, name=name), tmp_path / "out", repo)
-    pushed = push(folder, repo)
-    assert pushed["main"] == pushed["epoch-010"] != pushed["epoch-002"]
-    for revision, epoch in (("epoch-002", 2), ("main", 10), (pushed["epoch-002"], 2)):
-        assert holds(kind.from_pretrained(repo, revision=revision), name, epoch), revision
-    assert [(epoch.name, epoch.best) for epoch in list_epochs(repo)] == [("epoch-002", False), ("epoch-010", True)]
-    assert type(load(repo, 2)) is kind
-    (result,) = ModelCard.load(repo).data.eval_results
-    assert (result.metric_value, result.task_type) == (10 / 7, kind._hub_mixin_info.model_card_data.pipeline_tag)
-    assert push(folder, repo) == pushed

@@ -155,7 +155,7 @@ STEPS = {  # what a push asks for -> at which step it is then told to have faile
     "/commit/": "committing epoch-0",
     "/tag/": "tagging epoch-0",
 }
-IMPATIENCE = 3  # seconds that are waited for the answer which is held back; everywhere else as long as a user hub.waits
+IMPATIENCE = 2  # seconds that are waited for the answer which is held back; everywhere else as long as a user hub.waits
 BUSY = {  # what goes wrong, at which steps, and the advice
     "503": ({"status": 503}, list(STEPS), "try again later"),
     "429": ({"status": 429, "headers": {"Retry-After": "3"}}, ["/commit/"], "try again in 3 seconds"),

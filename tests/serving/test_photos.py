@@ -174,11 +174,8 @@ def test_several_faces() -> None:
 @pytest.mark.parametrize(
     ("model", "options", "said"),
     [
-        (MONET, {"whole": True}, "whole=True: this direction translates whole"),
         (SMILE, {"original_size": True}, "Smile translates at its own size only"),
-        (SMILE, {"face": "all"}, "face='all': several faces need the photograph"),
         (SMILE, {"face": "<b>"}, "face='\u2039b\u203a': give 'auto', 'none', 'all'"),
-        (SMILE, {"strength": 2}, "strength=2: give a number from 0"),
         (ANIME, {"strength": 0.5}, "strength=0.5: this model"),
     ],
 )

@@ -88,14 +88,6 @@ def test_strength_0_returns_the_input(studio: Studio) -> None:
     assert translate(studio, source, "smile", face="all", whole=True, strength=0).after == source
 
 
-def test_several_faces(studio: Studio) -> None:
-    for face in (0, 1):
-        expected = model(None, **SMILE).translate(TWO, face=face)
-        assert apart(translate(studio, TWO, "smile", face=face).after, expected) <= 1
-    both = np.asarray(translate(studio, TWO, "smile", face="all", whole=True).after) != np.asarray(TWO)
-    assert both[150:350, 165:360].any() and both[60:180, 512 + 178 : 512 + 267].any() and not both[:, 480:600].any()
-
-
 def test_a_reconstruction_at_the_scale_of_the_photograph(studio: Studio) -> None:
     source, own = photo("examples/grace_hopper"), model(2, **HUMAN)
     face = translate(studio, source, "anime", reconstruct=True)

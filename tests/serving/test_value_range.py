@@ -1,9 +1,8 @@
-"""The value range of 16-bit images: published with a model, used by the page, exported files and the static page."""
+"""The value range of 16-bit images: published with a model, used by the page and exported files."""
 
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -67,23 +66,11 @@ def test_an_exported_file_reads_with_the_models_range(of_12_bits: tuple[CycleGen
     from cyclegan_hub.models.onnx import OnnxGenerator
 
     model, models, data = of_12_bits
-    export(str(models / "scan"), tmp_path / "scan.onnx")
+    export(str(models / "scan"), tmp_path / "scan.onnx", opset=17)  # by torch's older exporter, which is faster
     exported = OnnxGenerator(tmp_path / "scan.onnx")
     assert exported.value_range == (0, 4095)
     assert_same_pixels(exported.translate(data), model.translate(data))
     assert not same_pixels(exported.translate(data), exported.translate(images.decode(data)))  # what it would be without
-
-
-def test_the_static_page_refuses_16_bits_where_a_range_is_set(
-    of_12_bits: tuple[CycleGenerator, Path, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("onnxruntime", reason="the export needs: pip install 'cyclegan_hub[export]'")
-    from cyclegan_hub.export.browser import export_web
-
-    export_web(str(of_12_bits[1] / "scan"), tmp_path / "site", runtime="https://cdn.example/npm/onnxruntime-web@1.30.0/dist")
-    assert json.loads((tmp_path / "site" / "manifest.json").read_text("utf-8"))["value_range"] == [0, 4095]
-    assert "the page refuses them" in capsys.readouterr().out
-    assert "manifest.value_range && (await isDeep(file))" in (tmp_path / "site" / "app.js").read_text("utf-8")
 
 
 def test_convert_warns_of_dark_images_and_takes_the_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

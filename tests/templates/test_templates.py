@@ -9,8 +9,6 @@ import pytest
 from cyclegan_hub import templates
 from cyclegan_hub.templates import TemplateError, escape_markdown, render_html, render_markdown
 
-EVIL = "<script>alert(1)</script> [x](javascript:y) ![z](w) **b** `c`"
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -63,12 +61,6 @@ def test_markdown_is_escaped_everywhere(folder: Path) -> None:
     assert render_markdown("x.md", a="*a|b*", b="c|`d").splitlines() == [
         "# \\*a|b\\*", "**\\*a|b\\***", "| \\*a\\|b\\* | ``c\\|`d`` |", "``c|`d``", "- \\*a|b\\*", "- 3", "- -0.5",
     ]  # fmt: skip
-
-
-def test_nothing_hostile_comes_through(folder: Path) -> None:
-    (folder / "x.md").write_text("{{ x }}")
-    shown = render_markdown("x.md", x=EVIL)
-    assert shown == "&lt;script&gt;alert(1)&lt;/script&gt; \\[x](javascript:y) !\\[z](w) \\*\\*b\\*\\* \\`c\\`"
 
 
 @pytest.mark.parametrize(
