@@ -123,7 +123,7 @@ def test_rows_on_other_datasets_have_their_labels(tmp_path: Path) -> None:
         (["upscale", "--data", "here"], "say which it is, e.g. --data faces=here"),
         (["tiny", "--data", "no/such/folder"], "--data no/such/folder: there is no such folder"),
         (["upscale", "--data", "faces=MANY"], "photos-cnn-64-to-256 trains on monet: give --data monet=FOLDER"),
-        (["tiny", "--data", "FEW"], "side A has 3 images to train on, and low needs at least 16"),
+        (["tiny", "--data", "FEW"], "domain A has 3 images to train on, and low needs at least 16"),
     ],
 )
 def test_bad_arguments_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], error: str) -> None:

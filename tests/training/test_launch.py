@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,10 +28,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Before and after: the state of a test must not be that of a fixture of the module, which is made before this one."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    _forget_the_launcher()
+    yield
+    _forget_the_launcher()
+
+
+def _forget_the_launcher() -> None:
     from accelerate.state import AcceleratorState, PartialState
 
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     AcceleratorState._reset_state(reset_partial_state=True)
     PartialState._reset_state()
 
