@@ -29,11 +29,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Before and after: the state of a test must not be that of a fixture of the module, which is made before this one."""
+    """Leaves the launcher's state and number of threads as they were: the module's fixtures train without this one."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    threads = torch.get_num_threads()
     _forget_the_launcher()
     yield
     _forget_the_launcher()
+    torch.set_num_threads(threads)
 
 
 def _forget_the_launcher() -> None:
