@@ -52,7 +52,7 @@ def test_a_hub_id_stands_for_its_four_splits() -> None:
     a, b = resolve(None, "user/name", None, None)
     assert (a.train.split, a.held_out.split, b.train.split, b.held_out.split) == ("trainA", "testA", "trainB", "testB")
     assert a.held_out.optional and not a.train.optional
-    train, held_out = recorded_splits(a.describe())  # an evaluation goes on where the training did
+    train, held_out = recorded_splits(a.describe())  # an evaluation needs no test split where the training found none
     assert held_out.optional and not train.optional
 
 
