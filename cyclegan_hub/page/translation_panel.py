@@ -228,9 +228,8 @@ class TranslationPanel(Panel):
         """The choices with the direction's first example, unless they have a photograph of the user."""
         if choices.photo and not example_in(choices.photo):
             return choices
-        own = examples_for(model, choices.direction)
-        path = str(own[0].path) if own else None
-        return choices._replace(photo=path, kept=Kept.of(path) if path else None)
+        path = str(examples_for(model, choices.direction)[0].path)
+        return choices._replace(photo=path, kept=Kept.of(path))
 
     # ------------------------------------------------------------------------------------------------ the state
     def props(self, model: ModelEntry, choices: Choices, fresh: bool = True) -> Props:
@@ -364,8 +363,7 @@ def _options(photo: Photo, choices: Choices) -> Options:
 def _notes(model: ModelEntry, choices: Choices, photo: Photo | None, result: Result | None) -> list[str]:
     """What is said below the result."""
     if photo is None:
-        without = "" if examples_for(model, choices.direction) else " There is no free picture of this kind to show here."
-        return [f"Give a picture of yours.{without}"]
+        return ["Give a picture of yours."]
     if result is None:
         return [NO_FACE]
     one_way = f"{model.arrow(choices.direction)}, one way only."

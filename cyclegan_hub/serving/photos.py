@@ -278,23 +278,25 @@ AVATAR = Example("examples/avatar.png", "Curly hair")
 OTHER_AVATAR = Example("examples/avatar_2.png", "Red hair")
 POURVILLE = Example("examples/monet_pourville.jpg", "Cliff at Pourville")
 POPPIES = Example("examples/monet_poppies.jpg", "Wild poppies")
-ROCKET = Example("rocket.jpg", "Rocket at dusk")
-COFFEE = Example("coffee.jpg", "Coffee")
-CAT = Example("chelsea.jpg", "Cat")
+MEADOW = Example("examples/meadow.jpg", "Autumn meadow")
+STREAM = Example("examples/stream.jpg", "Stream")
+SUNSET = Example("examples/sunset.jpg", "Sunset")
+SYLVIE = Example("examples/sylvie.png", "Sylvie")
+EILEEN = Example("examples/eileen.png", "Eileen")
 
+_FACES = (ASTRONAUT, HOPPER)
+_SCENES = (PAVILION, STREAM, MEADOW, SUNSET)
 # The page opens a direction with the first of its list, the one whose translation looks best.
 EXAMPLES: dict[tuple[str, str], tuple[Example, ...]] = {
     ("smile", "a_to_b"): (HOPPER, ASTRONAUT),
     ("smile", "b_to_a"): (ASTRONAUT, HOPPER),
     ("anime", "a_to_b"): (ASTRONAUT, HOPPER),
-    ("anime", "b_to_a"): (),  # no anime face is known to be free
+    ("anime", "b_to_a"): (SYLVIE, EILEEN),
     ("cartoon", "a_to_b"): (ASTRONAUT, HOPPER),
     ("cartoon", "b_to_a"): (OTHER_AVATAR, AVATAR),
-    ("monet", "a_to_b"): (PAVILION, COFFEE, ROCKET, CAT),
+    ("monet", "a_to_b"): _SCENES,
     ("monet", "b_to_a"): (POURVILLE, POPPIES),
 }
-_FACES = (ASTRONAUT, HOPPER)
-_SCENES = (PAVILION, COFFEE, ROCKET, CAT)
 ALL_EXAMPLES = tuple(dict.fromkeys([*_FACES, *_SCENES, *(one for several in EXAMPLES.values() for one in several)]))
 MOST_EXAMPLES = max(map(len, (_FACES, _SCENES, *EXAMPLES.values())))
 

@@ -59,12 +59,11 @@ def _pictures(studio: Studio, models: Sequence[ModelEntry]) -> list[list[Image.I
     """
     pairs: list[tuple[Image.Image, Image.Image]] = []
     for model in models:
-        direction = model.directions[0]
-        examples = () if model.is_sampler else examples_for(model, direction)
-        if not examples or len(pairs) == SHOWN:
+        if model.is_sampler or len(pairs) == SHOWN:
             continue
+        direction = model.directions[0]
         try:
-            result = studio.translate(studio.open(examples[0].path, model.name, direction))
+            result = studio.translate(studio.open(examples_for(model, direction)[0].path, model.name, direction))
         except ServingError:
             continue
         shown = result.shown()
