@@ -268,13 +268,15 @@ def cost_of(history: Sequence[Mapping[str, Any]], batch: int, measured: float | 
 
 
 def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Changes of a run after its start, as (heading, text): more epochs than planned, another number of processes."""
+    """Changes of a run after its start, as (heading, text): more epochs, another cycle weight or number of processes."""
     rows = []
     for one in run.get("extended", []):
         text = f"at step {one['step']:,} from {one['from']['epochs']} to {counted(one['to']['epochs'], 'epoch')}"
         if "decay" in one["to"] and "rate" in one:
             before, now = one["rate"]
             text += f"; the learning rate went from {before:g} to {now:g} of lr"
+        first, last = (one[key].get("cycle") for key in ("from", "to"))
+        text += "" if first == last else f"; the cycle weight went from {first:g} to {last:g}"
         rows.append(("extended", text))
     for one in run.get("inexact_resumes", []):
         before, now = one["processes"]

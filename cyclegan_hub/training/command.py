@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--set", metavar="FIELD=VALUE", action="append", default=[], help="change a field of the recipe; may be repeated")
     add("--seed", type=int, default=0, help="of every random choice (default: 0)")
     add("--init", metavar="SOURCE", help="start from the weights of a published model or a folder")
-    add("--extend", metavar="epochs=N", help="resume a finished or stopped run for N epochs in all; or epochs=N,decay=SHARE")
+    more = "resume a finished or stopped run for N epochs in all; or epochs=N,decay=SHARE,cycle=WEIGHT"
+    add("--extend", metavar="epochs=N", help=more)
     change = add("--allow-process-change", action="store_true", help="resume with another number of processes than before")
     add_alias(parser, "--inexact-resume", change)
     add("--max-steps", type=int, metavar="N", help="stop after N steps in all, counted from the run's first; the schedule stays")

@@ -154,10 +154,10 @@ def apply_extension(
 
     `record` is the run's `recipe.json`, `text` the value of `--extend`, `step` that of the newest state. An extended run is
     resumed by the command that started it and by the one that extended it.
-    Raises RecipeError where there is no run, for another field than epochs and decay, and for fewer epochs than there are.
+    Raises RecipeError where there is no run, for another field than EXTENDABLE_FIELDS, and for fewer epochs than there are.
     """
     extensions = list(record.get("extended", [])) if record else []
-    if extensions and _extendable(recipe) == extensions[0]["from"]:
+    if extensions and extensions[0]["from"].items() <= _extendable(recipe).items():  # older entries lack `cycle`
         recipe = replace(recipe, **extensions[-1]["to"])
     if text is None:
         return recipe, extensions
@@ -165,7 +165,7 @@ def apply_extension(
         raise RecipeError(f"--extend {text}: there is no run in --out yet: start one with --set {text}")
     fields, changes = _extendable(recipe), changes_in(text.split(","))
     if "epochs" not in changes or not set(changes) <= fields.keys():
-        more = ", and decay=SHARE to change it" if "decay" in fields else ""
+        more = ", and decay=SHARE or cycle=WEIGHT to change them" if "cycle" in fields else ""
         raise RecipeError(f"--extend {text!r}: give epochs=N{more}")
     longer = override(recipe, changes)
     before = {name: record.get("recipe", {}).get(name) for name in fields}
@@ -173,13 +173,13 @@ def apply_extension(
         return longer, extensions
     if fields != before:  # another recipe than the run's, which the run folder will name
         return recipe, extensions
-    if longer.epochs <= recipe.epochs:
-        raise RecipeError(f"--extend {text!r}: epochs must be more than the {recipe.epochs} of this run")
+    if longer.epochs < recipe.epochs:
+        raise RecipeError(f"--extend {text!r}: epochs must be at least the {recipe.epochs} of this run")
     return longer, [*extensions, {"step": step or 0, "from": before, "to": _extendable(longer)}]
 
 
 def record_learning_rates(recipe: Recipe, extensions: list[dict[str, Any]], steps_per_epoch: int) -> str:
-    """Adds to the newest extension the learning rate before and after it; returns a message, "" if it was recorded before.
+    """Adds to the newest extension the learning rate before and after it; returns what changed, "" if it was recorded before.
 
     An extended run has the rate of a run that was planned with that many epochs. Before the decay it stays the same, and the
     decay begins later; during the decay it rises to where such a run would be, and falls to 0 from there.
@@ -195,9 +195,11 @@ def record_learning_rates(recipe: Recipe, extensions: list[dict[str, Any]], step
     newest["rate"] = [before, now]
     moved = "stays at" if before == now else f"goes from {before:.3g} to"
     planned = counted(recipe.epochs, "epoch")
+    first, last = (newest[key].get("cycle") for key in ("from", "to"))
+    weight = "" if first == last else f"; the cycle weight goes from {first:g} to {last:g}"
     return (
         f"extended at step {newest['step']} from {old.epochs} to {planned}: the learning rate {moved} {now:.3g} of lr, as in a "
-        f"run that was planned with {planned}"
+        f"run that was planned with {planned}{weight}"
     )
 
 

@@ -26,12 +26,14 @@ from support.card_facts import HISTORY, MOST_WORDS, above_the_fold, facts, metad
 
 
 def test_what_was_changed_on_the_way_is_said() -> None:
-    """More epochs than planned, and another number of processes, which makes a run one that cannot be repeated exactly."""
+    """More epochs than planned, another cycle weight, and another number of processes, which makes a run one that cannot be repeated exactly."""
     of = facts("smile")
     extended = [{"step": 400, "from": {"epochs": 40, "decay": 0.5}, "to": {"epochs": 60, "decay": 0.5}, "rate": [0.0, 0.666667]}]
+    extended += [{"step": 600, "from": {"epochs": 60, "cycle": 10.0}, "to": {"epochs": 70, "cycle": 2.0}}]
     resumed = [{"step": 500, "processes": [1, 2], "steps_per_epoch": 10}]
     card = render(replace(of, run=of.run | {"extended": extended, "inexact_resumes": resumed}))
     assert "at step 400 from 40 to 60 epochs; the learning rate went from 0 to 0.666667 of lr" in card
+    assert "at step 600 from 60 to 70 epochs; the cycle weight went from 10 to 2" in card
     assert "| resumed inexactly | at step 500 with 2 processes instead of 1 |" in card
     assert "extended" not in render(of)
 
