@@ -136,7 +136,7 @@ class CycleGANRecipe(_Recipe):
     source_negatives: float = 0.0
     # losses
     adversarial: Literal["lsgan", "bce", "hinge"] = "lsgan"
-    cycle: float = 10.0
+    cycle: float = 10.0  # `--extend` may lower it for the end (Wang and Lin 2018, "CycleGAN with Better Cycles")
     # Each generator is trained on one cycle, the one that ends with it, as in some sources: a_to_b on |a_to_b(b_to_a(b)) - b|.
     own_cycle: bool = False
     identity_a: float = 5.0  # weight of |b_to_a(a) - a|

@@ -26,7 +26,7 @@ from support.card_facts import HISTORY, MOST_WORDS, above_the_fold, facts, metad
 
 
 def test_what_was_changed_on_the_way_is_said() -> None:
-    """More epochs than planned, another cycle weight, and another number of processes, which makes a run one that cannot be repeated exactly."""
+    """More epochs, another cycle weight, and another number of processes: such a run cannot be repeated exactly."""
     of = facts("smile")
     extended = [{"step": 400, "from": {"epochs": 40, "decay": 0.5}, "to": {"epochs": 60, "decay": 0.5}, "rate": [0.0, 0.666667]}]
     extended += [{"step": 600, "from": {"epochs": 60, "cycle": 10.0}, "to": {"epochs": 70, "cycle": 2.0}}]
