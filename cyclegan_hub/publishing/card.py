@@ -24,7 +24,7 @@ from cyclegan_hub.evaluation.record import Metrics, number
 from cyclegan_hub.evaluation.registry import base_name, format_value
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.hub.provenance import Provenance, known_note, provenance_of
-from cyclegan_hub.hub.records import RunRecord, epoch_order, training_time
+from cyclegan_hub.hub.records import RunRecord, changed_weights, epoch_order, training_time
 from cyclegan_hub.imaging import grids, images
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.cycle_generator import CycleGenerator
@@ -275,9 +275,7 @@ def changes_of(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         if "decay" in one["to"] and "rate" in one:
             before, now = one["rate"]
             text += f"; the learning rate went from {before:g} to {now:g} of lr"
-        first, last = (one[key].get("cycle") for key in ("from", "to"))
-        text += "" if first == last else f"; the cycle weight went from {first:g} to {last:g}"
-        rows.append(("extended", text))
+        rows.append(("extended", text + changed_weights(one)))
     for one in run.get("inexact_resumes", []):
         before, now = one["processes"]
         rows.append(("resumed inexactly", f"at step {one['step']:,} with {counted(now, 'process')} instead of {before}"))

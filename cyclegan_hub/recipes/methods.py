@@ -26,6 +26,7 @@ RESUMABLE_FIELDS = frozenset(
 ADDED_FIELDS = {
     "skip": False, "discriminator": "patch", "own_cycle": False, "fit": "crop", "value_range": None, "direction": "a_to_b",
     "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None, "noise": False, "minibatch_deviation": False, "ema": 0.0,
+    "cycle_a": None,
 }  # fmt: skip
 
 
@@ -136,7 +137,10 @@ class CycleGANRecipe(_Recipe):
     source_negatives: float = 0.0
     # losses
     adversarial: Literal["lsgan", "bce", "hinge"] = "lsgan"
-    cycle: float = 10.0  # `--extend` may lower it for the end (Wang and Lin 2018, "CycleGAN with Better Cycles")
+    # Weights of the cycle losses B -> A -> B and A -> B -> A (None: the same), lambda_B and lambda_A of the authors' code.
+    # `--extend` may lower them for the end (Wang and Lin 2018, "CycleGAN with Better Cycles").
+    cycle: float = 10.0
+    cycle_a: float | None = None
     # Each generator is trained on one cycle, the one that ends with it, as in some sources: a_to_b on |a_to_b(b_to_a(b)) - b|.
     own_cycle: bool = False
     identity_a: float = 5.0  # weight of |b_to_a(a) - a|
@@ -157,7 +161,7 @@ class CycleGANRecipe(_Recipe):
         check_all(self, ("eyes_a", "eyes_b"), lambda eyes: eyes is None or are_eyes(eyes), _EYES)
         check_all(self, ("decay", "identity_warmup"), lambda n: 0 <= n <= 1, "a share from 0 to 1")
         check_all(self, ("ema", "dropout", "source_negatives"), lambda n: 0 <= n < 1, "from 0 up to, not including, 1")
-        weights = ("cycle", "identity_a", "identity_b", "identity_start", "pool_size", "block_init_std")
+        weights = ("cycle", "cycle_a", "identity_a", "identity_b", "identity_start", "pool_size", "block_init_std")
         check_all(self, weights, lambda n: (n or 0) >= 0, "0 or more")
         require(self.disc_lr_factor > 0, "disc_lr_factor", self.disc_lr_factor, "more than 0")
         if self.streaming:

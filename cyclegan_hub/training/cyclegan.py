@@ -107,7 +107,7 @@ class CycleGANTrainer(Trainer):
             "cycle_a": F.l1_loss(cycle_a.float(), a),
             "cycle_b": F.l1_loss(cycle_b.float(), b),
         }
-        loss = parts["g_a_to_b"] + parts["g_b_to_a"] + r.cycle * (parts["cycle_a"] + parts["cycle_b"])
+        loss = parts["g_a_to_b"] + parts["g_b_to_a"] + self._cycle_a * parts["cycle_a"] + r.cycle * parts["cycle_b"]
         for key, weight, output, target in (("identity_a", weight_a, identity_a, a), ("identity_b", weight_b, identity_b, b)):
             if output is not None:
                 parts[key] = F.l1_loss(output.float(), target)
@@ -213,9 +213,9 @@ class CycleGANTrainer(Trainer):
 
     def _totals(self, parts: dict[str, Tensor], weight_a: float, weight_b: float) -> dict[str, Tensor]:
         """The total loss of each generator, as the sources print it: `total_g` of A -> B, `total_f` of B -> A."""
-        cycles = (parts["cycle_b"], parts["cycle_a"]) if self.recipe.own_cycle else (parts["cycle_a"] + parts["cycle_b"],) * 2
-        totals = {"total_g": parts["g_a_to_b"] + self.recipe.cycle * cycles[0]}
-        totals["total_f"] = parts["g_b_to_a"] + self.recipe.cycle * cycles[1]
+        a, b = self._cycle_a * parts["cycle_a"], self.recipe.cycle * parts["cycle_b"]
+        cycles = (b, a) if self.recipe.own_cycle else (a + b, a + b)
+        totals = {"total_g": parts["g_a_to_b"] + cycles[0], "total_f": parts["g_b_to_a"] + cycles[1]}
         for total, key, weight in (("total_g", "identity_b", weight_b), ("total_f", "identity_a", weight_a)):
             if key in parts:
                 totals[total] = totals[total] + weight * parts[key]
@@ -243,6 +243,10 @@ class CycleGANTrainer(Trainer):
         done = self.steps_done / warmup
         a, b = (r.identity_start + done * (end - r.identity_start) for end in (r.identity_a, r.identity_b))
         return a, b
+
+    @property
+    def _cycle_a(self) -> float:
+        return self.recipe.cycle if self.recipe.cycle_a is None else self.recipe.cycle_a
 
     def _rate(self, step: int) -> float:
         return learning_rate_factor(step, self.total_steps, self.recipe.decay)

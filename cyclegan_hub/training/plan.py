@@ -18,7 +18,7 @@ from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.errors import counted
 from cyclegan_hub.files import readable
 from cyclegan_hub.hub.provenance import data_note, has_digest, init_of, known_note, public_init, same_init
-from cyclegan_hub.hub.records import CYCLE_ENDS, NOTES, RunRecord
+from cyclegan_hub.hub.records import CYCLE_ENDS, NOTES, RunRecord, changed_weights
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, Recipe, RecipeError, labels_of, override
 from cyclegan_hub.recipes.presets import find
 from cyclegan_hub.training.run_folder import CARRIED, EXTENDABLE_FIELDS, RunError, RunFolder
@@ -157,7 +157,7 @@ def apply_extension(
     Raises RecipeError where there is no run, for another field than EXTENDABLE_FIELDS, and for fewer epochs than there are.
     """
     extensions = list(record.get("extended", [])) if record else []
-    if extensions and extensions[0]["from"].items() <= _extendable(recipe).items():  # older entries lack `cycle`
+    if extensions and extensions[0]["from"].items() <= _extendable(recipe).items():  # older entries lack some fields
         recipe = replace(recipe, **extensions[-1]["to"])
     if text is None:
         return recipe, extensions
@@ -165,7 +165,7 @@ def apply_extension(
         raise RecipeError(f"--extend {text}: there is no run in --out yet: start one with --set {text}")
     fields, changes = _extendable(recipe), changes_in(text.split(","))
     if "epochs" not in changes or not set(changes) <= fields.keys():
-        more = ", and decay=SHARE or cycle=WEIGHT to change them" if "cycle" in fields else ""
+        more = ", and decay=SHARE, cycle=WEIGHT or cycle_a=WEIGHT to change them" if "cycle" in fields else ""
         raise RecipeError(f"--extend {text!r}: give epochs=N{more}")
     longer = override(recipe, changes)
     before = {name: record.get("recipe", {}).get(name) for name in fields}
@@ -195,11 +195,9 @@ def record_learning_rates(recipe: Recipe, extensions: list[dict[str, Any]], step
     newest["rate"] = [before, now]
     moved = "stays at" if before == now else f"goes from {before:.3g} to"
     planned = counted(recipe.epochs, "epoch")
-    first, last = (newest[key].get("cycle") for key in ("from", "to"))
-    weight = "" if first == last else f"; the cycle weight goes from {first:g} to {last:g}"
     return (
         f"extended at step {newest['step']} from {old.epochs} to {planned}: the learning rate {moved} {now:.3g} of lr, as in a "
-        f"run that was planned with {planned}{weight}"
+        f"run that was planned with {planned}{changed_weights(newest)}"
     )
 
 

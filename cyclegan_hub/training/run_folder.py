@@ -35,7 +35,7 @@ from cyclegan_hub.hub.provenance import same_init
 from cyclegan_hub.hub.records import CYCLE_BEGINS, NOTES, RunRecord, RunRecordError, epoch_name, read_history, read_run_record
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, RESUMABLE_FIELDS
 
-EXTENDABLE_FIELDS = ("epochs", "decay", "cycle")  # of a recipe that has them; `--extend` changes them
+EXTENDABLE_FIELDS = ("epochs", "decay", "cycle", "cycle_a")  # of a recipe that has them; `--extend` changes them
 # Where it may, filelock falls back to a lock by a file's presence, which a killed process leaves locked.
 _NATIVE: dict[str, Any] = {name: False for name in inspect.signature(FileLock.__init__).parameters if name == "fallback_to_soft"}
 CARRIED = ("extended", "inexact_resumes")  # keys of recipe.json that a resumed run keeps

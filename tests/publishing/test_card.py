@@ -33,7 +33,7 @@ def test_what_was_changed_on_the_way_is_said() -> None:
     resumed = [{"step": 500, "processes": [1, 2], "steps_per_epoch": 10}]
     card = render(replace(of, run=of.run | {"extended": extended, "inexact_resumes": resumed}))
     assert "at step 400 from 40 to 60 epochs; the learning rate went from 0 to 0.666667 of lr" in card
-    assert "at step 600 from 60 to 70 epochs; the cycle weight went from 10 to 2" in card
+    assert "at step 600 from 60 to 70 epochs; cycle from 10 to 2" in card
     assert "| resumed inexactly | at step 500 with 2 processes instead of 1 |" in card
     assert "extended" not in render(of)
 

@@ -39,7 +39,7 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
     """Gradients of one step, each term by a pass of its own, against those of the batched step, without DiffAugment."""
     known = name in RECIPES
     changes = {} if known else OTHER_KINDS[name] | {"channels": 1}  # of which a projected discriminator makes three
-    changes |= {"diffaugment": (), "source_negatives": negatives, "own_cycle": False}
+    changes |= {"diffaugment": (), "source_negatives": negatives, "own_cycle": False, "cycle_a": 3.0 if negatives else None}
     recipe = tiny(name if known else "anime-compact", **changes)
     trainer, reference, data = make(recipe), make(recipe), batch(recipe)
     a, b = data["a"], data["b"]
@@ -56,7 +56,8 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
 
     fake_b, fake_a = g(a), f(b)
     loss_g = adversarial(d_b(fake_b)) + adversarial(d_a(fake_a))
-    loss_g = loss_g + recipe.cycle * (F.l1_loss(f(fake_b), a) + F.l1_loss(g(fake_a), b))
+    cycle_a = 3.0 if negatives else recipe.cycle
+    loss_g = loss_g + cycle_a * F.l1_loss(f(fake_b), a) + recipe.cycle * F.l1_loss(g(fake_a), b)
     loss_g = loss_g + weight_a * F.l1_loss(f(a), a) + weight_b * F.l1_loss(g(b), b)
     loss_d = torch.zeros(())
     for d, real, fake, source in ((d_a, a, fake_a.detach(), b), (d_b, b, fake_b.detach(), a)):
@@ -81,13 +82,14 @@ def test_batched_step_equals_the_papers_own(name: str, negatives: float) -> None
 def test_totals_are_what_each_generator_is_trained_on() -> None:
     recipe = tiny("smile-compact", identity_a=2.0, identity_b=3.0, identity_start=None)
     for own in (False, True):
-        losses = make(dataclasses.replace(recipe, own_cycle=own)).step(apart(recipe), backward)
+        losses = make(dataclasses.replace(recipe, own_cycle=own, cycle=8.0, cycle_a=2.0)).step(apart(recipe), backward)
         value = {name: loss.item() for name, loss in losses.items()}
         assert value["cycle_a"] != pytest.approx(value["cycle_b"], rel=1e-2)  # else an exchange would pass
         # cycle_a is |F(G(a)) - a|, which ends with F; cycle_b is |G(F(b)) - b|, which ends with G.
-        of_g, of_f = (value["cycle_b"], value["cycle_a"]) if own else [value["cycle_a"] + value["cycle_b"]] * 2
-        assert value["total_g"] == pytest.approx(value["g_a_to_b"] + recipe.cycle * of_g + 3 * value["identity_b"], rel=1e-5)
-        assert value["total_f"] == pytest.approx(value["g_b_to_a"] + recipe.cycle * of_f + 2 * value["identity_a"], rel=1e-5)
+        a, b = 2 * value["cycle_a"], 8 * value["cycle_b"]
+        of_g, of_f = (b, a) if own else (a + b, a + b)
+        assert value["total_g"] == pytest.approx(value["g_a_to_b"] + of_g + 3 * value["identity_b"], rel=1e-5)
+        assert value["total_f"] == pytest.approx(value["g_b_to_a"] + of_f + 2 * value["identity_a"], rel=1e-5)
 
 
 def apart(recipe: CycleGANRecipe) -> dict[str, torch.Tensor]:
