@@ -43,13 +43,13 @@ _CREDITS = {  # of the free images that the page opens with
     "astronaut.jpg": "Example: Eileen Collins; NASA, public domain.",
     "china.jpg": "Example: the Summer Palace in Beijing; danielbuechele, CC BY 2.0.",
     "avatar_2.png": "Example: the Cartoon Set; Google LLC, CC BY 4.0.",
-    "sylvie.png": "Example: Sylvie, from Ren'Py's The Question; Deji and Derik, MIT.",
+    "eileen.png": "Example: Eileen, from Ren'Py's tutorial; Piroshki, MIT.",
     "monet_pourville.jpg": "Example: Claude Monet, Cliff Walk at Pourville; public domain.",
 }
 # Where another one than a face, or for A to B a scene, is better.
 _EXAMPLES = {
     ("smile", "a_to_b"): "grace_hopper.jpg",
-    ("anime", "b_to_a"): "sylvie.png",
+    ("anime", "b_to_a"): "eileen.png",
     ("cartoon", "b_to_a"): "avatar_2.png",
     ("monet", "b_to_a"): "monet_pourville.jpg",
 }

@@ -291,7 +291,7 @@ EXAMPLES: dict[tuple[str, str], tuple[Example, ...]] = {
     ("smile", "a_to_b"): (HOPPER, ASTRONAUT),
     ("smile", "b_to_a"): (ASTRONAUT, HOPPER),
     ("anime", "a_to_b"): (ASTRONAUT, HOPPER),
-    ("anime", "b_to_a"): (SYLVIE, EILEEN),
+    ("anime", "b_to_a"): (EILEEN, SYLVIE),
     ("cartoon", "a_to_b"): (ASTRONAUT, HOPPER),
     ("cartoon", "b_to_a"): (OTHER_AVATAR, AVATAR),
     ("monet", "a_to_b"): _SCENES,

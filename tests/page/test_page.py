@@ -428,6 +428,16 @@ def test_every_example_is_there_and_attributed() -> None:
     domains = {name for name, domain in DOMAINS.items() if domain.b and (ROOT / f"pretrained/{name}").is_dir()}
     assert set(EXAMPLES) == {(name, direction) for name in domains for direction in ("a_to_b", "b_to_a")}
     assert all(len(examples) >= 2 for examples in EXAMPLES.values())
+    footer = (HERE / "footer.html").read_text("utf-8")
+    for line in text.splitlines():
+        if line.startswith("| `") and any(f"`{file}`" in line for file in shown) and "as above" not in line:
+            licence = next(one for one in ("public domain", "CC BY 2.0", "CC BY 4.0", "CC0", "MIT") if one in line)
+            author = next(
+                one
+                for one in ("NASA", "US Navy", "Monet", "danielbuechele", "Aitzol Berasategi", "Google", "Ren'Py")
+                if one in line
+            )
+            assert licence in footer and author in footer
 
 
 def test_messages_are_escaped_and_the_unexpected_stays_untold(capfd: pytest.CaptureFixture[str]) -> None:
