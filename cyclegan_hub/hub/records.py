@@ -97,9 +97,12 @@ class RunRecordError(UserError):
 
 def changed_weights(extension: Mapping[str, Any]) -> str:
     """What an entry of `extended` changed beside the epochs and the decay: "; cycle from 10 to 5", or ""."""
-    pairs = {name: (extension["from"].get(name), now) for name, now in extension["to"].items() if name not in ("epochs", "decay")}
-    as_text = {name: ["none" if x is None else f"{x:g}" for x in pair] for name, pair in pairs.items() if pair[0] != pair[1]}
-    return "".join(f"; {name} from {before} to {now}" for name, (before, now) in as_text.items())
+    text = ""
+    for name, now in extension["to"].items():
+        before = extension["from"].get(name)
+        if name not in ("epochs", "decay") and before != now:
+            text += "; {} from {} to {}".format(name, *("none" if x is None else f"{x:g}" for x in (before, now)))
+    return text
 
 
 class RunRecord(TypedDict, total=False):

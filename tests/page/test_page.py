@@ -243,6 +243,7 @@ def test_a_photograph_of_the_user_stays_and_no_example_is_chosen_beside_it(page:
     assert page.choose("anime", *Choices(str(photo)))[one.photo]["value"] == str(photo)
     update = one.clear("monet", *Choices(None, kept=Kept.of(photo)))
     assert update[one.result]["value"] is None and not update[one.save]["interactive"] and update[one.kept]["value"] is None
+    assert not update[one.copy]["interactive"] and "Give a picture of yours" in update[one.notes]["value"]
     assert one.photo not in update
     picture(1, (40, 30)).save(tmp_path / "photo.tiff")  # which browsers cannot show
     assert Image.open(one.give("monet", *Choices(str(tmp_path / "photo.tiff")))[one.photo]["value"]).format == "JPEG"
