@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # Rooms from the ground up: a folder of cyclegan_hub/ is a room, and so is each module that lies in it directly. A room imports
 # from rooms on lower floors only; within a floor, only what ALONGSIDE names. train/ and app.py stand on top.
 FLOORS = (
-    ("command_line", "domains", "errors", "faces", "files", "imaging", "machine", "metrics", "templates"),
+    ("command_line", "domains", "errors", "faces", "files", "free_images", "imaging", "machine", "metrics", "templates"),
     ("recipes", "hub", "data"),
     ("models",),
     ("checkpoints", "video"),

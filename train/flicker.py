@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from cyclegan_hub import free_images
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.command_line import run_command
 from cyclegan_hub.faces.align import Similarity, warp
@@ -26,8 +27,6 @@ from cyclegan_hub.metrics.flicker import flicker
 from cyclegan_hub.models.photograph import DEFAULT
 from cyclegan_hub.models.translate_many import check_options
 from cyclegan_hub.video.translate import Planner
-
-FREE_IMAGES = Path(images.__file__).parents[1] / "free_images"
 
 
 def pan(image: Image.Image, frames: int, size: tuple[int, int]) -> list[Image.Image]:
@@ -67,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         model: Any = load(str(folder))
         for direction in model.directions:
             name = "astronaut_face.jpg" if model.eyes[direction] else "coffee.jpg"
-            image = images.decode(args.image or FREE_IMAGES / name)
+            image = images.decode(args.image or free_images.FOLDER / name)
             print(f"| {folder.name} | {direction} | {measure(folder, direction, image, args.frames):.2f} |", flush=True)
     return 0
 

@@ -20,11 +20,12 @@ from cyclegan_hub import __version__
 from cyclegan_hub.checkpoints import Epoch, list_epochs, load
 from cyclegan_hub.domains import DOMAINS, Domain
 from cyclegan_hub.export import onnx_export
-from cyclegan_hub.export.onnx_export import FREE_IMAGES, OPSET, ExportError, Shape, part, to_onnx
+from cyclegan_hub.export.onnx_export import OPSET, ExportError, Shape, part, to_onnx
 from cyclegan_hub.export.winograd import TILE, use_winograd
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.faces.mtcnn import finder_files
 from cyclegan_hub.files import atomic_folder, json_bytes, write_folder
+from cyclegan_hub.free_images import examples_for
 from cyclegan_hub.hub.provenance import LICENCES
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import ResNetGenerator
@@ -37,22 +38,6 @@ from cyclegan_hub.templates import FAVICON
 PAGE = Path(__file__).parent / "web"
 STATIC = ("index.html", "app.js", "opened.js", "worker.js", "pixels.js", "faces.js", "style.css")
 OPENED = 1024  # px at most of a user's own example
-
-_CREDITS = {  # of the free images that the page opens with
-    "grace_hopper.jpg": "Example: Grace Hopper; US Navy, public domain.",
-    "astronaut.jpg": "Example: Eileen Collins; NASA, public domain.",
-    "china.jpg": "Example: the Summer Palace in Beijing; danielbuechele, CC BY 2.0.",
-    "avatar_2.png": "Example: the Cartoon Set; Google LLC, CC BY 4.0.",
-    "eileen.png": "Example: Eileen, from Ren'Py's tutorial; Piroshki, MIT.",
-    "monet_pourville.jpg": "Example: Claude Monet, Cliff Walk at Pourville; public domain.",
-}
-# Where another one than a face, or for A to B a scene, is better.
-_EXAMPLES = {
-    ("smile", "a_to_b"): "grace_hopper.jpg",
-    ("anime", "b_to_a"): "eileen.png",
-    ("cartoon", "b_to_a"): "avatar_2.png",
-    ("monet", "b_to_a"): "monet_pourville.jpg",
-}
 
 
 def export_web(
@@ -197,22 +182,21 @@ def _examples(
 ) -> dict[str, dict[str, str]]:  # fmt: skip
     """Writes the images that the page opens with, and what the model makes of the first; returns their names by direction.
 
-    A direction back to photographs has none where its inputs are no faces, but for those in `_EXAMPLES`.
+    Of a domain that is not known, the way back has one only where it takes faces.
     """
     (folder / "examples").mkdir()
     found: dict[str, dict[str, str]] = {}
     for direction in model.directions:
         eyes, first = model.eyes[direction], direction == model.directions[0]
-        free = _EXAMPLES.get((domain.name if domain else "", direction))
-        free = free or ("astronaut.jpg" if eyes else "china.jpg" if first else None)
+        free = examples_for(domain.name if domain else "", direction, eyes is not None)[0]
         if own is not None and first:
             own.thumbnail((OPENED, OPENED))
             own.save(folder / "examples/own.jpg", quality=92)
             found[direction] = {"file": "examples/own.jpg", "credit": ""}
-        elif free is not None:
-            name = f"examples/{free}"
-            shutil.copyfile(FREE_IMAGES / name, folder / name)
-            found[direction] = {"file": name, "credit": _CREDITS[free]}
+        elif domain or first or eyes:
+            name = f"examples/{free.file}"
+            shutil.copyfile(free.path, folder / name)
+            found[direction] = {"file": name, "credit": f"Example: {free.name}; {free.credit}."}
         if first:
             pair = _translated(model, folder / found[direction]["file"], direction, side)
             for name, image in zip(("before", "after"), pair, strict=True):

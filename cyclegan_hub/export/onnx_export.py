@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from cyclegan_hub import __version__
+from cyclegan_hub import __version__, free_images
 from cyclegan_hub.checkpoints import load
 from cyclegan_hub.errors import UserError, first_line
 from cyclegan_hub.faces import align, find_faces
@@ -36,7 +36,6 @@ SMALL = 2048  # tensors with fewer numbers stay in fp32: norms, biases, the cons
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt"}
 # In steps of 8-bit values (1/255 of the range): the largest difference that is accepted, and the largest mean difference.
 LIMITS = {"fp32": (0.2, 0.2), "fp16": (6.0, 0.5)}
-FREE_IMAGES = Path(__file__).parent.parent / "free_images"
 IMAGES = ("astronaut_face.jpg", "chelsea.jpg", "coffee.jpg")  # a square portrait and two landscape formats
 LATENTS = 16
 
@@ -396,11 +395,11 @@ def compare_outputs(model: Model, direction: str, run: Run, size: int | None) ->
             return [_compare(f"{LATENTS} latents of seed 0", network(z[:, :, None, None]), run(z.numpy()))]
     given = {}
     for name, times in zip(IMAGES, (1, 1.5, 2), strict=True):
-        image = images.decode(FREE_IMAGES / name, model.channels)
+        image = images.decode(free_images.FOLDER / name, model.channels)
         image = images.square(image, size) if size else images.resize_short(image, round(model.translate_size * times))
         given[f"{name} at {image.width} x {image.height} px"] = image
     if (eyes := model.eyes[direction]) is not None:
-        portrait, side = images.decode(FREE_IMAGES / IMAGES[0], model.channels), size or model.translate_size
+        portrait, side = images.decode(free_images.FOLDER / IMAGES[0], model.channels), size or model.translate_size
         aligned = align(portrait, find_faces(portrait)[0], eyes, side)
         given[f"the face of {IMAGES[0]}, aligned at {side} x {side} px"] = aligned
     inputs = {of: images.to_tensor(image)[None] for of, image in given.items()}

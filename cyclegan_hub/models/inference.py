@@ -6,13 +6,13 @@ import copy
 import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cyclegan_hub import free_images
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.protocols import Translator
@@ -22,7 +22,7 @@ Precision = Literal["fp32", "bf16"]
 VARIABLE = "CYCLEGAN_HUB_PRECISION"  # "fp32" or "bf16" instead of what the processor suggests
 # Accepted differences of bf16 from fp32, in shares of 255: the mean, and the 99.9th percentile.
 MEAN, MOST = 0.5, 6.0
-_IMAGE = Path(__file__).parent.parent / "free_images" / "astronaut_face.jpg"
+_IMAGE = free_images.FOLDER / "astronaut_face.jpg"
 _SIDE = 128  # px, at most, of the image that models are compared on
 M = TypeVar("M")
 

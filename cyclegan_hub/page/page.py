@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from cyclegan_hub.free_images import credits
 from cyclegan_hub.page import components as ui
 from cyclegan_hub.page.api import Endpoints
 from cyclegan_hub.page.batch_panel import BatchPanel
@@ -19,6 +20,7 @@ from cyclegan_hub.serving.studio import Studio
 
 # Seconds: files of users that are older than the first number are deleted; the second is how often that is checked.
 DELETE_AFTER = 40 * 60, 10 * 60
+_FOOT = "Your photos are deleted from this server within an hour, and nothing about them is logged. Example pictures: {credits}."
 
 
 class Page:
@@ -46,7 +48,7 @@ class Page:
                     self.live = LivePanel(studio, self.model, self.direction, translator)
                 self.sampling = SamplingPanel(studio, self.model, first if first and first.is_sampler else None)
             self.status = ui.text("status", value=ui.as_html([studio.status()]))
-            ui.text("foot", "footer.html")
+            ui.text("foot", value=ui.as_html([_FOOT.format(credits=credits())]))
             self._events()
             Endpoints(studio)
 

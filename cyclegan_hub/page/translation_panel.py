@@ -9,12 +9,13 @@ from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
+from cyclegan_hub.free_images import MOST_EXAMPLES, Example, example_in
 from cyclegan_hub.models.photograph import Options
 from cyclegan_hub.page import components as ui
 from cyclegan_hub.page.components import Panel, Props, Updates
 from cyclegan_hub.serving.catalog import ModelEntry
 from cyclegan_hub.serving.messages import ServingError
-from cyclegan_hub.serving.photos import MOST_EXAMPLES, Example, Photo, decode, example_in, examples_for
+from cyclegan_hub.serving.photos import Photo, decode
 from cyclegan_hub.serving.results import SAVE_FORMATS, Result, SaveFormatName, epoch_strip
 from cyclegan_hub.serving.studio import Progress, Studio
 
@@ -216,7 +217,7 @@ class TranslationPanel(Panel):
     def choose_example(self, number: int, model: str, *values: Any) -> Updates:
         """Updates for an example that was clicked."""
         choices = Choices(*values)
-        path = examples_for(self.studio.model(model), choices.direction)[number].path
+        path = self.studio.model(model).examples(choices.direction)[number].path
         return self._shown(model, choices._replace(photo=str(path), kept=Kept.of(path)), fresh=True)
 
     def chosen(self, model: ModelEntry, direction: str, values: tuple[Any, ...] = ()) -> Updates:
@@ -228,7 +229,7 @@ class TranslationPanel(Panel):
         """The choices with the direction's first example, unless they have a photograph of the user."""
         if choices.photo and not example_in(choices.photo):
             return choices
-        path = str(examples_for(model, choices.direction)[0].path)
+        path = str(model.examples(choices.direction)[0].path)
         return choices._replace(photo=path, kept=Kept.of(path))
 
     # ------------------------------------------------------------------------------------------------ the state
@@ -259,7 +260,7 @@ class TranslationPanel(Panel):
 
     def _model_props(self, model: ModelEntry, choices: Choices) -> Props:
         """What belongs to the model and the photograph: examples, parts, epochs."""
-        own = examples_for(model, choices.direction)
+        own = model.examples(choices.direction)
         given = example_in(choices.photo, own)
         props: Props = {f"example {i}": {"visible": False} for i in range(len(own), MOST_EXAMPLES)}
         for i, one in enumerate(own):

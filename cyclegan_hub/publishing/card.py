@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import metadata as package_metadata
-from importlib.resources import files as package_files
 from itertools import accumulate
 from statistics import median
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from PIL import Image
 
+from cyclegan_hub import free_images
 from cyclegan_hub.domains import DOMAINS, recorded_splits
 from cyclegan_hub.errors import counted
 from cyclegan_hub.evaluation.groups import GroupTable
@@ -91,7 +91,7 @@ def render(facts: Facts) -> str:
         "title": kind.title.format(a=labels[0], b=labels[-1]), "a": labels[0], "b": labels[-1], "labels": labels,
         "image_size": size, "taken_size": size // rule.scale if rule.enlarges else size, "rule": rule, "recipe": recipe,
         "why_chosen": "the best by the evaluation below" if metrics else "the last, as there is no evaluation of all",
-        "shows_faces": shows_faces(domain), "shown": _TRANSLATIONS // len(kind.directions), "sources": _sources(facts),
+        "shows_faces": shows_faces(domain), "sources": _sources(facts),
         "datasets": known_note(run["data"]).get("text", ""), "hardware": run.get("hardware", []), "light": light,
         "cost": cost_of(facts.history, recipe["batch_size"] * facts.processes, run.get("seconds")), "unit": kind.batch_unit,
         "warnings": warnings_of(facts.history), "init": run.get("init"), "changes": changes_of(run),
@@ -366,9 +366,7 @@ def render_limits(domain: str, labels: Sequence[str], record: RunRecord | None, 
 
 # ------------------------------------------------------------------------------------------------- the sample image
 SAMPLES, EXAMPLE = "samples.png", "example.png"  # the card's picture; the first photograph, as the model takes it
-_PORTRAITS = ("examples/grace_hopper.jpg", "examples/astronaut.jpg")
 _FACES = ("examples/grace_hopper_face.jpg", "astronaut_face.jpg", "astronaut.jpg")  # for a model that aligns none
-_SCENES = ("examples/china.jpg", "rocket.jpg", "coffee.jpg", "chelsea.jpg", "astronaut.jpg")
 _CELL = 160  # px of an image in samples.png
 _TRANSLATIONS = 4  # in samples.png
 
@@ -393,14 +391,16 @@ def shows_faces(domain: str) -> bool:
 
 
 def free_photos(model: Model, of_faces: bool) -> list[Image.Image]:
-    """Free photographs as squares of the model's size and channels: of people, or of all kinds, a landscape first.
+    """Free photographs as squares of the model's size and channels: of people, or landscapes.
 
     Faces are aligned as the model's inputs A are.
     """
-    folder = package_files("cyclegan_hub") / "free_images"
     aligned = isinstance(model, Translator) and model.eyes["a_to_b"] is not None
-    names = (_PORTRAITS if aligned else _FACES) if of_faces else _SCENES
-    return [square_for(model, images.decode((folder / name).read_bytes(), model.channels, name=name)) for name in names]
+    if of_faces and not aligned:
+        files = [free_images.FOLDER / name for name in _FACES]
+    else:
+        files = [example.path for example in free_images.examples_for(model.domain, "a_to_b", of_faces)]
+    return [square_for(model, images.decode(file, model.channels)) for file in files]
 
 
 def square_for(model: Model, photo: Image.Image) -> Image.Image:

@@ -17,6 +17,7 @@ from cyclegan_hub import checkpoints
 from cyclegan_hub.domains import DOMAINS, Domain, Eyes, place
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.evaluation.record import Metrics, read_metrics
+from cyclegan_hub.free_images import Example, examples_for
 from cyclegan_hub.hub.errors import FailureKind, failure_of
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
 from cyclegan_hub.hub.records import ModelError, RunRecord, epochs_in, folder_of, read_run_record
@@ -67,7 +68,7 @@ class ModelEntry:
     directions: tuple[str, ...] = ("a_to_b", "b_to_a")  # or ("a_to_b",); ("samples",) for a model that samples
     eyes_a: Eyes | None = None  # where the eyes lie in the inputs of `a_to_b`, which are aligned faces; None: any image
     eyes_b: Eyes | None = None  # the same of `b_to_a`
-    portraits: bool = False  # whether its domain is of faces, aligned or not: they are its examples
+    portraits: bool = False  # whether its domain is of faces, aligned or not
     original_size: bool = False  # whether a translation at the image's own size is offered
     skip: bool = False  # whether its output is its input plus a change, so that a strength is offered
     channels: int = 3  # 1: grey
@@ -120,6 +121,10 @@ class ModelEntry:
     def eyes(self, direction: str) -> Eyes | None:
         """Where the eyes lie in the inputs of a direction, in shares of the side; None where they are any images."""
         return {"a_to_b": self.eyes_a, "b_to_a": self.eyes_b}.get(direction)
+
+    def examples(self, direction: str) -> tuple[Example, ...]:
+        """Free pictures for a direction; the page opens with the first."""
+        return examples_for(self.name, direction, faces=self.portraits or self.eyes(direction) is not None)
 
     def arrow(self, direction: str) -> str:
         """ "not smiling → smiling" for a_to_b, the other way round for b_to_a; "noise → face" for samples."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import math
 import threading
 from collections import OrderedDict
@@ -248,65 +247,3 @@ def find_in_frame(frame: Image.Image) -> list[Face]:
     small = frame.copy()
     small.thumbnail((SEARCH_SIZE, SEARCH_SIZE))
     return [scaled(face, frame.width / small.width) for face in search(small)]
-
-
-# ------------------------------------------------------------------------------------------------------------ examples
-FREE = Path(__file__).parents[1] / "free_images"
-
-
-@dataclass(frozen=True)
-class Example:
-    """A free image, which may be shown to everybody."""
-
-    file: str  # below FREE
-    name: str  # of its button: "Grace Hopper"
-
-    @property
-    def path(self) -> Path:
-        """The path of the file."""
-        return FREE / self.file
-
-    def is_in(self, file: Path | str) -> bool:
-        """Whether a file has the content of this example."""
-        return Path(file).is_file() and filecmp.cmp(self.path, file, shallow=False)
-
-
-HOPPER = Example("examples/grace_hopper.jpg", "Grace Hopper")
-ASTRONAUT = Example("examples/astronaut.jpg", "Eileen Collins")
-PAVILION = Example("examples/china.jpg", "Summer Palace")
-AVATAR = Example("examples/avatar.png", "Curly hair")
-OTHER_AVATAR = Example("examples/avatar_2.png", "Red hair")
-POURVILLE = Example("examples/monet_pourville.jpg", "Cliff at Pourville")
-POPPIES = Example("examples/monet_poppies.jpg", "Wild poppies")
-MEADOW = Example("examples/meadow.jpg", "Autumn meadow")
-STREAM = Example("examples/stream.jpg", "Stream")
-SUNSET = Example("examples/sunset.jpg", "Sunset")
-SYLVIE = Example("examples/sylvie.png", "Sylvie")
-EILEEN = Example("examples/eileen.png", "Eileen")
-
-_FACES = (ASTRONAUT, HOPPER)
-_SCENES = (PAVILION, STREAM, MEADOW, SUNSET)
-# The page opens a direction with the first of its list, the one whose translation looks best.
-EXAMPLES: dict[tuple[str, str], tuple[Example, ...]] = {
-    ("smile", "a_to_b"): (HOPPER, ASTRONAUT),
-    ("smile", "b_to_a"): (ASTRONAUT, HOPPER),
-    ("anime", "a_to_b"): (ASTRONAUT, HOPPER),
-    ("anime", "b_to_a"): (EILEEN, SYLVIE),
-    ("cartoon", "a_to_b"): (ASTRONAUT, HOPPER),
-    ("cartoon", "b_to_a"): (OTHER_AVATAR, AVATAR),
-    ("monet", "a_to_b"): _SCENES,
-    ("monet", "b_to_a"): (POURVILLE, POPPIES),
-}
-ALL_EXAMPLES = tuple(dict.fromkeys([*_FACES, *_SCENES, *(one for several in EXAMPLES.values() for one in several)]))
-MOST_EXAMPLES = max(map(len, (_FACES, _SCENES, *EXAMPLES.values())))
-
-
-def examples_for(model: ModelEntry, direction: str) -> tuple[Example, ...]:
-    """Example images for a model; the page opens with the first. A model of an unknown domain gets faces or scenes."""
-    own = _FACES if model.portraits or model.eyes(direction) else _SCENES
-    return EXAMPLES.get((model.name, direction), own)
-
-
-def example_in(file: Path | str | None, examples: Sequence[Example] = ALL_EXAMPLES) -> Example | None:
-    """The example whose content a file has; None for a user's own photograph."""
-    return next((one for one in examples if file and one.is_in(file)), None)

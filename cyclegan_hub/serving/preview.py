@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw, ImageOps
 from cyclegan_hub.imaging import grids
 from cyclegan_hub.serving.catalog import ModelEntry, choices, promise
 from cyclegan_hub.serving.messages import ServingError
-from cyclegan_hub.serving.photos import examples_for
 from cyclegan_hub.serving.results import jpeg_bytes
 from cyclegan_hub.serving.studio import Studio
 
@@ -63,7 +62,7 @@ def _pictures(studio: Studio, models: Sequence[ModelEntry]) -> list[list[Image.I
             continue
         direction = model.directions[0]
         try:
-            result = studio.translate(studio.open(examples_for(model, direction)[0].path, model.name, direction))
+            result = studio.translate(studio.open(model.examples(direction)[0].path, model.name, direction))
         except ServingError:
             continue
         shown = result.shown()

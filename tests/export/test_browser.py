@@ -378,7 +378,8 @@ def test_the_folder(fake_runtime: Path, tmp_path: Path, capsys: pytest.CaptureFi
     runtime = [f"runtime/{path.name.replace('.mjs', '.js')}" for path in fake_runtime.glob("dist/*")]  # not all hosts know .mjs
     page = [
         "README.md", "_headers", "app.js", "faces.js", "favicon.svg", "index.html", "manifest.json", "opened.js", "pixels.js",
-        "proof.json", "style.css", "worker.js", *(f"examples/{name}.jpg" for name in ("after", "before", "grace_hopper")),
+        "proof.json", "style.css", "worker.js",
+        *(f"examples/{name}.jpg" for name in ("after", "astronaut", "before", "grace_hopper")),
     ]  # fmt: skip
     assert files == sorted([*models, *runtime, *page])
     manifest = json.loads((site / "manifest.json").read_text("utf-8"))

@@ -14,13 +14,14 @@ from PIL import Image
 from safetensors import safe_open
 
 from cyclegan_hub.checkpoints import list_epochs, load
+from cyclegan_hub.free_images import FOLDER, SCENES
 from cyclegan_hub.imaging import images
 from cyclegan_hub.publishing import push as pushing
 from cyclegan_hub.publishing.build import PublishError, build
-from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_images
+from cyclegan_hub.publishing.card import _CELL, _FACES, sample_images
 from cyclegan_hub.publishing.push import push
 from support.card_facts import MOST_WORDS, above_the_fold
-from support.published_runs import CONFIG, FREE_IMAGES, WEIGHTS, contents, make_run, model, published, refusal
+from support.published_runs import CONFIG, WEIGHTS, contents, make_run, model, published, refusal
 
 # --- the model folder
 
@@ -91,7 +92,7 @@ def test_the_samples_are_two_free_images_translated_and_reconstructed(domain: st
     grid = Image.open(io.BytesIO(files["samples.png"]))
     side = _CELL + 4
     assert grid.mode == "RGB" and 2 * side < grid.height < 3 * side and 3 * side < grid.width < 4 * side
-    source = Image.open(FREE_IMAGES / (_FACES if domain == "smile" else _SCENES)[0]).convert("RGB")
+    source = FOLDER / _FACES[0] if domain == "smile" else SCENES[0].path
     square = images.square(images.decode(source, channels), 16)
     assert images.png_bytes(square) == files["example.png"]
     top = grid.height - 2 * side

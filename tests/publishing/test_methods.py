@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 
 from cyclegan_hub import DCGAN, PairedGenerator
+from cyclegan_hub.free_images import FOLDER, SCENES
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.auto import from_pretrained
 from cyclegan_hub.publishing.build import build
-from cyclegan_hub.publishing.card import _CELL, _FACES, _SCENES, sample_images
+from cyclegan_hub.publishing.card import _CELL, _FACES, sample_images
 from support.card_facts import metadata
 from support.pixels import assert_same_pixels
-from support.published_runs import CONFIG, FREE_IMAGES, WEIGHTS, contents, make_run, model, refusal
+from support.published_runs import CONFIG, WEIGHTS, contents, make_run, model, refusal
 
 
 def holds(one: DCGAN | PairedGenerator, name: str, epoch: int) -> bool:
@@ -60,7 +61,7 @@ def test_pairs_are_shown_with_the_input_that_the_generator_sees(name: str, colum
     grid, side = samples(one), _CELL + 4
     rows = 3 if name in ("colorize", "upscale-4x") else 4
     assert grid.width == columns * side + 4 and rows * side < grid.height < (rows + 1) * side
-    source = FREE_IMAGES / (_FACES if rows == 3 else _SCENES)[0]
+    source = FOLDER / _FACES[0] if rows == 3 else SCENES[0].path
     photo = images.square(images.decode(source, 3), 16)
     x = images.to_tensor(photo)[None]
     expected = [photo, images.to_pil(one.prepare(x)[0]), images.to_pil(one.restore(x)[0])]

@@ -16,11 +16,8 @@ from cyclegan_hub.errors import UserError
 from cyclegan_hub.hub.repository import MODEL
 from cyclegan_hub.recipes.methods import CycleGANRecipe, DCGANRecipe, domain_of, labels_of
 from support.card_facts import recipe_of
-from support.training import ROOT
 
 CONFIG, WEIGHTS = MODEL
-
-FREE_IMAGES = ROOT / "cyclegan_hub" / "free_images"
 
 
 def model(epoch: int, name: str = "smile", seed: int = 0, **changes: Any) -> Any:
