@@ -25,7 +25,7 @@ from cyclegan_hub.export.winograd import TILE, use_winograd
 from cyclegan_hub.faces import align, find_faces
 from cyclegan_hub.faces.mtcnn import finder_files
 from cyclegan_hub.files import atomic_folder, json_bytes, write_folder
-from cyclegan_hub.free_images import examples_for
+from cyclegan_hub.free_images import EXAMPLES, examples_for
 from cyclegan_hub.hub.provenance import LICENCES
 from cyclegan_hub.imaging import images
 from cyclegan_hub.models.generators import ResNetGenerator
@@ -182,18 +182,19 @@ def _examples(
 ) -> dict[str, dict[str, str]]:  # fmt: skip
     """Writes the images that the page opens with, and what the model makes of the first; returns their names by direction.
 
-    Of a domain that is not known, the way back has one only where it takes faces.
+    B to A has one only where its inputs are faces or `EXAMPLES` names one: of other domains there is no free picture.
     """
     (folder / "examples").mkdir()
     found: dict[str, dict[str, str]] = {}
     for direction in model.directions:
         eyes, first = model.eyes[direction], direction == model.directions[0]
-        free = examples_for(domain.name if domain else "", direction, eyes is not None)[0]
+        place = domain.name if domain else "", direction
         if own is not None and first:
             own.thumbnail((OPENED, OPENED))
             own.save(folder / "examples/own.jpg", quality=92)
             found[direction] = {"file": "examples/own.jpg", "credit": ""}
-        elif domain or first or eyes:
+        elif first or eyes or place in EXAMPLES:
+            free = examples_for(*place, faces=eyes is not None)[0]
             name = f"examples/{free.file}"
             shutil.copyfile(free.path, folder / name)
             found[direction] = {"file": name, "credit": f"Example: {free.name}; {free.credit}."}

@@ -28,6 +28,7 @@ from torch import nn
 
 from cyclegan_hub import CycleGenerator
 from cyclegan_hub.cli import main
+from cyclegan_hub.domains import DOMAINS
 from cyclegan_hub.export.browser import VERSION, _front_matter, export_web
 from cyclegan_hub.export.winograd import WinogradConv2d, use_winograd
 from cyclegan_hub.faces import align, find_faces
@@ -411,6 +412,13 @@ def test_the_front_matter_of_a_users_own_model() -> None:
     assert (front["license"], front["license_name"], front["models"]) == ("other", "own-terms", ["user/pets"])
     free = yaml.safe_load("\n".join(_front_matter(manifest | {"license": "cc-by-4.0"}, arrow)))
     assert free["license"] == "cc-by-4.0" and "license_name" not in free
+
+
+def test_a_painter_without_a_free_painting_opens_one_direction(fake_runtime: Path, tmp_path: Path) -> None:
+    tiny_models.folder(tmp_path / "m", domain="cezanne", labels=DOMAINS["cezanne"].labels)
+    export_web(str(tmp_path / "m"), tmp_path / "site", size=16, runtime=str(fake_runtime))
+    examples = json.loads((tmp_path / "site/manifest.json").read_text("utf-8"))["examples"]
+    assert list(examples) == ["a_to_b"] and examples["a_to_b"]["file"] == "examples/china.jpg"
 
 
 def test_a_users_own_example_and_a_rule_of_pix2pix(fake_runtime: Path, tmp_path: Path) -> None:
