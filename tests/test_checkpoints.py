@@ -90,7 +90,10 @@ def test_a_single_model(run: Path, tmp_path: Path) -> None:
         ("{", "metrics.json is not one of ours (JSONDecodeError"),
         ("[]", "metrics.json is not one of ours (TypeError"),
         ("{}", "metrics.json is not one of ours (KeyError: 'best'): evaluate again, or remove it"),
-        ('{"best": "epoch-011"}', "calls 'epoch-011' the best, which is not in epochs/: epochs there: epoch-005, epoch-010"),
+        (
+            '{"best": "epoch-011"}',
+            "calls 'epoch-011' the best, which is gone: evaluate again, or remove it; epochs there: epoch-005, epoch-010",
+        ),
     ],
 )
 def test_damaged_metrics(run: Path, text: str, message: str) -> None:

@@ -21,7 +21,7 @@ from cyclegan_hub.domains import DOMAINS, Eyes, recorded_splits
 from cyclegan_hub.evaluation.generate import ImageSets, inputs_and_targets, resize
 from cyclegan_hub.evaluation.protocol import ScaledImages
 from cyclegan_hub.evaluation.record import EvaluationError
-from cyclegan_hub.hub.records import RunRecord, epoch_name, read_run_record
+from cyclegan_hub.hub.records import RunRecord, epoch_name, epochs_in, read_run_record
 from cyclegan_hub.models.auto import Model
 from cyclegan_hub.models.protocols import PairedTranslator, Translator
 
@@ -73,7 +73,8 @@ class Images:
 
 def open_source(text: str, wanted: str, out: Path | None, name: str) -> Source:
     """Opens a model and lists its epochs. Raises ModelError; EvaluationError for a missing epoch, or if `out` is needed."""
-    names = [epoch.name for epoch in list_epochs(text)]
+    # Those of a run folder as they lie there: the metrics.json that calls one of them the best is what is made anew.
+    names = list(epochs_in(Path(text))) or [epoch.name for epoch in list_epochs(text)]
     if wanted != "all":
         if not re.fullmatch(r"\d+(,\d+)*", wanted):
             raise EvaluationError(f"--epochs {wanted!r}: give all, or numbers such as 5,10,20")

@@ -64,7 +64,7 @@ def chosen_in(folder: Path) -> str:
         wrong = f"{type(error).__name__}: {error}"
         raise MetricsFileError(f"{path} is not one of ours ({wrong}): evaluate again, or remove it") from None
     if best not in names:
-        raise ModelError(f"{path} calls {best!r} the best, which is not in epochs/: {listed(names)}")
+        raise ModelError(f"{path} calls {best!r} the best, which is gone: evaluate again, or remove it; {listed(names)}")
     return best
 
 

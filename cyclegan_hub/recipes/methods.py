@@ -55,7 +55,7 @@ class _Recipe:
     # what is written, and when
     snapshot_every: int = 5  # epochs between two that are kept
     sample_every: int = 1  # epochs between two sample grids
-    keep_epochs: int = 20
+    keep_epochs: int = 20  # the best one by metrics.json is always among them
     save_every: int = 500  # steps between two saves of the state; every epoch ends with one as well
     log_every: int = 10
     evaluate_every: int | None = None  # epochs between two light evaluations on held-out images; the best is kept in best/

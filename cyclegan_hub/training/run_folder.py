@@ -32,7 +32,18 @@ from cyclegan_hub.files import (
 )
 from cyclegan_hub.hub.mixin import read_metadata
 from cyclegan_hub.hub.provenance import same_init
-from cyclegan_hub.hub.records import CYCLE_BEGINS, NOTES, RunRecord, RunRecordError, epoch_name, read_history, read_run_record
+from cyclegan_hub.hub.records import (
+    CYCLE_BEGINS,
+    NOTES,
+    ModelError,
+    RunRecord,
+    RunRecordError,
+    chosen_in,
+    epoch_name,
+    epoch_number,
+    read_history,
+    read_run_record,
+)
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, RESUMABLE_FIELDS
 
 EXTENDABLE_FIELDS = ("epochs", "decay", "cycle", "cycle_a")  # of a recipe that has them; `--extend` changes them
@@ -231,8 +242,15 @@ class RunFolder:
     def write_epoch(self, epoch: int, files: dict[str, bytes], keep: int) -> None:
         """Writes `epochs/epoch-NNN/`, then removes epochs until `keep` are left (see `epochs_to_remove`)."""
         write_folder(self.path / "epochs" / epoch_name(epoch), files)
-        for old in epochs_to_remove(self.epochs(), keep):
+        for old in epochs_to_remove(self.epochs(), keep, self._measured_best()):
             remove_folder(self.path / "epochs" / epoch_name(old))
+
+    def _measured_best(self) -> int | None:
+        """The epoch that an evaluation of this run called the best (see `chosen_in`); None if its metrics.json cannot be used."""
+        try:
+            return epoch_number(chosen_in(self.path))
+        except ModelError:
+            return None
 
     def write_model(self, name: Literal["last", "best"], files: dict[str, bytes]) -> None:
         """Writes `last/`, the current model, or `best/`, the best one by the light evaluations; of the same form as an epoch."""
@@ -269,13 +287,12 @@ class RunFolder:
             write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
 
-def epochs_to_remove(epochs: list[int], keep: int) -> list[int]:
-    """The epochs to remove so that `keep` remain: the first and the last stay, and the others as evenly spread as possible."""
+def epochs_to_remove(epochs: list[int], keep: int, best: int | None = None) -> list[int]:
+    """The epochs to remove so that `keep` remain: the first, the last and `best` stay, the others as evenly spread as can be."""
     kept, removed = sorted(epochs), []
-    while len(kept) > max(2, keep):
+    while len(kept) > keep and (inner := [i for i in range(1, len(kept) - 1) if kept[i] != best]):
         # The one whose neighbours are closest to each other leaves the smallest gap.
-        i = min(range(1, len(kept) - 1), key=lambda i: kept[i + 1] - kept[i - 1])
-        removed.append(kept.pop(i))
+        removed.append(kept.pop(min(inner, key=lambda i: kept[i + 1] - kept[i - 1])))
     return removed
 
 

@@ -68,6 +68,15 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return lines[0].removeprefix("error: ")
 
 
+def test_a_best_epoch_that_is_gone_is_chosen_anew(data: Path, encoder: str, tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", 1)
+    (run / "metrics.json").write_text('{"best": "epoch-022"}')
+    options = ("--data", data, "--extractor", encoder, "--classifier", "none", "--max-held-out", 5, "--max-train-images", 8)
+    assert evaluate(run, *options) == 0
+    found = read_metrics(run / "metrics.json")
+    assert found is not None and found.best == "epoch-001"
+
+
 def test_a_run_is_measured_where_it_lies(data: Path, encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_folder(tmp_path / "run", 1, 2, 3, record=record(fingerprints={"a": "0", "b": "1"}))
     options = ("--data", data, "--extractor", encoder, "--classifier", encoder)

@@ -40,6 +40,21 @@ def test_epochs_to_remove_keeps_the_first_and_the_last(epochs: list[int], keep: 
     assert sorted(epochs_to_remove(epochs, keep)) == removed
 
 
+@pytest.mark.parametrize(
+    ("metrics", "kept"), [('{"best": "epoch-002"}', [1, 2, 5]), ('{"best": "epoch-009"}', [1, 3, 5]), ("{", [1, 3, 5])]
+)
+def test_the_best_epoch_by_an_evaluation_stays(tmp_path: Path, metrics: str, kept: list[int]) -> None:
+    folder = RunFolder(tmp_path)
+    for epoch in (1, 2, 3):
+        folder.write_epoch(epoch, {"config.json": b"{}"}, keep=3)
+    (tmp_path / "metrics.json").write_text(metrics)
+    for epoch in (4, 5):
+        folder.write_epoch(epoch, {"config.json": b"{}"}, keep=3)
+    assert folder.epochs() == kept
+    folder.write_epoch(6, {"config.json": b"{}"}, keep=2)
+    assert folder.epochs() == ([1, 2, 6] if 2 in kept else [1, 6])
+
+
 def test_kept_epochs_stay_spread_as_a_run_grows() -> None:
     kept: list[int] = []
     for epoch in range(1, 201):
