@@ -138,7 +138,7 @@ class CycleGANRecipe(_Recipe):
     # losses
     adversarial: Literal["lsgan", "bce", "hinge"] = "lsgan"
     # Weights of the cycle losses B -> A -> B and A -> B -> A (None: the same), lambda_B and lambda_A of the authors' code.
-    # `--extend` may lower them for the end (Wang and Lin 2018, "CycleGAN with Better Cycles").
+    # `--extend` may change these and the identity losses' for the end (Wang and Lin 2018, "CycleGAN with Better Cycles").
     cycle: float = 10.0
     cycle_a: float | None = None
     # Each generator is trained on one cycle, the one that ends with it, as in some sources: a_to_b on |a_to_b(b_to_a(b)) - b|.

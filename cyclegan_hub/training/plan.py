@@ -165,7 +165,7 @@ def apply_extension(
         raise RecipeError(f"--extend {text}: there is no run in --out yet: start one with --set {text}")
     fields, changes = _extendable(recipe), changes_in(text.split(","))
     if "epochs" not in changes or not set(changes) <= fields.keys():
-        more = ", and decay=SHARE, cycle=WEIGHT or cycle_a=WEIGHT to change them" if "cycle" in fields else ""
+        more = f", and with it, if they change, {', '.join(list(fields)[1:])}" if len(fields) > 1 else ""
         raise RecipeError(f"--extend {text!r}: give epochs=N{more}")
     longer = override(recipe, changes)
     before = {name: record.get("recipe", {}).get(name) for name in fields}

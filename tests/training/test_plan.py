@@ -153,16 +153,17 @@ def test_the_first_command_and_the_extending_one_resume_alike() -> None:
     assert again.epochs == 90 and [one["from"]["epochs"] for one in more] == [40, 60]
 
 
-def test_an_extension_changes_cycle_weights_also_of_a_run_that_was_extended_before_it_could() -> None:
+def test_an_extension_changes_loss_weights_also_of_a_run_that_was_extended_before_it_could() -> None:
     before = [{"step": 100, "from": {"epochs": 20, "decay": 0.0}, "to": {"epochs": 40, "decay": 0.5}, "rate": [1.0, 1.0]}]
     record, first = RECORD | {"extended": before}, dataclasses.replace(RECIPE, epochs=20, decay=0.0)
-    recipe, extensions = apply_extension(first, record, "epochs=60,cycle=5,cycle_a=1", 300)
-    assert (recipe.epochs, recipe.decay, recipe.cycle, recipe.cycle_a) == (60, 0.5, 5, 1)
+    recipe, extensions = apply_extension(first, record, "epochs=60,cycle=5,cycle_a=1,identity_b=3", 300)
+    assert (recipe.epochs, recipe.decay, recipe.cycle, recipe.cycle_a, recipe.identity_b) == (60, 0.5, 5, 1, 3)
     changed = record_learning_rates(recipe, extensions, 10)
-    assert changed.endswith("planned with 60 epochs; cycle from 10 to 5; cycle_a from none to 1")
+    assert changed.endswith("planned with 60 epochs; cycle from 10 to 5; cycle_a from none to 1; identity_b from 0 to 3")
     assert apply_extension(first, record, "epochs=40,cycle=2", 300)[0].cycle == 2  # in the epochs that are left
-    record |= {"extended": extensions, "recipe": RECORD["recipe"] | {"epochs": 60, "cycle": 5.0, "cycle_a": 1.0}}
-    for text in (None, "epochs=60,cycle=5,cycle_a=1"):
+    weights = {"cycle": 5.0, "cycle_a": 1.0, "identity_b": 3.0}
+    record |= {"extended": extensions, "recipe": RECORD["recipe"] | {"epochs": 60} | weights}
+    for text in (None, "epochs=60,cycle=5,cycle_a=1,identity_b=3"):
         assert apply_extension(first, record, text, 400) == (recipe, extensions)
 
 
@@ -171,8 +172,8 @@ def test_an_extension_changes_cycle_weights_also_of_a_run_that_was_extended_befo
     [
         ("epochs=60", None, "there is no run in --out yet: start one with --set epochs=60"),
         ("epochs=30", RECORD, "epochs must be at least the 40 of this run"),
-        ("decay=0.2", RECORD, "give epochs=N, and decay=SHARE, cycle=WEIGHT or cycle_a=WEIGHT to change them"),
-        ("epochs=60,lr=0.1", RECORD, "give epochs=N, and decay=SHARE"),
+        ("decay=0.2", RECORD, "give epochs=N, and with it, if they change, decay, cycle, cycle_a, identity_a, identity_b"),
+        ("epochs=60,lr=0.1", RECORD, "give epochs=N, and with it"),
         ("60", RECORD, "give epochs=N"),
         ("epochs=many", RECORD, "epochs='many': must be a whole number"),
     ],
@@ -209,8 +210,8 @@ def test_a_finished_run_is_extended(demo: Path, tmp_path: Path, capsys: pytest.C
     assert record["extended"] == [
         {
             "step": 4,
-            "from": {"epochs": 4, "decay": 0.5, "cycle": 10.0, "cycle_a": None},
-            "to": {"epochs": 6, "decay": 0.5, "cycle": 10.0, "cycle_a": None},
+            "from": {"epochs": 4, "decay": 0.5, "cycle": 10.0, "cycle_a": None, "identity_a": 1.0, "identity_b": 1.0},
+            "to": {"epochs": 6, "decay": 0.5, "cycle": 10.0, "cycle_a": None, "identity_a": 1.0, "identity_b": 1.0},
             "rate": [0.0, 0.666667],
         }
     ]
