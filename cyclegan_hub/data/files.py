@@ -574,7 +574,7 @@ class ArrayItems(ImageSource):
                 names = list(arrays.files)
                 name = "images" if "images" in names else names[0] if len(names) == 1 else None
                 array = None if name is None else arrays[name]
-        except (ValueError, OSError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        except (ValueError, OSError, zipfile.BadZipFile, AttributeError, TypeError, MemoryError) as error:
             raise DataError(f"{path.name} cannot be read as plain arrays (pickled objects are refused): {error}") from error
         if array is None:
             raise DataError(f"{path.name} holds the arrays {', '.join(names) or '(none)'}: name the one to read 'images'")

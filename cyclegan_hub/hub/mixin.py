@@ -17,7 +17,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
-from cyclegan_hub.errors import first_line, shortened
+from cyclegan_hub.errors import counted, first_line, shortened
 from cyclegan_hub.files import is_lfs_pointer, json_bytes, readable, write_atomic
 from cyclegan_hub.hub.provenance import provenance_of, public_record, without_paths
 from cyclegan_hub.hub.records import ModelError, RunRecord
@@ -177,7 +177,7 @@ class StrictHubMixin(PyTorchModelHubMixin):
         where, device = fetched.where, _device(fetched.where, map_location)
         weights = read_weights(where, fetched.weights.read_bytes())
         with torch.device("meta"):  # shapes only, so that a damaged config cannot ask for more memory than its weights need
-            model = cls._build(where, fetched.config)
+            model = cls._build(where, fetched.config, len(weights))
         module = _module(model)
         own = module.state_dict()
         check_fit(where, own, weights)
@@ -203,8 +203,9 @@ class StrictHubMixin(PyTorchModelHubMixin):
             raise ArgumentError(f"{name}={value!r}: from_pretrained takes {known}: {_INSTEAD.get(name, 'leave it out')}")
 
     @classmethod
-    def _build(cls, where: str, text: bytes) -> Self:
-        """An untrained model with a config's arguments. Raises ModelError unless they are exactly those of the constructor."""
+    def _build(cls, where: str, text: bytes, tensors: int) -> Self:
+        """An untrained model with a config's arguments. Raises ModelError unless they are exactly those of the constructor, and
+        where there are more blocks than `tensors`, the number of those in its weights."""
         try:
             config = json.loads(text)
             kind, version = config.pop("model"), config.pop("format")
@@ -223,6 +224,9 @@ class StrictHubMixin(PyTorchModelHubMixin):
                 f"{where}: config.json does not fit {cls.__name__}: missing {sorted(known - set(config))}, "
                 f"unknown {sorted(set(config) - known)}"
             )
+        blocks = config.get("blocks")
+        if isinstance(blocks, int) and blocks > tensors:  # each has one at least, and takes time even where it takes no memory
+            raise ModelError(f"{where}: weights do not fit the config: blocks={blocks}, of {counted(tensors, 'tensor')}")
         try:
             return cls(**config, **added)
         except (TypeError, ValueError, RuntimeError) as error:

@@ -301,6 +301,9 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, content in arrays.items():
         np.savez(path / f"{name}.npz", **content)
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000000, 20, 20, 3), }\n"
+    huge = {"images.npy": b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header}
+    archive(path / "huge.zip", huge).rename(path / "huge.npz")
     packed = archive(path / "whole.zip", {f"{i}.png": encoded(i) for i in range(30)}).read_bytes()
     (path / "cut.zip").write_bytes(packed[:9000])
     (path / "password.zip").write_bytes(with_field(packed, 6, 8, 1))
@@ -328,6 +331,7 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("pickled.npz", "pickled objects are refused"),
         ("two.npz", "two.npz holds the arrays x, y: name the one to read 'images'"),
         ("none.npz", r"holds the arrays \(none\)"),
+        ("huge.npz", r"^huge\.npz cannot be read as plain arrays .*: .*allocate"),
         ("array.npz", "array.npz"),
         ("text.npz", "text.npz"),
         ("float.npz?column=a", "a npz takes no options"),

@@ -307,6 +307,7 @@ WRONG = [
     (config(lambda c: c.update(width=10**12)), "config.json does not describe a CycleGenerator"),
     (config(lambda c: c.update(width=100_000, blocks=3)), f"{UNFIT}missing"),  # 35 TB a generator, which are never asked for
     (config(lambda c: c.update(width=100_000)), f"{UNFIT}a_to_b"),
+    (config(lambda c: c.update(blocks=10**9)), f"{UNFIT}blocks=1000000000, of "),  # they would be built for hours
     (weights(lambda w: w.pop(FIRST)), f"{UNFIT}missing {FIRST}, unexpected none"),
     (weights(lambda w: w.update(extra=torch.zeros(1))), f"{UNFIT}missing none, unexpected extra"),
     (weights(lambda w: w.update({FIRST: w[FIRST][:, :1].clone()})), f"{FIRST} (4, 1, 7, 7) float32 for (4, 3, 7, 7) float32"),
