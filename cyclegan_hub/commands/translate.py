@@ -84,7 +84,7 @@ def translate(
     direction = cast(Direction, direction or model.directions[0])
     eyes, skip = check_options(model, direction, options, resolution, square, batch_size)
     record = {"images of": _place(images), **model_record(model, direction, resolution), "square": square, "format": format}
-    record |= options_record(options, eyes, skip)
+    record |= options_record(options, eyes, skip) | {"ensemble": model.ensembles(direction, options.ensemble)}
     results.claim(record, [result for result in result_of.values() if result])
     share = list(result_of)[rank::world]
     results.clear({Path(result_of[name]).name for name in share})
@@ -276,7 +276,8 @@ def shown(name: str) -> str:
 
 # The results on disk: a folder or a zip, written by processes that may be killed at any moment.
 
-BEFORE = {"face": "none", "whole": False, "strength": 1.0, "detail": False, "eyes": None}  # in records without these keys
+# In records without these keys.
+BEFORE = {"face": "none", "whole": False, "strength": 1.0, "detail": False, "eyes": None, "ensemble": False}
 
 
 def options_record(options: Options, eyes: Eyes | None, skip: bool) -> dict[str, Any]:

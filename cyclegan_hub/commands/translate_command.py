@@ -34,7 +34,7 @@ A result is named as its image, with the extension of --format; where two images
 keep their own extension in front of it (a.png.png, a.jpg.png). Under a launcher (torchrun, accelerate launch) the processes
 share the images by RANK and WORLD_SIZE, and the last to finish makes the zip. A transparent image gives a transparent PNG where
 the result shows all of it; JPEG gets a white background. Resuming into the same folder with other options is an error. Results
-from before faces were aligned can be resumed with --face none."""
+from before faces were aligned can be resumed with --face none --no-ensemble."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--strength", metavar="S", type=float, default=1.0, help=strength)
     detail = "of such models: enlarge the change and add it at the image's own scale (default: for faces only)"
     add("--detail", action=argparse.BooleanOptionalAction, help=detail)
+    ensemble = "of such models: the mean of four passes, shifted and mirrored (default: for faces in images)"
+    add("--ensemble", action=argparse.BooleanOptionalAction, help=ensemble)
     add("--format", choices=("png", "jpg"), help="default: png; jpg is of quality 95")
     add("--zip", action="store_true", help="write one .zip, which appears when it is complete")
     submission = (
@@ -87,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     from cyclegan_hub.commands.translate_video import is_video_job, translate_clips
     from cyclegan_hub.models.photograph import Options
 
-    options = Options(arguments.face, arguments.whole, arguments.strength, arguments.detail)
+    options = Options(arguments.face, arguments.whole, arguments.strength, arguments.detail, arguments.ensemble)
     names = ("direction", "epoch", "batch_size", "resolution")
     shared: dict[str, Any] = {"options": options, **{name: getattr(arguments, name) for name in names}}
     places = (arguments.source, arguments.images, arguments.out)

@@ -61,7 +61,8 @@ def translate_clips(
     direction = cast(Direction, direction or model.directions[0])
     eyes, skip = check_options(model, direction, options, resolution, False, batch_size)
     # All that a result depends on, besides its clip.
-    settings = sorted((model_record(model, direction, resolution) | options_record(options, eyes, skip)).items())
+    record = model_record(model, direction, resolution) | options_record(options, eyes, skip)
+    settings = sorted((record | ({"ensemble": True} if options.ensemble else {})).items())  # earlier results had none
     model = optimize_for_cpu(model)
     done = skipped = 0
     for clip, result in jobs:

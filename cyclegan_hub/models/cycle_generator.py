@@ -107,9 +107,9 @@ class CycleGenerator(
 
         Arguments as for `translate`.
         """
-        translated = self.translate(image, direction, resolution, batch_size, face=face, detail=False)
+        translated = self.translate(image, direction, resolution, batch_size, face=face, detail=False, ensemble=False)
         other = "a_to_b" if direction == "b_to_a" else "b_to_a"
-        return self.translate(translated, other, "original", batch_size, face="none")
+        return self.translate(translated, other, "original", batch_size, face="none", ensemble=False)
 
     def examples(self, photographs: Sequence[Image.Image]) -> Examples:
         """A row for each photograph, which is an image of A: itself, its translation and the reconstruction."""

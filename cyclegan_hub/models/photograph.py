@@ -33,12 +33,14 @@ class Options:
     every one, with `whole`; "none": the photograph as it is. `whole`: each translated face is put back into the photograph.
     `strength`: share of the change that a model with the skip adds, 0 to 1.5; it was trained for 1. `detail`: such a model's
     change is enlarged and added to the photograph at its own scale, so that it stays as sharp as it is; None: for faces.
+    `ensemble`: such a model's change is the mean of several (`models/ensemble.py`); None: for faces.
     """
 
     face: FaceChoice = "auto"
     whole: bool = False
     strength: float = 1.0
     detail: bool | None = None
+    ensemble: bool | None = None
 
     def check(self, eyes: Eyes | None, skip: bool) -> None:
         """Raises UserError for an invalid value, and for a combination that means nothing for this direction."""
@@ -58,6 +60,8 @@ class Options:
             raise UserError(f"strength={strength!r}: give a number from 0 (nothing changes) to {MAX_STRENGTH}")
         if strength != 1 and not skip:
             raise UserError(f"strength={strength!r}: this model does not add a change to its input: leave strength out")
+        if self.ensemble and not skip:
+            raise UserError("ensemble=True: this model does not add a change to its input: leave ensemble out")
 
 
 DEFAULT = Options()

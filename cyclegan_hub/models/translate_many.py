@@ -89,7 +89,7 @@ def translate_files(
             warnings.warn(warning, stacklevel=2)
         return Skipped(job.name, str(job.error)) if job.error else Done(job.name, job.result())
 
-    jobs = run_in_batches(runner(model, direction), ahead(planned, sources), batch_size, bounded=True)
+    jobs = run_in_batches(runner(model, direction, options.ensemble), ahead(planned, sources), batch_size, bounded=True)
     # Two at a time: a face put back at a photograph's own scale takes some hundred megabytes while it is computed.
     return ahead(finish, jobs, 2)
 
@@ -97,13 +97,13 @@ def translate_files(
 _NOTHING = Work([], lambda outputs: outputs[0])
 
 
-def runner(model: Model, direction: str) -> Callable[[Sequence[Image.Image]], Sequence[Image.Image]]:
+def runner(model: Model, direction: str, ensemble: bool | None) -> Callable[[Sequence[Image.Image]], Sequence[Image.Image]]:
     """The function that runs a batch of prepared inputs. It raises UserError for one that does not fit the device's memory."""
     aligned: dict[str, Any] = {} if model.eyes[direction] is None else {"face": "none"}
 
     def run(inputs: Sequence[Image.Image]) -> Sequence[Image.Image]:
         try:
-            return model.translate(list(inputs), direction, "original", len(inputs), **aligned)
+            return model.translate(list(inputs), direction, "original", len(inputs), ensemble=ensemble, **aligned)
         except torch.OutOfMemoryError:
             width, height = inputs[0].size
             several = len(inputs) > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from PIL import Image
@@ -11,8 +12,9 @@ from PIL import Image
 from cyclegan_hub.domains import Eyes
 from cyclegan_hub.errors import UserError
 from cyclegan_hub.imaging import decoding
-from cyclegan_hub.models.batches import Job, run_in_batches
+from cyclegan_hub.models.batches import Job, Run, run_in_batches
 from cyclegan_hub.models.checks import is_positive
+from cyclegan_hub.models.ensemble import ensembled
 from cyclegan_hub.models.photograph import FaceChoice, Options, Photograph, Work
 from cyclegan_hub.recipes.pair_rules import PAIR_RULES, PairRule
 
@@ -41,11 +43,13 @@ class ImageTranslator:
     def translate(
         self, image: Source, direction: str | None = ..., resolution: Resolution = ..., batch_size: int = ..., *,
         face: FaceChoice = ..., whole: bool = ..., strength: float = ..., detail: bool | None = ...,
+        ensemble: bool | None = ...,
     ) -> Image.Image: ...  # fmt: skip
     @overload
     def translate(
         self, image: Sources, direction: str | None = ..., resolution: Resolution = ..., batch_size: int = ..., *,
         face: FaceChoice = ..., whole: bool = ..., strength: float = ..., detail: bool | None = ...,
+        ensemble: bool | None = ...,
     ) -> list[Image.Image]: ...  # fmt: skip
     def translate(
         self,
@@ -58,6 +62,7 @@ class ImageTranslator:
         whole: bool = False,
         strength: float = 1.0,
         detail: bool | None = None,
+        ensemble: bool | None = None,
     ) -> Image.Image | list[Image.Image]:
         """Translates one image, or a list of them, of any size: PIL images, arrays, tensors, paths or bytes.
 
@@ -74,17 +79,22 @@ class ImageTranslator:
         `strength`: of a model with the skip (output = input + what the network adds) the share of the change, from 0 to 1.5.
         `detail`: of such a model the change is enlarged and added to the image at its own scale, which stays as sharp as it is;
         None: for faces. Without it a face is `image_size` px large.
+        `ensemble`: of such a model the mean change of four copies of its input, shifted by up to 2 px and mirrored, in four times
+        the time: fewer stains and stray lines. None: for faces.
         Returns PIL images, RGB, or L for a model of one channel; a whole image keeps its alpha channel.
         Raises `images.ImageError` for what is not an image and for a face that is not there, ValueError for an unknown
         direction, resolution or batch size and for options that mean nothing for this model.
         """
         direction = self.directions[0] if direction is None else direction
-        plan = self.plan(direction, resolution, Options(face, whole, strength, detail))
+        plan = self.plan(direction, resolution, Options(face, whole, strength, detail, ensemble))
         many = isinstance(image, list | tuple)
         sources: Sequence[Any] = image if isinstance(image, list | tuple) else [image]
         jobs = (Job(place, plan(self.open(source))) for place, source in enumerate(sources))
         results: dict[int, Image.Image] = {}
-        for job in run_in_batches(lambda inputs: self._translated(inputs, direction), jobs, batch_size):
+        run: Run = partial(self._translated, direction=direction)
+        if self.ensembles(direction, ensemble):
+            run = ensembled(run)
+        for job in run_in_batches(run, jobs, batch_size):
             for warning in job.work.warnings:
                 warnings.warn(warning, stacklevel=2)
             results[job.name] = job.result()
@@ -128,6 +138,10 @@ class ImageTranslator:
         for warning in work.warnings:
             warnings.warn(warning, stacklevel=3)
         return work.inputs[0]
+
+    def ensembles(self, direction: str, wanted: bool | None) -> bool:
+        """Whether `translate` makes an ensemble: as wanted, None: of faces by a model with the skip."""
+        return self.has_skip(direction) and self.eyes[direction] is not None if wanted is None else wanted
 
     def _translated(self, inputs: Sequence[Image.Image], direction: str) -> list[Image.Image]:
         """The outputs of inputs of one size."""

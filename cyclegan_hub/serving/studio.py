@@ -149,10 +149,10 @@ class Studio:
         if reconstruct and not others:
             raise ServingError(f"{model.title} translates one way only: there is no reconstruction.")
         plan, chosen = photo.plan(options, original_size), model.epoch(epoch)
-        result = plan.result(self._outputs(model, chosen, plan.work.inputs, photo.direction), chosen)
+        result = plan.result(self._outputs(model, chosen, plan.work.inputs, photo.direction, options.ensemble), chosen)
         if not reconstruct:
             return result
-        back = self._outputs(model, chosen, result.outputs, others[0])
+        back = self._outputs(model, chosen, result.outputs, others[0], options.ensemble)
         return replace(result, back=with_color(plan.work.finish(back)), reconstructions=tuple(back))
 
     def every_epoch(self, photo: Photo, options: Options = DEFAULT, progress: Progress | None = None) -> list[Result]:
@@ -160,7 +160,7 @@ class Studio:
         model, plan = photo.model, photo.plan(options)
 
         def translated(epoch: EpochEntry) -> Result:
-            return plan.result(self._outputs(model, epoch, plan.work.inputs, photo.direction), epoch)
+            return plan.result(self._outputs(model, epoch, plan.work.inputs, photo.direction, options.ensemble), epoch)
 
         return _of_each_epoch(model, translated, progress)
 
@@ -217,7 +217,7 @@ class Studio:
         if entry.enlargement > 1:
             raise ServingError(f"{entry.title} enlarges small pictures and has no live view.")
         before, track = prepare_frame(frame, entry.eyes(direction), entry.image_size, track)
-        (after,) = self._outputs(entry, entry.epoch(epoch), [before], direction)
+        (after,) = self._outputs(entry, entry.epoch(epoch), [before], direction, ensemble=False)
         return LiveFrame(before, with_color(after), track)
 
     def _translator(self, name: str, direction: str) -> ModelEntry:
@@ -230,13 +230,17 @@ class Studio:
             raise ServingError(f"No direction '{one_line(direction)}'; there {listed}.")
         return model
 
-    def _outputs(self, model: ModelEntry, epoch: EpochEntry, inputs: Sequence[Image.Image], direction: str) -> list[Image.Image]:
+    def _outputs(
+        self, model: ModelEntry, epoch: EpochEntry, inputs: Sequence[Image.Image], direction: str, ensemble: bool | None
+    ) -> list[Image.Image]:
         """The outputs of an epoch's network for images that are its inputs already."""
         network = self._cache.network(model, epoch)
         assert isinstance(network, Translator)  # the cache has compared its directions with those of the catalog
         aligned: dict[str, Any] = {"face": "none"} if network.eyes[direction] else {}
         outputs: list[Image.Image] = self._run(
-            lambda: network.translate(list(inputs), direction, "original", **aligned), "This picture needs", "a smaller one"
+            lambda: network.translate(list(inputs), direction, "original", ensemble=ensemble, **aligned),
+            "This picture needs",
+            "a smaller one",
         )
         return outputs
 

@@ -116,7 +116,7 @@ class Planner:
 
     def __init__(self, model: Model, direction: Any, options: Options, eyes: Eyes | None, skip: bool, side: Resolution) -> None:
         self.channels, self.options, self.eyes, self.skip = model.channels, options, eyes, skip
-        self.faces, self.network = _Followed(options), runner(model, direction)
+        self.faces, self.network = _Followed(options), runner(model, direction, bool(options.ensemble))
         if isinstance(model, OnnxGenerator) and model.size is not None:  # exported for squares of this size alone
             self.side: Resolution = model.size
             self.fit: Callable[[Image.Image], Image.Image] = partial(images.square, size=model.size)

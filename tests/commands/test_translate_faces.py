@@ -50,6 +50,7 @@ CASES: list[tuple[list[str], dict[str, Any]]] = [
     (["--face", "none", "--detail"], {"face": "none", "detail": True}),
     (["--face", "0", "--no-detail", "--resolution", "24"], {"face": 0, "detail": False, "resolution": 24}),
     (["--face", "all", "--whole", "--strength", "1.3"], {"face": "all", "whole": True, "strength": 1.3}),
+    (["--no-ensemble"], {"ensemble": False}),
 ]
 
 
@@ -101,6 +102,7 @@ OTHERS = [
     ({"whole": True}, "whole False, and now it is True"),
     ({"strength": 0.5}, "strength 1.0, and now it is 0.5"),
     ({"detail": False}, "detail None, and now it is False"),
+    ({"ensemble": False}, "ensemble True, and now it is False"),
 ]
 
 
@@ -122,7 +124,9 @@ def test_results_of_other_options_or_eyes_are_an_error_and_left_alone(faces: str
 def forget(record: Path) -> None:
     """Makes a record what it was before there were faces."""
     old = json.loads(record.read_text())
-    record.write_text(json.dumps({key: old[key] for key in old if key not in ("face", "whole", "strength", "detail", "eyes")}))
+    record.write_text(
+        json.dumps({key: old[key] for key in old if key not in ("face", "whole", "strength", "detail", "eyes", "ensemble")})
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"detail": True}, {"face": "none"}])
@@ -146,7 +150,7 @@ def test_results_from_before_a_model_had_eyes_are_resumed_as_they_were_made(face
     for options in (Options(), Options("none", detail=True), Options("none", strength=0.5)):
         with pytest.raises(ValueError, match=r"holds translations with (face 'none'|detail False|strength 1\.0), and now it is"):
             translate(faces, photos, out, options=options)
-    assert translate(faces, photos, out, options=Options("none", detail=False)) == 0
+    assert translate(faces, photos, out, options=Options("none", detail=False, ensemble=False)) == 0
 
 
 def test_a_finder_that_is_not_installed_ends_it_before_anything_is_written(

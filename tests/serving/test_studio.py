@@ -98,7 +98,7 @@ def test_a_model_whose_numbers_are_broken(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_does_not_fit_the_memory(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    def out_of_memory(*_: Any) -> None:
+    def out_of_memory(*_: Any, **__: Any) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
 
     monkeypatch.setattr(CycleGenerator, "translate", out_of_memory)
@@ -219,10 +219,10 @@ def test_thirty_threads_load_once_and_translate_one_at_a_time(
 ) -> None:
     original, inside, alone = CycleGenerator.translate, threading.Semaphore(1), []
 
-    def exclusive(*arguments: Any) -> Any:
+    def exclusive(*arguments: Any, **options: Any) -> Any:
         alone.append(inside.acquire(blocking=False))
         try:
-            return original(*arguments)
+            return original(*arguments, **options)
         finally:
             inside.release()
 
@@ -284,7 +284,7 @@ def test_models_stay_while_their_folder_is_away(tmp_path: Path, monkeypatch: pyt
 
 def test_requests_are_run_in_the_order_in_which_they_came(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     studio, released, order = Studio(str(models)), threading.Event(), list[int]()
-    monkeypatch.setattr(CycleGenerator, "translate", lambda _, given, *__: (order.append(given[0].width), given)[1])
+    monkeypatch.setattr(CycleGenerator, "translate", lambda _, given, *__, **___: (order.append(given[0].width), given)[1])
     studio._worker.submit(released.wait)
     with ThreadPoolExecutor(8) as pool:
         for number in range(8):

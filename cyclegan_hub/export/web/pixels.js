@@ -117,6 +117,20 @@ function cut(image, [left, top, right, bottom]) {
   return result;
 }
 
+export function moved(image, right, down) {
+  return cut(image, [-right, -down, image.width - right, image.height - down]);
+}
+
+// Left and right exchanged.
+export function mirrored(image) {
+  const { width, channels } = image, result = blank(image, width, image.height);
+  for (let i = 0; i < width * image.height; i++) {
+    const from = (i - (i % width) + width - 1 - (i % width)) * channels;
+    for (let c = 0; c < channels; c++) result.data[i * channels + c] = image.data[from + c];
+  }
+  return result;
+}
+
 // faces/align.py `warp`: the image of width x height whose point z shows the point turn * z + shift of `image`; complex numbers
 // are [re, im]. Reduced by a whole factor first, then two samples each way where it is still made smaller.
 export function warp(image, { turn, shift }, width, height) {

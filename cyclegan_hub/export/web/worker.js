@@ -54,6 +54,18 @@ async function network(model, image) {
   return result;
 }
 
+// models/ensemble.py: the mean change of shifted and mirrored copies.
+const COPIES = [[0, 0, false], [2, 2, true], [1, -1, false], [-1, 1, true]];
+async function ensemble(model, image) {
+  const total = { ...image, data: new Float32Array(image.data.length) };
+  for (const [right, down, mirrored] of COPIES) {
+    const turned = mirrored ? P.mirrored : (one) => one, copy = turned(P.moved(image, right, down));
+    const found = P.moved(turned(F.change(copy, await network(model, copy))), -right, -down);
+    found.data.forEach((value, i) => { total.data[i] += value / COPIES.length; });
+  }
+  return F.added(image, total, 1);
+}
+
 // The eyes of the faces of a picture or frame, the largest face first. A photograph is searched once, whatever is made of it.
 async function facesOf(image, { live, photo }) {
   finder ??= new F.Finder(runFinder);
@@ -71,22 +83,22 @@ async function translate(message) {
   let image = P.fromCanvas({ data: pixels, width, height });
   const faces = eyes ? await facesOf(image, message) : [];
   if (channels === 1) image = P.grey(image);
-  const began = performance.now();
+  const began = performance.now(), run = eyes && skip && !message.live ? ensemble : network;
   let before, after;
   if (!faces.length) {
     before = P.square(image, size);
-    after = F.blended(before, await network(model, before), strength);
+    after = F.blended(before, await run(model, before), strength);
   } else if (whole) {
     [before, after] = [image, image];
     for (const landmarks of faces) {
       const transform = F.alignment(landmarks, eyes, size), input = P.warp(image, transform, size, size);
-      const output = await network(model, input);
+      const output = await run(model, input);
       after = skip ? F.putBack(after, F.change(input, output), transform, strength) : F.putBack(after, output, transform);
     }
   } else {
     const landmarks = faces[face] ?? faces[0], transform = F.alignment(landmarks, eyes, size);
     before = P.warp(image, transform, size, size);
-    after = await network(model, before);
+    after = await run(model, before);
     const own = Math.min(Math.round(size * F.scaleOf(transform)), OWN_SCALE);
     if (skip && own > size && !message.live) {
       const difference = P.resize(F.change(before, after), own, own, "bicubic");
