@@ -26,7 +26,7 @@ RESUMABLE_FIELDS = frozenset(
 ADDED_FIELDS = {
     "skip": False, "discriminator": "patch", "own_cycle": False, "fit": "crop", "value_range": None, "direction": "a_to_b",
     "crop_size": None, "eyes_a": None, "eyes_b": None, "eyes": None, "noise": False, "minibatch_deviation": False, "ema": 0.0,
-    "cycle_a": None,
+    "cycle_a": None, "droplets": 0.0,
 }  # fmt: skip
 
 
@@ -147,6 +147,9 @@ class CycleGANRecipe(_Recipe):
     identity_b: float = 5.0  # weight of |a_to_b(b) - b|
     identity_start: float | None = None  # both weights start here and reach their own value by the end of the warm-up
     identity_warmup: float = 0.0  # share of the schedule
+    # Weight of a penalty on values beyond 12 standard deviations in the generators' normalised maps. Such a spike makes all else
+    # in its map small, and becomes a white or dark drop in a washed-out image (Karras et al. 2020, StyleGAN2, section 2).
+    droplets: float = 0.0
     pool_size: int = 0
     # optimisation
     disc_lr_factor: float = 1.0
@@ -161,7 +164,7 @@ class CycleGANRecipe(_Recipe):
         check_all(self, ("eyes_a", "eyes_b"), lambda eyes: eyes is None or are_eyes(eyes), _EYES)
         check_all(self, ("decay", "identity_warmup"), lambda n: 0 <= n <= 1, "a share from 0 to 1")
         check_all(self, ("ema", "dropout", "source_negatives"), lambda n: 0 <= n < 1, "from 0 up to, not including, 1")
-        weights = ("cycle", "cycle_a", "identity_a", "identity_b", "identity_start", "pool_size", "block_init_std")
+        weights = ("cycle", "cycle_a", "identity_a", "identity_b", "identity_start", "droplets", "pool_size", "block_init_std")
         check_all(self, weights, lambda n: (n or 0) >= 0, "0 or more")
         require(self.disc_lr_factor > 0, "disc_lr_factor", self.disc_lr_factor, "more than 0")
         if self.streaming:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from cyclegan_hub.imaging import images, plots
 from cyclegan_hub.models.cycle_generator import CycleGenerator
 from cyclegan_hub.models.discriminators import PatchDiscriminator
 from cyclegan_hub.models.efficientnet_lite import EfficientNetLite
-from cyclegan_hub.models.generators import init_weights
+from cyclegan_hub.models.generators import InstanceNorm2d, init_weights
 from cyclegan_hub.models.inference import prepare_for_training
 from cyclegan_hub.models.projected import JointDiscriminator, ProjectedDiscriminator
 from cyclegan_hub.models.protocols import Examples
@@ -38,10 +38,36 @@ _PANELS = {
     "AUC of the discriminators": ["d_a_auc", "d_b_auc"],
     "cycle": ["cycle_a", "cycle_b"],
     "identity": ["identity_a", "identity_b"],
+    "droplets": ["droplets"],
     "D(real), D(fake)": ["d_a_real", "d_a_fake", "d_b_real", "d_b_fake"],
     "correlation of input and output": ["corr_a_to_b", "corr_b_to_a"],
 }
 _ARCHITECTURE = ("channels", "generator", "width", "blocks", "upsample", "padding", "skip", "noise")
+
+
+class Droplets:
+    """Outliers in the normalised maps of generators: of each norm the sum over its channels of what the largest absolute value
+    has beyond 12 standard deviations, as the mean over the images."""
+
+    def __init__(self, generators: Iterable[nn.Module]) -> None:
+        self._found: list[Tensor] = []
+        for generator in generators:
+            for module in generator.modules():
+                if isinstance(module, InstanceNorm2d):
+                    module.register_forward_hook(self._note)
+
+    def _note(self, norm: InstanceNorm2d, _: tuple[Tensor, ...], output: Tensor) -> None:
+        if torch.is_grad_enabled():
+            weight, bias = (value.float().view(1, -1, 1, 1) for value in (norm.weight, norm.bias))
+            # With a small weight the rounding of 16 bits would look like an outlier.
+            peaks = ((output.float() - bias).abs() / weight.abs().clamp(min=0.1)).amax((2, 3))
+            self._found.append(F.relu(peaks - 12).sum(1).mean())
+
+    def taken(self) -> Tensor:
+        """The sum over all norms and passes since the last call."""
+        total = torch.stack(self._found).sum()
+        self._found.clear()
+        return total
 
 
 class CycleGANTrainer(Trainer):
@@ -56,8 +82,8 @@ class CycleGANTrainer(Trainer):
         r = self.recipe = recipe
         self.labels = labels
         self.total_steps, self.steps_done = total_steps, 0
-        without = "" if r.identity_start or r.identity_a or r.identity_b else "identity"
-        self.panels = {title: keys for title, keys in _PANELS.items() if title != without}
+        shown = {"identity": bool(r.identity_start or r.identity_a or r.identity_b), "droplets": bool(r.droplets)}
+        self.panels = {title: keys for title, keys in _PANELS.items() if shown.get(title, True)}
         model_arguments: dict[str, Any] = {
             "channels": r.channels, "width": r.width, "blocks": r.blocks, "generator": r.generator, "upsample": r.upsample,
             "padding": r.padding, "dropout": r.dropout, "skip": r.skip, "image_size": r.image_size, "value_range": r.value_range,
@@ -72,6 +98,7 @@ class CycleGANTrainer(Trainer):
             init_weights(d, std=r.init_std, norm_mean=r.norm_init_mean)
         self.networks: dict[str, nn.Module] = {"a_to_b": model.a_to_b, "b_to_a": model.b_to_a, "d_a": d_a, "d_b": d_b}
         self.a_to_b, self.b_to_a, self.d_a, self.d_b = self.networks.values()  # prepare() wraps these
+        self.droplets = Droplets((model.a_to_b, model.b_to_a)) if r.droplets else None
         self.pools = {"a": ImagePool(r.pool_size), "b": ImagePool(r.pool_size)}
         self.optimizers: dict[str, Optimizer] = {
             "generators": adam(self._parameters("a_to_b", "b_to_a"), r.lr),
@@ -112,6 +139,9 @@ class CycleGANTrainer(Trainer):
             if output is not None:
                 parts[key] = F.l1_loss(output.float(), target)
                 loss = loss + weight * parts[key]
+        if self.droplets is not None:
+            parts["droplets"] = self.droplets.taken()
+            loss = loss + r.droplets * parts["droplets"]
         backward(loss)
         self.optimizers["generators"].step()
         losses = self._totals(parts, weight_a, weight_b) | parts

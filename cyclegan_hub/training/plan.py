@@ -168,7 +168,7 @@ def apply_extension(
         more = f", and with it, if they change, {', '.join(list(fields)[1:])}" if len(fields) > 1 else ""
         raise RecipeError(f"--extend {text!r}: give epochs=N{more}")
     longer = override(recipe, changes)
-    before = {name: record.get("recipe", {}).get(name) for name in fields}
+    before = {name: record.get("recipe", {}).get(name, ADDED_FIELDS.get(name)) for name in fields}
     if _extendable(longer) == before:  # extended already
         return longer, extensions
     if fields != before:  # another recipe than the run's, which the run folder will name

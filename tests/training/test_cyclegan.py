@@ -17,6 +17,7 @@ from cyclegan_hub.models.efficientnet_lite import FeatureNetworkError
 from cyclegan_hub.models.generators import InstanceNorm2d
 from cyclegan_hub.recipes.methods import CycleGANRecipe
 from cyclegan_hub.recipes.presets import RECIPES
+from cyclegan_hub.training.cyclegan import Droplets
 from cyclegan_hub.training.losses import correlation, discriminator_loss
 from cyclegan_hub.training.trainer import build_trainer, learning_rate_factor
 from support.tiny_trainers import LABELS, OTHER_KINDS, backward, batch, make, tiny
@@ -251,3 +252,40 @@ def test_start_from_takes_published_weights_and_refuses_others(tmp_path) -> None
         with pytest.raises(ModelError, match=r"another architecture \(channels=3, generator=resnet, width=") as caught:
             other.start_from(str(tmp_path / name))
         assert "\n" not in str(caught.value)
+
+
+# --- droplets
+
+
+def excess(x: torch.Tensor) -> float:
+    """What the largest value of each map (N, C, H, W) has beyond 12 deviations: summed over channels, the mean over images."""
+    normal = (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), correction=0, keepdim=True)
+    return float((normal.abs().amax((2, 3)) - 12).clamp(min=0).sum(1).mean())
+
+
+def test_outliers_of_normalised_maps_are_summed_over_norms_and_passes_and_fall_with_the_gradient() -> None:
+    first, second = norms = nn.Sequential(InstanceNorm2d(2), InstanceNorm2d(2))
+    with torch.no_grad():
+        first.weight[:], first.bias[:] = torch.tensor([0.5, -2.0]), torch.tensor([3.0, -1.0])
+    x = torch.randn(3, 2, 32, 32, generator=torch.Generator().manual_seed(0))
+    x[:2, 0, 5, 7] = torch.tensor([60.0, -40.0])
+    x.requires_grad_()
+    droplets = Droplets([norms])
+    with torch.no_grad():
+        between = first(x)
+        second(between)  # samples are not counted
+    norms(x), norms(x)
+    found = droplets.taken()
+    assert found.item() == pytest.approx(2 * (excess(x) + excess(between)), rel=1e-3) and excess(x) > 9
+    found.backward()
+    assert x.grad is not None and x.grad[0, 0, 5, 7] > 0 > x.grad[1, 0, 5, 7]
+    norms(x)
+    assert droplets.taken().item() == pytest.approx(found.item() / 2, rel=1e-3)  # each pass once
+
+
+def test_a_step_with_droplets_has_their_loss_and_panel() -> None:
+    recipe = dataclasses.replace(tiny("anime-compact"), droplets=0.1)
+    trainer = make(recipe)
+    losses = trainer.step(batch(recipe), backward)
+    assert losses["droplets"].isfinite() and losses["droplets"] >= 0 and trainer.panels["droplets"] == ["droplets"]
+    assert "droplets" not in make(tiny("anime-compact")).panels

@@ -172,7 +172,11 @@ def test_an_extension_changes_loss_weights_also_of_a_run_that_was_extended_befor
     [
         ("epochs=60", None, "there is no run in --out yet: start one with --set epochs=60"),
         ("epochs=30", RECORD, "epochs must be at least the 40 of this run"),
-        ("decay=0.2", RECORD, "give epochs=N, and with it, if they change, decay, cycle, cycle_a, identity_a, identity_b"),
+        (
+            "decay=0.2",
+            RECORD,
+            "give epochs=N, and with it, if they change, decay, cycle, cycle_a, identity_a, identity_b, droplets",
+        ),
         ("epochs=60,lr=0.1", RECORD, "give epochs=N, and with it"),
         ("60", RECORD, "give epochs=N"),
         ("epochs=many", RECORD, "epochs='many': must be a whole number"),
@@ -210,8 +214,24 @@ def test_a_finished_run_is_extended(demo: Path, tmp_path: Path, capsys: pytest.C
     assert record["extended"] == [
         {
             "step": 4,
-            "from": {"epochs": 4, "decay": 0.5, "cycle": 10.0, "cycle_a": None, "identity_a": 1.0, "identity_b": 1.0},
-            "to": {"epochs": 6, "decay": 0.5, "cycle": 10.0, "cycle_a": None, "identity_a": 1.0, "identity_b": 1.0},
+            "from": {
+                "epochs": 4,
+                "decay": 0.5,
+                "cycle": 10.0,
+                "cycle_a": None,
+                "identity_a": 1.0,
+                "identity_b": 1.0,
+                "droplets": 0.0,
+            },
+            "to": {
+                "epochs": 6,
+                "decay": 0.5,
+                "cycle": 10.0,
+                "cycle_a": None,
+                "identity_a": 1.0,
+                "identity_b": 1.0,
+                "droplets": 0.0,
+            },
             "rate": [0.0, 0.666667],
         }
     ]
