@@ -122,7 +122,15 @@ def test_it_is_extended(run: Path, data: Path) -> None:
     with finder(find_nothing_again):
         assert train(data, run, "--extend", "epochs=6,decay=0.5", "--max-steps", STOPPED + 1) == 0
     before, after = record(RUN), record(run)
-    same = {"decay": 0.5, "cycle": 10.0, "cycle_a": None, "identity_a": 1.0, "identity_b": 1.0, "droplets": 0.0}
+    same = {
+        "decay": 0.5,
+        "cycle": 10.0,
+        "cycle_a": None,
+        "identity_a": 1.0,
+        "identity_b": 1.0,
+        "droplets": 0.0,
+        "source_negatives": 0.5,
+    }
     step = {"step": STOPPED, "from": {"epochs": 4, **same}, "to": {"epochs": 6, **same}, "rate": [0.75, 1.0]}
     assert after.pop("extended") == [step] and after["recipe"] == before["recipe"] | LATER | {"epochs": 6}
     assert {name: after[name] for name in ("labels", "data", "seed", "init", "fingerprints")} == {

@@ -47,7 +47,7 @@ from cyclegan_hub.hub.records import (
 from cyclegan_hub.recipes.methods import ADDED_FIELDS, RESUMABLE_FIELDS
 
 # Of a recipe that has them; `--extend` changes them.
-EXTENDABLE_FIELDS = ("epochs", "decay", "cycle", "cycle_a", "identity_a", "identity_b", "droplets")
+EXTENDABLE_FIELDS = ("epochs", "decay", "cycle", "cycle_a", "identity_a", "identity_b", "droplets", "source_negatives")
 # Where it may, filelock falls back to a lock by a file's presence, which a killed process leaves locked.
 _NATIVE: dict[str, Any] = {name: False for name in inspect.signature(FileLock.__init__).parameters if name == "fallback_to_soft"}
 CARRIED = ("extended", "inexact_resumes")  # keys of recipe.json that a resumed run keeps

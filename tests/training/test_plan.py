@@ -175,7 +175,7 @@ def test_an_extension_changes_loss_weights_also_of_a_run_that_was_extended_befor
         (
             "decay=0.2",
             RECORD,
-            "give epochs=N, and with it, if they change, decay, cycle, cycle_a, identity_a, identity_b, droplets",
+            "give epochs=N, and with it, if they change, decay, cycle, cycle_a, identity_a, identity_b, droplets, source_neg",
         ),
         ("epochs=60,lr=0.1", RECORD, "give epochs=N, and with it"),
         ("60", RECORD, "give epochs=N"),
@@ -211,30 +211,17 @@ def test_a_finished_run_is_extended(demo: Path, tmp_path: Path, capsys: pytest.C
     assert learning_rate(tmp_path / "run") == pytest.approx(2e-4 / 3)  # after step 5 of 6
     record = read_run_record(tmp_path / "run" / "recipe.json")
     assert record and record["recipe"]["epochs"] == 6
-    assert record["extended"] == [
-        {
-            "step": 4,
-            "from": {
-                "epochs": 4,
-                "decay": 0.5,
-                "cycle": 10.0,
-                "cycle_a": None,
-                "identity_a": 1.0,
-                "identity_b": 1.0,
-                "droplets": 0.0,
-            },
-            "to": {
-                "epochs": 6,
-                "decay": 0.5,
-                "cycle": 10.0,
-                "cycle_a": None,
-                "identity_a": 1.0,
-                "identity_b": 1.0,
-                "droplets": 0.0,
-            },
-            "rate": [0.0, 0.666667],
-        }
-    ]
+    same = {
+        "decay": 0.5,
+        "cycle": 10.0,
+        "cycle_a": None,
+        "identity_a": 1.0,
+        "identity_b": 1.0,
+        "droplets": 0.0,
+        "source_negatives": 0.5,
+    }
+    step = {"step": 4, "from": {"epochs": 4} | same, "to": {"epochs": 6} | same, "rate": [0.0, 0.666667]}
+    assert record["extended"] == [step]
     assert train(*run) == 0  # the first command resumes it, too, and the record stays
     assert RunFolder(tmp_path / "run").latest_step() == 6
     assert read_run_record(tmp_path / "run" / "recipe.json") == record
