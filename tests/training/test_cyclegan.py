@@ -260,7 +260,7 @@ def test_start_from_takes_published_weights_and_refuses_others(tmp_path) -> None
 def excess(x: torch.Tensor) -> float:
     """What the largest value of each map (N, C, H, W) has beyond 12 deviations: summed over channels, the mean over images."""
     normal = (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), correction=0, keepdim=True)
-    return float((normal.abs().amax((2, 3)) - 12).clamp(min=0).sum(1).mean())
+    return (normal.abs().amax((2, 3)) - 12).clamp(min=0).sum(1).mean().item()
 
 
 def test_outliers_of_normalised_maps_are_summed_over_norms_and_passes_and_fall_with_the_gradient() -> None:
