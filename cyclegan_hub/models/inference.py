@@ -129,7 +129,12 @@ def _added_taps(weight: Tensor) -> Tensor:
 
 def _upsampled(x: Tensor, weight: Tensor, bias: Tensor | None, reflects: bool) -> Tensor:
     if reflects:
-        x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        if torch.compiler.is_compiling():
+            # On a CPU inductor expects this pad's gradient in another memory layout than it has, and fails (torch 2.13).
+            x = torch.cat((x[:, :, :1], x, x[:, :, -1:]), 2)
+            x = torch.cat((x[..., :1], x, x[..., -1:]), 3)
+        else:
+            x = F.pad(x, (1, 1, 1, 1), mode="replicate")
     return F.conv_transpose2d(x, weight, bias, stride=2, padding=3 if reflects else 1)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +28,7 @@ from cyclegan_hub.models.inference import (
 )
 from cyclegan_hub.models.translate import translate_batch
 from support import tiny_models
+from support.small_generators import assert_all_close
 from support.training import ROOT
 
 PICTURES = sorted((ROOT / "cyclegan_hub" / "free_images").glob("*.jpg"))
@@ -136,3 +139,21 @@ def test_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(inference.VARIABLE, "fp8")
     with pytest.raises(UserError, match="CYCLEGAN_HUB_PRECISION='fp8': give fp32 or bf16"):
         choose_precision()
+
+
+def test_compiled_reflected_upsampling_pads_without_replication() -> None:
+    # Inductor itself takes half a minute here. With torch 2.13 it fails in the gradient of any replicating pad on a CPU.
+    torch.manual_seed(0)
+    conv = nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
+    network = prepare_for_training(nn.Sequential(nn.Upsample(scale_factor=2), conv))
+    x, results, called = torch.randn(2, 3, 5, 4), [], []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        called.extend(node for node in graph.graph.nodes if node.op == "call_function")
+        return graph.forward
+
+    for forward in (network, torch.compile(network, backend=backend, fullgraph=True)):
+        y = forward(x)
+        results.append((y.detach(), *torch.autograd.grad(y.square().sum(), list(network.parameters()))))
+    assert_all_close(*results)
+    assert called and not [node for node in called if "replicate" in node.args or "replicate" in node.kwargs.values()]
