@@ -201,7 +201,8 @@ class _Domain:
             "kept": len(rows),
             "held_out": len(self.held_out_read) if self.has_split else also_held_out,
         }
-        digest = fingerprint(hashes, self.held_out_read)
+        # As many as a training holds out: an evaluation may read more of the same split.
+        digest = fingerprint(hashes, self.held_out_read[: Selection.max_held_out])
         return DomainImages(train, self.held_out, digest, counts, self.notes, self.held_out_read)
 
 

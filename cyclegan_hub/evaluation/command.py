@@ -74,14 +74,15 @@ def run(args: argparse.Namespace) -> int:
     for name, least in (("max_held_out", 1), ("max_train_images", 1), ("batch_size", 1), ("size", 16)):
         if getattr(args, name) < least:
             raise EvaluationError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least {least}")
-    if args.on_training and (args.out is None or args.out.resolve() in [Path(text).resolve() for text in args.sources]):
-        raise EvaluationError(
-            "--on-training: give an --out of its own, so that these do not replace the metrics of held-out images"
-        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
     several, names = len(args.sources) > 1, names_of(args.sources)
     places = [args.out / name if args.out and several else args.out for name in names]
+    folders = [Path(text).resolve() for text in args.sources]
+    if args.on_training and any(place is None or place.resolve() in folders for place in places):
+        raise EvaluationError(
+            "--on-training: give an --out of its own, so that these do not replace the metrics of held-out images"
+        )
     opened = [open_source(text, args.epochs, out, name) for text, name, out in zip(args.sources, names, places, strict=True)]
     check_alike(opened)
     first = first_translator(opened)

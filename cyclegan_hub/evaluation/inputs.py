@@ -98,8 +98,10 @@ def names_of(texts: Sequence[str]) -> list[str]:
     names: list[str] = []
     for text in texts:
         short = Path(text).resolve().name if Path(text).is_dir() else text.replace("/", "--")
-        count = sum(re.fullmatch(rf"{re.escape(short)}(-\d+)?", name) is not None for name in names)
-        names.append(f"{short}-{count + 1}" if count else short)
+        name, count = short, 1
+        while name in names:
+            name, count = f"{short}-{count + 1}", count + 1
+        names.append(name)
     return names
 
 

@@ -200,10 +200,19 @@ def _untranslated(task: _Task, classifier: SideClassifier | None, notes: list[st
 
 
 def _floor(task: _Task, classifier: SideClassifier | None, notes: list[str], seed: int) -> Values:
-    """The baseline "floor": a seeded choice of training images, against held-out and (for copies) other training images."""
+    """The baseline "floor": a seeded choice of training images, against held-out and (for copies) other training images.
+
+    Training images that are measured in place of held-out ones (`--on-training`) are not chosen, unless there are no others.
+    """
     where, training = f"floor, {task.direction}", task.reference.training
     order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed))
-    chosen, rest = order[: task.count], order[task.count :]
+    reference_images = {x.numpy().tobytes() for x in task.target.held_out}
+    others = order[[x.numpy().tobytes() not in reference_images for x in task.target.train[order]]]
+    if len(others) < 2:  # fewer have no statistics
+        notes.append(f"{where}: these training images are the reference too, so it is lower than any model's can be")
+        others = order
+    chosen = others[: task.count]
+    rest = order[~torch.isin(order, chosen)]
     if len(chosen) < task.count:
         found = counted(len(chosen), "training image")
         notes.append(f"{where}: only {found} for {counted(task.count, 'output')}: there are no more")

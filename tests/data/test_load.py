@@ -278,6 +278,14 @@ def test_the_fingerprint_is_of_the_images_and_their_order(data: Path, change: Ca
     assert (load(data)[0].fingerprint != before) is differs
 
 
+def test_an_evaluation_that_reads_more_held_out_images_has_the_fingerprint_of_the_training(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading.Selection, "max_held_out", 2)
+    fewer, more = load(data, max_held_out=2)[0], load(data, max_held_out=3)[0]
+    assert [len(side.held_out) for side in (fewer, more)] == [2, 3] and fewer.fingerprint == more.fingerprint
+
+
 _DARK = "A: the greatest value of its 2 images of 16 bits{} is {} of {}, so they are almost black: {}"
 
 

@@ -105,7 +105,7 @@ def test_a_run_is_measured_where_it_lies(data: Path, encoder: str, tmp_path: Pat
 
 
 def test_images_that_were_trained_on_are_measured_where_that_is_asked_for(
-    data: Path, encoder: str, tmp_path: Path, no_plots: None
+    data: Path, encoder: str, tmp_path: Path, no_plots: None, capsys: pytest.CaptureFixture
 ) -> None:
     """They are recognised as the run's own."""
     model(7).save_pretrained(tmp_path / "single")
@@ -128,6 +128,8 @@ def test_images_that_were_trained_on_are_measured_where_that_is_asked_for(
     assert found.protocol["reference"] == found.notes[0] == "images that were trained on, in place of held-out ones"
     assert found.protocol["training_data"] == "the run's own" and found.classifier is None
     assert not (run / "metrics.json").exists()
+    assert evaluate(run, tmp_path / "single", *options, "--on-training", "--out", tmp_path) == 2  # each result goes to OUT/NAME
+    assert "--on-training: give an --out of its own" in capsys.readouterr().err and not (run / "metrics.json").exists()
 
 
 def test_a_model_apart_from_its_run_folder_is_measured_as_it_was_trained(tmp_path: Path) -> None:
@@ -238,3 +240,6 @@ def test_names_of_sources(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     names = inputs.names_of([str(tmp_path / "run"), str(tmp_path / "a" / "run"), "user/run"])
     assert names == ["run", "run-2", "user--run"]
+    (tmp_path / "run-2").mkdir()
+    for folders, expected in (("run-2", "run"), ["run-2", "run"]), (("run", "a/run", "run-2"), ["run", "run-2", "run-2-2"]):
+        assert inputs.names_of([str(tmp_path / folder) for folder in folders]) == expected

@@ -138,6 +138,22 @@ def test_baselines(found: Evaluation) -> None:
     assert any("untranslated, b_to_a: no cycle_psnr" in line for line in found.metrics.notes)
 
 
+def test_the_floor_is_made_of_other_images_than_the_reference() -> None:
+    """Where training images are measured in place of held-out ones."""
+    measured, others = ([side[part] for side in TRAIN] for part in (slice(15), slice(15, 30)))
+
+    def floor(train: list[Tensor]) -> tuple[dict[str, Any], list[str]]:
+        metrics = evaluate({"main": model}, measured, train, EXTRACTOR).metrics
+        return {way: values["fid[pooled]"] for way, values in metrics.baselines["floor"].items()}, metrics.notes
+
+    expected, _ = floor(others)
+    found, notes = floor([torch.cat(pair) for pair in zip(measured, others, strict=True)])
+    assert found == pytest.approx(expected) and min(found.values()) > 0 and not [note for note in notes if "reference" in note]
+    found, notes = floor(measured)
+    assert max(found.values()) < min(expected.values())
+    assert sum("these training images are the reference too" in note for note in notes) == 2
+
+
 def test_form_protocol_and_repeat(found: Evaluation, tmp_path: Path) -> None:
     path = write_metrics(found.metrics, tmp_path / "new")
     assert read_metrics(path) == found.metrics and [p.name for p in path.parent.iterdir()] == ["metrics.json"]
