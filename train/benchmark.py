@@ -35,7 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cyclegan_hub.command_line import run_command
 from cyclegan_hub.data.batches import UnpairedBatches, open_batches
 from cyclegan_hub.data.load import load_domains
-from cyclegan_hub.data.reading import Batching, Selection
+from cyclegan_hub.data.reading import Batching
 from cyclegan_hub.data.specs import DataError
 from cyclegan_hub.evaluation.features import imagenet
 from cyclegan_hub.evaluation.generate import resize, translate
@@ -198,7 +198,7 @@ def to_quality(recipe: CycleGANRecipe, accelerator: Accelerator, arguments: argp
     batches = open_batches(sources, readings, selection, Batching(recipe.batch_size, balance=recipe.balance))
     assert isinstance(batches, UnpairedBatches)  # since _check refuses streaming
     larger = [replace(reading, image_size=SIZE, load_size=None, fit="crop") for reading in readings]
-    seen = load_domains(sources, larger, Selection(SEED, max_images=held, max_held_out=held))
+    seen = load_domains(sources, larger, replace(selection, max_held_out=held))
     inputs = tuple(x[:held] for x in batches.held_out)
     fewest = min(len(x) for x in (*inputs, *(side.held_out for side in seen)))
     if fewest < 2:

@@ -229,7 +229,7 @@ class DCGANRecipe(_Recipe):
 
     def labels_in(self, domain: Domain | None) -> tuple[str, ...]:
         """What the samples show."""
-        return (domain.image_set(self.side).label,) if domain else ("image",)
+        return (_label(domain, self.side),) if domain else ("image",)
 
     def load_options(self) -> dict[str, Any]:
         """As that of every recipe, and where the eyes of faces lie."""
@@ -284,7 +284,7 @@ class Pix2PixRecipe(_Recipe):
         """What input and output show."""
         if domain is None:
             return ("input", "output")
-        output = domain.image_set(self.side).label
+        output = _label(domain, self.side)
         source = self.rule.label_of_input(output)
         if source:
             return (source, output)
@@ -400,6 +400,13 @@ def _not_none(args: tuple[Any, ...]) -> Any:
 def labels_of(recipe: Recipe) -> tuple[str, ...]:
     """The labels of a recipe's own domain: of A and B, or of one image set."""
     return recipe.labels_in(DOMAINS.get(recipe.domain))
+
+
+def _label(domain: Domain, side: str) -> str:
+    try:
+        return domain.image_set(side).label
+    except ValueError as error:
+        raise RecipeError(f"side={side}: {error}: leave side out; --data-a takes any images") from error
 
 
 def domain_of(recipe: Recipe, labels: tuple[str, ...]) -> str:

@@ -256,10 +256,11 @@ def dry_run_text(plan: Plan, trainer: Trainer, batches: Batches | None, processe
     lines = [json.dumps(plan.identity["recipe"], indent=2), f"labels: {' -> '.join(plan.labels)}", f"out: {plan.out}"]
     if batches is None:
         lines += [f"domain {side.upper()}: {text}" for side, text in plan.identity["data"].items()] + list(downloads)
-        steps = "known once the images have been read"
+        per_epoch = r.steps_per_epoch
     else:
         lines += [f"domain {side.upper()}: {plan.identity['data'][side]}" for side in batches.counts]  # counts stand above
-        steps = f"{batches.steps_per_epoch}; steps in all: {batches.steps_per_epoch * r.epochs}"
+        per_epoch = batches.steps_per_epoch
+    steps = f"{per_epoch}; steps in all: {per_epoch * r.epochs}" if per_epoch else "known once the images have been read"
     lines += [f"trainable weights of {name}: {n}" for name, n in sizes.items()]
     lines += [
         f"steps per epoch: {steps}",

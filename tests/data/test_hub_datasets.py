@@ -73,6 +73,10 @@ def test_a_dry_run_says_what_would_be_downloaded(
     assert all(text in out for text in ("1 file, ", "disk needed for the", "steps per epoch: known")), out
     assert script("train").main(["faces-dcgan-64", "--out", str(tmp_path / "run"), "--dry-run"]) == 0
     assert "hf:flwrlabs/celeba?" in capsys.readouterr().out  # one data set
+    streamed = ["--set", "streaming=true", "--set", "steps_per_epoch=7", "--set", "max_images=none"]
+    assert script("train").main(["monet-compact", *streamed, "--out", str(tmp_path / "run"), "--dry-run"]) == 0
+    stream = capsys.readouterr().out
+    assert "steps per epoch: 7; " in stream and "to download" not in stream and "disk needed for the images" not in stream
     assert downloaded(hub) == [] and not (tmp_path / "run").exists()
     files = [published / f"huggan/monet2photo/data/{split}-00000-of-00001.parquet" for split in ("train", "test")]
     assert f"to download: {sum(file.stat().st_size for file in files) / 1e6:.1f} MB" in out  # once, for two sides

@@ -41,6 +41,8 @@ ERRORS = [
     ([*CYCLE, "--set", "width"], "width='': must be a whole number"),
     ([*CYCLE, "--labels", "day"], "give two different names"),
     ([*CYCLE, "--labels", "day,day"], "give two different names"),
+    (["faces-dcgan-64", *DATA, "--set", "side=b"], "side=b: faces has domain A only: .* leave side out; --data-a takes any"),
+    (["colorize", *DATA, "--set", "side=b", "--labels", "in,out"], "side=b: faces has domain A only"),
     (["faces-dcgan-64", *DATA, "--labels", "a,b"], "--labels 'a,b': give one name"),
     ([*CYCLE, "--max-steps", "0"], "--max-steps 0: must be at least 1"),
     ([*CYCLE, "--seed", "-1"], "--seed -1"),
