@@ -53,7 +53,10 @@ class Source:
     @property
     def eyes(self) -> tuple[Eyes | None, ...]:
         """Where the eyes lie in the images of each domain; None for one that is not aligned."""
-        return tuple(self.model.eyes.values()) if isinstance(self.model, Translator) else (self.recipe.get("eyes"),)
+        if isinstance(self.model, Translator):
+            return tuple(self.model.eyes.values())
+        eyes = self.recipe.get("eyes")
+        return (None if eyes is None else tuple(eyes),)  # JSON has lists
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
