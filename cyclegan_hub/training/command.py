@@ -74,8 +74,8 @@ def _run(arguments: argparse.Namespace) -> int:
     r, steps_per_epoch = plan.recipe, plans.record_processes(plan, accelerator.num_processes, arguments.allow_process_change)
     if arguments.dry_run and (downloads := download_lines(plan.sources)):
         trainer = build_trainer(r, total_steps=r.epochs, labels=plan.labels)
-        downloads = [] if r.streaming else downloads  # a stream keeps nothing
-        accelerator.print(plans.dry_run_text(plan, trainer, None, accelerator.num_processes, downloads))
+        lines = [] if r.streaming else downloads  # a stream keeps nothing
+        accelerator.print(plans.dry_run_text(plan, trainer, None, accelerator.num_processes, lines))
         return 0
     with accelerator.main_process_first():  # one process fills the datasets cache, the others read it
         readings, selection = plans.reading_of(r, len(plan.sources), arguments.seed, plan.folder.landmarks())
